@@ -1,0 +1,138 @@
+"""What a node knows about its lines without asking a database: the snapshot.
+
+The worker writes the snapshot (``catalogue/snapshot.py``), the daemon reads it here.  It is a folder::
+
+    snapshot.json            lines, announcements, never-record list
+    prompts/<sha256>.wav     each announcement's sound, named after its own hash
+
+A prompt whose bytes do not have the hash that names it is not played: its line says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recorder.errors import ConfigError
+
+FORMAT = 1
+
+NUMBER = re.compile(r"\+?[0-9]{2,15}")
+"""A number as the dialplan hands it over; anything else has no line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One immutable version of what a line says before it records.
+
+    ``purposes`` are codes (``agreement``), ``keep_days`` the announced keeping time in days,
+    ``sha256`` the hex SHA-256 of the WAV file that is played, ``duration_ms`` its length.
+    """
+
+    id: str
+    version: int
+    language: str
+    text: str
+    purposes: tuple[str, ...]
+    keep_days: int
+    sha256: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinePolicy:
+    """What happens to a call to one number.
+
+    ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
+    ``mode`` is ``notice``; ``timing`` is ``before_ringing``.
+    """
+
+    tenant: str
+    line: str
+    number: str
+    mode: str
+    timing: str
+    formats: tuple[str, ...]
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a node needs to treat its calls; ``folder`` is where the prompts lie."""
+
+    made_at: str
+    lines: Mapping[str, LinePolicy]
+    never_record: frozenset[str]
+    damaged: frozenset[str]
+    folder: Path
+
+    def line(self, number: str) -> LinePolicy | None:
+        """The line of a number that the dialplan routed, matched strictly: the same digits, with or
+        without the leading ``+``; no prefix, no pattern.  ``None`` where no line has it."""
+        if not NUMBER.fullmatch(number):
+            return None
+        return self.lines.get(number.removeprefix("+"))
+
+    def prompt(self, announcement: Announcement) -> Path:
+        """The sound file of an announcement."""
+        return self.folder / "prompts" / f"{announcement.sha256}.wav"
+
+
+def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
+    """The bytes of ``snapshot.json``."""
+    body = {
+        "format": FORMAT,
+        "made_at": made_at,
+        "lines": [asdict(line) for line in lines],
+        "never_record": sorted(never_record),
+    }
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def read(folder: Path) -> Snapshot:
+    """Read the snapshot and check every prompt's hash.
+
+    Raises :class:`ConfigError` when there is none or it is of another format; a damaged prompt is no
+    error but is named in ``damaged`` (its SHA-256), so that other lines go on.
+    """
+    path = folder / "snapshot.json"
+    try:
+        body: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            "snapshot.missing",
+            f"no snapshot of lines at {path}",
+            "start the worker once: it writes the snapshot; until then no call is recorded",
+        ) from None
+    except ValueError as error:
+        raise ConfigError(
+            "snapshot.broken", f"{path} is not JSON: {error}", "delete it; the worker writes it again"
+        ) from None
+    if body.get("format") != FORMAT:
+        raise ConfigError(
+            "snapshot.format",
+            f"{path} has format {body.get('format')!r}, this version reads {FORMAT}",
+            "run the daemon and the worker in the same version",
+        )
+    lines: dict[str, LinePolicy] = {}
+    for entry in body["lines"]:
+        told = entry.pop("announcement")
+        announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
+        policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"])}, announcement=announcement)
+        lines[policy.number.removeprefix("+")] = policy
+    hashes = {policy.announcement.sha256 for policy in lines.values()}
+    damaged = frozenset(h for h in hashes if not _intact(folder / "prompts" / f"{h}.wav", h))
+    never = frozenset(number.removeprefix("+") for number in body["never_record"])
+    return Snapshot(body["made_at"], lines, never, damaged, folder)
+
+
+def _intact(path: Path, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False

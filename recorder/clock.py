@@ -1,0 +1,32 @@
+"""Time, passed in: everything that needs the time takes a :data:`Now`, so that tests can set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Now = Callable[[], datetime]
+"""Returns the present, aware, in UTC."""
+
+
+def utc_now() -> datetime:
+    """The machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_iso(at: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, ``2026-11-24T23:58:40.123Z``; the only form written to disk.
+
+    Raises ``ValueError`` for a naive time.
+    """
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone cannot be written")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """The time that :func:`to_iso` wrote, aware, in UTC.  Raises ``ValueError`` for anything else."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text!r}")
+    return at.astimezone(UTC)

@@ -1,0 +1,53 @@
+"""The one family of errors that Accord raises for a person to read.
+
+Everything that an operator or a customer can put right is an :class:`AccordError`: it says what is
+wrong, and in ``hint`` what to do.  It is caught once, at the edge (command line, web, worker loop).
+"""
+
+from __future__ import annotations
+
+
+class AccordError(Exception):
+    """Something is wrong that a person can put right.
+
+    ``error_id`` is stable (``area.what``), goes into logs and API answers, and is the key of the
+    translated sentence where the error is shown to a customer; ``message`` and ``hint`` are plain
+    English for the operator.
+    """
+
+    def __init__(self, error_id: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.error_id = error_id
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(AccordError):
+    """A setting is unknown, missing or impossible."""
+
+
+class SwitchError(AccordError):
+    """FreeSWITCH is away, refused a command, or did not answer in time."""
+
+
+class TakeError(AccordError):
+    """A take on disk is not what it must be (broken WAV, missing file, impossible length)."""
+
+
+class SealError(AccordError):
+    """A key, signature, hash or encrypted block is not what the seal says."""
+
+
+class StoreError(AccordError):
+    """The object store is away, refused, or returned something else than was stored."""
+
+
+class CatalogueError(AccordError):
+    """The database is away or has another schema than this version of Accord."""
+
+
+class AccessError(AccordError):
+    """A person may not do this: wrong purpose, no grant, not theirs."""

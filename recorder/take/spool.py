@@ -1,0 +1,329 @@
+"""The spool is the queue: one folder a call, and the files in it say how far it got.
+
+Written by the daemon, in this order::
+
+    <recording id>/
+      call.json       what is known when the call arrives (frozen: CallStart)
+      audio.wav       written by the switch: left what the outside party said, right what they heard
+      events.jsonl    what happened, a line each, appended, fsynced (frozen: Mark)
+      take.json       written once, at the end; a folder that has it belongs to the worker (CallEnd)
+
+Then by the worker, a stage each (see ``pipeline.py``).  Every file but ``audio.wav`` and
+``events.jsonl`` appears whole or not at all: temp, fsync, rename, fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from recorder.call.policy import Announcement
+from recorder.clock import from_iso, to_iso
+from recorder.errors import TakeError
+
+FORMAT = 1
+
+CALL = "call.json"
+EVENTS = "events.jsonl"
+END = "take.json"
+AUDIO = "audio.wav"
+
+QUARANTINE = "quarantine"
+"""Folder beside the takes for what is impossible; never looked at by the pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who is on a leg: ``kind`` is ``e164``, ``sip``, ``extension`` or ``withheld``."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStart:
+    """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
+    the daemon's clock when the recording was ordered.  ``announcement``, ``tenant`` and ``line`` are
+    ``None`` for a call that has no line."""
+
+    recording: str
+    tenant: str | None
+    line: str | None
+    number: str
+    direction: str
+    node: str
+    channel: str
+    outside: Party
+    started_at: datetime
+    formats: tuple[str, ...]
+    announcement: Announcement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a time.  ``kind`` is one of :data:`MARKS`; ``data`` small and flat."""
+
+    at: datetime
+    kind: str
+    data: Mapping[str, str]
+
+
+MARKS = frozenset(
+    {
+        "recording_started",
+        "recording_stopped",
+        "announcement_started",
+        "announcement_broken",  # data: reason (hold, stopped, failed)
+        "announcement_finished",  # its playback ended by itself, no hold in it
+        "bridged",  # data: kind, value of the inside party
+        "unbridged",
+        "hold",
+        "unhold",
+        "hangup",  # data: cause
+        "unobserved_from",  # the daemon was away
+        "unobserved_to",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended.  ``outcome`` is ``recorded`` (there is a take to work on) or
+    ``not_recorded`` with a ``reason`` (one of :data:`REASONS`)."""
+
+    outcome: str
+    reason: str | None
+    ended_at: datetime
+    inside: Party | None
+
+
+REASONS = frozenset(
+    {
+        "no_line",  # no tenant has this number
+        "no_snapshot",
+        "never_record",  # emergency numbers and the operator's list
+        "prompt_damaged",
+        "never_connected",  # nobody answered
+        "hung_up_in_announcement",
+        "announcement_failed",
+        "recording_failed",  # the switch could not write
+        "daemon_away",  # the switch went on by itself
+        "daemon_late",  # the switch's bound ended the wait
+        "full_disk",
+        "channel_gone",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A finished call in the spool, read whole."""
+
+    folder: Path
+    start: CallStart
+    marks: tuple[Mark, ...]
+    end: CallEnd
+
+    @property
+    def audio(self) -> Path:
+        return self.folder / AUDIO
+
+    def first(self, kind: str) -> datetime | None:
+        """When a mark of this kind first happened."""
+        return next((mark.at for mark in self.marks if mark.kind == kind), None)
+
+    def last(self, kind: str) -> datetime | None:
+        """When a mark of this kind last happened."""
+        return next((mark.at for mark in reversed(self.marks) if mark.kind == kind), None)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put a file in place whole or not at all, and durably: temp, fsync, rename, fsync of the folder.
+
+    Raises ``OSError`` (a full disk, say) with nothing changed at ``path``.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_take(spool: Path, start: CallStart) -> Path:
+    """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
+    folder = spool / start.recording
+    folder.mkdir(mode=0o2770, parents=True, exist_ok=True)
+    body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
+    write_file(folder / CALL, _dump(body))
+    sync_folder(spool)
+    return folder
+
+
+def append_mark(folder: Path, mark: Mark) -> None:
+    """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError``, ``ValueError`` (unknown kind)."""
+    if mark.kind not in MARKS:
+        raise ValueError(f"unknown mark {mark.kind!r}")
+    line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
+    with open(folder / EVENTS, "ab") as file:
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def close_take(folder: Path, end: CallEnd) -> None:
+    """Write ``take.json``: from now on the folder is the worker's.  Writing it again changes nothing."""
+    if (folder / END).exists():
+        return
+    body = asdict(end) | {"format": FORMAT, "ended_at": to_iso(end.ended_at)}
+    write_file(folder / END, _dump(body))
+
+
+def open_takes(spool: Path) -> Iterator[Path]:
+    """Folders of calls that have not ended (no ``take.json``), oldest first."""
+    return (folder for folder in _folders(spool) if not (folder / END).exists())
+
+
+def finished_takes(spool: Path) -> Iterator[Path]:
+    """Folders that belong to the worker, oldest first (ids are UUIDv7, so names sort by time)."""
+    return (folder for folder in _folders(spool) if (folder / END).exists())
+
+
+def read_start(folder: Path) -> CallStart:
+    """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
+    body = _load(folder / CALL)
+    try:
+        told = body.pop("announcement")
+        body.pop("format")
+        announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
+        return CallStart(
+            **{
+                **body,
+                "outside": Party(**body["outside"]),
+                "started_at": from_iso(body["started_at"]),
+                "formats": tuple(body["formats"]),
+            },
+            announcement=announcement,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(folder / CALL, error) from error
+
+
+def read_marks(folder: Path) -> tuple[Mark, ...]:
+    """The marks of a folder in the order they were written; a last line cut by a crash is left out."""
+    try:
+        lines = (folder / EVENTS).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    marks = []
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        try:
+            body = json.loads(line)
+            marks.append(Mark(from_iso(body.pop("at")), body.pop("kind"), body))
+        except (KeyError, ValueError) as error:
+            if number == len(lines) - 1:
+                break
+            raise _broken(folder / EVENTS, error) from error
+    return tuple(marks)
+
+
+def read_end(folder: Path) -> CallEnd:
+    """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
+    body = _load(folder / END)
+    try:
+        inside = body["inside"]
+        return CallEnd(
+            outcome=body["outcome"],
+            reason=body["reason"],
+            ended_at=from_iso(body["ended_at"]),
+            inside=None if inside is None else Party(**inside),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(folder / END, error) from error
+
+
+def read_take(folder: Path) -> Take:
+    """A finished call, whole.  Raises :class:`TakeError`."""
+    return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
+
+
+def quarantine(folder: Path, reason: str, now: datetime, until: datetime) -> Path:
+    """Set an impossible take aside with its reason and the day it will be destroyed; returns where it
+    went.  Nothing in it is deleted."""
+    target = folder.parent / QUARANTINE / folder.name
+    target.parent.mkdir(mode=0o2770, exist_ok=True)
+    body = {"reason": reason, "since": to_iso(now), "until": to_iso(until)}
+    write_file(folder / "quarantine.json", _dump(body))
+    os.rename(folder, target)
+    sync_folder(target.parent)
+    sync_folder(folder.parent)
+    return target
+
+
+def remove_take(folder: Path) -> None:
+    """Remove a folder whose content is kept elsewhere.  The name goes first, so that a removal that is
+    broken off is never taken for a take (``purge`` finishes it)."""
+    doomed = folder.parent / f".gone-{folder.name}"
+    os.rename(folder, doomed)
+    sync_folder(folder.parent)
+    shutil.rmtree(doomed)
+
+
+def purge(spool: Path) -> None:
+    """Finish removals that a crash broke off."""
+    for doomed in spool.glob(".gone-*"):
+        shutil.rmtree(doomed)
+
+
+def _folders(spool: Path) -> list[Path]:
+    if not spool.is_dir():
+        return []
+    return sorted(
+        folder
+        for folder in spool.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name != QUARANTINE
+    )
+
+
+def _dump(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _broken(path, error) from error
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise _broken(path, ValueError(f"not format {FORMAT}"))
+    return body
+
+
+def _broken(path: Path, error: Exception) -> TakeError:
+    return TakeError(
+        "spool.broken",
+        f"{path} cannot be read: {error}",
+        "the take is set aside in the spool's quarantine folder; nothing in it is deleted",
+    )
