@@ -1,0 +1,219 @@
+"""The settings: one TOML file, each of them also from the environment, checked before anything starts.
+
+A setting ``listen_port`` of section ``switch`` is ``[switch] listen_port`` in the file and
+``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which wins.  ``ACCORD_SWITCH_PASSWORD_FILE`` names a
+file whose content is the value: for secrets.  An unknown setting is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from recorder.errors import ConfigError
+
+PREFIX = "ACCORD_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSettings(_Section):
+    """The machine beside one switch."""
+
+    name: str = Field(default="node1", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    data: Path = Path("/var/lib/accord")
+    """Folder for the spool, the snapshot and, on the embedded defaults, catalogue and keys."""
+    spool: Path | None = None
+    """Where the switch writes; default ``<data>/spool``.  Daemon, worker and switch must all write here."""
+    full_at: float = Field(default=0.95, gt=0.5, lt=1)
+    """Share of the spool's disk in use past which no new recording starts (calls go on)."""
+
+    @property
+    def spool_folder(self) -> Path:
+        return self.spool or self.data / "spool"
+
+    @property
+    def snapshot_folder(self) -> Path:
+        return self.data / "snapshot"
+
+
+class SwitchSettings(_Section):
+    """FreeSWITCH: its event socket, and the address its dialplan's ``socket`` reaches the daemon at."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8021
+    password: SecretStr = SecretStr("")
+    listen_host: str = "127.0.0.1"
+    listen_port: Port = 8084
+    command_timeout: float = Field(default=5.0, gt=0, le=60)
+    """Seconds that a command may wait for its reply."""
+
+
+class CatalogueSettings(_Section):
+    url: str = ""
+    """``sqlite:////path/to/file``; default ``<data>/catalogue.db``."""
+
+
+class StoreSettings(_Section):
+    """Where recordings are kept."""
+
+    kind: Literal["s3", "directory"] = "s3"
+    endpoint: str = ""
+    bucket: str = "accord"
+    region: str = "us-east-1"
+    addressing: Literal["path", "virtual", "auto"] = "path"
+    access_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+    path: Path | None = None
+    """Folder of ``kind = "directory"``; default ``<data>/store``."""
+    embedded: bool = False
+    """Start SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``."""
+    embedded_port: Port = 8333
+
+
+class KeySettings(_Section):
+    folder: Path | None = None
+    """Folder that ``accord keys init`` fills; default ``<data>/keys``."""
+    kek: SecretStr = SecretStr("")
+    """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
+
+
+class WorkerSettings(_Section):
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that encode."""
+    nice: int = Field(default=10, ge=0, le=19)
+
+
+class WebSettings(_Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    secret_key: SecretStr = SecretStr("")
+    """Signs the forms' tokens; default: made once in ``<data>/keys/web``."""
+    secure_cookies: bool = True
+    """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
+    proxies: int = Field(default=0, ge=0, le=5)
+    """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
+
+
+class Settings(_Section):
+    """All settings of one installation."""
+
+    node: NodeSettings = NodeSettings()
+    switch: SwitchSettings = SwitchSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
+    worker: WorkerSettings = WorkerSettings()
+    web: WebSettings = WebSettings()
+
+    @property
+    def catalogue_url(self) -> str:
+        return self.catalogue.url or f"sqlite:///{self.node.data.absolute() / 'catalogue.db'}"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.keys.folder or self.node.data / "keys"
+
+    @property
+    def store_folder(self) -> Path:
+        return self.store.path or self.node.data / "store"
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings of a file (``None``: defaults) with the environment on top.
+
+    Raises :class:`ConfigError` that names the setting and what to write instead.
+    """
+    body: dict[str, Any] = {}
+    if path is not None:
+        try:
+            body = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(
+                "config.missing",
+                f"there is no settings file {path}",
+                "name one with --config or ACCORD_CONFIG",
+            ) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(
+                "config.unreadable", f"{path} cannot be read: {error}", "it must be TOML in UTF-8"
+            ) from error
+    _check_names(body, str(path))
+    for section, name, value in _from_environment(environment):
+        body.setdefault(section, {})[name] = value
+    try:
+        return Settings.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            "config.invalid", f"the setting {where} cannot be used: {first['msg']}", _describe(where)
+        ) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    found = []
+    for section, model in _sections().items():
+        for name in model.model_fields:
+            variable = f"{PREFIX}{section}_{name}".upper()
+            if file := environment.get(f"{variable}_FILE"):
+                if variable in environment:
+                    raise ConfigError(
+                        "config.twice", f"{variable} and {variable}_FILE are both set", "keep one of the two"
+                    )
+                try:
+                    found.append((section, name, Path(file).read_text("utf-8").strip()))
+                except (OSError, UnicodeDecodeError) as error:
+                    raise ConfigError(
+                        "config.secret_file", f"{variable}_FILE: {file} cannot be read: {error}",
+                        "check the path, and that this user may read it",
+                    ) from error  # fmt: skip
+            elif variable in environment:
+                found.append((section, name, environment[variable]))
+    return found
+
+
+def _check_names(body: Mapping[str, Any], source: str) -> None:
+    sections = _sections()
+    for section, content in body.items():
+        if section not in sections:
+            raise _unknown(section, sections, source)
+        if not isinstance(content, dict):
+            raise ConfigError(
+                "config.invalid",
+                f"{section} in {source} must be a section",
+                f"write [{section}] above its settings",
+            )
+        for name in content:
+            if name not in sections[section].model_fields:
+                raise _unknown(
+                    f"{section}.{name}", {f"{section}.{n}": n for n in sections[section].model_fields}, source
+                )
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _unknown(name: str, known: Mapping[str, Any], source: str) -> ConfigError:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    return ConfigError("config.unknown", f"unknown setting {name} in {source}", hint)
+
+
+def _describe(where: str) -> str:
+    section = where.split(".", maxsplit=1)[0]
+    return f"see section [{section}] in docs/operate.md"

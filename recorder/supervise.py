@@ -1,0 +1,190 @@
+"""``accord run``: start the processes of one machine, restart what ends, kill what hangs.
+
+A child that is watched writes a byte to an inherited pipe from its hub, twice a second.  Silence for
+longer than its limit means that the hub has stopped (SIGSTOP, a blocking call): the child is killed and
+started again, which frees the calls that wait on it (the switch goes on at once when a socket closes).
+Under systemd each process runs as its own unit and ``WatchdogSec`` does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+import structlog
+
+HEARTBEAT_FD = "ACCORD_HEARTBEAT_FD"
+"""Names the pipe to a child."""
+
+SILENCE = 3.0
+"""Seconds without a heartbeat after which a watched child is killed."""
+
+STARTUP = 20.0
+"""Seconds that a watched child may take until its first heartbeat."""
+
+BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before a child that keeps ending is started again."""
+
+STEADY = 30.0
+"""Seconds after which a child counts as running well."""
+
+GRACE = 20.0
+"""Seconds that children have to end after SIGTERM."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run; ``watched`` children must send heartbeats."""
+
+    name: str
+    argv: Sequence[str]
+    watched: bool = False
+
+
+@dataclass(slots=True)
+class _Child:
+    program: Program
+    process: subprocess.Popen[bytes] | None = None
+    pipe: int | None = None
+    started: float = 0.0
+    heard: float = 0.0
+    alive: bool = False
+    failures: int = 0
+    due: float = 0.0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs programs until told to stop; ``monotonic`` is seconds, passed in for tests."""
+
+    programs: Sequence[Program]
+    environment: Mapping[str, str]
+    monotonic: Callable[[], float] = time.monotonic
+    _children: list[_Child] = field(default_factory=list)
+    _stopping: bool = False
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Ask for the end; usable as a signal handler, so it only sets a flag."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Start everything and look after it until :meth:`stop`; ends children in reverse order."""
+        self._children = [_Child(program) for program in self.programs]
+        try:
+            while not self._stopping:
+                self.step()
+        finally:
+            self._end()
+
+    def step(self) -> None:
+        """Look once at every child: start what is due, kill what is silent; waits up to 0.2 s."""
+        now = self.monotonic()
+        for child in self._children:
+            self._look_after(child, now)
+        for key, _ in self._selector.select(timeout=0.2):
+            child = key.data
+            if os.read(key.fd, 4096):
+                child.heard, child.alive = self.monotonic(), True
+            else:
+                self._close_pipe(child)
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a running child."""
+        for child in self._children:
+            if child.program.name == name and child.process is not None:
+                return child.process.pid
+        return None
+
+    def _look_after(self, child: _Child, now: float) -> None:
+        if child.process is None:
+            if now >= child.due:
+                self._start(child)
+            return
+        code = child.process.poll()
+        if code is not None:
+            self._ended(child, code, now)
+        elif child.program.watched and now - child.heard > (SILENCE if child.alive else STARTUP):
+            log.error(
+                "killed a process whose hub stopped",
+                process=child.program.name,
+                silent_s=round(now - child.heard, 1),
+            )
+            child.process.kill()
+
+    def _start(self, child: _Child) -> None:
+        environment = dict(self.environment)
+        passed: tuple[int, ...] = ()
+        writer = None
+        if child.program.watched:
+            child.pipe, writer = os.pipe()
+            os.set_blocking(child.pipe, False)
+            environment[HEARTBEAT_FD] = str(writer)
+            passed = (writer,)
+            self._selector.register(child.pipe, selectors.EVENT_READ, child)
+        child.process = subprocess.Popen(child.program.argv, env=environment, pass_fds=passed)
+        if writer is not None:
+            os.close(writer)
+        child.started = child.heard = self.monotonic()
+        child.alive = False
+        log.info("started", process=child.program.name, pid=child.process.pid)
+
+    def _ended(self, child: _Child, code: int, now: float) -> None:
+        self._close_pipe(child)
+        child.process = None
+        child.failures = 0 if now - child.started > STEADY else child.failures + 1
+        delay = BACKOFF[min(child.failures, len(BACKOFF) - 1)] if child.failures else 0.0
+        child.due = now + delay
+        log.warning("a process ended", process=child.program.name, code=code, restart_in_s=delay)
+
+    def _close_pipe(self, child: _Child) -> None:
+        if child.pipe is not None:
+            self._selector.unregister(child.pipe)
+            os.close(child.pipe)
+            child.pipe = None
+
+    def _end(self) -> None:
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            child.process.send_signal(signal.SIGCONT)
+            child.process.terminate()
+            try:
+                child.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                log.error("killed a process that did not end", process=child.program.name)
+                child.process.kill()
+                child.process.wait()
+            self._close_pipe(child)
+        self._selector.close()
+
+
+def heartbeat(environment: Mapping[str, str]) -> Callable[[], None]:
+    """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to
+    systemd's watchdog; does nothing where neither is there."""
+    import sdnotify
+
+    notifier = sdnotify.SystemdNotifier()
+    descriptor = int(environment[HEARTBEAT_FD]) if HEARTBEAT_FD in environment else None
+    if descriptor is not None:
+        os.set_blocking(descriptor, False)
+
+    def beat() -> None:
+        notifier.notify("WATCHDOG=1")
+        if descriptor is not None:
+            try:
+                os.write(descriptor, b".")
+            except BlockingIOError:
+                pass  # a full pipe is heartbeats enough
+            except BrokenPipeError:
+                os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died: end in order
+
+    return beat

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recorder.config import load
+from recorder.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "accord.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_need_no_file() -> None:
+    settings = load(None, {})
+    assert settings.node.spool_folder == Path("/var/lib/accord/spool")
+    assert settings.catalogue_url == "sqlite:////var/lib/accord/catalogue.db"
+    assert settings.switch.password.get_secret_value() == "", "there is no default password"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[switch]\nport = 8022\nhost = '127.0.0.2'\n")
+    settings = load(path, {"ACCORD_SWITCH_PORT": "8023"})
+    assert (settings.switch.port, settings.switch.host) == (8023, "127.0.0.2")
+
+
+def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    settings = load(None, {"ACCORD_SWITCH_PASSWORD_FILE": str(tmp_path / "password")})
+    assert settings.switch.password.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "error_id", "hint"),
+    [
+        ("[switch]\nprot = 1\n", "config.unknown", "switch.port"),
+        ("[swich]\nport = 1\n", "config.unknown", "switch"),
+        ("switch = 3\n", "config.invalid", "[switch]"),
+        ("[switch]\nport = 70000\n", "config.invalid", "[switch]"),
+        ("[switch\n", "config.unreadable", "TOML"),
+        ("[node]\nname = 'Not A Name'\n", "config.invalid", "[node]"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_to_do(
+    tmp_path: Path, text: str, error_id: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), {})
+    assert caught.value.error_id == error_id
+    assert hint in caught.value.hint
+
+
+def test_a_secret_set_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"ACCORD_SWITCH_PASSWORD": "a", "ACCORD_SWITCH_PASSWORD_FILE": "b"})
+    assert caught.value.error_id == "config.twice"
+
+
+def test_a_secret_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        load(None, {"ACCORD_SWITCH_PASSWORD_FILE": str(tmp_path / "nowhere")})
