@@ -1,0 +1,414 @@
+"""The tables of the catalogue, and the one way to reach it.
+
+Types are the ones that SQLite and PostgreSQL keep alike: text, integers and blobs.  Times are RFC 3339
+text in UTC of one fixed width (:func:`recorder.clock.to_iso`), so that they sort as text; lists and
+mappings are canonical JSON text.  Nothing outside ``recorder.catalogue`` and ``recorder.ledger`` uses
+these models: the rest of Accord asks ``queries.py``, where every question has a tenant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from peewee import (
+    SQL,
+    BlobField,
+    Database,
+    DatabaseProxy,
+    Field,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    SqliteDatabase,
+    TextField,
+)
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import CatalogueError
+
+database = DatabaseProxy()
+"""The catalogue that this process has opened with :func:`open_catalogue`."""
+
+BUSY_MS = 5000
+"""How long SQLite waits for the one writer."""
+
+
+class MomentField(Field[datetime]):
+    """A time: aware UTC in Python, fixed-width RFC 3339 text in the database."""
+
+    field_type = "TEXT"
+
+    def db_value(self, value: Any) -> Any:
+        return to_iso(value) if isinstance(value, datetime) else value
+
+    def python_value(self, value: Any) -> Any:
+        return from_iso(value) if isinstance(value, str) else value
+
+
+class MaybeMomentField(Field[datetime | None]):
+    """A time, or nothing yet."""
+
+    field_type = "TEXT"
+
+    def db_value(self, value: Any) -> Any:
+        return to_iso(value) if isinstance(value, datetime) else value
+
+    def python_value(self, value: Any) -> Any:
+        return from_iso(value) if isinstance(value, str) else value
+
+
+class DataField(Field[Any]):
+    """A small list or mapping, as JSON text with sorted keys."""
+
+    field_type = "TEXT"
+
+    def db_value(self, value: Any) -> Any:
+        return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+    def python_value(self, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+
+class Row(Model):
+    class Meta:
+        database = database
+        legacy_table_names = False
+
+
+class Tenant(Row):
+    id = TextField(primary_key=True)
+    name = TextField()
+    language = TextField()
+    languages = DataField()
+    time_zone = TextField()
+    plan = TextField()
+    country = TextField()
+    wrapped_key = TextField()
+    ledger_size = IntegerField(default=0)
+    created_at = MomentField()
+
+    class Meta:
+        table_name = "tenant"
+
+
+class User(Row):
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    login = TextField(unique=True)
+    name = TextField()
+    role = TextField()
+    language = TextField()
+    password_hash = TextField()
+    created_at = MomentField()
+    revoked_at = MaybeMomentField(null=True)
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "user_account"
+
+
+class Session(Row):
+    id = TextField(primary_key=True)
+    user = ForeignKeyField(User, column_name="user_id", on_delete="CASCADE")
+    token_sha256 = TextField(unique=True)
+    created_at = MomentField()
+    seen_at = MomentField()
+    until = MomentField(index=True)
+    ended_at = MaybeMomentField(null=True)
+
+    user_id: str
+
+    class Meta:
+        table_name = "session"
+
+
+class Sound(Row):
+    sha256 = TextField(primary_key=True)
+    wav = BlobField()
+    duration_ms = IntegerField()
+    created_at = MomentField()
+
+    class Meta:
+        table_name = "sound"
+
+
+class Purpose(Row):
+    """A tenant's own purpose; the standard ones are data in ``recorder/prompts``."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    code = TextField()
+    labels = DataField()
+    legal_basis = TextField()
+    longest_days = IntegerField()
+    roles = DataField()
+    created_at = MomentField()
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "purpose"
+        indexes = ((("tenant", "code"), True),)
+
+
+class Announcement(Row):
+    """One immutable version; a change is a new row with the next version."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    name = TextField()
+    version = IntegerField()
+    language = TextField()
+    text = TextField()
+    purposes = DataField()
+    keep_days = IntegerField()
+    sound = ForeignKeyField(Sound, column_name="sound_sha256", on_delete="RESTRICT")
+    created_at = MomentField()
+
+    tenant_id: str
+    sound_id: str
+
+    class Meta:
+        table_name = "announcement"
+        indexes = ((("tenant", "name", "version"), True),)
+
+
+class Line(Row):
+    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    number = TextField()
+    digits = TextField()
+    label = TextField()
+    mode = TextField()
+    timing = TextField()
+    formats = DataField()
+    announcement = ForeignKeyField(Announcement, column_name="announcement_id", on_delete="RESTRICT")
+    since = MomentField()
+    until = MaybeMomentField(null=True)
+
+    tenant_id: str
+    announcement_id: str
+
+    class Meta:
+        table_name = "line"
+
+
+Line.add_index(Line.digits, unique=True, where=SQL("until IS NULL"), name="line_digits_active")
+
+
+class Recording(Row):
+    """A stored recording, found by its manifest; after its destruction a tombstone without parties."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    number = TextField()
+    direction = TextField()
+    outside_kind = TextField(null=True)
+    outside_value = TextField(null=True)
+    inside_kind = TextField(null=True)
+    inside_value = TextField(null=True)
+    started_at = MomentField()
+    duration_ms = IntegerField()
+    announcement_id = TextField()
+    announcement_version = IntegerField()
+    announced = IntegerField()
+    purposes = DataField()
+    restricted = DataField()
+    keep_until = MomentField(index=True)
+    prefix = TextField(unique=True)
+    manifest_sha256 = TextField()
+    wrapped_key = TextField(null=True)
+    objects = DataField()
+    stored_bytes = IntegerField()
+    stored_at = MomentField()
+    destroyed_at = MaybeMomentField(null=True)
+    destroyed_why = TextField(null=True)
+
+    tenant_id: str
+    line_id: str
+
+    class Meta:
+        table_name = "recording"
+        indexes = ((("tenant", "started_at", "id"), False),)
+
+
+class NotRecorded(Row):
+    """A call of which no recording is kept, and why; without a tenant where no line has its number."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", null=True, on_delete="RESTRICT")
+    line = ForeignKeyField(Line, column_name="line_id", null=True, on_delete="RESTRICT")
+    number = TextField()
+    direction = TextField()
+    node = TextField()
+    outside_kind = TextField()
+    outside_value = TextField()
+    started_at = MomentField()
+    ended_at = MomentField()
+    reason = TextField()
+    quarantined_until = MaybeMomentField(null=True)
+    noted_at = MomentField()
+
+    tenant_id: str | None
+    line_id: str | None
+
+    class Meta:
+        table_name = "not_recorded"
+        indexes = ((("tenant", "started_at", "id"), False),)
+
+
+class Grant(Row):
+    """One person may hear one recording for one purpose until a time."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    user = ForeignKeyField(User, column_name="user_id", on_delete="RESTRICT")
+    session = ForeignKeyField(Session, column_name="session_id", null=True, on_delete="SET NULL")
+    recording = ForeignKeyField(Recording, column_name="recording_id", on_delete="RESTRICT")
+    purpose = TextField()
+    manifest_sha256 = TextField()
+    given_at = MomentField()
+    until = MomentField(index=True)
+    ended_at = MaybeMomentField(null=True)
+
+    tenant_id: str
+    user_id: str
+    session_id: str | None
+    recording_id: str
+
+    class Meta:
+        table_name = "access_grant"
+
+
+class Listen(Row):
+    """One play under a grant: written before its first byte, closed with how much was sent."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    grant = ForeignKeyField(Grant, column_name="grant_id", on_delete="RESTRICT")
+    play = TextField()
+    name = TextField()
+    opened_at = MomentField()
+    sent_bytes = IntegerField(default=0)
+    last_sent_at = MomentField()
+    closed_at = MaybeMomentField(null=True)
+
+    tenant_id: str
+    grant_id: str
+
+    class Meta:
+        table_name = "listen"
+        indexes = ((("grant", "play"), True),)
+
+
+class LedgerEntry(Row):
+    """A leaf of a tenant's log.  ``leaf`` is what is hashed, without personal data; ``body`` and
+    ``salt`` open its commitment and die with what they speak of."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    number = IntegerField()
+    kind = TextField()
+    at = MomentField()
+    recording_id = TextField(null=True, index=True)
+    body = TextField(null=True)
+    salt = BlobField(null=True)
+    leaf = TextField()
+    leaf_hash = TextField()
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "ledger_entry"
+        indexes = ((("tenant", "number"), True),)
+
+
+class Revision(Row):
+    """Counts changes that a node must hear of; ``lines`` is what the snapshot is made of."""
+
+    name = TextField(primary_key=True)
+    number = IntegerField()
+
+    class Meta:
+        table_name = "revision"
+
+
+TABLES: tuple[type[Row], ...] = (
+    Tenant,
+    User,
+    Session,
+    Sound,
+    Purpose,
+    Announcement,
+    Line,
+    Recording,
+    NotRecorded,
+    Grant,
+    Listen,
+    LedgerEntry,
+    Revision,
+)
+
+
+def make_database(url: str) -> Database:
+    """The database of a URL, not yet connected.  ``sqlite:///relative`` or ``sqlite:////absolute``.
+
+    Raises :class:`CatalogueError` for any other kind.
+    """
+    kind, separator, path = url.partition(":///")
+    if kind != "sqlite" or not separator or not path:
+        raise CatalogueError(
+            "catalogue.url",
+            f"the catalogue's address is not one this version opens: {kind or url!r}",
+            "write sqlite:///var/lib/accord/catalogue.db",
+        )
+    return SqliteDatabase(
+        path,
+        pragmas={
+            "journal_mode": "wal",
+            "foreign_keys": 1,
+            # FULL: the spool's copy goes after the row's commit, so the commit must be on the disk.
+            "synchronous": 2,
+            "busy_timeout": BUSY_MS,
+        },
+        timeout=BUSY_MS / 1000,
+    )
+
+
+def open_catalogue(url: str) -> Database:
+    """Make ``url`` the catalogue of this process.  Connections are opened by :func:`connected`, one a
+    thread (or greenlet, where threads are patched).  Raises :class:`CatalogueError`."""
+    opened = make_database(url)
+    database.initialize(opened)
+    return opened
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """A connection for the time of a block; inside another such block, that one's."""
+    if not database.is_closed():
+        yield
+        return
+    database.connect()
+    try:
+        yield
+    finally:
+        database.close()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """One transaction that may write, the only one at a time: do nothing in it that waits (no network,
+    no file, no greenlet switch), for on SQLite it holds the one write lock.  Nested, it is a savepoint."""
+    with connected():
+        lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
+        with database.atomic(*lock):
+            yield

@@ -1,0 +1,187 @@
+"""People: who has a log-in, and which web sessions they have open.
+
+:func:`user_by_login` and :func:`session_by_token` are the only questions without a tenant, for they
+answer whose tenant it is; both need what only that person has (a password is checked by the caller).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from peewee import IntegrityError
+
+from recorder.catalogue.models import Session, User, connected, writing
+from recorder.catalogue.reading import session_row, user_row
+from recorder.catalogue.rows import ROLES, SessionRow, UserRow
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy, uuid7
+from recorder.ledger.append import append, no_tenant
+
+
+def create_user(
+    tenant: str,
+    *,
+    login: str,
+    name: str,
+    role: str,
+    language: str,
+    password_hash: str,
+    now: datetime,
+    entropy: Entropy,
+) -> UserRow:
+    """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
+    argon2's own string.  Raises :class:`CatalogueError`: ``user.role``, ``user.exists``."""
+    if role not in ROLES:
+        raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+    identity = str(uuid7(now, entropy))
+    try:
+        with writing():
+            row = User.create(
+                id=identity,
+                tenant=tenant,
+                login=login.strip().casefold(),
+                name=name,
+                role=role,
+                language=language,
+                password_hash=password_hash,
+                created_at=now,
+            )
+            append(tenant, "user.created", {"user": identity, "role": role}, now, entropy)
+    except IntegrityError as error:
+        if "login" not in str(error):
+            raise no_tenant(tenant) from error
+        raise CatalogueError(
+            "user.exists", f"somebody already logs in as {login!r}", "choose another log-in"
+        ) from error
+    return user_row(row)
+
+
+def user_by_login(login: str) -> UserRow | None:
+    """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
+    with connected():
+        row = User.get_or_none(User.login == login.strip().casefold())
+    return None if row is None else user_row(row)
+
+
+def user(tenant: str, user_id: str) -> UserRow | None:
+    """One person of a tenant."""
+    with connected():
+        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+    return None if row is None else user_row(row)
+
+
+def users(tenant: str) -> tuple[UserRow, ...]:
+    """The people of a tenant, by log-in."""
+    with connected():
+        return tuple(user_row(row) for row in User.select().where(User.tenant == tenant).order_by(User.login))
+
+
+def set_password(tenant: str, user_id: str, password_hash: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Another password; every session of that person ends.  False where there is no such person."""
+    with writing():
+        changed = (
+            User.update(password_hash=password_hash)
+            .where((User.tenant == tenant) & (User.id == user_id))
+            .execute()
+        )
+        if changed:
+            _end_sessions(user_id, now)
+            append(tenant, "user.password_changed", {"user": user_id}, now, entropy)
+    return bool(changed)
+
+
+def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """End a person's log-in, sessions and, through the gate, grants.  False where there is none."""
+    with writing():
+        changed = (
+            User.update(revoked_at=now)
+            .where((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
+            .execute()
+        )
+        if changed:
+            _end_sessions(user_id, now)
+            append(tenant, "user.revoked", {"user": user_id}, now, entropy)
+    return bool(changed)
+
+
+def open_session(
+    person: UserRow, *, token_sha256: str, now: datetime, until: datetime, entropy: Entropy
+) -> SessionRow:
+    """A web session for somebody whose password was checked; only the token's hash is kept."""
+    with writing():
+        row = Session.create(
+            id=str(uuid7(now, entropy)),
+            user=person.id,
+            token_sha256=token_sha256,
+            created_at=now,
+            seen_at=now,
+            until=until,
+        )
+        append(person.tenant, "session.opened", {"user": person.id, "session": row.id}, now, entropy)
+    return session_row(row, person.tenant)
+
+
+def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, UserRow] | None:
+    """The session of a token and whose it is; ``None`` where it has ended or its person was revoked."""
+    with connected():
+        row = (
+            Session.select(Session, User)
+            .join(User)
+            .where(
+                (Session.token_sha256 == token_sha256)
+                & Session.ended_at.is_null()
+                & (Session.until > now)
+                & User.revoked_at.is_null()
+            )
+            .first()
+        )
+    if row is None:
+        return None
+    person = user_row(row.user)
+    return session_row(row, person.tenant), person
+
+
+def session_lives(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
+    """Whether somebody may still act: not revoked and, where they came with a session, that session
+    has not ended."""
+    with connected():
+        person = User.get_or_none((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
+        if person is None or session_id is None:
+            return person is not None
+        return (
+            Session.select()
+            .where(
+                (Session.id == session_id)
+                & (Session.user == user_id)
+                & Session.ended_at.is_null()
+                & (Session.until > now)
+            )
+            .exists()
+        )
+
+
+def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
+    """They are still here: the session lasts until ``until``."""
+    with writing():
+        Session.update(seen_at=now, until=until).where(
+            (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        ).execute()
+
+
+def end_session(person: UserRow, session_id: str, *, now: datetime) -> None:
+    """Log out.  Ending it twice changes nothing."""
+    with writing():
+        Session.update(ended_at=now).where(
+            (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        ).execute()
+
+
+def drop_old_sessions(before: datetime) -> int:
+    """Forget sessions that were over before a time; how many."""
+    with writing():
+        return int(Session.delete().where(Session.until < to_iso(before)).execute())
+
+
+def _end_sessions(user_id: str, now: datetime) -> None:
+    Session.update(ended_at=now).where((Session.user == user_id) & Session.ended_at.is_null()).execute()

@@ -1,0 +1,166 @@
+"""What people may ask of the catalogue.  Every question has a tenant: an id alone never selects.
+
+What answers ``None`` is indistinguishable from what does not exist.  The functions that say how a
+person becomes somebody with a tenant (log-in, session) are in ``people.py``; what sets up a tenant in
+``setup.py``; what the worker does with recordings in ``keeping.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from recorder.catalogue.models import (
+    Announcement,
+    Line,
+    NotRecorded,
+    Recording,
+    Sound,
+    Tenant,
+    connected,
+)
+from recorder.catalogue.reading import (
+    announcement_row,
+    line_row,
+    not_recorded_row,
+    recording_row,
+    tenant_row,
+)
+from recorder.catalogue.rows import (
+    AnnouncementRow,
+    Cursor,
+    LineRow,
+    NotRecordedRow,
+    Page,
+    RecordingRow,
+    TenantRow,
+)
+
+PAGE = 50
+
+Listed = TypeVar("Listed", RecordingRow, NotRecordedRow)
+
+
+def tenant(tenant_id: str) -> TenantRow | None:
+    """A tenant, for its own people."""
+    with connected():
+        row = Tenant.get_or_none(Tenant.id == tenant_id)
+    return None if row is None else tenant_row(row)
+
+
+def recordings(
+    tenant: str,
+    *,
+    after: Cursor | None = None,
+    limit: int = PAGE,
+    line: str | None = None,
+    party: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[RecordingRow]:
+    """A tenant's recordings, latest start first, at most ``limit`` after a place in the list.
+
+    ``line`` is a line's id, ``party`` digits that either party's number contains, ``since`` and
+    ``until`` bound the start.  Tombstones are left out.
+    """
+    wanted: list[Any] = [Recording.destroyed_at.is_null()]
+    if line is not None:
+        wanted.append(Recording.line == line)
+    if party:
+        wanted.append(Recording.outside_value.contains(party) | Recording.inside_value.contains(party))
+    with connected():
+        rows = _page(Recording, tenant, wanted, after, limit, since, until)
+    return _paged([recording_row(row) for row in rows], limit)
+
+
+def recording(tenant: str, recording_id: str) -> RecordingRow | None:
+    """One recording of a tenant, a tombstone included (``destroyed_at`` says so)."""
+    with connected():
+        row = Recording.get_or_none((Recording.tenant == tenant) & (Recording.id == recording_id))
+    return None if row is None else recording_row(row)
+
+
+def not_recorded(
+    tenant: str,
+    *,
+    after: Cursor | None = None,
+    limit: int = PAGE,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[NotRecordedRow]:
+    """A tenant's calls that were not recorded, latest start first, with their reasons."""
+    with connected():
+        rows = _page(NotRecorded, tenant, [], after, limit, since, until)
+    return _paged([not_recorded_row(row) for row in rows], limit)
+
+
+def lines(tenant: str, *, ended: bool = False) -> tuple[LineRow, ...]:
+    """A tenant's numbers, the ones it no longer has with ``ended``."""
+    with connected():
+        query = Line.select().where(Line.tenant == tenant)
+        if not ended:
+            query = query.where(Line.until.is_null())
+        return tuple(line_row(row) for row in query.order_by(Line.digits, Line.since))
+
+
+def line(tenant: str, line_id: str) -> LineRow | None:
+    """One line of a tenant, ended or not."""
+    with connected():
+        row = Line.get_or_none((Line.tenant == tenant) & (Line.id == line_id))
+    return None if row is None else line_row(row)
+
+
+def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
+    """Every version of every announcement of a tenant, by name, latest version first."""
+    with connected():
+        query = (
+            Announcement.select(Announcement, Sound.sha256, Sound.duration_ms)
+            .join(Sound)
+            .where(Announcement.tenant == tenant)
+            .order_by(Announcement.name, Announcement.version.desc())
+        )
+        return tuple(announcement_row(row, row.sound.duration_ms) for row in query)
+
+
+def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:
+    """One version of an announcement of a tenant."""
+    return next((row for row in announcements(tenant) if row.id == announcement_id), None)
+
+
+def announcement_sound(tenant: str, announcement_id: str) -> bytes | None:
+    """The WAV of a version of an announcement of a tenant."""
+    with connected():
+        row = (
+            Sound.select(Sound.wav)
+            .join(Announcement)
+            .where((Announcement.tenant == tenant) & (Announcement.id == announcement_id))
+            .first()
+        )
+    return None if row is None else bytes(row.wav)
+
+
+def _page(
+    model: Any,
+    tenant: str,
+    wanted: list[Any],
+    after: Cursor | None,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
+) -> list[Any]:
+    """One row more than ``limit``, so that the end of the list shows."""
+    query = model.select().where(model.tenant == tenant, *wanted)
+    if since is not None:
+        query = query.where(model.started_at >= since)
+    if until is not None:
+        query = query.where(model.started_at < until)
+    if after is not None:
+        at = after.started_at
+        query = query.where((model.started_at < at) | ((model.started_at == at) & (model.id < after.id)))
+    return list(query.order_by(model.started_at.desc(), model.id.desc()).limit(max(1, limit) + 1))
+
+
+def _paged(rows: list[Listed], limit: int) -> Page[Listed]:
+    shown = rows[: max(1, limit)]
+    more = Cursor(shown[-1].started_at, shown[-1].id) if len(rows) > len(shown) else None
+    return Page(tuple(shown), more)

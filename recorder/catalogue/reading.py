@@ -1,0 +1,133 @@
+"""From rows of the database to the frozen values of ``rows.py``, one small function a table."""
+
+from __future__ import annotations
+
+from recorder.catalogue import models
+from recorder.catalogue.rows import (
+    AnnouncementRow,
+    LineRow,
+    NotRecordedRow,
+    ObjectRow,
+    RecordingRow,
+    SessionRow,
+    TenantRow,
+    UserRow,
+)
+from recorder.take.spool import Party
+
+
+def tenant_row(row: models.Tenant) -> TenantRow:
+    return TenantRow(
+        id=row.id,
+        name=row.name,
+        language=row.language,
+        languages=tuple(row.languages),
+        time_zone=row.time_zone,
+        plan=row.plan,
+        country=row.country,
+        created_at=row.created_at,
+    )
+
+
+def user_row(row: models.User) -> UserRow:
+    return UserRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        login=row.login,
+        name=row.name,
+        role=row.role,
+        language=row.language,
+        password_hash=row.password_hash,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def session_row(row: models.Session, tenant: str) -> SessionRow:
+    return SessionRow(
+        id=row.id,
+        user=row.user_id,
+        tenant=tenant,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        until=row.until,
+    )
+
+
+def announcement_row(row: models.Announcement, duration_ms: int) -> AnnouncementRow:
+    return AnnouncementRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        name=row.name,
+        version=row.version,
+        language=row.language,
+        text=row.text,
+        purposes=tuple(row.purposes),
+        keep_days=row.keep_days,
+        sound=row.sound_id,
+        duration_ms=duration_ms,
+        created_at=row.created_at,
+    )
+
+
+def line_row(row: models.Line) -> LineRow:
+    return LineRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        number=row.number,
+        label=row.label,
+        mode=row.mode,
+        timing=row.timing,
+        formats=tuple(row.formats),
+        announcement=row.announcement_id,
+        since=row.since,
+        until=row.until,
+    )
+
+
+def recording_row(row: models.Recording) -> RecordingRow:
+    return RecordingRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        line=row.line_id,
+        number=row.number,
+        direction=row.direction,
+        outside=_party(row.outside_kind, row.outside_value),
+        inside=_party(row.inside_kind, row.inside_value),
+        started_at=row.started_at,
+        duration_ms=row.duration_ms,
+        announcement=row.announcement_id,
+        announcement_version=row.announcement_version,
+        announced=bool(row.announced),
+        purposes=tuple(row.purposes),
+        restricted=tuple(row.restricted),
+        keep_until=row.keep_until,
+        prefix=row.prefix,
+        manifest_sha256=row.manifest_sha256,
+        wrapped_key=row.wrapped_key,
+        objects=tuple(ObjectRow(o["name"], o["media_type"], o["length"]) for o in row.objects),
+        stored_bytes=row.stored_bytes,
+        stored_at=row.stored_at,
+        destroyed_at=row.destroyed_at,
+        destroyed_why=row.destroyed_why,
+    )
+
+
+def not_recorded_row(row: models.NotRecorded) -> NotRecordedRow:
+    return NotRecordedRow(
+        id=row.id,
+        tenant=row.tenant_id,
+        line=row.line_id,
+        number=row.number,
+        direction=row.direction,
+        node=row.node,
+        outside=Party(row.outside_kind, row.outside_value),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+        quarantined_until=row.quarantined_until,
+    )
+
+
+def _party(kind: str | None, value: str | None) -> Party | None:
+    return None if kind is None or value is None else Party(kind, value)

@@ -1,0 +1,189 @@
+"""What the catalogue answers with: frozen values, no database behind them.
+
+Times are aware and in UTC; the web shows them in the reader's zone.  Durations are milliseconds of audio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from recorder.clock import from_iso, to_iso
+from recorder.take.spool import Party
+
+ROLES = ("customer_admin", "customer", "auditor")
+"""Roles of a tenant's own people.  ``customer_admin`` also sets up lines, announcements and users;
+``auditor`` reads lists and the log."""
+
+MODES = ("notice",)
+TIMINGS = ("before_ringing",)
+FORMATS = ("opus", "wav")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A customer.  ``languages`` are the ones it may be spoken to in, ``language`` its own;
+    ``time_zone`` an IANA name; ``country`` names the country pack."""
+
+    id: str
+    name: str
+    language: str
+    languages: tuple[str, ...]
+    time_zone: str
+    plan: str
+    country: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A person with a log-in.  ``role`` is one of :data:`ROLES`."""
+
+    id: str
+    tenant: str
+    login: str
+    name: str
+    role: str
+    language: str
+    password_hash: str = field(repr=False)
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A web session, known by the SHA-256 of its token; over at ``until``."""
+
+    id: str
+    user: str
+    tenant: str
+    created_at: datetime
+    seen_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementRow:
+    """One immutable version of what a line says; ``sound`` is the hex SHA-256 of its WAV."""
+
+    id: str
+    tenant: str
+    name: str
+    version: int
+    language: str
+    text: str
+    purposes: tuple[str, ...]
+    keep_days: int
+    sound: str
+    duration_ms: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """A number of a tenant; ``until`` is set once it is no longer theirs."""
+
+    id: str
+    tenant: str
+    number: str
+    label: str
+    mode: str
+    timing: str
+    formats: tuple[str, ...]
+    announcement: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRow:
+    """A stored sound of a recording: ``name`` (``audio.opus``, ``audio.wav``, ``peaks``), what it is,
+    and its plain length in bytes."""
+
+    name: str
+    media_type: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRow:
+    """A recording as lists show it.  What counts is its manifest: ``purposes`` here are a copy for
+    showing, and ``restricted`` can only take away.
+
+    ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and
+    it is destroyed at ``keep_until``.  ``destroyed_at`` is set on a tombstone, whose parties are gone.
+    """
+
+    id: str
+    tenant: str
+    line: str
+    number: str
+    direction: str
+    outside: Party | None
+    inside: Party | None
+    started_at: datetime
+    duration_ms: int
+    announcement: str
+    announcement_version: int
+    announced: bool
+    purposes: tuple[str, ...]
+    restricted: tuple[str, ...]
+    keep_until: datetime
+    prefix: str
+    manifest_sha256: str
+    wrapped_key: str | None = field(repr=False)
+    objects: tuple[ObjectRow, ...]
+    stored_bytes: int
+    stored_at: datetime
+    destroyed_at: datetime | None
+    destroyed_why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotRecordedRow:
+    """A call of which no recording is kept; ``reason`` is one of ``spool.REASONS`` or an error id of an
+    impossible take, which lies in quarantine until ``quarantined_until``."""
+
+    id: str
+    tenant: str | None
+    line: str | None
+    number: str
+    direction: str
+    node: str
+    outside: Party
+    started_at: datetime
+    ended_at: datetime
+    reason: str
+    quarantined_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list that is sorted by start, latest first; survives rows being added above it."""
+
+    started_at: datetime
+    id: str
+
+    def encode(self) -> str:
+        """As it goes into an address."""
+        return f"{to_iso(self.started_at)}_{self.id}"
+
+    @classmethod
+    def decode(cls, text: str) -> Cursor:
+        """Raises ``ValueError`` for what :meth:`encode` did not write."""
+        at, _, identity = text.partition("_")
+        if not identity:
+            raise ValueError(f"not a place in a list: {text!r}")
+        return cls(from_iso(at), identity)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows of a list and, where there are more, the cursor that gets the next ones."""
+
+    rows: tuple[T, ...]
+    more: Cursor | None

@@ -1,0 +1,105 @@
+"""Adding a leaf to a tenant's log.
+
+A leaf is canonical JSON (RFC 8785) without personal data::
+
+    {"at": …, "commitment": <hex>, "format": 1, "kind": …, "number": …, "tenant": …}
+
+Its hash is RFC 6962's leaf hash, SHA-256 of a zero byte and the leaf (section 2.1), so that a Merkle
+tree over them gives inclusion and consistency proofs.  The commitment is HMAC-SHA-256 of the body under
+a fresh 32-byte salt: who holds body and salt can show what was logged; without the salt the body cannot
+be guessed from the leaf, so that destroying both erases it and leaves the log whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import rfc8785
+
+from recorder.catalogue.models import LedgerEntry, Tenant, database
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy, uuid7
+
+FORMAT = 1
+SALT_BYTES = 32
+
+Body = Mapping[str, str | int | bool | list[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf in its place: ``number`` counts from 0 for each tenant, ``leaf_hash`` is hex."""
+
+    number: int
+    leaf_hash: str
+
+
+def leaf_hash(leaf: bytes) -> str:
+    """RFC 6962, section 2.1: the hash of a leaf, in hex."""
+    return hashlib.sha256(b"\x00" + leaf).hexdigest()
+
+
+def commitment(salt: bytes, body: bytes) -> str:
+    """What a leaf says of its body, in hex."""
+    return hmac.new(salt, body, hashlib.sha256).hexdigest()
+
+
+def append(
+    tenant: str, kind: str, body: Body, now: datetime, entropy: Entropy, *, recording: str | None = None
+) -> Leaf:
+    """Add a leaf to a tenant's log, inside the caller's transaction: it stands or falls with what it
+    speaks of.  ``recording`` names the recording whose erasure takes the body and salt with it.
+
+    The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
+    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.
+
+    Raises :class:`CatalogueError` where there is no such tenant, and ``RuntimeError`` outside a
+    transaction.
+    """
+    if not database.in_transaction():
+        raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
+    counted = Tenant.update(ledger_size=Tenant.ledger_size + 1).where(Tenant.id == tenant).execute()
+    if not counted:
+        raise no_tenant(tenant)
+    number = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()) - 1
+    salt = entropy(SALT_BYTES)
+    content = rfc8785.dumps(dict(body))
+    leaf = rfc8785.dumps(
+        {
+            "format": FORMAT,
+            "tenant": tenant,
+            "number": number,
+            "at": to_iso(now),
+            "kind": kind,
+            "commitment": commitment(salt, content),
+        }
+    )
+    entry = LedgerEntry.create(
+        id=str(uuid7(now, entropy)),
+        tenant=tenant,
+        number=number,
+        kind=kind,
+        at=now,
+        recording_id=recording,
+        body=content.decode(),
+        salt=salt,
+        leaf=leaf.decode(),
+        leaf_hash=leaf_hash(leaf),
+    )
+    return Leaf(number, entry.leaf_hash)
+
+
+def no_tenant(tenant: str) -> CatalogueError:
+    """What to raise where a tenant's id names nobody."""
+    return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
+
+
+def forget(recording: str) -> None:
+    """Destroy bodies and salts of leaves that speak of a recording, inside the caller's transaction.
+    The leaves stay, and prove nothing about anybody any more."""
+    LedgerEntry.update(body=None, salt=None).where(LedgerEntry.recording_id == recording).execute()
