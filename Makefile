@@ -1,0 +1,69 @@
+# Two commands matter: `make run` (see and hear it) and `make test`.  Each does all its own set-up.
+
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	&& { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.PHONY: run test test-long check bench lock tools clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run        four calls through the real path, and the panel to hear them in"
+	@echo "make test       unit, contract, scenario, crash and browser tests; the real switch where installed"
+	@echo "make test-long  what takes longer"
+	@echo "make check      ruff, mypy, import rules and unit tests, in seconds"
+	@echo "make bench      one table beside the rivals"
+	@echo "make lock       resolve the dependencies again"
+
+run: $(VENV)/.run
+	$(BIN)/accord run --demo
+
+test: $(VENV)/.test tools
+	$(BIN)/python -m pytest -m "not long" $(PYTEST)
+
+test-long: $(VENV)/.test tools
+	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest tests/unit -q
+
+bench: $(VENV)/.test tools
+	$(BIN)/python -m bench
+
+# A virtual environment from the lock file, every wheel checked by its hash.
+$(VENV)/pyvenv.cfg:
+	@test -n "$(PYTHON)" || { echo "Accord needs Python 3.11 or newer: apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(SYSTEM) install python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/pyvenv.cfg requirements.lock setup.cfg
+	$(PIP) --requirement requirements.lock
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements-test.lock
+	$(PIP) --requirement requirements-test.lock
+	@touch $@
+
+# What the tests use of the system; only a browser.
+SYSTEM := sh deploy/system-packages
+tools:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || $(SYSTEM) install chromium
+
+lock: $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --no-emit-trusted-host \
+		--extra embedded --output-file requirements.lock setup.cfg requirements-build.in
+	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --no-emit-trusted-host \
+		--extra embedded --extra test --extra check --constraint requirements.lock \
+		--output-file requirements-test.lock setup.cfg
+
+clean:
+	rm -rf $(VENV) .accord build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
