@@ -12,10 +12,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peewee import (
     SQL,
+    BigIntegerField,
     BlobField,
     Database,
     DatabaseProxy,
@@ -37,7 +38,15 @@ BUSY_MS = 5000
 """How long SQLite waits for the one writer."""
 
 
-class MomentField(Field[datetime]):
+if TYPE_CHECKING:
+    _Moment = Field[datetime]
+    _MaybeMoment = Field[datetime | None]
+    _Data = Field[Any]
+else:  # peewee's fields are generic in their type stubs only
+    _Moment = _MaybeMoment = _Data = Field
+
+
+class MomentField(_Moment):
     """A time: aware UTC in Python, fixed-width RFC 3339 text in the database."""
 
     field_type = "TEXT"
@@ -49,7 +58,7 @@ class MomentField(Field[datetime]):
         return from_iso(value) if isinstance(value, str) else value
 
 
-class MaybeMomentField(Field[datetime | None]):
+class MaybeMomentField(_MaybeMoment):
     """A time, or nothing yet."""
 
     field_type = "TEXT"
@@ -61,7 +70,7 @@ class MaybeMomentField(Field[datetime | None]):
         return from_iso(value) if isinstance(value, str) else value
 
 
-class DataField(Field[Any]):
+class DataField(_Data):
     """A small list or mapping, as JSON text with sorted keys."""
 
     field_type = "TEXT"
@@ -88,7 +97,7 @@ class Tenant(Row):
     plan = TextField()
     country = TextField()
     wrapped_key = TextField()
-    ledger_size = IntegerField(default=0)
+    ledger_size = BigIntegerField(default=0)
     created_at = MomentField()
 
     class Meta:
@@ -204,11 +213,15 @@ Line.add_index(Line.digits, unique=True, where=SQL("until IS NULL"), name="line_
 
 
 class Recording(Row):
-    """A stored recording, found by its manifest; after its destruction a tombstone without parties."""
+    """A stored recording, found by its manifest; after its destruction a tombstone without parties.
+
+    Line and announcement are named, not referenced: what the manifest says of them stands by itself,
+    also in a catalogue that was rebuilt from the bucket.
+    """
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    line_id = TextField()
     number = TextField()
     direction = TextField()
     outside_kind = TextField(null=True)
@@ -227,13 +240,12 @@ class Recording(Row):
     manifest_sha256 = TextField()
     wrapped_key = TextField(null=True)
     objects = DataField()
-    stored_bytes = IntegerField()
+    stored_bytes = BigIntegerField()
     stored_at = MomentField()
     destroyed_at = MaybeMomentField(null=True)
     destroyed_why = TextField(null=True)
 
     tenant_id: str
-    line_id: str
 
     class Meta:
         table_name = "recording"
@@ -245,7 +257,7 @@ class NotRecorded(Row):
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", null=True, on_delete="RESTRICT")
-    line = ForeignKeyField(Line, column_name="line_id", null=True, on_delete="RESTRICT")
+    line_id = TextField(null=True)
     number = TextField()
     direction = TextField()
     node = TextField()
@@ -258,7 +270,6 @@ class NotRecorded(Row):
     noted_at = MomentField()
 
     tenant_id: str | None
-    line_id: str | None
 
     class Meta:
         table_name = "not_recorded"
@@ -297,7 +308,7 @@ class Listen(Row):
     play = TextField()
     name = TextField()
     opened_at = MomentField()
-    sent_bytes = IntegerField(default=0)
+    sent_bytes = BigIntegerField(default=0)
     last_sent_at = MomentField()
     closed_at = MaybeMomentField(null=True)
 
@@ -315,7 +326,7 @@ class LedgerEntry(Row):
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    number = IntegerField()
+    number = BigIntegerField()
     kind = TextField()
     at = MomentField()
     recording_id = TextField(null=True, index=True)

@@ -65,7 +65,7 @@ def recordings(
     """
     wanted: list[Any] = [Recording.destroyed_at.is_null()]
     if line is not None:
-        wanted.append(Recording.line == line)
+        wanted.append(Recording.line_id == line)
     if party:
         wanted.append(Recording.outside_value.contains(party) | Recording.inside_value.contains(party))
     with connected():
