@@ -1,0 +1,82 @@
+"""The standard purposes: what a recording may be announced, and then used, for.
+
+They are data (``purposes.toml``), because rules differ by country and words by language.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from recorder.errors import ConfigError
+
+LANGUAGES = ("fr", "nl", "de", "en")
+
+ROLES = frozenset({"customer_admin", "customer", "auditor"})
+"""Who can be given a purpose.  Support and operators are the provider's people and have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """One purpose.  ``code`` is what manifests and grants hold; ``roles`` who may use a recording for
+    it; ``longest_keep_days`` the longest keeping time that may be announced, in days."""
+
+    code: str
+    roles: frozenset[str]
+    longest_keep_days: int
+    legal_basis: str
+    labels: Mapping[str, str]
+    explanations: Mapping[str, str]
+
+    def label(self, language: str) -> str:
+        """A few words for a list or button; English where the language is not one of ours."""
+        return self.labels.get(language, self.labels["en"])
+
+    def explanation(self, language: str) -> str:
+        """One plain sentence for somebody who hears of it for the first time."""
+        return self.explanations.get(language, self.explanations["en"])
+
+
+@cache
+def standard() -> Mapping[str, Purpose]:
+    """The standard purposes by code, in the order of the file (the default one first)."""
+    return load(Path(__file__).with_name("purposes.toml"))
+
+
+def load(path: Path) -> Mapping[str, Purpose]:
+    """Read a file of purposes.  Raises :class:`ConfigError` naming what is missing or unknown."""
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        return MappingProxyType({code: _purpose(code, entry) for code, entry in body.items()})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "purposes.broken", f"{path} cannot be used: {error}", "compare it with the file that was installed"
+        ) from error
+
+
+def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
+    known = {"roles", "longest_keep_days", "legal_basis", "label", "explanation"}
+    if set(entry) != known:
+        raise ValueError(f"purpose {code!r}: {sorted(set(entry) ^ known)} missing or unknown")
+    roles = frozenset(entry["roles"])
+    if not roles or not roles <= ROLES:
+        raise ValueError(f"purpose {code!r}: roles must be some of {sorted(ROLES)}")
+    if type(entry["longest_keep_days"]) is not int or entry["longest_keep_days"] < 1:
+        raise ValueError(f"purpose {code!r}: longest_keep_days must be a number of days")
+    for words in (entry["label"], entry["explanation"]):
+        missing = [language for language in LANGUAGES if not words.get(language)]
+        if missing:
+            raise ValueError(f"purpose {code!r}: no words in {missing}")
+    return Purpose(
+        code=code,
+        roles=roles,
+        longest_keep_days=entry["longest_keep_days"],
+        legal_basis=entry["legal_basis"],
+        labels=MappingProxyType(dict(entry["label"])),
+        explanations=MappingProxyType(dict(entry["explanation"])),
+    )
