@@ -60,14 +60,14 @@ def recordings(
 ) -> Page[RecordingRow]:
     """A tenant's recordings, latest start first, at most ``limit`` after a place in the list.
 
-    ``line`` is a line's id, ``party`` digits that either party's number contains, ``since`` and
-    ``until`` bound the start.  Tombstones are left out.
+    ``line`` is a line's id, ``party`` digits that either party's or the line's number contains,
+    ``since`` and ``until`` bound the start.  Tombstones are left out.
     """
     wanted: list[Any] = [Recording.destroyed_at.is_null()]
     if line is not None:
         wanted.append(Recording.line_id == line)
     if party:
-        wanted.append(Recording.outside_value.contains(party) | Recording.inside_value.contains(party))
+        wanted.append(_has_number(Recording, party))
     with connected():
         rows = _page(Recording, tenant, wanted, after, limit, since, until)
     return _paged([recording_row(row) for row in rows], limit)
@@ -85,12 +85,15 @@ def not_recorded(
     *,
     after: Cursor | None = None,
     limit: int = PAGE,
+    party: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[NotRecordedRow]:
-    """A tenant's calls that were not recorded, latest start first, with their reasons."""
+    """A tenant's calls that were not recorded, latest start first, with their reasons.  ``party`` is
+    digits that the caller's or the line's number contains."""
+    wanted = [NotRecorded.outside_value.contains(party) | NotRecorded.number.contains(party)] if party else []
     with connected():
-        rows = _page(NotRecorded, tenant, [], after, limit, since, until)
+        rows = _page(NotRecorded, tenant, wanted, after, limit, since, until)
     return _paged([not_recorded_row(row) for row in rows], limit)
 
 
@@ -137,6 +140,14 @@ def announcement_sound(tenant: str, announcement_id: str) -> bytes | None:
             .first()
         )
     return None if row is None else bytes(row.wav)
+
+
+def _has_number(model: Any, digits: str) -> Any:
+    return (
+        model.outside_value.contains(digits)
+        | model.inside_value.contains(digits)
+        | model.number.contains(digits)
+    )
 
 
 def _page(
