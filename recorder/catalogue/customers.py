@@ -218,7 +218,7 @@ def sound_duration_ms(wav: bytes) -> int:
         raise _bad_sound(f"it is no PCM WAV file: {error}") from error
     if shape != (1, 2) or rate not in SOUND_RATES:
         raise _bad_sound(f"it has {shape[0]} channels of {shape[1] * 8} bit at {rate} Hz")
-    duration_ms = frames * 1000 // rate
+    duration_ms: int = frames * 1000 // rate
     if not 500 <= duration_ms <= LONGEST_SOUND_MS:
         raise _bad_sound(f"it lasts {duration_ms} ms")
     return duration_ms
@@ -234,7 +234,7 @@ def revision(name: str) -> int:
     """How often something changed; cheap enough to ask every second."""
     with connected():
         row = Revision.get_or_none(Revision.name == name)
-    return 0 if row is None else row.number
+    return 0 if row is None else int(row.number)
 
 
 def _own_announcement(tenant: str, announcement: str) -> None:
@@ -252,7 +252,7 @@ def _check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> Non
         )
     with connected():
         longest = {row.code: row.longest_days for row in Purpose.select().where(Purpose.tenant == tenant)}
-    longest = {code: purpose.longest_days for code, purpose in standard().items()} | longest
+    longest = {code: purpose.longest_keep_days for code, purpose in standard().items()} | longest
     for code in purposes:
         if code not in longest:
             raise CatalogueError(

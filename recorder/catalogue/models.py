@@ -317,7 +317,11 @@ class Listen(Row):
 
     class Meta:
         table_name = "listen"
-        indexes = ((("grant", "play"), True),)
+
+
+Listen.add_index(
+    Listen.grant, Listen.play, unique=True, where=SQL("closed_at IS NULL"), name="listen_play_open"
+)
 
 
 class LedgerEntry(Row):

@@ -28,7 +28,8 @@ from recorder.ids import Entropy, uuid7
 FORMAT = 1
 SALT_BYTES = 32
 
-Body = Mapping[str, str | int | bool | list[str] | None]
+Body = Mapping[str, object]
+"""What a leaf is about: text, whole numbers, truth values and lists of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def append(
         raise no_tenant(tenant)
     number = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()) - 1
     salt = entropy(SALT_BYTES)
-    content = rfc8785.dumps(dict(body))
+    content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
     leaf = rfc8785.dumps(
         {
             "format": FORMAT,

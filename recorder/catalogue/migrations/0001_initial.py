@@ -178,7 +178,9 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
 
     db.create_tables([Line])
     # A number has one owner at a time.
-    db.execute_sql("CREATE UNIQUE INDEX line_digits_active ON line (digits) WHERE until IS NULL")
+    db.execute_sql(  # type: ignore[no-untyped-call]
+        "CREATE UNIQUE INDEX line_digits_active ON line (digits) WHERE until IS NULL"
+    )
 
     class Listen(Model):
         id = TextField(primary_key=True)
@@ -194,9 +196,12 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         class Meta:
             database = db
             table_name = "listen"
-            indexes = ((("grant", "play"), True),)
 
     db.create_tables([Listen])
+    # The requests of one play are one listen, also when two of them come at once.
+    db.execute_sql(  # type: ignore[no-untyped-call]
+        "CREATE UNIQUE INDEX listen_play_open ON listen (grant_id, play) WHERE closed_at IS NULL"
+    )
 
     class NotRecorded(Model):
         id = TextField(primary_key=True)

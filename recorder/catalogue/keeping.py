@@ -1,0 +1,142 @@
+"""What the worker writes about recordings: a row once everything is in the bucket, a tombstone once
+it is gone from there.
+
+Every function can be repeated: a worker that dies right after one does it again and changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.catalogue.models import Grant, NotRecorded, Recording, Tenant, connected, writing
+from recorder.catalogue.reading import recording_row
+from recorder.catalogue.rows import NotRecordedRow, RecordingRow
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy
+from recorder.ledger.append import append, forget, no_tenant
+
+
+def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool:
+    """The row of a stored recording and its leaf, in one transaction; false where it was there.
+
+    Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
+    catalogued under this id.
+    """
+    with writing():
+        there = Recording.get_or_none(Recording.id == row.id)
+        if there is not None:
+            if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
+                raise CatalogueError(
+                    "recording.conflict",
+                    f"another manifest is catalogued for recording {row.id}",
+                    "the take stays in the spool: compare both with `accord verify`",
+                )
+            return False
+        _known(row.tenant)
+        Recording.create(
+            id=row.id,
+            tenant=row.tenant,
+            line_id=row.line,
+            number=row.number,
+            direction=row.direction,
+            outside_kind=row.outside.kind if row.outside else None,
+            outside_value=row.outside.value if row.outside else None,
+            inside_kind=row.inside.kind if row.inside else None,
+            inside_value=row.inside.value if row.inside else None,
+            started_at=row.started_at,
+            duration_ms=row.duration_ms,
+            announcement_id=row.announcement,
+            announcement_version=row.announcement_version,
+            announced=int(row.announced),
+            purposes=list(row.purposes),
+            restricted=list(row.restricted),
+            keep_until=row.keep_until,
+            prefix=row.prefix,
+            manifest_sha256=row.manifest_sha256,
+            wrapped_key=row.wrapped_key,
+            objects=[{"name": o.name, "media_type": o.media_type, "length": o.length} for o in row.objects],
+            stored_bytes=row.stored_bytes,
+            stored_at=row.stored_at,
+        )
+        said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
+        append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
+    return True
+
+
+def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) -> bool:
+    """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
+    there.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        if NotRecorded.select().where(NotRecorded.id == row.id).exists():
+            return False
+        if row.tenant is not None:
+            _known(row.tenant)
+        NotRecorded.create(
+            id=row.id,
+            tenant=row.tenant,
+            line_id=row.line,
+            number=row.number,
+            direction=row.direction,
+            node=row.node,
+            outside_kind=row.outside.kind,
+            outside_value=row.outside.value,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            reason=row.reason,
+            quarantined_until=row.quarantined_until,
+            noted_at=now,
+        )
+        if row.tenant is not None:
+            said = {"recording": row.id, "reason": row.reason}
+            append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
+    return True
+
+
+def due(now: datetime, limit: int = 20) -> tuple[RecordingRow, ...]:
+    """Recordings whose time is over and that are not destroyed yet, longest over first."""
+    with connected():
+        query = (
+            Recording.select()
+            .where((Recording.keep_until <= now) & Recording.destroyed_at.is_null())
+            .order_by(Recording.keep_until, Recording.id)
+            .limit(limit)
+        )
+        return tuple(recording_row(row) for row in query)
+
+
+def forget_key(row: RecordingRow) -> None:
+    """The catalogue's copy of a recording's wrapped key goes: before anything else does."""
+    with writing():
+        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+        Recording.update(wrapped_key=None).where(mine).execute()
+
+
+def make_tombstone(row: RecordingRow, why: str, *, now: datetime, entropy: Entropy) -> bool:
+    """What is left of a destroyed recording: that it was, from when to when, and why it went.  Parties,
+    grants and what the log's leaves could be opened with go too.  False where it is one already."""
+    with writing():
+        mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+        changed = (
+            Recording.update(
+                outside_kind=None,
+                outside_value=None,
+                inside_kind=None,
+                inside_value=None,
+                wrapped_key=None,
+                destroyed_at=now,
+                destroyed_why=why,
+            )
+            .where(mine & Recording.destroyed_at.is_null())
+            .execute()
+        )
+        if not changed:
+            return False
+        Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
+        forget(row.id)
+        append(row.tenant, "recording.destroyed", {"recording": row.id, "why": why}, now, entropy)
+    return True
+
+
+def _known(tenant: str) -> None:
+    if not Tenant.select().where(Tenant.id == tenant).exists():
+        raise no_tenant(tenant)

@@ -1,0 +1,134 @@
+"""Writing what a node needs to know about its lines: :mod:`recorder.call.policy` reads it.
+
+Prompts are put in place first, then ``snapshot.json``, each whole or not at all: a reader never sees a
+line whose prompt is not there.  A prompt that no line uses any more stays for as long as a take in the
+spool was announced with it, and for a day after, for a daemon that still has the snapshot before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recorder.call.policy import Announcement as Told
+from recorder.call.policy import LinePolicy, to_json
+from recorder.catalogue.models import Announcement, Line, Sound, connected
+from recorder.clock import to_iso
+from recorder.errors import TakeError
+from recorder.take.spool import finished_takes, open_takes, read_start, write_file
+
+SNAPSHOT = "snapshot.json"
+PROMPTS = "prompts"
+
+KEEP_PROMPT = timedelta(days=1)
+
+
+def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime) -> bool:
+    """Write the snapshot of every active line, and its prompts; true where something changed.
+
+    ``spool`` is where takes lie that may still need an old prompt; ``never_record`` numbers that are
+    passed by untouched.  Raises ``OSError`` (a full disk, say) with the snapshot before still whole.
+    """
+    lines, sounds = _lines()
+    prompts = folder / PROMPTS
+    prompts.mkdir(parents=True, exist_ok=True)
+    for sha256 in sorted(sounds):
+        put_prompt(folder, sha256, now)
+    content = to_json("", lines, list(never_record))
+    changed = _without_time(folder / SNAPSHOT) != content
+    if changed:
+        write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
+    _drop_old(prompts, sounds | _needed(spool), now)
+    return changed
+
+
+def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
+    """An announcement's sound in a node's folder, from the catalogue where it is missing or damaged;
+    ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
+    path = folder / PROMPTS / f"{sha256}.wav"
+    if not intact(path, sha256):
+        with connected():
+            row = Sound.get_or_none(Sound.sha256 == sha256)
+        if row is None:
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, bytes(row.wav))
+    used_at = now.timestamp()
+    os.utime(path, (used_at, used_at))
+    return path
+
+
+def intact(path: Path, sha256: str) -> bool:
+    """Whether a file is there and has this hash (hex SHA-256)."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _lines() -> tuple[list[LinePolicy], set[str]]:
+    with connected():
+        rows = list(
+            Line.select(Line, Announcement, Sound.sha256, Sound.duration_ms)
+            .join(Announcement)
+            .join(Sound)
+            .where(Line.until.is_null())
+            .order_by(Line.digits)
+        )
+    lines = []
+    for row in rows:
+        said = row.announcement
+        told = Told(
+            id=said.id,
+            version=said.version,
+            language=said.language,
+            text=said.text,
+            purposes=tuple(said.purposes),
+            keep_days=said.keep_days,
+            sha256=said.sound.sha256,
+            duration_ms=said.sound.duration_ms,
+        )
+        lines.append(
+            LinePolicy(
+                tenant=row.tenant_id,
+                line=row.id,
+                number=row.number,
+                mode=row.mode,
+                timing=row.timing,
+                formats=tuple(row.formats),
+                announcement=told,
+            )
+        )
+    return lines, {line.announcement.sha256 for line in lines}
+
+
+def _without_time(path: Path) -> bytes | None:
+    """The snapshot that is there, as if it had been made at no time; ``None`` where there is none."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return None
+    return b"\n".join(b' "made_at": "",' if line.startswith(b' "made_at": ') else line for line in lines)
+
+
+def _needed(spool: Path) -> set[str]:
+    """Hashes of the prompts that takes in the spool were announced with."""
+    needed = set()
+    for folder in (*open_takes(spool), *finished_takes(spool)):
+        try:
+            announcement = read_start(folder).announcement
+        except TakeError:
+            continue  # the pipeline sets it aside, with its reason
+        if announcement is not None:
+            needed.add(announcement.sha256)
+    return needed
+
+
+def _drop_old(prompts: Path, wanted: set[str], now: datetime) -> None:
+    for path in prompts.glob("*.wav"):
+        old = path.stat().st_mtime < (now - KEEP_PROMPT).timestamp()
+        if path.stem not in wanted and old:
+            path.unlink()
