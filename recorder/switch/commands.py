@@ -1,0 +1,301 @@
+"""Every string that Accord sends to FreeSWITCH is made here, and nowhere else.
+
+A connection sends :class:`Command` values only, and only the functions of this module make them.  Each
+argument is checked against what it may be, because the event socket has no quoting that can be trusted:
+a line feed ends a command, ``${…}`` is expanded by the switch, a quote or a space moves the next
+argument.  What is not allowed raises :class:`SwitchError` (``switch.argument``) before anything is sent.
+
+Recording ids and paths come from Accord alone; nothing a caller sent is ever an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from recorder.errors import SwitchError
+from recorder.switch.events import NAMES
+
+CONTEXT: Final = "accord"
+"""The dialplan context of Accord's own extensions (``freeswitch_conf/``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is sent, without the empty line that ends it.  ``secret`` keeps it out of logs."""
+
+    text: str
+    secret: bool = False
+
+    @property
+    def wire(self) -> bytes:
+        """The bytes on the socket."""
+        return self.text.encode() + b"\n\n"
+
+    def __str__(self) -> str:
+        """For logs: one line, without secrets."""
+        return self.text.partition(" ")[0] if self.secret else self.text.replace("\n", " | ")
+
+
+# --- the connection itself
+
+
+def auth(password: str) -> Command:
+    """Log in on the standing connection."""
+    if not password or len(password) > 256 or not password.isprintable():
+        raise _refuse("the event socket's password", "one printable line, at most 256 characters")
+    return Command(f"auth {password}", secret=True)
+
+
+def connect() -> Command:
+    """The first command on the socket that a call arrives on; answered with the channel's data.
+
+    It has to be the first: FreeSWITCH does not answer whatever comes first and is not ``connect``
+    (``listener_run``)."""
+    return Command("connect")
+
+
+def leave() -> Command:
+    """End the connection in order: answered with ``+OK bye``, after everything sent before it."""
+    return Command("exit")
+
+
+def my_events() -> Command:
+    """On a call's own socket: this channel's events."""
+    return Command("myevents")
+
+
+def linger(seconds: int) -> Command:
+    """On a call's own socket: stay connected that long (1 to 600) after the hang-up, for its last events."""
+    if not 1 <= seconds <= 600:
+        raise _refuse("linger", "1 to 600 seconds")
+    return Command(f"linger {seconds}")
+
+
+def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> Command:
+    """Ask for events in the plain format: ``names`` out of :data:`recorder.switch.events.NAMES`,
+    ``subclasses`` of CUSTOM ones (``accord::keep``)."""
+    wanted = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
+    for name in wanted:
+        if name not in NAMES:
+            raise _refuse(f"event {name!r}", "one of recorder.switch.events.NAMES")
+    custom = list(dict.fromkeys(subclasses))
+    for subclass in custom:
+        if not _SUBCLASS.fullmatch(subclass):
+            raise _refuse(f"event subclass {subclass!r}", "letters, digits, '_', '-', '.' and '::'")
+    # CUSTOM goes last: FreeSWITCH takes every word after it for a subclass.
+    words = [*wanted, "CUSTOM", *custom] if custom else wanted
+    if not words:
+        raise _refuse("no event", "at least one")
+    return Command("event plain " + " ".join(words))
+
+
+def only_channel(uuid: str) -> Command:
+    """Let only this channel's events through.  More than one such filter lets either through."""
+    return Command(f"filter Unique-ID {_uuid(uuid)}")
+
+
+# --- on a call's own socket
+
+
+def execute(
+    application: str, argument: str = "", *, uuid: str = "", lock: bool = True, tag: str = ""
+) -> Command:
+    """Have the channel run one dialplan application.
+
+    Not for direct use with free text: the functions below make the arguments.  ``uuid`` only on the
+    standing connection.  With ``lock`` (``event-lock``) the applications run one after another in the
+    order sent, so many can be sent without waiting.  ``tag`` comes back as ``Application-UUID`` in
+    CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE.
+    """
+    if application not in APPLICATIONS:
+        raise _refuse(f"application {application!r}", "one of " + ", ".join(sorted(APPLICATIONS)))
+    lines = [f"sendmsg {_uuid(uuid)}" if uuid else "sendmsg"]
+    lines += ["call-command: execute", f"execute-app-name: {application}"]
+    if argument:
+        lines.append(f"execute-app-arg: {_one_line('argument', argument)}")
+    if tag:
+        lines.append(f"Event-UUID: {_uuid(tag)}")
+    if lock:
+        lines.append("event-lock: true")
+    return Command("\n".join(lines))
+
+
+APPLICATIONS: Final = frozenset(
+    {
+        "answer",
+        "execute_extension",
+        "multiset",
+        "playback",
+        "record_session",
+        "set",
+        "stop_record_session",
+        "unset",
+    }
+)
+
+
+def set_variable(name: str, value: str, *, tag: str = "") -> Command:
+    """Set one channel variable."""
+    return execute("set", f"{_variable(name)}={_value(name, value)}", tag=tag)
+
+
+def set_variables(values: Mapping[str, str], *, tag: str = "") -> Command:
+    """Set several channel variables at once (``multiset`` with ``^^;`` as the separator)."""
+    if not values:
+        raise _refuse("no variable", "at least one")
+    pairs = []
+    for name, value in values.items():
+        if ";" in value:
+            raise _refuse(f"the value of {name}", "no ';'")
+        pairs.append(f"{_variable(name)}={_value(name, value)}")
+    return execute("multiset", "^^;" + ";".join(pairs), tag=tag)
+
+
+def execute_extension(extension: str, context: str = CONTEXT, *, tag: str = "") -> Command:
+    """Run an extension of Accord's dialplan; what the switch itself then checks is written there."""
+    return execute("execute_extension", f"{_word(extension)} XML {_word(context)}", tag=tag)
+
+
+def answer(*, tag: str = "") -> Command:
+    """Answer the call."""
+    return execute("answer", tag=tag)
+
+
+def play(path: Path, *, tag: str = "") -> Command:
+    """Play a sound file to the channel."""
+    return execute("playback", _path(path), tag=tag)
+
+
+def record(path: Path, recording: str, *, tag: str = "") -> Command:
+    """Record the channel in two channels: left what it says, right what it hears.
+
+    The variables stand *behind* the path: before it they are not read, and the file is mono.  The
+    recording's id comes back as ``Recording-Variable-accord_recording``.
+    """
+    return execute("record_session", f"'{_path(path)}' {_recording_variables(recording)}", tag=tag)
+
+
+def stop_recording(path: Path, *, tag: str = "") -> Command:
+    """Stop one recording of the channel."""
+    return execute("stop_record_session", _path(path), tag=tag)
+
+
+# --- on the standing connection
+
+
+def status() -> Command:
+    """The switch's state; the heartbeat of the standing connection."""
+    return Command("api status")
+
+
+def show_channels() -> Command:
+    """All live channels, as JSON."""
+    return Command("api show channels as json")
+
+
+def media_bugs(uuid: str) -> Command:
+    """What is attached to a channel's media, recordings among it."""
+    return Command(f"api uuid_buglist {_uuid(uuid)}")
+
+
+def get_variable(uuid: str, name: str) -> Command:
+    """A channel variable's value; ``_undef_`` where it is not set.
+
+    Never ``getvar`` on a call's own socket: its answer is not encoded, so a value with line feeds in it
+    would be read as headers and replies."""
+    return Command(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
+
+
+def put_variable(uuid: str, name: str, value: str) -> Command:
+    """Set a channel's variable from outside the call."""
+    return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
+
+
+def record_start(uuid: str, path: Path, recording: str) -> Command:
+    """Start a recording from outside the call, as :func:`record` does."""
+    variables = _recording_variables(recording)
+    return Command(f"api uuid_record {_uuid(uuid)} start '{_path(path)}' 0 {variables}")
+
+
+def record_stop(uuid: str, path: Path) -> Command:
+    """Stop one recording from outside the call."""
+    return Command(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
+
+
+def global_variable(name: str) -> Command:
+    """A global variable of the switch; empty where it is not set."""
+    return Command(f"api global_getvar {_variable(name)}")
+
+
+def module_exists(module: str) -> Command:
+    """``true`` where the module is loaded."""
+    return Command(f"api module_exists {_word(module)}")
+
+
+def locate(section: str, tag: str, attribute: str, value: str) -> Command:
+    """A piece of the running configuration, as XML."""
+    words = " ".join(_word(word) for word in (section, tag, attribute, value))
+    return Command(f"api xml_locate {words}")
+
+
+# --- what an argument may be
+
+_SUBCLASS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_RECORDING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
+_WORD = re.compile(r"[A-Za-z0-9_.*+-]{1,80}")
+_VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
+_PATH = re.compile(r"/[\w/ .+@=-]{1,500}")
+
+
+def _refuse(what: str, allowed: str) -> SwitchError:
+    return SwitchError("switch.argument", f"{what} cannot be sent to the switch", f"allowed: {allowed}")
+
+
+def _one_line(what: str, text: str) -> str:
+    if "\n" in text or "\r" in text or "\0" in text:
+        raise _refuse(what, "one line")
+    return text
+
+
+def _uuid(uuid: str) -> str:
+    if not _UUID.fullmatch(uuid):
+        raise _refuse(f"channel id {uuid!r}", "letters, digits, '.', '_' and '-'")
+    return uuid
+
+
+def _variable(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise _refuse(f"variable {name!r}", "letters, digits, '_', '.' and '-'")
+    return name
+
+
+def _value(name: str, value: str) -> str:
+    # Without '$' nothing is expanded, without quotes and backslashes no argument moves.
+    if not _VALUE.fullmatch(value):
+        raise _refuse(f"the value of {name}", "no control characters, quotes, backslashes, braces or '$'")
+    return value
+
+
+def _word(word: str) -> str:
+    if not _WORD.fullmatch(word):
+        raise _refuse(f"{word!r}", "letters, digits, '_', '.', '*', '+' and '-'")
+    return word
+
+
+def _path(path: Path) -> str:
+    text = str(path)
+    if not _PATH.fullmatch(text) or ".." in path.parts or text != text.strip():
+        raise _refuse(f"path {text!r}", "an absolute path of letters, digits, spaces and / . _ + @ = -")
+    return text
+
+
+def _recording_variables(recording: str) -> str:
+    if not _RECORDING.fullmatch(recording):
+        raise _refuse(f"recording {recording!r}", "a UUID in lower case")
+    return f"{{RECORD_STEREO=true,accord_recording={recording}}}"

@@ -1,0 +1,253 @@
+"""The two ways to a FreeSWITCH: the standing connection, and the socket a call arrives on."""
+
+from __future__ import annotations
+
+import socket as plain
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import gevent
+import structlog
+from gevent import socket
+from gevent.event import Event
+from greenswitch import esl as greenswitch
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.events import Reply
+from recorder.switch.queues import Pending
+from recorder.switch.wire import Connection, Limits
+
+__all__ = ["Connection", "Inbound", "Limits", "OutboundServer", "OutboundSession", "Pending"]
+
+log = structlog.get_logger()
+
+
+class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # greenswitch has no types
+    """A connection that we make: log in, subscribe, command.
+
+    Handlers are registered with ``register_handle(name, handler)``, as in greenswitch, before
+    :meth:`connect`.  It is used once: after it closed, make another (:class:`recorder.switch.node.Node`
+    does).
+    """
+
+    def __init__(
+        self, host: str, port: int, password: str, *, timeout: float = 5.0, limits: Limits | None = None
+    ) -> None:
+        """``timeout`` in seconds for connecting and logging in together."""
+        super().__init__(host, port, password, timeout, limits=limits)
+
+    def connect(self) -> None:
+        """Connect and log in.
+
+        Replaces greenswitch's, which waits for ever on a peer that says nothing.  Raises
+        :class:`SwitchError`: ``switch.away``, ``switch.timeout``, ``switch.password``, ``switch.access``.
+        """
+        where = f"{self.host}:{self.port}"
+        limit = gevent.Timeout(self.timeout)
+        try:
+            with limit:
+                self.adopt(socket.create_connection((self.host, self.port), timeout=self.timeout))
+                self.start_event_handlers()
+                self._auth_request_event.wait()
+                if not self.connected:
+                    raise SwitchError(
+                        "switch.access",
+                        f"FreeSWITCH at {where} ended the connection: {self.reason}",
+                        "look at apply-inbound-acl in event_socket.conf.xml",
+                    )
+                self.authenticate()
+        except gevent.Timeout as passed:
+            self.close("no log-in in time")
+            if passed is not limit:
+                raise
+            raise SwitchError(
+                "switch.timeout",
+                f"FreeSWITCH at {where} did not let us log in within {self.timeout:g} s",
+                "is it overloaded or stopped?",
+            ) from None
+        except OSError as error:
+            self.close("not reached")
+            raise SwitchError(
+                "switch.away",
+                f"FreeSWITCH at {where} cannot be reached: {error}",
+                "is it running, and does mod_event_socket listen there?",
+            ) from error
+        except SwitchError:
+            self.close("log-in failed")
+            raise
+
+    def authenticate(self) -> None:
+        """Replaces greenswitch's, whose error is a ``ValueError``.  Raises ``switch.password``."""
+        reply = self.send(commands.auth(self.password), self.timeout)
+        if not reply.data.startswith("+OK"):
+            raise SwitchError(
+                "switch.password",
+                f"FreeSWITCH at {self.host}:{self.port} refuses the password",
+                "set the same password here and in event_socket.conf.xml",
+            )
+
+
+class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[misc]
+    """A connection that the dialplan's ``socket`` makes for one call.
+
+    First :meth:`connect`; then commands, pipelined: :meth:`execute` returns at once, and what was sent is
+    run in order.  When the socket closes, the dialplan goes on.
+    """
+
+    def __init__(self, client_address: Any, sock: socket.socket, limits: Limits | None = None) -> None:
+        super().__init__(client_address, sock, limits=limits)
+        self.session_data: Mapping[str, str] | None = None
+        # greenswitch's reader is not used, and a file over a socket keeps it open.
+        self.sock_file.close()
+        # greenswitch registers handlers that read whole events; ours are registered by whoever needs them.
+        self.event_handlers.clear()
+
+    def start_event_handlers(self) -> None:
+        """Called by greenswitch's constructor once there is a socket."""
+        self.adopt(self.sock)
+        super().start_event_handlers()
+
+    def connect(self, limit: float | None = None) -> Mapping[str, str]:
+        """Take the call over; the channel's data.  Raises :class:`SwitchError` as :meth:`send`.
+
+        Replaces greenswitch's: a time limit, and headers framed safely."""
+        if self.session_data is None:
+            reply = self.send(commands.connect(), limit)
+            if not reply.data.startswith("+OK"):
+                raise SwitchError("switch.refused", f"FreeSWITCH refused connect: {reply.data}")
+            self.session_data = reply.headers
+            self._outbound_connected = True
+        data: Mapping[str, str] = self.session_data
+        return data
+
+    @property
+    def uuid(self) -> str:
+        """The channel's id.  Replaces greenswitch's, which asks for ``variable_uuid``."""
+        data: Mapping[str, str] = self.session_data or {}
+        return data.get("Unique-ID", "")
+
+    def execute(self, command: Command, limit: float | None = None) -> Pending:
+        """Send one of :mod:`~recorder.switch.commands`' applications without waiting for its reply."""
+        return self.send_later(command, limit)
+
+    def call_command(
+        self,
+        app_name: str,
+        app_args: str | None = None,
+        block: bool = False,
+        response_timeout: float | None = None,
+    ) -> Reply:
+        """Replaces greenswitch's, which builds the command from any string: checked, with a time limit.
+        That an application has *ended* is told by events, so ``block`` is refused."""
+        if block:
+            raise TypeError("wait for CHANNEL_EXECUTE_COMPLETE instead")
+        return self.send(commands.execute(app_name, app_args or ""), response_timeout)
+
+    def myevents(self) -> None:
+        """Replaces greenswitch's: ask for this channel's events, with a time limit."""
+        self.send_later(commands.my_events()).accepted()
+
+    def linger(self, timeout: int | None = None) -> None:
+        """Replaces greenswitch's: stay for the call's last events, seconds."""
+        self.send_later(commands.linger(60 if timeout is None else timeout)).accepted()
+
+
+class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
+    """Where calls arrive.  ``handler`` is called with an :class:`OutboundSession` in a greenlet a call.
+
+    No call is turned away for being one too many: turning it away would cost it its recording, and
+    ``connection_count`` is a number to watch, no limit.  When the handler returns or raises, the socket
+    is closed and the call's dialplan goes on.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        handler: Callable[[OutboundSession], object],
+        *,
+        backlog: int = 1024,
+        limits: Limits | None = None,
+    ) -> None:
+        """``port`` 0 takes a free one, see ``bound_port``."""
+        super().__init__(host, port, application=handler)
+        self.backlog = backlog
+        self.limits = limits or Limits()
+        self.failures = 0
+        self.listening = Event()
+        self.stopping = Event()
+        self.server: socket.socket | None = None
+
+    def bind(self) -> int:
+        """Take the port; calls wait in the backlog from now on.  The port.  Raises ``switch.port``."""
+        server = socket.socket(plain.AF_INET6 if ":" in self.bind_address else plain.AF_INET)
+        try:
+            server.setsockopt(plain.SOL_SOCKET, plain.SO_REUSEADDR, 1)
+            server.bind((self.bind_address, self.bind_port[0]))
+            server.listen(self.backlog)
+        except OSError as error:
+            server.close()
+            raise SwitchError(
+                "switch.port",
+                f"cannot listen on {self.bind_address}:{self.bind_port[0]}: {error.strerror}",
+                "is another daemon running? the dialplan's socket names this port",
+            ) from error
+        self.server = server
+        self.bound_port = int(server.getsockname()[1])
+        self.listening.set()
+        return self.bound_port
+
+    def listen(self) -> None:
+        """Accept calls until :meth:`stop`.
+
+        Replaces greenswitch's, which polls every 0.1 s with a backlog of 100 and ends the process when
+        the port is taken."""
+        if self.server is None:
+            self.bind()
+        assert self.server is not None
+        while not self.stopping.is_set():
+            try:
+                sock, address = self.server.accept()
+            except OSError as error:
+                if self.stopping.is_set():
+                    break
+                # Out of file descriptors, say: the call waits in the backlog, and the others go on.
+                log.error("switch.accept_failed", error=str(error))
+                gevent.sleep(0.05)
+                continue
+            greenlet = gevent.spawn(self._accept_call, sock, address)
+            self._greenlets.add(greenlet)
+            greenlet.link(self._greenlets.discard)
+
+    def _accept_call(self, sock: socket.socket, address: Any) -> None:
+        """Replaces greenswitch's, which drops calls above ``max_connections``."""
+        self.connection_count += 1
+        session = None
+        try:
+            session = OutboundSession(address, sock, self.limits)
+            self.application(session)
+        except Exception as error:
+            self.failures += 1
+            log.exception(
+                "switch.call_failed", channel=repr(session.uuid if session else ""), error=str(error)
+            )
+        finally:
+            self.connection_count -= 1
+            if session is not None:
+                session.close("the handler has ended")
+            else:
+                sock.close()
+
+    def stop(self, limit: float = 5.0) -> None:
+        """Accept no more calls and wait for those that are here, at most ``limit`` seconds; then their
+        sockets are closed and their dialplans go on."""
+        self.stopping.set()
+        if self.server is not None:
+            with suppress(OSError):  # not connected is what a listening socket says here
+                self.server.shutdown(plain.SHUT_RDWR)
+            self.server.close()
+        gevent.joinall(list(self._greenlets), timeout=limit)
+        gevent.killall(list(self._greenlets))

@@ -1,0 +1,216 @@
+"""What FreeSWITCH tells, safely: lines first, then each value alone, and only when somebody asks.
+
+FreeSWITCH's ``event plain`` URL-encodes values but leaves a ``%0A`` that a SIP caller sent as it is
+(``switch_url_encode`` does not encode twice).  Whoever decodes first and then looks for lines hands the
+caller every header and channel variable.  Here a header is a line of the *raw* bytes, its name is what
+stands before the line's first ``': '``, the first line of a name counts, and a value is decoded by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from greenswitch.esl import ESLEvent
+
+from recorder.errors import SwitchError
+from recorder.switch.framing import Frame
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def _needle(name: str) -> bytes:
+    return b"\n" + name.encode("utf-8", "replace") + b": "
+
+
+def decode(value: bytes) -> str:
+    """One header's value as text: percent signs decoded once, bytes that are no UTF-8 replaced.
+
+    ``_undef_`` is how FreeSWITCH writes an empty value (``switch_event_serialize``).
+    """
+    if b"%" in value:
+        return unquote_to_bytes(value).decode("utf-8", "replace")
+    if value == b"_undef_":
+        return ""
+    return value.decode("utf-8", "replace")
+
+
+class Headers(Mapping[str, str]):
+    """Header lines as a read-only mapping that looks into the raw bytes on demand.
+
+    ``raw`` begins with a line feed.  Names are compared as they are, byte for byte, never decoded.  A
+    second line of the same name is not seen.  A line without ``': '`` is no header.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def find(self, name: str) -> bytes | None:
+        """The raw value of the first line of that name."""
+        raw = self._raw
+        needle = _needle(name)
+        at = raw.find(needle)
+        if at < 0:
+            return None
+        start = at + len(needle)
+        end = raw.find(b"\n", start)
+        return raw[start:] if end < 0 else raw[start:end]
+
+    def __getitem__(self, name: str) -> str:
+        value = self.find(name)
+        if value is None:
+            raise KeyError(name)
+        return decode(value)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        seen = set()
+        for line in self._raw.split(b"\n"):
+            name, colon, _ = line.partition(b": ")
+            if colon and name not in seen:
+                seen.add(name)
+                yield name.decode("utf-8", "replace")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<Headers of {len(self._raw)} bytes>"
+
+
+class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
+    """greenswitch's event with another way of reading it.
+
+    ``raw`` is header lines with a line feed before the first one; a body may follow an empty line.
+    ``data`` is greenswitch's place for the text of a reply.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.data = ""
+        self.parse_data(raw)
+
+    def parse_data(self, data: bytes) -> None:
+        """Replaces greenswitch's, which decodes first and then looks for lines: nothing is read ahead."""
+        self._raw = data
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The lines before the empty line."""
+        if self._headers is None:
+            end = self._raw.find(b"\n\n")
+            self._headers = Headers(self._raw if end < 0 else self._raw[:end])
+        return self._headers
+
+    def header(self, name: str, default: str = "") -> str:
+        """The decoded value of the first line of that name, ``default`` where there is none."""
+        value = self.headers.find(name)
+        return default if value is None else decode(value)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes as they came from the switch."""
+        return self._raw[1:]
+
+
+class Reply(Message):
+    """The answer to one command.  ``data`` is the ``Reply-Text`` of a command or the body of an ``api``,
+    without white space around it."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame.head)
+        if frame.kind == b"api/response":
+            self.data = frame.body[1:].decode("utf-8", "replace").strip()
+        else:
+            self.data = self.header("Reply-Text").strip()
+
+    @property
+    def refused(self) -> bool:
+        """FreeSWITCH said no: ``-ERR ...`` or ``-USAGE ...``."""
+        return self.data.startswith(("-ERR", "-USAGE"))
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.data[:60]!r}>"
+
+
+class CallEvent(Message):
+    """Something that happened on a channel; read-only, and cheap until it is looked into.
+
+    Every value may come from a stranger's SIP message: it may hold control characters and line feeds, and
+    is never to be put into a command, a path or a log line as it is.
+    """
+
+    @cached_property
+    def name(self) -> str:
+        """FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`)."""
+        return self.header("Event-Name")
+
+    @property
+    def subclass(self) -> str:
+        """The ``Event-Subclass`` of a ``CUSTOM`` event (``accord::keep``), else empty."""
+        return self.header("Event-Subclass") if self.name == "CUSTOM" else ""
+
+    @property
+    def uuid(self) -> str:
+        """The channel's ``Unique-ID``; empty for an event without a channel."""
+        return self.header("Unique-ID")
+
+    @property
+    def other_uuid(self) -> str:
+        """The channel it is bridged with (``Other-Leg-Unique-ID``), or empty."""
+        return self.header("Other-Leg-Unique-ID")
+
+    @cached_property
+    def at(self) -> datetime:
+        """When it happened by the switch's clock, UTC, from ``Event-Date-Timestamp`` (microseconds).
+
+        Raises :class:`SwitchError` where that is no time: FreeSWITCH itself writes it into every event.
+        """
+        value = self.headers.find("Event-Date-Timestamp") or b""
+        if not value.isdigit() or len(value) > 17:
+            raise SwitchError("switch.event_time", f"an event {self.name!r} without a time")
+        return _EPOCH + timedelta(microseconds=int(value))
+
+    @property
+    def sequence(self) -> int:
+        """``Event-Sequence``: grows by the order in which the switch made its events; 0 where absent."""
+        value = self.headers.find("Event-Sequence") or b""
+        return int(value) if value.isdigit() and len(value) < 20 else 0
+
+    def variable(self, name: str, default: str = "") -> str:
+        """A channel variable as the event carries it (``variable_<name>``)."""
+        return self.header(f"variable_{name}", default)
+
+    def recording_variable(self, name: str) -> str:
+        """What was written in braces behind the recording's path; on RECORD_START and RECORD_STOP."""
+        return self.header(f"Recording-Variable-{name}")
+
+    def __repr__(self) -> str:
+        return f"<CallEvent {self.name} {self.uuid}>"
+
+
+NAMES: Final = (
+    "CHANNEL_EXECUTE_COMPLETE",
+    "CHANNEL_ANSWER",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_HOLD",
+    "CHANNEL_UNHOLD",
+    "CHANNEL_HANGUP_COMPLETE",
+    "CHANNEL_DESTROY",
+    "RECORD_START",
+    "RECORD_STOP",
+    "PLAYBACK_START",
+    "PLAYBACK_STOP",
+    "DTMF",
+    "CUSTOM",
+)
+"""The events that Accord knows; :func:`recorder.switch.commands.subscribe` takes some of them."""

@@ -1,0 +1,145 @@
+"""Cuts the bytes of an event socket into frames, without I/O.
+
+A frame is a head of ``Name: value`` lines, an empty line, and as many bytes of body as the head's
+``Content-Length`` says (FreeSWITCH, ``mod_event_socket.c``).  Nothing in here decodes anything: a value
+is never looked at before the lines are told apart, so no value can become a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from recorder.errors import SwitchError
+
+MAX_HEAD = 1 << 20
+"""Bytes of one head.  The reply to ``connect`` carries every channel variable, each up to three times its
+length: some 10 to 200 KB."""
+
+MAX_BODY = 64 << 20
+"""Bytes of one body.  ``show channels as json`` takes about 1.2 KB a channel."""
+
+EVENT = b"text/event-plain"
+
+# What mod_event_socket writes before every event (line 1449).  Heads of another shape take the long way.
+_EVENT_HEAD = re.compile(rb"Content-Length: ([0-9]{1,9})\nContent-Type: text/event-plain\n\n")
+
+
+class FramingError(SwitchError):
+    """The peer's bytes are no frames; where the next one begins cannot be known, so the connection ends."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "switch.malformed",
+            f"malformed data on the event socket: {message}",
+            "the connection is closed and made again; is something else than FreeSWITCH on that port?",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it came: ``kind`` is the decoded ``Content-Type``; ``head`` and ``body`` raw bytes.
+
+    Both begin with a line feed that is not theirs, so that every header line, the first too, is found
+    by ``\\nName: ``.
+    """
+
+    kind: bytes
+    head: bytes
+    body: bytes
+
+
+class Framer:
+    """Takes bytes as they arrive and gives whole frames.
+
+    It never raises: after malformed bytes :attr:`error` is set, what came whole before them has been
+    given, and nothing is given any more.  Malformed are a missing ``Content-Type``, a ``Content-Length``
+    that is no plain number, differs between lines or is above ``max_body`` bytes, and a head above
+    ``max_head`` bytes.
+    """
+
+    def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
+        # The first byte stands for the line feed before a head; see Frame.
+        self._buffer = bytearray(b"\n")
+        self._searched = 0
+        self._max_head = max_head
+        self._max_body = max_body
+        self.error: FramingError | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of a frame that has not come whole."""
+        return len(self._buffer) - 1
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Add bytes; returns the frames that are whole now, in order."""
+        frames: list[Frame] = []
+        if self.error is not None:
+            return frames
+        self._buffer += data
+        used = 0
+        try:
+            for frame, used in self._cut():  # noqa: B007 - used says how far the cutting came
+                frames.append(frame)
+        except FramingError as error:
+            self.error = error
+            self._buffer = bytearray(b"\n")
+            return frames
+        if used:
+            del self._buffer[:used]
+            self._buffer[0] = 10
+            self._searched = max(0, self._searched - used)
+        return frames
+
+    def _cut(self) -> Iterator[tuple[Frame, int]]:
+        """Whole frames, each with the index of its last byte."""
+        buffer = self._buffer
+        size = len(buffer)
+        before = 0  # index of the byte before a head
+        while True:
+            quick = _EVENT_HEAD.match(buffer, before + 1)
+            if quick is not None:
+                kind, head, length, start = EVENT, b"", int(quick[1]), quick.end()
+            else:
+                first = before + 1
+                while first < size and buffer[first] == 10:  # a reply's text may end in line feeds
+                    first += 1
+                found = buffer.find(b"\n\n", max(first, self._searched))
+                if (found if found >= 0 else size) - first > self._max_head:
+                    raise FramingError(f"a head of more than {self._max_head} bytes")
+                if found < 0:
+                    self._searched = max(first, size - 1)
+                    return
+                head = b"\n" + buffer[first : found + 1]
+                kind, length = _envelope(head)
+                start = found + 2
+            if length > self._max_body:
+                raise FramingError(f"a body of {length} bytes, the limit is {self._max_body}")
+            end = start + length
+            if end > size:
+                self._searched = before
+                return
+            self._searched = 0
+            before = end - 1
+            yield Frame(kind, head, bytes(buffer[before - length : end])), before
+
+
+def _envelope(head: bytes) -> tuple[bytes, int]:
+    kind: bytes | None = None
+    length: bytes | None = None
+    for line in head.split(b"\n"):
+        if line.startswith(b"Content-Length: "):
+            value = line[16:]
+            if length is not None and length != value:
+                raise FramingError("two different Content-Length lines in one head")
+            length = value
+        elif kind is None and line.startswith(b"Content-Type: "):
+            kind = line[14:]
+    if kind is None:
+        raise FramingError("a head without Content-Type")
+    if length is None:
+        return kind, 0
+    if not length.isdigit() or len(length) > 9:
+        raise FramingError("a Content-Length that is no number of bytes")
+    return kind, int(length)
