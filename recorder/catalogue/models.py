@@ -176,7 +176,9 @@ class Announcement(Row):
     text = TextField()
     purposes = DataField()
     keep_days = IntegerField()
-    sound = ForeignKeyField(Sound, column_name="sound_sha256", on_delete="RESTRICT")
+    sound = ForeignKeyField(
+        Sound, column_name="sound_sha256", object_id_name="sound_id", on_delete="RESTRICT"
+    )
     created_at = MomentField()
 
     tenant_id: str

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from recorder.catalogue import customers, keeping
+from recorder.catalogue.rows import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.ids import uuid7
+from recorder.take.spool import Party
+
+TENANT = "01930000-0000-7000-8000-00000000000a"
+OTHER = "01930000-0000-7000-8000-00000000000b"
+
+
+@pytest.fixture
+def tenants(catalogue, clock, entropy) -> tuple[str, str]:
+    """Two customers who must never see each other."""
+    for identity, name in ((TENANT, "Boulangerie Martin"), (OTHER, "Van Dyck NV")):
+        customers.create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=entropy)
+    return TENANT, OTHER
+
+
+@pytest.fixture
+def announce(tenants, clock, entropy, tone) -> Callable[..., str]:
+    """Makes an announcement of a tenant; its id."""
+
+    def make(tenant: str = TENANT, level: int = 1000, name: str = "default") -> str:
+        return customers.create_announcement(
+            tenant,
+            name=name,
+            language="fr",
+            text="Cet appel est enregistré pour garder clair ce qui est convenu, pendant 30 jours.",
+            purposes=["agreement"],
+            keep_days=30,
+            wav=tone(1000, level=level),
+            now=clock(),
+            entropy=entropy,
+        ).id
+
+    return make
+
+
+@pytest.fixture
+def stored(tenants, clock, entropy) -> Callable[..., RecordingRow]:
+    """Catalogues a recording."""
+
+    def make(tenant: str = TENANT, started_at: datetime | None = None, **changes) -> RecordingRow:
+        started_at = started_at or clock()
+        identity = str(uuid7(started_at, entropy))
+        row = RecordingRow(
+            id=identity,
+            tenant=tenant,
+            line="a-line",
+            number="+3225550100",
+            direction="inbound",
+            outside=Party("e164", "+32470123456"),
+            inside=Party("extension", "1001"),
+            started_at=started_at,
+            duration_ms=61_000,
+            announcement="an-announcement",
+            announcement_version=1,
+            announced=True,
+            purposes=("agreement",),
+            restricted=(),
+            keep_until=started_at + timedelta(days=30),
+            prefix=f"{tenant}/2026/11/25/{identity}/",
+            manifest_sha256="ab" * 32,
+            wrapped_key="{}",
+            objects=(ObjectRow("audio.opus", "audio/ogg", 90_000),),
+            stored_bytes=91_000,
+            stored_at=clock(),
+            destroyed_at=None,
+            destroyed_why=None,
+        )
+        row = replace(row, **changes)
+        assert keeping.add_recording(row, now=clock(), entropy=entropy)
+        return row
+
+    return make
+
+
+@pytest.fixture
+def unrecorded(tenants, clock, entropy) -> Callable[..., NotRecordedRow]:
+    def make(tenant: str | None = TENANT, **changes) -> NotRecordedRow:
+        row = NotRecordedRow(
+            id=str(uuid7(clock(), entropy)),
+            tenant=tenant,
+            line="a-line",
+            number="+3225550100",
+            direction="inbound",
+            node="node1",
+            outside=Party("withheld", ""),
+            started_at=clock(),
+            ended_at=clock() + timedelta(seconds=9),
+            reason="never_connected",
+            quarantined_until=None,
+        )
+        row = replace(row, **changes)
+        assert keeping.add_not_recorded(row, now=clock(), entropy=entropy)
+        return row
+
+    return make

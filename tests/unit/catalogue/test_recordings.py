@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import keeping, queries
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue.rows import Cursor
+from recorder.errors import CatalogueError
+
+
+def test_a_row_comes_back_as_it_was_written(stored, tenants) -> None:
+    row = stored()
+    assert queries.recording(tenants[0], row.id) == row
+
+
+def test_another_tenants_id_does_not_exist(stored, unrecorded, tenants) -> None:
+    mine, other = tenants
+    row = stored(mine)
+    unrecorded(mine)
+    assert queries.recording(other, row.id) is None
+    assert queries.recordings(other).rows == ()
+    assert queries.not_recorded(other).rows == ()
+
+
+def test_every_recording_is_on_one_page_once_also_with_equal_times(stored, tenants, clock) -> None:
+    made = [stored(started_at=clock() + timedelta(seconds=n // 3)).id for n in range(10)]
+    stored(tenants[1])
+    seen: list[str] = []
+    after = None
+    while True:
+        page = queries.recordings(tenants[0], after=after, limit=3)
+        seen += [row.id for row in page.rows]
+        if page.more is None:
+            break
+        after = Cursor.decode(page.more.encode())
+    assert len(seen) == 10
+    assert set(seen) == set(made)
+    times = [queries.recording(tenants[0], identity).started_at for identity in seen]
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_full_last_page_has_nothing_after_it(stored, tenants) -> None:
+    for _ in range(3):
+        stored()
+    assert queries.recordings(tenants[0], limit=3).more is None
+
+
+def test_a_list_is_narrowed(stored, tenants, clock) -> None:
+    early = stored(line="one")
+    late = stored(line="two", started_at=clock() + timedelta(hours=2))
+    only = {"line": "one"}, {"until": clock() + timedelta(hours=1)}
+    for narrowed in only:
+        assert [row.id for row in queries.recordings(tenants[0], **narrowed).rows] == [early.id]
+    since = queries.recordings(tenants[0], since=clock() + timedelta(hours=1))
+    assert [row.id for row in since.rows] == [late.id]
+    assert len(queries.recordings(tenants[0], party="470123").rows) == 2
+    assert queries.recordings(tenants[0], party="%").rows == ()
+
+
+@pytest.mark.parametrize("text", ["", "x", "2026-11-25T09:00:00.000Z", "2026-11-25T09:00:00_id"])
+def test_a_place_in_a_list_that_is_none(text) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Cursor.decode(text)
+
+
+def test_cataloguing_twice_is_once(stored, tenants, clock, entropy) -> None:
+    row = stored()
+    assert not keeping.add_recording(row, now=clock(), entropy=entropy)
+    assert len(queries.recordings(tenants[0]).rows) == 1
+    assert _leaves(row.id) == ["recording.stored"]
+
+
+def test_another_manifest_under_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
+    row = stored()
+    for other in (replace(row, manifest_sha256="cd" * 32), replace(row, tenant=tenants[1])):
+        with pytest.raises(CatalogueError) as refused:
+            keeping.add_recording(other, now=clock(), entropy=entropy)
+        assert refused.value.error_id == "recording.conflict"
+
+
+def test_an_unknown_tenants_recording_is_refused(stored, clock, entropy) -> None:
+    row = replace(stored(), id="x", tenant="nobody", prefix="x")
+    with pytest.raises(CatalogueError) as refused:
+        keeping.add_recording(row, now=clock(), entropy=entropy)
+    assert refused.value.error_id == "tenant.unknown"
+
+
+def test_a_call_that_was_not_recorded_is_listed_once_with_its_reason(
+    unrecorded, tenants, clock, entropy
+) -> None:
+    row = unrecorded()
+    assert not keeping.add_not_recorded(row, now=clock(), entropy=entropy)
+    assert queries.not_recorded(tenants[0]).rows == (row,)
+    assert _leaves(row.id) == ["call.not_recorded"]
+
+
+def test_a_call_to_nobodys_number_is_written_down_and_nobodys(unrecorded, tenants) -> None:
+    row = unrecorded(tenant=None, line=None, reason="no_line")
+    assert all(queries.not_recorded(tenant).rows == () for tenant in tenants)
+    assert _leaves(row.id) == []
+
+
+def test_a_recording_is_due_once_its_time_is_over(stored, clock) -> None:
+    row = stored()
+    assert keeping.due(clock()) == ()
+    assert keeping.due(row.keep_until - timedelta(milliseconds=1)) == ()
+    assert keeping.due(row.keep_until) == (row,)
+
+
+def test_a_tombstone_has_no_parties_no_key_and_no_salt(stored, tenants, clock, entropy) -> None:
+    row = stored()
+    clock.forward(days=30)
+    keeping.forget_key(row)
+    assert queries.recording(tenants[0], row.id).wrapped_key is None
+    assert keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    assert not keeping.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    left = queries.recording(tenants[0], row.id)
+    assert (left.outside, left.inside, left.wrapped_key) == (None, None, None)
+    assert (left.destroyed_at, left.destroyed_why) == (clock(), "expired")
+    assert queries.recordings(tenants[0]).rows == ()
+    assert keeping.due(clock()) == ()
+    with connected():
+        leaf = LedgerEntry.get(LedgerEntry.recording_id == row.id)
+    assert (leaf.body, leaf.salt) == (None, None)
+    assert leaf.leaf_hash
+
+
+def _leaves(recording: str) -> list[str]:
+    with connected():
+        query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
+        return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]

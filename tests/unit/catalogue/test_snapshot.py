@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.call import policy
+from recorder.catalogue import customers, queries, snapshot
+from recorder.take import spool
+from recorder.take.spool import CallStart, Party
+
+
+@pytest.fixture
+def write(tenants, tmp_path, clock) -> Callable[[], bool]:
+    return lambda: snapshot.write(tmp_path / "snapshot", tmp_path / "spool", ["112", "+3225550199"], clock())
+
+
+def test_what_is_written_is_what_a_node_reads(
+    write, tmp_path, tenants, announce, clock, entropy, tone
+) -> None:
+    mine, _ = tenants
+    line = customers.create_line(
+        mine,
+        number="+3225550100",
+        announcement=announce(level=700),
+        formats=["wav", "opus"],
+        now=clock(),
+        entropy=entropy,
+    )
+    assert write()
+    read = policy.read(tmp_path / "snapshot")
+    found = read.line("3225550100")
+    assert found is not None
+    assert (found.tenant, found.line, found.formats) == (mine, line.id, ("wav", "opus"))
+    assert found.announcement.id == line.announcement
+    assert (found.announcement.purposes, found.announcement.keep_days) == (("agreement",), 30)
+    assert read.prompt(found.announcement).read_bytes() == tone(1000, level=700)
+    assert read.damaged == frozenset()
+    assert read.never_record == {"112", "3225550199"}
+    assert read.made_at == "2026-11-25T09:00:00.000Z"
+
+
+def test_writing_what_has_not_changed_writes_nothing(
+    write, tmp_path, announce, tenants, clock, entropy
+) -> None:
+    assert write()
+    at = (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns
+    clock.forward(minutes=1)
+    assert not write()
+    assert (tmp_path / "snapshot" / "snapshot.json").stat().st_mtime_ns == at
+    customers.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    assert write()
+
+
+def test_a_damaged_prompt_is_put_right(write, tmp_path, announce, tenants, clock, entropy) -> None:
+    customers.create_line(tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy)
+    write()
+    prompt = next((tmp_path / "snapshot" / "prompts").iterdir())
+    prompt.write_bytes(prompt.read_bytes()[:-10])
+    assert policy.read(tmp_path / "snapshot").damaged
+    write()
+    assert not policy.read(tmp_path / "snapshot").damaged
+
+
+def test_an_ended_line_is_gone(write, tmp_path, announce, tenants, clock, entropy) -> None:
+    line = customers.create_line(
+        tenants[0], number="100", announcement=announce(), now=clock(), entropy=entropy
+    )
+    write()
+    customers.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
+    write()
+    assert policy.read(tmp_path / "snapshot").line("100") is None
+
+
+def test_an_old_prompt_stays_while_a_take_may_need_it(
+    write, tmp_path, announce, tenants, clock, entropy
+) -> None:
+    mine, _ = tenants
+    line = customers.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    write()
+    told = policy.read(tmp_path / "snapshot").line("100").announcement
+    old = tmp_path / "snapshot" / "prompts" / f"{told.sha256}.wav"
+    start = CallStart(
+        recording="01930000-0000-7000-8000-000000000001",
+        tenant=mine,
+        line=line.id,
+        number="100",
+        direction="inbound",
+        node="node1",
+        channel="c",
+        outside=Party("withheld", ""),
+        started_at=clock(),
+        formats=("opus",),
+        announcement=told,
+    )
+    folder = spool.open_take(tmp_path / "spool", start)
+    customers.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    clock.forward(days=3)
+    write()
+    assert old.exists()
+    spool.remove_take(folder)
+    write()
+    assert not old.exists()
+
+
+def test_an_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, entropy) -> None:
+    mine, _ = tenants
+    line = customers.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
+    write()
+    customers.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    clock.forward(hours=23)
+    write()
+    prompts = tmp_path / "snapshot" / "prompts"
+    assert len(list(prompts.iterdir())) == 2
+    clock.forward(hours=2)
+    write()
+    (left,) = prompts.iterdir()
+    assert left.stem == queries.announcement(mine, queries.lines(mine)[0].announcement).sound
+
+
+def test_a_prompt_is_fetched_for_an_old_take(tmp_path, announce, tenants, clock) -> None:
+    row = queries.announcement(tenants[0], announce())
+    path = snapshot.put_prompt(tmp_path, row.sound, clock())
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sound
+    assert abs(os.stat(path).st_mtime - clock().timestamp()) < 1
+    assert snapshot.put_prompt(tmp_path, "ff" * 32, clock() + timedelta(days=1)) is None
+    assert not (Path(tmp_path) / "prompts" / f"{'ff' * 32}.wav").exists()
