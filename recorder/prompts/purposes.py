@@ -55,7 +55,9 @@ def load(path: Path) -> Mapping[str, Purpose]:
         return MappingProxyType({code: _purpose(code, entry) for code, entry in body.items()})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            "purposes.broken", f"{path} cannot be used: {error}", "compare it with the file that was installed"
+            "purposes.broken",
+            f"{path} cannot be used: {error}",
+            "compare it with the file that was installed",
         ) from error
 
 

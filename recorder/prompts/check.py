@@ -1,0 +1,126 @@
+"""Whether an operator's own WAV can be played into a call, heard by people, and found in the audio again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from recorder.errors import ConfigError
+
+RATES = (8000, 16000)
+SHORTEST_S, LONGEST_S = 1.0, 60.0
+
+SILENT_DBFS = -45.0
+"""Below this in its loudest half second, nobody hears it on a phone (speech is near -20)."""
+
+CLIPPED_SHARE = 0.0005
+"""Share of samples that may lie in flat tops; more is heard as distortion."""
+
+REPEATS = 0.9
+"""A sound that is this like itself elsewhere (a steady tone, a loop) has no one place in a recording."""
+
+_CONVERT = "convert it: ffmpeg -i yours.wav -ac 1 -ar 8000 -c:a pcm_s16le announcement.wav"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSound:
+    """A sound that can be used: hex SHA-256 of the file's bytes, samples a second, milliseconds."""
+
+    sha256: str
+    sample_rate: int
+    duration_ms: int
+
+
+def check_sound(path: Path) -> CheckedSound:
+    """Check a WAV file: mono, 8 or 16 kHz, PCM 16 bit, 1 to 60 s, neither silent nor clipping, and not
+    the same over and over.
+
+    Raises :class:`ConfigError` (``prompt.*``) that says what is wrong and what to do.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError("prompt.unreadable", f"{path} cannot be read: {error}", "check the path") from error
+    samples, rate = _read(path)
+    seconds = len(samples) / rate
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise ConfigError(
+            "prompt.length",
+            f"{path} is {seconds:.1f} s long",
+            f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten are right",
+        )
+    level = _loudest_dbfs(samples, rate)
+    if level < SILENT_DBFS:
+        raise ConfigError(
+            "prompt.silent",
+            f"{path} is silent or nearly so ({level:.0f} dBFS where it is loudest)",
+            "record it again, at about -20 dBFS",
+        )
+    if _clipped_share(samples) > CLIPPED_SHARE:
+        raise ConfigError(
+            "prompt.clipping",
+            f"{path} is too loud: it clips",
+            "record it again with less gain, at about -20 dBFS",
+        )
+    if _repeats(samples, rate) > REPEATS:
+        raise ConfigError(
+            "prompt.repeats",
+            f"{path} is the same over and over, so its place in a recording cannot be told",
+            "use a spoken sentence",
+        )
+    return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
+
+
+def _read(path: Path) -> tuple[NDArray[np.int16], int]:
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_form(path, file)
+            samples: NDArray[np.int16] = file.read(dtype="int16")
+            return samples, int(file.samplerate)
+    except soundfile.SoundFileError as error:
+        raise ConfigError("prompt.not_wav", f"{path} is not a WAV file: {error}", _CONVERT) from error
+
+
+def _check_form(path: Path, file: soundfile.SoundFile) -> None:
+    if file.format not in ("WAV", "WAVEX"):
+        raise ConfigError("prompt.not_wav", f"{path} is {file.format}, not WAV", _CONVERT)
+    if file.subtype != "PCM_16":
+        raise ConfigError("prompt.form", f"{path} holds {file.subtype} samples, not PCM 16 bit", _CONVERT)
+    if file.channels != 1:
+        raise ConfigError("prompt.channels", f"{path} has {file.channels} channels, not one", _CONVERT)
+    if file.samplerate not in RATES:
+        raise ConfigError("prompt.rate", f"{path} is at {file.samplerate} Hz, not 8000 or 16000", _CONVERT)
+
+
+def _loudest_dbfs(samples: NDArray[np.int16], rate: int) -> float:
+    size = rate // 2
+    blocks = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
+    rms = float(np.sqrt((blocks**2).mean(axis=1)).max())
+    return float(20 * np.log10(max(rms, 1e-3) / 32768))
+
+
+def _clipped_share(samples: NDArray[np.int16]) -> float:
+    top = int(np.abs(samples.astype(np.int32)).max())
+    if top < 16384:  # half of full scale: flat tops down there are a quiet square wave, not clipping
+        return 0.0
+    flat = np.abs(samples.astype(np.int32)) >= top - 1
+    inside = flat[:-2] & flat[1:-1] & flat[2:]
+    return float(inside.mean())
+
+
+def _repeats(samples: NDArray[np.int16], rate: int) -> float:
+    """How like itself the sound is, at best, when moved by 20 ms or more (and up to half its length)."""
+    x = samples.astype(np.float64)
+    size = 1 << (2 * len(x) - 1).bit_length()
+    spectrum = np.fft.rfft(x, size)
+    product = np.fft.irfft(np.abs(spectrum) ** 2, size)[: len(x)]
+    energy = np.concatenate([[0.0], np.cumsum(x**2)])
+    lags = np.arange(rate // 50, len(x) // 2)
+    ahead = energy[-1] - energy[lags]
+    behind = energy[len(x) - lags]
+    return float((product[lags] / np.sqrt(np.maximum(ahead * behind, 1.0))).max())
