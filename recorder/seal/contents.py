@@ -1,0 +1,167 @@
+"""What a manifest says, as frozen values.  Reading and writing them is ``body.py``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from recorder.clock import to_iso
+from recorder.errors import SealError
+from recorder.seal import envelope
+from recorder.seal.keys import Secret, part
+from recorder.take.encoded import Gap
+from recorder.take.spool import Party
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An encrypted object: hashes hex SHA-256, lengths bytes, ``blocks`` those of each stored 64 KiB
+    block in order."""
+
+    name: str
+    media_type: str
+    plain_sha256: str
+    plain_length: int
+    stored_sha256: str
+    stored_length: int
+    blocks: tuple[str, ...]
+
+    def check_block(self, number: int, block: bytes) -> None:
+        """Refuse a stored block that is not what was sealed: the hook of :class:`envelope.Reader`.
+        Raises :class:`SealError` (``seal.block``)."""
+        if number >= len(self.blocks) or hashlib.sha256(block).hexdigest() != self.blocks[number]:
+            raise SealError(
+                "seal.block",
+                f"block {number} of {self.name} is not what was sealed",
+                "the stored object was changed; `accord verify` says where",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What the recording may be used for, and until when: as announced."""
+
+    code: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What was announced, and where it is in the audio: ``offset_ms`` to ``end_ms``, found with
+    ``score`` (normalised cross-correlation, 1.0 is the very sound)."""
+
+    id: str
+    version: int
+    language: str
+    text: str
+    keep_days: int
+    sound_sha256: str
+    purposes: tuple[Purpose, ...]
+    offset_ms: int
+    end_ms: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMarker:
+    """A mark in milliseconds of audio.  Data that names a person is not here but in the parties."""
+
+    at: datetime
+    offset_ms: int
+    kind: str
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Somebody who was on the inside from ``offset_ms`` on."""
+
+    offset_ms: int
+    party: Party
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who spoke.  Encrypted in the manifest under the recording's data key."""
+
+    outside: Party
+    inside: Party | None
+    joined: tuple[Joined, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
+
+    ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
+    why, and there is no purpose.  ``keep_until`` is when the recording goes at the latest unless
+    something sealed later says otherwise.
+    """
+
+    recording: str
+    tenant: str
+    line: str
+    number: str
+    direction: str
+    node: str
+    channel: str
+    started_at: datetime
+    bridged_at: datetime | None
+    ended_at: datetime
+    sealed_at: datetime
+    keep_until: datetime
+    duration_ms: int
+    drift_ms: int
+    sample_rate: int
+    announced: Announced | None
+    unannounced: str | None
+    markers: tuple[SealedMarker, ...]
+    gaps: tuple[Gap, ...]
+    objects: tuple[Object, ...]
+    parties: bytes
+    data_key_id: str
+    tenant_key_id: str
+    software: str
+    signing_key_id: str = ""
+
+    @property
+    def purposes(self) -> tuple[Purpose, ...]:
+        """What it may be used for: nothing that was not announced."""
+        return () if self.announced is None else self.announced.purposes
+
+    @property
+    def prefix(self) -> str:
+        """Where the recording lies in the bucket, with a slash at the end."""
+        return prefix(self.tenant, self.started_at, self.recording)
+
+    def object(self, name: str) -> Object | None:
+        """The object of that name."""
+        return next((found for found in self.objects if found.name == name), None)
+
+    def reader(self, name: str, data_key: Secret, read: envelope.ReadRange) -> envelope.Reader:
+        """Plain bytes of an object; each stored block is compared with the seal before it is decrypted.
+
+        ``read`` gives stored bytes by range.  Raises :class:`SealError` (``seal.no_object``,
+        ``seal.key_foreign``).
+        """
+        found = self.object(name)
+        if found is None:
+            raise SealError("seal.no_object", f"recording {self.recording} has no {name}")
+        self.check_key(data_key)
+        data = envelope.associated(self.recording, name)
+        return envelope.Reader(data_key.key, data, read, found.stored_length, found.check_block)
+
+    def check_key(self, data_key: Secret) -> None:
+        """Refuse another data key than the sealed one.  Raises :class:`SealError`."""
+        if data_key.id != self.data_key_id:
+            raise SealError(
+                "seal.key_foreign",
+                f"recording {self.recording} was sealed with data key {self.data_key_id}, not {data_key.id}",
+            )
+
+
+def prefix(tenant: str, started_at: datetime, recording: str) -> str:
+    """``<tenant>/<yyyy>/<mm>/<dd>/<recording>/``, the day in UTC."""
+    return f"{part(tenant)}/{to_iso(started_at)[:10].replace('-', '/')}/{part(recording)}/"

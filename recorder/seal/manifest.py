@@ -1,0 +1,306 @@
+"""Manifest, version 1: what a recording is, signed; its upload is the commit.
+
+::
+
+    {"body": {...},
+     "endorsement": {...},
+     "signatures": [{"algorithm": "Ed25519", "key_id": ..., "signature": ...}]}
+
+in RFC 8785 form; the signature is over the RFC 8785 form of ``body``.  A manifest is never rewritten:
+what is learnt later lies beside it, never in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.clock import from_iso, to_iso
+from recorder.errors import SealError
+from recorder.ids import Entropy
+from recorder.seal import body as bodies
+from recorder.seal import canonical, envelope, signing
+from recorder.seal.canonical import Fields
+from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
+from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
+from recorder.take.encoded import Encoded, Marker, Sound
+from recorder.take.spool import Party, write_file
+
+__all__ = ["Manifest", "Sealed", "Upload", "open_manifest", "read_sealed", "seal", "write"]
+
+NAME = "manifest.json"
+KEY_FILE = "key.json"
+ENCRYPTED = ".enc"
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""How far in the future a seal may lie before it is refused: clocks differ a little."""
+
+UNANNOUNCED_KEEP = timedelta(days=30)
+"""How long a take is kept in whose audio the announcement was not found (P1)."""
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to be put under a key of the bucket; ``sha256`` hex, of its bytes."""
+
+    key: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A recording, encrypted and signed, in its take's folder.
+
+    ``uploads`` in the order in which they are put: the objects, the wrapped key, and last the manifest,
+    which is the commit.
+    """
+
+    folder: Path
+    manifest: Manifest
+    manifest_bytes: bytes
+    key: WrappedKey
+    uploads: tuple[Upload, ...]
+
+    @property
+    def recording(self) -> str:
+        return self.manifest.recording
+
+    @property
+    def prefix(self) -> str:
+        return self.manifest.prefix
+
+
+def seal(
+    encoded: Encoded,
+    keyring: Keyring,
+    tenant_key: WrappedKey,
+    signer: signing.Signer,
+    now: datetime,
+    entropy: Entropy = os.urandom,
+) -> Sealed:
+    """Encrypt a take's sounds under a new data key, and seal what it is.
+
+    Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
+    data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
+    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``),
+    ``OSError`` (a full disk).
+    """
+    start, folder = encoded.take.start, encoded.take.folder
+    if start.tenant is None or start.line is None or start.announcement is None:
+        raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
+    if tenant_key.tenant != start.tenant:
+        raise SealError(
+            "seal.key_foreign", f"the key of tenant {tenant_key.tenant} was given for {start.tenant}"
+        )
+    data_key, wrapped = keyring.new_data_key(tenant_key, start.recording, entropy)
+    objects = [
+        _encrypt(sound, folder, start.recording, data_key, entropy)
+        for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
+    ]
+    manifest = _manifest(encoded, objects, data_key, tenant_key, signer, now, entropy)
+    content = write(manifest, signer)
+    # Read back before anything relies on it: a manifest that would be refused is never stored.
+    bodies.from_body(canonical.load(content, "manifest")["body"], signer.key_id)
+    write_file(folder / KEY_FILE, wrapped.to_bytes())
+    write_file(folder / NAME, content)
+    return _sealed(folder, manifest, content, wrapped)
+
+
+def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = None) -> Sealed:
+    """A take that :func:`seal` finished, read from its folder.  Raises :class:`SealError`, ``OSError``."""
+    content = (folder / NAME).read_bytes()
+    wrapped = WrappedKey.from_bytes((folder / KEY_FILE).read_bytes())
+    manifest = open_manifest(content, root, now)
+    if wrapped.key_id != manifest.data_key_id:
+        raise SealError("seal.key_foreign", f"{folder / KEY_FILE} is not the key that the manifest names")
+    return _sealed(folder, manifest, content, wrapped)
+
+
+def write(manifest: Manifest, signer: signing.Signer) -> bytes:
+    """The manifest, signed: the bytes of ``manifest.json``."""
+    body = bodies.to_body(manifest)
+    return canonical.dump(
+        {
+            "body": body,
+            "endorsement": signer.endorsement.document(),
+            "signatures": [
+                {
+                    "algorithm": "Ed25519",
+                    "key_id": signer.key_id,
+                    "signature": canonical.b64(signer.sign(body)),
+                }
+            ],
+        }
+    )
+
+
+def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
+    """A manifest, verified from the root's public key alone.
+
+    With ``now``, a seal from the future is refused as well.  Raises :class:`SealError`; its
+    ``error_id`` says which check failed, in this order: form (``seal.not_json``,
+    ``seal.duplicate_field``, ``seal.not_canonical``), the envelope's fields, the endorsement
+    (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
+    ``seal.field``, ``seal.contradiction``.
+    """
+    if len(content) > MAX_BYTES:
+        raise SealError("seal.not_json", "the manifest is larger than any manifest is")
+    fields = Fields(canonical.load(content, "manifest"), "manifest")
+    body = fields.take("body")
+    endorsement = signing.Endorsement.from_fields(fields.fields("endorsement"))
+    signatures = fields.each("signatures")
+    fields.end()
+    if len(signatures) != 1:
+        raise SealError("seal.field", "manifest.signatures is not one signature")
+    (given,) = signatures
+    given.const("algorithm", "Ed25519")
+    key_id, signature = given.text("key_id"), given.binary("signature", 64)
+    given.end()
+    sealed_at = Fields(body, "manifest.body").time("sealed_at")
+    public = endorsement.check(root, signing.MANIFEST, sealed_at)
+    if key_id != endorsement.key_id or not signing.verify(public, signature, body):
+        raise SealError(
+            "seal.signature",
+            "the manifest's signature is wrong: it was changed after it was sealed, or signed by another key",
+        )
+    manifest = bodies.from_body(body, key_id)
+    if now is not None and manifest.sealed_at > now + CLOCK_SLACK:
+        raise SealError(
+            "seal.from_the_future",
+            f"the manifest says it was sealed at {to_iso(manifest.sealed_at)}, which is not yet",
+            "is this machine's clock right?",
+        )
+    return manifest
+
+
+def _encrypt(sound: Sound, folder: Path, recording: str, data_key: Secret, entropy: Entropy) -> Object:
+    target = folder / (sound.name + ENCRYPTED)
+    data = envelope.associated(recording, sound.name)
+    stored = envelope.encrypt(sound.path, target, data_key.key, data, entropy)
+    if stored.plain_sha256 != sound.sha256 or stored.plain_length != sound.length:
+        raise SealError(
+            "seal.sound_changed",
+            f"{sound.path} is not what was encoded: its hash or length is another",
+            "the disk or somebody changed it; encode the take again",
+        )
+    return Object(
+        name=sound.name,
+        media_type=sound.media_type,
+        plain_sha256=stored.plain_sha256,
+        plain_length=stored.plain_length,
+        stored_sha256=stored.sha256,
+        stored_length=stored.length,
+        blocks=stored.blocks,
+    )
+
+
+def _manifest(
+    encoded: Encoded,
+    objects: list[Object],
+    data_key: Secret,
+    tenant_key: WrappedKey,
+    signer: signing.Signer,
+    now: datetime,
+    entropy: Entropy,
+) -> Manifest:
+    take, start = encoded.take, encoded.take.start
+    assert start.tenant is not None
+    assert start.line is not None
+    announced = _announced(encoded)
+    purposes = announced.purposes if announced else ()
+    # A clock that was set back in the call must not keep it from being sealed.
+    ended_at = max(_milliseconds(take.end.ended_at), _milliseconds(start.started_at))
+    parties = Parties(start.outside, take.end.inside, _joined(encoded))
+    bridged = take.first("bridged")
+    return Manifest(
+        recording=start.recording,
+        tenant=start.tenant,
+        line=start.line,
+        number=start.number,
+        direction=start.direction,
+        node=start.node,
+        channel=start.channel,
+        started_at=_milliseconds(start.started_at),
+        bridged_at=None if bridged is None else _milliseconds(bridged),
+        ended_at=ended_at,
+        sealed_at=max(_milliseconds(now), ended_at),
+        keep_until=max((each.until for each in purposes), default=ended_at + UNANNOUNCED_KEEP),
+        duration_ms=encoded.duration_ms,
+        drift_ms=encoded.drift_ms,
+        sample_rate=encoded.sample_rate,
+        announced=announced,
+        unannounced=None if announced else _unannounced(encoded),
+        markers=tuple(_marker(mark) for mark in encoded.markers),
+        gaps=encoded.gaps,
+        objects=tuple(objects),
+        parties=bodies.encrypt_parties(parties, start.recording, data_key, entropy),
+        data_key_id=data_key.id,
+        tenant_key_id=tenant_key.key_id,
+        software=f"accord {__version__}",
+        signing_key_id=signer.key_id,
+    )
+
+
+def _announced(encoded: Encoded) -> Announced | None:
+    found, told = encoded.announced, encoded.take.start.announcement
+    if found is None or told is None:
+        return None
+    # From the beginning of the call: nothing is kept a moment longer than what was said.
+    until = _milliseconds(encoded.take.start.started_at) + timedelta(days=told.keep_days)
+    return Announced(
+        id=told.id,
+        version=told.version,
+        language=told.language,
+        text=told.text,
+        keep_days=told.keep_days,
+        sound_sha256=told.sha256,
+        purposes=tuple(Purpose(code, until) for code in told.purposes),
+        offset_ms=found.offset_ms,
+        end_ms=found.end_ms,
+        score=round(found.score, 6),
+    )
+
+
+def _unannounced(encoded: Encoded) -> str:
+    finished = encoded.take.first("announcement_finished") is not None
+    return "not_found_in_audio" if finished else "not_finished"
+
+
+def _marker(mark: Marker) -> SealedMarker:
+    # Who joined is a party, and parties are encrypted.
+    data = {} if mark.kind == "bridged" else dict(mark.data)
+    return SealedMarker(_milliseconds(mark.at), mark.offset_ms, mark.kind, data)
+
+
+def _joined(encoded: Encoded) -> tuple[Joined, ...]:
+    return tuple(
+        Joined(mark.offset_ms, Party(mark.data["kind"], mark.data["value"]))
+        for mark in encoded.markers
+        if mark.kind == "bridged" and {"kind", "value"} <= set(mark.data)
+    )
+
+
+def _sealed(folder: Path, manifest: Manifest, content: bytes, wrapped: WrappedKey) -> Sealed:
+    place = manifest.prefix
+    uploads = [
+        Upload(place + each.name, folder / (each.name + ENCRYPTED), each.stored_sha256)
+        for each in manifest.objects
+    ]
+    key_path = data_key_path(manifest.tenant, manifest.recording)
+    uploads.append(Upload(key_path, folder / KEY_FILE, hashlib.sha256(wrapped.to_bytes()).hexdigest()))
+    uploads.append(Upload(place + NAME, folder / NAME, hashlib.sha256(content).hexdigest()))
+    return Sealed(folder, manifest, content, wrapped, tuple(uploads))
+
+
+def _milliseconds(at: datetime) -> datetime:
+    """The time as it will be read back: to_iso keeps milliseconds."""
+    return from_iso(to_iso(at))

@@ -1,0 +1,310 @@
+"""Signatures: the root endorses signing keys, and a signing key signs.
+
+An endorsement is a small signed document::
+
+    {"body": {"type": "accord-endorsement", "version": 1, "algorithm": "Ed25519", "key_id": ...,
+              "public_key": ..., "uses": ["manifest"], "not_before": ..., "not_after": ...,
+              "root_key_id": ...},
+     "signature": ...}
+
+Signed bytes are the RFC 8785 form of ``body``; ``type`` keeps a signature over one kind of document from
+being one over another.  Ed25519 is RFC 8032; keys on disk are PEM (PKCS 8, RFC 8410), so that openssl
+reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from recorder.clock import to_iso
+from recorder.errors import ConfigError, SealError
+from recorder.ids import Entropy
+from recorder.seal import canonical
+from recorder.seal.canonical import Fields
+from recorder.seal.keys import exists, read_private, write_private
+
+MANIFEST = "manifest"
+AMENDMENT = "amendment"
+CHECKPOINT = "checkpoint"
+USES = (MANIFEST, AMENDMENT, CHECKPOINT)
+"""What a signing key can be endorsed for."""
+
+ROOT_KEY = "root.key"
+ROOT_PUBLIC = "root.pub"
+KEK = "kek"
+SIGNING_KEY = "manifest.key"
+ENDORSEMENT = "manifest.endorsement.json"
+
+YEARS = 2
+"""How long ``accord keys init`` endorses a signing key for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """What the root says of a signing key.  ``signature`` is the root's, over the other fields."""
+
+    key_id: str
+    public_key: bytes
+    uses: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    root_key_id: str
+    signature: bytes
+
+    def body(self) -> dict[str, Any]:
+        """What is signed."""
+        return {
+            "type": "accord-endorsement",
+            "version": 1,
+            "algorithm": "Ed25519",
+            "key_id": self.key_id,
+            "public_key": canonical.b64(self.public_key),
+            "uses": list(self.uses),
+            "not_before": to_iso(self.not_before),
+            "not_after": to_iso(self.not_after),
+            "root_key_id": self.root_key_id,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The endorsement as it is stored and as it lies in every manifest."""
+        return {"body": self.body(), "signature": canonical.b64(self.signature)}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Endorsement:
+        """Read :meth:`document`.  Raises :class:`SealError`; the signature is not yet checked."""
+        body = fields.fields("body")
+        signature = fields.binary("signature", 64)
+        fields.end()
+        body.const("type", "accord-endorsement")
+        body.const("version", 1)
+        body.const("algorithm", "Ed25519")
+        read = cls(
+            key_id=body.text("key_id"),
+            public_key=body.binary("public_key", 32),
+            uses=body.texts("uses"),
+            not_before=body.time("not_before"),
+            not_after=body.time("not_after"),
+            root_key_id=body.text("root_key_id"),
+            signature=signature,
+        )
+        body.end()
+        return read
+
+    def check(self, root: Ed25519PublicKey, use: str, at: datetime) -> Ed25519PublicKey:
+        """The signing key, where the root endorsed it for this use at this time.
+
+        Raises :class:`SealError`: ``seal.endorsement_root`` (another root), ``seal.endorsement_signature``,
+        ``seal.endorsement_key`` (its id is not its hash), ``seal.endorsement_use``,
+        ``seal.endorsement_time``.
+        """
+        if self.root_key_id != key_id(root):
+            raise SealError(
+                "seal.endorsement_root",
+                f"the signing key is endorsed by root {self.root_key_id}, not by {key_id(root)}",
+                "is this the root's public key of that installation?",
+            )
+        try:
+            root.verify(self.signature, canonical.dump(self.body()))
+        except InvalidSignature:
+            raise SealError(
+                "seal.endorsement_signature",
+                "the root did not endorse this signing key: its signature is wrong",
+            ) from None
+        public = Ed25519PublicKey.from_public_bytes(self.public_key)
+        if self.key_id != key_id(public):
+            raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
+        if use not in self.uses:
+            raise SealError(
+                "seal.endorsement_use",
+                f"key {self.key_id} is endorsed for {', '.join(self.uses)}, not for {use}",
+            )
+        if not self.not_before <= at <= self.not_after:
+            raise SealError(
+                "seal.endorsement_time",
+                f"key {self.key_id} was endorsed from {to_iso(self.not_before)} to {to_iso(self.not_after)}, "
+                f"and signed at {to_iso(at)}",
+                "endorse a new signing key with the root: `accord keys renew`",
+            )
+        return public
+
+
+class Signer:
+    """A signing key with its endorsement; what the worker holds for manifests."""
+
+    def __init__(self, key: Ed25519PrivateKey, endorsement: Endorsement) -> None:
+        if raw_public(key.public_key()) != endorsement.public_key:
+            raise ConfigError(
+                "keys.endorsement_mismatch",
+                "the endorsement belongs to another signing key",
+                "give the endorsement that was made with this key",
+            )
+        self._key = key
+        self.endorsement = endorsement
+        self.key_id = endorsement.key_id
+
+    def sign(self, body: Mapping[str, Any]) -> bytes:
+        """Ed25519 over the RFC 8785 form of ``body``."""
+        return self._key.sign(canonical.dump(body))
+
+
+def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) -> bool:
+    """Whether the signature over the RFC 8785 form of ``body`` is this key's."""
+    try:
+        public.verify(signature, canonical.dump(body))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def key_id(public: Ed25519PublicKey) -> str:
+    """The first 32 hex digits of SHA-256 over the 32 bytes of the public key."""
+    return hashlib.sha256(raw_public(public)).hexdigest()[:32]
+
+
+def raw_public(public: Ed25519PublicKey) -> bytes:
+    """The 32 bytes of a public key."""
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def endorse(
+    root: Ed25519PrivateKey,
+    public: Ed25519PublicKey,
+    uses: tuple[str, ...],
+    not_before: datetime,
+    not_after: datetime,
+) -> Endorsement:
+    """Endorse a signing key for some of :data:`USES` between two times.  Raises ``ValueError``."""
+    if not uses or not set(uses) <= set(USES) or not_after <= not_before:
+        raise ValueError("an endorsement is for known uses, and ends after it begins")
+    unsigned = Endorsement(
+        key_id=key_id(public),
+        public_key=raw_public(public),
+        uses=uses,
+        not_before=not_before.replace(microsecond=0),
+        not_after=not_after.replace(microsecond=0),
+        root_key_id=key_id(root.public_key()),
+        signature=b"",
+    )
+    return replace(unsigned, signature=root.sign(canonical.dump(unsigned.body())))
+
+
+def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
+    """Make a root, a signing key for manifests endorsed by it, and a key-encryption key.
+
+    Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
+    to where no machine reads it.  Raises :class:`ConfigError`.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT)
+    there = [folder / name for name in names if (folder / name).exists()]
+    if there:
+        raise exists(there)
+    root = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    endorsement = _endorse_for_manifests(root, signing, now)
+    write_private(folder / ROOT_KEY, _private_pem(root))
+    write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
+    write_private(folder / KEK, canonical.b64_line(entropy(32)))
+    write_private(folder / SIGNING_KEY, _private_pem(signing))
+    write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
+    return [folder / name for name in names]
+
+
+def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
+    """Make a new signing key for manifests, endorsed by the root; the old one's files are kept under
+    its key id.  Returns the files made.  Raises :class:`ConfigError`."""
+    old = load_endorsement(folder / ENDORSEMENT)
+    signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    endorsement = _endorse_for_manifests(root, signing, now)
+    made = []
+    for name, content, mode in (
+        (SIGNING_KEY, _private_pem(signing), 0o600),
+        (ENDORSEMENT, canonical.dump(endorsement.document()), 0o644),
+    ):
+        kept = folder / f"{old.key_id}.{name}"
+        os.link(folder / name, kept)
+        fresh = folder / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, content, mode)
+        os.replace(fresh, folder / name)
+        made.append(folder / name)
+    return made
+
+
+def load_signer(key: Path, endorsement: Path) -> Signer:
+    """A signing key and its endorsement from files.  Raises :class:`ConfigError`."""
+    return Signer(load_private(key), load_endorsement(endorsement))
+
+
+def load_private(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 private key from a PEM file that only its owner reads.  Raises :class:`ConfigError`."""
+    try:
+        key = load_pem_private_key(read_private(path), None)
+    except (ValueError, TypeError) as error:
+        raise _bad_key(path, "private", error) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _bad_key(path, "private", TypeError("another kind of key"))
+    return key
+
+
+def load_public(path: Path) -> Ed25519PublicKey:
+    """An Ed25519 public key from a PEM file.  Raises :class:`ConfigError`."""
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise _bad_key(path, "public", error) from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise _bad_key(path, "public", TypeError("another kind of key"))
+    return key
+
+
+def load_endorsement(path: Path) -> Endorsement:
+    """An endorsement from its file; its signature is checked where it is used.  Raises
+    :class:`ConfigError`."""
+    try:
+        body = canonical.load(path.read_bytes(), "endorsement")
+        return Endorsement.from_fields(Fields(body, "endorsement"))
+    except (OSError, SealError) as error:
+        raise ConfigError(
+            "keys.bad_endorsement", f"{path} is no endorsement: {error}", "make one: `accord keys renew`"
+        ) from error
+
+
+def public_pem(public: Ed25519PublicKey) -> bytes:
+    """A public key as PEM (SubjectPublicKeyInfo)."""
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _private_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _endorse_for_manifests(root: Ed25519PrivateKey, signing: Ed25519PrivateKey, now: datetime) -> Endorsement:
+    # A minute back: another machine's clock may be a little behind this one's.
+    begin = now - timedelta(minutes=1)
+    return endorse(root, signing.public_key(), (MANIFEST,), begin, now + timedelta(days=365 * YEARS))
+
+
+def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        "keys.bad_key",
+        f"{path} is no Ed25519 {kind} key in PEM: {error}",
+        "`accord keys init` makes root.pub, root.key and manifest.key",
+    )
