@@ -118,6 +118,13 @@ class Lane:
         self._ending = True
         self._wake.set()
 
+    def join(self, limit: float) -> bool:
+        """Wait until the handler has had everything, at most ``limit`` seconds."""
+        if self._greenlet is None or self._greenlet is gevent.getcurrent():
+            return True
+        self._greenlet.join(timeout=limit)
+        return bool(self._greenlet.dead)
+
     def _run(self) -> None:
         waiting = self._waiting
         while waiting or not self._ending:

@@ -269,6 +269,12 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         """greenswitch's one queue for all handlers; not used, a :class:`Lane` each takes its place."""
         raise NotImplementedError("handlers have a Lane each")
 
+    def join_handlers(self, limit: float) -> bool:
+        """After the end: wait, at most ``limit`` seconds, until handlers have had what came before it.
+        ``False`` where one has not ended."""
+        joined = [lane.join(limit) for lane in self._lanes.values()]
+        return all(joined)
+
     @property
     def handler_failures(self) -> int:
         """How many times a handler raised, for metrics."""

@@ -1,0 +1,90 @@
+"""Who is on the other end, as far as a stranger's SIP message can be believed: not at all.
+
+What a caller sends about themselves is shown and kept, never decided on.  It is cut to a length, cleaned
+of everything that is not printable, and put into one of four kinds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import phonenumbers
+
+E164: Final = "e164"
+SIP: Final = "sip"
+EXTENSION: Final = "extension"
+WITHHELD: Final = "withheld"
+
+LONGEST: Final = 128
+"""Characters kept of a SIP address."""
+
+_ANONYMOUS: Final = frozenset(
+    {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld", "0000000000"}
+)
+_DIGITS = re.compile(r"\+?[0-9]{1,20}")
+_EXTENSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_SEPARATORS = str.maketrans("", "", " ()-./")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``kind`` is ``e164`` (``value`` like ``+3225551234``), ``sip`` (``sip:user@host``), ``extension``
+    (digits or a name that means something in this switch alone) or ``withheld`` (``value`` empty)."""
+
+    kind: str
+    value: str
+
+
+NOBODY: Final = Caller(WITHHELD, "")
+
+
+def caller(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """The calling party from a channel's data (``connect``) or event.
+
+    ``region`` (``BE``) is where a number without a country code is from; without it such a number stays
+    an ``extension``, because nobody knows what it would be in E.164.
+    """
+    if headers.get("Caller-Privacy-Hide-Number", "false").lower() == "true":
+        return NOBODY
+    user = headers.get("Caller-Caller-ID-Number", "")
+    return party(user, headers.get("variable_sip_from_host", ""), region)
+
+
+def other_party(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """Whom the channel of a CHANNEL_BRIDGE was connected with, by the switch's own word."""
+    return party(headers.get("Other-Leg-Destination-Number", ""), "", region)
+
+
+def party(user: str, host: str = "", region: str | None = None) -> Caller:
+    """One party by its user part and, for those that are no number, its host.  Never raises."""
+    user = clean(user, LONGEST)
+    if user.lower() in _ANONYMOUS:
+        return NOBODY
+    digits = user.translate(_SEPARATORS)
+    if _DIGITS.fullmatch(digits):
+        return _number(digits, region)
+    if _EXTENSION.fullmatch(user) and not host:
+        return Caller(EXTENSION, user)
+    address = f"sip:{user}@{clean(host, LONGEST)}" if host else f"sip:{user}"
+    return Caller(SIP, address[:LONGEST])
+
+
+def clean(text: str, longest: int) -> str:
+    """Printable characters only, at most that many.  Everything else (control characters, line and
+    direction marks, what could not be decoded) is left out."""
+    kept = "".join(character for character in text[: 4 * longest] if character.isprintable())
+    return kept.replace("\ufffd", "").strip()[:longest]
+
+
+def _number(digits: str, region: str | None) -> Caller:
+    international = "+" + digits[2:] if digits.startswith("00") else digits
+    try:
+        number = phonenumbers.parse(international, None if international.startswith("+") else region)
+    except phonenumbers.NumberParseException:
+        return Caller(EXTENSION, digits)
+    if not phonenumbers.is_possible_number(number):
+        return Caller(EXTENSION, digits)
+    return Caller(E164, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,93 @@
+"""The socket that a call arrives on: the dialplan's ``socket`` brings each call, with what it set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from recorder.switch.caller import Caller, caller
+from recorder.switch.esl import Limits, OutboundServer, OutboundSession
+
+log = structlog.get_logger()
+
+BACKLOG: Final = 1024
+"""Calls that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A call as the dialplan handed it over.
+
+    ``line`` (``accord_line``) and ``state`` (``accord_state``) are the dialplan's own words, set after a
+    strict match; ``outside`` and ``destination`` are a stranger's.  ``channel`` is the switch's id of
+    the leg.  ``data`` is everything the switch said, for what is not here.
+    """
+
+    channel: str
+    line: str
+    state: str
+    context: str
+    destination: str
+    direction: str
+    outside: Caller
+    data: Mapping[str, str]
+
+    @classmethod
+    def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
+        """Read the reply to ``connect``."""
+        return cls(
+            channel=data.get("Unique-ID", ""),
+            line=data.get("variable_accord_line", ""),
+            state=data.get("variable_accord_state", ""),
+            context=data.get("Caller-Context", ""),
+            destination=data.get("Caller-Destination-Number", ""),
+            direction=data.get("Call-Direction", ""),
+            outside=caller(data, region),
+            data=data,
+        )
+
+    def variable(self, name: str, default: str = "") -> str:
+        """A channel variable as it was when the call arrived."""
+        return self.data.get(f"variable_{name}", default)
+
+
+class Dialplan:
+    """Listens for calls.  ``on_call`` gets each with its session, connected, in a greenlet of its own;
+    when it returns or raises, the socket closes and the call's dialplan goes on."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        on_call: Callable[[Arrival, OutboundSession], object],
+        *,
+        region: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._on_call = on_call
+        self._region = region
+        self.server = OutboundServer(host, port, self._arrive, backlog=BACKLOG, limits=limits)
+
+    def bind(self) -> int:
+        """Take the port, so that calls wait from now on; returns it.  Raises ``switch.port``."""
+        return self.server.bind()
+
+    def serve(self) -> None:
+        """Accept calls until :meth:`stop`; for a greenlet of its own."""
+        self.server.listen()
+
+    def stop(self, limit: float = 5.0) -> None:
+        """Take no more calls; those at hand get ``limit`` seconds, then their dialplans go on."""
+        self.server.stop(limit)
+
+    @property
+    def calls(self) -> int:
+        """Calls that are at hand now."""
+        return int(self.server.connection_count)
+
+    def _arrive(self, session: OutboundSession) -> None:
+        arrival = Arrival.of(session.connect(), self._region)
+        self._on_call(arrival, session)

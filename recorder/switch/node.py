@@ -1,0 +1,246 @@
+"""The standing connection to one FreeSWITCH: subscribe, reconcile, notice a death, come back."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Final
+
+import gevent
+import structlog
+from gevent.event import Event
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.esl import Inbound, Limits, Pending
+from recorder.switch.events import CallEvent
+
+log = structlog.get_logger()
+
+Random = Callable[[], float]
+"""Returns a number from 0 to below 1; ``random.random`` in production."""
+
+AT_ONCE: Final = 100
+"""How many questions are on their way at once when reconciling."""
+
+_BUG = re.compile(r"<media-bug>(.*?)</media-bug>", re.DOTALL)
+_FUNCTION = re.compile(r"<function>(.*?)</function>")
+_TARGET = re.compile(r"<target>(.*?)</target>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChannel:
+    """A channel that is up, by ``show channels`` and ``uuid_buglist``.
+
+    ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` the paths that are
+    being written now.
+    """
+
+    uuid: str
+    direction: str
+    call_state: str
+    context: str
+    recordings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a switch has in hand, at the moment it was asked."""
+
+    channels: Mapping[str, LiveChannel]
+
+    def recorded_by(self, path: str) -> LiveChannel | None:
+        """The channel that is being recorded to ``path``."""
+        return next((channel for channel in self.channels.values() if path in channel.recordings), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds between attempts: doubled each time from ``first`` to ``longest``, and between half and all
+    of that by chance, so that many nodes do not come back in step."""
+
+    first: float = 0.25
+    longest: float = 15.0
+    steady: float = 10.0
+    """A connection that lived this long (seconds) starts the count anew."""
+
+    def delay(self, attempt: int, random: Random) -> float:
+        """Seconds to wait after the ``attempt``-th failure in a row, counted from 0."""
+        whole = min(self.longest, self.first * 2.0 ** min(attempt, 30))
+        return whole * (0.5 + 0.5 * random())
+
+
+@dataclass(slots=True)
+class Node:
+    """One switch.  Start it once; it stays connected until :meth:`stop`.
+
+    On each connection, in this order: log in, subscribe, :meth:`reconcile`, ``on_up(live)``, and then
+    ``on_event`` for every event since the subscription, in order.  So nothing is lost between, and an
+    event may tell what ``live`` has told already.  When the connection ends, ``on_down(reason)``.
+
+    An ``on_up`` that raises ends the connection, which is then made again; what ``on_event`` raises is
+    logged, counted (:attr:`handler_failures`), and the next event comes.
+    """
+
+    host: str
+    port: int
+    password: str = field(repr=False)
+    names: Iterable[str]
+    on_event: Callable[[CallEvent], object]
+    on_up: Callable[[Live], object]
+    on_down: Callable[[str], object]
+    random: Random
+    subclasses: Iterable[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    backoff: Backoff = field(default_factory=Backoff)
+    heartbeat: float = 5.0
+    """Seconds between two pings; each may take ``limits.reply``."""
+
+    up: Event = field(default_factory=Event, init=False)
+    handler_failures: int = field(default=0, init=False)
+    connections: int = field(default=0, init=False)
+    _stopping: Event = field(default_factory=Event, init=False)
+    _connection: Inbound | None = field(default=None, init=False)
+    _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._greenlet = gevent.spawn(self.run)
+
+    def stop(self) -> None:
+        """End the connection and make no other."""
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.close("the daemon stops")
+        if self._greenlet is not None:
+            self._greenlet.join(timeout=self.limits.connect)
+
+    def api(self, command: Command, limit: float | None = None) -> str:
+        """Ask the switch; its answer.  Raises :class:`SwitchError` (``switch.gone``, ``switch.timeout``,
+        ``switch.refused``)."""
+        return self._here().api(command, limit)
+
+    def send_later(self, command: Command, limit: float | None = None) -> Pending:
+        """Command the switch without waiting.  Raises ``switch.gone``."""
+        return self._here().send_later(command, limit)
+
+    def reconcile(self) -> Live:
+        """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
+        found = channels(self.api(commands.show_channels()))
+        live: dict[str, LiveChannel] = {}
+        for start in range(0, len(found), AT_ONCE):
+            some = found[start : start + AT_ONCE]
+            asked = self._here().send_all([commands.media_bugs(row["uuid"]) for row in some])
+            for row, question in zip(some, asked, strict=True):
+                reply = question.wait()
+                if reply.refused:
+                    continue  # hung up since
+                live[row["uuid"]] = LiveChannel(
+                    uuid=row["uuid"],
+                    direction=row.get("direction", ""),
+                    call_state=row.get("callstate", ""),
+                    context=row.get("context", ""),
+                    recordings=recordings(reply.data),
+                )
+        return Live(live)
+
+    def run(self) -> None:
+        """Connect, serve, and come back, until :meth:`stop`."""
+        attempt = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            reason = self._once()
+            lived = time.monotonic() - began
+            if self._stopping.is_set():
+                break
+            attempt = 0 if lived >= self.backoff.steady else attempt + 1
+            seconds = self.backoff.delay(max(0, attempt - 1), self.random)
+            log.warning(
+                "switch.down", host=self.host, port=self.port, reason=reason, again_in=round(seconds, 2)
+            )
+            self._stopping.wait(seconds)
+
+    def _once(self) -> str:
+        """One connection from beginning to end; why it ended."""
+        connection = Inbound(
+            self.host, self.port, self.password, timeout=self.limits.connect, limits=self.limits
+        )
+        ready = Event()
+        taken_up = False
+
+        def hand_over(event: CallEvent) -> None:
+            # Events since the subscription wait until the switch's state has been taken in.
+            ready.wait()
+            if taken_up:
+                self.on_event(event)
+
+        connection.register_handle("*", hand_over)
+        self._connection = connection
+        try:
+            connection.connect()
+            connection.send_later(commands.subscribe(self.names, self.subclasses)).accepted()
+            pinger = gevent.spawn(self._ping, connection)
+            connection.on_close(lambda _reason: pinger.kill(block=False))
+            live = self.reconcile()
+            self.connections += 1
+            self.on_up(live)
+            taken_up = True
+            self.up.set()
+            log.info("switch.up", host=self.host, port=self.port, channels=len(live.channels))
+            ready.set()
+            connection.closed.wait()
+        except SwitchError as error:
+            connection.close(error.message)
+        except Exception as error:
+            log.exception("switch.take_up_failed")
+            connection.close(f"taking the switch's state in failed: {error!r}")
+        finally:
+            connection.close("ended")
+            self.up.clear()
+            self._connection = None
+            self.handler_failures += connection.handler_failures
+            ready.set()
+            if taken_up:
+                # What came before the end is handled before the next connection's state.
+                connection.join_handlers(self.limits.reply)
+                self.on_down(connection.reason)
+        return str(connection.reason)
+
+    def _ping(self, connection: Inbound) -> None:
+        """Notice a switch that is stopped or hangs: its kernel still answers TCP, it does not."""
+        while not connection.closed.wait(self.heartbeat):
+            try:
+                connection.api(commands.status())
+            except SwitchError as error:
+                connection.close(f"no heartbeat: {error.message}")
+
+    def _here(self) -> Inbound:
+        if self._connection is None:
+            raise SwitchError("switch.gone", "not connected to FreeSWITCH", "it is tried again by itself")
+        return self._connection
+
+
+def channels(answer: str) -> list[dict[str, str]]:
+    """The rows of ``show channels as json`` that have an id.  Raises ``switch.answer``.
+
+    A caller's name may hold bytes that are no UTF-8; they were replaced when the answer was read."""
+    try:
+        rows = json.loads(answer, strict=False).get("rows", [])
+        return [row for row in rows if row["uuid"]]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise SwitchError("switch.answer", f"'show channels as json' answered no JSON: {error}") from error
+
+
+def recordings(answer: str) -> tuple[str, ...]:
+    """The paths being recorded, out of ``uuid_buglist``'s answer."""
+    paths = []
+    for bug in _BUG.findall(answer):
+        function, target = _FUNCTION.search(bug), _TARGET.search(bug)
+        if function and target and function[1] == "session_record":
+            paths.append(unescape(target[1]))
+    return tuple(paths)

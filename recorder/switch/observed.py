@@ -1,0 +1,168 @@
+"""What an event of the switch means for a call: FreeSWITCH's names end here.
+
+:func:`observe` turns a :class:`~recorder.switch.events.CallEvent` into an :class:`Observed`, or into
+``None`` where it says nothing to us.  What only the daemon knows (a deadline has passed, a disk is full)
+is said with the same value, so that a call has one stream of what happens to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from recorder.switch.events import CallEvent
+
+
+class What(StrEnum):
+    """What can happen to a call.  From the switch:"""
+
+    RECORDING = "recording"  # the switch attached our recording
+    RECORDED = "recorded"  # and closed its file
+    PLAYING = "playing"  # a sound starts; ``sound`` is its path
+    PLAYED = "played"  # a sound ended; ``complete`` if by itself
+    HELD = "held"
+    UNHELD = "unheld"
+    BRIDGED = "bridged"  # ``party`` is who they speak with
+    UNBRIDGED = "unbridged"
+    HUNG_UP = "hung_up"  # ``cause``; ``bridged_at`` if it ever was
+    GONE = "gone"  # the channel is no more
+    STATE = "state"  # nothing but the switch's word on the call, ``state``
+
+    # From the daemon:
+    DEADLINE = "deadline"  # the time for announcing is over
+    NO_DISK = "no_disk"  # the call's folder cannot be written
+    UNWATCHED = "unwatched"  # nobody saw this call from ``since`` to ``at``
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One thing that happened to one call.
+
+    ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
+    the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``party`` is
+    (kind, value) as in :class:`recorder.take.spool.Party`.
+    """
+
+    what: What
+    at: datetime
+    state: str = ""
+    left: str = ""
+    sound: str = ""
+    complete: bool = False
+    party: tuple[str, str] | None = None
+    cause: str = ""
+    bridged_at: datetime | None = None
+    since: datetime | None = None
+    capturing: bool = False
+
+
+WANTED: Final = (
+    "CHANNEL_EXECUTE_COMPLETE",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_HOLD",
+    "CHANNEL_UNHOLD",
+    "CHANNEL_HANGUP_COMPLETE",
+    "CHANNEL_DESTROY",
+    "RECORD_START",
+    "RECORD_STOP",
+    "PLAYBACK_START",
+)
+"""The events that :func:`observe` understands."""
+
+_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def observe(event: CallEvent) -> Observed | None:
+    """The meaning of an event, ``None`` where it has none for a call."""
+    reading = _READINGS.get(event.name)
+    if reading is None:
+        return None
+    base = Observed(
+        What.STATE,
+        event.at,
+        state=event.variable("accord_state"),
+        left=event.variable("accord_left"),
+    )
+    return reading(event, base)
+
+
+def party(number: str) -> tuple[str, str]:
+    """Who a number is: (kind, value) with kind ``e164``, ``extension``, ``sip`` or ``withheld``.
+
+    What a stranger's phone sent is cut to 128 printable ASCII characters."""
+    value = _PRINTABLE.sub("", number).strip()[:128]
+    if not value or value.lower() in {"anonymous", "unknown", "restricted", "unavailable", "0000000000"}:
+        return "withheld", ""
+    if re.fullmatch(r"\+?[0-9]{7,15}", value):
+        return "e164", value
+    if re.fullmatch(r"[0-9*#]{1,6}", value):
+        return "extension", value
+    return "sip", value
+
+
+def _executed(event: CallEvent, base: Observed) -> Observed | None:
+    if event.header("Application") != "playback":
+        return base if base.state else None
+    return replace(
+        base,
+        what=What.PLAYED,
+        sound=event.header("Application-Data"),
+        complete=event.header("Application-Response") == "FILE PLAYED",
+    )
+
+
+def _bridged(event: CallEvent, base: Observed) -> Observed:
+    other = (
+        event.header("Other-Leg-Callee-ID-Number")
+        if event.header("Other-Leg-Direction") == "outbound"
+        else event.header("Other-Leg-Caller-ID-Number")
+    )
+    return replace(base, what=What.BRIDGED, party=party(other or event.header("Caller-Callee-ID-Number")))
+
+
+def _hung_up(event: CallEvent, base: Observed) -> Observed:
+    cause = re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
+    return replace(base, what=What.HUNG_UP, cause=cause, bridged_at=_bridged_time(event))
+
+
+def _bridged_time(event: CallEvent) -> datetime | None:
+    value = event.header("Caller-Channel-Bridged-Time")
+    if not value.isdigit() or len(value) > 17 or int(value) == 0:
+        return None
+    return _EPOCH + timedelta(microseconds=int(value))
+
+
+def _recording(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
+    def read(event: CallEvent, base: Observed) -> Observed | None:
+        # Somebody else's recording of the same call is none of our business.
+        if not event.recording_variable("accord_recording"):
+            return None
+        return replace(base, what=what, sound=event.header("Record-File-Path"))
+
+    return read
+
+
+def _simple(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
+    return lambda event, base: replace(base, what=what)
+
+
+_READINGS: Final[dict[str, Callable[[CallEvent, Observed], Observed | None]]] = {
+    "CHANNEL_EXECUTE_COMPLETE": _executed,
+    "CHANNEL_BRIDGE": _bridged,
+    "CHANNEL_UNBRIDGE": _simple(What.UNBRIDGED),
+    "CHANNEL_HOLD": _simple(What.HELD),
+    "CHANNEL_UNHOLD": _simple(What.UNHELD),
+    "CHANNEL_HANGUP_COMPLETE": _hung_up,
+    "CHANNEL_DESTROY": _simple(What.GONE),
+    "RECORD_START": _recording(What.RECORDING),
+    "RECORD_STOP": _recording(What.RECORDED),
+    "PLAYBACK_START": lambda event, base: replace(
+        base, what=What.PLAYING, sound=event.header("Playback-File-Path")
+    ),
+}
