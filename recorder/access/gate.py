@@ -1,82 +1,287 @@
 """The one door through which a recording's sound leaves (P6).
 
 It asks who and for which purpose, checks the seal when it grants and every block as it leaves, and
-writes to the log before the first byte.
+writes to the log before the first byte.  What it refuses is in the log too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
+from recorder.access.purposes import Asked, lasts_until, roles_by_code
+from recorder.access.sealed import Sealed, Seals
+from recorder.catalogue import grants, people, queries
+from recorder.catalogue.grants import GrantRow, ListenRow
+from recorder.catalogue.rows import RecordingRow
+from recorder.clock import Now, utc_now
+from recorder.errors import AccessError, SealError
+from recorder.ids import Entropy
+from recorder.seal.body import to_body
+from recorder.seal.keys import Keyring
+from recorder.store.base import Store
+
+__all__ = ["Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
+
+LASTS = timedelta(minutes=15)
+"""How long a grant lasts, and how long each renewal makes it last from then on."""
+
+LOOK_AGAIN = timedelta(seconds=5)
+"""While one request is being answered, its grant is looked at this often, and what was sent is written."""
+
+PEAKS = "peaks"
+
+log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """Somebody who has logged in.  ``session`` is the web session's id: ended, it ends their grants."""
+class Gate:
+    """The gate.  Safe to share among threads and greenlets; it keeps nothing but verified manifests."""
 
-    user: str
-    tenant: str
-    role: str
-    language: str
-    session: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PurposeChoice:
-    """A purpose that was announced for a recording, and whether this person may use it now.
-    ``reason`` is an error id (``access.purpose_not_for_role``, ``access.expired``, …) where not."""
-
-    code: str
-    allowed: bool
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Leave to hear one recording for one purpose up to ``until``."""
-
-    id: str
-    recording: str
-    purpose: str
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A sound, open: ``length`` in plain bytes, ``read(start, end)`` yields the bytes from ``start`` up
-    to, not including, ``end`` in pieces of at most 64 KiB, each checked before it is yielded.
-    ``read`` raises :class:`recorder.errors.SealError` at the first block that is not what was sealed,
-    and :class:`recorder.errors.AccessError` once the grant has ended."""
-
-    name: str
-    media_type: str
-    length: int
-    read: Callable[[int, int], Iterator[bytes]]
-
-
-class Door(Protocol):
-    """What the gate does for its callers."""
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root_public: Ed25519PublicKey,
+        *,
+        now: Now = utc_now,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        self._store = store
+        self._seals = Seals(store, keyring, root_public)
+        self._now = now
+        self._entropy = entropy
 
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
-        """The purposes that were announced, each with whether this person may use it now.  Raises
-        ``access.not_found``, the same for another tenant's id as for none."""
+        """See :class:`Door`."""
+        row = self._row(who, recording_id, "purposes")
+        sealed = self._open(who, row)
+        return self._asked(who).choices(sealed.manifest, row)
 
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
-        """Leave for a quarter of an hour.  Raises :class:`AccessError` (``access.not_found``,
-        ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.expired``,
-        ``access.revoked``) and ``access.seal_broken``."""
+        """See :class:`Door`."""
+        row = self._row(who, recording_id, purpose)
+        sealed = self._open(who, row)
+        self._check_purpose(who, sealed, purpose)
+        given = grants.give(
+            tenant=who.tenant,
+            user=who.user,
+            session=who.session,
+            recording=row.id,
+            purpose=purpose,
+            manifest_sha256=row.manifest_sha256,
+            until=self._until(sealed, purpose),
+            now=self._now(),
+            entropy=self._entropy,
+        )
+        log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
+        return Grant(given.id, given.recording, given.purpose, given.until)
+
+    def given(self, who: Who, grant_id: str) -> Grant:
+        """See :class:`Door`."""
+        grant = self._living(who, grant_id)
+        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
     def renew(self, who: Who, grant_id: str) -> Grant:
-        """A quarter of an hour more, for the same recording and purpose; only while it lasts."""
+        """See :class:`Door`."""
+        grant, sealed = self._under(who, grant_id)
+        until = self._until(sealed, grant.purpose)
+        if not grants.renew(grant, until, now=self._now(), entropy=self._entropy):
+            self._refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
+        return Grant(grant.id, grant.recording, grant.purpose, until)
 
     def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
-        """The verified manifest's body (announcement, gaps, markers, …) under a grant."""
+        """See :class:`Door`."""
+        _, sealed = self._under(who, grant_id)
+        return to_body(sealed.manifest)
 
     def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
-        """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant.  ``play`` is the player's
-        token: the requests of one play are one listen."""
+        """See :class:`Door`."""
+        grant, sealed = self._under(who, grant_id)
+        found = sealed.manifest.object(name)
+        if found is None:
+            raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
+        key = sealed.manifest.prefix + name
+
+        def stored(start: int, end: int) -> bytes:
+            return self._store.read(key, start, end)
+
+        with self._reported(who, sealed.row, name):
+            reader = sealed.manifest.reader(name, sealed.key, stored)
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            pieces = self._sent(who, grant, sealed.row, name, play, reader.read(start, end))
+            return _Pieces(next(pieces, b""), pieces)
+
+        return Opened(name, found.media_type, reader.plain_length, read)
 
     def close(self, who: Who, grant_id: str, play: str) -> None:
-        """The player has stopped: its listen is closed with the bytes that were sent."""
+        """See :class:`Door`."""
+        grant = self._living(who, grant_id)
+        listen = grants.listen_of(grant, play)
+        if listen is not None:
+            grants.close_listen(listen, now=self._now(), entropy=self._entropy)
+
+    def _sent(
+        self, who: Who, grant: GrantRow, row: RecordingRow, name: str, play: str, pieces: Iterator[bytes]
+    ) -> Generator[bytes, None, None]:
+        """The pieces, one after another; the listen is in the log before the first."""
+        now = self._now()
+        listen = self._listen(grant, name, play)
+        looked_at, unwritten = now, 0
+        try:
+            with self._reported(who, row, name):
+                for piece in pieces:
+                    now = self._now()
+                    if now - looked_at >= LOOK_AGAIN:
+                        self._living(who, grant.id)
+                        self._write_sent(listen, unwritten)
+                        looked_at, unwritten = now, 0
+                    yield piece
+                    unwritten += len(piece)
+        finally:
+            self._write_sent(listen, unwritten)
+
+    def _listen(self, grant: GrantRow, name: str, play: str) -> ListenRow | None:
+        if name == PEAKS:
+            return None
+        return grants.open_listen(grant, play, name, now=self._now(), entropy=self._entropy)
+
+    def _write_sent(self, listen: ListenRow | None, sent: int) -> None:
+        if listen is not None and sent:
+            grants.add_sent(listen, sent, self._now())
+
+    def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, Sealed]:
+        """A living grant and what it is for, looked at anew: the row may have been restricted since."""
+        grant = self._living(who, grant_id)
+        row = self._row(who, grant.recording, grant.purpose)
+        with self._reported(who, row, "manifest.json"):
+            if row.manifest_sha256 != grant.manifest_sha256:
+                raise SealError(
+                    "seal.manifest_replaced",
+                    f"recording {row.id} is catalogued with another manifest than when the grant was given",
+                )
+            sealed = self._seals.at_hand(row, self._now())
+        self._check_purpose(who, sealed, grant.purpose)
+        return grant, sealed
+
+    def _living(self, who: Who, grant_id: str) -> GrantRow:
+        self._alive(who, None, None)
+        grant = grants.living(who.tenant, who.user, _plain(grant_id), self._now())
+        if grant is None:
+            self._refuse(who, "access.grant_over", "there is no such grant, or it has ended")
+        if grant.session is not None and grant.session != who.session:
+            # Also a session that somebody else of the same name opened: a grant stays where it was given.
+            self._alive(
+                Who(who.user, who.tenant, who.role, who.language, grant.session), grant.recording, None
+            )
+        return grant
+
+    def _alive(self, who: Who, recording_id: str | None, purpose: str | None) -> None:
+        if not people.session_lives(who.tenant, who.user, who.session, self._now()):
+            self._refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
+
+    def _row(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+        self._alive(who, recording_id, purpose)
+        row = queries.recording(who.tenant, _plain(recording_id))
+        if row is None:
+            self._refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
+        if row.destroyed_at is not None:
+            self._refuse(who, "access.destroyed", "the recording was destroyed", recording_id, purpose)
+        return row
+
+    def _open(self, who: Who, row: RecordingRow) -> Sealed:
+        with self._reported(who, row, "manifest.json"):
+            return self._seals.open(row, self._now())
+
+    def _asked(self, who: Who) -> Asked:
+        return Asked(who.role, self._now(), roles_by_code(queries.own_purposes(who.tenant)))
+
+    def _check_purpose(self, who: Who, sealed: Sealed, purpose: str) -> None:
+        recording = sealed.row.id
+        if sealed.manifest.announced is None:
+            self._refuse(
+                who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
+            )
+        choices = self._asked(who).choices(sealed.manifest, sealed.row)
+        choice = next((choice for choice in choices if choice.code == purpose), None)
+        if choice is None:
+            self._refuse(
+                who,
+                "access.purpose_not_announced",
+                f"it was not announced for {purpose!r}",
+                recording,
+                purpose,
+            )
+        if choice.reason is not None:
+            self._refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
+
+    def _until(self, sealed: Sealed, purpose: str) -> datetime:
+        """A quarter of an hour from now, but not past the purpose."""
+        lasts = (lasts_until(each, sealed.row) for each in sealed.manifest.purposes if each.code == purpose)
+        return min(self._now() + LASTS, *lasts)
+
+    def _refuse(
+        self,
+        who: Who,
+        error_id: str,
+        message: str,
+        recording_id: str | None = None,
+        purpose: str | None = None,
+    ) -> NoReturn:
+        """Write down the refusal, then refuse."""
+        asked = None if recording_id is None else _plain(recording_id)
+        # What is not theirs has no place in their log but in the leaf's own words.
+        mine = None if error_id == "access.not_found" else asked
+        said = {
+            "user": who.user,
+            "recording": asked,
+            "purpose": None if purpose is None else _plain(purpose),
+            "reason": error_id,
+        }
+        grants.note(
+            who.tenant, "access.refused", said, recording=mine, now=self._now(), entropy=self._entropy
+        )
+        log.info("gate.refused", recording=asked, error_id=error_id)
+        raise AccessError(error_id, message)
+
+    @contextmanager
+    def _reported(self, who: Who, row: RecordingRow, name: str) -> Iterator[None]:
+        """What is not as it was sealed is in the log of the tenant and of the machine before anybody is
+        told."""
+        try:
+            yield
+        except SealError as error:
+            said = {"user": who.user, "recording": row.id, "object": name, "found": error.error_id}
+            grants.note(
+                who.tenant, "seal.broken", said, recording=row.id, now=self._now(), entropy=self._entropy
+            )
+            log.error("gate.seal_broken", recording=row.id, object=name, error_id=error.error_id)
+            raise
+
+
+class _Pieces(Iterator[bytes]):
+    """A first piece that was read already, and the rest."""
+
+    def __init__(self, first: bytes, rest: Generator[bytes, None, None]) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        return next(self._rest) if first is None else first
+
+    def close(self) -> None:
+        """The listener has gone: what was sent is written down."""
+        self._rest.close()
+
+
+def _plain(asked: str) -> str:
+    """What a person sent in place of an id or a code, fit to be looked for and written down."""
+    return asked[:100].encode("ascii", "backslashreplace").decode()

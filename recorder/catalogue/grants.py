@@ -70,7 +70,13 @@ def give(
 
 
 def note(
-    tenant: str, kind: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
+    tenant: str,
+    kind: str,
+    body: Mapping[str, object],
+    *,
+    recording: str | None,
+    now: datetime,
+    entropy: Entropy,
 ) -> None:
     """A leaf about a recording that has no row of its own: a refusal, an altered block."""
     with writing():

@@ -132,7 +132,7 @@ def make_tombstone(row: RecordingRow, why: str, *, now: datetime, entropy: Entro
         if not changed:
             return False
         Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
-        forget(row.id)
+        forget(row.tenant, row.id)
         append(row.tenant, "recording.destroyed", {"recording": row.id, "why": why}, now, entropy)
     return True
 

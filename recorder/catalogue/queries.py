@@ -14,6 +14,7 @@ from recorder.catalogue.models import (
     Announcement,
     Line,
     NotRecorded,
+    Purpose,
     Recording,
     Sound,
     Tenant,
@@ -148,6 +149,13 @@ def _has_number(model: Any, digits: str) -> Any:
         | model.inside_value.contains(digits)
         | model.number.contains(digits)
     )
+
+
+def own_purposes(tenant: str) -> dict[str, frozenset[str]]:
+    """A tenant's own purposes (not the standard ones): their codes, and the roles that may use each."""
+    with connected():
+        rows = Purpose.select(Purpose.code, Purpose.roles).where(Purpose.tenant == tenant)
+        return {row.code: frozenset(row.roles) for row in rows}
 
 
 def _page(

@@ -100,7 +100,9 @@ def no_tenant(tenant: str) -> CatalogueError:
     return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
 
 
-def forget(recording: str) -> None:
-    """Destroy bodies and salts of leaves that speak of a recording, inside the caller's transaction.
-    The leaves stay, and prove nothing about anybody any more."""
-    LedgerEntry.update(body=None, salt=None).where(LedgerEntry.recording_id == recording).execute()
+def forget(tenant: str, recording: str) -> None:
+    """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
+    transaction.  The leaves stay, and tell nothing about anybody any more."""
+    LedgerEntry.update(body=None, salt=None).where(
+        (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
+    ).execute()

@@ -104,7 +104,8 @@ def test_what_is_forgotten_keeps_its_leaf(tenant, clock, entropy) -> None:
         append(tenant, "x", {"secret": "s"}, clock(), entropy, recording="r1")
         append(tenant, "x", {"other": "o"}, clock(), entropy, recording="r2")
         before = [entry.leaf_hash for entry in LedgerEntry.select().order_by(LedgerEntry.number)]
-        forget("r1")
+        forget(tenant, "r1")
+        forget("somebody else", "r2")
     with connected():
         entries = list(LedgerEntry.select().order_by(LedgerEntry.number))
     assert [entry.leaf_hash for entry in entries] == before

@@ -1,0 +1,93 @@
+"""What the gate hands out, and what may be asked of it: the values and the shape of :class:`gate.Gate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody who has logged in.  ``session`` is the web session's id: ended, it ends their grants."""
+
+    user: str
+    tenant: str
+    role: str
+    language: str
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeChoice:
+    """A purpose that was announced for a recording, and whether this person may use it now.
+    ``reason`` is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``,
+    ``access.expired``) where not."""
+
+    code: str
+    allowed: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to hear one recording for one purpose up to ``until``."""
+
+    id: str
+    recording: str
+    purpose: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A sound, open: ``length`` in plain bytes.
+
+    ``read(start, end)`` gives the bytes from ``start`` up to, not including, ``end`` in pieces of at
+    most 64 KiB, each checked against the seal before it is given.  The listen is in the log and the
+    first piece checked when it returns, so that what is refused there can still have an answer of its
+    own; what is refused later is raised by the iterator: :class:`recorder.errors.SealError` at the
+    first block that is not what was sealed, :class:`recorder.errors.AccessError` once the grant has
+    ended.  Close the iterator when the listener goes away: it writes down how much was sent.
+    """
+
+    name: str
+    media_type: str
+    length: int
+    read: Callable[[int, int], Iterator[bytes]]
+
+
+class Door(Protocol):
+    """What the gate does for its callers.
+
+    Everything raises :class:`recorder.errors.AccessError` for what a person may not do
+    (``access.not_found``, the same for another tenant's id as for none; ``access.revoked`` once user
+    or session have ended), :class:`recorder.errors.SealError` with the name of the check that failed,
+    and :class:`recorder.errors.StoreError` where the store is away.
+    """
+
+    def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
+        """The purposes that were announced, each with whether this person may use it now; none where
+        the announcement was not found in the audio."""
+
+    def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
+        """Leave for a quarter of an hour.  Raises :class:`AccessError`: ``access.not_announced``,
+        ``access.purpose_not_announced``, ``access.purpose_not_for_role``,
+        ``access.purpose_restricted``, ``access.expired``, ``access.destroyed``."""
+
+    def given(self, who: Who, grant_id: str) -> Grant:
+        """A grant of this person while it lasts.  Raises ``access.grant_over`` otherwise."""
+
+    def renew(self, who: Who, grant_id: str) -> Grant:
+        """A quarter of an hour from now, for the same recording and purpose; only while it lasts."""
+
+    def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
+        """The verified manifest's body (announcement, gaps, markers, …) under a grant."""
+
+    def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
+        """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant.  ``play`` is the player's
+        token: the requests of one play are one listen.  ``peaks`` are no listen: the grant covers them."""
+
+    def close(self, who: Who, grant_id: str, play: str) -> None:
+        """The player has stopped: its listen is closed with the bytes that were sent."""

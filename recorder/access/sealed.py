@@ -1,0 +1,145 @@
+"""A recording as the gate trusts it: its row, its manifest from the bucket, and its key, which must agree.
+
+The numbered checks, in this order:
+
+1. the manifest is in the bucket (``seal.manifest_missing``);
+2. it is whole, its key endorsed by the root, its signature right (:func:`manifest.open_manifest` names
+   what is not);
+3. it is this tenant's and this recording's, and lies where it says (``seal.manifest_foreign``);
+4. it is the one that was catalogued (``seal.manifest_replaced``);
+5. the wrapped keys open, and to the sealed key (``seal.key_…``);
+6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import customers
+from recorder.catalogue.rows import RecordingRow
+from recorder.errors import SealError
+from recorder.seal.body import decrypt_parties
+from recorder.seal.contents import Manifest
+from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
+from recorder.seal.manifest import NAME, open_manifest
+from recorder.store.base import NotFound, Store
+
+CACHED = 64
+"""How many verified manifests are kept at hand.  They are found by their own hash, so one that was
+changed is never taken for one that was verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A row, the verified manifest that it belongs to, and the data key that opens both's objects."""
+
+    row: RecordingRow
+    manifest: Manifest
+    key: Secret
+
+
+class Seals:
+    """Opens recordings: reads and verifies manifests, unwraps keys, compares rows."""
+
+    def __init__(self, store: Store, keyring: Keyring, root_public: Ed25519PublicKey) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._root = root_public
+        self._verified: OrderedDict[str, Manifest] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def open(self, row: RecordingRow, now: datetime) -> Sealed:
+        """All checks, with the manifest as the bucket has it now.  Raises :class:`SealError`,
+        :class:`recorder.errors.StoreError`."""
+        try:
+            content = self._store.read(row.prefix + NAME)
+        except NotFound as error:
+            raise SealError(
+                "seal.manifest_missing",
+                f"recording {row.id} has no manifest in the bucket",
+                "it was deleted, or the catalogue belongs to another bucket",
+            ) from error
+        manifest = open_manifest(content, self._root, now)
+        sha256 = hashlib.sha256(content).hexdigest()
+        sealed = self._compare(row, manifest, sha256)
+        with self._lock:
+            self._verified[sha256] = manifest
+            while len(self._verified) > CACHED:
+                self._verified.popitem(last=False)
+        return sealed
+
+    def at_hand(self, row: RecordingRow, now: datetime) -> Sealed:
+        """The same with the manifest that was verified before, where it is still at hand: for the many
+        requests under one grant."""
+        with self._lock:
+            manifest = self._verified.get(row.manifest_sha256)
+        if manifest is None:
+            return self.open(row, now)
+        return self._compare(row, manifest, row.manifest_sha256)
+
+    def _compare(self, row: RecordingRow, manifest: Manifest, sha256: str) -> Sealed:
+        if (manifest.tenant, manifest.recording) != (row.tenant, row.id) or manifest.prefix != row.prefix:
+            raise SealError(
+                "seal.manifest_foreign",
+                f"the manifest at {row.prefix} is that of recording {manifest.recording}",
+                "manifests or rows were exchanged",
+            )
+        if sha256 != row.manifest_sha256:
+            raise SealError(
+                "seal.manifest_replaced",
+                f"recording {row.id} has another manifest than the one that was catalogued",
+                "a manifest is never rewritten: look at the object's versions",
+            )
+        key = self._key(row)
+        manifest.check_key(key)
+        self._compare_row(row, manifest, key)
+        return Sealed(row, manifest, key)
+
+    def _key(self, row: RecordingRow) -> Secret:
+        tenant = customers.tenant_wrapped_key(row.tenant)
+        if tenant is None:
+            raise SealError("seal.key_missing", f"the catalogue has no key of tenant {row.tenant}")
+        wrapped = row.wrapped_key
+        if wrapped is None:
+            try:
+                wrapped = self._store.read(data_key_path(row.tenant, row.id)).decode()
+            except (NotFound, UnicodeDecodeError) as error:
+                raise SealError(
+                    "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"
+                ) from error
+        mine = WrappedKey.from_bytes(wrapped.encode())
+        if (mine.tenant, mine.recording) != (row.tenant, row.id):
+            raise SealError("seal.key_foreign", f"recording {row.id} has the key of another recording")
+        return self._keyring.open_data_key(WrappedKey.from_bytes(tenant.encode()), mine)
+
+    def _compare_row(self, row: RecordingRow, manifest: Manifest, key: Secret) -> None:
+        parties = decrypt_parties(manifest, key)
+        told = manifest.announced
+        pairs = {
+            "line": (row.line, manifest.line),
+            "number": (row.number, manifest.number),
+            "direction": (row.direction, manifest.direction),
+            "start": (row.started_at, manifest.started_at),
+            "duration": (row.duration_ms, manifest.duration_ms),
+            "outside party": (row.outside, parties.outside),
+            "inside party": (row.inside, parties.inside),
+        }
+        if told is not None:
+            pairs["announcement"] = (
+                (row.announcement, row.announcement_version),
+                (told.id, told.version),
+            )
+        differing = [name for name, (said, sealed) in pairs.items() if said != sealed]
+        if differing:
+            raise SealError(
+                "seal.row_differs",
+                f"the catalogue says something else of recording {row.id} than was sealed: "
+                + ", ".join(differing),
+                "the row was changed after it was written",
+            )
