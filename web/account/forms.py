@@ -1,0 +1,16 @@
+"""What people fill in to log in."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, PasswordField, StringField
+from wtforms.validators import InputRequired, Length
+
+from web.account.passwords import LONGEST
+
+
+class LogInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    login = StringField(_l("Log-in"), [InputRequired(_l("Write your log-in.")), Length(max=254)])
+    password = PasswordField(_l("Password"), [InputRequired(_l("Write your password.")), Length(max=LONGEST)])
+    next = HiddenField()

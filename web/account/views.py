@@ -1,0 +1,71 @@
+"""Log in and out."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from recorder.catalogue import people
+from recorder.catalogue.rows import UserRow
+from web.account.forms import LogInForm
+from web.account.limits import (
+    address,
+    limit_account,
+    limit_account_and_address,
+    limit_address,
+    limit_device,
+    remember_device,
+)
+from web.account.passwords import verify_password
+from web.account.sessions import close_session, open_session
+from web.addresses import inside
+from web.state import visitor
+
+log = structlog.get_logger()
+
+blueprint = Blueprint("account", __name__, template_folder="templates")
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@limit_address
+@limit_account_and_address
+@limit_account
+@limit_device
+def log_in() -> Response | str | tuple[str, int]:
+    form = LogInForm()
+    if request.method == "GET":
+        if visitor() is not None:
+            return redirect(url_for("recordings.listed"))
+        form.next.data = request.args.get("next", "")
+        return render_template("account/log_in.html", form=form)
+    if not form.validate():
+        return render_template("account/log_in.html", form=form), 422
+    user = _check(form.login.data or "", form.password.data or "")
+    if user is None:
+        log.info("web.log_in_refused", address=address())
+        refused = _("That log-in and password do not belong together.")
+        return render_template("account/log_in.html", form=form, refused=refused), 422
+    response = redirect(inside(form.next.data) or url_for("recordings.listed"), 303)
+    open_session(response, user)
+    remember_device(response)
+    log.info("web.logged_in", user=user.id, tenant=user.tenant)
+    return response
+
+
+@blueprint.post("/logout")
+def log_out() -> Response:
+    response = redirect(url_for("account.log_in"), 303)
+    close_session(response)
+    # What was shown must not come back with the browser's Back button.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
+def _check(login: str, password: str) -> UserRow | None:
+    """The same work and the same answer for a wrong password, no such log-in, and one that was revoked."""
+    user = people.user_by_login(login)
+    usable = user is not None and user.revoked_at is None
+    right = verify_password(user.password_hash if user is not None and usable else None, password)
+    return user if right else None

@@ -1,0 +1,69 @@
+"""Puts the panel together; nothing here knows what a page does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from flask_babel import Babel
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from recorder.access.door import Door
+from recorder.clock import Now, utc_now
+from recorder.ids import Entropy
+from web import account, errors, health, language, playback, recordings, security, state, words
+from web.account.limits import limiter
+from web.assets import Assets
+from web.config import WebConfig
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+
+def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: Entropy = os.urandom) -> Flask:
+    """The panel as a WSGI application.
+
+    The catalogue must be open in this process (:func:`recorder.catalogue.models.open_catalogue`).
+    ``gate`` is where all sound comes from.  Raises ``ValueError`` for a language without translation.
+    """
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=config.secret_key,
+        MAX_CONTENT_LENGTH=64 * 1024,  # the panel takes small forms only
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
+        SESSION_COOKIE_NAME=security.cookie_name("form", config),
+        SESSION_COOKIE_SECURE=config.secure_cookies,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        # The token is bound to the browser's cookie, which goes at each log-in; a page may stay open for hours.
+        WTF_CSRF_TIME_LIMIT=None,
+        # With "Referrer-Policy: no-referrer" there is no referrer to compare; Sec-Fetch-Site is, see security.py.
+        WTF_CSRF_SSL_STRICT=False,
+        RATELIMIT_STRATEGY="moving-window",
+        RATELIMIT_STORAGE_URI="memory://",
+        BABEL_DEFAULT_LOCALE=config.languages[0],
+        BABEL_TRANSLATION_DIRECTORIES="translations",
+    )
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.extensions[state.KEY] = state.State(config, gate, now, entropy)
+    if config.proxies:
+        behind: WSGIApplication = app.wsgi_app
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            behind, x_for=config.proxies, x_proto=config.proxies, x_host=0, x_prefix=0
+        )
+    Babel(app, locale_selector=language.current, timezone_selector=language.time_zone)
+    language.check(app, config.languages)
+    Assets(app)
+    state.init_app(app)
+    CSRFProtect(app)
+    security.init_app(app)
+    limiter.init_app(app)
+    words.init_app(app)
+    errors.init_app(app)
+    for room in (account, recordings, playback, health, language):
+        app.register_blueprint(room.blueprint)
+    return app

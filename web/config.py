@@ -1,0 +1,51 @@
+"""What the panel is told when it starts: plain values, so that it needs no settings file of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+MINIMUM_SECRET = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """The panel's settings.
+
+    ``secret_key`` (at least 32 bytes) signs form tokens and known-device cookies; sessions do not depend
+    on it.  ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how
+    many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
+    in this order, the first is the default.  A session ends after ``idle`` without a request and at the
+    latest after ``longest``.  ``page`` is how many calls a page of the list shows.
+    """
+
+    secret_key: bytes = field(repr=False)
+    secure_cookies: bool = True
+    proxies: int = 0
+    languages: tuple[str, ...] = ("en", "fr")
+    idle: timedelta = timedelta(hours=2)
+    longest: timedelta = timedelta(hours=12)
+    page: int = 50
+    login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
+
+    def __post_init__(self) -> None:
+        if len(self.secret_key) < MINIMUM_SECRET:
+            raise ValueError(f"secret_key must have at least {MINIMUM_SECRET} bytes")
+        if not self.languages:
+            raise ValueError("the panel needs a language")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """How often somebody may try to log in, as ``limits`` writes it.
+
+    ``address``: all attempts from one address.  ``account_and_address``: one account from one address.
+    ``account``: one account from everywhere.  ``device``: a browser that has logged in to this account
+    before; it is counted by this alone, so that whoever guesses at an account does not lock its owner
+    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+    """
+
+    address: str = "30/15 minutes"
+    account_and_address: str = "10/15 minutes"
+    account: str = "60/hour"
+    device: str = "20/15 minutes"

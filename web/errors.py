@@ -1,0 +1,125 @@
+"""What people see when something is not possible: one page for all, in their language, without codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import peewee
+import structlog
+from flask import Flask, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_limiter.errors import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from recorder.errors import AccessError, AccordError, CatalogueError, SealError, StoreError
+from web import words
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page of an error says."""
+
+    title: object
+    text: object
+
+
+PAGES = {
+    400: Said(_l("That did not arrive as it should"), _l("Go back, load the page again and try once more.")),
+    401: Said(_l("Logged out"), _l("Log in to go on.")),
+    403: Said(_l("Not possible"), _l("You may not do this.")),
+    404: Said(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
+    405: Said(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
+    409: Said(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
+    410: Said(_l("No longer here"), _l("This recording can no longer be heard.")),
+    413: Said(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
+    416: Said(_l("Past the end"), _l("The recording has no such part.")),
+    429: Said(_l("A little slower"), _l("That was tried many times. Wait a quarter of an hour, then try again.")),
+    500: Said(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
+    503: Said(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
+}
+
+MISSING = frozenset({"access.not_found", "access.no_sound"})
+GONE = frozenset({"access.expired", "access.destroyed", "access.grant_over", "access.revoked"})
+
+
+def status(error: AccordError) -> int:
+    """How HTTP calls an error of ours."""
+    if error.error_id in MISSING:
+        return HTTPStatus.NOT_FOUND
+    if error.error_id == "access.seal_broken" or isinstance(error, SealError):
+        return HTTPStatus.CONFLICT
+    if error.error_id in GONE:
+        return HTTPStatus.GONE
+    if isinstance(error, AccessError):
+        return HTTPStatus.FORBIDDEN
+    if isinstance(error, (StoreError, CatalogueError)):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def page(code: int, text: object = None, back: str | None = None) -> tuple[str, int]:
+    """The page of a status, with a sentence of its own."""
+    said = PAGES.get(code, PAGES[500])
+    return render_template(
+        "error.html", code=code, title=said.title, text=text or said.text, back=back
+    ), code
+
+
+def init_app(app: Flask) -> None:
+    @app.errorhandler(AccordError)
+    def ours(error: AccordError) -> object:
+        code = status(error)
+        write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
+        write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        if code == HTTPStatus.NOT_FOUND:
+            return page(code)  # the very page of an address that does not exist
+        return answer(code, words.error(error.error_id), error.error_id, _way_back())
+
+    @app.errorhandler(peewee.OperationalError)
+    def catalogue_away(error: peewee.OperationalError) -> object:
+        log.error("web.catalogue_away", error=str(error))
+        if request.endpoint == "health.healthz":
+            return {"status": "away"}, 503
+        return page(503, words.error("catalogue.away"))
+
+    @app.errorhandler(CSRFError)
+    def stale(_error: CSRFError) -> object:
+        text = _("This page had been open for too long, or cookies are switched off. Load it again and try once more.")
+        return answer(400, text, "form.stale")
+
+    @app.errorhandler(RateLimitExceeded)
+    def too_often(_error: RateLimitExceeded) -> object:
+        return answer(429, None, "limit.reached")
+
+    @app.errorhandler(HTTPException)
+    def standard(error: HTTPException) -> object:
+        if error.response is not None:
+            return error.response
+        code = error.code or 500
+        body, code = page(code if code in PAGES else (400 if code < 500 else 500))
+        keep = [(name, value) for name, value in error.get_headers() if name in ("Allow", "Content-Range", "Retry-After")]
+        return body, code, keep
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> object:
+        log.error("web.failed", endpoint=request.endpoint, exc_info=error)
+        return page(500)
+
+
+def _way_back() -> str | None:
+    """From a refusal to the page where one chooses."""
+    recording = (request.view_args or {}).get("recording_id")
+    return url_for("playback.choose", recording_id=recording) if recording else None
+
+
+def answer(code: int, text: object, error_id: str, back: str | None = None) -> object:
+    """A page for people, or the same in JSON where a script of ours asks."""
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        said = PAGES.get(code, PAGES[500])
+        return {"error": error_id, "message": str(text or said.text)}, code
+    return page(code, text, back)

@@ -1,0 +1,85 @@
+"""In which language and time zone somebody reads.
+
+To add a language: a folder in ``translations/`` with its ``messages.po`` (see the README there), its
+name in :data:`NAMES`, and its code in the settings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from babel.dates import get_timezone, get_timezone_name
+from flask import Blueprint, Flask, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from web.addresses import inside
+from web.security import cookie_name
+from web.state import here, visitor
+
+NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
+"""Each in its own words: who looks for their language may not read the present one."""
+
+A_YEAR = 365 * 24 * 3600
+
+blueprint = Blueprint("language", __name__)
+
+
+@blueprint.post("/language")
+def choose() -> Response:
+    """Another language, in this browser."""
+    config = here().config
+    response = redirect(inside(request.form.get("next")) or url_for("recordings.listed"), 303)
+    chosen = request.form.get("language", "")
+    if chosen in config.languages:
+        response.set_cookie(
+            cookie_name("language", config),
+            chosen,
+            max_age=A_YEAR,
+            secure=config.secure_cookies,
+            httponly=True,
+            samesite="Lax",
+            path="/",
+        )
+    return response
+
+
+def current() -> str:
+    """What this browser chose, else the person's own language, else what the browser asks for."""
+    config = here().config
+    someone = visitor()
+    for wish in (
+        request.cookies.get(cookie_name("language", config)),
+        someone.user.language if someone else None,
+    ):
+        if wish in config.languages:
+            return str(wish)
+    return request.accept_languages.best_match(config.languages) or config.languages[0]
+
+
+def time_zone() -> str:
+    """The customer's, whoever of their people is reading and wherever."""
+    someone = visitor()
+    return someone.tenant.time_zone if someone else "UTC"
+
+
+def zone_name() -> str:
+    """The customer's time zone as people call it."""
+    return str(get_timezone_name(get_timezone(time_zone()), locale=current()))
+
+
+def here_again() -> str:
+    """The page that is being shown, to come back to it; the list where it answers a form."""
+    return request.full_path.rstrip("?") if request.method == "GET" else "/"
+
+
+def check(app: Flask, languages: tuple[str, ...]) -> None:
+    """Raises ``ValueError`` where a language has no name or no translation (English is in the code)."""
+    for language in languages:
+        translated = Path(app.root_path) / "translations" / language / "LC_MESSAGES" / "messages.mo"
+        if language not in NAMES or (language != "en" and not translated.exists()):
+            raise ValueError(f"the panel is not translated into {language!r}")
+    app.jinja_env.globals.update(
+        here_again=here_again,
+        zone_name=zone_name,
+        language=current, language_names={code: NAMES[code] for code in languages},
+    )

@@ -1,0 +1,5 @@
+"""Choosing a purpose, and listening."""
+
+from web.playback.views import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,61 @@
+"""What the player says about a recording, from its verified manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recorder.clock import from_iso
+
+SOUNDS = ("audio.opus", "audio.wav")
+"""In the order a browser is offered them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio."""
+
+    start_ms: int
+    end_ms: int
+    channel: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording as the player shows it.  Milliseconds are of audio, times UTC."""
+
+    recording: str
+    duration_ms: int
+    started_at: datetime
+    sealed_at: datetime
+    keep_until: datetime
+    announcement_text: str
+    announcement_language: str
+    announcement_end_ms: int
+    gaps: tuple[Stretch, ...]
+    sounds: tuple[tuple[str, str], ...]
+    has_peaks: bool
+
+
+def from_manifest(body: Mapping[str, Any]) -> Heard:
+    """Everything here was signed; nothing is taken from a row that could say something else."""
+    told = body["announcement"]
+    objects = {each["name"]: each["media_type"] for each in body["objects"]}
+    return Heard(
+        recording=body["recording"],
+        duration_ms=body["duration_ms"],
+        started_at=from_iso(body["started_at"]),
+        sealed_at=from_iso(body["sealed_at"]),
+        keep_until=from_iso(body["keep_until"]),
+        announcement_text=told["text"] if told else "",
+        announcement_language=told["language"] if told else "",
+        announcement_end_ms=told["end_ms"] if told else 0,
+        gaps=tuple(
+            Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
+        ),
+        sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
+        has_peaks="peaks" in objects,
+    )

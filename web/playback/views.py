@@ -1,0 +1,116 @@
+"""Two pages, choose a purpose and listen, and the sound."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Response as FlaskResponse
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from recorder.catalogue import queries
+from recorder.catalogue.rows import RecordingRow
+from recorder.clock import to_iso
+from web import words
+from web.account.limits import limit_grants
+from web.errors import answer, page
+from web.playback.heard import from_manifest
+from web.playback.sending import send
+from web.state import gate, here, logged_in, now, someone, visitor, who
+
+blueprint = Blueprint("playback", __name__, template_folder="templates")
+
+NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
+PLAY = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+@blueprint.get("/recordings/<recording_id>")
+@logged_in
+def choose(recording_id: str) -> str | tuple[str, int]:
+    row = _recording(recording_id)
+    if row.destroyed_at is not None:
+        return page(410, words.error("access.destroyed"), back=url_for("recordings.listed"))
+    tenant = someone().tenant
+    return render_template(
+        "playback/choose.html",
+        recording=row,
+        choices=gate().purposes(who(), row.id),
+        announcement=queries.announcement(tenant.id, row.announcement),
+        line=queries.line(tenant.id, row.line),
+        now=now(),
+    )
+
+
+@blueprint.post("/recordings/<recording_id>")
+@logged_in
+@limit_grants
+def ask(recording_id: str) -> Response | tuple[str, int]:
+    purpose = request.form.get("purpose", "")
+    if not purpose:
+        return page(400, _("Choose what you listen for."), back=url_for(".choose", recording_id=recording_id))
+    grant = gate().grant(who(), recording_id, purpose[:100])
+    return redirect(url_for(".listen", grant_id=grant.id), 303)
+
+
+@blueprint.get("/listen/<grant_id>")
+@logged_in
+def listen(grant_id: str) -> str:
+    grant = gate().given(who(), grant_id)
+    heard = from_manifest(gate().manifest(who(), grant_id))
+    row = _recording(grant.recording)
+    play = base64.urlsafe_b64encode(here().entropy(16)).decode().rstrip("=")
+    return render_template(
+        "playback/listen.html",
+        grant=grant,
+        heard=heard,
+        recording=row,
+        line=queries.line(someone().tenant.id, row.line),
+        play=play,
+        sounds=[
+            (url_for(".sound", grant_id=grant.id, name=name, play=play), media_type)
+            for name, media_type in heard.sounds
+        ],
+        peaks=url_for(".sound", grant_id=grant.id, name="peaks", play=play) if heard.has_peaks else None,
+    )
+
+
+@blueprint.get("/listen/<grant_id>/<name>")
+def sound(grant_id: str, name: str) -> FlaskResponse:
+    """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
+    play = request.args.get("play", "")
+    if visitor() is None:
+        abort(401)
+    if name not in NAMES or not PLAY.fullmatch(play):
+        abort(404)
+    return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
+
+
+@blueprint.post("/listen/<grant_id>/renew")
+def renew(grant_id: str) -> object:
+    """The player asks for another quarter of an hour while it plays."""
+    if visitor() is None:
+        return answer(401, words.error("access.revoked"), "access.revoked")
+    grant = gate().renew(who(), grant_id)
+    return jsonify(until=to_iso(grant.until), until_words=words.time(grant.until))
+
+
+@blueprint.post("/listen/<grant_id>/close")
+def close(grant_id: str) -> tuple[str, int]:
+    """The player has stopped."""
+    play = request.form.get("play", "")
+    if visitor() is None:
+        abort(401)
+    if not PLAY.fullmatch(play):
+        abort(404)
+    gate().close(who(), grant_id, play)
+    return "", 204
+
+
+def _recording(recording_id: str) -> RecordingRow:
+    """One of their own; anybody else's is not there."""
+    row = queries.recording(someone().tenant.id, recording_id)
+    if row is None:
+        abort(404)
+    return row

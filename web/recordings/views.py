@@ -1,0 +1,37 @@
+"""The one page of calls."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from recorder.catalogue import queries
+from web.recordings import listing, wishes
+from web.state import here, logged_in, someone
+
+blueprint = Blueprint("recordings", __name__, template_folder="templates")
+
+
+@blueprint.get("/")
+@logged_in
+def home() -> Response:
+    return redirect(url_for("recordings.listed"))
+
+
+@blueprint.get("/recordings")
+@logged_in
+def listed() -> str:
+    tenant = someone().tenant
+    zone = ZoneInfo(tenant.time_zone)
+    wanted = wishes.read(request.args)
+    page = listing.calls(tenant.id, wanted, zone, here().config.page)
+    return render_template(
+        "recordings/list.html",
+        wishes=wanted,
+        days=listing.by_day(page.rows, zone),
+        more=page.more.encode() if page.more else None,
+        lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
+        tenant=tenant,
+    )

@@ -1,0 +1,82 @@
+"""Which calls somebody wants to see: the list's filter, as it stands in the address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from recorder.catalogue.rows import Cursor
+
+KINDS = ("all", "recorded", "not-recorded")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """``number`` is what was typed; ``first`` and ``last`` are days in the customer's zone, both
+    included.  ``wrong`` names what could not be read and is left out."""
+
+    number: str
+    first: date | None
+    last: date | None
+    kind: str
+    after: Cursor | None
+    wrong: frozenset[str]
+
+    @property
+    def digits(self) -> str | None:
+        """What is looked for in numbers: the digits, without an international or trunk prefix, so that
+        ``0470 12 34 56`` finds ``+32470123456``."""
+        return re.sub(r"\D", "", self.number).lstrip("0") or None
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.number or self.first or self.last or self.kind != "all")
+
+    def since(self, zone: ZoneInfo) -> datetime | None:
+        """The first moment of the first day."""
+        return None if self.first is None else datetime.combine(self.first, time.min, zone)
+
+    def until(self, zone: ZoneInfo) -> datetime | None:
+        """The moment after the last day."""
+        return None if self.last is None else datetime.combine(self.last + timedelta(days=1), time.min, zone)
+
+    def address(self) -> dict[str, str]:
+        """The filter without the place in the list, as arguments of an address."""
+        said = {
+            "number": self.number,
+            "from": self.first.isoformat() if self.first else "",
+            "to": self.last.isoformat() if self.last else "",
+            "show": self.kind if self.kind != "all" else "",
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+def read(arguments: Mapping[str, str]) -> Wishes:
+    """What an address asks for.  Nothing in it is an error: what cannot be read is left out, and named."""
+    wrong = set()
+    number = arguments.get("number", "").strip()[:40]
+    if number and not re.search(r"\d", number):
+        wrong.add("number")
+        number = ""
+    days: dict[str, date | None] = {}
+    for name in ("from", "to"):
+        try:
+            days[name] = date.fromisoformat(arguments[name]) if arguments.get(name) else None
+            if days[name] is not None and not 1970 <= days[name].year <= 9000:
+                raise ValueError(name)
+        except ValueError:
+            days[name] = None
+            wrong.add(name)
+    after = None
+    if place := arguments.get("after"):
+        try:
+            after = Cursor.decode(place)
+        except ValueError:
+            wrong.add("after")
+    kind = arguments.get("show", "all")
+    return Wishes(
+        number, days["from"], days["to"], kind if kind in KINDS else "all", after, frozenset(wrong)
+    )

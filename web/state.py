@@ -1,0 +1,124 @@
+"""What every request needs: the settings, the gate, the clock, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import TypeVar, cast
+
+from flask import Flask, current_app, g, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from recorder.access.door import Door, Who
+from recorder.catalogue import queries
+from recorder.catalogue.models import connected
+from recorder.catalogue.rows import SessionRow, TenantRow, UserRow
+from recorder.clock import Now
+from recorder.ids import Entropy
+from web.config import WebConfig
+
+KEY = "accord"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What :func:`web.create_app` was given."""
+
+    config: WebConfig
+    gate: Door
+    now: Now
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who has logged in, for the time of a request."""
+
+    user: UserRow
+    session: SessionRow
+    tenant: TenantRow
+
+    def who(self, language: str) -> Who:
+        """As the gate knows them."""
+        return Who(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
+
+
+def here() -> State:
+    return cast(State, current_app.extensions[KEY])
+
+
+def now() -> datetime:
+    return here().now()
+
+
+def visitor() -> Visitor | None:
+    """Who is asking, where they have logged in."""
+    return cast("Visitor | None", g.get("visitor"))
+
+
+def someone() -> Visitor:
+    """Who is asking, in a view behind :func:`logged_in`."""
+    found = visitor()
+    if found is None:
+        raise RuntimeError("a view that needs somebody must be behind logged_in")
+    return found
+
+
+def gate() -> Door:
+    return here().gate
+
+
+def who() -> Who:
+    """Who is asking, as the gate knows them; in a view behind :func:`logged_in`."""
+    from web.language import current  # it asks this module who is asking
+
+    return someone().who(current())
+
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def logged_in(view: View) -> View:
+    """A view for people who have logged in; others are asked to, and come back to a page they asked for."""
+
+    @wraps(view)
+    def guarded(*args: object, **kwargs: object) -> object:
+        if visitor() is None:
+            return ask_to_log_in()
+        return view(*args, **kwargs)
+
+    return cast(View, guarded)
+
+
+def ask_to_log_in() -> Response:
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("account.log_in", next=None if wanted == "/" else wanted))
+
+
+def tenant_of(user: UserRow) -> TenantRow:
+    found = queries.tenant(user.tenant)
+    if found is None:
+        raise RuntimeError(f"user {user.id} has no tenant")
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """One connection to the catalogue a request; a view's queries share it."""
+    app.jinja_env.globals["visitor"] = visitor
+
+    @app.before_request
+    def connect() -> None:
+        if request.endpoint == "static":
+            return
+        stack = ExitStack()
+        stack.enter_context(connected())
+        g.connection = stack
+
+    @app.teardown_request
+    def disconnect(_error: BaseException | None) -> None:
+        stack = g.pop("connection", None)
+        if stack is not None:
+            stack.close()

@@ -1,0 +1,209 @@
+"""Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import phonenumbers
+from flask import Flask
+from flask_babel import format_date, format_datetime, format_time, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
+
+from recorder.prompts.purposes import standard
+from recorder.take.spool import Party
+from web.language import current
+
+ERRORS: Mapping[str, object] = {
+    "access.not_found": _l("There is no such recording."),
+    "access.purpose_not_announced": _l(
+        "This recording was not announced for that purpose. The people in the call were told what it would be "
+        "used for, and it is used for nothing else."
+    ),
+    "access.purpose_not_for_role": _l(
+        "That purpose was announced, but your role in this company does not include it. A colleague whose role "
+        "does can listen for it."
+    ),
+    "access.purpose_restricted": _l("This recording may no longer be used for that purpose."),
+    "access.not_announced": _l(
+        "The announcement could not be found in this recording, so it may not be used for anything. It will be "
+        "destroyed on the date shown."
+    ),
+    "access.expired": _l(
+        "The time for which this recording was announced to be kept is over. It can no longer be heard."
+    ),
+    "access.destroyed": _l("This recording has been destroyed."),
+    "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
+    "access.revoked": _l("Your leave to listen has ended. Log in again and choose a purpose to go on."),
+    "access.seal_broken": _l(
+        "This recording is no longer what was sealed after the call, so it is not played. This was written in the "
+        "log and reported."
+    ),
+    "store.unreachable": _l("The recordings cannot be reached just now. Nothing is lost; try again in a minute."),
+}
+"""By ``error_id``; what is not here gets its area's sentence (:data:`AREAS`)."""
+
+AREAS: Mapping[str, object] = {
+    "access": _l("This is not possible for this recording."),
+    "seal": ERRORS["access.seal_broken"],
+    "envelope": ERRORS["access.seal_broken"],
+    "manifest": ERRORS["access.seal_broken"],
+    "keys": _l("The key of this recording cannot be used just now. This was reported."),
+    "store": ERRORS["store.unreachable"],
+    "catalogue": _l("The list of calls cannot be reached just now. Nothing is lost; try again in a minute."),
+}
+
+NOT_RECORDED: Mapping[str, object] = {
+    "no_line": _l("The number was not switched on for recording."),
+    "no_snapshot": _l("The recorder had just started and did not know its numbers yet."),
+    "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
+    "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
+    "never_connected": _l("Nobody answered."),
+    "hung_up_in_announcement": _l("The caller hung up during the announcement."),
+    "announcement_failed": _l("The announcement did not play to its end."),
+    "recording_failed": _l("The telephone system could not write the recording."),
+    "daemon_away": _l("The recorder was not running; the call went on without it."),
+    "daemon_late": _l("The recorder answered too late; the call went on without it."),
+    "full_disk": _l("The disk for new recordings was full."),
+    "channel_gone": _l("The call had ended before it could be recorded."),
+}
+"""By :data:`recorder.take.spool.REASONS`."""
+
+GAPS: Mapping[str, object] = {
+    "before_announcement_end": _l(
+        "What the caller said is silent: they had not yet heard to the end that the call is recorded."
+    ),
+    "ringing": _l("What the caller said is silent: nobody had answered yet."),
+    "hold": _l("The call was on hold."),
+    "write_error": _l("The telephone system could not write this part."),
+    "repair": _l("The end of the recording is missing: writing it was interrupted."),
+    "unobserved": _l("The recorder was away. The sound is complete, but nobody noted what happened in the call."),
+}
+"""By :data:`recorder.take.encoded.GAP_REASONS`."""
+
+
+def error(error_id: str) -> str:
+    """The sentence of an ``error_id``, in the reader's language."""
+    known = ERRORS.get(error_id) or AREAS.get(error_id.partition(".")[0])
+    return str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
+
+
+def not_recorded(reason: str) -> str:
+    """Why a call was not recorded."""
+    known = NOT_RECORDED.get(reason)
+    return str(known) if known is not None else _("The recording could not be used and was set aside.")
+
+
+def gap(reason: str) -> str:
+    """Why a stretch of a recording is silent or missing."""
+    return str(GAPS.get(reason) or _("This part is missing."))
+
+
+def lane(channel: str) -> str:
+    """Whose sound a gap concerns."""
+    return {"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both"))
+
+
+def purpose(code: str) -> str:
+    """A purpose's label."""
+    known = standard().get(code)
+    return known.label(current()) if known else code
+
+
+def purpose_explained(code: str) -> str:
+    known = standard().get(code)
+    return known.explanation(current()) if known else ""
+
+
+def party(someone: Party | None) -> str:
+    """Who is on a leg, as people write it."""
+    if someone is None:
+        return _("Unknown")
+    if someone.kind == "withheld" or not someone.value:
+        return _("Withheld number")
+    if someone.kind == "extension":
+        return _("Extension %(number)s", number=someone.value)
+    return number(someone.value)
+
+
+def number(text: str) -> str:
+    """A number with spaces where its country puts them; what is none stays as it is."""
+    try:
+        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_valid_number(parsed):
+        return text
+    # Spaces that do not break: a number stays on one line.
+    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return str(spaced).replace(" ", "\u00a0")
+
+
+def length(milliseconds: int) -> str:
+    """A duration in words, to the second."""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = []
+    if hours:
+        parts.append(ngettext("%(num)d hour", "%(num)d hours", hours))
+    if minutes:
+        parts.append(ngettext("%(num)d minute", "%(num)d minutes", minutes))
+    if seconds and not hours:
+        parts.append(ngettext("%(num)d second", "%(num)d seconds", seconds))
+    return " ".join(parts) or _("less than a second")
+
+
+def clock(milliseconds: int) -> str:
+    """A place in a recording, ``1:02:03`` or ``2:03``."""
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def day(at: datetime) -> str:
+    """A date with its weekday, as a heading or at the start of a line."""
+    text = str(format_date(at, "full"))
+    return text[:1].upper() + text[1:]
+
+
+def date(at: datetime) -> str:
+    return str(format_date(at, "long"))
+
+
+def time(at: datetime) -> str:
+    return str(format_time(at, "short"))
+
+
+def moment(at: datetime) -> str:
+    """Date and time."""
+    return str(format_datetime(at, "d MMMM y, HH:mm" if current() == "fr" else None))
+
+
+def when(at: datetime, text: str) -> Markup:
+    """A time as people read it, with the exact one for programs."""
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), text)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals["words"] = {
+        function.__name__: function
+        for function in (
+            error,
+            not_recorded,
+            gap,
+            lane,
+            purpose,
+            purpose_explained,
+            party,
+            number,
+            length,
+            clock,
+            day,
+            date,
+            time,
+            moment,
+            when,
+        )
+    }
