@@ -24,6 +24,10 @@ class AccordError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[type[AccordError], tuple[str, str, str]]:
+        """So that it comes whole out of a worker process (takes are encoded in processes of their own)."""
+        return type(self), (self.error_id, self.message, self.hint)
+
 
 class ConfigError(AccordError):
     """A setting is unknown, missing or impossible."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from recorder.take.spool import Take
+from recorder.clock import from_iso, to_iso
+from recorder.errors import TakeError
+from recorder.take.spool import Take, read_take, write_file
+
+FORMAT = 1
+
+ENCODED = "encoded.json"
+"""In the take's folder: this stage is done."""
 
 GAP_REASONS = frozenset(
     {
@@ -81,3 +90,53 @@ class Encoded:
     sounds: tuple[Sound, ...]
 
 
+def write_encoded(encoded: Encoded) -> Path:
+    """Write ``encoded.json`` into the take's folder, whole or not at all: the stage is done.  Paths are
+    kept as names in that folder, so that the spool may be moved.  Raises ``OSError``."""
+    body = {
+        "format": FORMAT,
+        "duration_ms": encoded.duration_ms,
+        "sample_rate": encoded.sample_rate,
+        "announced": None if encoded.announced is None else asdict(encoded.announced),
+        "gaps": [asdict(gap) for gap in encoded.gaps],
+        "markers": [asdict(marker) | {"at": to_iso(marker.at)} for marker in encoded.markers],
+        "drift_ms": encoded.drift_ms,
+        "sounds": [asdict(sound) | {"path": sound.path.name} for sound in encoded.sounds],
+    }
+    path = encoded.take.folder / ENCODED
+    write_file(path, json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode())
+    return path
+
+
+def read_encoded(folder: Path) -> Encoded:
+    """What :func:`write_encoded` wrote, with the take itself read anew from the same folder.
+
+    Raises :class:`TakeError` ``take.encoded`` where it is missing, broken, of another format, or one of
+    its files is gone or has another length: then the stage is to be done again."""
+    take = read_take(folder)
+    try:
+        body: dict[str, Any] = json.loads((folder / ENCODED).read_bytes())
+        if body["format"] != FORMAT:
+            raise ValueError(f"format {body['format']!r}, not {FORMAT}")
+        sounds = tuple(_sound(folder, entry) for entry in body["sounds"])
+        return Encoded(
+            take=take,
+            duration_ms=body["duration_ms"],
+            sample_rate=body["sample_rate"],
+            announced=None if body["announced"] is None else Found(**body["announced"]),
+            gaps=tuple(Gap(**gap) for gap in body["gaps"]),
+            markers=tuple(Marker(**{**entry, "at": from_iso(entry["at"])}) for entry in body["markers"]),
+            drift_ms=body["drift_ms"],
+            sounds=sounds,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TakeError(
+            "take.encoded", f"{folder / ENCODED} cannot be used: {error}", "encode the take again"
+        ) from error
+
+
+def _sound(folder: Path, entry: dict[str, Any]) -> Sound:
+    path = folder / Path(entry["path"]).name
+    if path.stat().st_size != entry["length"]:
+        raise ValueError(f"{path.name} has another length than was written")
+    return Sound(**{**entry, "path": path})

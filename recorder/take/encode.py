@@ -1,0 +1,193 @@
+"""From a finished take to the plain files that will be sealed: find, blank, encode, outline.
+
+One entry, :func:`encode`: files in, files out, nothing else touched, so it runs in a process of its
+own and can be broken off and repeated.  The take's own files are only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+
+from recorder.errors import TakeError
+from recorder.take import align, blank, spool, wav
+from recorder.take.encoded import Encoded, Found, Sound
+from recorder.take.peaks import Peaks
+from recorder.take.spool import Take
+
+OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
+"""The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
+``audio.wav`` is the unblanked one and never leaves the spool."""
+
+BLOCK_FRAMES = 1 << 16
+"""Frames that are held at once: 256 KiB, whatever the call's length."""
+
+BIT_RATES = {8000: 32_000, 12000: 32_000}
+WIDE_BIT_RATE = 48_000
+"""For both channels together.  At 16 kb/s libopus makes 8 kHz stereo mono (tried): who spoke would be
+lost.  At 32 kb/s one channel's speech is 80 dB down in the other."""
+
+SEARCH_MARGIN_MS = 10_000
+"""How much later than the clock says the announcement is looked for first."""
+
+LONGER_MS, LONGER_SHARE = 5000, 0.03
+"""Audio that is longer than the call by more than this is not this call's."""
+
+
+class _Output(Protocol):
+    def add(self, samples: wav.Samples) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def encode(take: Take, prompt: Path) -> Encoded:
+    """Make the take's objects in its folder, for the formats that its line asks for, and ``peaks``.
+
+    ``prompt`` is the announcement's sound file.  Every file appears whole or not at all, and doing it
+    again gives the same bytes.
+
+    Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says
+    why); ``take.prompt`` where the announcement's sound is missing or another; ``OSError`` (a full
+    disk): to be tried again.
+    """
+    announcement = take.start.announcement
+    if announcement is None or not take.start.formats:
+        raise wav.impossible(take.folder, "it has no announcement or no format: nothing was to be recorded")
+    sound = wav.inspect(take.audio)
+    _check_prompt(prompt, announcement.sha256)
+    found = _find(take, sound, prompt)
+    _check_clock(take, sound, found)
+    plan = blank.plan(take, sound, found)
+    _write(take, sound, plan)
+    named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
+    named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
+    named += [(PEAKS, PEAKS, "application/json")]
+    return Encoded(
+        take=take,
+        duration_ms=sound.duration_ms,
+        sample_rate=sound.sample_rate,
+        announced=found,
+        gaps=plan.gaps,
+        markers=plan.markers,
+        drift_ms=plan.drift_ms,
+        sounds=tuple(_sound(take.folder / file, name, kind) for file, name, kind in named),
+    )
+
+
+def _check_prompt(prompt: Path, sha256: str) -> None:
+    try:
+        found = hashlib.sha256(prompt.read_bytes()).hexdigest()
+    except OSError as error:
+        found = str(error)
+    if found != sha256:
+        raise TakeError(
+            "take.prompt",
+            f"{prompt} is not the announcement that this take was told ({found})",
+            "let the worker write the snapshot anew; the take waits in the spool",
+        )
+
+
+def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
+    signal = align.load_prompt(prompt, sound.sample_rate)
+    clock = blank.times(take, sound, None)
+    # Where it should have ended: of the marks that say so, the last.
+    due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
+    until = max(due) + SEARCH_MARGIN_MS if due else None
+    match = align.locate(signal, sound, channel=1, until_ms=until)
+    return None if match is None else align.as_found(match, sound.sample_rate)
+
+
+def _check_clock(take: Take, sound: wav.Wav, found: Found | None) -> None:
+    clock = blank.times(take, sound, found)
+    surplus = sound.duration_ms - clock.clock_ms
+    if surplus > max(LONGER_MS, clock.clock_ms * LONGER_SHARE) and not blank.away_at_end(take):
+        raise wav.impossible(
+            take.audio, f"it holds {surplus / 1000:.1f} s more than the call of {clock.clock_ms / 1000:.1f} s"
+        )
+
+
+def _write(take: Take, sound: wav.Wav, plan: blank.Plan) -> None:
+    """Read the take once, and write everything that was asked for from the same silenced blocks."""
+    outline = Peaks(sound.sample_rate, sound.frames)
+    with ExitStack() as stack:
+        outputs: list[_Output] = []
+        if "opus" in take.start.formats:
+            path = stack.enter_context(spool.replacing(take.folder / OPUS))
+            outputs.append(_OpusFile(path, sound.sample_rate, take.start.recording, stack))
+        if "wav" in take.start.formats:
+            path = stack.enter_context(spool.replacing(take.folder / WAV))
+            outputs.append(_WavFile(stack.enter_context(open(path, "wb")), sound))
+        at = 0
+        for block in wav.blocks(sound, BLOCK_FRAMES):
+            samples = blank.silence(block, at, sound.sample_rate, plan)
+            outline.add(samples)
+            for output in outputs:
+                output.add(samples)
+            at += len(block)
+        for output in outputs:
+            output.finish()
+    spool.write_file(take.folder / PEAKS, outline.to_json())
+
+
+class _WavFile:
+    """The blanked sound as it came, with a right header."""
+
+    def __init__(self, file: BinaryIO, sound: wav.Wav) -> None:
+        self._file = file
+        self._file.write(wav.header(sound.sample_rate, sound.frames))
+
+    def add(self, samples: wav.Samples) -> None:
+        self._file.write(samples.astype("<i2", copy=False).tobytes())
+
+    def finish(self) -> None:
+        self._file.close()
+
+
+class _OpusFile:
+    """Ogg Opus (RFC 7845) by libopus, made for voices.
+
+    Everything that ffmpeg draws by lot is fixed, so that the same take gives the same bytes: ``bitexact``
+    leaves out versions, and the stream's serial number comes from the recording's id.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, recording: str, stack: ExitStack) -> None:
+        serial = zlib.crc32(recording.encode()) & 0x7FFFFFFF
+        self._container = stack.enter_context(
+            av.open(
+                str(path),
+                "w",
+                format="ogg",
+                options={"fflags": "+bitexact", "serial_offset": str(serial), "page_duration": "1000000"},
+            )
+        )
+        stream = self._container.add_stream("libopus", rate=sample_rate, options={"application": "voip"})
+        assert isinstance(stream, AudioStream)
+        stream.layout = "stereo"
+        stream.bit_rate = BIT_RATES.get(sample_rate, WIDE_BIT_RATE)
+        self._stream = stream
+        self._at = 0
+
+    def add(self, samples: wav.Samples) -> None:
+        interleaved = np.ascontiguousarray(samples).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout="stereo")
+        frame.sample_rate = self._stream.rate
+        frame.pts = self._at
+        self._at += frame.samples
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def _sound(path: Path, name: str, media_type: str) -> Sound:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Sound(name, path, media_type, digest, path.stat().st_size)
