@@ -64,9 +64,14 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
 def intact(path: Path, sha256: str) -> bool:
     """Whether a file is there and has this hash (hex SHA-256)."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        return sha256_of(path.read_bytes()) == sha256
     except OSError:
         return False
+
+
+def sha256_of(content: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _lines() -> tuple[list[LinePolicy], set[str]]:

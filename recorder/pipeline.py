@@ -1,0 +1,355 @@
+"""The stages between a finished call and a recording that can be heard, in order.
+
+:func:`step` does the first unmet one; the files in the take's folder say which that is, so a worker that
+died anywhere goes on where it was, and doing a stage again changes nothing:
+
+======================  =====================================================================
+in the folder           next stage
+======================  =====================================================================
+``take.json``           *note* a call that is not to be kept; otherwise *encode*
+``encoded.json``        *seal*: encrypt and sign; from then on the bytes never change
+``manifest.json``       *store*: wrapped keys, objects, and last the manifest, the commit
+``stored.json``         *catalogue*: row and ledger leaf in one transaction, then the folder goes
+======================  =====================================================================
+
+What can never become a recording is set aside with its reason and the day it will be destroyed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import customers, keeping, snapshot
+from recorder.catalogue.rows import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError, SealError, StoreError, TakeError
+from recorder.ids import Entropy
+from recorder.ledger.append import no_tenant
+from recorder.seal.contents import Manifest
+from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
+from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
+from recorder.seal.signing import Signer
+from recorder.store.base import Conflict, Store
+from recorder.take.encode import encode
+from recorder.take.encoded import ENCODED, read_encoded, write_encoded
+from recorder.take.spool import (
+    END,
+    CallEnd,
+    CallStart,
+    Party,
+    Take,
+    read_end,
+    read_start,
+    read_take,
+    remove_take,
+    write_file,
+)
+from recorder.take.spool import quarantine as set_aside
+
+Stage = Literal["note", "encode", "seal", "store", "catalogue"]
+
+STORED = "stored.json"
+TENANT_KEY = "tenant-key.json"
+
+QUARANTINED_FOR = timedelta(days=30)
+"""How long an impossible take is kept for somebody to look at."""
+
+IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "spool.broken"})
+"""Takes that waiting does not help: they are set aside.  Any other take waits in the spool."""
+
+AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
+"""What was encoded is damaged: the take itself is there, and is encoded again."""
+
+log = structlog.get_logger()
+
+
+def encode_take(folder: Path, prompt: Path) -> None:
+    """The *encode* stage's work: pure files, for a process of its own.  Raises :class:`TakeError`."""
+    write_encoded(encode(read_take(folder), prompt))
+
+
+def nowhere(_boundary: str) -> None:
+    """Called at each boundary between two durable states; a crash test stops the process in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
+    :func:`encode_take`, wherever; ``boundary`` is told each point that was reached."""
+
+    store: Store
+    keyring: Keyring
+    signer: Signer
+    root_public: Ed25519PublicKey
+    snapshot: Path
+    entropy: Entropy = os.urandom
+    encode: Callable[[Path, Path], None] = field(default=encode_take)
+    boundary: Callable[[str], None] = field(default=nowhere)
+
+
+def next_stage(folder: Path) -> Stage | None:
+    """The first unmet stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
+    if not (folder / END).exists():
+        return None
+    if (folder / STORED).exists():
+        return "catalogue"
+    if (folder / MANIFEST).exists():
+        return "store"
+    if (folder / ENCODED).exists():
+        return "seal"
+    try:
+        take = read_take(folder)
+    except TakeError:
+        return "note"  # which sets it aside
+    return "encode" if unkept(take) is None else "note"
+
+
+def step(folder: Path, now: datetime, means: Means) -> bool:
+    """Do the first unmet stage of a take; true while there is another one after it.
+
+    Raises what stands in the way for now, with the take as it was: :class:`StoreError` (its
+    ``Unreachable`` where the store is away), :class:`CatalogueError`, :class:`SealError`,
+    :class:`TakeError` (an announcement's sound that is missing), ``OSError``.
+    A take that is impossible for ever is no error: it is set aside.
+    """
+    stage = next_stage(folder)
+    if stage is None:
+        return False
+    bound = log.bind(recording=folder.name, stage=stage)
+    try:
+        more = _STAGES[stage](folder, now, means)
+    except TakeError as error:
+        if error.error_id not in IMPOSSIBLE:
+            raise
+        bound.error("take.set_aside", error_id=error.error_id, error=error.message)
+        put_aside(folder, error.error_id, now, means)
+        return False
+    bound.info("take.stage_done")
+    return more
+
+
+def unkept(take: Take) -> str | None:
+    """Why a call is written down as not recorded; ``None`` where there is a take to keep.  A call that
+    nobody answered never leaves the spool."""
+    if take.end.outcome != "recorded":
+        return take.end.reason or "recording_failed"
+    return "never_connected" if take.first("bridged") is None else None
+
+
+def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
+    """Set an impossible take aside, and list the call as not recorded."""
+    until = now + QUARANTINED_FOR
+    start, end = _what_is_known(folder, now)
+    _add_not_recorded(start, end, reason, until, now, means.entropy)
+    means.boundary("listed")
+    set_aside(folder, reason, now, until)
+
+
+def _note(folder: Path, now: datetime, means: Means) -> bool:
+    take = read_take(folder)
+    _check_name(folder, take.start)
+    reason = unkept(take)
+    if reason is None:
+        raise TakeError("take.impossible", f"{folder} has a take to keep, and was not encoded")
+    _add_not_recorded(take.start, take.end, reason, None, now, means.entropy)
+    means.boundary("noted")
+    remove_take(folder)
+    means.boundary("removed")
+    return False
+
+
+def _encode(folder: Path, now: datetime, means: Means) -> bool:
+    start = read_take(folder).start
+    _check_name(folder, start)
+    if start.announcement is None or start.tenant is None or start.line is None:
+        raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
+    prompt = snapshot.put_prompt(means.snapshot, start.announcement.sha256, now)
+    if prompt is None:
+        raise TakeError(
+            "take.no_prompt",
+            f"{folder} was announced with a sound that is nowhere: {start.announcement.sha256}",
+            "is this the catalogue that the node's snapshot was made from?",
+        )
+    means.encode(folder, prompt)
+    means.boundary("encoded")
+    return True
+
+
+def _seal(folder: Path, now: datetime, means: Means) -> bool:
+    try:
+        encoded = read_encoded(folder)
+        tenant_key = _tenant_key(encoded.take.start.tenant or "")
+        seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy)
+    except (TakeError, SealError) as error:
+        if error.error_id not in AGAIN:
+            raise
+        log.warning("take.encoded_again", recording=folder.name, error_id=error.error_id)
+        (folder / ENCODED).unlink(missing_ok=True)
+        return True
+    means.boundary("sealed")
+    return True
+
+
+def _store(folder: Path, now: datetime, means: Means) -> bool:
+    sealed = read_sealed(folder, means.root_public)
+    key_of_tenant = _tenant_key(sealed.manifest.tenant)
+    _put_tenant_key(folder, key_of_tenant, means.store)
+    *before, manifest = sealed.uploads
+    # The key first: no object is ever in the bucket that its key could not follow after a crash.
+    for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
+        _put(upload, means)
+    _put(manifest, means)
+    write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
+    means.boundary("stored")
+    return True
+
+
+def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
+    take = read_take(folder)
+    sealed = read_sealed(folder, means.root_public)
+    keeping.add_recording(_row(sealed, take, now), now=now, entropy=means.entropy)
+    means.boundary("catalogued")
+    remove_take(folder)
+    means.boundary("removed")
+    return False
+
+
+_STAGES: dict[Stage, Callable[[Path, datetime, Means], bool]] = {
+    "note": _note,
+    "encode": _encode,
+    "seal": _seal,
+    "store": _store,
+    "catalogue": _catalogue,
+}
+
+
+def _put(upload: Upload, means: Means) -> None:
+    means.store.put(upload.key, upload.path, upload.sha256)
+    means.boundary(f"put {upload.key.rpartition('/')[2]}")
+
+
+def _put_tenant_key(folder: Path, key: WrappedKey, store: Store) -> None:
+    """The tenant's wrapped key lies in the bucket too, so that the bucket is enough (P8).  It may have
+    been wrapped anew since: then the one that is there opens to the same key, and stays."""
+    path, content = folder / TENANT_KEY, key.to_bytes()
+    write_file(path, content)
+    place = tenant_key_path(key.tenant)
+    try:
+        store.put(place, path, snapshot.sha256_of(content))
+    except Conflict:
+        there = WrappedKey.from_bytes(store.read(place))
+        if there.key_id != key.key_id:
+            raise StoreError(
+                "store.other_tenant_key",
+                f"the bucket holds another key of tenant {key.tenant} than the catalogue",
+                "do catalogue and bucket belong together?",
+            ) from None
+
+
+def _tenant_key(tenant: str) -> WrappedKey:
+    wrapped = customers.tenant_wrapped_key(tenant)
+    if wrapped is None:
+        raise no_tenant(tenant)
+    return WrappedKey.from_bytes(wrapped.encode())
+
+
+def _row(sealed: Sealed, take: Take, now: datetime) -> RecordingRow:
+    manifest: Manifest = sealed.manifest
+    told = take.start.announcement
+    return RecordingRow(
+        id=manifest.recording,
+        tenant=manifest.tenant,
+        line=manifest.line,
+        number=manifest.number,
+        direction=manifest.direction,
+        outside=take.start.outside,
+        inside=take.end.inside,
+        started_at=manifest.started_at,
+        duration_ms=manifest.duration_ms,
+        announcement=told.id if told else "",
+        announcement_version=told.version if told else 0,
+        announced=manifest.announced is not None,
+        purposes=tuple(purpose.code for purpose in manifest.purposes),
+        restricted=(),
+        keep_until=manifest.keep_until,
+        prefix=manifest.prefix,
+        manifest_sha256=snapshot.sha256_of(sealed.manifest_bytes),
+        wrapped_key=sealed.key.to_bytes().decode(),
+        objects=tuple(ObjectRow(each.name, each.media_type, each.plain_length) for each in manifest.objects),
+        stored_bytes=sum(each.stored_length for each in manifest.objects) + len(sealed.manifest_bytes),
+        stored_at=now,
+        destroyed_at=None,
+        destroyed_why=None,
+    )
+
+
+def _add_not_recorded(
+    start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
+) -> None:
+    row = NotRecordedRow(
+        id=start.recording,
+        tenant=start.tenant,
+        line=start.line,
+        number=start.number,
+        direction=start.direction,
+        node=start.node,
+        outside=start.outside,
+        started_at=start.started_at,
+        ended_at=end.ended_at,
+        reason=reason,
+        quarantined_until=until,
+    )
+    try:
+        keeping.add_not_recorded(row, now=now, entropy=entropy)
+    except CatalogueError as error:
+        if error.error_id != "tenant.unknown":
+            raise
+        keeping.add_not_recorded(replace(row, tenant=None, line=None), now=now, entropy=entropy)
+
+
+def _what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
+    """Start and end of a call, as far as its folder can be read."""
+    try:
+        start = read_start(folder)
+        _check_name(folder, start)
+    except TakeError:
+        began = _time_in(folder.name) or now
+        start = CallStart(
+            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), began, (), None
+        )
+    try:
+        end = read_end(folder)
+    except TakeError:
+        end = CallEnd("not_recorded", None, start.started_at, None)
+    return start, end
+
+
+def _time_in(name: str) -> datetime | None:
+    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
+    try:
+        identity = UUID(name)
+    except ValueError:
+        return None
+    if identity.version != 7:
+        return None
+    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
+
+
+def _check_name(folder: Path, start: CallStart) -> None:
+    if start.recording != folder.name:
+        raise TakeError(
+            "take.foreign",
+            f"{folder} holds the call {start.recording}",
+            "folders in the spool are named after their recording and are never renamed",
+        )
