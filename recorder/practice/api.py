@@ -1,0 +1,118 @@
+"""The ``api`` commands that ``recorder/switch/commands.py`` sends, answered as the real switch does."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from recorder.practice.session import Session
+    from recorder.practice.switch import PracticeSwitch
+
+_NO_CHANNEL = "-ERR No such channel!\n"
+_NO_REPLY = "-ERR no reply\n"
+
+MODULES = frozenset(
+    {
+        "mod_commands", "mod_console", "mod_dialplan_xml", "mod_dptools", "mod_event_socket", "mod_sndfile",
+        "mod_sofia",
+    }
+)  # fmt: skip
+"""What ``module_exists`` says yes to: the modules whose work the practice switch does."""
+
+
+class Api:
+    """A dictionary from command to small method; ``answer`` is the one way in."""
+
+    def __init__(self, switch: PracticeSwitch) -> None:
+        self._switch = switch
+        self._commands: dict[str, Callable[[str], str]] = {
+            "status": self._status,
+            "show": self._show,
+            "uuid_buglist": self._bugs,
+            "uuid_exists": lambda uuid: "true" if self._session(uuid) else "false",
+            "uuid_getvar": self._get,
+            "uuid_setvar": self._set,
+            "uuid_record": self._record,
+            "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
+            "module_exists": lambda name: "true" if name in MODULES else "false",
+            "xml_locate": lambda _: "-ERR no such thing\n",
+            "sched_del": lambda number: self._deleted(number),
+        }
+
+    def answer(self, line: str) -> str:
+        """The body of the answer."""
+        name, _, rest = line.partition(" ")
+        command = self._commands.get(name)
+        return command(rest) if command else f"-ERR {name} Command not found!\n"
+
+    def _session(self, uuid: str) -> Session | None:
+        return self._switch.sessions.get(uuid)
+
+    def _deleted(self, number: str) -> str:
+        return f"+OK Deleted: {self._switch.unschedule(number)}\n"
+
+    def _status(self, _: str) -> str:
+        up = int(self._switch.pace.seconds() - self._switch.began)
+        hours, minutes, seconds = up // 3600, up // 60 % 60, up % 60
+        live = len(self._switch.legs())
+        return (
+            f"UP 0 years, 0 days, {hours} hours, {minutes} minutes, {seconds} seconds, 0 milliseconds, "
+            "0 microseconds\nFreeSWITCH (Version practice) is ready\n"
+            f"{self._switch.calls_so_far} session(s) since startup\n"
+            f"{live} session(s) - peak {live}, last 5min {live} \n"
+            "0 session(s) per Sec out of max 1000, peak 1, last 5min 1 \n1000 session(s) max\n"
+            "min idle cpu 0.00/100.00\n"
+        )
+
+    def _show(self, rest: str) -> str:
+        if rest.split() == ["channels", "as", "json"]:
+            return self._switch.channels_json()
+        return "-USAGE: show channels as json\n"
+
+    def _bugs(self, uuid: str) -> str:
+        session = self._session(uuid)
+        if session is None:
+            return _NO_REPLY
+        bugs = "".join(
+            " <media-bug>\n  <function>session_record</function>\n"
+            f"  <target>{escape(str(tape.path))}</target>\n"
+            "  <thread-locked>0</thread-locked>\n </media-bug>\n"
+            for tape in session.media.tapes.values()
+        )
+        return f"<media-bugs>\n{bugs}</media-bugs>\n"
+
+    def _get(self, rest: str) -> str:
+        uuid, _, name = rest.partition(" ")
+        session = self._session(uuid)
+        if session is None:
+            return _NO_CHANNEL
+        return session.leg.get(name, self._switch.dialplan.globals) or "_undef_"
+
+    def _set(self, rest: str) -> str:
+        uuid, _, pair = rest.partition(" ")
+        name, _, value = pair.partition(" ")
+        session = self._session(uuid)
+        if session is None:
+            return _NO_CHANNEL
+        if value:
+            session.leg.variables[name] = value
+        else:
+            session.leg.variables.pop(name, None)
+        return "+OK\n"
+
+    def _record(self, rest: str) -> str:
+        before, brace, variables = rest.partition("{")
+        words = shlex.split(before)
+        session = self._session(words[0]) if words else None
+        if session is None:
+            return "-ERR Cannot locate session!\n"
+        if len(words) < 3 or words[1] not in {"start", "stop"}:
+            return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
+        if words[1] == "start":
+            done = session.start_recording(Path(words[2]), brace + variables)
+            return "+OK Success\n" if done else "-ERR Cannot record session!\n"
+        return "+OK Success\n" if session.stop_recording(words[2]) else "-ERR Cannot stop record session!\n"

@@ -1,0 +1,87 @@
+"""Practice calls for people to see and hear: a few conversations through the real path, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gevent
+
+from recorder.practice.party import Party, dialogue
+from recorder.practice.session import Session
+from recorder.practice.sound import RATE, load
+from recorder.practice.switch import PracticeSwitch
+
+ANSWER_TIME = 60.0
+"""Seconds of call time that a call may take until it is connected."""
+
+LAST_WORD = 0.5
+"""Seconds between the last word and the hang-up."""
+
+CALLERS = ("+32470123456", "+32485010203", "+32496777888", "+33612345678")
+
+STEPS = {
+    "placed": "rings at the switch",
+    "announcing": "hears the announcement",
+    "bridged": "is connected",
+    "ended": "has hung up",
+}
+"""What is reported of a call, in the order in which it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCall:
+    """A call to make: to ``number``, in ``language`` (``fr`` or ``en``)."""
+
+    number: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step that a call took; ``call`` counts from 1."""
+
+    call: int
+    of: int
+    number: str
+    language: str
+    step: str
+
+    def __str__(self) -> str:
+        return f"call {self.call} of {self.of} ({self.language}, {self.number}) {STEPS[self.step]}"
+
+
+def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
+    """Wait until a daemon has logged in and asked for events; ``False`` when none came."""
+    with gevent.Timeout(seconds, False):
+        while not switch.watched:
+            gevent.sleep(0.05)
+    return switch.watched
+
+
+def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callable[[Progress], None]
+               ) -> list[Session]:  # fmt: skip
+    """Make calls at once, a second apart, and wait until they are over.
+
+    Returns those that were connected to the end; ``report`` is told of each step.
+    """
+
+    def one(at: int, call: DemoCall) -> Session | None:
+        switch.pace.sleep(at)
+        speaks, answers_with = dialogue(call.language)
+        talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
+        party = Party(
+            number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
+            talks=talks,
+        )  # fmt: skip
+        session = switch.call(call.number, party)
+        for step in STEPS:
+            limit = talks + 10 if step == "ended" else ANSWER_TIME
+            if not session.wait(step, limit):
+                return None
+            report(Progress(at + 1, len(calls), call.number, call.language, step))
+        return session
+
+    running = [gevent.spawn(one, at, call) for at, call in enumerate(calls)]
+    gevent.joinall(running, raise_error=True)
+    return [greenlet.value for greenlet in running if greenlet.value is not None]

@@ -1,0 +1,355 @@
+"""One call through the practice switch: its channel's states, its dialplan, its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+import structlog
+from gevent.event import Event
+
+from recorder.errors import SwitchError
+from recorder.practice import applications
+from recorder.practice.dialplan import Step, expand
+from recorder.practice.leg import Leg
+from recorder.practice.listener import Listener, Task
+from recorder.practice.media import Media
+from recorder.practice.party import Party
+from recorder.practice.sound import RATE, Tape
+from recorder.practice.wire import Header
+
+if TYPE_CHECKING:
+    from recorder.practice.switch import PracticeSwitch
+
+log = structlog.get_logger()
+
+Q850 = {"NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_ANSWER": 19, "ORIGINATOR_CANCEL": 487,
+        "MANAGER_REQUEST": 503, "DESTINATION_OUT_OF_ORDER": 27, "NO_ROUTE_DESTINATION": 3}  # fmt: skip
+
+PHASES = ("placed", "asked", "announcing", "ringing", "bridged", "ended")
+"""What :meth:`Session.wait` waits for: ``asked`` is the daemon's socket being tried."""
+
+
+class Session:
+    """A call.  The caller's side of it is driven from outside: :meth:`press`, :meth:`hold`,
+    :meth:`unhold`, :meth:`hang_up`; :meth:`callee_hangs_up` is the other end."""
+
+    def __init__(self, switch: PracticeSwitch, leg: Leg, party: Party) -> None:
+        self.switch = switch
+        self.leg = leg
+        self.party = party
+        self.b: Leg | None = None
+        self.media = Media(self)
+        self.listener: Listener | None = None
+        self.tasks: deque[Task] = deque()
+        self.reset = False
+        self.callee_gone: str | None = None
+        self.reached: dict[str, Event] = {phase: Event() for phase in PHASES}
+        self._transfer: tuple[str, str] | None = None
+        self._wake = Event()
+        self._greenlet: gevent.Greenlet[..., None] = gevent.Greenlet(self._run)
+
+    # --- from outside
+
+    def start(self) -> None:
+        """Let the call come in."""
+        self._greenlet.start()
+
+    def wait(self, phase: str, seconds: float) -> bool:
+        """Wait until the call got that far (one of :data:`PHASES`), at most so many seconds of call time."""
+        return bool(self.reached[phase].wait(self.switch.pace.real(seconds)))
+
+    def press(self, digit: str) -> None:
+        """The caller presses a key (RFC 2833, 260 ms)."""
+        if self.leg.cause:
+            return
+        self.emit("DTMF", variables=False, last=[
+            ("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")
+        ])  # fmt: skip
+        terminators = self.leg.variables.get("playback_terminators", "*")
+        if self.media.prompt is not None and terminators != "none" and digit in terminators:
+            self.media.prompt = None
+            self.wake()
+
+    def hold(self) -> None:
+        """The caller puts the call on hold (a re-INVITE with ``sendonly``)."""
+        if self.leg.cause or self.leg.held:
+            return
+        self.leg.held = True
+        self.leg.last_hold = self.switch.pace.micros()
+        self._call_state(self.leg, "HELD")
+        self.emit("CHANNEL_HOLD")
+
+    def unhold(self) -> None:
+        """The caller takes the call back."""
+        if self.leg.cause or not self.leg.held:
+            return
+        self.leg.held = False
+        self.leg.hold_accumulated += self.switch.pace.micros() - self.leg.last_hold
+        self._call_state(self.leg, "UNHELD")
+        self.emit("CHANNEL_UNHOLD")
+        self._call_state(self.leg, "ACTIVE")
+
+    def hang_up(self, cause: str = "NORMAL_CLEARING") -> None:
+        """The outside leg hangs up, or is hung up."""
+        if self.leg.cause:
+            return
+        self._hang_up(self.leg, cause)
+        self.wake()
+
+    def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
+        """The called one hangs up."""
+        self.callee_gone = cause
+        self.wake()
+
+    def transfer(self, extension: str, context: str) -> None:
+        """Send the call to another place of the dialplan, now."""
+        self.leg.destination, self.leg.context = extension, context
+        self._transfer = (extension, context)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look round: something changed."""
+        self._wake.set()
+
+    def lost_listener(self) -> None:
+        """The daemon's socket is gone.  With ``socket_resume`` the real one resets the channel, whatever
+        it is doing; without it nothing happens (``mod_event_socket.c``, ``listener_run``)."""
+        if self.leg.variables.get("socket_resume") == "true" and self._transfer is None:
+            self.reset = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """Vanish with the switch that was killed."""
+        self._greenlet.kill(block=False)
+        self.media.stop()
+        for tape in self.media.tapes.values():
+            tape.abandon()
+        self.reached["ended"].set()
+
+    # --- for the applications
+
+    @property
+    def ready(self) -> bool:
+        """The channel can go on with what it does."""
+        return self.leg.cause is None and self._transfer is None and not self.reset
+
+    def until(self, done: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Wait for a condition, at most so many seconds of call time; ``False`` if it did not come, or the
+        channel was called away."""
+        pace = self.switch.pace
+        end = None if seconds is None else pace.seconds() + seconds
+        while True:
+            self.switch.awake.wait()
+            if not self.ready:
+                return False
+            if done():
+                return True
+            left = None if end is None else end - pace.seconds()
+            if left is not None and left <= 0:
+                return False
+            self._wake.clear()
+            self._wake.wait(None if left is None else pace.real(left))
+
+    def execute(self, application: str, argument: str, event_uuid: str = "") -> None:
+        """Run one application, with the events around it."""
+        variables = self.leg.variables
+        data = self.expand(argument)
+        variables.pop("current_application_response", None)
+        variables["current_application"] = application
+        variables.pop("current_application_data", None)
+        if data:
+            variables["current_application_data"] = data
+        told: list[Header] = [("Application", application)]
+        told += [("Application-Data", data)] if data else []
+        uuid: Header = ("Application-UUID", event_uuid or self.switch.new_uuid())
+        self.emit("CHANNEL_EXECUTE", last=[*told, uuid])
+        applications.run(self, application, data)
+        response = variables.get("current_application_response", "_none_")
+        self.emit("CHANNEL_EXECUTE_COMPLETE", last=[*told, ("Application-Response", response), uuid])
+
+    def run_tasks(self) -> None:
+        """Run what clients asked for; nothing once the call was hung up."""
+        while self.tasks and self.leg.cause is None:
+            self.switch.awake.wait()
+            task = self.tasks.popleft()
+            self.execute(task.application, task.argument, task.event_uuid)
+
+    def extension(self, name: str, context: str) -> None:
+        """``execute_extension``: conditions now, then its steps; a channel that is called away runs none."""
+        for step in self._hunt(name, context):
+            if not self.ready:
+                return
+            self.execute(step.application, step.argument)
+
+    def emit(self, name: str, *, leg: Leg | None = None, first: list[Header] | None = None,
+             last: list[Header] | None = None, variables: bool = True) -> None:  # fmt: skip
+        """Tell of something on a leg, by default the outside one."""
+        self.switch.emit(name, leg or self.leg, first=first or (), last=last or (), variables=variables)
+
+    def answer(self) -> None:
+        """The outside leg is answered; again does nothing."""
+        if self.leg.answered:
+            return
+        self.leg.answered_at = self.switch.pace.micros()
+        self.leg.variables["endpoint_disposition"] = "ANSWER"
+        self.emit("CHANNEL_ANSWER")
+        self._call_state(self.leg, "ACTIVE")
+        self.media.start()
+
+    def state(self, leg: Leg, state: str) -> None:
+        """A leg's state changes."""
+        leg.state = state
+        self.emit("CHANNEL_STATE", leg=leg, variables=False)
+
+    def call_state(self, leg: Leg, call_state: str) -> None:
+        """A leg's call state changes."""
+        self._call_state(leg, call_state)
+
+    def expand(self, text: str) -> str:
+        """Variables and functions put in."""
+        variable: Callable[[str], str] = lambda name: self.leg.get(name, self.switch.dialplan.globals)  # noqa: E731
+        return expand(text, variable, lambda name, argument: self.switch.api(f"{name} {argument}"))
+
+    def start_recording(self, path: Path, variables: str) -> bool:
+        """Attach a recording; starting one that runs does nothing.  ``False`` where it cannot write."""
+        if str(path) in self.media.tapes:
+            return True
+        pairs = dict(pair.partition("=")[::2] for pair in variables.strip("{} ").split(",") if pair)
+        buffered = pairs.get("enable_file_write_buffering") != "false"
+        try:
+            tape = Tape(path, pairs, buffered=buffered)
+        except OSError as error:
+            log.warning("practice.cannot_record", path=str(path), error=str(error))
+            return False
+        self.media.tapes[str(path)] = tape
+        self.media.start()
+        self.emit("RECORD_START", last=_recording_headers(tape))
+        return True
+
+    def stop_recording(self, path: str) -> bool:
+        """Stop one recording, or ``all``; ``False`` where there was none."""
+        paths = list(self.media.tapes) if path == "all" else [path]
+        stopped = [tape for name in paths if (tape := self.media.tapes.pop(name, None))]
+        for tape in stopped:
+            self._close(tape, "success-silence" if self.leg.cause else "success-maxtime")
+        return bool(stopped)
+
+    # --- inside
+
+    def _run(self) -> None:
+        self.state(self.leg, "CS_NEW")
+        self.state(self.leg, "CS_INIT")
+        self.emit("CHANNEL_CREATE")
+        self._call_state(self.leg, "RINGING", state="CS_ROUTING")
+        self.state(self.leg, "CS_ROUTING")
+        self.reached["placed"].set()
+        target: tuple[str, str] | None = (self.leg.destination, self.leg.context)
+        try:
+            while target is not None and self.leg.cause is None:
+                self.extension_steps(*target)
+                target, self._transfer = self._transfer, None
+        except SwitchError as error:
+            log.error("practice.call_failed", error=str(error))
+            self.hang_up("DESTINATION_OUT_OF_ORDER")
+        self._finish()
+
+    def extension_steps(self, name: str, context: str) -> None:
+        """Route the call: conditions first, then the steps."""
+        steps = self._hunt(name, context)
+        self.state(self.leg, "CS_EXECUTE")
+        if not steps:
+            self._hang_up(self.leg, "NO_ROUTE_DESTINATION")
+        for step in steps:
+            self.switch.awake.wait()
+            if not self.ready:
+                return
+            self.execute(step.application, step.argument)
+
+    def _hunt(self, name: str, context: str) -> list[Step]:
+        def field(which: str) -> str:
+            return {"destination_number": name, "context": context}.get(which) or self.leg.field(which)
+
+        def inline(step: Step) -> None:
+            applications.run(self, step.application, self.expand(step.argument))
+
+        return self.switch.dialplan.hunt(context, field, self.expand, inline)
+
+    def _call_state(self, leg: Leg, call_state: str, *, state: str = "") -> None:
+        before, leg.call_state = leg.call_state, call_state
+        leg.state = state or leg.state
+        first = [("Original-Channel-Call-State", before)]
+        self.emit("CHANNEL_CALLSTATE", leg=leg, variables=False, first=first)
+
+    def _hang_up(self, leg: Leg, cause: str) -> None:
+        leg.cause = cause
+        leg.hung_up_at = self.switch.pace.micros()
+        self.emit("CHANNEL_HANGUP", leg=leg)
+
+    def end_b(self, cause: str) -> None:
+        """The called leg ends: everything but its CHANNEL_DESTROY."""
+        if self.b is not None:
+            self._hang_up(self.b, cause)
+            self._report(self.b)
+
+    def _report(self, leg: Leg) -> None:
+        self.state(leg, "CS_HANGUP")
+        if leg is self.leg:
+            self.stop_recording("all")
+        self._call_state(leg, "HANGUP")
+        self.state(leg, "CS_REPORTING")
+        leg.variables |= {
+            "hangup_cause": leg.cause or "",
+            "hangup_cause_q850": str(Q850.get(leg.cause or "", 16)),
+            "start_uepoch": str(leg.made_at),
+            "answer_uepoch": str(leg.answered_at),
+            "end_uepoch": str(leg.hung_up_at),
+            "duration": str((leg.hung_up_at - leg.made_at) // 1_000_000),
+            "billsec": str((leg.hung_up_at - leg.answered_at) // 1_000_000 if leg.answered else 0),
+        }
+        self.emit("CHANNEL_HANGUP_COMPLETE", leg=leg)
+
+    def destroy(self, leg: Leg) -> None:
+        """The last event of a leg."""
+        self.emit("CHANNEL_DESTROY", leg=leg)
+        self.state(leg, "CS_DESTROY")
+
+    def _finish(self) -> None:
+        if self.leg.cause is None:
+            self._hang_up(self.leg, "NORMAL_CLEARING")
+        self._report(self.leg)
+        self.media.stop()
+        if self.listener is not None:
+            self.listener.over()
+        if self.b is not None:
+            self.destroy(self.b)
+            self.b = None
+        self.destroy(self.leg)
+        self.switch.ended(self)
+        self.reached["ended"].set()
+
+    def _close(self, tape: Tape, cause: str) -> None:
+        try:
+            tape.close()
+        except OSError:
+            tape.failed = True
+        if tape.failed:
+            cause = "uri-failure"
+        self.leg.variables |= {
+            "record_file_size": str(tape.length_on_disk()),
+            "record_samples": str(tape.samples),
+            "record_seconds": str(tape.samples // RATE),
+            "record_ms": str(tape.samples * 1000 // RATE),
+            "record_completion_cause": cause,
+        }
+        self.emit("RECORD_STOP", last=[*_recording_headers(tape), ("Record-Completion-Cause", cause)])
+
+
+def _recording_headers(tape: Tape) -> list[Header]:
+    return [
+        ("Record-File-Path", str(tape.path)),
+        *((f"Recording-Variable-{name}", value) for name, value in tape.variables.items()),
+    ]

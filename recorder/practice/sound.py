@@ -1,0 +1,146 @@
+"""Sound in the practice switch: 8 kHz, PCM16, in frames of 20 ms."""
+
+from __future__ import annotations
+
+import os
+import wave
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recorder.errors import SwitchError
+
+RATE = 8000
+FRAME = 160
+"""Samples in a frame of 20 ms."""
+FRAME_SECONDS = FRAME / RATE
+
+Samples = npt.NDArray[np.int16]
+
+SILENCE: Samples = np.zeros(FRAME, dtype=np.int16)
+
+
+@lru_cache(maxsize=64)
+def _load(path: Path, _changed_ns: int) -> Samples:
+    with wave.open(str(path), "rb") as file:
+        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE, 1, 2):
+            raise ValueError(f"{path} is not 8 kHz, mono, 16 bit")
+        return np.array(np.frombuffer(file.readframes(file.getnframes()), dtype="<i2"), dtype=np.int16)
+
+
+def load(path: Path) -> Samples:
+    """The samples of a WAV file (8 kHz, mono, PCM16).
+
+    Raises :class:`SwitchError` (``practice.sound``) where it cannot be played.
+    """
+    try:
+        return _load(path, path.stat().st_mtime_ns)
+    except (OSError, EOFError, ValueError, wave.Error) as error:
+        raise SwitchError(
+            "practice.sound", f"{path} cannot be played: {error}", "give a WAV of 8 kHz, mono, 16 bit"
+        ) from error
+
+
+def over_the_line(samples: Samples) -> Samples:
+    """What is left of a voice that came over G.711 mu-law (ITU-T G.711), as a phone's does."""
+    x = np.clip(samples.astype(np.int32), -32635, 32635)
+    magnitude = np.abs(x) + 132
+    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    back = (((mantissa << 3) + 132) << exponent) - 132
+    return np.array(np.where(x < 0, -back, back), dtype=np.int16)
+
+
+class Player:
+    """A sound being played, a frame at a time; the last frame is filled up with silence."""
+
+    def __init__(self, samples: Samples, *, repeat: bool = False) -> None:
+        self._samples = samples
+        self._repeat = repeat
+        self.at = 0
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to play."""
+        return not self._repeat and self.at >= len(self._samples)
+
+    def frame(self) -> Samples:
+        """The next 20 ms."""
+        if self._repeat and self.at >= len(self._samples):
+            self.at = 0
+        piece = self._samples[self.at : self.at + FRAME]
+        self.at += len(piece)
+        if len(piece) < FRAME:
+            piece = np.concatenate([piece, SILENCE[len(piece) :]])
+        return piece
+
+
+class Tape:
+    """A two-channel WAV in the making: left what the leg says, right what it hears.
+
+    As libsndfile does it under FreeSWITCH, the header says "nothing in here" until the file is closed:
+    a switch that dies leaves a RIFF size of 8 and a data size of 0.  ``buffered`` keeps up to two
+    seconds unwritten, which is what ``enable_file_write_buffering=false`` turns off.
+    Raises ``OSError``.
+    """
+
+    _BUFFER = 2 * RATE * 4
+
+    def __init__(self, path: Path, recording_variables: dict[str, str], *, buffered: bool) -> None:
+        self.path = path
+        self.variables = recording_variables
+        self.frames = 0
+        self.failed = False
+        self._buffered = buffered
+        self._unwritten = bytearray()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115  # open for the length of a call
+        self._file.write(_header(0, riff_size=8))
+
+    @property
+    def samples(self) -> int:
+        """Samples a channel."""
+        return self.frames * FRAME
+
+    def write(self, left: Samples, right: Samples) -> None:
+        """One frame of 20 ms."""
+        self._unwritten += np.stack([left, right], axis=1).astype("<i2").tobytes()
+        self.frames += 1
+        if not self._buffered or len(self._unwritten) >= self._BUFFER:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and the true header.  Raises ``OSError``."""
+        if self._file.closed:
+            return
+        self._flush()
+        size = self.samples * 4
+        self._file.seek(0)
+        self._file.write(_header(size, riff_size=36 + size))
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Leave the file as a switch that was killed does."""
+        self._unwritten.clear()
+        self._file.close()
+
+    def length_on_disk(self) -> int:
+        """Bytes in the file."""
+        return os.stat(self.path).st_size
+
+    def _flush(self) -> None:
+        self._file.write(self._unwritten)
+        self._unwritten.clear()
+
+
+def _header(data_size: int, *, riff_size: int) -> bytes:
+    def number(value: int, size: int) -> bytes:
+        return value.to_bytes(size, "little")
+
+    return (
+        b"RIFF" + number(riff_size, 4) + b"WAVEfmt " + number(16, 4) + number(1, 2) + number(2, 2)
+        + number(RATE, 4) + number(RATE * 4, 4) + number(4, 2) + number(16, 2)
+        + b"data" + number(data_size, 4)
+    )  # fmt: skip
