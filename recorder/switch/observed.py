@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from recorder.switch.caller import other_party
 from recorder.switch.events import CallEvent
 
 
@@ -34,6 +35,7 @@ class What(StrEnum):
 
     # From the daemon:
     DEADLINE = "deadline"  # the time for announcing is over
+    ON_DISK = "on_disk"  # the call's folder is on disk for good
     NO_DISK = "no_disk"  # the call's folder cannot be written
     UNWATCHED = "unwatched"  # nobody saw this call from ``since`` to ``at``
 
@@ -74,7 +76,6 @@ WANTED: Final = (
 )
 """The events that :func:`observe` understands."""
 
-_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -92,20 +93,6 @@ def observe(event: CallEvent) -> Observed | None:
     return reading(event, base)
 
 
-def party(number: str) -> tuple[str, str]:
-    """Who a number is: (kind, value) with kind ``e164``, ``extension``, ``sip`` or ``withheld``.
-
-    What a stranger's phone sent is cut to 128 printable ASCII characters."""
-    value = _PRINTABLE.sub("", number).strip()[:128]
-    if not value or value.lower() in {"anonymous", "unknown", "restricted", "unavailable", "0000000000"}:
-        return "withheld", ""
-    if re.fullmatch(r"\+?[0-9]{7,15}", value):
-        return "e164", value
-    if re.fullmatch(r"[0-9*#]{1,6}", value):
-        return "extension", value
-    return "sip", value
-
-
 def _executed(event: CallEvent, base: Observed) -> Observed | None:
     if event.header("Application") != "playback":
         return base if base.state else None
@@ -118,12 +105,8 @@ def _executed(event: CallEvent, base: Observed) -> Observed | None:
 
 
 def _bridged(event: CallEvent, base: Observed) -> Observed:
-    other = (
-        event.header("Other-Leg-Callee-ID-Number")
-        if event.header("Other-Leg-Direction") == "outbound"
-        else event.header("Other-Leg-Caller-ID-Number")
-    )
-    return replace(base, what=What.BRIDGED, party=party(other or event.header("Caller-Callee-ID-Number")))
+    other = other_party(event.headers)
+    return replace(base, what=What.BRIDGED, party=(other.kind, other.value))
 
 
 def _hung_up(event: CallEvent, base: Observed) -> Observed:

@@ -82,7 +82,7 @@ MARKS = frozenset(
         "announcement_started",
         "announcement_broken",  # data: reason (hold, stopped, failed)
         "announcement_finished",  # its playback ended by itself, no hold in it
-        "bridged",  # data: kind, value of the inside party
+        "bridged",  # data: party (its kind), value: the inside party
         "unbridged",
         "hold",
         "unhold",
@@ -199,8 +199,8 @@ def open_take(spool: Path, start: CallStart) -> Path:
 
 def append_mark(folder: Path, mark: Mark) -> None:
     """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError``, ``ValueError`` (unknown kind)."""
-    if mark.kind not in MARKS:
-        raise ValueError(f"unknown mark {mark.kind!r}")
+    if mark.kind not in MARKS or {"at", "kind"} & set(mark.data):
+        raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
     line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
     with open(folder / EVENTS, "ab") as file:
         file.write(line.encode() + b"\n")

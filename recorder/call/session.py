@@ -1,0 +1,354 @@
+"""One call, from its arrival to its end, as a pure function: ``step(state, event) -> (state, actions)``.
+
+Nothing here talks to anybody.  The daemon feeds what it observes and does what comes out; the switch
+refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward:
+
+    ANNOUNCING → ANNOUNCED → UNRECORDED → ENDED     (any of them may be skipped)
+
+A call is ANNOUNCED only when the announcement's own playback ended by itself, while it was being
+recorded, with no hold in it, its folder is on disk, and the switch has taken our word for it in time.  It
+is ``recorded`` at the end only if somebody also answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from recorder.switch.observed import Observed, What
+
+
+class Phase(IntEnum):
+    """How far a call is."""
+
+    ANNOUNCING = 0
+    ANNOUNCED = 1
+    UNRECORDED = 2
+    ENDED = 3
+
+
+class Do(StrEnum):
+    """What the daemon can do for a call."""
+
+    BEGIN = "begin"  # have the switch answer, record and announce
+    AGAIN = "again"  # have it announce once more
+    CONFIRM = "confirm"  # it was announced: the recording may go on
+    FAIL = "fail"  # give up on recording it
+    LET_GO = "let_go"  # let it go unrecorded, it was never begun
+    LEAVE = "leave"  # hand the call back to the switch
+    STOP = "stop"  # stop its recording from outside the call
+    DISCARD = "discard"  # destroy what was captured
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write down what happened (a :class:`recorder.take.spool.Mark`)."""
+
+    kind: str
+    at: datetime
+    data: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The call has ended; ``reason`` is ``None`` for a recorded one (``take.spool.CallEnd``)."""
+
+    reason: str | None
+    at: datetime
+    inside: tuple[str, str] | None
+
+
+Action = Do | Note | Finish
+Actions = tuple[Action, ...]
+
+TRIES: Final = 10
+"""How often an announcement is begun before the call goes on unrecorded; the bound on a hanging daemon
+starts anew with each, so it must end somewhere."""
+
+GRACE: Final = timedelta(seconds=5)
+"""What an announcement may take beyond its own length.  With the at most five seconds that the switch
+waits for us to begin (``accord_wait``) this is the bound: the announcement's length and ten seconds."""
+
+_MARGIN: Final = timedelta(milliseconds=500)
+"""By which we give up earlier than the switch would."""
+
+_LEFT: Final = {"late": "daemon_late", "waiting": "daemon_away", "announcing": "daemon_away"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a call.  ``prompt`` is the path that the switch plays, ``length`` how long it is.
+
+    ``spoiled``: this playing of the announcement was not heard whole.  ``told``: it was.  ``leaving``:
+    the call's own socket is done with.  ``deadline``: when we give up.
+    """
+
+    prompt: str
+    length: timedelta
+    phase: Phase = Phase.ANNOUNCING
+    reason: str | None = None
+    tries: int = 1
+    playing: bool = True
+    spoiled: bool = False
+    told: bool = False
+    on_disk: bool = False
+    leaving: bool = False
+    held: bool = False
+    capturing: bool = False
+    captured: bool = False
+    connected: bool = False
+    hung_up: bool = False
+    inside: tuple[str, str] | None = None
+    deadline: datetime | None = field(default=None, compare=False)
+
+
+def arrive(prompt: str, length: timedelta, at: datetime) -> tuple[State, Actions]:
+    """A call that is to be recorded."""
+    return State(prompt, length, deadline=_deadline(length, at)), (Do.BEGIN,)
+
+
+def refuse(reason: str) -> tuple[State, Actions]:
+    """A call that is not; it is followed to its end only to be written down."""
+    state = State("", timedelta(0), phase=Phase.UNRECORDED, reason=reason, playing=False)
+    return state, (Do.LET_GO,)
+
+
+def resume(prompt: str, length: timedelta, kinds: frozenset[str], at: datetime) -> State:
+    """A call that an earlier daemon began, from the kinds of the marks it left.
+
+    It is ANNOUNCED only if that was written down; feed the switch's word next (``What.UNWATCHED``, or
+    ``What.GONE`` where the switch has no such call)."""
+    announced = "announcement_finished" in kinds
+    return State(
+        prompt,
+        length,
+        phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
+        playing=False,
+        spoiled=True,
+        on_disk=True,
+        captured="recording_started" in kinds,
+        connected="bridged" in kinds,
+        deadline=None if announced else at,
+    )
+
+
+def bound(length: timedelta) -> int:
+    """Seconds that the switch waits from the announcement's start until it goes on by itself."""
+    return -(-(length + GRACE) // timedelta(seconds=1))
+
+
+def step(state: State, event: Observed) -> tuple[State, Actions]:
+    """What a call becomes by something that happened to it, and what is to be done about it."""
+    if state.phase is Phase.ENDED:
+        return state, ((Do.STOP,) if event.what is What.RECORDING else ())
+    before: Actions = ()
+    if event.state == "announced" and state.told and state.phase is Phase.ANNOUNCING:
+        state = replace(state, phase=Phase.ANNOUNCED, deadline=None)
+    if event.state in {"announced", "passed", "failed"} and not state.leaving:
+        # Not before: what the switch has not run when the socket closes, it never runs.
+        state, before = replace(state, leaving=True), (Do.LEAVE,)
+    if event.state in {"late", "failed", "unrecorded"} and state.phase < Phase.UNRECORDED:
+        state, more = _unrecorded(state, _LEFT.get(event.left or event.state, "announcement_failed"))
+        before += more
+    state, after = _STEPS[event.what](state, event)
+    return state, before + after
+
+
+def _unrecorded(state: State, reason: str) -> tuple[State, Actions]:
+    """The switch went on without us, and has stopped the recording; we stop it too."""
+    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
+    return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.capturing else (Do.DISCARD, Do.LEAVE)
+
+
+def _give_up(state: State, reason: str) -> tuple[State, Actions]:
+    """We cannot or may not record it: the switch is told first, then has its call back."""
+    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
+    return state, (Do.FAIL, Do.DISCARD)
+
+
+def _again(state: State, at: datetime) -> tuple[State, Actions]:
+    if state.tries >= TRIES:
+        return _give_up(state, "announcement_failed")
+    state = replace(
+        state, tries=state.tries + 1, playing=True, spoiled=False, deadline=_deadline(state.length, at)
+    )
+    return state, (Do.AGAIN,)
+
+
+def _deadline(length: timedelta, at: datetime) -> datetime:
+    return at + length + GRACE - _MARGIN
+
+
+def _recording(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is Phase.UNRECORDED:
+        return replace(state, capturing=True), (Do.STOP,)
+    if state.capturing:
+        return state, ()
+    return replace(state, capturing=True, captured=True), (Note("recording_started", event.at),)
+
+
+def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, capturing=False)
+    note = Note("recording_stopped", event.at)
+    if state.hung_up:
+        state, actions = _finish(state, event)
+        return state, (note, *actions)
+    if state.phase is Phase.ANNOUNCING:
+        state, actions = _give_up(state, "recording_failed")
+        return state, (note, *actions)
+    if state.phase is Phase.UNRECORDED:
+        return state, (note, Do.DISCARD)
+    return state, (note,)
+
+
+def _playing(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt:
+        return state, ()
+    return replace(state, playing=True, spoiled=state.held), (Note("announcement_started", event.at),)
+
+
+def _played(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt or not state.playing:
+        return state, ()
+    state = replace(state, playing=False)
+    if not state.capturing:
+        return _give_up(state, "recording_failed")
+    if event.complete and not state.spoiled:
+        state, actions = _confirm(replace(state, told=True))
+        return state, (Note("announcement_finished", event.at), *actions)
+    note = Note(
+        "announcement_broken", event.at, (("reason", "hold" if state.spoiled else "stopped"),)
+    )  # fmt: skip
+    if state.held:
+        return replace(state, spoiled=True), (note,)
+    state, actions = _again(state, event.at)
+    return state, (note, *actions)
+
+
+def _confirm(state: State) -> tuple[State, Actions]:
+    """Announced and on disk: only then may the recording go on.  The switch has the last word."""
+    return state, (Do.CONFIRM,) if state.told and state.on_disk else ()
+
+
+def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, on_disk=True)
+    return _confirm(state) if state.phase is Phase.ANNOUNCING else (state, ())
+
+
+def _held(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, held=True, spoiled=state.spoiled or state.playing)
+    return state, (Note("hold", event.at),)
+
+
+def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
+    state = replace(state, held=False)
+    note = Note("unhold", event.at)
+    if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.told:
+        state, actions = _again(state, event.at)
+        return state, (note, *actions)
+    return state, (note,)
+
+
+def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
+    before: Actions = ()
+    if state.phase is Phase.ANNOUNCING:
+        # The switch went on by itself; its own guard has stopped the recording, we make sure.
+        state, before = _unrecorded(state, "daemon_late")
+    data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+    state = replace(state, connected=True, inside=event.party or state.inside)
+    return state, (*before, Note("bridged", event.at, data))
+
+
+def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
+    return state, (Note("unbridged", event.at),)
+
+
+def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
+    actions: Actions = ()
+    if event.bridged_at is not None and not state.connected:
+        # Nobody saw it, but the switch knows when it was.
+        state = replace(state, connected=True)
+        actions = (Note("bridged", event.bridged_at),)
+    state = replace(state, hung_up=True)
+    actions += (Note("hangup", event.at, (("cause", event.cause),)),)
+    if state.capturing:
+        return state, actions
+    state, finish = _finish(state, event)
+    return state, actions + finish
+
+
+def _gone(state: State, event: Observed) -> tuple[State, Actions]:
+    return _finish(state, event)
+
+
+def _finish(state: State, event: Observed) -> tuple[State, Actions]:
+    """Settle what the call was.  A call that ended unwatched after its announcement is kept: whether and
+    when it was answered is then not known, and its gap says so."""
+    if state.phase is Phase.ANNOUNCED:
+        reason = None if state.connected or not state.hung_up else "never_connected"
+        if not state.captured:
+            reason = "recording_failed"
+    elif state.phase is Phase.ANNOUNCING:
+        reason = "hung_up_in_announcement" if state.hung_up else "daemon_away"
+    else:
+        reason = state.reason
+    finish = Finish(reason, event.at, state.inside)
+    state = replace(state, phase=Phase.ENDED, reason=reason, deadline=None, capturing=False)
+    return state, (finish,) if reason is None else (Do.DISCARD, finish)
+
+
+def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is not Phase.ANNOUNCING or state.deadline is None or event.at < state.deadline:
+        return state, ()
+    return _give_up(state, "announcement_failed")
+
+
+def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.phase is Phase.UNRECORDED:
+        return state, ()
+    stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
+    state, actions = _give_up(state, "full_disk")
+    return state, stop + actions
+
+
+def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
+    gap = (Note("unobserved_from", event.since or event.at), Note("unobserved_to", event.at))
+    state = replace(state, capturing=event.capturing)
+    if state.phase is Phase.ANNOUNCING and event.state == "announced":
+        # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
+        state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
+        return state, (Note("announcement_finished", event.at), *gap)
+    if state.phase is Phase.ANNOUNCING and state.deadline is None:
+        return state, gap
+    if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.held:
+        # An earlier daemon's: its announcement is over, and was not confirmed.
+        state, actions = _unrecorded(state, "daemon_away")
+        return state, (*actions, *gap)
+    return state, gap
+
+
+def _state(state: State, event: Observed) -> tuple[State, Actions]:
+    return state, ()
+
+
+_STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    What.RECORDING: _recording,
+    What.RECORDED: _recorded,
+    What.PLAYING: _playing,
+    What.PLAYED: _played,
+    What.HELD: _held,
+    What.UNHELD: _unheld,
+    What.BRIDGED: _bridged,
+    What.UNBRIDGED: _unbridged,
+    What.HUNG_UP: _hung_up,
+    What.GONE: _gone,
+    What.STATE: _state,
+    What.DEADLINE: _deadline_passed,
+    What.ON_DISK: _on_disk,
+    What.NO_DISK: _no_disk,
+    What.UNWATCHED: _unwatched,
+}

@@ -1,0 +1,167 @@
+"""One call in the daemon's hands: feeds the state machine and does what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import gevent
+import structlog
+from gevent.event import Event
+
+from recorder.call import session
+from recorder.call.session import Action, Do, Finish, Note, State
+from recorder.clock import Now
+from recorder.daemon.writer import Writer
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.events import CallEvent
+from recorder.switch.observed import Observed, What, observe
+from recorder.take.spool import CallEnd, CallStart, Mark, Party
+
+log = structlog.get_logger()
+
+
+class Call:
+    """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
+
+    ``to_call`` sends a command on the call's own socket, ``to_switch`` on the standing connection; both
+    raise :class:`SwitchError` when that is gone.  ``ended`` is called once, when the call is written.
+    """
+
+    def __init__(
+        self,
+        start: CallStart,
+        state: State,
+        writer: Writer,
+        *,
+        now: Now,
+        to_call: Callable[[list[Command]], object],
+        to_switch: Callable[[Command], object],
+        ended: Callable[[Call], object],
+    ) -> None:
+        self.start = start
+        self.state = state
+        self.writer = writer
+        self.leave = Event()
+        self.log = log.bind(recording=start.recording)
+        self._now = now
+        self._to_call = to_call
+        self._to_switch = to_switch
+        self._ended = ended
+        self._seen: set[int] = set()
+        self._timer: gevent.Greenlet[[], None] | None = None
+
+    @property
+    def channel(self) -> str:
+        """The switch's id of the outside leg."""
+        return self.start.channel
+
+    def event(self, event: CallEvent) -> None:
+        """An event of this channel, from either connection: each is taken once, by its number."""
+        number = event.sequence
+        if number in self._seen:
+            return
+        self._seen.add(number)
+        observed = observe(event)
+        if observed is not None:
+            self.feed(observed)
+
+    def feed(self, observed: Observed) -> None:
+        """Something happened: step, and act."""
+        before = self.state
+        self.state, actions = session.step(before, observed)
+        if self.state.phase is not before.phase:
+            self.log.info(
+                "call.phase", phase=self.state.phase.name, by=observed.what.value, reason=self.state.reason
+            )
+        self.act(actions)
+        if self.state.deadline != before.deadline:
+            self.watch()
+
+    def watch(self) -> None:
+        """Set the timer of this call's deadline."""
+        if self._timer is not None:
+            self._timer.kill(block=False)
+            self._timer = None
+        if self.state.deadline is not None:
+            seconds = (self.state.deadline - self._now()).total_seconds()
+            self._timer = gevent.spawn_later(max(0.0, seconds), self._late)
+
+    def act(self, actions: tuple[Action, ...]) -> None:
+        """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
+        for action in actions:
+            match action:
+                case Note(kind, at, data):
+                    self.writer.mark(Mark(at, kind, dict(data)))
+                case Finish():
+                    self._finish(action)
+                case _:
+                    self._do(action)
+
+    def _do(self, action: Do) -> None:
+        match action:
+            case Do.BEGIN:
+                self._call([*self._parameters(), commands.execute_extension("accord_begin")])
+            case Do.AGAIN:
+                self._call([commands.execute_extension("accord_again")])
+            case Do.CONFIRM:
+                self._call([commands.execute_extension("accord_announced")])
+            case Do.FAIL:
+                self._call([commands.execute_extension("accord_fail")])
+            case Do.LET_GO:
+                self._call([commands.execute_extension("accord_pass")])
+            case Do.LEAVE:
+                self.leave.set()
+            case Do.STOP:
+                self._switch(commands.record_stop(self.channel, self.writer.audio))
+            case Do.DISCARD:
+                self.writer.discard()
+
+    def _parameters(self) -> list[Command]:
+        return [
+            commands.set_variables(
+                {
+                    "accord_recording": self.start.recording,
+                    "accord_audio": str(self.writer.audio),
+                    "accord_prompt": self.state.prompt,
+                    "accord_seconds": str(session.bound(self.state.length)),
+                }
+            )
+        ]
+
+    def _finish(self, finish: Finish) -> None:
+        inside = None if finish.inside is None else Party(*finish.inside)
+        outcome = "recorded" if finish.reason is None else "not_recorded"
+        self.writer.close(CallEnd(outcome, finish.reason, finish.at, inside), lambda: self._ended(self))
+        self.leave.set()
+        self.log.info("call.ended", outcome=outcome, reason=finish.reason)
+
+    def _late(self) -> None:
+        self.feed(Observed(What.DEADLINE, self._now()))
+
+    def _call(self, orders: list[Command]) -> None:
+        try:
+            self._to_call(orders)
+        except SwitchError as error:
+            # The call's socket is gone: the switch has gone on, and its guard with it.
+            self.log.warning("call.not_told", command=str(orders[-1]), error=error.message)
+
+    def _switch(self, command: Command) -> None:
+        try:
+            self._to_switch(command)
+        except SwitchError as error:
+            # Asked again when the connection is back: reconciling stops what may not be recorded.
+            self.log.error("call.not_stopped", error=error.message)
+
+
+def length_of(start: CallStart) -> timedelta:
+    """How long a call's announcement is."""
+    announcement = start.announcement
+    return timedelta(milliseconds=announcement.duration_ms if announcement else 0)
+
+
+def unwatched(at: datetime, since: datetime, state: str, *, capturing: bool) -> Observed:
+    """What a call is told when somebody watches it again."""
+    return Observed(What.UNWATCHED, at, since=since, state=state, capturing=capturing)

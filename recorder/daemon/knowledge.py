@@ -1,0 +1,143 @@
+"""What the daemon knows without asking anybody: its lines, its disk, and when it last watched."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import gevent
+import structlog
+
+from recorder.call import policy
+from recorder.call.policy import LinePolicy, Snapshot
+from recorder.clock import Now
+from recorder.errors import ConfigError
+
+log = structlog.get_logger()
+
+LOOK: Final = 1.0
+"""Seconds between two looks at the snapshot, the disk and the clock."""
+
+SEEN: Final = ".daemon"
+"""A file in the spool whose time says when a daemon last watched; locked by the one that has the spool."""
+
+
+class Knowledge:
+    """Refreshed in the thread pool once a second; asking it never waits."""
+
+    def __init__(self, spool: Path, snapshot: Path, full_at: float, now: Now) -> None:
+        self._spool = spool
+        self._folder = snapshot
+        self._full_at = full_at
+        self._now = now
+        self._snapshot: Snapshot | None = None
+        self._stamp: tuple[int, int, int] | None = None
+        self._full = False
+        self._descriptor = -1
+        self._watched: datetime | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._complained = ""
+
+    def start(self) -> None:
+        """Take the spool, read everything once.  Raises :class:`ConfigError` ``daemon.second``."""
+        self._spool.mkdir(mode=0o2770, parents=True, exist_ok=True)
+        self._descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                "daemon.second",
+                f"another daemon works on {self._spool}",
+                "one daemon a switch: stop the other, or give this one a spool of its own",
+            ) from None
+        status = os.fstat(self._descriptor)
+        if status.st_size:
+            self._watched = datetime.fromtimestamp(status.st_mtime, UTC)
+        self._look()
+        self._greenlet = gevent.spawn(self._keep_looking)
+
+    def stop(self) -> None:
+        """Give the spool up."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+        os.close(self._descriptor)
+
+    def decide(self, number: str) -> tuple[LinePolicy | None, str | None]:
+        """What to do with a call to a number: its line, and the reason if it is not to be recorded."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None, "no_snapshot"
+        line = snapshot.line(number)
+        if number.removeprefix("+") in snapshot.never_record:
+            return line, "never_record"
+        if line is None:
+            return None, "no_line"
+        if line.announcement.sha256 in snapshot.damaged:
+            return line, "prompt_damaged"
+        return line, "full_disk" if self._full else None
+
+    def prompt(self, line: LinePolicy) -> Path:
+        """The sound that a line announces with."""
+        return policy.Snapshot.prompt(self._known(), line.announcement).absolute()
+
+    def watched_until(self) -> datetime:
+        """Since when nobody watched the switch; now, if nobody ever did.  From now on somebody does."""
+        until = self._watched or self._now()
+        self._watched = None
+        return until
+
+    def unwatched(self) -> None:
+        """The switch cannot be watched from now on."""
+        self._watched = self._watched or self._now()
+
+    def _known(self) -> Snapshot:
+        assert self._snapshot is not None  # a line was found in it
+        return self._snapshot
+
+    def _keep_looking(self) -> None:
+        while True:
+            gevent.sleep(LOOK)
+            gevent.get_hub().threadpool.apply(self._look)
+
+    def _look(self) -> None:
+        try:
+            self._look_at_disk()
+            self._look_at_snapshot()
+        except OSError as error:
+            self._complain(f"the node's folders cannot be looked at: {error}")
+
+    def _look_at_disk(self) -> None:
+        disk = os.statvfs(self._spool)
+        full = disk.f_blocks > 0 and 1 - disk.f_bavail / disk.f_blocks > self._full_at
+        if full != self._full:
+            log.error("disk.full" if full else "disk.free_again", spool=str(self._spool))
+        self._full = full
+        if self._watched is None:
+            os.pwrite(self._descriptor, b".", 0)
+
+    def _look_at_snapshot(self) -> None:
+        try:
+            status = os.stat(self._folder / "snapshot.json")
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except FileNotFoundError:
+            self._complain(f"there is no snapshot of lines in {self._folder}: calls go on unrecorded")
+            return
+        if stamp == self._stamp:
+            return
+        try:
+            self._snapshot = policy.read(self._folder)
+        except (ConfigError, KeyError, TypeError, AttributeError) as error:
+            # The one that was read before stays: better the lines of a minute ago than none.
+            self._complain(f"the snapshot of lines cannot be read: {error}")
+            return
+        self._stamp = stamp
+        self._complained = ""
+        log.info("snapshot.read", lines=len(self._snapshot.lines), damaged=len(self._snapshot.damaged))
+
+    def _complain(self, what: str) -> None:
+        if what != self._complained:
+            log.error("daemon.knows_not", what=what)
+            self._complained = what

@@ -1,0 +1,282 @@
+"""The daemon: a gevent hub beside one switch."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import gevent
+import sdnotify
+import structlog
+from gevent.event import Event
+
+from recorder.call import session
+from recorder.call.policy import LinePolicy
+from recorder.clock import Now, utc_now
+from recorder.daemon.calls import Call, length_of
+from recorder.daemon.knowledge import Knowledge
+from recorder.daemon.takeover import Takeover
+from recorder.daemon.writer import Writer
+from recorder.errors import SwitchError
+from recorder.ids import Entropy, uuid7
+from recorder.switch import commands
+from recorder.switch.caller import Caller, caller
+from recorder.switch.commands import Command
+from recorder.switch.dialplan import Arrival, Dialplan
+from recorder.switch.esl import Limits, OutboundSession
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live, Node
+from recorder.switch.observed import WANTED, Observed, What, observe
+from recorder.take.spool import CallEnd, CallStart, Party
+
+log = structlog.get_logger()
+
+BEAT: Final = 0.5
+"""Seconds between two heartbeats of the hub."""
+
+DRAIN: Final = 15.0
+"""Seconds that calls in their announcement have to come to its end when the daemon is asked to end."""
+
+_ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE", "PLAYBACK_START"})
+"""Every application of every call of the switch: asked for on a call's own socket alone."""
+
+_STANDING: Final = tuple(name for name in WANTED if name not in _ONLY_IN_ANNOUNCEMENT)
+
+_PASSED_BY: Final = {"never_record": "never_record", "waiting": "daemon_away", "late": "daemon_late"}
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts.
+    ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds."""
+
+    node: str
+    spool: Path
+    snapshot: Path
+    password: str = field(repr=False)
+    switch_host: str = "127.0.0.1"
+    switch_port: int = 8021
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8084
+    command_timeout: float = 5.0
+    full_at: float = 0.95
+    region: str | None = None
+
+
+class Daemon:
+    """Build it, then :meth:`run`; the process must have been monkey-patched by gevent.
+
+    ``beat`` is called from the hub twice a second: what watches the process kills it when that stops.
+    """
+
+    def __init__(
+        self,
+        settings: DaemonSettings,
+        *,
+        now: Now = utc_now,
+        entropy: Entropy = os.urandom,
+        chance: Callable[[], float] = random.random,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.settings = settings
+        self.now = now
+        self.calls: dict[str, Call] = {}
+        self._entropy = entropy
+        self._beat = beat
+        self._stopping = Event()
+        self._notifier = sdnotify.SystemdNotifier()
+        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now)
+        limits = Limits(reply=settings.command_timeout)
+        self.dialplan = Dialplan(
+            settings.listen_host,
+            settings.listen_port,
+            self._arrive,
+            region=settings.region,
+            limits=limits,
+        )
+        self.node = Node(
+            settings.switch_host,
+            settings.switch_port,
+            settings.password,
+            names=_STANDING,
+            on_event=self._event,
+            on_up=self._up,
+            on_down=self._down,
+            random=chance,
+            limits=limits,
+        )
+        self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain: calls in their announcement come to its end, the
+        others stay with the switch, which records on; the next daemon takes them over.
+
+        Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
+        taken).  A switch or snapshot that is away is no error: it is waited for.
+        """
+        self.knowledge.start()
+        port = self.dialplan.bind()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self._stopping.set)
+        server = gevent.spawn(self.dialplan.serve)
+        self.node.start()
+        self._notifier.notify("READY=1")
+        log.info("daemon.ready", node=self.settings.node, port=port)
+        while not self._stopping.wait(BEAT):
+            self._beat()
+        self._notifier.notify("STOPPING=1")
+        log.info("daemon.draining", calls=self.dialplan.calls)
+        beating = gevent.spawn(self._keep_beating)
+        self.dialplan.stop(DRAIN)
+        self.node.stop()
+        for call in list(self.calls.values()):
+            call.writer.flush(DRAIN)
+        beating.kill()
+        server.kill()
+        self.knowledge.stop()
+        log.info("daemon.ended")
+
+    def _keep_beating(self) -> None:
+        while True:
+            self._beat()
+            gevent.sleep(BEAT)
+
+    # --- a call arrives
+
+    def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
+        """In a greenlet of its own; when it returns the switch has its call back."""
+        at = self.now()
+        policy, reason = self.knowledge.decide(arrival.line)
+        if arrival.state != "waiting":
+            # Already handled once, or not brought here by our dialplan.
+            log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
+            return
+        start = self._start(
+            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at
+        )  # fmt: skip
+        writer = self._writer(start)
+        if reason is None:
+            try:
+                writer.prepare()
+            except OSError as error:
+                log.error("spool.not_opened", recording=start.recording, error=str(error))
+                reason = "full_disk"
+        if reason is None and policy is not None:
+            prompt = str(self.knowledge.prompt(policy))
+            state, actions = session.arrive(prompt, length_of(start), at)
+        else:
+            state, actions = session.refuse(reason or "no_line")
+        call = self._take_in(Call(
+            start, state, writer, now=self.now, to_call=lambda orders: own.send_all(orders),
+            to_switch=self.node.send_later, ended=self._forget,
+        ))  # fmt: skip
+        own.register_handle("*", call.event)
+        own.on_close(lambda _reason: call.leave.set())
+        call.log.info("call.arrived", line=start.line, reason=reason)
+        try:
+            own.send_all([commands.only_channel(arrival.channel), commands.subscribe(WANTED)])
+            call.act(actions)
+        except SwitchError as error:
+            call.log.warning("call.lost", error=error.message)
+        # The announcement is ordered; now the disk.
+        writer.open(start)
+        call.watch()
+        if not call.leave.wait(timeout=_longest(call)):
+            call.log.error("call.not_let_go")
+        if not own.closed.is_set():
+            own.stop()
+
+    def _start(
+        self,
+        channel: str,
+        number: str,
+        direction: str,
+        outside: Caller,
+        policy: LinePolicy | None,
+        at: datetime,
+    ) -> CallStart:
+        return CallStart(
+            recording=str(uuid7(at, self._entropy)),
+            tenant=policy.tenant if policy else None,
+            line=policy.line if policy else None,
+            number=number,
+            direction=direction,
+            node=self.settings.node,
+            channel=channel,
+            outside=Party(outside.kind, outside.value),
+            started_at=at,
+            formats=policy.formats if policy else (),
+            announcement=policy.announcement if policy else None,
+        )
+
+    def _writer(self, start: CallStart) -> Writer:
+        return Writer(self.settings.spool, start.recording, lambda error: self._opened(start.channel, error))
+
+    def _take_in(self, call: Call) -> Call:
+        self.calls[call.channel] = call
+        return call
+
+    def _forget(self, call: Call) -> None:
+        if self.calls.get(call.channel) is call:
+            del self.calls[call.channel]
+
+    def _opened(self, channel: str, error: OSError | None) -> None:
+        if call := self.calls.get(channel):
+            call.feed(Observed(What.ON_DISK if error is None else What.NO_DISK, self.now()))
+
+    # --- the rest of the calls
+
+    def _event(self, event: CallEvent) -> None:
+        call = self.calls.get(event.uuid)
+        if call is not None:
+            call.event(event)
+        elif event.name == "RECORD_START":
+            self._takeover.stray(event)
+        elif event.name == "CHANNEL_HANGUP_COMPLETE" and event.variable("accord_line"):
+            self._passed_by(event)
+
+    def _passed_by(self, event: CallEvent) -> None:
+        """A call that the switch let go by itself: written down with why."""
+        state = event.variable("accord_left") or event.variable("accord_state")
+        reason = _PASSED_BY.get(state)
+        if reason is None:
+            return  # a daemon had it, and has written it
+        observed = observe(event)
+        assert observed is not None  # it is a hang-up
+        number = event.variable("accord_line")
+        policy, refused = self.knowledge.decide(number)
+        start = self._start(event.uuid, number, "inbound", caller(event.headers, self.settings.region), policy, observed.at)  # fmt: skip # noqa: E501
+        writer = self._writer(start)
+        writer.open(start)
+        told = reason if reason == "never_record" or refused != "no_line" else refused
+        writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
+        log.info("call.passed_by", recording=start.recording, reason=told)
+
+    def _up(self, live: Live) -> None:
+        self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
+
+    def _down(self, reason: str) -> None:
+        log.warning("daemon.unwatched", reason=reason)
+        self.knowledge.unwatched()
+
+    def _adopt(self, start: CallStart, state: session.State) -> Call:
+        """A call that an earlier daemon began: it has no socket of its own any more."""
+        return self._take_in(Call(
+            start, state, self._writer(start), now=self.now, to_call=_no_socket,
+            to_switch=self.node.send_later, ended=self._forget,
+        ))  # fmt: skip
+
+
+def _longest(call: Call) -> float:
+    """Seconds that a call may be in our hands, whatever happens: the switch has long gone on by then."""
+    return session.TRIES * (session.bound(call.state.length) + 1.0) if call.state.prompt else session.bound(call.state.length)  # fmt: skip # noqa: E501
+
+
+def _no_socket(_orders: list[Command]) -> None:
+    raise SwitchError("switch.gone", "this call was begun by an earlier daemon", "")

@@ -1,0 +1,134 @@
+"""Taking a switch over: after a restart of the daemon or of the connection, nothing is left unlooked at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import gevent
+import structlog
+
+from recorder.call import session
+from recorder.clock import Now
+from recorder.daemon.calls import Call, length_of, unwatched
+from recorder.errors import SwitchError, TakeError
+from recorder.switch import commands
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live, Node
+from recorder.switch.observed import Observed, What
+from recorder.take import spool
+from recorder.take.spool import CallStart, Mark
+
+log = structlog.get_logger()
+
+MAY_RECORD = frozenset({"announcing", "announced"})
+"""The switch's words for a call that may be recorded; see ``freeswitch_conf/dialplan/accord.xml``."""
+
+
+QUARANTINE = timedelta(days=30)
+"""How long an open take that cannot be read is kept aside."""
+
+
+class Takeover:
+    """Brings what the spool knows and what the switch does together.
+
+    ``adopt`` makes a :class:`Call` of one that an earlier daemon began.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        root: Path,
+        now: Now,
+        adopt: Callable[[CallStart, session.State], Call],
+    ) -> None:
+        self._node = node
+        self._root = root
+        self._now = now
+        self._adopt = adopt
+        self._first = True
+
+    def reconcile(self, live: Live, calls: Mapping[str, Call], since: datetime) -> None:
+        """For every call that is open here: is it still there, and what does the switch say of it?  Then
+        every recording of ours on a call that may not have one is stopped.
+
+        Raises :class:`SwitchError`: the connection is then made again, and this with it."""
+        if self._first:
+            self._read_spool(live, since)
+            self._first = False
+        for call in list(calls.values()):
+            state = self._ask(call.channel)
+            if state is None:
+                call.feed(Observed(What.GONE, self._now()))
+                continue
+            capturing = str(call.writer.audio) in self._recordings(live, call.channel)
+            call.feed(unwatched(self._now(), since, state, capturing=capturing))
+        for channel in live.channels.values():
+            ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
+            if ours and self._ask(channel.uuid) not in MAY_RECORD:
+                for path in ours:
+                    self._stop(channel.uuid, Path(path))
+
+    def stray(self, event: CallEvent) -> None:
+        """A recording of ours began on a call that nobody here knows."""
+        if event.recording_variable("accord_recording") and event.variable("accord_state") not in MAY_RECORD:
+            path = event.header("Record-File-Path")
+            log.error("call.stray_recording", channel=repr(event.uuid))
+            if Path(path).is_relative_to(self._root):
+                self._stop(event.uuid, Path(path))
+
+    def _read_spool(self, live: Live, since: datetime) -> None:
+        opened = gevent.get_hub().threadpool.apply(lambda: list(spool.open_takes(self._root)))
+        for folder in opened:
+            try:
+                start, marks = gevent.get_hub().threadpool.apply(lambda at=folder: _read(at))
+            except TakeError as error:
+                self._clear(folder, live, error)
+                continue
+            kinds = frozenset(mark.kind for mark in marks)
+            prompt = "" if start.announcement is None else start.announcement.sha256
+            state = session.resume(prompt, length_of(start), kinds, since)
+            call = self._adopt(start, state)
+            call.log.info("call.taken_over", marks=len(marks))
+
+    def _clear(self, folder: Path, live: Live, error: TakeError) -> None:
+        """A daemon died before it had written whose call this is: its announcement was not over.  What
+        was written and cannot be read is set aside instead."""
+        audio = folder / spool.AUDIO
+        channel = live.recorded_by(str(audio))
+        if channel is not None:
+            self._stop(channel.uuid, audio)
+        log.warning("spool.cleared", folder=folder.name, error=error.message)
+        gevent.get_hub().threadpool.apply(lambda: self._set_aside(folder, error))
+
+    def _set_aside(self, folder: Path, error: TakeError) -> None:
+        if (folder / spool.CALL).exists():
+            now = self._now()
+            spool.quarantine(folder, error.message, now, now + QUARANTINE)
+        else:
+            shutil.rmtree(folder)
+
+    def _ask(self, channel: str) -> str | None:
+        """The switch's word on a call; ``None`` where it has no such call."""
+        try:
+            answer = self._node.api(commands.get_variable(channel, "accord_state"))
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return None
+            raise
+        return "" if answer == "_undef_" else answer
+
+    def _stop(self, channel: str, path: Path) -> None:
+        log.warning("call.recording_stopped", channel=repr(channel), folder=path.parent.name)
+        self._node.send_later(commands.record_stop(channel, path))
+
+    @staticmethod
+    def _recordings(live: Live, channel: str) -> tuple[str, ...]:
+        found = live.channels.get(channel)
+        return found.recordings if found else ()
+
+
+def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
+    return spool.read_start(folder), spool.read_marks(folder)

@@ -1,0 +1,18 @@
+"""The daemon as a process, with its settings as JSON in argv[1]; watched by the supervisor if asked."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from recorder.daemon import Daemon, DaemonSettings  # noqa: E402
+from recorder.supervise import heartbeat  # noqa: E402
+
+settings = json.loads(sys.argv[1])
+for name in ("spool", "snapshot"):
+    settings[name] = Path(settings[name])
+Daemon(DaemonSettings(**settings), beat=heartbeat(os.environ)).run()

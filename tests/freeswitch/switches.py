@@ -1,0 +1,411 @@
+"""Two real FreeSWITCH processes on loopback: the one under test, and one that plays the phones."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import soundfile
+
+from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.supervise import Program, Supervisor
+from recorder.take import spool
+
+HERE = Path(__file__).parent
+CONF = HERE.parents[1] / "freeswitch_conf"
+RATE = 8000
+PASSWORD = "only-for-this-test-1"
+NUMBER = "322550100"
+"""The lines of the tests are this and two more digits; the last two say what the called phone does."""
+
+
+def binary() -> str | None:
+    """The FreeSWITCH to test with."""
+    return os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
+
+
+def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: float = 0.02) -> object:
+    """Wait for a condition; its value.  Fails with ``what`` when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := check():
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(every)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has at this moment, for TCP and UDP."""
+    held = []
+    try:
+        while len(held) < count:
+            tcp = socket.socket()
+            tcp.bind(("127.0.0.1", 0))
+            held.append(tcp)
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
+
+
+class Esl:
+    """A blocking event socket client for tests, independent of the one under test."""
+
+    def __init__(self, port: int, password: str) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.file = self.sock.makefile("rb")
+        self.events: list[dict[str, str]] = []
+        self._frame()
+        assert self.command(f"auth {password}").startswith("+OK")
+
+    def _frame(self) -> tuple[dict[str, str], bytes]:
+        head = {}
+        while line := self.file.readline():
+            if line == b"\n":
+                if head:
+                    break
+                continue
+            name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
+            head[name] = value
+        if not head:
+            raise ConnectionError("the switch ended the connection")
+        return head, self.file.read(int(head.get("Content-Length", 0)))
+
+    def command(self, text: str) -> str:
+        self.sock.sendall(text.encode() + b"\n\n")
+        while True:
+            head, body = self._frame()
+            if head["Content-Type"] == "text/event-plain":
+                self._keep(body)
+            elif head["Content-Type"] == "api/response":
+                return body.decode("utf-8", "replace").strip()
+            else:
+                return head.get("Reply-Text", "")
+
+    def api(self, text: str) -> str:
+        return self.command(f"api {text}")
+
+    def _keep(self, body: bytes) -> None:
+        lines = [line.partition(": ") for line in body.decode("utf-8", "replace").split("\n") if ": " in line]
+        self.events.append({name: unquote(value) for name, _, value in lines})
+
+    def drain(self, seconds: float = 0.0) -> list[dict[str, str]]:
+        """The events so far."""
+        end = time.monotonic() + seconds
+        while True:
+            self.sock.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                _, body = self._frame()
+            except (TimeoutError, OSError):
+                self.sock.settimeout(20)
+                self.file = self.sock.makefile("rb")
+                return self.events
+            self._keep(body)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@dataclass
+class Switch:
+    """One FreeSWITCH process."""
+
+    folder: Path
+    conf: Path
+    environment: dict[str, str]
+    esl_port: int
+    password: str
+    process: subprocess.Popen[bytes] | None = None
+    esl: Esl = field(init=False)
+
+    def start(self) -> None:
+        for name in ("log", "db", "run"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        command = [binary() or "", "-nonat", "-np", "-nf", "-nc", "-conf", str(self.conf)]
+        for name in ("log", "db", "run"):
+            command += [f"-{name}", str(self.folder / name)]
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=open(self.folder / "out", "wb"),  # noqa: SIM115
+            stderr=subprocess.STDOUT,
+        )
+        until("FreeSWITCH is ready", self._ready, 30)
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError("FreeSWITCH ended: " + (self.folder / "out").read_text("utf-8", "replace"))
+        try:
+            self.esl = Esl(self.esl_port, self.password)
+        except OSError:
+            return False
+        return "is ready" in self.esl.api("status")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def channels(self) -> list[dict[str, str]]:
+        answer = json.loads(self.esl.api("show channels as json"), strict=False)
+        return list(answer.get("rows", []))
+
+    def wait_empty(self, seconds: float = 20) -> None:
+        until("all calls have ended", lambda: not self.channels(), seconds, 0.1)
+
+
+@dataclass
+class CallUnderTest:
+    """One call: ``id`` is the caller's own leg on the phones' switch, ``caller`` the calling number."""
+
+    rig: Rig
+    id: str
+    number: str
+    caller: str
+
+    @property
+    def heard_by_caller(self) -> Path:
+        return self.rig.phones_folder / f"caller-{self.id}.wav"
+
+    @property
+    def heard_by_callee(self) -> Path:
+        return self.rig.phones_folder / f"callee-{self.number}-{self.caller}.wav"
+
+    @property
+    def leg(self) -> str | None:
+        """The outside leg's id on the switch under test."""
+        for row in self.rig.switch.channels():
+            if row["direction"] == "inbound" and row["cid_num"] == self.caller:
+                return row["uuid"]
+        return None
+
+    def variable(self, name: str) -> str:
+        leg = self.leg
+        return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}") if leg else ""
+
+    @property
+    def answered(self) -> bool:
+        """The called phone has answered and hears something."""
+        return self.heard_by_callee.exists()
+
+    def wait_bridged(self, seconds: float = 30) -> None:
+        until(f"call {self.caller} is connected", lambda: self.answered, seconds, 0.05)
+
+    def alive(self) -> bool:
+        return self.rig.phones.esl.api(f"uuid_exists {self.id}") == "true"
+
+    def key(self, key: str) -> None:
+        self.rig.phones.esl.api(f"uuid_send_dtmf {self.id} {key}")
+
+    def hold(self) -> None:
+        self.rig.phones.esl.api(f"uuid_hold {self.id}")
+
+    def unhold(self) -> None:
+        self.rig.phones.esl.api(f"uuid_hold off {self.id}")
+
+    def hang_up(self) -> None:
+        self.rig.phones.esl.api(f"uuid_kill {self.id}")
+
+    def take(self) -> Path | None:
+        """Its folder in the spool."""
+        for path in self.rig.spool.glob(f"*/{spool.CALL}"):
+            if spool.read_start(path.parent).outside.value.endswith(self.caller):
+                return path.parent
+        return None
+
+    def wait_take(self, seconds: float = 15) -> spool.Take:
+        def ended() -> Path | None:
+            folder = self.take()
+            return folder if folder and (folder / spool.END).exists() else None
+
+        folder = until(f"the take of {self.caller} is closed", ended, seconds, 0.05)
+        assert isinstance(folder, Path)
+        return spool.read_take(folder)
+
+
+class Rig:
+    """Switch, phones, daemon and their files."""
+
+    def __init__(self, folder: Path, conf: Path = CONF, extra: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.phones_folder = folder / "phones-sound"
+        self.phones_folder.mkdir(parents=True)
+        self.spool = folder / "spool"
+        self.snapshot = folder / "snapshot"
+        sip, esl, daemon, phones_sip, phones_esl = free_ports(5)
+        base = 20000 + (os.getpid() * 1600) % 36000
+        self.sip_port, self.daemon_port = sip, daemon
+        self.environment = {
+            "ACCORD_SWITCH_PASSWORD": PASSWORD,
+            "ACCORD_SWITCH_PORT": str(esl),
+            "ACCORD_SWITCH_LISTEN_PORT": str(daemon),
+            "ACCORD_SIP_PORT": str(sip),
+            "ACCORD_RTP_START": str(base),
+            "ACCORD_RTP_END": str(base + 798),
+            "ACCORD_ROUTE": f"127.0.0.1:{phones_sip}",
+            "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
+            **(extra or {}),
+        }
+        self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD)
+        self.phones = Switch(
+            folder / "phones",
+            HERE / "phones",
+            {
+                "PHONES_SIP_PORT": str(phones_sip),
+                "PHONES_ESL_PORT": str(phones_esl),
+                "PHONES_RTP_START": str(base + 800),
+                "PHONES_RTP_END": str(base + 1598),
+                "PHONES_PASSWORD": PASSWORD,
+                "PHONES_FOLDER": str(self.phones_folder),
+            },
+            phones_esl,
+            PASSWORD,
+        )
+        self.settings = {
+            "node": "test",
+            "spool": str(self.spool),
+            "snapshot": str(self.snapshot),
+            "password": PASSWORD,
+            "switch_port": esl,
+            "listen_port": daemon,
+        }
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.prompt = chirp()
+        self._calls = 0
+        self.write_sounds()
+        self.write_snapshot()
+
+    # --- files
+
+    def write_sounds(self) -> None:
+        """The caller says 440 Hz, the callee 1000 Hz, from the first to the last moment."""
+        seconds = np.arange(RATE * 60) / RATE
+        for name, pitch in (("caller", 440), ("callee", 1000)):
+            sound = 0.3 * np.sin(2 * np.pi * pitch * seconds)
+            soundfile.write(self.phones_folder / f"{name}.wav", sound, RATE)
+
+    def write_snapshot(self, prompt: np.ndarray | None = None) -> None:
+        """Lines for every number that the tests call, all with the same announcement."""
+        import hashlib
+
+        sound = self.prompt if prompt is None else prompt
+        self.prompt = sound
+        (self.snapshot / "prompts").mkdir(parents=True, exist_ok=True)
+        path = self.snapshot / "prompts" / "new.wav"
+        soundfile.write(path, sound, RATE, subtype="PCM_16")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.rename(path.with_name(f"{digest}.wav"))
+        told = Announcement("a1", 1, "en", "a chirp", ("agreement",), 30, digest, len(sound) * 1000 // RATE)
+        lines = [
+            LinePolicy("t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus",), told)
+            for n in range(90)
+        ]
+        temporary = self.snapshot / ".new"
+        temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, [f"{NUMBER}89"]))
+        temporary.rename(self.snapshot / "snapshot.json")
+
+    # --- processes
+
+    def start(self) -> None:
+        self.phones.start()
+        self.switch.start()
+
+    def program(self) -> list[str]:
+        return [sys.executable, str(HERE / "run_daemon.py"), json.dumps(self.settings)]
+
+    def start_daemon(self) -> subprocess.Popen[bytes]:
+        log = open(self.folder / "daemon.log", "ab")  # noqa: SIM115
+        self.daemon = subprocess.Popen(self.program(), stdout=log, stderr=log, cwd=HERE.parents[1])
+        self.wait_daemon()
+        return self.daemon
+
+    def wait_daemon(self) -> None:
+        def listening() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.daemon_port), 1):
+                return True
+            return False
+
+        until("the daemon listens", listening, 20)
+
+    @contextlib.contextmanager
+    def watched_daemon(self) -> Iterator[Supervisor]:
+        """The daemon under the product's own supervisor, in a thread."""
+        import threading
+
+        supervisor = Supervisor(
+            [Program("daemon", self.program(), watched=True)],
+            {**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+        )
+        thread = threading.Thread(target=supervisor.run)
+        thread.start()
+        try:
+            self.wait_daemon()
+            yield supervisor
+        finally:
+            supervisor.stop()
+            thread.join(30)
+
+    def kill_daemon(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self.daemon is not None and self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGCONT)
+            self.daemon.send_signal(number)
+            self.daemon.wait(30)
+        self.daemon = None
+
+    def stop(self) -> None:
+        self.kill_daemon()
+        self.phones.stop()
+        self.switch.stop()
+
+    # --- calls
+
+    def call(self, number: str = f"{NUMBER}01", caller: str | None = None) -> CallUnderTest:
+        """A phone calls; returns at once."""
+        self._calls += 1
+        caller = caller or f"3247{os.getpid() % 1000:03}{self._calls:04}"
+        ident = str(uuid.uuid4())
+        answer = self.phones.esl.command(
+            f"bgapi originate {{origination_uuid={ident},origination_caller_id_number={caller},"
+            f"absolute_codec_string=PCMU,ignore_early_media=true}}"
+            f"sofia/phones/{number}@127.0.0.1:{self.sip_port} talk XML caller"
+        )
+        assert "ERR" not in answer, answer
+        return CallUnderTest(self, ident, number, caller)
+
+
+def chirp(seconds: float = 1.2) -> np.ndarray:
+    """An announcement that cannot be mistaken: 300 to 3000 Hz, whose first sample is its onset."""
+    t = np.arange(int(RATE * seconds)) / RATE
+    return 0.6 * np.sin(2 * np.pi * (300 * t + (2700 / (2 * seconds)) * t * t))
+
+
+def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
+    """How much of one pitch is in each stretch of 100 ms, 0 to about 1 (share of full scale)."""
+    count = len(samples) // window
+    frames = samples[: count * window].reshape(count, window)
+    t = np.arange(window) / RATE
+    return 2 * np.abs(frames @ np.exp(-2j * np.pi * pitch * t)) / window
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """Samples of a two-channel file as the switch leaves it, whatever its header says: (n, 2)."""
+    raw = path.read_bytes()
+    at = raw.index(b"data") + 8
+    body = raw[at : at + (len(raw) - at) // 4 * 4]
+    return np.frombuffer(body, "<i2").reshape(-1, 2) / 32768
