@@ -1,0 +1,169 @@
+"""A folder as a store: for one machine without an object store, and for tests.
+
+An object appears whole or not at all: temp, fsync, hard link (which fails where the name is taken, so a
+put never replaces), fsync of the folders.  A folder has no versions, and nothing in it is locked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from recorder.errors import StoreError
+from recorder.ids import Entropy
+from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
+from recorder.store.keys import check_key, check_prefix
+from recorder.take.spool import sync_folder
+
+_INCOMING = ".incoming"
+_PIECE = 1024 * 1024
+
+
+class DirectoryStore:
+    """The contract of ``base.py`` over a folder, which is made where it is missing."""
+
+    def __init__(self, folder: Path, entropy: Entropy = os.urandom) -> None:
+        self._folder = folder
+        self._entropy = entropy
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        target = self._path(key)
+        incoming = self._folder / _INCOMING
+        temporary = incoming / self._entropy(12).hex()
+        with open(path, "rb") as source, self._errors(key):
+            self._make(incoming)
+            self._make(target.parent)
+            try:
+                if _copy(source, temporary) != sha256:
+                    raise StoreError(
+                        "store.hash_mismatch",
+                        f"{path} does not have the hash that was given for {key}; it was not kept",
+                        "the file was changed, or the disk is broken",
+                    )
+                os.link(temporary, target)
+            except FileExistsError:
+                self._compare(key, sha256)
+            except FileNotFoundError:
+                # Somebody deleted the last object beside this one, and its folder with it.
+                raise Unreachable(
+                    "store.busy", f"{target.parent} is being removed", "it is tried again"
+                ) from None
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(target.parent)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if start < 0:
+            raise ValueError("a range begins at 0 or later")
+        with self._errors(key), open(self._path(key), "rb") as file:
+            file.seek(start)
+            return file.read() if end is None else file.read(max(end - start, 0))
+
+    def size(self, key: str) -> int:
+        with self._errors(key), open(self._path(key), "rb") as file:
+            return os.fstat(file.fileno()).st_size
+
+    def list(self, prefix: str) -> Iterator[str]:
+        check_prefix(prefix)
+        folder, _, _ = prefix.rpartition("/")
+        with self._errors(prefix):
+            yield from self._walk(f"{folder}/" if folder else "", prefix)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._errors(key):
+            try:
+                path.unlink()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return
+            sync_folder(path.parent)
+            self._prune(path.parent)
+
+    def abilities(self) -> Abilities:
+        return Abilities(put_if_absent=True, checks_sha256=True, versioning=False, object_lock=False)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / check_key(key)
+
+    def _walk(self, begin: str, prefix: str) -> Iterator[str]:
+        """Keys below ``begin`` in the order of the whole key: a folder sorts with its slash."""
+        try:
+            with os.scandir(self._folder / begin) as entries:
+                names = sorted(
+                    f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            key = begin + name
+            if not (key.startswith(prefix) or prefix.startswith(key)):
+                continue
+            if name.endswith("/"):
+                yield from self._walk(key, prefix)
+            elif key.startswith(prefix):
+                yield key
+
+    def _compare(self, key: str, sha256: str) -> None:
+        if self._path(key).is_dir():
+            raise StoreError("store.bad_key", f"{key} has objects below it already")
+        with open(self._path(key), "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            raise Conflict(
+                "store.conflict",
+                f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
+                "it was not touched; find out who wrote it",
+            )
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it, durably.  Another process may make or prune them meanwhile."""
+        if folder.is_dir():
+            return
+        if folder != self._folder:
+            self._make(folder.parent)
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(folder.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove the folders that a deletion emptied."""
+        while folder != self._folder:
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # not empty, or somebody else was faster
+            folder = folder.parent
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
+        except NotADirectoryError:
+            raise StoreError("store.bad_key", f"a part of {key} is an object already") from None
+        except OSError as error:
+            raise Unreachable(
+                "store.unreachable",
+                f"{self._folder}: {error.strerror}",
+                "nothing is lost: the spool keeps it",
+            ) from error
+
+
+def _copy(source: BinaryIO, target: Path) -> str:
+    total = hashlib.sha256()
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as out:
+        while piece := source.read(_PIECE):
+            total.update(piece)
+            out.write(piece)
+        out.flush()
+        os.fsync(out.fileno())
+    return total.hexdigest()

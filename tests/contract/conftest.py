@@ -1,0 +1,99 @@
+"""The stores that the contract's suite runs over: real servers, real folders."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from recorder.store.base import Store
+from recorder.store.directory import DirectoryStore
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.retry import retrying
+from recorder.store.s3 import S3Store
+
+
+def free_ports(count: int = PORTS) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for first in range(21000, 31000, count):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no ports are free")
+
+
+@dataclass
+class Case:
+    """A store under test, a prefix of its own in it, and a maker of files."""
+
+    name: str
+    store: Store
+    prefix: str
+    folder: Path
+
+    def key(self, name: str) -> str:
+        return self.prefix + name
+
+    def file(self, content: bytes) -> tuple[Path, str]:
+        path = self.folder / uuid4().hex
+        path.write_bytes(content)
+        return path, hashlib.sha256(content).hexdigest()
+
+    def put(self, name: str, content: bytes) -> str:
+        path, sha256 = self.file(content)
+        self.store.put(self.key(name), path, sha256)
+        return self.key(name)
+
+    def list(self, prefix: str = "") -> list[str]:
+        return [key.removeprefix(self.prefix) for key in self.store.list(self.key(prefix))]
+
+
+@pytest.fixture(scope="session")
+def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], SeaweedFS]]:
+    """Starts a SeaweedFS of its own; all are ended with the session."""
+    started: list[SeaweedFS] = []
+
+    def start() -> SeaweedFS:
+        server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports())
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop(seconds=0)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(start_seaweedfs: Callable[[], SeaweedFS]) -> SeaweedFS:
+    return start_seaweedfs()
+
+
+@pytest.fixture(scope="session")
+def bucket_store(seaweedfs: SeaweedFS) -> S3Store:
+    return S3Store(seaweedfs.bucket())
+
+
+@pytest.fixture(params=["directory", "seaweedfs", "retrying directory", "retrying seaweedfs"])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    name: str = request.param
+    store: Store
+    if name.endswith("seaweedfs"):
+        store = request.getfixturevalue("bucket_store")
+    else:
+        store = DirectoryStore(tmp_path / "store")
+    if name.startswith("retrying"):
+        store = retrying(store)
+    files = tmp_path / "files"
+    files.mkdir()
+    return Case(name, store, f"{uuid4()}/2026/11/25/", files)

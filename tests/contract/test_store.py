@@ -1,0 +1,168 @@
+"""What every store does: one suite over all of them."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from recorder.errors import StoreError
+from recorder.store.base import Conflict, NotFound
+
+from .conftest import Case
+
+LARGE = os.urandom(3 * 1024 * 1024 + 17)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", LARGE], ids=["empty", "one", "large"])
+def test_what_was_put_is_read_back(case: Case, content: bytes) -> None:
+    key = case.put("audio.opus", content)
+    assert case.store.read(key) == content
+    assert case.store.size(key) == len(content)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0, 1), (0, 65536), (65536, 131072), (5, 5), (7, 3), (len(LARGE) - 1, None), (100, None), (0, None)],
+)
+def test_a_range_is_read(case: Case, start: int, end: int | None) -> None:
+    key = case.put("audio.opus", LARGE)
+    assert case.store.read(key, start, end) == LARGE[start:end]
+
+
+def test_a_range_past_the_end_gives_what_there_is(case: Case) -> None:
+    key = case.put("peaks", b"0123456789")
+    assert case.store.read(key, 8, 100) == b"89"
+    assert case.store.read(key, 10, 20) == b""
+    assert case.store.read(key, 50) == b""
+    empty = case.put("none", b"")
+    assert case.store.read(empty, 0, 65536) == b""
+
+
+def test_putting_the_same_again_is_no_error(case: Case) -> None:
+    key = case.put("manifest.json", b"{}")
+    assert case.put("manifest.json", b"{}") == key
+    assert case.store.read(key) == b"{}"
+
+
+def test_putting_something_else_is_a_conflict_and_changes_nothing(case: Case) -> None:
+    key = case.put("manifest.json", b'{"first":1}')
+    with pytest.raises(Conflict) as refused:
+        case.put("manifest.json", b'{"other":1}')
+    assert refused.value.error_id == "store.conflict"
+    assert case.store.read(key) == b'{"first":1}'
+
+
+def test_what_does_not_have_the_hash_is_refused_and_not_kept(case: Case) -> None:
+    path, _ = case.file(b"changed on its way")
+    _, sha256 = case.file(b"as it was")
+    with pytest.raises(StoreError) as refused:
+        case.store.put(case.key("audio.opus"), path, sha256)
+    assert refused.value.error_id == "store.hash_mismatch"
+    assert case.list() == []
+    with pytest.raises(NotFound):
+        case.store.read(case.key("audio.opus"))
+    case.put("audio.opus", b"as it was")
+
+
+def test_what_is_not_there_is_not_found(case: Case) -> None:
+    for operation in (
+        lambda: case.store.read(case.key("nothing")),
+        lambda: case.store.read(case.key("nothing"), 0, 10),
+        lambda: case.store.read(case.key("nothing"), 10, 10) or case.store.size(case.key("nothing")),
+        lambda: case.store.size(case.key("nothing")),
+        lambda: case.store.read(case.prefix.rstrip("/")),
+    ):
+        with pytest.raises(NotFound) as refused:
+            operation()
+        assert refused.value.error_id == "store.not_found"
+
+
+def test_a_list_is_sorted_and_only_of_the_prefix(case: Case) -> None:
+    names = ["a/manifest.json", "a/audio.opus", "b/audio.opus", "ab/peaks", "a/peaks"]
+    for name in names:
+        case.put(name, name.encode())
+    assert case.list() == sorted(names)
+    assert case.list("a/") == ["a/audio.opus", "a/manifest.json", "a/peaks"]
+    assert case.list("a/au") == ["a/audio.opus"]
+    assert case.list("a") == ["a/audio.opus", "a/manifest.json", "a/peaks", "ab/peaks"]
+    assert case.list("c") == []
+    assert case.list("a/audio.opus/") == []
+
+
+def test_deleting_is_repeatable_and_lets_the_key_be_used_again(case: Case) -> None:
+    key = case.put("a/audio.opus", b"first")
+    case.put("a/peaks", b"stays")
+    case.store.delete(key)
+    case.store.delete(key)
+    assert case.list() == ["a/peaks"]
+    with pytest.raises(NotFound):
+        case.store.size(key)
+    case.put("a/audio.opus", b"second")
+    assert case.store.read(key) == b"second"
+
+
+def test_deleting_leaves_keys_that_begin_alike(case: Case) -> None:
+    case.put("audio.opus", b"1")
+    case.put("audio.opus2", b"2")
+    case.store.delete(case.key("audio.opus"))
+    assert case.list() == ["audio.opus2"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        "../a",
+        "a/../b",
+        "a/./b",
+        ".a",
+        "a/.b",
+        "a\\b",
+        "a b",
+        "ä",
+        "a\0b",
+        "a\n",
+        "a" * 901,
+    ],
+)
+def test_a_key_that_could_lead_elsewhere_is_refused(case: Case, key: str) -> None:
+    path, sha256 = case.file(b"x")
+    for operation in (
+        lambda: case.store.put(key, path, sha256),
+        lambda: case.store.read(key),
+        lambda: case.store.size(key),
+        lambda: case.store.delete(key),
+    ):
+        with pytest.raises(StoreError) as refused:
+            operation()
+        assert refused.value.error_id == "store.bad_key"
+
+
+def test_of_many_puts_at_once_one_wins_whole(case: Case) -> None:
+    contents = [bytes([n]) * 200_000 for n in range(8)]
+
+    def put(content: bytes) -> bool:
+        try:
+            case.put("manifest.json", content)
+        except StoreError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(put, contents))
+    assert won.count(True) == 1
+    assert case.store.read(case.key("manifest.json")) == contents[won.index(True)]
+
+
+def test_abilities_are_found_and_leave_nothing(case: Case) -> None:
+    able = case.store.abilities()
+    assert able.put_if_absent
+    assert able.checks_sha256
+    assert able.versioning == able.object_lock == case.name.endswith("seaweedfs")
+    assert list(case.store.list("probe/")) == []
