@@ -140,11 +140,15 @@ def step(folder: Path, now: datetime, means: Means) -> bool:
 
 
 def unkept(take: Take) -> str | None:
-    """Why a call is written down as not recorded; ``None`` where there is a take to keep.  A call that
-    nobody answered never leaves the spool."""
+    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
+
+    A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
+    saw is no sign that there was none.
+    """
     if take.end.outcome != "recorded":
         return take.end.reason or "recording_failed"
-    return "never_connected" if take.first("bridged") is None else None
+    seen = take.first("unobserved_from") is None
+    return "never_connected" if seen and take.first("bridged") is None else None
 
 
 def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:

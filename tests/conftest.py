@@ -10,9 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from recorder.catalogue import models, schema
+from recorder import pipeline
+from recorder.call.policy import Announcement
+from recorder.catalogue import customers, models, schema
+from recorder.catalogue.rows import LineRow
+from recorder.ids import uuid7
+from recorder.prompts import shipped
+from recorder.seal import signing
+from recorder.seal.keys import Keyring, load_kek
+from recorder.store.directory import DirectoryStore
+from recorder.take import spool
+from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 
 @dataclass
@@ -84,3 +95,145 @@ def tone() -> Callable[..., bytes]:
         return out.getvalue()
 
     return make
+
+
+@dataclass
+class House:
+    """A whole installation in a folder, without processes: keys, bucket, catalogue, spool, one customer
+    with a line that is announced in French."""
+
+    root: Path
+    catalogue_url: str
+    clock: Clock
+    entropy: Repeating
+    tenant: str
+    line: LineRow
+    announcement: Announcement
+    means: pipeline.Means
+
+    @property
+    def spool(self) -> Path:
+        return self.root / "spool"
+
+    @property
+    def bucket(self) -> Path:
+        return self.root / "bucket"
+
+    def objects(self) -> list[str]:
+        """Keys of what is in the bucket."""
+        return sorted(self.means.store.list(""))
+
+    def start(self, **changes) -> CallStart:
+        """A call that arrives now."""
+        values = {
+            "recording": str(uuid7(self.clock(), self.entropy)),
+            "tenant": self.tenant,
+            "line": self.line.id,
+            "number": self.line.number,
+            "direction": "inbound",
+            "node": "node1",
+            "channel": "01f2b6c6-channel",
+            "outside": Party("e164", "+32470123456"),
+            "started_at": self.clock(),
+            "formats": ("opus", "wav"),
+            "announcement": self.announcement,
+        }
+        return CallStart(**(values | changes))
+
+    def take(self, talk_ms: int = 3000, announced: bool = True, bridged: bool = True, **changes) -> Path:
+        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones."""
+        start = self.start(**changes)
+        folder = spool.open_take(self.spool, start)
+        prompt = self._prompt()
+        at, told = start.started_at, timedelta(milliseconds=len(prompt) // 8)
+        talk = np.arange(talk_ms * 8)
+        right = np.concatenate([prompt if announced else prompt * 0, _tone(talk, 440)])
+        left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
+        write_wav(folder / spool.AUDIO, np.stack([left, right], axis=1))
+        marks = [
+            Mark(at, "recording_started", {}),
+            Mark(at, "announcement_started", {}),
+            Mark(at + told, "announcement_finished", {}),
+        ]
+        if bridged:
+            marks.append(Mark(at + told, "bridged", {"party": "extension", "value": "1001"}))
+        ended = at + told + timedelta(milliseconds=talk_ms)
+        marks += [Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Mark(ended, "recording_stopped", {})]
+        for mark in marks:
+            spool.append_mark(folder, mark)
+        inside = Party("extension", "1001") if bridged else None
+        spool.close_take(folder, CallEnd("recorded", None, ended, inside))
+        return folder
+
+    def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
+        """A call that was not recorded, in the spool."""
+        start = self.start(**changes)
+        folder = spool.open_take(self.spool, start)
+        spool.close_take(folder, CallEnd("not_recorded", reason, start.started_at, None))
+        return folder
+
+    def work(self, folder: Path) -> None:
+        """Every stage of a take."""
+        while pipeline.step(folder, self.clock(), self.means):
+            pass
+
+    def _prompt(self) -> np.ndarray:
+        (sound,) = [each for each in shipped() if each.sha256 == self.announcement.sha256]
+        with wave.open(str(sound.path)) as file:
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
+    return (6000 * np.sin(2 * np.pi * hertz * at / 8000)).astype("<i2")
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(samples.shape[1])
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(samples.astype("<i2").tobytes())
+
+
+@pytest.fixture
+def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> House:
+    """See :class:`House`."""
+    keys = tmp_path / "keys"
+    signing.init(keys, clock(), entropy)
+    keyring = Keyring(load_kek(keys / signing.KEK))
+    means = pipeline.Means(
+        store=DirectoryStore(tmp_path / "bucket", entropy),
+        keyring=keyring,
+        signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
+        root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
+        snapshot=tmp_path / "snapshot",
+        entropy=entropy,
+    )
+    tenant = str(uuid7(clock(), entropy))
+    customers.create_tenant(
+        tenant,
+        name="Boulangerie Martin",
+        wrapped_key=keyring.new_tenant_key(tenant, entropy).to_bytes().decode(),
+        now=clock(),
+        entropy=entropy,
+    )
+    sound = next(each for each in shipped() if each.language == "fr")
+    row = customers.create_announcement(
+        tenant,
+        name="default",
+        language=sound.language,
+        text=sound.text,
+        purposes=sound.purposes,
+        keep_days=sound.keep_days,
+        wav=sound.path.read_bytes(),
+        now=clock(),
+        entropy=entropy,
+    )
+    line = customers.create_line(
+        tenant, number="+3225550100", announcement=row.id, now=clock(), entropy=entropy
+    )
+    told = Announcement(
+        row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound, row.duration_ms
+    )
+    (tmp_path / "spool").mkdir()
+    return House(tmp_path, catalogue, clock, entropy, tenant, line, told, means)

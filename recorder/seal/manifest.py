@@ -283,9 +283,9 @@ def _marker(mark: Marker) -> SealedMarker:
 
 def _joined(encoded: Encoded) -> tuple[Joined, ...]:
     return tuple(
-        Joined(mark.offset_ms, Party(mark.data["kind"], mark.data["value"]))
+        Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
-        if mark.kind == "bridged" and {"kind", "value"} <= set(mark.data)
+        if mark.kind == "bridged" and {"party", "value"} <= set(mark.data)
     )
 
 
