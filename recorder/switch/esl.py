@@ -230,7 +230,9 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             session = OutboundSession(address, sock, self.limits)
             self.application(session)
         except SwitchError as error:
-            log.warning("switch.call_lost", channel=repr(session.uuid if session else ""), error=error.message)
+            log.warning(
+                "switch.call_lost", channel=repr(session.uuid if session else ""), error=error.message
+            )
         except Exception as error:
             self.failures += 1
             log.exception(

@@ -22,9 +22,30 @@ from recorder.switch.framing import Frame
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+# FreeSWITCH writes these first, so they are soon found from the front; all others are sooner found, and
+# much sooner found missing, from the back.
+_EARLY: Final = ("Event-", "Unique-ID", "Channel-", "Call-", "Caller-", "Answer-")
+
+
 @lru_cache(maxsize=4096)
-def _needle(name: str) -> bytes:
-    return b"\n" + name.encode("utf-8", "replace") + b": "
+def _plan(name: str) -> tuple[bytes, int, bool]:
+    needle = b"\n" + name.encode("utf-8", "replace") + b": "
+    return needle, len(needle), name.startswith(_EARLY)
+
+
+def _value(raw: bytes, name: str, end: int) -> bytes | None:
+    """The raw value of the first line of that name before ``end``."""
+    needle, length, early = _plan(name)
+    if early:
+        at = raw.find(needle, 0, end)
+    else:
+        at = earlier = raw.rfind(needle, 0, end)
+        while earlier > 0:  # the first one counts
+            at, earlier = earlier, raw.rfind(needle, 0, earlier)
+    if at < 0:
+        return None
+    stop = raw.find(b"\n", at + length)
+    return raw[at + length :] if stop < 0 else raw[at + length : stop]
 
 
 def decode(value: bytes) -> str:
@@ -32,35 +53,49 @@ def decode(value: bytes) -> str:
 
     ``_undef_`` is how FreeSWITCH writes an empty value (``switch_event_serialize``).
     """
-    if b"%" in value:
+    if PERCENT in value:
         return unquote_to_bytes(value).decode("utf-8", "replace")
     if value == b"_undef_":
         return ""
     return value.decode("utf-8", "replace")
 
 
+PERCENT: Final = 37  # as a number: looking for one byte of bytes is five times quicker this way
+
+_NAME: Final = b"\nEvent-Name: "
+
+# Event names come from a small set, and every event has one.
+_decode_name = lru_cache(maxsize=1024)(decode)
+
+
+def _end_of_headers(raw: bytes) -> int:
+    """Behind the headers there is a body only where one of them says how long it is
+    (``switch_event_serialize``); asking for that line is quicker than for an empty one, and from the end
+    quicker than from the beginning."""
+    if raw.rfind(b"\nContent-Length: ") >= 0:
+        end = raw.find(b"\n\n")
+        if end >= 0:
+            return end + 1
+    return len(raw)
+
+
 class Headers(Mapping[str, str]):
     """Header lines as a read-only mapping that looks into the raw bytes on demand.
 
-    ``raw`` begins with a line feed.  Names are compared as they are, byte for byte, never decoded.  A
-    second line of the same name is not seen.  A line without ``': '`` is no header.
+    ``raw`` begins with a line feed; an empty line ends the headers.  Names are compared as they are, byte
+    for byte, never decoded.  A second line of the same name is not seen.  A line without ``': '`` is no
+    header.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_raw", "end")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
+        self.end = _end_of_headers(raw)
 
     def find(self, name: str) -> bytes | None:
         """The raw value of the first line of that name."""
-        raw = self._raw
-        needle = _needle(name)
-        at = raw.find(needle)
-        if at < 0:
-            return None
-        start = at + len(needle)
-        end = raw.find(b"\n", start)
-        return raw[start:] if end < 0 else raw[start:end]
+        return _value(self._raw, name, self.end)
 
     def __getitem__(self, name: str) -> str:
         value = self.find(name)
@@ -73,7 +108,7 @@ class Headers(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         seen = set()
-        for line in self._raw.split(b"\n"):
+        for line in self._raw[: self.end].split(b"\n"):
             name, colon, _ = line.partition(b": ")
             if colon and name not in seen:
                 seen.add(name)
@@ -93,26 +128,24 @@ class Message(ESLEvent):  # type: ignore[misc]  # greenswitch has no types
     ``data`` is greenswitch's place for the text of a reply.
     """
 
+    data = ""
+
     def __init__(self, raw: bytes) -> None:
-        self.data = ""
-        self.parse_data(raw)
+        self._raw = raw
+        self._end = _end_of_headers(raw)
 
     def parse_data(self, data: bytes) -> None:
         """Replaces greenswitch's, which decodes first and then looks for lines: nothing is read ahead."""
-        self._raw = data
-        self._headers: Headers | None = None
+        Message.__init__(self, data)
 
     @property
     def headers(self) -> Headers:
-        """The lines before the empty line."""
-        if self._headers is None:
-            end = self._raw.find(b"\n\n")
-            self._headers = Headers(self._raw if end < 0 else self._raw[:end])
-        return self._headers
+        """The header lines as a mapping."""
+        return Headers(self._raw)
 
     def header(self, name: str, default: str = "") -> str:
         """The decoded value of the first line of that name, ``default`` where there is none."""
-        value = self.headers.find(name)
+        value = _value(self._raw, name, self._end)
         return default if value is None else decode(value)
 
     @property
@@ -148,10 +181,12 @@ class CallEvent(Message):
     is never to be put into a command, a path or a log line as it is.
     """
 
-    @cached_property
-    def name(self) -> str:
-        """FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`)."""
-        return self.header("Event-Name")
+    def __init__(self, raw: bytes) -> None:
+        """``raw`` is an event as it came, with a line feed before its first line."""
+        self._raw = raw
+        self._end = _end_of_headers(raw)
+        #: FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`).
+        self.name = _decode_name(raw[13 : raw.find(b"\n", 13)]) if raw.startswith(_NAME) else ""
 
     @property
     def subclass(self) -> str:

@@ -8,8 +8,7 @@ is never looked at before the lines are told apart, so no value can become a lin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from recorder.errors import SwitchError
 
@@ -37,9 +36,8 @@ class FramingError(SwitchError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame as it came: ``kind`` is the decoded ``Content-Type``; ``head`` and ``body`` raw bytes.
+class Frame(NamedTuple):
+    """One frame as it came: ``kind`` is its ``Content-Type``; ``head`` and ``body`` are raw bytes.
 
     Both begin with a line feed that is not theirs, so that every header line, the first too, is found
     by ``\\nName: ``.
@@ -60,44 +58,49 @@ class Framer:
     """
 
     def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
-        # The first byte stands for the line feed before a head; see Frame.
-        self._buffer = bytearray(b"\n")
-        self._searched = 0
         self._max_head = max_head
         self._max_body = max_body
+        # What has not been cut yet, and how much of it there must be before looking again is of use.
+        # The first byte is the one before a head: it stands for a line feed, see Frame.
+        self._parts = [b"\n"]
+        self._have = 1
+        self._need = 2
+        self._searched = 0
         self.error: FramingError | None = None
 
     @property
     def waiting(self) -> int:
         """Bytes of a frame that has not come whole."""
-        return len(self._buffer) - 1
+        return self._have - 1
 
     def feed(self, data: bytes) -> list[Frame]:
         """Add bytes; returns the frames that are whole now, in order."""
         frames: list[Frame] = []
         if self.error is not None:
             return frames
-        self._buffer += data
-        used = 0
+        self._parts.append(data)
+        self._have += len(data)
+        if self._have < self._need:
+            return frames
+        buffer = b"".join(self._parts)
         try:
-            for frame, used in self._cut():  # noqa: B007 - used says how far the cutting came
-                frames.append(frame)
+            used = self._cut(buffer, frames)
         except FramingError as error:
             self.error = error
-            self._buffer = bytearray(b"\n")
+            self._parts, self._have = [], 1
             return frames
-        if used:
-            del self._buffer[:used]
-            self._buffer[0] = 10
-            self._searched = max(0, self._searched - used)
+        self._parts = [buffer[used:]]
+        self._have = len(buffer) - used
+        self._need -= used
+        self._searched = max(0, self._searched - used)
         return frames
 
-    def _cut(self) -> Iterator[tuple[Frame, int]]:
-        """Whole frames, each with the index of its last byte."""
-        buffer = self._buffer
+    def _cut(self, buffer: bytes, frames: list[Frame]) -> int:
+        """Append whole frames; the index of the byte before the first head that is not whole."""
         size = len(buffer)
-        before = 0  # index of the byte before a head
+        before = 0
         while True:
+            self._need = size + 1
             quick = _EVENT_HEAD.match(buffer, before + 1)
             if quick is not None:
                 kind, head, length, start = EVENT, b"", int(quick[1]), quick.end()
@@ -110,7 +113,7 @@ class Framer:
                     raise FramingError(f"a head of more than {self._max_head} bytes")
                 if found < 0:
                     self._searched = max(first, size - 1)
-                    return
+                    return first - 1
                 head = b"\n" + buffer[first : found + 1]
                 kind, length = _envelope(head)
                 start = found + 2
@@ -118,11 +121,12 @@ class Framer:
                 raise FramingError(f"a body of {length} bytes, the limit is {self._max_body}")
             end = start + length
             if end > size:
+                self._need = end
                 self._searched = before
-                return
+                return before
             self._searched = 0
             before = end - 1
-            yield Frame(kind, head, bytes(buffer[before - length : end])), before
+            frames.append(Frame(kind, head, buffer[start - 1 : end]))
 
 
 def _envelope(head: bytes) -> tuple[bytes, int]:

@@ -110,7 +110,8 @@ class Lane:
         self._waiting.append(event)
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
         return True
 
     def finish(self) -> None:

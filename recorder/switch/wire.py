@@ -36,7 +36,7 @@ from recorder.switch.queues import Handler, Lane, Pending
 
 log = structlog.get_logger()
 
-READ_SIZE: Final = 1 << 18
+READ_SIZE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
