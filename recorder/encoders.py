@@ -1,0 +1,139 @@
+"""Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
+
+Each :class:`Encoder` is ``python -m recorder.encoders``, which reads a line of JSON a take (``folder``,
+``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done).  It ends
+with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
+works on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from recorder.errors import TakeError
+from recorder.pipeline import encode_take
+from recorder.take.spool import AUDIO
+
+_PR_SET_PDEATHSIG = 1
+_BYTES_A_SECOND = 8000 * 2 * 2
+_DISK = "disk"
+
+STARTUP_SECONDS = 60.0
+"""What a take may take beside its length: starting Python, a busy machine."""
+
+
+@dataclass
+class Encoder:
+    """One process, one take at a time; started when it is first needed, and again after it died."""
+
+    nice: int = 10
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def encode(self, folder: Path, prompt: Path) -> None:
+        """Do :func:`recorder.pipeline.encode_take` over there.
+
+        Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
+        and ``take.encoder_died`` where the process ended or took longer than real time.
+        """
+        process = self._running()
+        question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
+        try:
+            _pipe(process.stdin).write(question)
+            _pipe(process.stdin).flush()
+            answer = _line(_pipe(process.stdout), _limit(folder))
+        except (BrokenPipeError, TimeoutError) as error:
+            self.stop()
+            raise TakeError(
+                "take.encoder_died",
+                f"encoding {folder} was broken off: {error or 'the process ended'}",
+                "it is tried again; a take that does it every time is set aside",
+            ) from error
+        if answer["error_id"] == _DISK:
+            raise OSError(answer["message"])
+        if answer["error_id"]:
+            raise TakeError(answer["error_id"], answer["message"], answer["hint"])
+
+    def stop(self) -> None:
+        """End the process, at once; what it was doing is done again."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self.process is not None and self.process.poll() is not None:
+            self.stop()
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "recorder.encoders", str(self.nice), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+        return self.process
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise BrokenPipeError("it has no pipe")
+    return pipe
+
+
+def _limit(folder: Path) -> float:
+    """Seconds: as long as the call was, and a start."""
+    return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
+
+
+def _line(pipe: IO[bytes], seconds: float) -> dict[str, str]:
+    ready, _, _ = select.select([pipe], [], [], seconds)
+    if not ready:
+        raise TimeoutError(f"it took longer than {seconds:.0f} s")
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        raise BrokenPipeError("the process ended")
+    answer: dict[str, str] = json.loads(line)
+    return answer
+
+
+def main() -> None:
+    """The process.  Told to end by the end of its input, never by the signal that its parent drains on."""
+    nice, parent = int(sys.argv[1]), int(sys.argv[2])
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    os.nice(nice)
+    # Whatever libraries print must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
+
+
+def _answer(folder: Path, prompt: Path) -> dict[str, str]:
+    try:
+        encode_take(folder, prompt)
+    except TakeError as error:
+        return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
+    except OSError as error:
+        return {"error_id": _DISK, "message": str(error), "hint": ""}
+    return {"error_id": "", "message": "", "hint": ""}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Kept as long as announced, then gone (P9)."""

@@ -1,0 +1,312 @@
+"""The worker: takes the spool's finished calls through the pipeline, oldest first, and keeps house.
+
+One step of one take at a time goes to one of two lanes: encoding (processes of their own, as many as the
+settings say) and everything else (threads, for they wait on the store).  A take that cannot go on backs
+off and the others go on; a store that is away only makes the spool grow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from peewee import PeeweeException
+
+from recorder import pipeline
+from recorder.catalogue import customers, people, snapshot
+from recorder.clock import Now, utc_now
+from recorder.encoders import Encoder
+from recorder.errors import AccordError, ConfigError
+from recorder.ids import Entropy
+from recorder.lifecycle import retention
+from recorder.pipeline import Means, Stage
+from recorder.seal.keys import Keyring
+from recorder.seal.signing import Signer
+from recorder.store.base import Store, Unreachable
+from recorder.take.spool import finished_takes, purge
+
+LOCK = ".worker.lock"
+
+TICK = 1.0
+"""Seconds between two looks at spool and catalogue, where nothing wakes the worker before."""
+
+HOUSEKEEPING = 60.0
+SNAPSHOT_ANYWAY = 3600.0
+"""Seconds after which prompts that nobody needs any more are looked for."""
+
+BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds before a take, or the store, is tried again after so many failures; times 0.5 to 1 by chance."""
+
+DIED = "take.encoder_died"
+DEATHS = 3
+"""How often a take may take its encoder down with it before it is set aside."""
+
+SESSIONS_KEPT = timedelta(days=30)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
+    ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
+    after SIGTERM."""
+
+    spool: Path
+    snapshot: Path
+    never_record: tuple[str, ...] = ()
+    processes: int = 1
+    uploads: int = 2
+    nice: int = 10
+    drain: float = 15.0
+
+
+@dataclass
+class _Lane:
+    """Threads that do one kind of step; ``busy`` of ``room`` are at it."""
+
+    room: int
+    threads: ThreadPoolExecutor
+    busy: int = 0
+
+
+@dataclass
+class _Waiting:
+    failures: int = 0
+    until: float = 0.0
+
+
+@dataclass
+class Worker:
+    """Runs until SIGTERM, SIGINT or :meth:`stop`, on the catalogue that the process has open.  ``beat`` is
+    called at least every second."""
+
+    settings: WorkerSettings
+    store: Store
+    keyring: Keyring
+    signer: Signer
+    root_public: Ed25519PublicKey
+    now: Now = utc_now
+    entropy: Entropy = os.urandom
+    beat: Callable[[], None] = lambda: None
+    boundary: Callable[[str], None] = pipeline.nowhere
+    monotonic: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = random.random
+    _stopping: bool = False
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: set[str] = field(default_factory=set)
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _deaths: dict[str, int] = field(default_factory=dict)
+    _store_away: _Waiting = field(default_factory=_Waiting)
+    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _encoders: list[Encoder] = field(default_factory=list)
+    _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
+    _revision: int = -1
+    _snapshot_due: float = 0.0
+    _house_due: float = 0.0
+
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Ask for the end; usable as a signal handler, so it only sets a flag (an event's lock may be
+        held by the very thread that the signal interrupts)."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until told to stop, then let what is under way end.
+
+        Raises :class:`ConfigError` (``worker.already_running`` on this spool).
+        """
+        self.settings.spool.mkdir(mode=0o2770, parents=True, exist_ok=True)
+        with _alone(self.settings.spool):
+            purge(self.settings.spool)
+            self._begin()
+            try:
+                while not self._stopping:
+                    self._tick()
+                    self._wake.wait(TICK)
+                    self._wake.clear()
+            finally:
+                self._end()
+
+    def _begin(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.stop)
+        self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
+        for encoder in self._encoders:
+            self._free.put(encoder)
+        for name, room in (("encode", self.settings.processes), ("rest", self.settings.uploads)):
+            self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
+        log.info("worker.started", spool=str(self.settings.spool))
+
+    def _tick(self) -> None:
+        self.beat()
+        self._refresh_snapshot()
+        if self.monotonic() >= self._house_due and self._lanes["rest"].busy < self._lanes["rest"].room:
+            self._house_due = self.monotonic() + HOUSEKEEPING
+            self._submit("rest", "", self._keep_house)
+        for folder in finished_takes(self.settings.spool):
+            if all(lane.busy >= lane.room for lane in self._lanes.values()):
+                return
+            self._offer(folder)
+
+    def _offer(self, folder: Path) -> None:
+        """Give a take's next step to its lane, where there is room and nothing says to wait."""
+        at = self.monotonic()
+        with self._lock:
+            waiting = self._waiting.get(folder.name)
+            if folder.name in self._under_way or (waiting is not None and at < waiting.until):
+                return
+        stage = pipeline.next_stage(folder)
+        lane = "encode" if stage == "encode" else "rest"
+        if stage is None or self._lanes[lane].busy >= self._lanes[lane].room:
+            return
+        if stage == "store" and at < self._store_away.until:
+            return
+        self._submit(lane, folder.name, lambda: self._step(folder, stage))
+
+    def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._under_way.add(name)
+            self._lanes[lane].busy += 1
+
+        def done(_: Future[None]) -> None:
+            with self._lock:
+                self._under_way.discard(name)
+                self._lanes[lane].busy -= 1
+            self._wake.set()
+
+        self._lanes[lane].threads.submit(work).add_done_callback(done)
+
+    def _step(self, folder: Path, stage: Stage) -> None:
+        try:
+            if self._deaths.get(folder.name, 0) >= DEATHS:
+                pipeline.put_aside(folder, DIED, self.now(), self._means())
+                self._deaths.pop(folder.name)
+            pipeline.step(folder, self.now(), self._means())
+        except Exception as error:
+            # The loop goes on whatever a take does: this one waits, and says why.
+            self._failed(folder, stage, error)
+        else:
+            with self._lock:
+                self._waiting.pop(folder.name, None)
+                if stage == "store":
+                    self._store_away = _Waiting()
+
+    def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
+        error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
+        with self._lock:
+            waiting = self._waiting.setdefault(folder.name, _Waiting())
+            self._later(self._store_away if isinstance(error, Unreachable) else waiting)
+        bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
+        if isinstance(error, AccordError | OSError):
+            bound.warning("take.waits", error=str(error), failures=waiting.failures)
+        else:
+            bound.exception("take.waits", failures=waiting.failures)
+        if error_id == DIED and not self._stopping:
+            self._deaths[folder.name] = self._deaths.get(folder.name, 0) + 1
+
+    def _later(self, waiting: _Waiting) -> None:
+        pause = BACK_OFF[min(waiting.failures, len(BACK_OFF) - 1)]
+        waiting.failures += 1
+        waiting.until = self.monotonic() + pause * (0.5 + self.chance() / 2)
+
+    def _means(self) -> Means:
+        return Means(
+            store=self.store,
+            keyring=self.keyring,
+            signer=self.signer,
+            root_public=self.root_public,
+            snapshot=self.settings.snapshot,
+            entropy=self.entropy,
+            encode=self._encode,
+            boundary=self.boundary,
+        )
+
+    def _encode(self, folder: Path, prompt: Path) -> None:
+        encoder = self._free.get()
+        try:
+            encoder.encode(folder, prompt)
+        finally:
+            self._free.put(encoder)
+
+    def _refresh_snapshot(self) -> None:
+        """Write the snapshot where the catalogue changed.  A full disk or a catalogue that is busy does not
+        stop the worker."""
+        settings = self.settings
+        try:
+            revision = customers.revision(customers.LINES)
+            if revision == self._revision and self.monotonic() < self._snapshot_due:
+                return
+            if snapshot.write(settings.snapshot, settings.spool, settings.never_record, self.now()):
+                log.info("snapshot.written", revision=revision)
+        except (OSError, PeeweeException) as error:
+            log.error("snapshot.not_written", error=str(error))
+            return
+        self._revision = revision
+        self._snapshot_due = self.monotonic() + SNAPSHOT_ANYWAY
+
+    def _keep_house(self) -> None:
+        now: datetime = self.now()
+        duties: dict[str, Callable[[], object]] = {
+            "recordings": lambda: retention.destroy_due(self.store, now, self.entropy),
+            "quarantine": lambda: retention.empty_quarantine(self.settings.spool, now),
+            "listens": lambda: retention.close_listens(now, self.entropy),
+            "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
+        }
+        for name, duty in duties.items():
+            try:
+                duty()
+            except (AccordError, OSError, PeeweeException) as error:
+                log.warning("housekeeping.waits", duty=name, error=str(error))
+
+    def _end(self) -> None:
+        """Let what is under way end, for a while; what does not is done again by the next worker."""
+        until = self.monotonic() + self.settings.drain
+        while self._under_way and self.monotonic() < until:
+            self.beat()
+            self._wake.wait(0.2)
+            self._wake.clear()
+        for encoder in self._encoders:
+            encoder.stop()
+        for lane in self._lanes.values():
+            lane.threads.shutdown(wait=not self._under_way, cancel_futures=True)
+        log.info("worker.stopped", under_way=len(self._under_way))
+
+
+class _alone:
+    """Holds the spool's lock, which the kernel frees with the process, however that ends."""
+
+    def __init__(self, spool: Path) -> None:
+        self._path = spool / LOCK
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> None:
+        self._file = open(self._path, "wb")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise ConfigError(
+                "worker.already_running",
+                f"another worker is at work on {self._path.parent}",
+                "one worker a spool: stop the other one, or give this one its own spool",
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
