@@ -196,7 +196,7 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
     if state.hung_up:
         state, actions = _finish(state, event)
         return state, (note, *actions)
-    if state.phase is Phase.ANNOUNCING:
+    if state.phase is Phase.ANNOUNCING and not event.ending:
         state, actions = _give_up(state, "recording_failed")
         return state, (note, *actions)
     if state.phase is Phase.UNRECORDED:
@@ -213,6 +213,8 @@ def _playing(state: State, event: Observed) -> tuple[State, Actions]:
 def _played(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt or not state.playing:
         return state, ()
+    if event.ending and not event.complete:
+        return replace(state, playing=False), ()
     state = replace(state, playing=False)
     if not state.capturing:
         return _give_up(state, "recording_failed")

@@ -45,14 +45,16 @@ class Observed:
     """One thing that happened to one call.
 
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
-    the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``party`` is
-    (kind, value) as in :class:`recorder.take.spool.Party`.
+    the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
+    happened because the call hangs up.  ``party`` is (kind, value) as in
+    :class:`recorder.take.spool.Party`.
     """
 
     what: What
     at: datetime
     state: str = ""
     left: str = ""
+    ending: bool = False
     sound: str = ""
     complete: bool = False
     party: tuple[str, str] | None = None
@@ -89,6 +91,7 @@ def observe(event: CallEvent) -> Observed | None:
         event.at,
         state=event.variable("accord_state"),
         left=event.variable("accord_left"),
+        ending=event.header("Answer-State") == "hangup",
     )
     return reading(event, base)
 

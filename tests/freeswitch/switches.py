@@ -326,14 +326,30 @@ class Rig:
         self.phones.start()
         self.switch.start()
 
-    def program(self) -> list[str]:
-        return [sys.executable, str(HERE / "run_daemon.py"), json.dumps(self.settings)]
+    def program(self, **settings: object) -> list[str]:
+        return [sys.executable, str(HERE / "run_daemon.py"), json.dumps({**self.settings, **settings})]
 
-    def start_daemon(self) -> subprocess.Popen[bytes]:
+    def start_daemon(self, broken_disk: bool = False, **settings: object) -> subprocess.Popen[bytes]:
+        self.kill_daemon()
         log = open(self.folder / "daemon.log", "ab")  # noqa: SIM115
-        self.daemon = subprocess.Popen(self.program(), stdout=log, stderr=log, cwd=HERE.parents[1])
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+        if broken_disk:
+            environment["ACCORD_TEST_BROKEN_DISK"] = "1"
+        self.daemon = subprocess.Popen(self.program(**settings), stdout=log, stderr=log, env=environment)
         self.wait_daemon()
         return self.daemon
+
+    def wait_watching(self) -> None:
+        """The daemon has taken the switch over."""
+        log = self.folder / "daemon.log"
+        until("the daemon watches", lambda: b"switch.up" in log.read_bytes().rpartition(b"daemon.ready")[2])
+
+    def wait_snapshot(self) -> None:
+        """The daemon has read the snapshot that lies there now."""
+        log = self.folder / "daemon.log"
+        before = log.read_bytes().count(b"snapshot.read")
+        os.utime(self.snapshot / "snapshot.json")
+        until("the snapshot is read", lambda: log.read_bytes().count(b"snapshot.read") > before)
 
     def wait_daemon(self) -> None:
         def listening() -> bool:
@@ -373,6 +389,36 @@ class Rig:
         self.phones.stop()
         self.switch.stop()
 
+    def fresh(self) -> None:
+        """An empty spool and the usual snapshot."""
+        shutil.rmtree(self.spool, ignore_errors=True)
+        (self.folder / "daemon.log").unlink(missing_ok=True)
+        self.write_snapshot(chirp())
+
+    def hang_up_all(self) -> None:
+        self.phones.esl.api("hupall")
+        self.switch.esl.api("hupall")
+        self.switch.wait_empty()
+        self.phones.wait_empty()
+
+    # --- what is true of every test
+
+    def recorded_now(self) -> set[str]:
+        """Legs on the switch that are being recorded for us at this moment."""
+        return {
+            row["uuid"]
+            for row in self.switch.channels()
+            if str(self.spool) in self.switch.esl.api(f"uuid_buglist {row['uuid']}")
+        }
+
+    def assert_only_told_is_kept(self) -> None:
+        """Every sound in the spool belongs to a recorded take, and the whole announcement is in it."""
+        for path in self.spool.rglob("*.wav"):
+            take = spool.read_take(path.parent)
+            assert take.end.outcome == "recorded", f"{path} is kept: {take.end}"
+            onset = onset_of(read_wav(path)[:, 1], self.prompt)
+            assert onset is not None, f"the announcement is not in {path}"
+
     # --- calls
 
     def call(self, number: str = f"{NUMBER}01", caller: str | None = None) -> CallUnderTest:
@@ -393,6 +439,35 @@ def chirp(seconds: float = 1.2) -> np.ndarray:
     """An announcement that cannot be mistaken: 300 to 3000 Hz, whose first sample is its onset."""
     t = np.arange(int(RATE * seconds)) / RATE
     return 0.6 * np.sin(2 * np.pi * (300 * t + (2700 / (2 * seconds)) * t * t))
+
+
+def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
+    """Where a prompt begins, in samples: where sound begins after silence, and goes on as the prompt does.
+
+    Not by correlation: this is the truth that the product's correlator is measured against.
+    """
+    loud = np.abs(heard) > 0.02
+    last: int | None = None
+    silent = 0
+    for at, now in enumerate(loud):
+        if not now:
+            silent += 1
+            continue
+        if silent >= 160 or at < 160:
+            piece = heard[at : at + len(prompt)]
+            whole = len(piece) == len(prompt) and _same_loudness(piece, prompt)
+            last = at if whole else last
+        silent = 0
+    return last
+
+
+def _same_loudness(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> bool:
+    count = len(prompt) // window
+    a, b = (
+        np.sqrt((x[: count * window].reshape(count, window) ** 2).mean(axis=1)) for x in (piece, prompt)
+    )
+    pitch = [np.abs(np.diff(np.sign(x[: count * window].reshape(count, window)), axis=1)).sum(axis=1) for x in (piece, prompt)]
+    return bool(np.all(np.abs(a - b) < 0.15) and np.all(np.abs(pitch[0] - pitch[1]) <= 8 + 0.1 * pitch[1]))
 
 
 def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:

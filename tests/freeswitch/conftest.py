@@ -1,0 +1,42 @@
+"""The real FreeSWITCH: ``ACCORD_FREESWITCH`` or the PATH names it; without one these tests are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.freeswitch.switches import Rig, binary
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if binary() is None:
+        reason = "no FreeSWITCH: set ACCORD_FREESWITCH to its binary, or put it on the PATH"
+        for item in items:
+            if "tests/freeswitch/" in str(item.path):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = Rig(tmp_path_factory.mktemp("switches"))
+    try:
+        rig.start()
+        yield rig
+    finally:
+        rig.stop()
+
+
+@pytest.fixture
+def rig(switches: Rig) -> Iterator[Rig]:
+    """Switch and phones, without a daemon; no call is left from the test before."""
+    switches.fresh()
+    yield switches
+    switches.kill_daemon()
+    switches.hang_up_all()
+
+
+@pytest.fixture
+def daemon(rig: Rig) -> Rig:
+    """Switch, phones and a running daemon."""
+    rig.start_daemon()
+    return rig
