@@ -91,8 +91,8 @@ def seal(
 
     Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
     data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
-    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``),
-    ``OSError`` (a full disk).
+    :class:`SealError` (``seal.sound_changed``: a sound is not what was encoded; ``seal.key_foreign``;
+    ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
     if start.tenant is None or start.line is None or start.announcement is None:
@@ -107,6 +107,7 @@ def seal(
         for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
     ]
     manifest = _manifest(encoded, objects, data_key, tenant_key, signer, now, entropy)
+    signer.check(signing.MANIFEST, manifest.sealed_at)
     content = write(manifest, signer)
     # Read back before anything relies on it: a manifest that would be refused is never stored.
     bodies.from_body(canonical.load(content, "manifest")["body"], signer.key_id)

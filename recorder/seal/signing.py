@@ -130,6 +130,11 @@ class Endorsement:
         public = Ed25519PublicKey.from_public_bytes(self.public_key)
         if self.key_id != key_id(public):
             raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
+        self.check_use(use, at)
+        return public
+
+    def check_use(self, use: str, at: datetime) -> None:
+        """Whether it says that the key may be used so at that time.  Raises :class:`SealError`."""
         if use not in self.uses:
             raise SealError(
                 "seal.endorsement_use",
@@ -142,7 +147,6 @@ class Endorsement:
                 f"and signed at {to_iso(at)}",
                 "endorse a new signing key with the root: `accord keys renew`",
             )
-        return public
 
 
 class Signer:
@@ -158,6 +162,11 @@ class Signer:
         self._key = key
         self.endorsement = endorsement
         self.key_id = endorsement.key_id
+
+    def check(self, use: str, at: datetime) -> None:
+        """Refuse a use that no verifier would accept.  Raises :class:`SealError`
+        (``seal.endorsement_use``, ``seal.endorsement_time``)."""
+        self.endorsement.check_use(use, at)
 
     def sign(self, body: Mapping[str, Any]) -> bytes:
         """Ed25519 over the RFC 8785 form of ``body``."""
