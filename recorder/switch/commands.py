@@ -23,7 +23,7 @@ CONTEXT: Final = "accord"
 """The dialplan context of Accord's own extensions (``freeswitch_conf/``)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Command:
     """What is sent, without the empty line that ends it.  ``secret`` keeps it out of logs."""
 
@@ -38,6 +38,9 @@ class Command:
     def __str__(self) -> str:
         """For logs: one line, without secrets."""
         return self.text.partition(" ")[0] if self.secret else self.text.replace("\n", " | ")
+
+    def __repr__(self) -> str:
+        return f"<Command {self}>"
 
 
 # --- the connection itself

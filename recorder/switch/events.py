@@ -40,7 +40,7 @@ def _value(raw: bytes, name: str, end: int) -> bytes | None:
         at = raw.find(needle, 0, end)
     else:
         at = earlier = raw.rfind(needle, 0, end)
-        while earlier > 0:  # the first one counts
+        while earlier >= 0:  # the first one counts
             at, earlier = earlier, raw.rfind(needle, 0, earlier)
     if at < 0:
         return None

@@ -1,0 +1,54 @@
+"""What a stranger says about themselves, tamed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.switch.caller import LONGEST, NOBODY, Caller, caller, clean, party
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "region", "expected"),
+    [
+        ("+3225550100", "", None, Caller("e164", "+3225550100")),
+        ("003225550100", "", None, Caller("e164", "+3225550100")),
+        ("+32 2 555.01-00", "", None, Caller("e164", "+3225550100")),
+        ("025550100", "gw.example", "BE", Caller("e164", "+3225550100")),
+        ("025550100", "gw.example", None, Caller("extension", "025550100")),
+        ("1001", "pbx.example", None, Caller("extension", "1001")),
+        ("1001", "pbx.example", "BE", Caller("extension", "1001")),
+        ("+1", "", None, Caller("extension", "+1")),
+        ("alice", "", None, Caller("extension", "alice")),
+        ("alice", "example.org", None, Caller("sip", "sip:alice@example.org")),
+        ("al ice", "", None, Caller("sip", "sip:al ice")),
+        ("anonymous", "anonymous.invalid", None, NOBODY),
+        ("Anonymous", "", None, NOBODY),
+        ("", "", None, NOBODY),
+        ("0000000000", "", None, NOBODY),
+        ("\n\r\0", "", None, NOBODY),
+        ("evil\nUnique-ID: x", "h", None, Caller("sip", "sip:evilUnique-ID: x@h")),
+    ],
+)
+def test_kinds(user: str, host: str, region: str | None, expected: Caller) -> None:
+    assert party(user, host, region) == expected
+
+
+def test_who_asks_to_be_withheld_is() -> None:
+    headers = {"Caller-Caller-ID-Number": "+3225550100", "Caller-Privacy-Hide-Number": "true"}
+    assert caller(headers) == NOBODY
+    assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Caller("e164", "+3225550100")
+
+
+@given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
+def test_anything_is_somebody_short_and_printable(user: str, host: str, region: str | None) -> None:
+    who = party(user, host, region)
+    assert who.kind in {"e164", "sip", "extension", "withheld"}
+    assert len(who.value) <= LONGEST
+    assert who.value.isprintable()
+
+
+def test_marks_that_turn_the_writing_round_are_left_out() -> None:
+    assert clean("a\u202eb\u200b\ufffdc\x7f", 10) == "abc"
+    assert clean("x" * 50, 10) == "x" * 10

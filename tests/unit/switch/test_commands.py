@@ -1,0 +1,178 @@
+"""What is sent, to the byte; and what is refused before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+
+ID = "0193a1b2-0000-7000-8000-0123456789ab"
+CHANNEL = "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
+AUDIO = Path(f"/var/spool/accord/{ID}/audio.wav")
+
+SENT: list[tuple[Command, str]] = [
+    (commands.auth("s3cret:word"), "auth s3cret:word"),
+    (commands.connect(), "connect"),
+    (commands.leave(), "exit"),
+    (commands.my_events(), "myevents"),
+    (commands.linger(10), "linger 10"),
+    (
+        commands.subscribe(["DTMF", "CUSTOM", "DTMF"], ["accord::keep"]),
+        "event plain DTMF CUSTOM accord::keep",
+    ),
+    (commands.subscribe(["RECORD_STOP"]), "event plain RECORD_STOP"),
+    (commands.only_channel(CHANNEL), f"filter Unique-ID {CHANNEL}"),
+    (
+        commands.set_variable("accord_a", "b c"),
+        "sendmsg\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: accord_a=b c\n"
+        "event-lock: true",
+    ),
+    (
+        commands.set_variables({"a": "1", "b": "/x y"}, tag="t-1"),
+        "sendmsg\ncall-command: execute\nexecute-app-name: multiset\nexecute-app-arg: ^^;a=1;b=/x y\n"
+        "Event-UUID: t-1\nevent-lock: true",
+    ),
+    (
+        commands.execute_extension("accord_begin"),
+        "sendmsg\ncall-command: execute\nexecute-app-name: execute_extension\n"
+        "execute-app-arg: accord_begin XML accord\nevent-lock: true",
+    ),
+    (
+        commands.record(AUDIO, ID),
+        "sendmsg\ncall-command: execute\nexecute-app-name: record_session\n"
+        f"execute-app-arg: '{AUDIO}' {{RECORD_STEREO=true,accord_recording={ID}}}\nevent-lock: true",
+    ),
+    (
+        commands.execute("answer", uuid=CHANNEL, lock=False),
+        f"sendmsg {CHANNEL}\ncall-command: execute\nexecute-app-name: answer",
+    ),
+    (commands.show_channels(), "api show channels as json"),
+    (commands.status(), "api status"),
+    (commands.media_bugs(CHANNEL), f"api uuid_buglist {CHANNEL}"),
+    (commands.get_variable(CHANNEL, "accord_state"), f"api uuid_getvar {CHANNEL} accord_state"),
+    (commands.put_variable(CHANNEL, "accord_a", "x y"), f"api uuid_setvar {CHANNEL} accord_a x y"),
+    (
+        commands.record_start(CHANNEL, AUDIO, ID),
+        f"api uuid_record {CHANNEL} start '{AUDIO}' 0 {{RECORD_STEREO=true,accord_recording={ID}}}",
+    ),
+    (commands.record_stop(CHANNEL, AUDIO), f"api uuid_record {CHANNEL} stop '{AUDIO}'"),
+    (commands.global_variable("hostname"), "api global_getvar hostname"),
+    (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
+    (
+        commands.locate("configuration", "configuration", "name", "switch.conf"),
+        "api xml_locate configuration configuration name switch.conf",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "text"), SENT, ids=lambda value: str(value)[:40])
+def test_what_is_sent(command: Command, text: str) -> None:
+    assert command.text == text
+    assert command.wire == text.encode() + b"\n\n"
+    # An empty line within would end the command early.
+    assert b"\n\n" not in command.wire[:-2]
+
+
+HOSTILE = [
+    "a\nb",
+    "a\n\napi shutdown",
+    "a\rb",
+    "a\0b",
+    "${system(reboot)}",
+    "$${x}",
+    "it's",
+    'say "x"',
+    "back\\slash",
+    "{a=b}",
+    "a`b",
+    "x" * 2000,
+]
+
+TAKERS: list[Callable[[str], Command]] = [
+    lambda text: commands.set_variable("accord_a", text),
+    lambda text: commands.set_variable(text, "1"),
+    lambda text: commands.set_variables({"accord_a": text}),
+    lambda text: commands.set_variables({text: "1"}),
+    lambda text: commands.execute_extension(text),
+    lambda text: commands.execute_extension("a", text),
+    lambda text: commands.execute("answer", uuid=text or " "),
+    lambda text: commands.execute("answer", tag=text or " "),
+    lambda text: commands.execute(text),
+    lambda text: commands.play(Path("/") / text),
+    lambda text: commands.record(Path("/") / text, ID),
+    lambda text: commands.record(AUDIO, text),
+    lambda text: commands.stop_recording(Path("/") / text),
+    lambda text: commands.record_start(CHANNEL, Path("/") / text, ID),
+    lambda text: commands.record_start(text, AUDIO, ID),
+    lambda text: commands.record_start(CHANNEL, AUDIO, text),
+    lambda text: commands.record_stop(CHANNEL, Path("/") / text),
+    lambda text: commands.record_stop(text, AUDIO),
+    lambda text: commands.media_bugs(text),
+    lambda text: commands.get_variable(text, "a"),
+    lambda text: commands.get_variable(CHANNEL, text),
+    lambda text: commands.put_variable(CHANNEL, text, "1"),
+    lambda text: commands.put_variable(CHANNEL, "a", text),
+    lambda text: commands.global_variable(text),
+    lambda text: commands.module_exists(text),
+    lambda text: commands.locate(text, "a", "b", "c"),
+    lambda text: commands.locate("a", "b", "c", text),
+    lambda text: commands.only_channel(text),
+    lambda text: commands.subscribe([text]),
+    lambda text: commands.subscribe(["DTMF"], [text]),
+]
+
+
+@pytest.mark.parametrize("take", TAKERS, ids=range(len(TAKERS)))
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
+def test_no_argument_breaks_out(take: Callable[[str], Command], text: str) -> None:
+    with pytest.raises(SwitchError) as raised:
+        take(text)
+    assert raised.value.error_id == "switch.argument"
+
+
+@pytest.mark.parametrize(
+    "path", ["relative.wav", "/a/../etc/passwd", "/a;b", "/a|b", "/a,b", "/a:b", "/a\x1b", "/a "]
+)
+def test_paths_are_ours(path: str) -> None:
+    with pytest.raises(SwitchError):
+        commands.record_stop(CHANNEL, Path(path))
+
+
+@pytest.mark.parametrize("recording", ["", "1", ID.upper(), ID + ",x=1", "{" + ID, ID + "\n"])
+def test_recording_ids_are_uuids(recording: str) -> None:
+    with pytest.raises(SwitchError):
+        commands.record(AUDIO, recording)
+
+
+def test_a_separator_in_a_value_would_set_another_variable() -> None:
+    with pytest.raises(SwitchError):
+        commands.set_variables({"accord_a": "1;accord_state=announced"})
+
+
+@pytest.mark.parametrize("password", ["", "a\nb", "a\n\nexit", "x" * 300, "tab\t"])
+def test_passwords_are_one_line(password: str) -> None:
+    with pytest.raises(SwitchError):
+        commands.auth(password)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "word" not in str(commands.auth("s3cret:word"))
+    assert "word" not in repr(commands.auth("s3cret:word"))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 601])
+def test_linger_is_bounded(seconds: int) -> None:
+    with pytest.raises(SwitchError):
+        commands.linger(seconds)
+
+
+def test_nothing_to_ask_for_is_refused() -> None:
+    with pytest.raises(SwitchError):
+        commands.subscribe([])
+    with pytest.raises(SwitchError):
+        commands.set_variables({})

@@ -1,0 +1,198 @@
+"""No byte that a caller can send becomes a header."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from greenswitch.esl import ESLEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.errors import SwitchError
+from recorder.switch.events import CallEvent, Headers, Message, Reply, decode
+from recorder.switch.framing import Frame
+
+REAL = (Path(__file__).parents[3] / "bench" / "channel_create.event").read_bytes()
+
+# What switch_url_encode leaves of what a SIP caller sent (URI, user, display name, X- header's value and
+# name): a percent sign before two capital hex digits is not encoded again.
+FORGERIES = [
+    b"%0AUnique-ID%3A%20evil",
+    b"%0Avariable_y%3A%20z",
+    b"%0D%0AUnique-ID%3A%20evil%0D%0A",
+    b"%0A%0AContent-Length%3A%205%0A%0AUnique-ID%3A%20evil",
+    b"%0BUnique-ID%3A%20evil",
+    b"%1CUnique-ID%3A%20evil",
+    b"%C2%85Unique-ID%3A%20evil",
+    b"%E2%80%A8Unique-ID%3A%20evil",
+    b"%250AUnique-ID%253A%2520evil",
+    b"%FF%FE%0AUnique-ID%3A%20evil",
+    b"v%3D0%0D%0Ao%3D-%0D%0Aa%3DUnique-ID%3A%20evil%0D%0A",
+]
+
+
+def event(*lines: bytes, body: bytes = b"") -> CallEvent:
+    tail = b"Content-Length: %d\n\n%s" % (len(body), body) if body else b"\n"
+    return CallEvent(b"\n" + b"".join(line + b"\n" for line in lines) + tail)
+
+
+def carrying(forgery: bytes) -> CallEvent:
+    """A real event's shape with a forgery in every value a caller chooses, before and after the id."""
+    return event(
+        b"Event-Name: CHANNEL_CREATE",
+        b"Event-Date-Timestamp: 1795566338304156",
+        b"Channel-Name: sofia/internal/" + forgery,
+        b"Unique-ID: 873a1427-8f7f-4b00-83d5-6d255c9eb4f3",
+        b"Caller-Caller-ID-Name: " + forgery,
+        b"Caller-Destination-Number: 32" + forgery,
+        b"variable_sip_h_X-" + forgery + b": " + forgery,
+        b"variable_switch_r_sdp: v%3D0%0D%0A" + forgery,
+    )
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_line_changes_no_header(forgery: bytes) -> None:
+    told = carrying(forgery)
+    plain = carrying(b"")
+    assert told.uuid == plain.uuid == "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
+    assert told.variable("y", "unset") == "unset"
+    assert len(told.headers) == len(plain.headers)
+    assert told.header("Caller-Caller-ID-Name") == decode(forgery)
+    assert "Content-Length" not in told.headers
+    assert list(told.headers)[:6] == list(plain.headers)[:6]
+
+
+def test_the_forgeries_do_break_stock_greenswitch() -> None:
+    """Were this to fail, the other tests would prove nothing (or greenswitch has been mended)."""
+    stock = ESLEvent(carrying(FORGERIES[0]).raw.decode())
+    assert stock.headers["Unique-ID"] == "evil"
+
+
+@given(st.binary(max_size=120))
+def test_no_value_of_any_bytes_becomes_a_line(value: bytes) -> None:
+    """Whatever a value is, as FreeSWITCH encodes it or worse: without a raw line feed it stays a value."""
+    value = value.replace(b"\n", b"%0A")
+    told = event(b"Event-Name: DTMF", b"A: " + value, b"Unique-ID: u", b"B: " + value)
+    assert told.name == "DTMF"
+    assert told.uuid == "u"
+    assert set(told.headers) == {"Event-Name", "A", "Unique-ID", "B"}
+    assert told.header("A") == told.header("B") == decode(value)
+
+
+def test_the_first_of_two_lines_counts() -> None:
+    told = event(
+        b"Event-Name: CUSTOM", b"Unique-ID: first", b"variable_a: 1", b"Unique-ID: second", b"variable_a: 2"
+    )
+    assert told.uuid == "first"
+    assert told.variable("a") == "1"
+    assert dict(told.headers) == {"Event-Name": "CUSTOM", "Unique-ID": "first", "variable_a": "1"}
+
+
+def test_a_body_is_no_header() -> None:
+    told = event(
+        b"Event-Name: MESSAGE", b"Unique-ID: mine", body=b"\nUnique-ID: evil\nvariable_y: z\n\nOther: 1\n"
+    )
+    assert told.uuid == "mine"
+    assert told.variable("y", "unset") == "unset"
+    assert set(told.headers) == {"Event-Name", "Unique-ID", "Content-Length"}
+
+
+def test_a_line_without_colon_is_no_header_and_no_continuation() -> None:
+    told = event(b"Event-Name: DTMF", b"Unique-ID: u", b"evil", b"X:no space", b": empty")
+    assert told.uuid == "u"
+    assert "evil" not in told.headers
+    assert "X" not in told.headers
+
+
+def test_names_are_whole_and_exact() -> None:
+    told = event(b"Event-Name: DTMF", b"Caller-Unique-ID: other", b"unique-id: lower", b"X-Unique-ID: x")
+    assert told.uuid == ""
+    assert told.header("Caller-Unique-ID") == "other"
+
+
+def test_bytes_that_are_no_utf8_are_replaced() -> None:
+    told = event(b"Event-Name: DTMF", b"A: %FF%FEb", b"B: \xff\xfeb", b"C: caf%C3%A9", b"D: caf\xc3\xa9")
+    assert told.header("A") == told.header("B") == "\ufffd\ufffdb"
+    assert told.header("C") == told.header("D") == "café"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(b"a%20b", "a b"), (b"100%", "100%"), (b"%zz%4", "%zz%4"), (b"%2525", "%25"), (b"_undef_", "")],
+)
+def test_values_are_decoded_once(value: bytes, text: str) -> None:
+    assert decode(value) == text
+
+
+def test_a_real_event() -> None:
+    told = CallEvent(b"\n" + REAL)
+    assert told.name == "CHANNEL_CREATE"
+    assert told.at.tzinfo is UTC
+    assert told.header("Call-Direction") == "inbound"
+    assert told.header("Caller-Destination-Number") == "9196"
+    assert told.variable("switch_r_sdp").startswith("v=0\r\n")
+    assert told.sequence > 0
+    assert len(told.headers) == REAL.count(b"\n") - 1
+    assert told.raw == REAL
+    for name, value in told.headers.items():
+        assert told.header(name) == value
+
+
+def test_the_time_is_the_switchs_in_microseconds() -> None:
+    told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: 1795566338304156")
+    assert told.at == datetime(2026, 11, 25, 0, 25, 38, 304156, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"1e9", b"999999999999999999999999", b"%31"])
+def test_an_event_without_a_time_says_so_and_nothing_else(value: bytes) -> None:
+    told = event(b"Event-Name: DTMF", b"Event-Date-Timestamp: " + value, b"Unique-ID: u")
+    assert told.uuid == "u"
+    with pytest.raises(SwitchError, match="without a time"):
+        _ = told.at
+
+
+def test_subclasses_are_those_of_custom_events_alone() -> None:
+    assert event(b"Event-Name: CUSTOM", b"Event-Subclass: accord%3A%3Akeep").subclass == "accord::keep"
+    assert event(b"Event-Name: DTMF", b"Event-Subclass: accord%3A%3Akeep").subclass == ""
+
+
+def test_recording_variables() -> None:
+    told = event(b"Event-Name: RECORD_START", b"Recording-Variable-accord_recording: 0193-a")
+    assert told.recording_variable("accord_recording") == "0193-a"
+
+
+def test_an_event_is_read_only_and_needs_nothing() -> None:
+    empty = CallEvent(b"")
+    assert (empty.name, empty.uuid, empty.sequence, dict(empty.headers)) == ("", "", 0, {})
+    with pytest.raises(AttributeError):
+        empty.uuid = "evil"  # type: ignore[misc]
+
+
+def test_replies() -> None:
+    said = Reply(Frame(b"command/reply", b"\nContent-Type: command/reply\nReply-Text: +OK accepted\n", b"\n"))
+    assert (said.data, said.refused) == ("+OK accepted", False)
+    connect = Reply(Frame(b"command/reply", b"\nUnique-ID: u\nReply-Text: %2BOK%0A\n", b"\n"))
+    assert connect.data == "+OK"
+    answer = Reply(Frame(b"api/response", b"\nContent-Type: api/response\n", b"\n-ERR No such channel!\n"))
+    assert (answer.data, answer.refused) == ("-ERR No such channel!", True)
+    broken = Reply(Frame(b"api/response", b"\n", b"\n\xff\xfe"))
+    assert broken.data == "\ufffd\ufffd"
+
+
+def test_greenswitchs_own_way_of_reading_works_on_ours() -> None:
+    message = Message(b"\nEvent-Name: DTMF\nA: %0AB%3A%20c\n")
+    assert message.headers.get("Event-Name") == "DTMF"
+    assert message.headers.get("B") is None
+    message.parse_data(b"\nEvent-Name: HEARTBEAT\n")
+    assert message.headers["Event-Name"] == "HEARTBEAT"
+
+
+def test_headers_are_a_mapping() -> None:
+    headers = Headers(b"\nA: 1\nB: 2\nA: 3\n")
+    assert dict(headers) == {"A": "1", "B": "2"}
+    assert "A" in headers
+    assert 5 not in headers
+    with pytest.raises(KeyError):
+        headers["C"]
