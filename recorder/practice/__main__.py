@@ -30,7 +30,7 @@ from recorder.practice.switch import CONF, PracticeSwitch  # noqa: E402
 PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the name of a variable
 
 
-class _Call(click.ParamType):
+class _Call(click.ParamType[DemoCall]):
     name = "NUMBER:LANGUAGE"
 
     def convert(

@@ -99,6 +99,7 @@ def _play(session: Session, data: str) -> None:
     player = Player(samples)
     session.media.prompt = player
     session.emit("PLAYBACK_START", last=[("Playback-File-Path", data)])
+    session.prompts_begun += 1
     session.reached["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
     away = not session.ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,9 +54,9 @@ class Progress:
 
 def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
     """Wait until a daemon has logged in and asked for events; ``False`` when none came."""
-    with gevent.Timeout(seconds, False):
-        while not switch.watched:
-            gevent.sleep(0.05)
+    end = time.monotonic() + seconds
+    while not switch.watched and time.monotonic() < end:
+        gevent.sleep(0.05)
     return switch.watched
 
 

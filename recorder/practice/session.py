@@ -47,6 +47,7 @@ class Session:
         self.tasks: deque[Task] = deque()
         self.reset = False
         self.callee_gone: str | None = None
+        self.prompts_begun = 0
         self.reached: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._transfer: tuple[str, str] | None = None
         self._wake = Event()

@@ -1,0 +1,154 @@
+"""What can happen to a call, as data: the same for the practice switch and the real FreeSWITCH.
+
+A scenario says how the call is made, what happens to it and when, and what must come of it.  ``run.py``
+plays it through a :class:`~tests.scenarios.driver.Driver`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Line = Literal["line", "unknown", "never_record", "damaged", "emergency", "listed"]
+"""Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
+prompt is damaged; an emergency number; one that the switch's own list never records."""
+
+Callee = Literal["answers", "busy", "silent"]
+
+Phase = Literal["asked", "announcing", "ringing", "bridged"]
+
+Deed = Literal[
+    "press", "hold", "unhold", "hang_up", "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``deed``, ``after`` so many seconds of being in ``phase`` (since the call first was in it)."""
+
+    phase: Phase
+    after: float
+    deed: Deed
+    with_: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must come of it.
+
+    ``outcome`` and ``reason`` as in ``take.json``; ``outcome`` ``None``: nothing was written down; two
+    reasons with ``|`` between them: either, by who is first to notice.
+    ``marks`` must be found in this order among the marks (others may stand between them), ``absent`` must
+    not be found.  ``bridged``: the two were connected.  ``state`` is the switch's own word on the call
+    (``accord_state``) while it was connected, or at its end; ``recorded``: the switch was recording then.
+    ``sound``: an audio file is left in the spool.  ``told`` is how often the announcement was played.
+    """
+
+    outcome: str | None
+    reason: str | None = None
+    marks: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    bridged: bool = True
+    state: str = "announced"
+    recorded: bool = True
+    sound: bool = True
+    told: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A call.  ``daemon``: is it up when the call comes.  ``name_shown`` and ``header`` are the display
+    name and an ``X-`` header's value of the INVITE."""
+
+    name: str
+    expected: Expected
+    line: Line = "line"
+    callee: Callee = "answers"
+    daemon: bool = True
+    steps: tuple[Step, ...] = (Step("bridged", 1.0, "hang_up"),)
+    name_shown: str = ""
+    header: str = ""
+
+
+FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
+"""What a caller sends to become a header of its own in a client that decodes before it looks for lines."""
+
+_WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
+_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
+_UNTOUCHED = Expected(None, state="never_record", recorded=False, sound=False, told=0)
+
+
+def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", told: int = 1
+                ) -> Expected:  # fmt: skip
+    return Expected("not_recorded", reason, marks, bridged=bridged, state=state, recorded=False, sound=False,
+                    told=told)  # fmt: skip
+
+
+SCENARIOS = (
+    Scenario("normal", _KEPT),
+    Scenario("callee_ends_it", _KEPT, steps=(Step("bridged", 1.0, "callee_hangs_up"),)),
+    Scenario("hangs_up_in_announcement",
+             _unrecorded("hung_up_in_announcement", "recording_started", "hangup", bridged=False,
+                         state="announcing"),
+             steps=(Step("announcing", 0.5, "hang_up"),)),
+    Scenario("hangs_up_while_ringing",
+             _unrecorded("never_connected", "announcement_finished", "hangup", bridged=False,
+                         state="announced"),
+             callee="silent", steps=(Step("ringing", 0.5, "hang_up"),)),
+    Scenario("busy",
+             _unrecorded("never_connected", "announcement_finished", "hangup", bridged=False,
+                         state="announced"),
+             callee="busy", steps=()),
+    Scenario("hold_in_announcement",
+             Expected("recorded", marks=("announcement_started", "hold", "announcement_broken", "unhold",
+                                         "announcement_started", "announcement_finished", "bridged"), told=2),
+             steps=(Step("announcing", 0.3, "hold"), Step("announcing", 2.5, "unhold"),
+                    Step("bridged", 1.0, "hang_up"))),
+    Scenario("hold_and_back_in_announcement",
+             Expected("recorded", marks=("announcement_started", "hold", "unhold", "announcement_broken",
+                                         "announcement_started", "announcement_finished", "bridged"), told=2),
+             steps=(Step("announcing", 0.3, "hold"), Step("announcing", 0.7, "unhold"),
+                    Step("bridged", 1.0, "hang_up"))),
+    Scenario("hold_in_conversation",
+             Expected("recorded", marks=(*_WHOLE[:4], "hold", "unhold", "hangup")),
+             steps=(Step("bridged", 0.5, "hold"), Step("bridged", 1.2, "unhold"),
+                    Step("bridged", 2.0, "hang_up"))),
+    Scenario("no_daemon",
+             Expected(None, state="unrecorded", recorded=False, sound=False, told=0), daemon=False),
+    Scenario("daemon_killed_in_announcement",
+             _unrecorded("daemon_away", "recording_started", "announcement_started"),
+             steps=(Step("announcing", 0.4, "kill_daemon"), Step("bridged", 1.0, "hang_up"))),
+    Scenario("daemon_killed_in_conversation",
+             Expected("recorded", marks=(*_WHOLE[:4], "unobserved_from")),
+             steps=(Step("bridged", 0.5, "kill_daemon"), Step("bridged", 1.5, "hang_up"))),
+    Scenario("daemon_stalled_before_the_call",
+             _unrecorded("daemon_late", told=0),
+             steps=(Step("asked", 0.0, "stall_daemon"), Step("bridged", 0.5, "wake_daemon"),
+                    Step("bridged", 2.5, "hang_up"))),
+    Scenario("daemon_stalled_in_announcement",
+             _unrecorded("daemon_late|announcement_failed", "recording_started"),
+             steps=(Step("announcing", 0.4, "stall_daemon"), Step("bridged", 0.5, "wake_daemon"),
+                    Step("bridged", 2.5, "hang_up"))),
+    Scenario("unknown_number", _unrecorded("no_line", told=0), line="unknown"),
+    Scenario("damaged_prompt", _unrecorded("prompt_damaged", told=0), line="damaged"),
+    Scenario("never_record_by_snapshot", _unrecorded("never_record", told=0), line="never_record"),
+    Scenario("never_record_by_the_switch", _UNTOUCHED, line="listed"),
+    Scenario("emergency_number", _UNTOUCHED, line="emergency"),
+    Scenario("forged_name", _KEPT, name_shown=f"Eve{FORGED}"),
+    Scenario("forged_header", _KEPT, header=f"x{FORGED}"),
+)  # fmt: skip
+
+KEYS = tuple(
+    Scenario(f"key_{name}_in_announcement", _KEPT,
+             steps=(Step("announcing", 0.4, "press", key), Step("bridged", 0.5, "hang_up")))
+    for key, name in [*((str(digit), str(digit)) for digit in range(10)), ("*", "star"), ("#", "hash")]
+)  # fmt: skip
+"""Each of the twelve keys in the announcement: none skips it."""
+
+NO_ANSWER = Scenario(
+    "no_answer",
+    _unrecorded("never_connected", "announcement_finished", "hangup", bridged=False, state="announced"),
+    callee="silent",
+    steps=(),
+)
+"""It rings until the switch gives up: takes as long as that."""

@@ -1,0 +1,103 @@
+"""What a switch must let a scenario do with it; the practice switch and the real one each have one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from tests.scenarios.definitions import Scenario
+
+
+class Call(Protocol):
+    """One call, from the outside party's end."""
+
+    caller: str
+    """The calling number; no other call in the spool has it."""
+
+    def wait(self, phase: str, seconds: float) -> bool:
+        """Wait for ``asked``, ``announcing``, ``ringing``, ``bridged`` or ``ended``."""
+
+    def press(self, key: str) -> None: ...
+
+    def hold(self) -> None: ...
+
+    def unhold(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    def callee_hangs_up(self) -> None: ...
+
+    def state(self) -> str:
+        """``accord_state`` now, or as it was last; empty where it never had one."""
+
+    def recorded(self) -> bool:
+        """The switch is recording the outside leg now."""
+
+    def told(self) -> int:
+        """How often the announcement was begun."""
+
+
+class Driver(Protocol):
+    """A switch with its daemon and its files."""
+
+    spool: Path
+
+    def place(self, scenario: Scenario) -> Call:
+        """Make the scenario's call; returns at once."""
+
+    def daemon(self, deed: str) -> None:
+        """``start``, ``kill``, ``stall`` or ``wake`` the daemon; ``start`` waits until it is ready."""
+
+    def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
+        """Wait for a condition; raises ``AssertionError`` with ``what`` when the time is over."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let a scenario's own time pass."""
+
+
+class DaemonProcess:
+    """The daemon as a process of its own, to be killed and stalled."""
+
+    def __init__(self, command: list[str], folder: Path, log: Path) -> None:
+        self._command = command
+        self._folder = folder
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it if it does not run."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env={**os.environ, "PYTHONPATH": str(self._folder)},
+            )
+
+    def ended(self) -> bool:
+        """It has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def kill(self) -> None:
+        """SIGKILL, waited for."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(10)
+            self._process = None
+
+    def stall(self) -> None:
+        """SIGSTOP."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)

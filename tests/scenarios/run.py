@@ -1,0 +1,99 @@
+"""Plays a scenario through a driver and says what is not as it must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recorder.take import spool
+from tests.scenarios.definitions import Expected, Scenario, Step
+from tests.scenarios.driver import Call, Driver
+
+LONGEST = 30.0
+"""Seconds that a phase may take to come."""
+
+UNANSWERED = 90.0
+"""Seconds after which a call that nobody ends has ended by itself."""
+
+
+def play(scenario: Scenario, driver: Driver) -> None:
+    """Make the call, do what is to be done, and assert what is expected."""
+    expected = scenario.expected
+    driver.daemon("start" if scenario.daemon else "kill")
+    if any(step == Step("asked", 0.0, "stall_daemon") for step in scenario.steps):
+        driver.daemon("stall")
+    call = driver.place(scenario)
+    began: dict[str, float] = {}
+    passed = 0.0
+    seen_state, seen_recorded = "", False
+    for step in scenario.steps:
+        if step.phase not in began:
+            assert call.wait(step.phase, LONGEST), f"the call never was {step.phase}"
+            began[step.phase] = passed
+        wait = began[step.phase] + step.after - passed
+        if wait > 0:
+            driver.sleep(wait)
+            passed += wait
+        if step.deed in {"hang_up", "callee_hangs_up"}:
+            seen_state, seen_recorded = call.state(), call.recorded()
+        _do(step, call, driver)
+    bridged = call.wait("bridged", 0) if scenario.steps else False
+    assert call.wait("ended", LONGEST if scenario.steps else UNANSWERED), "the call never ended"
+    if not scenario.steps:
+        seen_state = call.state()
+    assert bridged == expected.bridged, "connected" if bridged else "not connected"
+    assert seen_state == expected.state
+    if expected.bridged:
+        assert seen_recorded == expected.recorded, f"the switch was recording: {seen_recorded}"
+    assert call.told() == expected.told
+    if not scenario.daemon and expected.outcome is not None:
+        driver.daemon("start")
+    if any(step.deed == "kill_daemon" for step in scenario.steps):
+        driver.daemon("start")
+    _check_spool(call, expected, driver)
+
+
+def _do(step: Step, call: Call, driver: Driver) -> None:
+    match step.deed:
+        case "press":
+            call.press(step.with_)
+        case "hold":
+            call.hold()
+        case "unhold":
+            call.unhold()
+        case "hang_up":
+            call.hang_up()
+        case "callee_hangs_up":
+            call.callee_hangs_up()
+        case "kill_daemon" | "stall_daemon" | "wake_daemon":
+            driver.daemon(step.deed.removesuffix("_daemon"))
+
+
+def folder_of(caller: str, driver: Driver) -> Path | None:
+    """The call's folder in the spool."""
+    for start in driver.spool.glob(f"*/{spool.CALL}"):
+        if spool.read_start(start.parent).outside.value.lstrip("+") == caller.lstrip("+"):
+            return start.parent
+    return None
+
+
+def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
+    if expected.outcome is None:
+        assert folder_of(call.caller, driver) is None
+        return
+
+    def closed() -> bool:
+        folder = folder_of(call.caller, driver)
+        return folder is not None and (folder / spool.END).exists()
+
+    driver.until(f"the take of {call.caller} is closed", closed, 20.0)
+    folder = folder_of(call.caller, driver)
+    assert folder is not None
+    take = spool.read_take(folder)
+    kinds = [mark.kind for mark in take.marks]
+    assert take.end.outcome == expected.outcome, kinds
+    assert (take.end.reason or "") in (expected.reason or "").split("|"), (take.end.reason, kinds)
+    rest = iter(kinds)
+    for kind in expected.marks:
+        assert kind in rest, f"{kind} is not where it must be in {kinds}"
+    assert not set(expected.absent) & set(kinds), kinds
+    driver.until(f"sound in the spool: {expected.sound}", lambda: take.audio.exists() == expected.sound, 5.0)
