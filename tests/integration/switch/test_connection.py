@@ -1,0 +1,386 @@
+"""One connection, against a peer that behaves badly on purpose."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.esl import Inbound
+from recorder.switch.events import CallEvent
+from recorder.switch.wire import Limits
+
+Dial = Callable[..., Inbound]
+Wait = Callable[[Callable[[], object]], None]
+QUICK = Limits(connect=0.3, reply=0.3, write=0.3, silence=3.0)
+
+
+def error_of(call: Callable[[], object]) -> str:
+    with pytest.raises(SwitchError) as raised:
+        call()
+    return raised.value.error_id
+
+
+# --- logging in
+
+
+def knock(port: int) -> Inbound:
+    return Inbound("127.0.0.1", port, "secret", timeout=0.3, limits=QUICK)
+
+
+def test_a_peer_that_says_nothing_is_given_up(peer: Any) -> None:
+    peer.script = lambda line: line.heard()
+    began = time.monotonic()
+    assert error_of(knock(peer.port).connect) == "switch.timeout"
+    assert time.monotonic() - began < 1
+
+
+def test_a_peer_that_does_not_answer_the_password_is_given_up(peer: Any) -> None:
+    def script(line: Any) -> None:
+        line.say(b"Content-Type: auth/request\n\n")
+        line.heard()
+        line.heard()
+
+    peer.script = script
+    assert error_of(knock(peer.port).connect) == "switch.timeout"
+
+
+def test_a_wrong_password_is_said(peer: Any) -> None:
+    def script(line: Any) -> None:
+        line.say(b"Content-Type: auth/request\n\n")
+        line.heard()
+        line.reply("-ERR invalid")
+        line.say(b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye")
+
+    peer.script = script
+    assert error_of(knock(peer.port).connect) == "switch.password"
+
+
+def test_the_access_list_is_named(peer: Any) -> None:
+    peer.script = lambda line: line.say(
+        b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
+    )
+    with pytest.raises(SwitchError, match="access list") as raised:
+        knock(peer.port).connect()
+    assert "apply-inbound-acl" in raised.value.hint
+
+
+def test_nobody_there(peer: Any) -> None:
+    port = peer.port
+    peer.close()
+    assert error_of(knock(port).connect) == "switch.away"
+
+
+# --- commands and replies
+
+
+def test_replies_go_to_their_commands_in_order(dial: Dial) -> None:
+    def script(line: Any) -> None:
+        heard = [line.heard() for _ in range(3)]
+        for text in heard:
+            line.answer(f"said {text}")
+
+    connection = dial(script)
+    names = ["a", "b", "c"]
+    sent = connection.send_all([commands.module_exists(name) for name in names])
+    assert [pending.wait().data for pending in sent] == [f"said api module_exists {name}" for name in names]
+
+
+def test_a_reply_that_comes_too_late_goes_to_nobody_else(dial: Dial) -> None:
+    go = Event()
+
+    def script(line: Any) -> None:
+        first = line.heard()
+        go.wait()
+        line.answer(f"late {first}")
+        line.answer(f"now {line.heard()}")
+
+    connection = dial(script)
+    assert error_of(lambda: connection.api(commands.module_exists("slow"), 0.05)) == "switch.timeout"
+    second = connection.send_later(commands.module_exists("next"))
+    go.set()
+    assert second.wait().data == "now api module_exists next"
+    assert connection.connected
+
+
+def test_a_limit_passes_without_anybody_waiting(dial: Dial, wait: Wait) -> None:
+    connection = dial(lambda line: [line.heard(), line.heard()])
+    pending = connection.send_later(commands.status(), 0.05)
+    told: list[object] = []
+    pending.then(told.append)
+    wait(lambda: pending.done)
+    wait(lambda: told)
+    assert error_of(pending.wait) == "switch.timeout"
+
+
+def test_what_the_switch_refuses_is_raised_where_asked(dial: Dial) -> None:
+    connection = dial(lambda line: [line.heard(), line.answer("-ERR No such channel!\n"), line.heard()])
+    with pytest.raises(SwitchError, match="No such channel") as raised:
+        connection.api(commands.media_bugs("x"))
+    assert raised.value.error_id == "switch.refused"
+
+
+def test_a_denied_api_is_answered_as_a_command(dial: Dial) -> None:
+    """mod_event_socket answers ``api`` with command/reply when esl-allowed-api forbids it."""
+    connection = dial(lambda line: [line.heard(), line.reply("-ERR permission denied"), line.heard()])
+    assert error_of(lambda: connection.api(commands.status())) == "switch.refused"
+
+
+def test_only_commands_are_sent(dial: Dial) -> None:
+    connection = dial(lambda line: line.heard())
+    with pytest.raises(TypeError):
+        connection.send("api shutdown")  # type: ignore[arg-type]
+
+
+# --- the end
+
+
+def test_everybody_who_waits_is_told_of_the_end(dial: Dial) -> None:
+    connection = dial(lambda line: [line.heard(), line.sock.close()])
+    ends: list[str] = []
+    connection.on_close(ends.append)
+    sent = connection.send_all([commands.status(), commands.status()])
+    assert [error_of(pending.wait) for pending in sent] == ["switch.gone"] * 2
+    assert len(ends) == 1
+    assert error_of(lambda: connection.api(commands.status())) == "switch.gone"
+    connection.on_close(ends.append)
+    assert len(ends) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"Content-Type: api/response\nContent-Length: -5\n\n", "malformed"),
+        (b"HTTP/1.1 400 Bad Request\r\n\n\n", "malformed"),
+        (b"Content-Type: command/reply\nReply-Text: +OK\n\n", "nothing that was sent"),
+        (b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye", "good-bye"),
+    ],
+)
+def test_what_cannot_be_right_ends_the_connection(dial: Dial, data: bytes, reason: str) -> None:
+    connection = dial(lambda line: [line.say(data), line.heard()])
+    assert connection.closed.wait(2)
+    assert reason in connection.reason
+
+
+def test_half_a_frame_and_the_end(dial: Dial) -> None:
+    connection = dial(
+        lambda line: [line.say(b"Content-Type: api/response\nContent-Length: 50\n\nhalf"), line.sock.close()]
+    )
+    assert connection.closed.wait(2)
+
+
+def test_a_linger_notice_is_no_end(dial: Dial) -> None:
+    connection = dial(
+        lambda line: [
+            line.say(
+                b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: a\n"
+                b"Content-Disposition: linger\nChannel-Name: x\nLinger-Time: 5\nContent-Length: 0\n\n"
+            ),
+            line.heard(),
+            line.answer("UP"),
+            line.heard(),
+        ]
+    )
+    assert connection.api(commands.status()) == "UP"
+
+
+def test_leaving_in_order(dial: Dial) -> None:
+    heard: list[str] = []
+
+    def script(line: Any) -> None:
+        heard.append(line.heard())
+        line.reply("+OK bye")
+        line.heard()
+
+    connection = dial(script)
+    connection.stop()
+    assert heard == ["exit"]
+    assert not connection.connected
+
+
+def test_leaving_a_silent_peer_takes_one_limit(dial: Dial) -> None:
+    connection = dial(lambda line: gevent.sleep(60), QUICK)
+    began = time.monotonic()
+    connection.stop()
+    assert time.monotonic() - began < 1
+
+
+# --- writes
+
+
+def test_a_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
+    connection = dial(lambda line: gevent.sleep(60), QUICK)
+    much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
+    began = time.monotonic()
+    assert error_of(lambda: connection.send_all(much)) == "switch.gone"
+    assert time.monotonic() - began < 2
+    assert "write" in connection.reason
+
+
+def test_large_writes_of_two_are_whole(dial: Dial) -> None:
+    count = 3000
+    heard: list[str] = []
+
+    def script(line: Any) -> None:
+        gevent.sleep(0.05)  # the kernel's buffers fill, and the writers must wait
+        for _ in range(2 * count):
+            heard.append(line.heard())
+            line.reply()
+
+    connection = dial(script, Limits(reply=20, write=20))
+    both = [
+        gevent.spawn(connection.send_all, [commands.put_variable(name, "v", name * 900)] * count)
+        for name in ("a", "b")
+    ]
+    gevent.joinall(both, timeout=20, raise_error=True)
+    for greenlet in both:
+        assert all(pending.wait().data == "+OK" for pending in greenlet.get())
+    assert set(heard) == {f"api uuid_setvar {name} v {name * 900}" for name in ("a", "b")}
+    # One write went whole before the other.
+    assert sum(x[16] != y[16] for x, y in itertools.pairwise(heard)) == 1
+
+
+def test_a_writer_that_is_killed_in_the_middle_ends_the_connection(dial: Dial, wait: Wait) -> None:
+    connection = dial(lambda line: gevent.sleep(60), Limits(write=30))
+    writer = gevent.spawn(connection.send_all, [commands.put_variable("a", "b", "x" * 1000)] * 20_000)
+    wait(lambda: connection._pending)
+    gevent.sleep(0.05)
+    writer.kill()
+    assert connection.closed.is_set()
+
+
+# --- events
+#
+# Each script waits for a first command, which is sent once the handlers are there.
+
+
+def test_a_slow_handler_holds_up_nobody_else(dial: Dial, wait: Wait) -> None:
+    connection = dial(
+        lambda line: [
+            line.heard(),
+            *[line.event("Event-Name: DTMF", f"Event-Sequence: {number}") for number in range(1, 101)],
+            line.answer("UP"),
+            line.heard(),
+        ]
+    )
+    stuck, seen = Event(), []
+
+    def slow(event: CallEvent) -> None:
+        stuck.wait()
+
+    def quick(event: CallEvent) -> None:
+        seen.append(event.sequence)
+
+    connection.register_handle("DTMF", slow)
+    connection.register_handle("DTMF", quick)
+    assert connection.api(commands.status()) == "UP"
+    wait(lambda: len(seen) == 100)
+    assert seen == list(range(1, 101))
+    stuck.set()
+
+
+def test_a_handler_that_raises_is_counted_and_goes_on(
+    dial: Dial, wait: Wait, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = dial(
+        lambda line: [
+            line.heard(),
+            line.event("Event-Name: DTMF", "Unique-ID: a"),
+            line.event("Event-Name: DTMF", "Unique-ID: b"),
+            line.heard(),
+        ]
+    )
+    seen = []
+
+    def handler(event: CallEvent) -> None:
+        seen.append(event.uuid)
+        raise KeyError(event.uuid)
+
+    connection.register_handle("DTMF", handler)
+    connection.send_later(commands.status())
+    wait(lambda: connection.handler_failures == 2)
+    assert seen == ["a", "b"]
+    assert connection.connected
+    assert "switch.handler_failed" in capsys.readouterr().out
+
+
+def test_a_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
+    connection = dial(
+        lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.heard()],
+        Limits(backlog=10),
+    )
+    connection.register_handle("DTMF", lambda event: gevent.sleep(60))
+    connection.send_later(commands.status())
+    assert connection.closed.wait(2)
+    assert "10 events behind" in connection.reason
+
+
+def test_what_came_before_the_end_is_handled(dial: Dial) -> None:
+    connection = dial(
+        lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.sock.close()]
+    )
+    seen: list[CallEvent] = []
+
+    def handler(event: CallEvent) -> None:
+        gevent.sleep(0.001)
+        seen.append(event)
+
+    connection.register_handle("DTMF", handler)
+    connection.send_later(commands.status())
+    assert connection.closed.wait(2)
+    assert connection.join_handlers(2)
+    assert len(seen) == 30
+
+
+def test_events_find_their_handlers(dial: Dial, wait: Wait) -> None:
+    connection = dial(
+        lambda line: [
+            line.heard(),
+            line.event("Event-Name: DTMF"),
+            line.event("Event-Name: CUSTOM", "Event-Subclass: accord%3A%3Akeep"),
+            line.event("Event-Name: CUSTOM", "Event-Subclass: other"),
+            line.event("Event-Name: HEARTBEAT"),
+            line.heard(),
+        ]
+    )
+    seen: list[tuple[str, str]] = []
+    connection.register_handle("DTMF", lambda event: seen.append(("dtmf", event.name)))
+    connection.register_handle("accord::keep", lambda event: seen.append(("keep", event.subclass)))
+    connection.register_handle("*", lambda event: seen.append(("any", event.subclass or event.name)))
+    connection.send_later(commands.status())
+    wait(lambda: len(seen) == 4)
+    assert sorted(seen) == [
+        ("any", "HEARTBEAT"),
+        ("any", "other"),
+        ("dtmf", "DTMF"),
+        ("keep", "accord::keep"),
+    ]
+
+
+def test_a_forged_caller_id_on_the_wire(dial: Dial, wait: Wait) -> None:
+    connection = dial(
+        lambda line: [
+            line.heard(),
+            line.event(
+                "Event-Name: CHANNEL_CREATE",
+                "Unique-ID: mine",
+                "Caller-Caller-ID-Name: x%0AUnique-ID%3A%20evil%0Avariable_y%3A%20z%0A%0A%FF%FE",
+            ),
+            line.answer("UP"),
+            line.heard(),
+        ]
+    )
+    seen: list[CallEvent] = []
+    connection.register_handle("CHANNEL_CREATE", seen.append)
+    up = connection.send_later(commands.status())
+    wait(lambda: seen)
+    assert seen[0].uuid == "mine"
+    assert seen[0].variable("y", "unset") == "unset"
+    assert up.wait().data == "UP"
