@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -63,7 +64,7 @@ class Peer:
         self._server.bind(("127.0.0.1", 0))
         self._server.listen(16)
         self.port = int(self._server.getsockname()[1])
-        self._greenlets = [gevent.spawn(self._accept)]
+        self._greenlets: list[Any] = [gevent.spawn(self._accept)]
 
     def _accept(self) -> None:
         while True:

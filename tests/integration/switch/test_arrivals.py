@@ -1,0 +1,213 @@
+"""The socket that calls arrive on."""
+
+from __future__ import annotations
+
+import socket as plain
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.dialplan import Arrival, Dialplan
+from recorder.switch.esl import OutboundSession
+from recorder.switch.wire import Limits
+
+Wait = Callable[[Callable[[], object]], None]
+
+# The shape of FreeSWITCH's answer to connect: the channel first, Content-Type nearly last.
+DATA = (
+    b"Event-Name: CHANNEL_DATA\nUnique-ID: call-1\nCall-Direction: inbound\n"
+    b"Caller-Caller-ID-Name: x%0AContent-Type%3A%20text/disconnect-notice%0A%0AUnique-ID%3A%20evil\n"
+    b"Caller-Caller-ID-Number: %2B3225550100\nCaller-Destination-Number: 3225550199\n"
+    b"Caller-Context: public\nvariable_accord_line: 3225550199\nvariable_accord_state: waiting\n"
+    b"variable_sip_h_X-A%0AUnique-ID%3A%20evil: %0Avariable_accord_line%3A%20999\n"
+    b"Content-Type: command/reply\nReply-Text: %2BOK%0A\nSocket-Mode: async\nControl: full\n\n"
+)
+
+
+class Caller:
+    """FreeSWITCH's side of one ``socket``."""
+
+    def __init__(self, port: int) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._rest = b""
+
+    def heard(self) -> str:
+        while b"\n\n" not in self._rest:
+            data = self.sock.recv(65536)
+            if not data:
+                return ""
+            self._rest += data
+        command, self._rest = self._rest.split(b"\n\n", 1)
+        return command.decode()
+
+    def take(self) -> None:
+        assert self.heard() == "connect"
+        self.sock.sendall(DATA)
+
+    def ok(self) -> None:
+        self.sock.sendall(b"Content-Type: command/reply\nReply-Text: +OK\n\n")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]], Dialplan]]:
+    made: list[Dialplan] = []
+
+    def serve(on_call: Callable[[Arrival, OutboundSession], object]) -> Dialplan:
+        dialplan = Dialplan("127.0.0.1", 0, on_call, limits=Limits(reply=0.5, write=0.5))
+        dialplan.bind()
+        gevent.spawn(dialplan.serve)
+        made.append(dialplan)
+        return dialplan
+
+    yield serve
+    for dialplan in made:
+        dialplan.stop(0.2)
+
+
+def port_of(dialplan: Dialplan) -> int:
+    return int(dialplan.server.bound_port)
+
+
+Serve = Callable[[Callable[[Arrival, OutboundSession], object]], Dialplan]
+
+
+def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -> None:
+    seen: list[tuple[Arrival, str]] = []
+    caller = Caller(port_of(serve(lambda arrival, session: seen.append((arrival, session.uuid)))))
+    caller.take()
+    wait(lambda: seen)
+    arrival, uuid = seen[0]
+    assert (arrival.channel, uuid, arrival.line, arrival.state) == (
+        "call-1",
+        "call-1",
+        "3225550199",
+        "waiting",
+    )
+    assert (arrival.outside.kind, arrival.outside.value) == ("e164", "+3225550100")
+    assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan goes on"
+
+
+def test_commands_are_sent_without_waiting_for_replies(serve: Serve, wait: Wait) -> None:
+    done = Event()
+
+    def on_call(arrival: Arrival, session: OutboundSession) -> None:
+        sent = [
+            session.execute(commands.set_variable("accord_a", "1")),
+            session.execute(commands.answer()),
+            session.execute(commands.execute_extension("accord_begin")),
+        ]
+        for pending in sent:
+            assert pending.accepted().data == "+OK"
+        done.set()
+
+    caller = Caller(port_of(serve(on_call)))
+    caller.take()
+    heard = [caller.heard() for _ in range(3)]  # all three, and none has been answered
+    assert ["execute-app-name: set" in heard[0], "answer" in heard[1], "accord_begin XML" in heard[2]] == [
+        True
+    ] * 3
+    assert all(text.endswith("event-lock: true") for text in heard)
+    for _ in heard:
+        caller.ok()
+    assert done.wait(2)
+
+
+def test_a_handler_that_raises_frees_its_call_and_no_other(serve: Serve, wait: Wait) -> None:
+    stay = Event()
+    arrived = []
+
+    def on_call(arrival: Arrival, session: OutboundSession) -> None:
+        arrived.append(session)
+        if len(arrived) == 1:
+            raise KeyError("a mistake")
+        stay.wait()
+
+    dialplan = serve(on_call)
+    first, second = Caller(port_of(dialplan)), Caller(port_of(dialplan))
+    first.take()
+    assert first.heard() == ""
+    assert dialplan.server.failures == 1
+    second.take()
+    wait(lambda: len(arrived) == 2)
+    assert dialplan.calls == 1
+    assert arrived[1].connected
+    stay.set()
+    assert second.heard() == ""
+
+
+@pytest.mark.parametrize(
+    "noise", [b"", b"GET / HTTP/1.1\r\n\r\n\n\n", b"Content-Type: x\nContent-Length: -1\n\n"]
+)
+def test_whoever_is_no_switch_is_let_go(serve: Serve, wait: Wait, noise: bytes) -> None:
+    seen: list[Arrival] = []
+    dialplan = serve(lambda arrival, session: seen.append(arrival))
+    stranger = Caller(port_of(dialplan))
+    assert stranger.heard() == "connect"
+    stranger.sock.sendall(noise)
+    assert stranger.heard() == ""
+    wait(lambda: dialplan.calls == 0)
+    assert not seen
+    good = Caller(port_of(dialplan))
+    good.take()
+    wait(lambda: seen)
+
+
+def test_hundreds_of_calls_at_once_all_arrive_and_stay(serve: Serve, wait: Wait) -> None:
+    """Stock greenswitch drops the hundred and first, and looks for new ones ten times a second."""
+    stay = Event()
+    count = 300
+    dialplan = serve(lambda arrival, session: stay.wait())
+    began = time.monotonic()
+    callers = [Caller(port_of(dialplan)) for _ in range(count)]
+    for caller in callers:
+        caller.take()
+    wait(lambda: dialplan.calls == count)
+    assert time.monotonic() - began < 5
+    stay.set()
+    assert all(caller.heard() == "" for caller in callers)
+    wait(lambda: dialplan.calls == 0)
+
+
+def test_calls_wait_while_nobody_accepts() -> None:
+    """A full backlog would block the switch's connect(), and with it the call."""
+    with open("/proc/sys/net/core/somaxconn") as file:
+        room = min(1024, int(file.read()))
+    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None)
+    port = dialplan.bind()
+    waiting = []
+    try:
+        for _ in range(min(room, 600)):
+            sock = plain.create_connection(("127.0.0.1", port), timeout=0.5)
+            waiting.append(sock)
+    finally:
+        for sock in waiting:
+            sock.close()
+        dialplan.stop(0)
+
+
+def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
+    dialplan = serve(lambda arrival, session: gevent.sleep(60))
+    caller = Caller(port_of(dialplan))
+    caller.take()
+    wait(lambda: dialplan.calls == 1)
+    began = time.monotonic()
+    dialplan.stop(0.1)
+    assert caller.heard() == ""
+    assert time.monotonic() - began < 2
+    with pytest.raises(OSError, match="refused"):
+        Caller(port_of(dialplan))
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with plain.create_server(("127.0.0.1", 0)) as taken:
+        dialplan = Dialplan("127.0.0.1", taken.getsockname()[1], lambda arrival, session: None)
+        with pytest.raises(SwitchError) as raised:
+            dialplan.bind()
+    assert raised.value.error_id == "switch.port"
+    assert "another daemon" in raised.value.hint

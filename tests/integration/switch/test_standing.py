@@ -1,0 +1,191 @@
+"""The standing connection: what happens in which order, and that a dead switch is noticed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from gevent.event import Event
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Backoff, Live, Node
+from recorder.switch.wire import Limits
+
+Wait = Callable[[Callable[[], object]], None]
+
+ROWS = {
+    "row_count": 2,
+    "rows": [
+        {"uuid": "one", "direction": "inbound", "callstate": "ACTIVE", "context": "public"},
+        {"uuid": "gone", "direction": "outbound", "callstate": "ACTIVE", "context": "public"},
+    ],
+}
+BUGS = (
+    "<media-bugs>\n <media-bug>\n  <function>session_record</function>\n"
+    "  <target>/spool/one.wav</target>\n </media-bug>\n</media-bugs>\n"
+)
+
+
+def switch(line: Any, *, then: Callable[[], object] = lambda: None) -> None:
+    """Answers as FreeSWITCH does, until the other side closes."""
+    line.log_in()
+    while text := line.heard():
+        if text.startswith("event plain"):
+            line.reply("+OK event listener enabled plain")
+            # An event between subscription and reconciling.
+            line.event("Event-Name: DTMF", "Event-Sequence: 1", "Unique-ID: one")
+        elif text == "api show channels as json":
+            line.answer(json.dumps(ROWS))
+        elif text == "api uuid_buglist one":
+            line.answer(BUGS)
+        elif text.startswith("api uuid_buglist"):
+            line.answer("-ERR Cannot locate session!\n")
+        elif text == "api status":
+            line.answer("UP 0 years")
+            then()
+        else:
+            line.answer("-ERR unexpected")
+
+
+class Diary:
+    """What a node told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, object]] = []
+        self.fail_up = 0
+        self.hold_up: Event | None = None
+
+    def event(self, event: CallEvent) -> None:
+        self.told.append(("event", event.sequence))
+
+    def up(self, live: Live) -> None:
+        if self.hold_up is not None:
+            self.hold_up.wait()
+        if self.fail_up:
+            self.fail_up -= 1
+            raise ValueError("cannot take that in")
+        self.told.append(("up", live))
+
+    def down(self, reason: str) -> None:
+        self.told.append(("down", reason))
+
+    @property
+    def order(self) -> list[str]:
+        return [what for what, _ in self.told]
+
+
+@pytest.fixture
+def diary() -> Diary:
+    return Diary()
+
+
+@pytest.fixture
+def node(peer: Any, diary: Diary) -> Iterator[Node]:
+    node = Node(
+        "127.0.0.1",
+        peer.port,
+        "secret",
+        ["DTMF"],
+        diary.event,
+        diary.up,
+        diary.down,
+        random=lambda: 0.5,
+        limits=Limits(connect=0.5, reply=0.3, write=0.3),
+        backoff=Backoff(first=0.01, longest=0.05),
+        heartbeat=0.05,
+    )
+    yield node
+    node.stop()
+
+
+def test_state_first_then_every_event_since_the_subscription(
+    node: Node, peer: Any, diary: Diary, wait: Wait
+) -> None:
+    peer.script = switch
+    diary.hold_up = Event()
+    node.start()
+    wait(lambda: peer.lines)
+    wait(lambda: node._connection is not None and node._connection.event_handlers and node.connections)
+    assert not node.up.is_set()
+    diary.hold_up.set()
+    wait(lambda: len(diary.told) == 2)
+    assert diary.order == ["up", "event"]
+    live = diary.told[0][1]
+    assert isinstance(live, Live)
+    assert set(live.channels) == {"one"}, "a channel that hung up meanwhile is not live"
+    assert live.channels["one"].recordings == ("/spool/one.wav",)
+    assert node.up.is_set()
+    assert node.api(commands.status()) == "UP 0 years"
+
+
+def test_a_connection_that_ends_is_made_again_and_reconciled(
+    node: Node, peer: Any, diary: Diary, wait: Wait
+) -> None:
+    peer.script = switch
+    node.start()
+    wait(node.up.is_set)
+    wait(lambda: diary.order == ["up", "event"])
+    peer.lines[0].sock.close()
+    wait(lambda: diary.order == ["up", "event", "down", "up", "event"])
+    assert node.connections == 2
+
+
+def test_a_switch_that_hangs_is_noticed(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+    """Its kernel acknowledges what is sent, so TCP alone would not notice for ever."""
+    hang = Event()
+    peer.script = lambda line: switch(line, then=hang.wait)
+    node.start()
+    wait(node.up.is_set)
+    began = time.monotonic()
+    wait(lambda: "down" in diary.order)
+    assert time.monotonic() - began < 2
+    assert "heartbeat" in str(diary.told[-1][1])
+    hang.set()
+
+
+def test_a_state_that_cannot_be_taken_in_is_asked_for_again(
+    node: Node, peer: Any, diary: Diary, wait: Wait
+) -> None:
+    peer.script = switch
+    diary.fail_up = 2
+    node.start()
+    wait(node.up.is_set)
+    wait(lambda: diary.order == ["up", "event"])
+    assert len(peer.lines) == 3
+
+
+def test_without_a_switch_every_command_says_so_at_once(node: Node) -> None:
+    with pytest.raises(SwitchError) as raised:
+        node.api(commands.status())
+    assert raised.value.error_id == "switch.gone"
+
+
+def test_a_password_that_is_refused_is_tried_again_later(
+    node: Node, peer: Any, diary: Diary, wait: Wait
+) -> None:
+    def refuse(line: Any) -> None:
+        line.say(b"Content-Type: auth/request\n\n")
+        line.heard()
+        line.reply("-ERR invalid")
+
+    peer.script = refuse
+    node.start()
+    wait(lambda: len(peer.lines) >= 3)
+    peer.script = switch
+    wait(node.up.is_set)
+    assert diary.order[:1] == ["up"]
+
+
+def test_stopping_ends_it(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+    peer.script = switch
+    node.start()
+    wait(node.up.is_set)
+    node.stop()
+    assert diary.order[-1] == "down"
+    assert not node.up.is_set()
+    assert len(peer.lines) == 1
