@@ -14,6 +14,7 @@ from recorder.access.door import Door
 from recorder.clock import Now, utc_now
 from recorder.ids import Entropy
 from web import account, errors, health, language, playback, recordings, security, state, words
+from web.account import sessions
 from web.account.limits import limiter
 from web.assets import Assets
 from web.config import WebConfig
@@ -55,10 +56,11 @@ def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: En
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             behind, x_for=config.proxies, x_proto=config.proxies, x_host=0, x_prefix=0
         )
-    Babel(app, locale_selector=language.current, timezone_selector=language.time_zone)
+    Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
     language.check(app, config.languages)
     Assets(app)
     state.init_app(app)
+    sessions.init_app(app)
     CSRFProtect(app)
     security.init_app(app)
     limiter.init_app(app)

@@ -43,8 +43,8 @@ PAGES = {
     503: Said(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
 }
 
-MISSING = frozenset({"access.not_found", "access.no_sound"})
-GONE = frozenset({"access.expired", "access.destroyed", "access.grant_over", "access.revoked"})
+MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over"})
+GONE = frozenset({"access.expired", "access.destroyed", "access.revoked"})
 
 
 def status(error: AccordError) -> int:
@@ -76,7 +76,7 @@ def init_app(app: Flask) -> None:
         code = status(error)
         write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
         write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
-        if code == HTTPStatus.NOT_FOUND:
+        if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
         return answer(code, words.error(error.error_id), error.error_id, _way_back())
 

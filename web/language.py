@@ -19,6 +19,9 @@ from web.state import here, visitor
 NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
 """Each in its own words: who looks for their language may not read the present one."""
 
+FORMATS = {"en": "en_GB"}
+"""Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
+
 A_YEAR = 365 * 24 * 3600
 
 blueprint = Blueprint("language", __name__)
@@ -56,6 +59,11 @@ def current() -> str:
     return request.accept_languages.best_match(config.languages) or config.languages[0]
 
 
+def formats() -> str:
+    """The locale in which dates and numbers are written."""
+    return FORMATS.get(current(), current())
+
+
 def time_zone() -> str:
     """The customer's, whoever of their people is reading and wherever."""
     someone = visitor()
@@ -64,7 +72,7 @@ def time_zone() -> str:
 
 def zone_name() -> str:
     """The customer's time zone as people call it."""
-    return str(get_timezone_name(get_timezone(time_zone()), locale=current()))
+    return str(get_timezone_name(get_timezone(time_zone()), locale=formats()))
 
 
 def here_again() -> str:

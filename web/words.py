@@ -7,7 +7,7 @@ from datetime import datetime
 
 import phonenumbers
 from flask import Flask
-from flask_babel import format_date, format_datetime, format_time, ngettext
+from flask_babel import format_date, format_time, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
@@ -143,7 +143,7 @@ def number(text: str) -> str:
 
 def length(milliseconds: int) -> str:
     """A duration in words, to the second."""
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    minutes, seconds = divmod(milliseconds // 1000, 60)
     hours, minutes = divmod(minutes, 60)
     parts = []
     if hours:
@@ -163,7 +163,7 @@ def clock(milliseconds: int) -> str:
 
 
 def day(at: datetime) -> str:
-    """A date with its weekday, as a heading or at the start of a line."""
+    """A date with its weekday, as a heading."""
     text = str(format_date(at, "full"))
     return text[:1].upper() + text[1:]
 
@@ -178,7 +178,7 @@ def time(at: datetime) -> str:
 
 def moment(at: datetime) -> str:
     """Date and time."""
-    return str(format_datetime(at, "d MMMM y, HH:mm" if current() == "fr" else None))
+    return f"{date(at)}, {time(at)}"
 
 
 def when(at: datetime, text: str) -> Markup:

@@ -41,8 +41,7 @@ def init_app(app: Flask) -> None:
 def open_session(response: Response, user: UserRow) -> None:
     """Log somebody in whose password was checked.  The token is new, and so is the form token: what
     anybody may have planted in this browser before is worth nothing after."""
-    close_session(response)
-    session.clear()
+    _end_present()
     state = here()
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
@@ -59,11 +58,14 @@ def open_session(response: Response, user: UserRow) -> None:
 
 def close_session(response: Response) -> None:
     """Log out whoever is logged in here, and with them their grants."""
-    session.clear()
-    g.pop("csrf_token", None)
+    _end_present()
     response.delete_cookie(
         _cookie(), secure=here().config.secure_cookies, httponly=True, samesite="Lax", path="/"
     )
+
+
+def _end_present() -> None:
+    session.clear()
     someone = visitor()
     if someone is not None:
         people.end_session(someone.user, someone.session.id, now=now())

@@ -13,9 +13,13 @@ SOUNDS = ("audio.opus", "audio.wav")
 """In the order a browser is offered them."""
 
 
+TOLD = "told"
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio."""
+    """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
+    :data:`TOLD`, where begin and end are the same, is the end of the announcement."""
 
     start_ms: int
     end_ms: int
@@ -25,7 +29,8 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A recording as the player shows it.  Milliseconds are of audio, times UTC."""
+    """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps
+    and the announcement's end in the order in which they are heard."""
 
     recording: str
     duration_ms: int
@@ -36,6 +41,7 @@ class Heard:
     announcement_language: str
     announcement_end_ms: int
     gaps: tuple[Stretch, ...]
+    marks: tuple[Stretch, ...]
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
 
@@ -44,6 +50,8 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
     """Everything here was signed; nothing is taken from a row that could say something else."""
     told = body["announcement"]
     objects = {each["name"]: each["media_type"] for each in body["objects"]}
+    gaps = tuple(Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"])
+    end = (Stretch(told["end_ms"], told["end_ms"], "both", TOLD),) if told else ()
     return Heard(
         recording=body["recording"],
         duration_ms=body["duration_ms"],
@@ -53,9 +61,8 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         announcement_text=told["text"] if told else "",
         announcement_language=told["language"] if told else "",
         announcement_end_ms=told["end_ms"] if told else 0,
-        gaps=tuple(
-            Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
-        ),
+        gaps=gaps,
+        marks=tuple(sorted((*gaps, *end), key=lambda mark: (mark.end_ms, mark.reason == TOLD))),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
     )

@@ -84,9 +84,9 @@ function colours() {
 }
 
 async function draw() {
-  const answer = await fetch(root.dataset.peaks, { headers: { Accept: "application/octet-stream, application/json" } });
+  const answer = await fetch(root.dataset.peaks, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`peaks: ${answer.status}`);
-  const peaks = readPeaks(await answer.arrayBuffer());
+  const peaks = readPeaks(await answer.json());
   const wave = WaveSurfer.create({
     container: document.getElementById("wave"),
     cspNonce: root.dataset.nonce,
@@ -98,8 +98,6 @@ async function draw() {
     barWidth: 2,
     barGap: 1,
     barRadius: 2,
-    normalize: true,
-    maxPeak: 1,
     dragToSeek: true,
     hideScrollbar: true,
     ...colours(),

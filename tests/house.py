@@ -1,0 +1,233 @@
+"""A small installation for tests that need one to look at: real catalogue, keys, store and gate, with
+customers, people, and calls that went through the real stages from spool to bucket."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from recorder import pipeline, prompts
+from recorder.access.gate import Gate
+from recorder.call.policy import Announcement
+from recorder.catalogue import customers, models, people, queries, schema
+from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
+from recorder.ids import Entropy, uuid7
+from recorder.seal import signing
+from recorder.seal.keys import Keyring, load_kek
+from recorder.store.directory import DirectoryStore
+from recorder.take import spool
+from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from web.account.passwords import hash_password
+
+SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
+RATE = 8000
+PASSWORD = "two voices, one agreement"
+LEAD_MS = 200
+"""How long the switch records before the announcement begins."""
+
+
+@cache
+def _hashed() -> str:
+    return hash_password(PASSWORD)
+
+
+@dataclass
+class Customer:
+    """A tenant with a line, and the people who work there."""
+
+    id: str
+    line: LineRow
+    announcement: AnnouncementRow
+    people: dict[str, UserRow] = field(default_factory=dict)
+
+
+class House:
+    """One installation in a folder.  ``now`` may be a clock that tests move."""
+
+    def __init__(self, folder: Path, now: Callable[[], datetime], entropy: Entropy) -> None:
+        self.folder, self.now, self.entropy = folder, now, entropy
+        url = f"sqlite:///{folder / 'catalogue.db'}"
+        schema.migrate(url)
+        self.database = models.open_catalogue(url)
+        keys = folder / "keys"
+        signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
+        self.keyring = Keyring(load_kek(keys / signing.KEK))
+        self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
+        self.store = DirectoryStore(folder / "store", entropy)
+        signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+        self.means = pipeline.Means(
+            self.store, self.keyring, signer, self.root, folder / "snapshot", entropy=entropy
+        )
+        self.gate = Gate(self.store, self.keyring, self.root, now=now, entropy=entropy)
+
+    def customer(
+        self,
+        name: str,
+        number: str,
+        *,
+        label: str = "",
+        language: str = "fr",
+        purposes: Sequence[str] = ("agreement",),
+        time_zone: str = "Europe/Brussels",
+    ) -> Customer:
+        """A customer whose line announces the shipped sentence of a language."""
+        identity = str(uuid7(self.now(), self.entropy))
+        said = {"now": self.now(), "entropy": self.entropy}
+        customers.create_tenant(
+            identity,
+            name=name,
+            wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),
+            language=language,
+            time_zone=time_zone,
+            **said,
+        )
+        shipped = next(each for each in prompts.shipped() if each.language == language)
+        announcement = customers.create_announcement(
+            identity,
+            name="default",
+            language=language,
+            text=shipped.text,
+            purposes=list(purposes),
+            keep_days=30,
+            wav=shipped.path.read_bytes(),
+            **said,
+        )
+        line = customers.create_line(
+            identity, number=number, announcement=announcement.id, label=label, formats=("opus", "wav"), **said
+        )
+        return Customer(identity, line, announcement)
+
+    def person(self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr") -> UserRow:
+        """Somebody who logs in with :data:`PASSWORD`."""
+        user = people.create_user(
+            customer.id,
+            login=login,
+            name=name,
+            role=role,
+            language=language,
+            password_hash=_hashed(),
+            now=self.now(),
+            entropy=self.entropy,
+        )
+        customer.people[login] = user
+        return user
+
+    def call(
+        self,
+        customer: Customer,
+        *,
+        outside: Party = Party("e164", "+32470123456"),
+        times: int = 1,
+        announced: bool = True,
+        at: datetime | None = None,
+    ) -> str:
+        """A recorded call with ``times`` conversations in it, from spool to bucket; its id."""
+        language = customer.announcement.language
+        sound = conversation(language, times, announced)
+        told = len(_read(next(each for each in prompts.shipped() if each.language == language).path))
+        began = at or self.now()
+        recording, folder = self._arrive(customer, outside, began)
+        (folder / spool.AUDIO).write_bytes(sound)
+        end_of_announcement = LEAD_MS + told * 1000 // RATE
+        lasts = (len(sound) - 44) // 4 * 1000 // RATE
+        for ms, kind in (
+            (0, "recording_started"),
+            (LEAD_MS, "announcement_started"),
+            (end_of_announcement, "announcement_finished"),
+            (end_of_announcement + 1500, "bridged"),
+            (lasts, "hangup"),
+            (lasts, "recording_stopped"),
+        ):
+            spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, {}))
+        self._end(folder, "recorded", None, began + timedelta(milliseconds=lasts))
+        while pipeline.step(folder, began + timedelta(milliseconds=lasts + 900), self.means):
+            pass
+        assert queries.recording(customer.id, recording) is not None
+        return recording
+
+    def not_recorded(
+        self,
+        customer: Customer,
+        reason: str,
+        *,
+        outside: Party = Party("e164", "+32470123456"),
+        at: datetime | None = None,
+    ) -> str:
+        """A call of which there is no recording."""
+        began = at or self.now()
+        recording, folder = self._arrive(customer, outside, began)
+        self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
+        pipeline.step(folder, self.now(), self.means)
+        return recording
+
+    def stored(self, recording: str, name: str) -> Path:
+        """An object's file in the bucket, to be changed by a test."""
+        return next((self.folder / "store").glob(f"*/*/*/*/{recording}/{name}"))
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _arrive(self, customer: Customer, outside: Party, at: datetime) -> tuple[str, Path]:
+        recording = str(uuid7(at, self.entropy))
+        told, line = customer.announcement, customer.line
+        start = CallStart(
+            recording=recording,
+            tenant=customer.id,
+            line=line.id,
+            number=line.number,
+            direction="inbound",
+            node="node1",
+            channel=str(uuid7(at, self.entropy)),
+            outside=outside,
+            started_at=at,
+            formats=line.formats,
+            announcement=Announcement(
+                told.id,
+                told.version,
+                told.language,
+                told.text,
+                told.purposes,
+                told.keep_days,
+                told.sound,
+                told.duration_ms,
+            ),
+        )
+        return recording, spool.open_take(self.folder / "spool", start)
+
+    def _end(self, folder: Path, outcome: str, reason: str | None, at: datetime) -> None:
+        spool.close_take(folder, CallEnd(outcome, reason, at, Party("extension", "1001")))
+
+
+@cache
+def conversation(language: str, times: int, announced: bool) -> bytes:
+    """A WAV as the switch writes it: left what the caller says (a hum before they have been told), right
+    what they hear (the announcement, then the colleague)."""
+    announcement = _read(next(each for each in prompts.shipped() if each.language == language).path)
+    if not announced:
+        announcement = np.zeros_like(announcement)
+    caller = np.tile(_read(SPEECH / language / "caller.wav"), times)
+    callee = np.tile(_read(SPEECH / language / "callee.wav"), times)
+    lead, ring = np.zeros(LEAD_MS * RATE // 1000, np.int16), np.zeros(RATE * 3 // 2, np.int16)
+    before = len(lead) + len(announcement) + len(ring)
+    hum = (3000 * np.sin(np.arange(before) * 2 * np.pi * 440 / RATE)).astype(np.int16)
+    left = np.concatenate([hum, caller])
+    right = np.concatenate([lead, announcement, ring, callee])
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def _read(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as sound:
+        return np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
