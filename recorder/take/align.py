@@ -25,9 +25,12 @@ CANDIDATE = 0.25
 """Correlation of the whole prompt from which a place is looked at closely.  Speech that is not the
 prompt stays below 0.1 over ten seconds; a prompt that slipped in its middle gives 0.5."""
 
-PIECE_MS = 250
+PIECE_MS = 100
 PIECE = 0.7
 """Correlation that each piece needs.  G.711 gives 0.99 at speech level and 0.9 near its noise."""
+
+SLIPPED = 0.4
+"""Correlation of the one piece in which a slip falls: its greater part is there (half gives 0.5)."""
 
 SLIP_MS = 100
 """How far pieces may be from where they belong, in all: five media ticks."""
@@ -177,7 +180,7 @@ def _whole(
         lags.append(lag - slip)
         scores.append(score)
         weights.append(energy)
-    if not _all_there(scores, lags, slip):
+    if not _all_there(scores, lags, slip, near=max(1, rate // 4000)):
         return None
     start, end = place + lags[0], place + len(prompt) + lags[-1]
     if start < 0 or end > stop:
@@ -206,16 +209,20 @@ def _best(piece: Signal, audio: Signal, left: int, count: int) -> tuple[float, i
     return float(likeness[lag]), lag + skip
 
 
-def _all_there(scores: list[float], lags: list[int], slip: int) -> bool:
-    """Every piece is like itself; but for the one in which a slip falls, whose neighbours are both
-    there and apart by the slip."""
-    for index, score in enumerate(scores):
-        if score >= PIECE:
+def _all_there(scores: list[float], lags: list[int], slip: int, near: int) -> bool:
+    """Every piece is like itself and where its neighbours say; but for the one in which a slip falls,
+    whose neighbours are both there, apart by the slip.  (A vowel is like itself a pitch period later: a
+    piece that is alone with its place was found by chance.)"""
+    there = [
+        score >= PIECE
+        and any(abs(lag - other) <= near for other in (*lags[max(0, i - 1) : i], *lags[i + 1 : i + 2]))
+        for i, (score, lag) in enumerate(zip(scores, lags, strict=True))
+    ]
+    for i, good in enumerate(there):
+        if good:
             continue
-        if not 0 < index < len(scores) - 1:
+        inside = 0 < i < len(there) - 1 and there[i - 1] and there[i + 1]
+        if not inside or scores[i] < SLIPPED or abs(lags[i - 1] - lags[i + 1]) <= near:
             return False
-        before, after = index - 1, index + 1
-        if min(scores[before], scores[after]) < PIECE or lags[before] == lags[after]:
-            return False
-    good = [lag for score, lag in zip(scores, lags, strict=True) if score >= PIECE]
-    return bool(good) and max(good) - min(good) <= slip
+    good_lags = [lag for lag, good in zip(lags, there, strict=True) if good]
+    return bool(good_lags) and max(good_lags) - min(good_lags) <= slip

@@ -32,7 +32,7 @@ BLOCK_FRAMES = 1 << 16
 BIT_RATES = {8000: 32_000, 12000: 32_000}
 WIDE_BIT_RATE = 48_000
 """For both channels together.  At 16 kb/s libopus makes 8 kHz stereo mono (tried): who spoke would be
-lost.  At 32 kb/s one channel's speech is 80 dB down in the other."""
+lost.  At 32 kb/s speech is 40 dB down in the other channel while both talk, 80 dB while one does."""
 
 SEARCH_MARGIN_MS = 10_000
 """How much later than the clock says the announcement is looked for first."""
