@@ -29,6 +29,7 @@ from web.account.passwords import hash_password
 SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
 RATE = 8000
 PASSWORD = "two voices, one agreement"
+CALLER = Party("e164", "+32470123456")
 LEAD_MS = 200
 """How long the switch records before the announcement begins."""
 
@@ -100,11 +101,18 @@ class House:
             **said,
         )
         line = customers.create_line(
-            identity, number=number, announcement=announcement.id, label=label, formats=("opus", "wav"), **said
+            identity,
+            number=number,
+            announcement=announcement.id,
+            label=label,
+            formats=("opus", "wav"),
+            **said,
         )
         return Customer(identity, line, announcement)
 
-    def person(self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr") -> UserRow:
+    def person(
+        self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr"
+    ) -> UserRow:
         """Somebody who logs in with :data:`PASSWORD`."""
         user = people.create_user(
             customer.id,
@@ -123,7 +131,7 @@ class House:
         self,
         customer: Customer,
         *,
-        outside: Party = Party("e164", "+32470123456"),
+        outside: Party = CALLER,
         times: int = 1,
         announced: bool = True,
         at: datetime | None = None,
@@ -157,7 +165,7 @@ class House:
         customer: Customer,
         reason: str,
         *,
-        outside: Party = Party("e164", "+32470123456"),
+        outside: Party = CALLER,
         at: datetime | None = None,
     ) -> str:
         """A call of which there is no recording."""

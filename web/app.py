@@ -40,9 +40,9 @@ def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: En
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
-        # The token is bound to the browser's cookie, which goes at each log-in; a page may stay open for hours.
+        # The token is bound to the browser's cookie, which goes at each log-in; a page may be open for hours.
         WTF_CSRF_TIME_LIMIT=None,
-        # With "Referrer-Policy: no-referrer" there is no referrer to compare; Sec-Fetch-Site is, see security.py.
+        # With "no-referrer" there is no referrer to compare; Sec-Fetch-Site is, see security.py.
         WTF_CSRF_SSL_STRICT=False,
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_STORAGE_URI="memory://",

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import peewee
 import structlog
 from flask import Flask, render_template, request, url_for
-from flask_babel import gettext as _
+from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -38,10 +38,16 @@ PAGES = {
     410: Said(_l("No longer here"), _l("This recording can no longer be heard.")),
     413: Said(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
     416: Said(_l("Past the end"), _l("The recording has no such part.")),
-    429: Said(_l("A little slower"), _l("That was tried many times. Wait a quarter of an hour, then try again.")),
+    429: Said(_l("A little slower"), _l("That was tried often. Wait a quarter of an hour, then try again.")),
     500: Said(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
     503: Said(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
 }
+
+STALE = _l(
+    "This page had been open for too long, or cookies are switched off. Load it again and try once more."
+)
+
+KEPT_HEADERS = ("Allow", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over"})
 GONE = frozenset({"access.expired", "access.destroyed", "access.revoked"})
@@ -65,14 +71,12 @@ def status(error: AccordError) -> int:
 def page(code: int, text: object = None, back: str | None = None) -> tuple[str, int]:
     """The page of a status, with a sentence of its own."""
     said = PAGES.get(code, PAGES[500])
-    return render_template(
-        "error.html", code=code, title=said.title, text=text or said.text, back=back
-    ), code
+    return render_template("error.html", code=code, title=said.title, text=text or said.text, back=back), code
 
 
 def init_app(app: Flask) -> None:
     @app.errorhandler(AccordError)
-    def ours(error: AccordError) -> object:
+    def ours(error: AccordError) -> ResponseReturnValue:
         code = status(error)
         write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
         write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
@@ -81,32 +85,35 @@ def init_app(app: Flask) -> None:
         return answer(code, words.error(error.error_id), error.error_id, _way_back())
 
     @app.errorhandler(peewee.OperationalError)
-    def catalogue_away(error: peewee.OperationalError) -> object:
+    def catalogue_away(error: peewee.OperationalError) -> ResponseReturnValue:
         log.error("web.catalogue_away", error=str(error))
         if request.endpoint == "health.healthz":
             return {"status": "away"}, 503
         return page(503, words.error("catalogue.away"))
 
     @app.errorhandler(CSRFError)
-    def stale(_error: CSRFError) -> object:
-        text = _("This page had been open for too long, or cookies are switched off. Load it again and try once more.")
-        return answer(400, text, "form.stale")
+    def stale(_error: CSRFError) -> ResponseReturnValue:
+        return answer(400, str(STALE), "form.stale")
 
     @app.errorhandler(RateLimitExceeded)
-    def too_often(_error: RateLimitExceeded) -> object:
+    def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
         return answer(429, None, "limit.reached")
 
     @app.errorhandler(HTTPException)
-    def standard(error: HTTPException) -> object:
+    def standard(error: HTTPException) -> ResponseReturnValue:
         if error.response is not None:
             return error.response
         code = error.code or 500
         body, code = page(code if code in PAGES else (400 if code < 500 else 500))
-        keep = [(name, value) for name, value in error.get_headers() if name in ("Allow", "Content-Range", "Retry-After")]
+        keep = [
+            (name, value)
+            for name, value in error.get_headers()
+            if name in ("Allow", "Content-Range", "Retry-After")
+        ]
         return body, code, keep
 
     @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> object:
+    def unexpected(error: Exception) -> ResponseReturnValue:
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
         return page(500)
 
@@ -117,7 +124,7 @@ def _way_back() -> str | None:
     return url_for("playback.choose", recording_id=recording) if recording else None
 
 
-def answer(code: int, text: object, error_id: str, back: str | None = None) -> object:
+def answer(code: int, text: object, error_id: str, back: str | None = None) -> ResponseReturnValue:
     """A page for people, or the same in JSON where a script of ours asks."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         said = PAGES.get(code, PAGES[500])

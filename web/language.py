@@ -89,5 +89,6 @@ def check(app: Flask, languages: tuple[str, ...]) -> None:
     app.jinja_env.globals.update(
         here_again=here_again,
         zone_name=zone_name,
-        language=current, language_names={code: NAMES[code] for code in languages},
+        language=current,
+        language_names={code: NAMES[code] for code in languages},
     )

@@ -26,9 +26,10 @@ def serve(app: Flask, host: str, port: int, *, ready: Callable[[int], None] | No
     server = WSGIServer((host, port), app, log=None, environ={"SERVER_SOFTWARE": "accord"})
     handlers = [signal_handler(number, server.stop, GRACE) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
-    log.info("web.listening", host=host, port=server.server_port)
+    taken = int(server.server_port or port)
+    log.info("web.listening", host=host, port=taken)
     if ready is not None:
-        ready(server.server_port)
+        ready(taken)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:

@@ -19,17 +19,17 @@ from web.language import current
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("There is no such recording."),
     "access.purpose_not_announced": _l(
-        "This recording was not announced for that purpose. The people in the call were told what it would be "
-        "used for, and it is used for nothing else."
+        "This recording was not announced for that purpose. "
+        "The people in the call were told what it would be used for, and it is used for nothing else."
     ),
     "access.purpose_not_for_role": _l(
-        "That purpose was announced, but your role in this company does not include it. A colleague whose role "
-        "does can listen for it."
+        "That purpose was announced, but your role in this company does not include it. "
+        "A colleague whose role does can listen for it."
     ),
     "access.purpose_restricted": _l("This recording may no longer be used for that purpose."),
     "access.not_announced": _l(
-        "The announcement could not be found in this recording, so it may not be used for anything. It will be "
-        "destroyed on the date shown."
+        "The announcement could not be found in this recording, so it may not be used for anything. "
+        "It will be destroyed on the date shown."
     ),
     "access.expired": _l(
         "The time for which this recording was announced to be kept is over. It can no longer be heard."
@@ -38,10 +38,12 @@ ERRORS: Mapping[str, object] = {
     "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
     "access.revoked": _l("Your leave to listen has ended. Log in again and choose a purpose to go on."),
     "access.seal_broken": _l(
-        "This recording is no longer what was sealed after the call, so it is not played. This was written in the "
-        "log and reported."
+        "This recording is no longer what was sealed after the call, so it is not played. "
+        "This was written in the log and reported."
     ),
-    "store.unreachable": _l("The recordings cannot be reached just now. Nothing is lost; try again in a minute."),
+    "store.unreachable": _l(
+        "The recordings cannot be reached just now. Nothing is lost; try again in a minute."
+    ),
 }
 """By ``error_id``; what is not here gets its area's sentence (:data:`AREAS`)."""
 
@@ -79,7 +81,9 @@ GAPS: Mapping[str, object] = {
     "hold": _l("The call was on hold."),
     "write_error": _l("The telephone system could not write this part."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
-    "unobserved": _l("The recorder was away. The sound is complete, but nobody noted what happened in the call."),
+    "unobserved": _l(
+        "The recorder was away. The sound is complete, but nobody noted what happened in the call."
+    ),
 }
 """By :data:`recorder.take.encoded.GAP_REASONS`."""
 
@@ -87,13 +91,15 @@ GAPS: Mapping[str, object] = {
 def error(error_id: str) -> str:
     """The sentence of an ``error_id``, in the reader's language."""
     known = ERRORS.get(error_id) or AREAS.get(error_id.partition(".")[0])
-    return str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
+    return (
+        str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
+    )
 
 
 def not_recorded(reason: str) -> str:
     """Why a call was not recorded."""
     known = NOT_RECORDED.get(reason)
-    return str(known) if known is not None else _("The recording could not be used and was set aside.")
+    return str(known or _("The recording could not be used and was set aside."))
 
 
 def gap(reason: str) -> str:
@@ -103,7 +109,7 @@ def gap(reason: str) -> str:
 
 def lane(channel: str) -> str:
     """Whose sound a gap concerns."""
-    return {"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both"))
+    return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
 
 
 def purpose(code: str) -> str:
@@ -120,11 +126,11 @@ def purpose_explained(code: str) -> str:
 def party(someone: Party | None) -> str:
     """Who is on a leg, as people write it."""
     if someone is None:
-        return _("Unknown")
+        return str(_("Unknown"))
     if someone.kind == "withheld" or not someone.value:
-        return _("Withheld number")
+        return str(_("Withheld number"))
     if someone.kind == "extension":
-        return _("Extension %(number)s", number=someone.value)
+        return str(_("Extension %(number)s", number=someone.value))
     return number(someone.value)
 
 
@@ -152,7 +158,7 @@ def length(milliseconds: int) -> str:
         parts.append(ngettext("%(num)d minute", "%(num)d minutes", minutes))
     if seconds and not hours:
         parts.append(ngettext("%(num)d second", "%(num)d seconds", seconds))
-    return " ".join(parts) or _("less than a second")
+    return " ".join(parts) or str(_("less than a second"))
 
 
 def clock(milliseconds: int) -> str:

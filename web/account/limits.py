@@ -99,7 +99,9 @@ limit_device = limiter.limit(
     exempt_when=lambda: known_device() is None,
     scope="log-in-device",
 )
-limit_grants = limiter.limit("60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants")
+limit_grants = limiter.limit(
+    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
+)
 
 
 def _signer() -> URLSafeTimedSerializer:

@@ -50,7 +50,9 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
     """Everything here was signed; nothing is taken from a row that could say something else."""
     told = body["announcement"]
     objects = {each["name"]: each["media_type"] for each in body["objects"]}
-    gaps = tuple(Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"])
+    gaps = tuple(
+        Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
+    )
     end = (Stretch(told["end_ms"], told["end_ms"], "both", TOLD),) if told else ()
     return Heard(
         recording=body["recording"],

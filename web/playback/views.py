@@ -7,6 +7,7 @@ import re
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
 from flask import Response as FlaskResponse
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -88,7 +89,7 @@ def sound(grant_id: str, name: str) -> FlaskResponse:
 
 
 @blueprint.post("/listen/<grant_id>/renew")
-def renew(grant_id: str) -> object:
+def renew(grant_id: str) -> ResponseReturnValue:
     """The player asks for another quarter of an hour while it plays."""
     if visitor() is None:
         return answer(401, words.error("access.revoked"), "access.revoked")

@@ -39,20 +39,18 @@ def calls(tenant: str, wishes: Wishes, zone: ZoneInfo, limit: int) -> Page[Call]
     Both kinds are sorted alike (start, id) and their ids never meet, so that one place serves for both.
     """
     found: list[Call] = []
-    asked = {
-        "after": wishes.after,
-        "limit": limit,
-        "party": wishes.digits,
-        "since": wishes.since(zone),
-        "until": wishes.until(zone),
-    }
+    since, until, digits = wishes.since(zone), wishes.until(zone), wishes.digits
     more = False
     if wishes.kind != "not-recorded":
-        page = queries.recordings(tenant, **asked)
+        page = queries.recordings(
+            tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
+        )
         found += [Call(row, None) for row in page.rows]
         more = more or page.more is not None
     if wishes.kind != "recorded":
-        missing = queries.not_recorded(tenant, **asked)
+        missing = queries.not_recorded(
+            tenant, after=wishes.after, limit=limit, party=digits, since=since, until=until
+        )
         found += [Call(None, row) for row in missing.rows]
         more = more or missing.more is not None
     found.sort(key=lambda call: (call.started_at, call.row.id), reverse=True)

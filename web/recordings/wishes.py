@@ -64,9 +64,7 @@ def read(arguments: Mapping[str, str]) -> Wishes:
     days: dict[str, date | None] = {}
     for name in ("from", "to"):
         try:
-            days[name] = date.fromisoformat(arguments[name]) if arguments.get(name) else None
-            if days[name] is not None and not 1970 <= days[name].year <= 9000:
-                raise ValueError(name)
+            days[name] = _day(arguments.get(name, ""))
         except ValueError:
             days[name] = None
             wrong.add(name)
@@ -77,6 +75,13 @@ def read(arguments: Mapping[str, str]) -> Wishes:
         except ValueError:
             wrong.add("after")
     kind = arguments.get("show", "all")
-    return Wishes(
-        number, days["from"], days["to"], kind if kind in KINDS else "all", after, frozenset(wrong)
-    )
+    return Wishes(number, days["from"], days["to"], kind if kind in KINDS else "all", after, frozenset(wrong))
+
+
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    day = date.fromisoformat(text)
+    if not 1970 <= day.year <= 9000:
+        raise ValueError(f"no day of a call: {text!r}")
+    return day
