@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recorder.seal.manifest import Sealed
+
+from .recording import Bucket, Keys, make_bucket, make_keys, make_sealed
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return make_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, keys: Keys) -> Sealed:
+    return make_sealed(tmp_path / "take", keys)
+
+
+@pytest.fixture
+def bucket(sealed: Sealed, keys: Keys) -> Bucket:
+    return make_bucket(sealed, keys.tenant_key)

@@ -1,0 +1,137 @@
+"""A recording made for these tests: real keys, real files, sealed by the real code."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.call.policy import Announcement
+from recorder.seal import signing
+from recorder.seal.keys import Keyring, WrappedKey, load_kek, tenant_key_path
+from recorder.seal.manifest import Sealed, seal
+from recorder.store.base import NotFound
+from recorder.take.encoded import Encoded, Found, Gap, Marker, Sound
+from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+
+from .reference import plain
+
+START = datetime(2026, 11, 25, 9, 30, 0, 123000, tzinfo=UTC)
+NOW = START + timedelta(minutes=5)
+TENANT = "0198c0de-0000-7000-8000-00000000000a"
+RECORDING = "0198c0de-0000-7000-8000-000000000001"
+
+ANNOUNCEMENT = Announcement(
+    id="0198c0de-0000-7000-8000-0000000000aa",
+    version=3,
+    language="fr",
+    text="Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours.",
+    purposes=("agreement", "quality"),
+    keep_days=30,
+    sha256=hashlib.sha256(b"sound").hexdigest(),
+    duration_ms=6200,
+)
+
+
+@dataclass
+class Keys:
+    """What ``accord keys init`` made, loaded."""
+
+    folder: Path
+    root: Ed25519PrivateKey
+    signer: signing.Signer
+    keyring: Keyring
+    tenant_key: WrappedKey
+
+
+def make_keys(folder: Path) -> Keys:
+    signing.init(folder, START - timedelta(days=1))
+    keyring = Keyring(load_kek(folder / signing.KEK))
+    return Keys(
+        folder,
+        signing.load_private(folder / signing.ROOT_KEY),
+        signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT),
+        keyring,
+        keyring.new_tenant_key(TENANT),
+    )
+
+
+def make_encoded(folder: Path, **changed: Any) -> Encoded:
+    folder.mkdir(parents=True, exist_ok=True)
+    sounds = []
+    for name, media_type, length in (
+        ("peaks", "application/octet-stream", 3000),
+        ("audio.opus", "audio/ogg", 300_000),
+        ("audio.wav", "audio/wav", 0),
+    ):
+        content = plain(length)
+        (folder / name).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        sounds.append(Sound(name, folder / name, media_type, sha256, length))
+    start = CallStart(
+        recording=RECORDING,
+        tenant=TENANT,
+        line="0198c0de-0000-7000-8000-0000000000bb",
+        number="+3225550100",
+        direction="inbound",
+        node="node-1",
+        channel="5c6e9f3a-0000-4000-8000-000000000001",
+        outside=Party("e164", "+32470123456"),
+        started_at=START,
+        formats=("opus", "wav"),
+        announcement=ANNOUNCEMENT,
+    )
+    marks = (
+        Mark(START + timedelta(seconds=6.5), "announcement_finished", {}),
+        Mark(START + timedelta(seconds=9), "bridged", {"party": "extension", "value": "1001"}),
+        Mark(START + timedelta(seconds=70), "hangup", {"cause": "NORMAL_CLEARING"}),
+    )
+    end = CallEnd("recorded", None, START + timedelta(seconds=70), Party("extension", "1001"))
+    values: dict[str, Any] = {
+        "take": Take(folder, start, marks, end),
+        "duration_ms": 69_900,
+        "sample_rate": 8000,
+        "announced": Found(offset_ms=210, end_ms=6410, score=0.987654321),
+        "gaps": (Gap(0, 9000, "left", "before_announcement_end"), Gap(20_000, 25_000, "both", "hold")),
+        "markers": (
+            Marker(marks[1].at, 9000, "bridged", {"party": "extension", "value": "1001"}),
+            Marker(marks[2].at, 69_900, "hangup", {"cause": "NORMAL_CLEARING"}),
+        ),
+        "drift_ms": -100,
+        "sounds": tuple(sounds),
+    }
+    return Encoded(**(values | changed))
+
+
+@dataclass
+class Bucket:
+    """A bucket as a dictionary, to be changed at will; the reading half of a store."""
+
+    objects: dict[str, bytes]
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        return self._get(key)[start:end]
+
+    def size(self, key: str) -> int:
+        return len(self._get(key))
+
+    def list(self, prefix: str) -> Any:
+        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
+    def _get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise NotFound("store.not_found", f"there is no {key}")
+        return self.objects[key]
+
+
+def make_bucket(sealed: Sealed, tenant_key: WrappedKey) -> Bucket:
+    objects = {upload.key: upload.path.read_bytes() for upload in sealed.uploads}
+    return Bucket(objects | {tenant_key_path(TENANT): tenant_key.to_bytes()})
+
+
+def make_sealed(folder: Path, keys: Keys, **changed: Any) -> Sealed:
+    return seal(make_encoded(folder, **changed), keys.keyring, keys.tenant_key, keys.signer, NOW)

@@ -1,0 +1,204 @@
+"""Keys: made once, readable by their owner, opening what they were made for and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.errors import ConfigError, SealError
+from recorder.seal import canonical, signing
+from recorder.seal.canonical import Fields
+from recorder.seal.keys import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    load_kek,
+    parse_kek,
+    secret,
+    tenant_key_path,
+)
+
+from .recording import NOW, RECORDING, TENANT, Keys
+
+OTHER = "0198c0de-0000-7000-8000-00000000000b"
+
+
+def test_init_makes_private_files_and_never_writes_over_them(tmp_path: Path) -> None:
+    made = signing.init(tmp_path / "keys", NOW)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in made}
+    assert modes == {
+        "root.key": 0o600,
+        "root.pub": 0o644,
+        "kek": 0o600,
+        "manifest.key": 0o600,
+        "manifest.endorsement.json": 0o644,
+    }
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    before = {path: path.read_bytes() for path in made}
+    (tmp_path / "keys" / "manifest.key").unlink()
+    with pytest.raises(ConfigError) as refused:
+        signing.init(tmp_path / "keys", NOW)
+    assert refused.value.error_id == "keys.exists"
+    before.pop(tmp_path / "keys" / "manifest.key")
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "keys").iterdir())} == before
+
+
+def test_two_inits_share_nothing(tmp_path: Path) -> None:
+    first, second = signing.init(tmp_path / "a", NOW), signing.init(tmp_path / "b", NOW)
+    assert all(one.read_bytes() != other.read_bytes() for one, other in zip(first, second, strict=True))
+
+
+def test_openssl_reads_the_keys(keys: Keys) -> None:
+    text = (keys.folder / "root.key").read_text()
+    assert text.startswith("-----BEGIN PRIVATE KEY-----")
+    assert (keys.folder / "root.pub").read_text().startswith("-----BEGIN PUBLIC KEY-----")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o666])
+def test_a_key_that_others_can_read_is_refused(keys: Keys, mode: int) -> None:
+    path = keys.folder / "kek"
+    path.chmod(mode)
+    with pytest.raises(ConfigError) as refused:
+        load_kek(path)
+    assert refused.value.error_id == "keys.open_to_others"
+    assert str(path) in refused.value.hint
+    path.chmod(0o640)
+    load_kek(path)
+
+
+@pytest.mark.parametrize("text", ["", "abc", base64.b64encode(bytes(31)).decode(), "!" * 44, "é" * 44])
+def test_a_kek_that_is_no_32_bytes_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_kek(text, "the environment")
+    assert refused.value.error_id == "keys.bad_kek"
+
+
+def test_a_missing_key_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_kek(tmp_path / "kek")
+    assert refused.value.error_id == "keys.unreadable"
+    assert "accord keys init" in refused.value.hint
+
+
+def test_a_data_key_opens_by_the_tenants_key_alone(keys: Keys) -> None:
+    data, wrapped = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
+    read = WrappedKey.from_bytes(wrapped.to_bytes())
+    assert read == wrapped
+    opened = keys.keyring.open_data_key(keys.tenant_key, read)
+    assert (opened.key, opened.id) == (data.key, data.id)
+    assert data.key not in wrapped.to_bytes()
+    assert "key=" not in repr(data)
+    assert data.key.hex() not in repr(keys.keyring)
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    with pytest.raises(SealError) as refused:
+        attempt()
+    return refused.value.error_id
+
+
+def test_a_wrapped_key_opens_in_no_other_place(keys: Keys) -> None:
+    ring = keys.keyring
+    _, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
+    other = ring.new_tenant_key(OTHER)
+    stranger = Keyring(secret(bytes(32)))
+    renamed = replace(wrapped, recording=OTHER)
+    damaged = replace(wrapped, wrapped=bytes(48))
+    renumbered = replace(wrapped, key_id="0" * 32)
+    assert refusal(lambda: stranger.open_data_key(keys.tenant_key, wrapped)) == "seal.kek_missing"
+    assert refusal(lambda: ring.open_data_key(other, wrapped)) == "seal.key_foreign"
+    assert refusal(lambda: ring.open_data_key(keys.tenant_key, renamed)) == "seal.key_damaged"
+    assert refusal(lambda: ring.open_data_key(keys.tenant_key, damaged)) == "seal.key_damaged"
+    assert refusal(lambda: ring.open_data_key(keys.tenant_key, renumbered)) == "seal.key_damaged"
+    assert refusal(lambda: ring.open_data_key(keys.tenant_key, keys.tenant_key)) == "seal.key_kind"
+    assert refusal(lambda: ring.open_tenant_key(wrapped)) == "seal.kek_missing"
+    # A tenant's key given out as another tenant's, all its names changed.
+    stolen = replace(keys.tenant_key, tenant=OTHER)
+    assert refusal(lambda: ring.open_tenant_key(stolen)) == "seal.key_damaged"
+
+
+def test_an_older_kek_still_opens_and_the_new_one_wraps(keys: Keys) -> None:
+    old = load_kek(keys.folder / "kek")
+    new = secret(bytes(range(32)))
+    ring = Keyring(new, old)
+    data, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
+    assert ring.open_data_key(keys.tenant_key, wrapped).key == data.key
+    assert ring.new_tenant_key(OTHER).wrapped_by == new.id
+
+
+def test_a_wrapped_key_is_read_strictly(keys: Keys) -> None:
+    body = json.loads(keys.tenant_key.to_bytes())
+    for change, error_id in (
+        ({"version": 2}, "seal.version"),
+        ({"version": True}, "seal.version"),
+        ({"extra": 1}, "seal.unknown_field"),
+        ({"kind": "other"}, "seal.field"),
+        ({"nonce": "AA"}, "seal.field"),
+        ({"recording": RECORDING}, "seal.field"),
+        ({"algorithm": "none"}, "seal.field"),
+    ):
+        changed = canonical.dump(body | change)
+        assert refusal(lambda content=changed: WrappedKey.from_bytes(content)) == error_id  # type: ignore[misc]
+    assert refusal(lambda: WrappedKey.from_bytes(json.dumps(body).encode())) == "seal.not_canonical"
+
+
+def test_where_keys_lie(keys: Keys) -> None:
+    assert tenant_key_path(TENANT) == f"keys/{TENANT}/tenant.json"
+    assert data_key_path(TENANT, RECORDING) == f"keys/{TENANT}/{RECORDING}.json"
+    for bad in ("..", "a/b", "", "A", "tenant", ".x", "a" * 64):
+        assert refusal(lambda name=bad: data_key_path(TENANT, name)) == "seal.bad_id"  # type: ignore[misc]
+
+
+def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
+    told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
+    root = keys.root.public_key()
+    told.check(root, signing.MANIFEST, NOW)
+    someone = Ed25519PrivateKey.generate()
+    late = told.not_after + timedelta(seconds=1)
+    early = told.not_before - timedelta(seconds=1)
+    wider = replace(told, uses=("manifest", "checkpoint"))
+    other_key = replace(told, public_key=signing.raw_public(someone.public_key()))
+    assert refusal(lambda: told.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
+    assert refusal(lambda: told.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
+    assert refusal(lambda: told.check(root, "manifest", late)) == "seal.endorsement_time"
+    assert refusal(lambda: told.check(root, "manifest", early)) == "seal.endorsement_time"
+    assert refusal(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"
+    assert refusal(lambda: other_key.check(root, "manifest", NOW)) == "seal.endorsement_signature"
+    misnamed = replace(told, key_id="0" * 32)
+    misnamed = replace(misnamed, signature=keys.root.sign(canonical.dump(misnamed.body())))
+    assert refusal(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
+    assert signing.Endorsement.from_fields(Fields(told.document(), "x")) == told
+
+
+def test_renewing_endorses_a_new_key_and_keeps_the_old(keys: Keys) -> None:
+    old_key = (keys.folder / "manifest.key").read_bytes()
+    signing.renew(keys.folder, keys.root, NOW)
+    signer = signing.load_signer(keys.folder / "manifest.key", keys.folder / "manifest.endorsement.json")
+    assert signer.key_id != keys.signer.key_id
+    signer.endorsement.check(keys.root.public_key(), "manifest", NOW)
+    assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key
+    assert (keys.folder / "manifest.key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError) as refused:
+        signing.load_signer(
+            keys.folder / "manifest.key", keys.folder / f"{keys.signer.key_id}.manifest.endorsement.json"
+        )
+    assert refused.value.error_id == "keys.endorsement_mismatch"
+
+
+def test_another_kind_of_file_is_no_key(keys: Keys) -> None:
+    with pytest.raises(ConfigError) as refused:
+        signing.load_private(keys.folder / "kek")
+    assert refused.value.error_id == "keys.bad_key"
+    with pytest.raises(ConfigError) as refused:
+        signing.load_public(keys.folder / "nothing")
+    assert refused.value.error_id == "keys.bad_key"
+    with pytest.raises(ConfigError) as refused:
+        signing.load_endorsement(keys.folder / "root.pub")
+    assert refused.value.error_id == "keys.bad_endorsement"

@@ -1,0 +1,332 @@
+"""The manifest: everything that is sealed, in one spelling, and nothing that can be read two ways."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.errors import SealError
+from recorder.seal import canonical, envelope, signing
+from recorder.seal.body import decrypt_parties, to_body
+from recorder.seal.contents import Joined, Parties
+from recorder.seal.keys import secret
+from recorder.seal.manifest import Sealed, open_manifest, read_sealed, seal, write
+from recorder.take.spool import Party
+
+from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def test_what_is_read_is_what_was_sealed(sealed: Sealed, keys: Keys) -> None:
+    assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
+    assert read_sealed(sealed.folder, keys.root.public_key(), NOW) == sealed
+
+
+def test_a_golden_body(sealed: Sealed) -> None:
+    """Field by field, so that a renamed or lost field is seen: the format stands for years."""
+    body = json.loads(sealed.manifest_bytes)["body"]
+    objects = {entry["name"]: entry for entry in body.pop("objects")}
+    assert set(objects) == {"audio.opus", "audio.wav", "peaks"}
+    assert set(objects["peaks"]) == {
+        "name", "media_type", "plain_sha256", "plain_length", "stored_sha256", "stored_length", "blocks",
+    }  # fmt: skip
+    assert len(objects["audio.opus"]["blocks"]) == 5
+    assert len(body.pop("parties")) > 300
+    assert set(body.pop("keys")) == {"data", "tenant"}
+    assert body == {
+        "type": "accord-manifest",
+        "version": 1,
+        "recording": RECORDING,
+        "tenant": TENANT,
+        "line": "0198c0de-0000-7000-8000-0000000000bb",
+        "number": "+3225550100",
+        "direction": "inbound",
+        "node": "node-1",
+        "channel": "5c6e9f3a-0000-4000-8000-000000000001",
+        "started_at": "2026-11-25T09:30:00.123Z",
+        "bridged_at": "2026-11-25T09:30:09.123Z",
+        "ended_at": "2026-11-25T09:31:10.123Z",
+        "sealed_at": "2026-11-25T09:35:00.123Z",
+        "keep_until": "2026-12-25T09:30:00.123Z",
+        "duration_ms": 69900,
+        "drift_ms": -100,
+        "sample_rate": 8000,
+        "channels": {"left": "outside_says", "right": "outside_hears"},
+        "announcement": {
+            "id": "0198c0de-0000-7000-8000-0000000000aa",
+            "version": 3,
+            "language": "fr",
+            "text": "Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours.",
+            "keep_days": 30,
+            "sound_sha256": hashlib.sha256(b"sound").hexdigest(),
+            "purposes": [
+                {"code": "agreement", "until": "2026-12-25T09:30:00.123Z"},
+                {"code": "quality", "until": "2026-12-25T09:30:00.123Z"},
+            ],
+            "offset_ms": 210,
+            "end_ms": 6410,
+            "score": 0.987654,
+        },
+        "unannounced": None,
+        "markers": [
+            {"at": "2026-11-25T09:30:09.123Z", "offset_ms": 9000, "kind": "bridged", "data": {}},
+            {
+                "at": "2026-11-25T09:31:10.123Z",
+                "offset_ms": 69900,
+                "kind": "hangup",
+                "data": {"cause": "NORMAL_CLEARING"},
+            },
+        ],
+        "gaps": [
+            {"start_ms": 0, "end_ms": 9000, "channel": "left", "reason": "before_announcement_end"},
+            {"start_ms": 20000, "end_ms": 25000, "channel": "both", "reason": "hold"},
+        ],
+        "software": body["software"],
+    }
+    assert body["software"].startswith("accord ")
+
+
+def test_who_spoke_is_in_no_file_in_the_clear(sealed: Sealed, keys: Keys) -> None:
+    for upload in sealed.uploads:
+        for value in (b"32470123456", b'"1001"', b"extension"):
+            assert value not in upload.path.read_bytes()
+    data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
+    inside = Party("extension", "1001")
+    assert decrypt_parties(sealed.manifest, data_key) == Parties(
+        Party("e164", "+32470123456"), inside, (Joined(9000, inside),)
+    )
+    with pytest.raises(SealError) as refused:
+        decrypt_parties(sealed.manifest, secret(bytes(32)))
+    assert refused.value.error_id == "seal.key_foreign"
+
+
+def test_the_length_of_the_parties_tells_nothing(tmp_path: Path, keys: Keys) -> None:
+    encoded = make_encoded(tmp_path / "a")
+    withheld = replace(encoded.take.start, outside=Party("withheld", ""))
+    other = replace(encoded, take=replace(encoded.take, start=withheld))
+    one = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    two = seal(other, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    assert len(one.manifest.parties) == len(two.manifest.parties)
+
+
+def test_uploads_go_in_order_with_the_manifest_last(sealed: Sealed) -> None:
+    base = f"{TENANT}/2026/11/25/{RECORDING}/"
+    assert [upload.key for upload in sealed.uploads] == [
+        base + "audio.opus",
+        base + "audio.wav",
+        base + "peaks",
+        f"keys/{TENANT}/{RECORDING}.json",
+        base + "manifest.json",
+    ]
+    for upload in sealed.uploads:
+        assert hashlib.sha256(upload.path.read_bytes()).hexdigest() == upload.sha256
+
+
+def test_sounds_are_read_back_through_the_seal(sealed: Sealed, keys: Keys) -> None:
+    data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
+    for name in ("audio.opus", "audio.wav", "peaks"):
+        stored = (sealed.folder / f"{name}.enc").read_bytes()
+        reader = sealed.manifest.reader(name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
+        assert b"".join(reader.read()) == (sealed.folder / name).read_bytes()
+    with pytest.raises(SealError) as refused:
+        sealed.manifest.reader("audio.mp3", data_key, lambda _start, _end: b"")
+    assert refused.value.error_id == "seal.no_object"
+
+
+def test_sealing_again_after_a_crash_uses_a_new_key_and_the_same_facts(tmp_path: Path, keys: Keys) -> None:
+    first = make_sealed(tmp_path / "take", keys)
+    (tmp_path / "take" / "manifest.json").unlink()
+    second = make_sealed(tmp_path / "take", keys)
+    assert second.manifest.data_key_id != first.manifest.data_key_id
+    volatile = {"objects", "parties", "keys"}
+    strip = lambda made: {k: v for k, v in to_body(made.manifest).items() if k not in volatile}  # noqa: E731
+    assert strip(first) == strip(second)
+
+
+def test_not_announced_has_no_purpose_and_goes_after_thirty_days(tmp_path: Path, keys: Keys) -> None:
+    sealed = make_sealed(tmp_path / "take", keys, announced=None)
+    assert sealed.manifest.purposes == ()
+    assert sealed.manifest.unannounced == "not_found_in_audio"
+    assert sealed.manifest.keep_until == sealed.manifest.ended_at + timedelta(days=30)
+    encoded = make_encoded(tmp_path / "other", announced=None)
+    broken = replace(encoded, take=replace(encoded.take, marks=encoded.take.marks[1:]))
+    sealed = seal(broken, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    assert sealed.manifest.unannounced == "not_finished"
+
+
+def test_a_sound_that_changed_since_it_was_encoded_is_not_sealed(tmp_path: Path, keys: Keys) -> None:
+    encoded = make_encoded(tmp_path / "take")
+    (tmp_path / "take" / "audio.opus").write_bytes(b"other")
+    with pytest.raises(SealError) as refused:
+        seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    assert refused.value.error_id == "seal.sound_changed"
+    assert not (tmp_path / "take" / "manifest.json").exists()
+
+
+def test_a_signing_key_past_its_date_seals_nothing(tmp_path: Path, keys: Keys) -> None:
+    late = NOW + timedelta(days=365 * 2 + 1)
+    with pytest.raises(SealError) as refused:
+        seal(make_encoded(tmp_path / "take"), keys.keyring, keys.tenant_key, keys.signer, late)
+    assert refused.value.error_id == "seal.endorsement_time"
+    assert not (tmp_path / "take" / "manifest.json").exists()
+
+
+def test_a_clock_set_back_in_the_call_does_not_keep_it_from_being_sealed(tmp_path: Path, keys: Keys) -> None:
+    encoded = make_encoded(tmp_path / "take")
+    earlier = replace(encoded.take.end, ended_at=START - timedelta(hours=1))
+    encoded = replace(encoded, take=replace(encoded.take, end=earlier))
+    sealed = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, START - timedelta(hours=1))
+    assert sealed.manifest.started_at == sealed.manifest.ended_at == sealed.manifest.sealed_at
+
+
+def refusal(content: bytes, keys: Keys) -> str:
+    with pytest.raises(SealError) as refused:
+        open_manifest(content, keys.root.public_key(), NOW)
+    return refused.value.error_id
+
+
+def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
+    """A manifest whose signature is right and whose body is not."""
+    document = json.loads(sealed.manifest_bytes)
+    change(document["body"])
+    document["signatures"][0]["signature"] = canonical.b64(keys.signer.sign(document["body"]))
+    return rfc8785.dumps(document)
+
+
+def altered(sealed: Sealed, change: Change) -> bytes:
+    document = json.loads(sealed.manifest_bytes)
+    change(document)
+    return rfc8785.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "error_id"),
+    [
+        (lambda body: body.update(version=2), "seal.version"),
+        (lambda body: body.update(version="1"), "seal.version"),
+        (lambda body: body.update(type="accord-amendment"), "seal.field"),
+        (lambda body: body.update(note="new"), "seal.unknown_field"),
+        (lambda body: body["objects"][0].update(note="new"), "seal.unknown_field"),
+        (lambda body: body["announcement"]["purposes"][0].update(note=1), "seal.unknown_field"),
+        (lambda body: body["keys"].update(root="x"), "seal.unknown_field"),
+        (lambda body: body.pop("drift_ms"), "seal.field"),
+        (lambda body: body.update(duration_ms=1.5), "seal.field"),
+        (lambda body: body.update(duration_ms=True), "seal.field"),
+        (lambda body: body.update(duration_ms=-1), "seal.field"),
+        (lambda body: body.update(started_at="2026-11-25T10:30:00.123+01:00"), "seal.field"),
+        (lambda body: body.update(started_at="2026-11-25"), "seal.field"),
+        (lambda body: body.update(channels={"left": "outside_hears", "right": "outside_says"}), "seal.field"),
+        (lambda body: body["objects"][0].update(plain_sha256="A" * 64), "seal.field"),
+        (lambda body: body["gaps"][0].update(channel="middle"), "seal.field"),
+        (lambda body: body.update(parties="+/+/"), "seal.field"),
+        (lambda body: body.update(objects=[]), "seal.contradiction"),
+        (lambda body: body["objects"].reverse(), "seal.contradiction"),
+        (lambda body: body["objects"][0].update(name="../audio"), "seal.contradiction"),
+        (lambda body: body["objects"][0]["blocks"].pop(), "seal.contradiction"),
+        (lambda body: body["objects"][0].update(plain_length=1), "seal.contradiction"),
+        (lambda body: body.update(announcement=None), "seal.contradiction"),
+        (lambda body: body.update(unannounced="x"), "seal.contradiction"),
+        (lambda body: body["announcement"].update(end_ms=70_000), "seal.contradiction"),
+        (lambda body: body["announcement"]["purposes"][0].update(until=END), "seal.contradiction"),
+        (lambda body: body["announcement"]["purposes"][1].update(code="agreement"), "seal.contradiction"),
+        (lambda body: body["gaps"][0].update(end_ms=0), "seal.contradiction"),
+        (lambda body: body.update(ended_at="2026-11-25T09:00:00.000Z"), "seal.contradiction"),
+        (lambda body: body.update(recording="x"), "seal.contradiction"),
+        (lambda body: body.update(recording=RECORDING.upper()), "seal.contradiction"),
+        (lambda body: body.update(tenant="../x"), "seal.contradiction"),
+        (lambda body: body.update(sealed_at="2026-11-25T10:00:00.000Z"), "seal.from_the_future"),
+        (lambda body: body.update(sealed_at="2036-11-25T10:00:00.000Z"), "seal.endorsement_time"),
+    ],
+)
+def test_a_rightly_signed_nonsense_is_refused(
+    sealed: Sealed, keys: Keys, change: Change, error_id: str
+) -> None:
+    assert refusal(resigned(sealed, keys, change), keys) == error_id
+
+
+END = "2027-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("change", "error_id"),
+    [
+        (lambda doc: doc["body"].update(number="+3225550199"), "seal.signature"),
+        (lambda doc: doc["body"]["announcement"]["purposes"].append({"code": "x"}), "seal.signature"),
+        (lambda doc: doc["signatures"][0].update(signature="A" * 86), "seal.signature"),
+        (lambda doc: doc["signatures"][0].update(key_id="0" * 32), "seal.signature"),
+        (lambda doc: doc["signatures"][0].update(algorithm="none"), "seal.field"),
+        (lambda doc: doc.update(signatures=[]), "seal.field"),
+        (lambda doc: doc["signatures"].append(doc["signatures"][0]), "seal.field"),
+        (lambda doc: doc["signatures"][0].update(note=1), "seal.unknown_field"),
+        (lambda doc: doc.update(note=1), "seal.unknown_field"),
+        (lambda doc: doc.pop("endorsement"), "seal.field"),
+        (lambda doc: doc["endorsement"]["body"].update(not_after="2099-01-01T00:00:00.000Z"),
+         "seal.endorsement_signature"),
+        (lambda doc: doc["endorsement"].update(signature="A" * 86), "seal.endorsement_signature"),
+    ],
+)  # fmt: skip
+def test_what_was_changed_after_it_was_signed_is_refused(
+    sealed: Sealed, keys: Keys, change: Change, error_id: str
+) -> None:
+    assert refusal(altered(sealed, change), keys) == error_id
+
+
+def test_another_spelling_of_the_same_is_refused(sealed: Sealed, keys: Keys) -> None:
+    document = json.loads(sealed.manifest_bytes)
+    assert refusal(json.dumps(document).encode(), keys) == "seal.not_canonical"
+    assert refusal(sealed.manifest_bytes + b"\n", keys) == "seal.not_canonical"
+    twice = sealed.manifest_bytes.replace(b'"direction":"inbound"', b'"direction":"x","direction":"inbound"')
+    assert refusal(twice, keys) == "seal.duplicate_field"
+    assert refusal(b"", keys) == "seal.not_json"
+    assert refusal(b"[]", keys) == "seal.not_json"
+    assert refusal(b'{"a":NaN}', keys) == "seal.not_json"
+    assert refusal(b"\xff\xfe", keys) == "seal.not_json"
+    assert refusal(b'{"a":' * 100_000, keys) == "seal.not_json"
+    assert refusal(b'{"a":9007199254740993}', keys) == "seal.not_canonical"
+
+
+def test_a_key_that_the_root_did_not_endorse_is_refused(sealed: Sealed, keys: Keys) -> None:
+    """Somebody with the bucket and the key-encryption key, but no endorsed key, signs it all anew."""
+    impostor = Ed25519PrivateKey.generate()
+    own_root = Ed25519PrivateKey.generate()
+    dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
+    told = signing.endorse(own_root, impostor.public_key(), (signing.MANIFEST,), *dates)
+    assert refusal(write(sealed.manifest, signing.Signer(impostor, told)), keys) == "seal.endorsement_root"
+    claimed = replace(told, root_key_id=signing.key_id(keys.root.public_key()))
+    forged = write(sealed.manifest, signing.Signer(impostor, claimed))
+    assert refusal(forged, keys) == "seal.endorsement_signature"
+
+
+def test_a_key_endorsed_for_something_else_signs_no_manifest(sealed: Sealed, keys: Keys) -> None:
+    web = Ed25519PrivateKey.generate()
+    dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
+    told = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
+    assert refusal(write(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
+
+
+def test_an_endorsements_signature_is_no_manifests(sealed: Sealed, keys: Keys) -> None:
+    """One kind of signed document is never taken for another."""
+    document = json.loads(sealed.manifest_bytes)
+    document["body"] = keys.signer.endorsement.body() | {"sealed_at": "2026-11-25T09:35:00.123Z"}
+    document["signatures"][0]["signature"] = canonical.b64(keys.signer.sign(document["body"]))
+    assert refusal(rfc8785.dumps(document), keys) == "seal.field"
+
+
+def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
+    for each in sealed.manifest.objects:
+        stored = (sealed.folder / f"{each.name}.enc").read_bytes()
+        for number in range(len(each.blocks)):
+            each.check_block(number, stored[number * envelope.SEGMENT : (number + 1) * envelope.SEGMENT])
+        with pytest.raises(SealError) as refused:
+            each.check_block(len(each.blocks), b"")
+        assert refused.value.error_id == "seal.block"
