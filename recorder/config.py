@@ -11,7 +11,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -36,6 +36,10 @@ class NodeSettings(_Section):
     """Where the switch writes; default ``<data>/spool``.  Daemon, worker and switch must all write here."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""
+    region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    """Country (``BE``) that numbers without a country code are from; empty: they stay as they are."""
+    never_record: tuple[str, ...] = ()
+    """Numbers that are neither announced nor recorded, beside the dialplan's own list."""
 
     @property
     def spool_folder(self) -> Path:
@@ -160,8 +164,8 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
         ) from None
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    found = []
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str | list[str]]]:
+    found: list[tuple[str, str, str | list[str]]] = []
     for section, model in _sections().items():
         for name in model.model_fields:
             variable = f"{PREFIX}{section}_{name}".upper()
@@ -171,15 +175,22 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
                         "config.twice", f"{variable} and {variable}_FILE are both set", "keep one of the two"
                     )
                 try:
-                    found.append((section, name, Path(file).read_text("utf-8").strip()))
+                    found.append((section, name, _value(model, name, Path(file).read_text("utf-8").strip())))
                 except (OSError, UnicodeDecodeError) as error:
                     raise ConfigError(
                         "config.secret_file", f"{variable}_FILE: {file} cannot be read: {error}",
                         "check the path, and that this user may read it",
                     ) from error  # fmt: skip
             elif variable in environment:
-                found.append((section, name, environment[variable]))
+                found.append((section, name, _value(model, name, environment[variable])))
     return found
+
+
+def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
+    """A list is written with commas in the environment."""
+    if get_origin(model.model_fields[name].annotation) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
 
 
 def _check_names(body: Mapping[str, Any], source: str) -> None:

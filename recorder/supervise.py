@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -42,11 +43,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run; ``watched`` children must send heartbeats."""
+    """What to run.  ``watched`` children must send heartbeats; ``environment`` replaces the
+    supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints."""
 
     name: str
     argv: Sequence[str]
     watched: bool = False
+    environment: Mapping[str, str] | None = None
+    folder: Path | None = None
+    output: Path | None = None
 
 
 @dataclass(slots=True)
@@ -76,9 +81,16 @@ class Supervisor:
         """Ask for the end; usable as a signal handler, so it only sets a flag."""
         self._stopping = True
 
+    def __post_init__(self) -> None:
+        for program in self.programs:
+            self.add(program)
+
+    def add(self, program: Program) -> None:
+        """Look after one more program; from any thread."""
+        self._children.append(_Child(program))
+
     def run(self) -> None:
         """Start everything and look after it until :meth:`stop`; ends children in reverse order."""
-        self._children = [_Child(program) for program in self.programs]
         try:
             while not self._stopping:
                 self.step()
@@ -88,7 +100,7 @@ class Supervisor:
     def step(self) -> None:
         """Look once at every child: start what is due, kill what is silent; waits up to 0.2 s."""
         now = self.monotonic()
-        for child in self._children:
+        for child in list(self._children):
             self._look_after(child, now)
         for key, _ in self._selector.select(timeout=0.2):
             child = key.data
@@ -121,7 +133,8 @@ class Supervisor:
             child.process.kill()
 
     def _start(self, child: _Child) -> None:
-        environment = dict(self.environment)
+        program = child.program
+        environment = dict(self.environment if program.environment is None else program.environment)
         passed: tuple[int, ...] = ()
         writer = None
         if child.program.watched:
@@ -130,7 +143,21 @@ class Supervisor:
             environment[HEARTBEAT_FD] = str(writer)
             passed = (writer,)
             self._selector.register(child.pipe, selectors.EVENT_READ, child)
-        child.process = subprocess.Popen(child.program.argv, env=environment, pass_fds=passed)
+        output = None if program.output is None else open(program.output, "ab")  # noqa: SIM115
+        child.process = subprocess.Popen(
+            program.argv,
+            env=environment,
+            pass_fds=passed,
+            cwd=program.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # A session of its own: an interrupt at the terminal reaches the supervisor alone, which then
+            # ends its children in order.
+            start_new_session=True,
+        )
+        if output is not None:
+            output.close()
         if writer is not None:
             os.close(writer)
         child.started = child.heard = self.monotonic()

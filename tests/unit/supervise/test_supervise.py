@@ -28,11 +28,7 @@ def step_until(supervisor: Supervisor, condition: Callable[[], bool], seconds: f
 
 
 def started(programs: list[Program]) -> Supervisor:
-    supervisor = Supervisor(programs, dict(os.environ))
-    from recorder.supervise import _Child
-
-    supervisor._children = [_Child(program) for program in programs]
-    return supervisor
+    return Supervisor(programs, dict(os.environ))
 
 
 def test_a_stopped_hub_is_killed_and_started_again_within_its_limit() -> None:

@@ -1,0 +1,68 @@
+"""What commands share: settings, and the rooms opened from them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.cli import stores
+from recorder.config import Settings
+from recorder.errors import ConfigError
+from recorder.seal import signing
+from recorder.seal.keys import Keyring, load_kek, parse_kek, read_private, write_private
+from recorder.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The settings of this command, and the file they came from."""
+
+    settings: Settings
+    config_path: Path | None
+
+    def open_catalogue(self) -> None:
+        """Make the catalogue this process's own.  Raises :class:`CatalogueError` where its schema is not
+        this version's."""
+        from recorder.catalogue.models import open_catalogue
+        from recorder.catalogue.schema import check_schema
+
+        check_schema(self.settings.catalogue_url)
+        open_catalogue(self.settings.catalogue_url)
+
+    def keyring(self) -> Keyring:
+        """The key-encryption key, from the settings or its file.  Raises :class:`ConfigError`."""
+        if text := self.settings.keys.kek.get_secret_value():
+            return Keyring(parse_kek(text, "[keys] kek"))
+        return Keyring(load_kek(self.settings.keys_folder / signing.KEK))
+
+    def root(self) -> Ed25519PublicKey:
+        """The root's public key.  Raises :class:`ConfigError`."""
+        return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
+
+    def signer(self) -> signing.Signer:
+        """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""
+        folder = self.settings.keys_folder
+        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
+
+    def store(self) -> Store:
+        """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
+        return stores.open_store(self.settings)
+
+    def web_secret(self) -> bytes:
+        """What signs the panel's forms: from the settings, or made once and kept beside the keys."""
+        if text := self.settings.web.secret_key.get_secret_value():
+            if len(text.encode()) < 32:
+                raise ConfigError(
+                    "config.invalid",
+                    "[web] secret_key is too short",
+                    "32 bytes or more: `openssl rand -base64 32`",
+                )
+            return text.encode()
+        path = self.settings.keys_folder / "web"
+        if not path.exists():
+            self.settings.keys_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(path, secrets.token_urlsafe(48).encode())
+        return read_private(path)

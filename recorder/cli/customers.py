@@ -1,0 +1,282 @@
+"""``accord tenant | user | line | announcement``: setting up a customer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import customers, people, queries
+from recorder.catalogue.rows import FORMATS, ROLES, TenantRow
+from recorder.cli.context import Context
+from recorder.clock import utc_now
+from recorder.errors import CatalogueError
+from recorder.ids import uuid7
+from recorder.prompts import shipped
+from recorder.prompts.check import check_sound
+
+TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
+
+
+def find_tenant(name: str) -> TenantRow:
+    """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
+    found = [row for row in customers.tenants() if name in (row.id, row.name)]
+    if len(found) != 1:
+        raise CatalogueError(
+            "tenant.unknown" if not found else "tenant.ambiguous",
+            f"there is no customer {name!r}" if not found else f"several customers are called {name!r}",
+            "`accord tenant list` shows their ids",
+        )
+    return found[0]
+
+
+@click.group()
+def tenant() -> None:
+    """Customers."""
+
+
+@tenant.command("create")
+@click.argument("name")
+@click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.option("--time-zone", default="Europe/Brussels", show_default=True)
+@click.option("--country", default="be", show_default=True)
+@click.pass_obj
+def create_tenant(context: Context, name: str, language: str, time_zone: str, country: str) -> None:
+    """Make a customer with a key of its own, and the shipped announcements; prints its id."""
+    context.open_catalogue()
+    click.echo(make_tenant(context, name, language=language, time_zone=time_zone, country=country).id)
+
+
+def make_tenant(context: Context, name: str, *, language: str, time_zone: str, country: str) -> TenantRow:
+    """A customer whose wrapped key lies in the catalogue (the worker copies it to the bucket before the
+    first recording), with the shipped announcements as its own."""
+    now = utc_now()
+    identity = str(uuid7(now))
+    row = customers.create_tenant(
+        identity,
+        name=name,
+        wrapped_key=context.keyring().new_tenant_key(identity).to_bytes().decode(),
+        language=language,
+        time_zone=time_zone,
+        country=country,
+        now=now,
+        entropy=os.urandom,
+    )
+    for offered in shipped():
+        customers.create_announcement(
+            identity,
+            name=f"shipped-{offered.language}",
+            language=offered.language,
+            text=offered.text,
+            purposes=offered.purposes,
+            keep_days=offered.keep_days,
+            wav=offered.path.read_bytes(),
+            now=now,
+            entropy=os.urandom,
+        )
+    return row
+
+
+@tenant.command("list")
+@click.pass_obj
+def list_tenants(context: Context) -> None:
+    """Customers, one a line: id, name, language."""
+    context.open_catalogue()
+    for row in customers.tenants():
+        click.echo(f"{row.id}  {row.name}  {row.language}")
+
+
+@click.group()
+def user() -> None:
+    """People who log in to the panel."""
+
+
+@user.command("create")
+@TENANT
+@click.argument("login")
+@click.option("--name", default="", help="As the panel greets them.")
+@click.option("--role", type=click.Choice(ROLES), default="customer", show_default=True)
+@click.option("--language", type=click.Choice(["fr", "en"]), help="Default: the customer's.")
+@click.password_option(help="Asked for where it is not given.")
+@click.pass_obj
+def create_user(
+    context: Context, tenant_name: str, login: str, name: str, role: str, language: str | None, password: str
+) -> None:
+    """Let somebody log in."""
+    context.open_catalogue()
+    make_user(find_tenant(tenant_name), login, name=name, role=role, language=language, password=password)
+
+
+def make_user(
+    owner: TenantRow, login: str, *, name: str, role: str, language: str | None, password: str
+) -> None:
+    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password``: too short or too long)."""
+    from web.account.passwords import hash_password
+
+    if len(password) < 12:
+        raise CatalogueError("user.password", "the password is too short", "at least 12 characters")
+    people.create_user(
+        owner.id,
+        login=login,
+        name=name or login,
+        role=role,
+        language=language or owner.language,
+        password_hash=hash_password(password),
+        now=utc_now(),
+        entropy=os.urandom,
+    )
+
+
+@user.command("list")
+@TENANT
+@click.pass_obj
+def list_users(context: Context, tenant_name: str) -> None:
+    """A customer's people, one a line: log-in, role, whether revoked."""
+    context.open_catalogue()
+    for row in people.users(find_tenant(tenant_name).id):
+        click.echo(f"{row.id}  {row.login}  {row.role}{'  revoked' if row.revoked_at else ''}")
+
+
+@user.command("revoke")
+@TENANT
+@click.argument("login")
+@click.pass_obj
+def revoke_user(context: Context, tenant_name: str, login: str) -> None:
+    """End a log-in, with its sessions and grants."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    found = next((row for row in people.users(owner.id) if row.login == login.strip().casefold()), None)
+    if found is None:
+        raise CatalogueError("user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`")
+    people.revoke_user(owner.id, found.id, now=utc_now(), entropy=os.urandom)
+
+
+@click.group()
+def announcement() -> None:
+    """What a line says before it records."""
+
+
+@announcement.command("list")
+@TENANT
+@click.pass_obj
+def list_announcements(context: Context, tenant_name: str) -> None:
+    """A customer's announcements: id, name, version, language, purposes, days kept."""
+    context.open_catalogue()
+    for row in queries.announcements(find_tenant(tenant_name).id):
+        click.echo(
+            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}  {row.keep_days} days"
+        )
+
+
+@announcement.command("add")
+@TENANT
+@click.argument("name")
+@click.option("--wav", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
+@click.option("--text", required=True, help="What the sound says, word for word.")
+@click.option("--language", type=click.Choice(["fr", "nl", "de", "en"]), required=True)
+@click.option("--purpose", "purposes", multiple=True, default=("agreement",), show_default=True)
+@click.option("--keep-days", type=int, default=30, show_default=True)
+@click.pass_obj
+def add_announcement(
+    context: Context,
+    tenant_name: str,
+    name: str,
+    wav: Path,
+    text: str,
+    language: str,
+    purposes: tuple[str, ...],
+    keep_days: int,
+) -> None:
+    """Add your own sound with its text; the same name again is its next version. Prints its id."""
+    context.open_catalogue()
+    check_sound(wav)
+    row = customers.create_announcement(
+        find_tenant(tenant_name).id,
+        name=name,
+        language=language,
+        text=text,
+        purposes=purposes,
+        keep_days=keep_days,
+        wav=wav.read_bytes(),
+        now=utc_now(),
+        entropy=os.urandom,
+    )
+    click.echo(row.id)
+
+
+@click.group()
+def line() -> None:
+    """Numbers that are recorded."""
+
+
+@line.command("add")
+@TENANT
+@click.argument("number")
+@click.option("--announcement", "announcement_id", help="Its id; default: the shipped one in the customer's language.")
+@click.option("--label", default="")
+@click.option("--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True)
+@click.pass_obj
+def add_line(
+    context: Context,
+    tenant_name: str,
+    number: str,
+    announcement_id: str | None,
+    label: str,
+    formats: tuple[str, ...],
+) -> None:
+    """Switch recording on for a number, as the dialplan routes it. Prints the line's id."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    click.echo(make_line(owner, number, announcement_id, owner.language, label, formats))
+
+
+def make_line(
+    owner: TenantRow,
+    number: str,
+    announcement_id: str | None,
+    language: str,
+    label: str,
+    formats: tuple[str, ...],
+) -> str:
+    """A line's id.  Raises :class:`CatalogueError`."""
+    if announcement_id is None:
+        name = f"shipped-{language}"
+        offered = [row for row in queries.announcements(owner.id) if row.name == name]
+        if not offered:
+            raise CatalogueError("announcement.unknown", f"there is no announcement {name}", "name one: --announcement")
+        announcement_id = offered[0].id
+    return customers.create_line(
+        owner.id,
+        number=number,
+        announcement=announcement_id,
+        label=label,
+        formats=formats,
+        now=utc_now(),
+        entropy=os.urandom,
+    ).id
+
+
+@line.command("list")
+@TENANT
+@click.pass_obj
+def list_lines(context: Context, tenant_name: str) -> None:
+    """A customer's numbers: id, number, label, announcement."""
+    context.open_catalogue()
+    for row in queries.lines(find_tenant(tenant_name).id):
+        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {row.announcement}  {','.join(row.formats)}")
+
+
+@line.command("end")
+@TENANT
+@click.argument("number")
+@click.pass_obj
+def end_line(context: Context, tenant_name: str, number: str) -> None:
+    """Record a number no more; its recordings stay whose they are."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    digits = number.removeprefix("+")
+    found = next((row for row in queries.lines(owner.id) if row.number.removeprefix("+") == digits), None)
+    if found is None:
+        raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
+    customers.end_line(owner.id, found.id, now=utc_now(), entropy=os.urandom)

@@ -1,0 +1,121 @@
+"""The switch of ``accord run --demo``: a real FreeSWITCH with two phones, or the practice switch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+
+from recorder import practice
+from recorder.call.policy import read as read_snapshot
+from recorder.errors import SwitchError
+from recorder.supervise import Program
+
+if TYPE_CHECKING:
+    from recorder.cli.context import Context
+    from recorder.cli.demo import Ports
+    from recorder.switch.esl import Inbound
+
+PRACTICE = Path(practice.__file__).parent
+SPEECH = PRACTICE / "speech"
+CALLERS = ("3224440001", "3224440002", "3224440003", "3224440004")
+RTP = 21000
+"""First RTP port of the switch; the phones' follow 400 later."""
+
+STARTS_IN = 30.0
+
+
+def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
+    """The practice switch, which makes the calls itself and prints what happens to them."""
+    placed = [f"--call={number}:{language}" for number, language in calls]
+    return Program(
+        "switch",
+        [
+            sys.executable,
+            "-m",
+            "recorder.practice",
+            f"--event-port={ports.event_socket}",
+            f"--daemon=127.0.0.1:{ports.daemon}",
+            "--stay",
+            *placed,
+        ],
+    )
+
+
+def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
+    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
+    conf = PRACTICE.parents[1] / "freeswitch_conf"
+    if not conf.is_dir():
+        raise SwitchError("demo.no_conf", f"there is no {conf}", "run the demo from a checkout of Accord")
+    base = {**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    switch = {**base, "ACCORD_RTP_START": str(RTP), "ACCORD_RTP_END": str(RTP + 398)}
+    phones = {
+        **base,
+        "PHONES_PORT": str(ports.phones),
+        "PHONES_SIP_PORT": str(ports.phones_sip),
+        "PHONES_RTP_START": str(RTP + 400),
+        "PHONES_RTP_END": str(RTP + 798),
+        "PHONES_SPEECH": str(SPEECH),
+    }
+    return [
+        _program("switch", binary, conf, folder / "switch", switch),
+        _program("phones", binary, PRACTICE / "phones", folder / "phones", phones),
+    ]
+
+
+def _program(name: str, binary: Path, conf: Path, folder: Path, environment: Mapping[str, str]) -> Program:
+    argv = [str(binary), "-nonat", "-np", "-nf", "-nc", "-conf", str(conf)]
+    for part in ("log", "db", "run"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        argv += [f"-{part}", str(folder / part)]
+    return Program(name, argv, environment=environment, output=folder / "out.log")
+
+
+def place_calls(
+    ports: Ports,
+    password: str,
+    calls: Sequence[tuple[str, str]],
+    context: Context,
+    say: Callable[[str], None],
+) -> None:
+    """Have the calling phone make the calls, a second apart.  Raises :class:`SwitchError`."""
+    from recorder.switch.commands import Command
+
+    phones = _connect(ports.phones, password)
+    _connect(ports.event_socket, context.settings.switch.password.get_secret_value()).stop()
+    lines = read_snapshot(context.settings.node.snapshot_folder)
+    try:
+        for at, (number, language) in enumerate(calls):
+            line = lines.line(number)
+            told = line.announcement.duration_ms if line else 0
+            # The caller hears the announcement out, and speaks when somebody is there.
+            sound = f"file_string://silence_stream://{told + 600}!{SPEECH}/{language}/caller.wav"
+            reply = phones.api(
+                Command(
+                    f"api originate {{origination_caller_id_number={CALLERS[at % len(CALLERS)]}}}"
+                    f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
+                )
+            )
+            if not reply.startswith("+OK"):
+                raise SwitchError("demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see .accord/switch")
+            say(f"call {at + 1} of {len(calls)} ({language}) is told that it is recorded")
+            gevent.sleep(1)
+    finally:
+        phones.stop()
+
+
+def _connect(port: int, password: str) -> Inbound:
+    from recorder.switch.esl import Inbound
+
+    deadline = gevent.Timeout(STARTS_IN)
+    with deadline:
+        while True:
+            connection = Inbound("127.0.0.1", port, password)
+            try:
+                connection.connect()
+                return connection
+            except SwitchError:
+                gevent.sleep(0.3)

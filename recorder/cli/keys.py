@@ -1,0 +1,52 @@
+"""``accord keys``: the root, the signing key, the key-encryption key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recorder.cli.context import Context
+from recorder.clock import to_iso, utc_now
+from recorder.seal import signing
+
+
+@click.group()
+def keys() -> None:
+    """Make and look at the keys."""
+
+
+@keys.command()
+@click.pass_obj
+def init(context: Context) -> None:
+    """Make a root, a signing key that it endorses, and a key-encryption key; never replaces one."""
+    folder = context.settings.keys_folder
+    for path in signing.init(folder, utc_now()):
+        click.echo(path)
+    click.echo(
+        f"\nKeep copies of {folder / signing.KEK} and {folder / signing.ROOT_KEY} where no fire takes both:\n"
+        "without the first, no recording can be heard again. The second may be moved away from this\n"
+        "machine altogether; it is needed only for `accord keys renew`."
+    )
+
+
+@keys.command()
+@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The root's key file.")
+@click.pass_obj
+def renew(context: Context, root: Path | None) -> None:
+    """Make a new signing key, endorsed by the root; the old one's files stay beside it."""
+    folder = context.settings.keys_folder
+    private = signing.load_private(root or folder / signing.ROOT_KEY)
+    for path in signing.renew(folder, private, utc_now()):
+        click.echo(path)
+
+
+@keys.command()
+@click.pass_obj
+def show(context: Context) -> None:
+    """Print the ids of the keys and how long the signing key is endorsed."""
+    signer = context.signer()
+    click.echo(f"root      {signing.key_id(context.root())}")
+    endorsed = signer.endorsement
+    click.echo(f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}")
+    click.echo(f"wrapping  {context.keyring()!r}")

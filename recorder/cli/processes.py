@@ -1,0 +1,158 @@
+"""``accord run | daemon | worker | web | migrate``: the processes of an installation."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+import structlog
+
+from recorder.cli import stores
+from recorder.cli.context import Context
+from recorder.errors import StoreError
+from recorder.supervise import Program, Supervisor, heartbeat
+
+log = structlog.get_logger()
+
+
+@click.command()
+@click.pass_obj
+def daemon(context: Context) -> None:
+    """The process beside the switch: announces, starts recordings, writes the spool."""
+    from recorder.daemon import Daemon, DaemonSettings
+
+    settings = context.settings
+    node, switch = settings.node, settings.switch
+    Daemon(
+        DaemonSettings(
+            node=node.name,
+            spool=node.spool_folder.absolute(),
+            snapshot=node.snapshot_folder.absolute(),
+            password=switch.password.get_secret_value(),
+            switch_host=switch.host,
+            switch_port=switch.port,
+            listen_host=switch.listen_host,
+            listen_port=switch.listen_port,
+            command_timeout=switch.command_timeout,
+            full_at=node.full_at,
+            region=node.region or None,
+        ),
+        beat=heartbeat(os.environ),
+    ).run()
+
+
+@click.command()
+@click.pass_obj
+def worker(context: Context) -> None:
+    """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    from recorder.worker import Worker, WorkerSettings
+
+    settings = context.settings
+    context.open_catalogue()
+    Worker(
+        WorkerSettings(
+            spool=settings.node.spool_folder.absolute(),
+            snapshot=settings.node.snapshot_folder.absolute(),
+            processes=settings.worker.processes,
+            nice=settings.worker.nice,
+            never_record=settings.node.never_record,
+        ),
+        store=context.store(),
+        keyring=context.keyring(),
+        signer=context.signer(),
+        root_public=context.root(),
+        beat=heartbeat(os.environ),
+    ).run()
+
+
+@click.command()
+@click.pass_obj
+def web(context: Context) -> None:
+    """The panel."""
+    from recorder.access.gate import Gate
+    from web.app import create_app
+    from web.config import WebConfig
+    from web.serving import serve
+
+    settings = context.settings.web
+    context.open_catalogue()
+    app = create_app(
+        WebConfig(
+            secret_key=context.web_secret(),
+            secure_cookies=settings.secure_cookies,
+            proxies=settings.proxies,
+        ),
+        gate=Gate(context.store(), context.keyring(), context.root()),
+    )
+    serve(app, settings.host, settings.port)
+
+
+@click.command()
+@click.pass_obj
+def migrate(context: Context) -> None:
+    """Bring the catalogue's schema up to this version, making it where there is none."""
+    from recorder.catalogue.schema import migrate as apply
+
+    context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+    applied = apply(context.settings.catalogue_url)
+    click.echo("\n".join(applied) if applied else "the schema is current")
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Set up a customer in ./.accord, make four calls, say where to hear them.")
+@click.option("--once", is_flag=True, help="With --demo: end when the calls can be heard.")
+@click.pass_obj
+def run(context: Context, demo: bool, once: bool) -> None:
+    """Start all processes of one machine, restart what ends, kill what hangs."""
+    if demo:
+        from recorder.cli.demo import show
+
+        sys.exit(show(once))
+    supervisor = Supervisor(programs(context), dict(os.environ))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, supervisor.stop)
+    make_bucket(context)
+    supervisor.run()
+
+
+def make_bucket(context: Context) -> None:
+    """Make the embedded store's bucket as soon as the server answers; in a thread, since nothing waits
+    for it: a store that is away only makes the spool grow."""
+    if not context.settings.store.embedded:
+        return
+
+    def wait() -> None:
+        try:
+            stores.embedded(context.settings).wait_ready()
+        except StoreError as error:
+            log.error("store.not_ready", error=error.message, hint=error.hint)
+
+    threading.Thread(target=wait, name="make-bucket", daemon=True).start()
+
+
+def programs(context: Context) -> list[Program]:
+    """The processes of one machine; the embedded store, where it is chosen, is started first."""
+    own = [sys.executable, "-m", "recorder"]
+    if context.config_path is not None:
+        own += ["--config", str(context.config_path.absolute())]
+    found = [
+        Program("daemon", [*own, "daemon"], watched=True),
+        Program("worker", [*own, "worker"], watched=True),
+        Program("web", [*own, "web"]),
+    ]
+    return [*store_programs(context), *found]
+
+
+def store_programs(context: Context) -> list[Program]:
+    """The embedded store, where the settings ask for it.  Raises :class:`ConfigError`."""
+    if not context.settings.store.embedded:
+        return []
+    weed = stores.embedded(context.settings)
+    weed.prepare()
+    argv, environment = weed.command()
+    folder = context.settings.node.data.absolute() / "seaweedfs"
+    return [Program("store", argv, environment=environment, folder=folder, output=Path(folder / "seaweedfs.log"))]

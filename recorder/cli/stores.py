@@ -1,0 +1,47 @@
+"""Opens the store that the settings name."""
+
+from __future__ import annotations
+
+from recorder.config import Settings
+from recorder.errors import ConfigError
+from recorder.store.base import Store
+from recorder.store.bucket import Bucket
+from recorder.store.directory import DirectoryStore
+from recorder.store.embedded import SeaweedFS
+from recorder.store.retry import retrying
+from recorder.store.s3 import S3Store
+
+
+def embedded(settings: Settings) -> SeaweedFS:
+    """The SeaweedFS of one machine, started or not."""
+    return SeaweedFS(
+        settings.node.data.absolute() / "seaweedfs", settings.store.embedded_port, bucket=settings.store.bucket
+    )
+
+
+def bucket(settings: Settings) -> Bucket:
+    """Where the bucket is and how to log in.  Raises :class:`ConfigError`."""
+    if settings.store.embedded:
+        return embedded(settings).bucket()
+    chosen = settings.store
+    if not chosen.access_key.get_secret_value() or not chosen.secret_key.get_secret_value():
+        raise ConfigError(
+            "store.no_credentials",
+            "the object store has no access key or secret key",
+            "set ACCORD_STORE_ACCESS_KEY and ACCORD_STORE_SECRET_KEY (or …_FILE), or embedded = true in [store]",
+        )
+    return Bucket(
+        name=chosen.bucket,
+        access_key=chosen.access_key.get_secret_value(),
+        secret_key=chosen.secret_key.get_secret_value(),
+        endpoint=chosen.endpoint or None,
+        region=chosen.region,
+        addressing=chosen.addressing,
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store, each operation tried again while it is away.  Raises :class:`ConfigError`."""
+    if settings.store.kind == "directory":
+        return retrying(DirectoryStore(settings.store_folder))
+    return retrying(S3Store(bucket(settings)))

@@ -1,0 +1,56 @@
+"""``accord verify``: checks recordings from the bucket or from files alone, given the root's public key."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import customers, queries
+from recorder.cli.context import Context
+from recorder.clock import utc_now
+from recorder.errors import CatalogueError
+from recorder.seal import signing
+from recorder.seal import verify as seals
+from recorder.seal.keys import load_kek
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True)
+@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="The root's public key (PEM); default: the one beside this installation's keys.")  # fmt: skip
+@click.option("--kek", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="The key-encryption key's file: checks the decrypted sound and parties too.")  # fmt: skip
+@click.pass_obj
+def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None) -> None:
+    """Check recordings: folders with a recording's files, places in the bucket (TENANT/YYYY/MM/DD/ID/),
+    or ids of recordings in the catalogue. Exits with 1 where one is not as it was sealed."""
+    public = signing.load_public(root) if root else context.root()
+    keyring = None if kek is None else seals.Keyring(load_kek(kek))
+    bad = 0
+    for name in what:
+        source: seals.Source
+        if Path(name).is_dir():
+            source, prefix = seals.Files(Path(name)), ""
+        else:
+            source, prefix = context.store(), name if "/" in name else _place(context, name)
+        report = seals.verify(source, prefix, public, keyring, utc_now())
+        bad += not report.ok
+        click.echo(f"{'as it was sealed' if report.ok else 'NOT as it was sealed'}: {name}")
+        for finding in report.findings:
+            blocks = f", blocks {', '.join(map(str, finding.blocks))}" if finding.blocks else ""
+            click.echo(f"  {finding.check:>2}  {finding.code}  {finding.where}{blocks}: {finding.message}")
+        done = ", ".join(seals.CHECKS[number] for number in report.checked)
+        click.echo(f"  checked: {done}")
+    sys.exit(1 if bad else 0)
+
+
+def _place(context: Context, recording: str) -> str:
+    context.open_catalogue()
+    for owner in customers.tenants():
+        if row := queries.recording(owner.id, recording):
+            return row.prefix
+    raise CatalogueError(
+        "recording.unknown", f"{recording} is no folder, no place in the bucket and no recording's id", ""
+    )
