@@ -130,6 +130,9 @@ class Worker:
 
         Raises :class:`ConfigError` (``worker.already_running`` on this spool).
         """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.stop)
         self.settings.spool.mkdir(mode=0o2770, parents=True, exist_ok=True)
         with _alone(self.settings.spool):
             purge(self.settings.spool)
@@ -143,9 +146,6 @@ class Worker:
                 self._end()
 
     def _begin(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self.stop)
         self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
         for encoder in self._encoders:
             self._free.put(encoder)

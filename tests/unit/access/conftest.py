@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recorder.access.gate import Gate, Who
+from recorder.catalogue import customers, people, queries
+from recorder.catalogue.rows import RecordingRow
+from recorder.ids import uuid7
+
+
+@pytest.fixture
+def gate(house) -> Gate:
+    means = house.means
+    return Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+
+
+@pytest.fixture
+def somebody(house) -> Callable[..., Who]:
+    """A person of the house's tenant, or of another's."""
+
+    def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Who:
+        row = people.create_user(
+            tenant or house.tenant,
+            login=login or f"{house.entropy(4).hex()}@example.be",
+            name="Ada",
+            role=role,
+            language="fr",
+            password_hash="$argon2id$",
+            now=house.clock(),
+            entropy=house.entropy,
+        )
+        return Who(row.id, row.tenant, row.role, row.language)
+
+    return make
+
+
+@pytest.fixture
+def ada(somebody) -> Who:
+    return somebody("customer")
+
+
+@pytest.fixture
+def stranger(house, somebody) -> Who:
+    """A person of another tenant."""
+    tenant = str(uuid7(house.clock(), house.entropy))
+    wrapped = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
+    customers.create_tenant(
+        tenant, name="Van Dyck NV", wrapped_key=wrapped, now=house.clock(), entropy=house.entropy
+    )
+    return somebody("customer_admin", tenant)
+
+
+@pytest.fixture
+def recorded(house) -> Callable[..., RecordingRow]:
+    """A call through every stage; its row."""
+
+    def make(**changes) -> RecordingRow:
+        folder = house.take(**changes)
+        house.work(folder)
+        house.clock.forward(minutes=2)
+        row = queries.recording(house.tenant, folder.name)
+        assert row is not None
+        return row
+
+    return make
+
+
+@pytest.fixture
+def recording(recorded) -> RecordingRow:
+    return recorded()

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from recorder.access.gate import Gate, Who
+from recorder.catalogue import grants, people
+from recorder.catalogue.models import LedgerEntry, Listen, Recording, connected, writing
+from recorder.errors import AccessError
+from recorder.lifecycle import retention
+from recorder.store.base import Unreachable
+
+TALK = 120_000
+"""Milliseconds: enough that the WAV has many blocks."""
+
+
+def test_a_purpose_that_was_announced_opens_the_sound(gate, ada, recording) -> None:
+    (choice,) = gate.purposes(ada, recording.id)
+    assert (choice.code, choice.allowed, choice.reason) == ("agreement", True, None)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "play-1")
+    assert opened.media_type == "audio/wav"
+    sound = b"".join(opened.read(0, opened.length))
+    assert len(sound) == opened.length
+    samples = np.frombuffer(sound[44:], "<i2").reshape(-1, 2)
+    assert np.any(samples[:, 0])
+    assert kinds(recording.id) == ["recording.stored", "grant.given", "listen.opened"]
+
+
+def test_any_part_is_the_same_as_in_the_whole(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    whole = b"".join(opened.read(0, opened.length))
+    for start, end in ((0, 1), (65_000, 66_000), (opened.length - 1, opened.length), (200_000, 900_000)):
+        assert b"".join(opened.read(start, end)) == whole[start:end]
+    assert all(len(piece) <= 65_536 for piece in opened.read(0, opened.length))
+
+
+def test_the_leaf_is_written_before_the_first_byte(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    assert "listen.opened" not in kinds(recording.id), "opening is not listening"
+    pieces = opened.read(0, opened.length)
+    assert kinds(recording.id)[-1] == "listen.opened", "no piece has left yet"
+    next(pieces)
+
+
+def test_no_leaf_no_byte(gate, ada, recording, monkeypatch) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("the log's disk is full")
+
+    monkeypatch.setattr(grants, "append", full)
+    with pytest.raises(OSError, match="full"):
+        opened.read(0, opened.length)
+
+
+def test_one_play_is_one_listen_closed_with_what_was_sent(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    for start, end in ((0, 1000), (1000, 250_000), (500, 600)):
+        opened = gate.open(ada, grant.id, "audio.wav", "play-1")
+        assert len(b"".join(opened.read(start, end))) == end - start
+    with connected():
+        (listen,) = Listen.select()
+    assert listen.sent_bytes == 1000 + 249_000 + 100
+    gate.close(ada, grant.id, "play-1")
+    gate.close(ada, grant.id, "play-1")
+    assert kinds(recording.id)[-2:] == ["listen.opened", "listen.closed"]
+    assert body(recording.id, "listen.closed")["sent_bytes"] == 250_100
+    list(gate.open(ada, grant.id, "audio.wav", "play-1").read(0, 10))
+    assert kinds(recording.id)[-1] == "listen.opened", "a play that goes on after its end is another listen"
+
+
+def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 1_000_000)
+    sent = len(next(pieces)) + len(next(pieces))
+    next(pieces)
+    pieces.close()
+    with connected():
+        (listen,) = Listen.select()
+    assert listen.sent_bytes == sent, "the piece that was not asked after did not arrive for sure"
+    assert retention.close_listens(house.clock(), house.entropy) == 0
+    house.clock.forward(minutes=16)
+    assert retention.close_listens(house.clock(), house.entropy) == 1
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+
+
+def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "peaks")
+    assert json.loads(b"".join(opened.read(0, opened.length)))
+    assert kinds(recording.id)[-1] == "grant.given"
+
+
+def test_a_manifest_is_shown_under_a_grant(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    shown = gate.manifest(ada, grant.id)
+    assert shown["recording"] == recording.id
+    assert shown["announcement"]["purposes"][0]["code"] == "agreement"
+    assert "32470123456" not in json.dumps(shown)
+    assert gate.given(ada, grant.id) == grant
+
+
+def test_another_name_is_not_there(gate, ada, recording) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    refused(lambda: gate.open(ada, grant.id, "../manifest.json"), "access.no_sound")
+
+
+def test_a_grant_lasts_a_quarter_of_an_hour_and_no_longer_than_the_purpose(
+    gate, ada, recording, house
+) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    assert grant.until == house.clock() + timedelta(minutes=15)
+    house.clock.at = recording.keep_until - timedelta(minutes=5)
+    late = gate.grant(ada, recording.id, "agreement")
+    assert late.until == recording.keep_until
+    house.clock.forward(minutes=5)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.expired")
+    refused(lambda: gate.open(ada, late.id, "audio.wav"), "access.grant_over")
+
+
+def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(minutes=14)
+    renewed = gate.renew(ada, grant.id)
+    assert (renewed.id, renewed.purpose) == (grant.id, "agreement")
+    assert renewed.until == house.clock() + timedelta(minutes=15)
+    house.clock.forward(minutes=14)
+    list(gate.open(ada, grant.id, "audio.opus").read(0, 10))
+    house.clock.forward(minutes=2)
+    refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
+    refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
+    assert "grant.renewed" in kinds(recording.id)
+
+
+def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
+    next(pieces)
+    house.clock.forward(minutes=16)
+    refused(lambda: [next(pieces), next(pieces)], "access.grant_over")
+
+
+def test_a_grant_is_one_persons(gate, ada, recording, somebody, stranger) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    for other in (somebody("customer_admin"), stranger, replace(ada, user=stranger.user)):
+        for ask in (
+            lambda other=other: gate.open(other, grant.id, "audio.wav"),
+            lambda other=other: gate.renew(other, grant.id),
+            lambda other=other: gate.manifest(other, grant.id),
+            lambda other=other: gate.given(other, grant.id),
+            lambda other=other: gate.close(other, grant.id, "p"),
+        ):
+            with pytest.raises(AccessError) as error:
+                ask()
+            assert error.value.error_id in {"access.grant_over", "access.revoked"}
+
+
+def test_another_tenants_id_answers_as_none_does(gate, stranger, recording) -> None:
+    answers = []
+    for identity in (recording.id, "01930000-0000-7000-8000-000000000000", "\x00", "x" * 5000, "\ud800", ""):
+        for ask in (
+            lambda i=identity: gate.purposes(stranger, i),
+            lambda i=identity: gate.grant(stranger, i, "agreement"),
+        ):
+            with pytest.raises(AccessError) as error:
+                ask()
+            answers.append((error.value.error_id, error.value.message, error.value.hint))
+    assert set(answers) == {("access.not_found", "there is no such recording", "")}
+    assert kinds(recording.id) == ["recording.stored"], "nothing of it in the owner's leaves"
+    with connected():
+        mine = LedgerEntry.select().where(LedgerEntry.tenant == stranger.tenant)
+        assert [leaf.kind for leaf in mine].count("access.refused") == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "error_id"),
+    [("quality", "access.purpose_not_announced"), ("\ud800" * 500, "access.purpose_not_announced")],
+)
+def test_a_purpose_that_was_not_announced_is_refused_and_logged(
+    gate, ada, recording, purpose, error_id
+) -> None:
+    refused(lambda: gate.grant(ada, recording.id, purpose), error_id)
+    said = body(recording.id, "access.refused")
+    assert (said["user"], said["reason"]) == (ada.user, error_id)
+
+
+def test_a_role_that_a_purpose_does_not_name_is_refused(gate, somebody, recording) -> None:
+    from recorder.prompts.purposes import ROLES, standard
+
+    outside = sorted(ROLES - standard()["agreement"].roles)
+    assert outside, "some role must be outside for this test to say anything"
+    for role in [*outside, "root", ""]:
+        who = replace(somebody("customer"), role=role)
+        (choice,) = gate.purposes(who, recording.id)
+        assert (choice.allowed, choice.reason) == (False, "access.purpose_not_for_role")
+        refused(lambda who=who: gate.grant(who, recording.id, "agreement"), "access.purpose_not_for_role")
+
+
+def test_a_take_whose_announcement_was_not_found_is_nobodys_to_hear(gate, somebody, recorded) -> None:
+    recording = recorded(announced=False)
+    who = somebody("customer_admin")
+    assert gate.purposes(who, recording.id) == ()
+    refused(lambda: gate.grant(who, recording.id, "agreement"), "access.not_announced")
+
+
+def test_a_row_can_only_take_away(gate, ada, recording, house) -> None:
+    change(recording, purposes=["agreement", "quality"], keep_until=house.clock() + timedelta(days=999))
+    assert [choice.code for choice in gate.purposes(ada, recording.id)] == ["agreement"]
+    refused(lambda: gate.grant(ada, recording.id, "quality"), "access.purpose_not_announced")
+    house.clock.forward(days=30)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.expired")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"restricted": ["agreement"]}, "access.purpose_restricted"),
+        ({"purposes": []}, "access.purpose_restricted"),
+        ({"announced": 0}, "access.purpose_restricted"),
+        ({"keep_until": "2026-11-25T09:00:00.000Z"}, "access.expired"),
+    ],
+)
+def test_a_restriction_counts_at_once_also_under_a_grant(gate, ada, recording, row, reason) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    change(recording, **row)
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), reason)
+    refused(lambda: gate.renew(ada, grant.id), reason)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), reason)
+
+
+def test_a_revoked_person_hears_nothing_more(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
+    people.revoke_user(house.tenant, ada.user, now=house.clock(), entropy=house.entropy)
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.revoked")
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.revoked")
+    refused(lambda: gate.purposes(ada, recording.id), "access.revoked")
+    house.clock.forward(seconds=6)
+    refused(lambda: list(pieces), "access.revoked")
+
+
+def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording, house) -> None:
+    person = people.user(house.tenant, ada.user)
+
+    def log_in(token: str) -> Who:
+        until = house.clock() + timedelta(hours=1)
+        session = people.open_session(
+            person, token_sha256=token, now=house.clock(), until=until, entropy=house.entropy
+        )
+        return replace(ada, session=session.id)
+
+    here, there = log_in("one"), log_in("two")
+    grant = gate.grant(here, recording.id, "agreement")
+    assert gate.given(here, grant.id) == grant
+    people.end_session(person, here.session, now=house.clock())
+    for who in (here, there, ada):
+        refused(lambda who=who: gate.open(who, grant.id, "audio.wav"), "access.revoked")
+    assert gate.grant(there, recording.id, "agreement")
+
+
+def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    retention.destroy(recording, "expired", house.means.store, now=house.clock(), entropy=house.entropy)
+    refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
+    refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
+
+
+def test_a_store_that_is_away_says_so_and_grants_nothing(ada, recording, house) -> None:
+    class Away:
+        def read(self, *_: object) -> bytes:
+            raise Unreachable("store.unreachable", "nobody there")
+
+    gate = Gate(Away(), house.means.keyring, house.means.root_public, now=house.clock)
+    with pytest.raises(Unreachable):
+        gate.grant(ada, recording.id, "agreement")
+    assert kinds(recording.id) == ["recording.stored"]
+
+
+def test_leaves_name_nobody(gate, ada, recording) -> None:
+    gate.grant(ada, recording.id, "agreement")
+    with connected():
+        for leaf in LedgerEntry.select():
+            assert ada.user not in leaf.leaf
+            assert recording.id not in leaf.leaf
+
+
+def refused(ask, error_id: str) -> None:
+    with pytest.raises(AccessError) as error:
+        ask()
+    assert error.value.error_id == error_id
+
+
+def change(recording, **values) -> None:
+    with writing():
+        Recording.update(**values).where(Recording.id == recording.id).execute()
+
+
+def kinds(recording: str) -> list[str]:
+    with connected():
+        query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
+        return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]
+
+
+def body(recording: str, kind: str) -> dict[str, object]:
+    with connected():
+        query = LedgerEntry.select().where(
+            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == kind)
+        )
+        return json.loads(query.order_by(LedgerEntry.number.desc()).first().body)
