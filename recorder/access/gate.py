@@ -26,7 +26,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
 from recorder.seal.body import to_body
 from recorder.seal.keys import Keyring
-from recorder.store.base import Store
+from recorder.store.base import NotFound, Store
 
 __all__ = ["Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
 
@@ -110,7 +110,12 @@ class Gate:
         key = sealed.manifest.prefix + name
 
         def stored(start: int, end: int) -> bytes:
-            return self._store.read(key, start, end)
+            try:
+                return self._store.read(key, start, end)
+            except NotFound as error:
+                raise SealError(
+                    "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
+                ) from error
 
         with self._reported(who, sealed.row, name):
             reader = sealed.manifest.reader(name, sealed.key, stored)
