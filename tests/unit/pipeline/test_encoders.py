@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import snapshot
+from recorder.encoders import Encoder
+from recorder.errors import TakeError
+
+
+@pytest.fixture
+def encoder():
+    made = Encoder(nice=1)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def prompt(house):
+    return snapshot.put_prompt(house.means.snapshot, house.announcement.sha256, house.clock())
+
+
+def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house, encoder, prompt) -> None:
+    folders = [house.take(), house.take(announced=False)]
+    for folder in folders:
+        encoder.encode(folder, prompt)
+        assert pipeline.next_stage(folder) == "seal"
+    assert os.getpriority(os.PRIO_PROCESS, encoder.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
+
+
+def test_what_was_raised_there_is_raised_here(house, encoder, prompt) -> None:
+    folder = house.take()
+    (folder / "audio.wav").write_bytes(b"RIFF")
+    with pytest.raises(TakeError) as refused:
+        encoder.encode(folder, prompt)
+    assert refused.value.error_id == "take.impossible"
+    assert refused.value.message
+    encoder.encode(house.take(), prompt)
+
+
+def test_a_broken_disk_is_no_broken_take(house, encoder, prompt) -> None:
+    folder = house.take()
+    (folder / "audio.opus").mkdir()
+    (folder / "audio.opus" / "in-the-way").touch()
+    with pytest.raises(OSError, match="irectory"):
+        encoder.encode(folder, prompt)
+
+
+def test_an_encoder_that_dies_is_started_again(house, encoder, prompt) -> None:
+    long = house.take(talk_ms=600_000)
+    encoder.encode(house.take(), prompt)
+    first = encoder.process.pid
+    threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
+    with pytest.raises(TakeError) as died:
+        encoder.encode(long, prompt)
+    assert died.value.error_id == "take.encoder_died"
+    encoder.encode(house.take(), prompt)
+    assert encoder.process.pid != first
+
+
+def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> None:
+    encoder.encode(house.take(), prompt)
+    monkeypatch.setattr("recorder.encoders._limit", lambda _: 0.3)
+    os.kill(encoder.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(TakeError, match="longer") as died:
+        encoder.encode(house.take(), prompt)
+    assert died.value.error_id == "take.encoder_died"
+    assert time.monotonic() - began < 30
+
+
+def test_it_is_not_ended_by_the_signal_that_its_parent_drains_on(house, encoder, prompt) -> None:
+    encoder.encode(house.take(), prompt)
+    os.kill(encoder.process.pid, signal.SIGTERM)
+    encoder.encode(house.take(), prompt)

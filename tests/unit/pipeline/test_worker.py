@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import customers, queries
+from recorder.errors import ConfigError
+from recorder.store.base import Unreachable
+from recorder.take import spool
+from recorder.worker import DEATHS, Worker, WorkerSettings
+
+DEADLINE = 60.0
+
+
+class Gates:
+    """The store, which can go away and come back."""
+
+    def __init__(self, store) -> None:
+        self.store = store
+        self.away = False
+        self.asked = 0
+
+    def __getattr__(self, name: str):
+        operation = getattr(self.store, name)
+
+        def tried(*arguments):
+            self.asked += 1
+            if self.away:
+                raise Unreachable("store.unreachable", "nobody there")
+            return operation(*arguments)
+
+        return tried
+
+
+@pytest.fixture
+def store(house) -> Gates:
+    return Gates(house.means.store)
+
+
+@pytest.fixture
+def start(house, store) -> Iterator[Callable[..., Worker]]:
+    """Starts workers in threads, with ``changes`` to the worker; ends them."""
+    running: list[tuple[Worker, threading.Thread]] = []
+
+    def begin(**changes) -> Worker:
+        means = house.means
+        settings = WorkerSettings(
+            spool=house.spool, snapshot=house.root / "snapshot", never_record=("112",), nice=1, drain=5
+        )
+        values = {
+            "store": store,
+            "keyring": means.keyring,
+            "signer": means.signer,
+            "root_public": means.root_public,
+            "now": house.clock,
+        }
+        worker = Worker(settings, **(values | changes))
+        thread = threading.Thread(target=worker.run, daemon=True)
+        running.append((worker, thread))
+        thread.start()
+        return worker
+
+    yield begin
+    for worker, _ in running:
+        worker.stop()
+    for _, thread in running:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+
+
+def until(met: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not met():
+        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
+        time.sleep(0.02)
+
+
+def rows(house) -> int:
+    return len(queries.recordings(house.tenant).rows)
+
+
+def test_takes_are_stored_unrecorded_calls_listed_and_the_heart_beats(house, start) -> None:
+    for _ in range(3):
+        house.take()
+        house.clock.forward(seconds=1)
+    house.unrecorded()
+    beats: list[float] = []
+    start(beat=lambda: beats.append(time.monotonic()))
+    until(lambda: rows(house) == 3 and len(queries.not_recorded(house.tenant).rows) == 1, "all of it")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert max(after - before for before, after in itertools.pairwise(beats)) < 2.5
+
+
+def test_a_take_that_arrives_later_is_found(house, start) -> None:
+    start()
+    until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    house.take()
+    until(lambda: rows(house) == 1, "the recording")
+
+
+def test_a_take_that_cannot_go_on_does_not_hold_up_the_others(house, start) -> None:
+    stuck = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
+    house.clock.forward(seconds=1)
+    house.take()
+    start()
+    until(lambda: rows(house) == 1, "the other recording")
+    assert pipeline.next_stage(stuck) == "seal"
+
+
+def test_a_store_that_is_away_makes_the_spool_grow_and_nothing_is_lost(house, start, store) -> None:
+    store.away = True
+    folders = [house.take(), house.take()]
+    house.unrecorded()
+    start()
+    until(
+        lambda: all(pipeline.next_stage(folder) == "store" for folder in folders), "both as far as they get"
+    )
+    until(lambda: len(queries.not_recorded(house.tenant).rows) == 1, "what needs no store goes on")
+    late = house.take()
+    until(lambda: pipeline.next_stage(late) == "store", "a later one")
+    assert rows(house) == 0
+    asked = store.asked
+    time.sleep(1.5)
+    assert store.asked - asked <= 8, "a store that is away is not hammered"
+    store.away = False
+    until(lambda: rows(house) == 3, "all recordings, once it is back")
+
+
+def test_the_snapshot_follows_the_catalogue(house, start) -> None:
+    from recorder.call import policy
+
+    start()
+    folder = house.root / "snapshot"
+    until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
+    assert policy.read(folder).never_record == {"112"}
+    customers.create_line(
+        house.tenant,
+        number="+3225550177",
+        announcement=house.announcement.id,
+        now=house.clock(),
+        entropy=house.entropy,
+    )
+    until(lambda: policy.read(folder).line("3225550177") is not None, "the new line")
+
+
+def test_what_is_over_is_destroyed(house, start) -> None:
+    folder = house.take()
+    house.work(folder)
+    house.clock.forward(days=31)
+    start()
+    until(lambda: rows(house) == 0, "the tombstone")
+    assert queries.recording(house.tenant, folder.name).destroyed_at is not None
+
+
+def test_a_take_that_kills_its_encoder_again_and_again_is_set_aside(house, start, monkeypatch) -> None:
+    import os
+    import signal
+
+    from recorder.encoders import Encoder
+
+    encode = Encoder.encode
+    deaths: list[str] = []
+    bad = house.take()
+    house.clock.forward(seconds=1)
+    house.take()
+
+    def deadly(self, folder, prompt):
+        if folder.name == bad.name:
+            deaths.append(folder.name)
+            os.kill(self._running().pid, signal.SIGKILL)
+        encode(self, folder, prompt)
+
+    monkeypatch.setattr(Encoder, "encode", deadly)
+    monkeypatch.setattr("recorder.worker.BACK_OFF", (0.01,))
+    start()
+    until(lambda: (house.spool / spool.QUARANTINE / bad.name).exists(), "quarantine")
+    assert len(deaths) == DEATHS
+    until(lambda: rows(house) == 1, "the other one")
+    assert queries.not_recorded(house.tenant).rows[0].reason == "take.encoder_died"
+
+
+def test_two_workers_on_one_spool_are_refused(house, start) -> None:
+    first = start()
+    until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "the first")
+    second = Worker(
+        first.settings,
+        store=first.store,
+        keyring=first.keyring,
+        signer=first.signer,
+        root_public=first.root_public,
+    )
+    with pytest.raises(ConfigError) as refused:
+        second.run()
+    assert refused.value.error_id == "worker.already_running"
+
+
+def test_removals_that_were_broken_off_are_finished(house, start) -> None:
+    gone = house.spool / ".gone-01930000-0000-7000-8000-000000000001"
+    gone.mkdir()
+    (gone / "audio.wav").write_bytes(b"x")
+    start()
+    until(lambda: not gone.exists(), "its end")
+
+
+def test_old_listens_are_closed(house, start) -> None:
+    from recorder.access.gate import Gate, Who
+    from recorder.catalogue import grants, people
+
+    folder = house.take()
+    house.work(folder)
+    means = house.means
+    person = people.create_user(
+        house.tenant,
+        login="a",
+        name="A",
+        role="customer",
+        language="fr",
+        password_hash="x",
+        now=house.clock(),
+        entropy=house.entropy,
+    )
+    gate = Gate(means.store, means.keyring, means.root_public, now=house.clock)
+    who = Who(person.id, house.tenant, "customer", "fr")
+    grant = gate.grant(who, folder.name, "agreement")
+    list(gate.open(who, grant.id, "audio.opus", "p").read(0, 100))
+    house.clock.at += timedelta(minutes=20)
+    assert grants.stale_listens(house.clock())
+    start()
+    until(lambda: not grants.stale_listens(house.clock()), "closed")
