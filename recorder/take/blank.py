@@ -21,9 +21,15 @@ from recorder.take.wav import Samples, Wav
 AFTER_PLAYBACK_MS = 1000
 """P1: how long after the playback's end the left channel stays blank where the sound does not show it."""
 
+AT_MOST = timedelta(seconds=3)
+"""How far a mark and what it tells of may be apart (seen: 0.3 s, more after holds)."""
+
 TAIL_MS, TAIL_SHARE = 2000, 0.03
 """Audio that is shorter than the call by more than this ended early.  Less is the switch's own shrinking
 under load and on holds (seen: 0.35 s of 24 s), which ``drift_ms`` tells."""
+
+UNWRITTEN_MS = 2000
+"""What a switch that is killed has not yet written, at most (seen)."""
 
 CUT_MS = 100
 """The same where the header was never finished: the end is known to be missing."""
@@ -71,9 +77,15 @@ class Plan:
 
 
 def times(take: Take, sound: Wav, found: Found | None) -> Times:
-    """The clock of a take: from the recording's start to its stop (or hang-up, or the call's end)."""
+    """The clock of a take: from the recording's start to its stop (or hang-up, or the call's end).
+
+    Where nobody saw the call end, the time at which it was found ended says little: the sound is the
+    clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
     started = take.first("recording_started") or take.start.started_at
     ended = take.last("recording_stopped") or take.last("hangup") or take.end.ended_at
+    if not _end_seen(take):
+        unwritten = UNWRITTEN_MS if sound.header_broken else 0
+        ended = min(ended, started + timedelta(milliseconds=sound.duration_ms + unwritten))
     anchors = [(started, 0)]
     if found is not None:
         playing = _playing(take, started, found)
@@ -92,7 +104,7 @@ def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
     told = _told(take, clock, found)
     bridged_at = take.first("bridged")
     talk = end if bridged_at is None else max(told, clock.place(bridged_at))
-    away = list(_stretches(take, clock, "unobserved_from", "unobserved_to"))
+    away = list(_away(take, clock))
     holds = [
         (max(start, talk), stop) for start, stop in _stretches(take, clock, "hold", "unhold") if stop > talk
     ]
@@ -139,15 +151,13 @@ def _told(take: Take, clock: Times, found: Found | None) -> int:
 
 
 def _playing(take: Take, started: datetime, found: Found) -> tuple[datetime | None, datetime | None]:
-    """The marks of the playing that was found: of several, those nearest to it by the clock."""
+    """The marks of the playing that was found: of several, those nearest to it by the clock.  A daemon
+    that took the call over has noted the end when it came back: such a mark is no anchor."""
 
     def nearest(kind: str, offset_ms: int) -> datetime | None:
         expected = started + timedelta(milliseconds=offset_ms)
-        return min(
-            (mark.at for mark in take.marks if mark.kind == kind),
-            key=lambda at: abs(at - expected),
-            default=None,
-        )
+        times = [mark.at for mark in take.marks if mark.kind == kind and abs(mark.at - expected) <= AT_MOST]
+        return min(times, key=lambda at: abs(at - expected), default=None)
 
     return nearest("announcement_started", found.offset_ms), nearest("announcement_finished", found.end_ms)
 
@@ -177,8 +187,6 @@ def _stretches(take: Take, clock: Times, opens: str, closes: str) -> Iterator[tu
 
 def _tail(take: Take, clock: Times, sound: Wav) -> Iterator[Gap]:
     """What is missing at the end of a file that stops before the call did; it lies behind the audio."""
-    if away_at_end(take):
-        return  # nobody saw the call end: its clock is no measure
     missing = clock.clock_ms - clock.duration_ms
     if sound.header_broken:
         if missing > CUT_MS:
@@ -187,10 +195,16 @@ def _tail(take: Take, clock: Times, sound: Wav) -> Iterator[Gap]:
         yield Gap(clock.duration_ms, clock.duration_ms + missing, "both", "write_error")
 
 
-def away_at_end(take: Take) -> bool:
-    """Whether the daemon was away when the call ended, so that its end's time is a guess."""
-    kinds = [mark.kind for mark in take.marks if mark.kind in ("unobserved_from", "unobserved_to")]
-    return bool(kinds) and kinds[-1] == "unobserved_from"
+def _end_seen(take: Take) -> bool:
+    """Whether the daemon watched the call to its end."""
+    return take.last("hangup") is not None or take.last("recording_stopped") is not None
+
+
+def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """When nobody watched: as the marks say, and from the last mark on if the end was not seen."""
+    yield from _stretches(take, clock, "unobserved_from", "unobserved_to")
+    if not _end_seen(take):
+        yield max((clock.place(mark.at) for mark in take.marks), default=0), clock.duration_ms
 
 
 def _named(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:

@@ -107,7 +107,7 @@ def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
 def _check_clock(take: Take, sound: wav.Wav, found: Found | None) -> None:
     clock = blank.times(take, sound, found)
     surplus = sound.duration_ms - clock.clock_ms
-    if surplus > max(LONGER_MS, clock.clock_ms * LONGER_SHARE) and not blank.away_at_end(take):
+    if surplus > max(LONGER_MS, clock.clock_ms * LONGER_SHARE):
         raise wav.impossible(
             take.audio, f"it holds {surplus / 1000:.1f} s more than the call of {clock.clock_ms / 1000:.1f} s"
         )

@@ -1,0 +1,262 @@
+"""Which stretches are silent, and how each is explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.take import blank
+from recorder.take.encoded import GAP_REASONS, Found, Gap
+from recorder.take.spool import MARKS, CallEnd, CallStart, Mark, Party, Take
+from recorder.take.wav import Wav
+
+START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+LENGTH_MS = 60_000
+FOUND = Found(300, 10_300, 1.0)
+NORMAL = [
+    (0, "recording_started"),
+    (200, "announcement_started"),
+    (10_200, "announcement_finished"),
+    (14_200, "bridged"),
+]
+
+
+def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = True) -> Take:
+    start = CallStart("r", "t", "l", "1", "inbound", "n", "c", Party("withheld", ""), START, ("opus",), None)
+    if seen and not {"hangup", "recording_stopped"} & {kind for _, kind in marks}:
+        marks = [*marks, (ended_ms, "hangup")]
+    return Take(
+        Path("/nowhere"),
+        start,
+        tuple(Mark(START + timedelta(milliseconds=ms), kind, {}) for ms, kind in marks),
+        CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
+    )
+
+
+def sound(length_ms: int = LENGTH_MS, broken: bool = False) -> Wav:
+    return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, broken)
+
+
+def gaps(plan: blank.Plan) -> list[tuple[int, int, str, str]]:
+    return [(gap.start_ms, gap.end_ms, gap.channel, gap.reason) for gap in plan.gaps]
+
+
+def test_an_ordinary_call() -> None:
+    plan = blank.plan(take(NORMAL), sound(), FOUND)
+    assert plan.left_until_ms == 14_300  # the bridge, moved with the announcement's end
+    assert gaps(plan) == [
+        (0, 10_300, "left", "before_announcement_end"),
+        (10_300, 14_300, "left", "ringing"),
+    ]
+    assert plan.both == ()
+    assert plan.drift_ms == 0
+
+
+def test_marks_are_placed_from_the_nearest_prompt_that_was_found() -> None:
+    plan = blank.plan(take([*NORMAL, (30_000, "unbridged"), (60_000, "hangup")]), sound(), FOUND)
+    assert [(marker.kind, marker.offset_ms) for marker in plan.markers] == [
+        ("recording_started", 0),
+        ("announcement_started", 300),
+        ("announcement_finished", 10_300),
+        ("bridged", 14_300),
+        ("unbridged", 30_100),
+        ("hangup", 60_000),
+    ]
+
+
+def test_an_end_that_was_noted_late_moves_nothing() -> None:
+    """By a daemon that took the call over while it rang."""
+    late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
+    assert blank.plan(take(late), sound(), FOUND).left_until_ms == 14_300
+
+
+def test_an_announcement_that_was_found_after_the_bridge_counts() -> None:
+    late = blank.plan(take(NORMAL), sound(), Found(20_000, 30_000, 1.0))
+    assert late.left_until_ms >= 30_000
+    assert gaps(late)[0] == (0, 30_000, "left", "before_announcement_end")
+
+
+def test_an_announcement_that_started_twice() -> None:
+    marks = [
+        (0, "recording_started"),
+        (200, "announcement_started"),
+        (3000, "hold"),
+        (3000, "announcement_broken"),
+        (5000, "unhold"),
+        (5100, "announcement_started"),
+        (15_100, "announcement_finished"),
+        (16_000, "bridged"),
+    ]
+    plan = blank.plan(take(marks), sound(), Found(5300, 15_300, 1.0))
+    assert gaps(plan) == [
+        (0, 15_300, "left", "before_announcement_end"),
+        (15_300, 16_200, "left", "ringing"),
+    ]
+    assert plan.both == ()  # the hold lies before: it is explained, and what they heard stays
+    assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [400, 5300]
+
+
+def test_a_call_that_was_never_bridged_is_blank() -> None:
+    plan = blank.plan(take(NORMAL[:3]), sound(), FOUND)
+    assert plan.left_until_ms == LENGTH_MS
+    assert gaps(plan)[-1] == (10_300, LENGTH_MS, "left", "ringing")
+
+
+def test_a_bridge_that_nobody_saw_is_not_called_ringing() -> None:
+    plan = blank.plan(take([*NORMAL[:3], (11_000, "unobserved_from")], seen=False), sound(), FOUND)
+    assert plan.left_until_ms == LENGTH_MS
+    assert gaps(plan) == [
+        (0, 10_300, "left", "before_announcement_end"),
+        (10_300, 11_100, "left", "unobserved"),
+        (11_100, LENGTH_MS, "both", "unobserved"),
+    ]
+
+
+def test_not_found_is_blank_until_a_second_after_the_playback() -> None:
+    plan = blank.plan(take([*NORMAL[:3], (10_250, "bridged")]), sound(), None)
+    assert gaps(plan) == [(0, 11_200, "left", "before_announcement_end")]
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        [(14_200, "bridged")],
+        [(200, "announcement_started"), (14_200, "bridged")],
+        [(200, "announcement_started"), (3000, "announcement_broken"), (14_200, "bridged")],
+        [(200, "announcement_started"), (9000, "announcement_finished"), (9001, "announcement_started")],
+    ],
+)
+def test_not_found_and_never_finished_is_all_blank(marks: list[tuple[int, str]]) -> None:
+    plan = blank.plan(take(marks), sound(), None)
+    assert plan.left_until_ms == LENGTH_MS
+    assert gaps(plan) == [(0, LENGTH_MS, "left", "before_announcement_end")]
+
+
+def test_two_phones_on_hold_are_one_gap() -> None:
+    holds = [(20_000, "hold"), (21_000, "hold"), (22_000, "unhold"), (25_000, "unhold"), (26_000, "unhold")]
+    plan = blank.plan(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
+    assert gaps(plan)[2:] == [(20_100, 25_100, "both", "hold"), (59_100, 60_000, "both", "hold")]
+    assert plan.both == ((20_100, 25_100), (59_100, 60_000))
+
+
+def test_a_hold_over_the_bridge_begins_with_the_talk() -> None:
+    plan = blank.plan(take([*NORMAL[:3], (13_000, "hold"), NORMAL[3], (16_000, "unhold")]), sound(), FOUND)
+    assert gaps(plan) == [
+        (0, 10_300, "left", "before_announcement_end"),
+        (10_300, 14_300, "left", "ringing"),
+        (14_300, 16_100, "both", "hold"),
+    ]
+
+
+def test_an_unobserved_stretch_with_a_hold_in_it() -> None:
+    marks = [(20_000, "unobserved_from"), (22_000, "hold"), (23_000, "unhold"), (30_000, "unobserved_to")]
+    plan = blank.plan(take([*NORMAL, *marks]), sound(), FOUND)
+    assert gaps(plan)[2:] == [
+        (20_100, 22_100, "both", "unobserved"),
+        (22_100, 23_100, "both", "hold"),
+        (23_100, 30_100, "both", "unobserved"),
+    ]
+    assert plan.both == ((22_100, 23_100),)  # what nobody watched is heard all the same
+
+
+def test_what_is_missing_at_the_end() -> None:
+    assert gaps(blank.plan(take(NORMAL, 61_500), sound(broken=True), FOUND))[-1] == (
+        60_000,
+        61_500,
+        "both",
+        "repair",
+    )
+    assert gaps(blank.plan(take(NORMAL, 70_000), sound(), FOUND))[-1] == (
+        60_000,
+        70_000,
+        "both",
+        "write_error",
+    )
+    assert len(gaps(blank.plan(take(NORMAL, 60_800), sound(), FOUND))) == 2
+    assert blank.plan(take(NORMAL, 70_000), sound(), FOUND).drift_ms == 10_000
+
+
+@pytest.mark.parametrize(
+    ("away", "since"),
+    [
+        ([(40_000, "unobserved_from")], 40_100),
+        ([(40_000, "unobserved_from"), (90_000, "unobserved_to")], 40_100),
+        ([], 14_300),  # found gone at the daemon's next start: since its last mark nobody knows
+    ],
+)
+def test_an_end_that_nobody_saw_is_where_the_sound_ends(away: list[tuple[int, str]], since: int) -> None:
+    """The time at which the daemon came back says nothing about the call."""
+    plan = blank.plan(take([*NORMAL, *away], 90_000, seen=False), sound(), FOUND)
+    assert gaps(plan)[-1] == (since, LENGTH_MS, "both", "unobserved")
+    assert plan.drift_ms == 0
+
+
+def test_a_switch_that_was_killed_has_lost_two_seconds_at_most() -> None:
+    plan = blank.plan(take(NORMAL, 90_000, seen=False), sound(broken=True), FOUND)
+    assert gaps(plan)[-1] == (60_000, 62_000, "both", "repair")
+    plan = blank.plan(take(NORMAL, 60_700, seen=False), sound(broken=True), FOUND)
+    assert gaps(plan)[-1] == (60_000, 60_700, "both", "repair")
+
+
+def test_an_end_that_was_seen_after_an_absence_counts() -> None:
+    away = [(40_000, "unobserved_from"), (45_000, "unobserved_to"), (70_000, "hangup")]
+    plan = blank.plan(take([*NORMAL, *away], 90_000), sound(), FOUND)
+    assert gaps(plan)[-1] == (60_000, 70_000, "both", "write_error")
+
+
+def test_the_clock_ends_with_the_recording() -> None:
+    marks = [*NORMAL, (60_000, "recording_stopped"), (60_200, "hangup")]
+    assert blank.plan(take(marks, 95_000), sound(), FOUND).drift_ms == 0
+    assert blank.plan(take([*NORMAL, (60_200, "hangup")], 95_000), sound(), FOUND).drift_ms == 200
+
+
+def test_blocks_are_silenced_whatever_their_size() -> None:
+    plan = blank.Plan(101, ((150, 160), (190, 250)), (), (), 0)
+    whole = np.full((2000, 2), 9, dtype=np.int16)
+    expected = whole.copy()
+    expected[:808, 0] = 0
+    expected[1200:1280] = 0
+    expected[1520:2000] = 0
+    for size in (1, 7, 160, 999, 5000):
+        parts = [blank.silence(whole[at : at + size], at, 8000, plan) for at in range(0, len(whole), size)]
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+    assert (whole == 9).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-500, 70_000), st.sampled_from(sorted(MARKS))), max_size=12).map(sorted),
+    st.one_of(st.none(), st.integers(0, 50_000).map(lambda at: Found(at, at + 10_000, 1.0))),
+    st.integers(1, LENGTH_MS),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whatever_happens_every_silence_is_explained_once(
+    marks: list[tuple[int, str]], found: Found | None, length_ms: int, broken: bool, seen: bool
+) -> None:
+    if found is not None and found.end_ms > length_ms:
+        found = None
+    plan = blank.plan(take(marks, seen=seen), sound(length_ms, broken), found)
+    cover = {"left": np.zeros(length_ms, dtype=int), "right": np.zeros(length_ms, dtype=int)}
+    for gap in plan.gaps:
+        assert gap.reason in GAP_REASONS
+        assert 0 <= gap.start_ms < gap.end_ms
+        assert gap.end_ms <= length_ms or gap.start_ms == length_ms
+        for side in ("left", "right") if gap.channel == "both" else (gap.channel,):
+            cover[side][gap.start_ms : gap.end_ms] += 1
+    assert all((lane <= 1).all() for lane in cover.values())  # no stretch has two reasons
+    assert cover["left"][: plan.left_until_ms].all()  # no silence of ours has none
+    assert all(cover[side][start:end].all() for side in cover for start, end in plan.both)
+    if found is not None:
+        assert plan.left_until_ms >= found.end_ms
+    bridged = any(kind == "bridged" for _, kind in marks)
+    assert bridged or plan.left_until_ms == length_ms
+    assert all(0 <= marker.offset_ms <= length_ms for marker in plan.markers)
+    assert plan.gaps == tuple(sorted(plan.gaps, key=lambda gap: (gap.start_ms, gap.channel)))
+    assert isinstance(plan.gaps, tuple)
+    assert all(isinstance(gap, Gap) for gap in plan.gaps)
