@@ -1,0 +1,108 @@
+"""What a real FreeSWITCH said and was told, read by the code that reads it in production."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from recorder.switch.dialplan import Arrival
+from recorder.switch.events import CallEvent, Reply
+from recorder.switch.framing import EVENT, Frame, Framer
+from recorder.switch.node import channels, recordings
+
+TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl"))
+CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
+
+# Every command there is, as commands.py makes it; FreeSWITCH saw nothing else.
+SENT = re.compile(
+    r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( accord::\w+)+)?"
+    r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
+    r"execute-app-arg: [^\n]+(\nEvent-UUID: \S+)?\nevent-lock: true"
+    r"|api (status|show channels as json|uuid_buglist \S+|uuid_getvar \S+ \w+|uuid_record \S+ stop '[^'\n]+')"
+)
+
+
+def said(path: Path, who: str) -> list[bytes]:
+    lines = map(json.loads, path.read_text().splitlines())
+    return [line["bytes"].encode("latin-1") for line in lines if line["from"] == who]
+
+
+def frames(path: Path) -> list[Frame]:
+    framer = Framer()
+    found = [frame for piece in said(path, "switch") for frame in framer.feed(piece)]
+    assert framer.error is None
+    assert framer.waiting == 0
+    return found
+
+
+def events(path: Path) -> list[CallEvent]:
+    return [CallEvent(frame.body) for frame in frames(path) if frame.kind == EVENT]
+
+
+def test_there_are_transcripts() -> None:
+    assert len(CALLS) >= 3
+    assert len(TRANSCRIPTS) > len(CALLS)
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> None:
+    for event in events(path):
+        lines = [line.split(b": ", 1) for line in event.raw.split(b"\n\n")[0].split(b"\n") if line]
+        assert len(event.headers) == len({name for name, _ in lines})
+        assert event.name
+        assert event.sequence > 0
+        assert event.at.year >= 2026
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
+    sent = b"".join(said(path, "daemon")).decode().split("\n\n")
+    assert sent.pop() == ""
+    for command in sent:
+        assert SENT.fullmatch(command), command
+    replies = [frame for frame in frames(path) if frame.kind in (b"command/reply", b"api/response")]
+    # A switch that has hung up says good-bye instead of answering ours.
+    hung_up = any(frame.kind == b"text/disconnect-notice" for frame in frames(path)) and sent[-1] == "exit"
+    assert len(replies) in ({len(sent), len(sent) - 1} if hung_up else {len(sent)})
+    assert not any(Reply(frame).refused for frame in replies)
+
+
+@pytest.mark.parametrize("path", CALLS, ids=lambda path: path.stem)
+def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
+    assert said(path, "daemon")[0] == b"connect\n\n"
+    arrival = Arrival.of(Reply(frames(path)[0]).headers)
+    assert arrival.state == "waiting"
+    assert arrival.line == arrival.destination == arrival.variable("accord_destination")
+    assert arrival.direction == "inbound"
+    assert {event.uuid for event in events(path)} == {arrival.channel}
+
+
+def test_an_announced_call_in_order() -> None:
+    (path,) = (path for path in CALLS if path.stem == "call.announced")
+    told = events(path)
+    names = [(event.name, event.header("Application")) for event in told]
+    order = [
+        ("RECORD_START", ""),
+        ("PLAYBACK_START", ""),
+        ("CHANNEL_EXECUTE_COMPLETE", "playback"),
+    ]
+    places = [names.index(step) for step in order]
+    assert places == sorted(places)
+    start = told[places[0]]
+    assert start.header("Record-File-Path").startswith("/tmp/accord/spool/")
+    assert start.recording_variable("accord_recording") in start.header("Record-File-Path")
+    assert told[places[2]].header("Application-Response") == "FILE PLAYED"
+    assert told[-1].variable("accord_state") == "announced"
+
+
+def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call() -> None:
+    (path,) = (path for path in TRANSCRIPTS if path.stem == "standing")
+    answers = [Reply(frame).data for frame in frames(path) if frame.kind == b"api/response"]
+    assert channels(answers[0]) == []
+    assert recordings(answers[0]) == ()
+    names = [event.name for event in events(path)]
+    assert names.count("RECORD_STOP") == names.count("RECORD_START") == 3
+    assert names.count("CHANNEL_BRIDGE") >= 2
