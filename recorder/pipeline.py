@@ -20,19 +20,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import customers, keeping, snapshot
-from recorder.catalogue.rows import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.catalogue.rows import ObjectRow, RecordingRow
 from recorder.clock import to_iso
-from recorder.errors import CatalogueError, SealError, StoreError, TakeError
+from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
 from recorder.seal.contents import Manifest
@@ -45,17 +44,13 @@ from recorder.take.encode import encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
 from recorder.take.spool import (
     END,
-    CallEnd,
-    CallStart,
-    Party,
     Take,
-    read_end,
-    read_start,
     read_take,
     remove_take,
     write_file,
 )
 from recorder.take.spool import quarantine as set_aside
+from recorder.unrecorded import check_name, list_call, unkept, what_is_known
 
 Stage = Literal["note", "encode", "seal", "store", "catalogue"]
 
@@ -139,34 +134,22 @@ def step(folder: Path, now: datetime, means: Means) -> bool:
     return more
 
 
-def unkept(take: Take) -> str | None:
-    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
-
-    A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
-    saw is no sign that there was none.
-    """
-    if take.end.outcome != "recorded":
-        return take.end.reason or "recording_failed"
-    seen = take.first("unobserved_from") is None
-    return "never_connected" if seen and take.first("bridged") is None else None
-
-
 def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
     """Set an impossible take aside, and list the call as not recorded."""
     until = now + QUARANTINED_FOR
-    start, end = _what_is_known(folder, now)
-    _add_not_recorded(start, end, reason, until, now, means.entropy)
+    start, end = what_is_known(folder, now)
+    list_call(start, end, reason, until, now, means.entropy)
     means.boundary("listed")
     set_aside(folder, reason, now, until)
 
 
 def _note(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
-    _check_name(folder, take.start)
+    check_name(folder, take.start)
     reason = unkept(take)
     if reason is None:
         raise TakeError("take.impossible", f"{folder} has a take to keep, and was not encoded")
-    _add_not_recorded(take.start, take.end, reason, None, now, means.entropy)
+    list_call(take.start, take.end, reason, None, now, means.entropy)
     means.boundary("noted")
     remove_take(folder)
     means.boundary("removed")
@@ -175,7 +158,7 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
 
 def _encode(folder: Path, now: datetime, means: Means) -> bool:
     start = read_take(folder).start
-    _check_name(folder, start)
+    check_name(folder, start)
     if start.announcement is None or start.tenant is None or start.line is None:
         raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
     prompt = snapshot.put_prompt(means.snapshot, start.announcement.sha256, now)
@@ -296,64 +279,3 @@ def _row(sealed: Sealed, take: Take, now: datetime) -> RecordingRow:
         destroyed_at=None,
         destroyed_why=None,
     )
-
-
-def _add_not_recorded(
-    start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
-) -> None:
-    row = NotRecordedRow(
-        id=start.recording,
-        tenant=start.tenant,
-        line=start.line,
-        number=start.number,
-        direction=start.direction,
-        node=start.node,
-        outside=start.outside,
-        started_at=start.started_at,
-        ended_at=end.ended_at,
-        reason=reason,
-        quarantined_until=until,
-    )
-    try:
-        keeping.add_not_recorded(row, now=now, entropy=entropy)
-    except CatalogueError as error:
-        if error.error_id != "tenant.unknown":
-            raise
-        keeping.add_not_recorded(replace(row, tenant=None, line=None), now=now, entropy=entropy)
-
-
-def _what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
-    """Start and end of a call, as far as its folder can be read."""
-    try:
-        start = read_start(folder)
-        _check_name(folder, start)
-    except TakeError:
-        began = _time_in(folder.name) or now
-        start = CallStart(
-            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), began, (), None
-        )
-    try:
-        end = read_end(folder)
-    except TakeError:
-        end = CallEnd("not_recorded", None, start.started_at, None)
-    return start, end
-
-
-def _time_in(name: str) -> datetime | None:
-    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
-    try:
-        identity = UUID(name)
-    except ValueError:
-        return None
-    if identity.version != 7:
-        return None
-    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
-
-
-def _check_name(folder: Path, start: CallStart) -> None:
-    if start.recording != folder.name:
-        raise TakeError(
-            "take.foreign",
-            f"{folder} holds the call {start.recording}",
-            "folders in the spool are named after their recording and are never renamed",
-        )

@@ -1,0 +1,90 @@
+"""Calls of which no recording is kept: why, and what can be listed of them, however broken they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from recorder.catalogue import keeping
+from recorder.catalogue.rows import NotRecordedRow
+from recorder.errors import CatalogueError, TakeError
+from recorder.ids import Entropy
+from recorder.take.spool import CallEnd, CallStart, Party, Take, read_end, read_start
+
+
+def unkept(take: Take) -> str | None:
+    """Why a call is written down as not recorded; ``None`` where there is a take to keep.
+
+    A call that nobody answered never leaves the spool.  Where the daemon was away, a bridge that nobody
+    saw is no sign that there was none.
+    """
+    if take.end.outcome != "recorded":
+        return take.end.reason or "recording_failed"
+    seen = take.first("unobserved_from") is None
+    return "never_connected" if seen and take.first("bridged") is None else None
+
+
+def list_call(
+    start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
+) -> None:
+    """List a call as not recorded, for its tenant, or for nobody where it has none that is known.
+    ``until`` is the day on which a take in quarantine will be destroyed.  Raises :class:`CatalogueError`."""
+    row = NotRecordedRow(
+        id=start.recording,
+        tenant=start.tenant,
+        line=start.line,
+        number=start.number,
+        direction=start.direction,
+        node=start.node,
+        outside=start.outside,
+        started_at=start.started_at,
+        ended_at=end.ended_at,
+        reason=reason,
+        quarantined_until=until,
+    )
+    try:
+        keeping.add_not_recorded(row, now=now, entropy=entropy)
+    except CatalogueError as error:
+        if error.error_id != "tenant.unknown":
+            raise
+        keeping.add_not_recorded(replace(row, tenant=None, line=None), now=now, entropy=entropy)
+
+
+def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
+    """Start and end of a call, as far as its folder can be read."""
+    try:
+        start = read_start(folder)
+        check_name(folder, start)
+    except TakeError:
+        began = _time_in(folder.name) or now
+        start = CallStart(
+            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), began, (), None
+        )
+    try:
+        end = read_end(folder)
+    except TakeError:
+        end = CallEnd("not_recorded", None, start.started_at, None)
+    return start, end
+
+
+def _time_in(name: str) -> datetime | None:
+    """When a UUIDv7 was made (RFC 9562, section 5.7), so that a broken take is listed where it belongs."""
+    try:
+        identity = UUID(name)
+    except ValueError:
+        return None
+    if identity.version != 7:
+        return None
+    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
+
+
+def check_name(folder: Path, start: CallStart) -> None:
+    """Raises :class:`TakeError` (``take.foreign``) where a folder holds another call than its name says."""
+    if start.recording != folder.name:
+        raise TakeError(
+            "take.foreign",
+            f"{folder} holds the call {start.recording}",
+            "folders in the spool are named after their recording and are never renamed",
+        )
