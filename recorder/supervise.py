@@ -179,13 +179,16 @@ class Supervisor:
             child.pipe = None
 
     def _end(self) -> None:
-        for child in reversed(self._children):
-            if child.process is None:
-                continue
-            child.process.send_signal(signal.SIGCONT)
+        running = [child for child in reversed(self._children) if child.process is not None]
+        for child in running:
+            assert child.process is not None
             child.process.terminate()
+            child.process.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+        deadline = time.monotonic() + GRACE
+        for child in running:
+            assert child.process is not None
             try:
-                child.process.wait(GRACE)
+                child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.error("killed a process that did not end", process=child.program.name)
                 child.process.kill()

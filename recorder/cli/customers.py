@@ -148,7 +148,9 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
     owner = find_tenant(tenant_name)
     found = next((row for row in people.users(owner.id) if row.login == login.strip().casefold()), None)
     if found is None:
-        raise CatalogueError("user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`")
+        raise CatalogueError(
+            "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"
+        )
     people.revoke_user(owner.id, found.id, now=utc_now(), entropy=os.urandom)
 
 
@@ -213,9 +215,13 @@ def line() -> None:
 @line.command("add")
 @TENANT
 @click.argument("number")
-@click.option("--announcement", "announcement_id", help="Its id; default: the shipped one in the customer's language.")
+@click.option(
+    "--announcement", "announcement_id", help="Its id; default: the shipped one in the customer's language."
+)
 @click.option("--label", default="")
-@click.option("--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True)
+@click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+)
 @click.pass_obj
 def add_line(
     context: Context,
@@ -244,7 +250,9 @@ def make_line(
         name = f"shipped-{language}"
         offered = [row for row in queries.announcements(owner.id) if row.name == name]
         if not offered:
-            raise CatalogueError("announcement.unknown", f"there is no announcement {name}", "name one: --announcement")
+            raise CatalogueError(
+                "announcement.unknown", f"there is no announcement {name}", "name one: --announcement"
+            )
         announcement_id = offered[0].id
     return customers.create_line(
         owner.id,

@@ -24,7 +24,7 @@ import click
 
 from recorder import config
 from recorder.call.policy import read as read_snapshot
-from recorder.catalogue import customers, queries
+from recorder.catalogue import customers, queries, snapshot
 from recorder.catalogue.schema import migrate
 from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
@@ -87,6 +87,9 @@ def show(once: bool) -> int:
     os.environ.update(environment)
     context = Context(config.load(folder / "accord.toml", os.environ), folder / "accord.toml")
     tenant, password = prepare(context, folder)
+    # The worker would write it a moment later; so the first call finds its line for certain.
+    node = context.settings.node
+    snapshot.write(node.snapshot_folder, node.spool_folder, node.never_record, utc_now())
     say("keys, catalogue and a customer with two lines are ready")
 
     binary = os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
@@ -165,7 +168,8 @@ def choose_ports() -> Ports:
     taken: set[int] = set()
 
     def pick(usual: int, count: int = 1) -> int:
-        for base in (usual, *range(usual + 1000, 60000, 97)):
+        candidates: list[int] = [usual, *range(usual + 1000, 60000, 97)]
+        for base in candidates:
             wanted = set(range(base, base + count))
             if not wanted & taken and all(_free(port) for port in wanted):
                 taken.update(wanted)

@@ -100,7 +100,9 @@ def place_calls(
                 )
             )
             if not reply.startswith("+OK"):
-                raise SwitchError("demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see .accord/switch")
+                raise SwitchError(
+                    "demo.call_failed", f"call {at + 1} failed: {reply.strip()}", "see .accord/switch"
+                )
             say(f"call {at + 1} of {len(calls)} ({language}) is told that it is recorded")
             gevent.sleep(1)
     finally:

@@ -19,7 +19,13 @@ from recorder.errors import AccordError
 MODULES = ("mod_sofia", "mod_dptools", "mod_commands", "mod_event_socket", "mod_dialplan_xml", "mod_sndfile")
 """Modules of FreeSWITCH that the dialplan and the commands use."""
 
-EXTENSIONS = ("accord_begin", "accord_announced", "accord_timeout", "accord_after_announced", "accord_after_any")
+EXTENSIONS = (
+    "accord_begin",
+    "accord_announced",
+    "accord_timeout",
+    "accord_after_announced",
+    "accord_after_any",
+)
 """Extensions without which a call could be recorded unannounced, or wait for ever."""
 
 RENEW_WITHIN = timedelta(days=30)
@@ -52,18 +58,26 @@ def keys(context: Context) -> Iterator[Finding]:
     endorsed.check(context.root(), "manifest", now)
     yield Finding("ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}")
     if endorsed.not_after - now < RENEW_WITHIN:
-        yield Finding("look", "keys: the endorsement ends soon", "run `accord keys renew` with the root's key")
+        yield Finding(
+            "look", "keys: the endorsement ends soon", "run `accord keys renew` with the root's key"
+        )
     if (context.settings.keys_folder / "root.key").exists():
         yield Finding(
-            "look", "keys: the root's private key lies on this machine", "move it to where no machine reads it"
+            "look",
+            "keys: the root's private key lies on this machine",
+            "move it to where no machine reads it",
         )
 
 
 def store(context: Context) -> Iterator[Finding]:
     """The bucket takes, compares and gives back."""
     able = context.store().abilities()
-    yield Finding("ok" if able.put_if_absent else "look", f"store: put only if absent: {_yes(able.put_if_absent)}")
-    yield Finding("ok" if able.checks_sha256 else "look", f"store: compares SHA-256: {_yes(able.checks_sha256)}")
+    yield Finding(
+        "ok" if able.put_if_absent else "look", f"store: put only if absent: {_yes(able.put_if_absent)}"
+    )
+    yield Finding(
+        "ok" if able.checks_sha256 else "look", f"store: compares SHA-256: {_yes(able.checks_sha256)}"
+    )
     yield Finding("ok", f"store: versions: {_yes(able.versioning)}, locks: {_yes(able.object_lock)}")
 
 
@@ -87,7 +101,9 @@ def spool(context: Context) -> Iterator[Finding]:
     )
     set_aside = len(list((folder / "quarantine").glob("*"))) if (folder / "quarantine").is_dir() else 0
     if set_aside:
-        yield Finding("look", f"spool: {set_aside} takes in quarantine", "each folder's quarantine.json says why")
+        yield Finding(
+            "look", f"spool: {set_aside} takes in quarantine", "each folder's quarantine.json says why"
+        )
 
 
 def snapshot(context: Context) -> Iterator[Finding]:
@@ -95,7 +111,9 @@ def snapshot(context: Context) -> Iterator[Finding]:
     read = policy.read(context.settings.node.snapshot_folder)
     yield Finding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
-        yield Finding("wrong", f"snapshot: prompt {sha256[:12]} is damaged", "delete it; the worker writes it again")
+        yield Finding(
+            "wrong", f"snapshot: prompt {sha256[:12]} is damaged", "delete it; the worker writes it again"
+        )
     if not read.lines:
         yield Finding("look", "snapshot: no line is recorded", "`accord line add` switches one on")
 
@@ -109,7 +127,9 @@ def switch(context: Context) -> Iterator[Finding]:
     password = settings.password.get_secret_value()
     if not password:
         yield Finding(
-            "wrong", "switch: no password for the event socket", "set ACCORD_SWITCH_PASSWORD (there is no default)"
+            "wrong",
+            "switch: no password for the event socket",
+            "set ACCORD_SWITCH_PASSWORD (there is no default)",
         )
         return
     connection = Inbound(settings.host, settings.port, password, timeout=settings.command_timeout)

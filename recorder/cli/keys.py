@@ -31,7 +31,9 @@ def init(context: Context) -> None:
 
 
 @keys.command()
-@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The root's key file.")
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The root's key file."
+)
 @click.pass_obj
 def renew(context: Context, root: Path | None) -> None:
     """Make a new signing key, endorsed by the root; the old one's files stay beside it."""
@@ -48,5 +50,7 @@ def show(context: Context) -> None:
     signer = context.signer()
     click.echo(f"root      {signing.key_id(context.root())}")
     endorsed = signer.endorsement
-    click.echo(f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}")
+    click.echo(
+        f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
+    )
     click.echo(f"wrapping  {context.keyring()!r}")

@@ -103,7 +103,9 @@ def migrate(context: Context) -> None:
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Set up a customer in ./.accord, make four calls, say where to hear them.")
+@click.option(
+    "--demo", is_flag=True, help="Set up a customer in ./.accord, make four calls, say where to hear them."
+)
 @click.option("--once", is_flag=True, help="With --demo: end when the calls can be heard.")
 @click.pass_obj
 def run(context: Context, demo: bool, once: bool) -> None:
@@ -155,4 +157,6 @@ def store_programs(context: Context) -> list[Program]:
     weed.prepare()
     argv, environment = weed.command()
     folder = context.settings.node.data.absolute() / "seaweedfs"
-    return [Program("store", argv, environment=environment, folder=folder, output=Path(folder / "seaweedfs.log"))]
+    return [
+        Program("store", argv, environment=environment, folder=folder, output=Path(folder / "seaweedfs.log"))
+    ]

@@ -15,7 +15,9 @@ from recorder.store.s3 import S3Store
 def embedded(settings: Settings) -> SeaweedFS:
     """The SeaweedFS of one machine, started or not."""
     return SeaweedFS(
-        settings.node.data.absolute() / "seaweedfs", settings.store.embedded_port, bucket=settings.store.bucket
+        settings.node.data.absolute() / "seaweedfs",
+        settings.store.embedded_port,
+        bucket=settings.store.bucket,
     )
 
 

@@ -13,7 +13,7 @@ from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.seal import signing
 from recorder.seal import verify as seals
-from recorder.seal.keys import load_kek
+from recorder.seal.keys import Keyring, load_kek
 
 
 @click.command()
@@ -27,7 +27,7 @@ def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path
     """Check recordings: folders with a recording's files, places in the bucket (TENANT/YYYY/MM/DD/ID/),
     or ids of recordings in the catalogue. Exits with 1 where one is not as it was sealed."""
     public = signing.load_public(root) if root else context.root()
-    keyring = None if kek is None else seals.Keyring(load_kek(kek))
+    keyring = None if kek is None else Keyring(load_kek(kek))
     bad = 0
     for name in what:
         source: seals.Source
