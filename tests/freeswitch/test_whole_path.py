@@ -1,0 +1,249 @@
+"""The promise as a whole: calls on a real switch, through all processes, heard in a real browser.
+
+The caller says 440 Hz from the first moment to the last, so whatever is heard of it before the end of
+the announcement is a broken promise; the announcement is a chirp, whose onset in a silent channel is
+known without the product's own correlator.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, sync_playwright
+from tests.freeswitch.switches import NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
+
+from recorder import config
+from recorder.access.gate import Gate, Who
+from recorder.catalogue import customers, models, people, queries, schema, snapshot
+from recorder.catalogue.rows import RecordingRow
+from recorder.cli import processes
+from recorder.cli.context import Context
+from recorder.cli.customers import make_user
+from recorder.clock import utc_now
+from recorder.ids import uuid7
+from recorder.seal import signing
+from recorder.seal.verify import verify
+from recorder.supervise import Supervisor
+
+CALLS = 20
+LOGIN, PASSWORD = "claire@example.com", "let us listen together"
+TONE = 0.01
+"""A level of a pitch that is there: the caller speaks at 0.3."""
+
+
+@dataclass
+class Installation:
+    rig: Rig
+    context: Context
+    tenant: str
+    supervisor: Supervisor
+    url: str
+
+    def recordings(self) -> list[RecordingRow]:
+        return list(queries.recordings(self.tenant, limit=200).rows)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    rig = Rig(folder)
+    web_port, *_ = free_ports(1)
+    variables = {
+        **rig.environment,
+        "ACCORD_NODE_DATA": str(folder),
+        "ACCORD_STORE_EMBEDDED": "true",
+        "ACCORD_STORE_EMBEDDED_PORT": str(eight_ports()),
+        "ACCORD_WEB_PORT": str(web_port),
+        "ACCORD_WEB_SECURE_COOKIES": "false",
+    }
+    context = Context(config.load(None, variables), None)
+    signing.init(context.settings.keys_folder, utc_now())
+    schema.migrate(context.settings.catalogue_url)
+    opened = models.open_catalogue(context.settings.catalogue_url)
+    tenant = set_up_customer(context)
+    node = context.settings.node
+    (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
+    snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
+    supervisor = Supervisor(processes.programs(context), {**os.environ, **variables})
+    thread = threading.Thread(target=supervisor.run)
+    try:
+        rig.start()
+        thread.start()
+        processes.make_bucket(context)
+        url = f"http://127.0.0.1:{web_port}"
+        until("the panel answers", lambda: answers(f"{url}/healthz"), 60, 0.2)
+        rig.wait_daemon()
+        yield Installation(rig, context, tenant, supervisor, url)
+    finally:
+        supervisor.stop()
+        thread.join(60)
+        rig.stop()
+        opened.close()
+
+
+def eight_ports() -> int:
+    """The first of eight free ports in a row, for SeaweedFS."""
+    import socket
+
+    for base in range(42000 + os.getpid() % 500 * 8, 60000, 8):
+        held = [socket.socket() for _ in range(8)]
+        try:
+            for at, sock in enumerate(held):
+                sock.bind(("127.0.0.1", base + at))
+            return base
+        except OSError:
+            continue
+        finally:
+            for sock in held:
+                sock.close()
+    raise AssertionError("no eight ports in a row are free")
+
+
+def set_up_customer(context: Context) -> str:
+    """A customer whose announcement is a chirp of two seconds, with two lines."""
+    now = utc_now()
+    tenant = str(uuid7(now))
+    customers.create_tenant(
+        tenant,
+        name="Menuiserie Dubois",
+        wrapped_key=context.keyring().new_tenant_key(tenant).to_bytes().decode(),
+        now=now,
+        entropy=os.urandom,
+    )
+    sound = io.BytesIO()
+    soundfile.write(sound, chirp(2.0), RATE, subtype="PCM_16", format="WAV")
+    told = customers.create_announcement(
+        tenant,
+        name="chirp",
+        language="fr",
+        text="Un son qui monte.",
+        purposes=("agreement",),
+        keep_days=30,
+        wav=sound.getvalue(),
+        now=now,
+        entropy=os.urandom,
+    )
+    for last in ("01", "88"):
+        customers.create_line(
+            tenant,
+            number=f"{NUMBER}{last}",
+            announcement=told.id,
+            formats=("opus", "wav"),
+            now=now,
+            entropy=os.urandom,
+        )
+    owner = next(row for row in customers.tenants() if row.id == tenant)
+    make_user(owner, LOGIN, name="Claire", role="customer", language="fr", password=PASSWORD)
+    return tenant
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def decoded(sound: bytes) -> np.ndarray:
+    """Samples (n, 2) at 8 kHz of an Opus or WAV file, by ffmpeg's decoder."""
+    out = []
+    with av.open(io.BytesIO(sound)) as container:
+        resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
+        for frame in container.decode(audio=0):
+            out += [piece.to_ndarray().reshape(-1, 2) for piece in resampler.resample(frame)]
+        out += [piece.to_ndarray().reshape(-1, 2) for piece in resampler.resample(None)]
+    return np.concatenate(out) / 32768
+
+
+def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installation, tmp_path: Path) -> None:
+    rig = installation.rig
+    calls = [rig.call() for _ in range(CALLS // 2)]
+    for _ in range(CALLS // 2):
+        time.sleep(0.2)
+        calls.append(rig.call(f"{NUMBER}88"))
+    for call in calls:
+        call.wait_bridged()
+    time.sleep(3)
+    assert all(call.alive() for call in calls)
+    for call in calls:
+        call.hang_up()
+    hung_up = time.monotonic()
+    until("all calls are listed", lambda: len(installation.recordings()) >= CALLS, 90, 0.3)
+    print(f"20 calls sealed, stored and listed {time.monotonic() - hung_up:.1f} s after hanging up")
+
+    rows = installation.recordings()
+    assert len(rows) == CALLS
+    assert {row.outside.value.removeprefix("+") for row in rows if row.outside} == {c.caller for c in calls}
+    until("the spool is empty", lambda: not [p for p in rig.spool.iterdir() if p.name[0] != "."], 20)
+    listener = people.users(installation.tenant)[0]
+    who = Who(listener.id, installation.tenant, listener.role, "fr")
+    gate = Gate(installation.context.store(), installation.context.keyring(), installation.context.root())
+    store = installation.context.store()
+    wrong = []
+    for row in rows:
+        assert row.announced
+        assert row.purposes == ("agreement",)
+        report = verify(store, row.prefix, installation.context.root(), installation.context.keyring())
+        assert report.ok, report.findings
+        grant = gate.grant(who, row.id, "agreement")
+        manifest = gate.manifest(who, grant.id)
+        sounds = {}
+        for name in ("audio.wav", "audio.opus"):
+            opened = gate.open(who, grant.id, name, "a" * 22)
+            sounds[name] = decoded(b"".join(opened.read(0, opened.length)))
+        truth = onset_of(sounds["audio.wav"][:, 1], chirp(2.0))
+        assert truth is not None
+        found = manifest["announcement"]
+        wrong.append(abs(found["offset_ms"] - truth * 1000 / RATE))
+        told = found["end_ms"] * RATE // 1000
+        for name, sound in sounds.items():
+            caller, heard = sound[:, 0], sound[:, 1]
+            assert level(caller[:told], 440).max(initial=0) < TONE, f"{name}: the caller before being told"
+            assert np.median(level(caller[told + RATE * 2 :], 440)) > 0.2, f"{name}: the caller is on the left"
+            assert np.median(level(heard[told + RATE * 2 :], 1000)) > 0.2, f"{name}: the callee is on the right"
+    print(f"the announcement was found within {max(wrong):.1f} ms of the truth in {CALLS} calls")
+    assert max(wrong) <= 20
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+        )
+        page = browser.new_page(locale="fr-BE")
+        log_in(page, installation.url)
+        for row in rows:
+            assert plays(page, installation.url, row.id), row.id
+        page.screenshot(path=tmp_path / "played.png")
+        browser.close()
+
+
+def log_in(page: Page, url: str) -> None:
+    page.goto(f"{url}/login", wait_until="load")
+    page.locator("input[name=login]").fill(LOGIN)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("button[type=submit].is-main").click()
+    page.wait_for_load_state()
+
+
+def plays(page: Page, url: str, recording: str) -> bool:
+    """Choose the purpose, press play, and hear something go on."""
+    page.goto(f"{url}/recordings/{recording}")
+    page.locator("form.stack button.is-main").click()
+    page.wait_for_selector("#toggle:visible")
+    page.locator("#toggle").click()
+    page.wait_for_function("() => document.querySelector('#audio').currentTime > 0.3", timeout=15000)
+    page.evaluate("() => { document.querySelector('#audio').currentTime = 4 }")
+    page.wait_for_function("() => document.querySelector('#audio').currentTime > 4.2", timeout=15000)
+    return bool(page.evaluate("() => document.querySelector('#audio').error === null"))
