@@ -136,7 +136,7 @@ def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, h
     assert (renewed.id, renewed.purpose) == (grant.id, "agreement")
     assert renewed.until == house.clock() + timedelta(minutes=15)
     house.clock.forward(minutes=14)
-    list(gate.open(ada, grant.id, "audio.opus").read(0, 10))
+    list(gate.open(ada, grant.id, "audio.wav").read(0, 10))
     house.clock.forward(minutes=2)
     refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
     refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
