@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 from gevent.event import Event
 
@@ -179,6 +180,29 @@ def test_a_password_that_is_refused_is_tried_again_later(
     peer.script = switch
     wait(node.up.is_set)
     assert diary.order[:1] == ["up"]
+
+
+def test_what_came_before_the_end_is_told_before_it(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:
+    def script(line: Any) -> None:
+        switch(line, then=lambda: [*[line.event("Event-Name: DTMF") for _ in range(20)], line.sock.close()])
+
+    def slowly(event: CallEvent) -> None:
+        gevent.sleep(0.002)
+        diary.event(event)
+
+    peer.script = script
+    node.on_event = slowly
+    node.start()
+    wait(lambda: "down" in diary.order)
+    assert diary.order[: diary.order.index("down")] == ["up"] + ["event"] * 21
+
+
+def test_a_channel_is_asked_itself(node: Node, peer: Any, wait: Wait) -> None:
+    peer.script = switch
+    node.start()
+    wait(node.up.is_set)
+    assert node.recordings_of("one") == ("/spool/one.wav",)
+    assert node.recordings_of("gone") is None
 
 
 def test_stopping_ends_it(node: Node, peer: Any, diary: Diary, wait: Wait) -> None:

@@ -85,6 +85,7 @@ HOSTILE = [
     "a\0b",
     "${system(reboot)}",
     "$${x}",
+    "$1",
     "it's",
     'say "x"',
     "back\\slash",

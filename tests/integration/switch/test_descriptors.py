@@ -1,0 +1,47 @@
+"""A daemon that runs out of file descriptors."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+# In a process of its own: the limit is the process's.
+DAEMON = """
+    import os, resource, gevent
+    from recorder.switch.dialplan import Dialplan
+
+    served = []
+    def on_call(arrival, session):
+        served.append(arrival.channel)
+        session.closed.wait()
+    dialplan = Dialplan("127.0.0.1", 0, on_call)
+    print(dialplan.bind(), flush=True)
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, used + 10))
+    gevent.spawn(dialplan.serve)
+    with gevent.Timeout(30):
+        while len(served) < 30:
+            gevent.sleep(0.01)
+    print("served", len(served), flush=True)
+"""
+DATA = b"Unique-ID: u\nvariable_accord_line: 32\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n"
+
+
+def test_calls_that_cannot_be_accepted_yet_are_accepted_later() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(DAEMON)], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        port = int(daemon.stdout.readline())
+        callers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(30)]
+        for caller in callers:
+            caller.sendall(DATA)
+        # Some are served and the others wait: the daemon says that it cannot accept them.
+        assert "switch.accept_failed" in daemon.stdout.readline()
+        for caller in callers:
+            caller.recv(100)  # "connect": it has been accepted
+            caller.close()
+        rest = daemon.stdout.read()
+    assert rest.splitlines()[-1:] == ["served 30"]
