@@ -19,6 +19,7 @@ from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
 from recorder.catalogue import grants, people, queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.grants import GrantRow, ListenRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
@@ -42,7 +43,10 @@ log = structlog.get_logger()
 
 
 class Gate:
-    """The gate.  Safe to share among threads and greenlets; it keeps nothing but verified manifests."""
+    """The gate.  Safe to share among threads and greenlets; it keeps nothing but verified manifests.
+
+    Each question has one connection to the catalogue; while a sound is being sent there is none.
+    """
 
     def __init__(
         self,
@@ -58,12 +62,14 @@ class Gate:
         self._now = now
         self._entropy = entropy
 
+    @connected()
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
         """See :class:`Door`."""
         row = self._row(who, recording_id, "purposes")
         sealed = self._open(who, row)
         return self._asked(who).choices(sealed.manifest, row)
 
+    @connected()
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
         """See :class:`Door`."""
         row = self._row(who, recording_id, purpose)
@@ -83,11 +89,13 @@ class Gate:
         log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
         return Grant(given.id, given.recording, given.purpose, given.until)
 
+    @connected()
     def given(self, who: Who, grant_id: str) -> Grant:
         """See :class:`Door`."""
         grant = self._living(who, grant_id)
         return Grant(grant.id, grant.recording, grant.purpose, grant.until)
 
+    @connected()
     def renew(self, who: Who, grant_id: str) -> Grant:
         """See :class:`Door`."""
         grant, sealed = self._under(who, grant_id)
@@ -96,11 +104,13 @@ class Gate:
             self._refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
         return Grant(grant.id, grant.recording, grant.purpose, until)
 
+    @connected()
     def manifest(self, who: Who, grant_id: str) -> Mapping[str, Any]:
         """See :class:`Door`."""
         _, sealed = self._under(who, grant_id)
         return to_body(sealed.manifest)
 
+    @connected()
     def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
         """See :class:`Door`."""
         grant, sealed = self._under(who, grant_id)
@@ -126,6 +136,7 @@ class Gate:
 
         return Opened(name, found.media_type, reader.plain_length, read)
 
+    @connected()
     def close(self, who: Who, grant_id: str, play: str) -> None:
         """See :class:`Door`."""
         grant = self._living(who, grant_id)

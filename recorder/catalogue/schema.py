@@ -6,6 +6,7 @@ Migrations are numbered files in ``migrations/``, run in order by peewee's own r
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from peewee import DatabaseError, OperationalError
@@ -22,6 +23,7 @@ def migrate(url: str) -> tuple[str, ...]:
     applied.  Each migration is one transaction.  Raises :class:`CatalogueError`: ``catalogue.away``,
     ``catalogue.newer``."""
     database = make_database(url)
+    _make_private(url)
     try:
         with database.connection_context():
             runner = Runner(database, str(FOLDER))
@@ -55,6 +57,14 @@ def check_schema(url: str) -> None:
             f"the catalogue's schema lacks {', '.join(missing)}",
             "stop Accord's processes, make a copy of the catalogue, and run `accord migrate`",
         )
+
+
+def _make_private(url: str) -> None:
+    """A new SQLite file is its owner's and group's alone (SQLite gives its other files the same mode):
+    who called whom is in it."""
+    path = Path(url.partition(":///")[2])
+    if url.startswith("sqlite:") and path.parent.is_dir() and not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o640))
 
 
 def _refuse_newer(runner: Runner) -> None:

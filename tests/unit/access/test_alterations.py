@@ -3,6 +3,7 @@ name of the check that it failed, in the log before anybody is told, and no chan
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -257,6 +258,17 @@ def test_what_is_changed_under_a_grant_is_refused_too(
     with pytest.raises(SealError):
         gate.open(ada, grant.id, "audio.wav", "p")
     assert broken(scene)
+
+
+def test_a_grant_holds_for_the_manifest_that_it_was_given_on(scene, gate: Gate, ada: Who) -> None:
+    """Also where manifest and row were exchanged together, by somebody who could sign."""
+    grant = gate.grant(ada, scene.mine.id, "agreement")
+    sealed_again_with_more(scene)
+    content = scene.path("manifest.json").read_bytes()
+    scene.update(manifest_sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(SealError) as refused:
+        gate.renew(ada, grant.id)
+    assert refused.value.error_id == "seal.manifest_replaced"
 
 
 def test_nothing_was_wrong_before(scene, gate: Gate, ada: Who) -> None:

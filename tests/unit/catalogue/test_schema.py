@@ -21,6 +21,14 @@ def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
     schema.check_schema(catalogue_url)
 
 
+def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
+    folder = Path(catalogue.removeprefix("sqlite:///")).parent
+    with models.connected():
+        modes = {path.name: path.stat().st_mode & 0o007 for path in folder.glob("catalogue.db*")}
+    assert len(modes) == 3
+    assert set(modes.values()) == {0}
+
+
 def test_no_catalogue_is_refused_and_none_is_made(catalogue_url: str) -> None:
     with pytest.raises(CatalogueError) as refused:
         schema.check_schema(catalogue_url)
