@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -210,6 +211,21 @@ def test_leaving_a_silent_peer_takes_one_limit(dial: Dial) -> None:
     began = time.monotonic()
     connection.stop()
     assert time.monotonic() - began < 1
+
+
+def test_a_peer_whose_machine_is_gone_is_noticed_by_the_kernel(dial: Dial) -> None:
+    """Nothing answers then, not even TCP; the time is the limit's, not the kernel's two hours."""
+    sock = dial(lambda line: line.heard(), Limits(silence=9)).sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    idle, interval, count, unanswered = (
+        sock.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (
+            socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT,
+        )
+    )  # fmt: skip
+    assert idle + interval * count == 9
+    assert unanswered == 9000
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 # --- writes

@@ -1,0 +1,142 @@
+"""The standing connection to a real switch: it hangs, it dies, it comes back."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.esl import Inbound
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Backoff, Live, Node
+from recorder.switch.wire import Limits
+from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
+
+ID = "0193a1b2-0000-7000-8000-0123456789ab"
+
+
+def until(what: str, check: Callable[[], object], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        gevent.sleep(0.01)
+
+
+def leg_of(call: CallUnderTest) -> str:
+    """Its leg on the switch, which shows in the list a little later."""
+    until("the leg is listed", lambda: call.leg)
+    leg = call.leg
+    assert leg is not None
+    return leg
+
+
+class Watched:
+    """A node and what it told."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.live: list[Live] = []
+        self.events: list[CallEvent] = []
+        self.reasons: list[str] = []
+        self.node = Node(
+            "127.0.0.1",
+            rig.switch.esl_port,
+            PASSWORD,
+            ["CHANNEL_ANSWER", "RECORD_START", "RECORD_STOP", "CHANNEL_DESTROY"],
+            self.events.append,
+            self.live.append,
+            self.reasons.append,
+            random=lambda: 0.5,
+            limits=Limits(connect=2, reply=1, write=1),
+            backoff=Backoff(first=0.05, longest=0.5),
+            heartbeat=0.5,
+        )
+
+
+@pytest.fixture
+def watched(rig: Rig) -> Iterator[Watched]:
+    watched = Watched(rig)
+    watched.node.start()
+    assert watched.node.up.wait(5)
+    yield watched
+    watched.node.stop()
+
+
+def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
+    rig: Rig, watched: Watched, tmp_path: Path
+) -> None:
+    node = watched.node
+    call = rig.call()
+    call.wait_bridged()
+    leg = leg_of(call)
+    audio = tmp_path / "with space.wav"
+    node.api(commands.record_start(leg, audio, ID))
+    until("it is recorded", lambda: [e for e in watched.events if e.name == "RECORD_START"])
+    start = next(event for event in watched.events if event.name == "RECORD_START")
+    assert (start.uuid, start.recording_variable("accord_recording")) == (leg, ID)
+    assert rig.switch.process is not None
+    rig.switch.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        until("its silence is noticed", lambda: watched.reasons)
+        assert time.monotonic() - began < 3
+        assert not node.up.is_set()
+        with pytest.raises(SwitchError):
+            node.api(commands.status())
+    finally:
+        rig.switch.process.send_signal(signal.SIGCONT)
+    assert node.up.wait(10)
+    assert len(watched.live) == 2
+    channel = watched.live[-1].recorded_by(str(audio))
+    assert channel is not None
+    assert channel.uuid == leg
+    assert node.recordings_of(leg) == (str(audio),)
+    assert node.api(commands.record_stop(leg, audio)).startswith("+OK")
+    until("its end is told", lambda: any(event.name == "RECORD_STOP" for event in watched.events))
+    assert node.recordings_of(leg) == ()
+    assert call.alive()
+    # Stopping what is not recorded is refused, by name.
+    with pytest.raises(SwitchError, match="Cannot stop") as raised:
+        node.api(commands.record_stop(leg, audio))
+    assert raised.value.error_id == "switch.refused"
+
+
+def test_a_switch_that_dies_is_noticed_at_once_and_taken_up_when_it_is_back(
+    rig: Rig, watched: Watched
+) -> None:
+    began = time.monotonic()
+    rig.switch.stop()
+    until("its death is noticed", lambda: watched.reasons)
+    assert time.monotonic() - began < 2
+    rig.switch.start()
+    assert watched.node.up.wait(10)
+    assert watched.node.api(commands.status()).startswith("UP")
+
+
+def test_a_thousand_commands_at_once_get_their_own_replies(rig: Rig) -> None:
+    connection = Inbound("127.0.0.1", rig.switch.esl_port, PASSWORD)
+    connection.connect()
+    try:
+        names = ["mod_sofia" if number % 3 else f"mod_none_{number}" for number in range(1000)]
+        sent = connection.send_all([commands.module_exists(name) for name in names], 20)
+        assert [pending.wait().data for pending in sent] == [
+            "true" if name == "mod_sofia" else "false" for name in names
+        ]
+    finally:
+        connection.stop()
+
+
+def test_values_come_back_as_they_were_sent(rig: Rig, watched: Watched) -> None:
+    """Quoting and expansion leave nothing of ours changed."""
+    call = rig.call()
+    call.wait_bridged()
+    leg = leg_of(call)
+    for value in ("a b", "x=1;y:2", "50%", "é €", "/spool/a b.wav", "%0AUnique-ID%3A%20evil", "a,b|c"):
+        watched.node.api(commands.put_variable(leg, "accord_test", value))
+        assert watched.node.api(commands.get_variable(leg, "accord_test")) == value
+    assert watched.node.api(commands.get_variable(leg, "accord_none")) == "_undef_"
