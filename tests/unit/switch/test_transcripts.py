@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from recorder.switch.dialplan import Arrival
 from recorder.switch.events import CallEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.node import channels, recordings
+from recorder.switch.observed import What, observe
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl"))
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
@@ -106,3 +108,21 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
     names = [event.name for event in events(path)]
     assert names.count("RECORD_STOP") == names.count("RECORD_START") == 3
     assert names.count("CHANNEL_BRIDGE") >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("announced", "recording playing played+"),
+        ("hold_in_announcement", "recording playing held unheld played+ playing played+"),
+        ("hung_up_in_announcement", "recording playing played- recorded hung_up"),
+    ],
+)
+def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
+    """``+`` a sound that ended by itself, ``-`` one that was cut."""
+    (path,) = (path for path in CALLS if path.stem == f"call.{name}")
+    found = [seen for seen in map(observe, events(path)) if seen is not None and seen.what is not What.STATE]
+    words = [seen.what + (("-", "+")[seen.complete] if seen.what is What.PLAYED else "") for seen in found]
+    assert " ".join(words) == meaning
+    assert {seen.state for seen in found} == {"announcing"}
+    assert all(seen.at.tzinfo is UTC for seen in found)
