@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.house import PASSWORD, Customer, House
+from web import WebConfig, create_app
+from web.account import passwords
+
+TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
+
+
+class Browser:
+    """A test client that fills in forms as a browser does: with the page's token."""
+
+    def __init__(self, client: FlaskClient, address: str = "192.0.2.7") -> None:
+        self.client, self.address = client, address
+
+    def get(self, path: str, **kwargs: object) -> TestResponse:
+        return self.client.get(path, environ_base={"REMOTE_ADDR": self.address}, **kwargs)
+
+    def head(self, path: str, **kwargs: object) -> TestResponse:
+        return self.client.head(path, environ_base={"REMOTE_ADDR": self.address}, **kwargs)
+
+    def token(self, path: str = "/login") -> str:
+        found = TOKEN.search(self.get(path, follow_redirects=True).text)
+        assert found is not None
+        return found.group(1)
+
+    def send(self, path: str, token: str | None = None, **fields: str) -> TestResponse:
+        form = {"csrf_token": token or self.token(), **fields}
+        return self.client.post(path, data=form, environ_base={"REMOTE_ADDR": self.address})
+
+    def log_in(self, login: str, password: str = PASSWORD) -> TestResponse:
+        return self.send("/login", login=login, password=password)
+
+    def listen_to(self, recording: str, purpose: str = "agreement") -> str:
+        """The address of the player's page."""
+        answer = self.send(f"/recordings/{recording}", purpose=purpose)
+        assert answer.status_code == 303, answer.text
+        return urlsplit(answer.location).path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def real_hasher() -> Iterator[PasswordHasher]:
+    """Hashing is argon2 here too, but quick: these tests log in hundreds of times.  The one that is
+    used otherwise."""
+    real = passwords._hasher
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    yield real
+    passwords._hasher = real
+
+
+@pytest.fixture
+def house(tmp_path, clock, entropy) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    customer = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")
+    house.person(customer, "claire", "Claire Martin")
+    house.person(customer, "audit", "Anne Audit", role="auditor")
+    return customer
+
+
+@pytest.fixture
+def rival(house) -> Customer:
+    customer = house.customer("Van Dyck NV", "+3225550199", language="en")
+    house.person(customer, "dyck", "An Van Dyck", language="en")
+    return customer
+
+
+@pytest.fixture
+def config() -> WebConfig:
+    return WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5)
+
+
+@pytest.fixture
+def app(house, clock, entropy, config) -> Flask:
+    return create_app(config, gate=house.gate, now=clock, entropy=entropy)
+
+
+@pytest.fixture
+def browser(app) -> Callable[..., Browser]:
+    def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
+        browser = Browser(app.test_client(), address)
+        if login is not None:
+            assert browser.log_in(login).status_code == 303
+        return browser
+
+    return make
+

@@ -1,0 +1,220 @@
+"""Logging in: what it gives, what it refuses alike, and that nobody locks out somebody else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+
+from recorder.catalogue import people
+from recorder.catalogue.models import Session, connected
+from tests.house import PASSWORD
+from web.account import passwords
+from web.addresses import inside
+
+pytestmark = pytest.mark.usefixtures("bakery")
+
+
+def cookie(answer, name: str) -> str:
+    return next(line for line in answer.headers.getlist("Set-Cookie") if line.startswith(f"{name}="))
+
+
+def test_a_log_in_opens_a_session_of_which_only_the_hash_is_kept(browser):
+    answer = browser().log_in("claire")
+    assert (answer.status_code, answer.location) == (303, "/recordings")
+    line = cookie(answer, "accord-session")
+    assert "HttpOnly" in line
+    assert "SameSite=Lax" in line
+    token = re.match(r"accord-session=([^;]+)", line).group(1)
+    assert len(token) == 43  # 32 bytes
+    with connected():
+        kept = [row.token_sha256 for row in Session.select()]
+    assert kept == [hashlib.sha256(token.encode()).hexdigest()]
+
+
+def test_the_log_in_does_not_mind_capitals_and_blanks(browser):
+    assert browser().log_in(" Claire ").status_code == 303
+
+
+def test_each_log_in_has_a_new_token_and_ends_the_session_before(browser, clock):
+    person = browser("claire")
+    before = person.client.get_cookie("accord-session").value
+    clock.forward(seconds=1)
+    assert person.log_in("claire").status_code == 303
+    after = person.client.get_cookie("accord-session").value
+    assert before != after
+    planted = browser()
+    planted.client.set_cookie("accord-session", before)
+    assert planted.get("/recordings").status_code == 302
+
+
+def test_a_token_that_somebody_planted_is_worth_nothing_after_the_log_in(browser):
+    person = browser()
+    person.client.set_cookie("accord-session", "planted")
+    person.log_in("claire")
+    assert person.client.get_cookie("accord-session").value != "planted"
+
+
+def plain(answer) -> str:
+    """A page without what differs in each answer."""
+    return re.sub(r'value="[^"]*"', "", answer.text)
+
+
+def test_every_failure_looks_alike_and_takes_the_same_work(browser, house, bakery, clock, entropy, monkeypatch):
+    house.person(bakery, "gone", "Somebody Gone")
+    people.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
+    worked = []
+    verify = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda *args: worked.append(args[0][:30]) or verify(*args))
+    answers = [
+        browser(address=f"192.0.2.{number}").log_in(login, password)
+        for number, (login, password) in enumerate(
+            [
+                ("claire", "wrong"),
+                ("nobody", PASSWORD),
+                ("gone", PASSWORD),
+                ("claire", "w" * 1000),
+                ("claire", "\ud7ff" * 1000),  # more bytes than are hashed
+            ]
+        )
+    ]
+    assert {answer.status_code for answer in answers} == {422}
+    assert len({plain(answer) for answer in answers}) == 1
+    assert len(worked) == len(answers)
+    assert len(set(worked)) == 1  # the same algorithm and parameters
+
+
+def test_a_form_without_its_token_is_refused(browser):
+    person = browser()
+    person.token()
+    answer = person.client.post("/login", data={"login": "claire", "password": PASSWORD})
+    assert answer.status_code == 400
+    assert "accord-session" not in answer.headers.get("Set-Cookie", "")
+
+
+def test_a_token_of_another_browser_is_refused(browser):
+    other = browser().token()
+    person = browser()
+    person.token()
+    assert person.send("/login", token=other, login="claire", password=PASSWORD).status_code == 400
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_form_on_another_site_is_refused_though_it_has_a_token(browser, site):
+    person = browser()
+    form = {"csrf_token": person.token(), "login": "claire", "password": PASSWORD}
+    assert person.client.post("/login", data=form, headers={"Sec-Fetch-Site": site}).status_code == 400
+    assert person.client.post("/login", data=form, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+
+
+def test_guessing_from_one_address_ends_soon_with_the_right_password_too(browser):
+    guesser = browser()
+    assert [guesser.log_in("claire", f"guess {n}").status_code for n in range(10)] == [422] * 10
+    refused = guesser.log_in("claire")
+    assert refused.status_code == 429
+    assert "accord-session" not in refused.headers.get("Set-Cookie", "")
+    assert guesser.log_in("nobody", "guess").status_code == 422  # another account has its own count
+
+
+def test_the_limit_does_not_tell_whether_an_account_exists(browser):
+    def codes(login: str, address: str) -> list[int]:
+        guesser = browser(address=address)
+        return [guesser.log_in(login, "guess").status_code for _ in range(12)]
+
+    assert codes("claire", "192.0.2.1") == codes("nobody", "192.0.2.2")
+
+
+def test_whoever_guesses_does_not_lock_the_owner_out(browser):
+    owner = browser("claire")  # has logged in here before
+    owner.send("/logout")
+    for n in range(31):  # from the owner's own address: all limits of the address are used up
+        browser().log_in("claire" if n < 12 else f"other{n}", "guess")
+    assert browser().log_in("claire").status_code == 429
+    assert owner.log_in("claire").status_code == 303
+
+
+def test_a_household_of_ipv6_is_one_address(browser):
+    codes = [
+        browser(address=f"2001:db8:1:2::{n:x}").log_in("claire", "guess").status_code for n in range(1, 12)
+    ]
+    assert codes == [422] * 10 + [429]
+
+
+def test_a_device_is_known_for_its_own_account_alone(browser, house, bakery):
+    house.person(bakery, "luc", "Luc")
+    person = browser("claire")
+    codes = [person.log_in("luc", "guess").status_code for _ in range(11)]
+    assert codes[-1] == 429
+
+
+def test_a_session_ends_when_idle_and_after_the_longest_time(browser, clock, config):
+    person = browser("claire")
+    for _ in range(12):  # somebody who is there every hour
+        assert person.get("/recordings").status_code == 200
+        clock.forward(hours=1)
+    assert person.get("/recordings").status_code == 302  # twelve hours are over
+    idle = browser("claire")
+    clock.forward(hours=2, seconds=1)
+    assert idle.get("/recordings").status_code == 302
+
+
+def test_logging_out_ends_the_session_everywhere(browser):
+    person = browser("claire")
+    token = person.client.get_cookie("accord-session").value
+    answer = person.send("/logout")
+    assert answer.status_code == 303
+    assert person.client.get_cookie("accord-session") is None
+    copy = browser()
+    copy.client.set_cookie("accord-session", token)
+    assert copy.get("/recordings").status_code == 302
+
+
+def test_a_revoked_person_is_out_at_once(browser, bakery, clock, entropy):
+    person = browser("claire")
+    people.revoke_user(bakery.id, bakery.people["claire"].id, now=clock(), entropy=entropy)
+    assert person.get("/recordings").status_code == 302
+
+
+def test_after_logging_in_one_is_where_one_wanted_to_be(browser):
+    person = browser()
+    asked = person.get("/recordings?number=470")
+    assert asked.location == "/login?next=/recordings?number%3D470"
+    assert 'value="/recordings?number=470"' in person.get(asked.location).text
+    answer = person.send("/login", login="claire", password=PASSWORD, next="/recordings?number=470")
+    assert answer.location == "/recordings?number=470"
+    answer = person.send("/login", login="claire", password=PASSWORD, next="https://example.org/")
+    assert answer.location == "/recordings"
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/recordings?number=470", True),
+        ("//example.org/", False),
+        ("/\\example.org", False),
+        ("/\t/example.org", False),
+        ("https://example.org", False),
+        ("recordings", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_only_an_address_of_this_panel_is_gone_on_to(target, kept):
+    assert inside(target) == (target if kept else None)
+
+
+def test_an_empty_form_says_what_is_missing(browser):
+    answer = browser().log_in("", "")
+    assert answer.status_code == 422
+    assert "Write your log-in." in answer.text
+
+
+def test_a_password_is_hashed_as_argon2id_and_not_read_when_too_long(real_hasher):
+    assert real_hasher.hash("x").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert passwords.hash_password("x").startswith("$argon2id$")
+    with pytest.raises(ValueError, match="1 to 1024 bytes"):
+        passwords.hash_password("x" * 1025)
+    with pytest.raises(ValueError, match="1 to 1024 bytes"):
+        passwords.hash_password("")
+    assert not passwords.verify_password("not a hash", "x")
