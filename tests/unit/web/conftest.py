@@ -99,4 +99,3 @@ def browser(app) -> Callable[..., Browser]:
         return browser
 
     return make
-
