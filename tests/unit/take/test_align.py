@@ -99,10 +99,10 @@ def test_quieter_or_louder_it_is_still_the_prompt(
         assert found.offset_ms == 100
 
 
-@pytest.mark.parametrize("law", ["PCM_16", "ULAW", "ALAW"])
-@pytest.mark.parametrize("cut_ms", [150, 400, 900, 3000])
+@pytest.mark.parametrize("law", ["ULAW", "ALAW"])
+@pytest.mark.parametrize("cut_ms", [150, 900, 3000])
 @pytest.mark.parametrize("at_ms", [600, 2300, 5500, 8000])
-@pytest.mark.parametrize("filled", [True, False], ids=["silenced", "taken out"])
+@pytest.mark.parametrize("instead", ["silence", "zeros", "music", "nothing"])
 def test_a_prompt_that_was_cut_is_not_found(
     tmp_path: Path,
     lab: ModuleType,
@@ -110,15 +110,20 @@ def test_a_prompt_that_was_cut_is_not_found(
     law: str,
     cut_ms: int,
     at_ms: int,
-    filled: bool,
+    instead: str,
 ) -> None:
+    """By a hold: masked, covered by music, or (as the switch shrinks a recording) gone."""
     prompt = lab.sound_of(told)
     start, end = at_ms * 8, min((at_ms + cut_ms) * 8, len(prompt))
-    loud = np.abs(prompt[start:end].astype(int)) > 1000
-    if loud.mean() < 0.1 and filled:
-        pytest.fail(f"the case is void: nothing is said at {at_ms} ms")
-    gone = [np.full(end - start, -1, dtype=np.int16)] if filled else []
-    heard = np.concatenate([lab.silence(200), prompt[:start], *gone, prompt[end:]])
+    assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # something is said there
+    ms = (end - start) // 8
+    gone = {
+        "silence": lab.silence(ms),
+        "zeros": lab.silence(ms) * 0,
+        "music": lab.tone(ms, 440) + lab.tone(ms, 554),
+        "nothing": lab.silence(0),
+    }[instead]
+    heard = np.concatenate([lab.silence(200), prompt[:start], gone, prompt[end:]])
     assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), told) is None
 
 
