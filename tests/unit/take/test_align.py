@@ -127,6 +127,19 @@ def test_a_prompt_that_was_cut_is_not_found(
     assert look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), told) is None
 
 
+def test_a_prompt_without_one_of_its_sentences_is_not_found(
+    tmp_path: Path, lab: ModuleType, told: ShippedAnnouncement
+) -> None:
+    """From pause to pause nothing tells but that what should be there is not."""
+    prompt = lab.sound_of(told)
+    loud = np.flatnonzero(np.abs(prompt) > 20)
+    pauses = [(int(loud[i]), int(loud[i + 1])) for i in np.flatnonzero(np.diff(loud) > 200 * 8)]
+    assert len(pauses) == 2
+    prompt = prompt.copy()
+    prompt[pauses[0][1] : pauses[1][0] + 1] = 0
+    assert look(tmp_path, np.concatenate([lab.silence(200), prompt, lab.silence(500)]), told) is None
+
+
 @pytest.mark.parametrize("missing_ms", [300, 1000, 5000])
 def test_a_prompt_that_ends_with_the_call_is_not_found(
     tmp_path: Path, lab: ModuleType, told: ShippedAnnouncement, missing_ms: int

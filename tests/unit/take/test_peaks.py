@@ -36,8 +36,9 @@ def test_lowest_and_highest_of_every_window(block: int) -> None:
 def test_a_long_take_has_longer_windows_and_no_more_of_them() -> None:
     frames = 8000 * 3600 * 3
     peaks = Peaks(8000, frames)
+    minute = np.ones((480_000, 2), dtype=np.int16)
     for _ in range(3 * 60):
-        peaks.add(np.ones((480_000, 2), dtype=np.int16))
+        peaks.add(minute)
     body = json.loads(peaks.to_json())
     assert len(body["left"]) <= 2 * MOST_WINDOWS
     assert len(body["left"]) // 2 == -(-frames // body["window_frames"])
