@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from recorder.practice import recording
+
 if TYPE_CHECKING:
     from recorder.practice.session import Session
     from recorder.practice.switch import PracticeSwitch
@@ -113,6 +115,6 @@ class Api:
         if len(words) < 3 or words[1] not in {"start", "stop"}:
             return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
         if words[1] == "start":
-            done = session.start_recording(Path(words[2]), brace + variables)
+            done = recording.start(session, Path(words[2]), brace + variables)
             return "+OK Success\n" if done else "-ERR Cannot record session!\n"
-        return "+OK Success\n" if session.stop_recording(words[2]) else "-ERR Cannot stop record session!\n"
+        return "+OK Success\n" if recording.stop(session, words[2]) else "-ERR Cannot stop record session!\n"

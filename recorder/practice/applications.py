@@ -12,6 +12,7 @@ import structlog
 from gevent import socket as gsocket
 
 from recorder.errors import SwitchError
+from recorder.practice import recording
 from recorder.practice.leg import outbound_leg
 from recorder.practice.listener import Listener
 from recorder.practice.sound import RATE, Player, load
@@ -78,12 +79,12 @@ def _record(session: Session, data: str) -> None:
     if found is None:
         return
     _early_media(session)
-    session.start_recording(Path(found[1] or found[3]), found[2] or found[4] or "")
+    recording.start(session, Path(found[1] or found[3]), found[2] or found[4] or "")
 
 
 def _stop_recording(session: Session, data: str) -> None:
     _early_media(session)
-    session.stop_recording(data.strip("'"))
+    recording.stop(session, data.strip("'"))
 
 
 def _play(session: Session, data: str) -> None:
@@ -196,9 +197,11 @@ def _bridge(session: Session, data: str) -> None:
     session.state(b, "CS_CONSUME_MEDIA")
     if party.callee == "busy":
         session.end_b("USER_BUSY")
+        session.call_state(a, before)
         session.hang_up("USER_BUSY")
         return
     b.progress_at = a.progress_at = pace.micros()
+    a.callee = b.destination
     session.emit("CHANNEL_PROGRESS", leg=b)
     session.call_state(b, "RINGING")
     session.reached["ringing"].set()
@@ -211,7 +214,6 @@ def _bridge(session: Session, data: str) -> None:
     b.answered_at = pace.micros()
     session.emit("CHANNEL_ANSWER", leg=b)
     session.call_state(b, "ACTIVE")
-    a.callee = b.destination
     a.other = b
     session.answer()
     if a.call_state != "ACTIVE":

@@ -50,6 +50,10 @@ class Leg:
     callee: str | None = None
     """The number called, once there is one to show (``Caller-Callee-ID-Number``)."""
     other: Leg | None = None
+    redirected_from: str | None = None
+    """Where the call was going before its last transfer (``Caller-RDNIS``)."""
+    transferred: str | None = None
+    """The last transfer (``Caller-Transfer-Source``)."""
     held: bool = False
 
     @property
@@ -98,7 +102,7 @@ class Leg:
         ]
         if self.cause:
             headers.append(("Hangup-Cause", self.cause))
-        if self.direction == "inbound" or self.progress_at:
+        if self.direction == "inbound" or self.answered:
             for way in ("Read", "Write"):
                 headers += [
                     (f"Channel-{way}-Codec-Name", "PCMU"),
@@ -119,7 +123,7 @@ class Leg:
             ("Orig-Caller-ID-Name", self.caller_name),
             ("Orig-Caller-ID-Number", self.caller_number),
         ]
-        if self.callee is not None:
+        if self.callee is not None and not (prefix == "Other-Leg" and self.direction == "inbound"):
             headers += [("Callee-ID-Name", self.callee), ("Callee-ID-Number", self.callee)]
         headers += [
             ("Network-Addr", "127.0.0.1"),
@@ -127,7 +131,13 @@ class Leg:
             ("Destination-Number", self.destination),
             ("Unique-ID", self.uuid),
             ("Source", "mod_sofia"),
-            ("Context", self.context),
+        ]
+        if self.transferred is not None and prefix != "Other-Leg":
+            headers.append(("Transfer-Source", self.transferred))
+        headers.append(("Context", self.context))
+        if self.redirected_from is not None:
+            headers.append(("RDNIS", self.redirected_from))
+        headers += [
             ("Channel-Name", self.channel_name),
             ("Profile-Index", "1"),
             ("Profile-Created-Time", str(self.made_at)),
@@ -236,5 +246,6 @@ def outbound_leg(uuid: str, a: Leg, target: str, pace: Pace, session: int) -> Le
         a.call_uuid, variables,
     )  # fmt: skip
     leg.callee = number
+    leg.redirected_from = a.redirected_from
     leg.other = a
     return leg

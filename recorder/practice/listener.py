@@ -103,7 +103,9 @@ class Listener:
             self._socket.close()
 
     def say_goodbye(self) -> None:
-        """End the connection in order."""
+        """End the connection in order; no event is sent any more."""
+        self._names.clear()
+        self._all = False
         self._out.put(wire.DISCONNECT)
         self._out.put(None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gevent
@@ -12,13 +11,12 @@ import structlog
 from gevent.event import Event
 
 from recorder.errors import SwitchError
-from recorder.practice import applications
+from recorder.practice import applications, recording
 from recorder.practice.dialplan import Step, expand
 from recorder.practice.leg import Leg
 from recorder.practice.listener import Listener, Task
 from recorder.practice.media import Media
 from recorder.practice.party import Party
-from recorder.practice.sound import RATE, Tape
 from recorder.practice.wire import Header
 
 if TYPE_CHECKING:
@@ -28,6 +26,8 @@ log = structlog.get_logger()
 
 Q850 = {"NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_ANSWER": 19, "ORIGINATOR_CANCEL": 487,
         "MANAGER_REQUEST": 503, "DESTINATION_OUT_OF_ORDER": 27, "NO_ROUTE_DESTINATION": 3}  # fmt: skip
+
+MUSIC = "local_stream://moh"
 
 PHASES = ("placed", "asked", "announcing", "ringing", "bridged", "ended")
 """What :meth:`Session.wait` waits for: ``asked`` is the daemon's socket being tried."""
@@ -83,6 +83,8 @@ class Session:
         self.leg.last_hold = self.switch.pace.micros()
         self._call_state(self.leg, "HELD")
         self.emit("CHANNEL_HOLD")
+        if self.leg.other is not None:
+            self._hold_music(self.leg.other)
 
     def unhold(self) -> None:
         """The caller takes the call back."""
@@ -108,7 +110,11 @@ class Session:
 
     def transfer(self, extension: str, context: str) -> None:
         """Send the call to another place of the dialplan, now."""
-        self.leg.destination, self.leg.context = extension, context
+        leg = self.leg
+        leg.redirected_from = leg.destination
+        at = self.switch.pace.micros() // 1_000_000
+        leg.transferred = f"{at}:{self.switch.new_uuid()}:bl_xfer:{extension}/{context}/XML"
+        leg.destination, leg.context = extension, context
         self._transfer = (extension, context)
         self.wake()
 
@@ -215,30 +221,6 @@ class Session:
         variable: Callable[[str], str] = lambda name: self.leg.get(name, self.switch.dialplan.globals)  # noqa: E731
         return expand(text, variable, lambda name, argument: self.switch.api(f"{name} {argument}"))
 
-    def start_recording(self, path: Path, variables: str) -> bool:
-        """Attach a recording; starting one that runs does nothing.  ``False`` where it cannot write."""
-        if str(path) in self.media.tapes:
-            return True
-        pairs = dict(pair.partition("=")[::2] for pair in variables.strip("{} ").split(",") if pair)
-        buffered = pairs.get("enable_file_write_buffering") != "false"
-        try:
-            tape = Tape(path, pairs, buffered=buffered)
-        except OSError as error:
-            log.warning("practice.cannot_record", path=str(path), error=str(error))
-            return False
-        self.media.tapes[str(path)] = tape
-        self.media.start()
-        self.emit("RECORD_START", last=_recording_headers(tape))
-        return True
-
-    def stop_recording(self, path: str) -> bool:
-        """Stop one recording, or ``all``; ``False`` where there was none."""
-        paths = list(self.media.tapes) if path == "all" else [path]
-        stopped = [tape for name in paths if (tape := self.media.tapes.pop(name, None))]
-        for tape in stopped:
-            self._close(tape, "success-silence" if self.leg.cause else "success-maxtime")
-        return bool(stopped)
-
     # --- inside
 
     def _run(self) -> None:
@@ -285,10 +267,22 @@ class Session:
         first = [("Original-Channel-Call-State", before)]
         self.emit("CHANNEL_CALLSTATE", leg=leg, variables=False, first=first)
 
+    def _hold_music(self, b: Leg) -> None:
+        """The other end is given music, which the configuration has none of."""
+        told = [("Application", "playback"), ("Application-Data", MUSIC)]
+        uuid = ("Application-UUID", self.switch.new_uuid())
+        b.variables |= {"current_application_data": MUSIC, "current_application": "playback"}
+        self.emit("CHANNEL_EXECUTE", leg=b, last=[*told, uuid])
+        b.variables["current_application_response"] = "FILE NOT FOUND"
+        response = ("Application-Response", "FILE NOT FOUND")
+        self.emit("CHANNEL_EXECUTE_COMPLETE", leg=b, last=[*told, response, uuid])
+
     def _hang_up(self, leg: Leg, cause: str) -> None:
         leg.cause = cause
         leg.hung_up_at = self.switch.pace.micros()
         self.emit("CHANNEL_HANGUP", leg=leg)
+        if leg is self.leg and self.listener is not None:
+            self.listener.over()
 
     def end_b(self, cause: str) -> None:
         """The called leg ends: everything but its CHANNEL_DESTROY."""
@@ -299,7 +293,7 @@ class Session:
     def _report(self, leg: Leg) -> None:
         self.state(leg, "CS_HANGUP")
         if leg is self.leg:
-            self.stop_recording("all")
+            recording.stop(self, "all")
         self._call_state(leg, "HANGUP")
         self.state(leg, "CS_REPORTING")
         leg.variables |= {
@@ -323,34 +317,9 @@ class Session:
             self._hang_up(self.leg, "NORMAL_CLEARING")
         self._report(self.leg)
         self.media.stop()
-        if self.listener is not None:
-            self.listener.over()
         if self.b is not None:
             self.destroy(self.b)
             self.b = None
         self.destroy(self.leg)
         self.switch.ended(self)
         self.reached["ended"].set()
-
-    def _close(self, tape: Tape, cause: str) -> None:
-        try:
-            tape.close()
-        except OSError:
-            tape.failed = True
-        if tape.failed:
-            cause = "uri-failure"
-        self.leg.variables |= {
-            "record_file_size": str(tape.length_on_disk()),
-            "record_samples": str(tape.samples),
-            "record_seconds": str(tape.samples // RATE),
-            "record_ms": str(tape.samples * 1000 // RATE),
-            "record_completion_cause": cause,
-        }
-        self.emit("RECORD_STOP", last=[*_recording_headers(tape), ("Record-Completion-Cause", cause)])
-
-
-def _recording_headers(tape: Tape) -> list[Header]:
-    return [
-        ("Record-File-Path", str(tape.path)),
-        *((f"Recording-Variable-{name}", value) for name, value in tape.variables.items()),
-    ]

@@ -255,10 +255,9 @@ class PracticeSwitch:
     def channels_json(self) -> str:
         """What ``show channels as json`` answers."""
         rows = [self._row(leg) for leg in self.legs()]
-        body: dict[str, object] = {"row_count": len(rows)}
-        if rows:
-            body["rows"] = rows
-        return json.dumps(body, separators=(",", ":"))
+        if not rows:
+            return '{"row_count": 0}'
+        return json.dumps({"row_count": len(rows), "rows": rows}, separators=(",", ":"))
 
     def _row(self, leg: Leg) -> dict[str, str]:
         seconds = leg.made_at // 1_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import sys
@@ -14,12 +13,13 @@ import gevent
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
 from recorder.practice.party import Party
 from recorder.practice.session import Session
 from recorder.practice.switch import PracticeSwitch
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
+from tests.scenarios.files import RATE, write_snapshot
+from tests.scenarios.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "only-for-this-test-1"
@@ -27,7 +27,6 @@ NUMBERS = {
     "line": "+3222550101", "unknown": "+3222550102", "never_record": "+3222550103", "damaged": "+3222550104",
     "listed": "+3222550105", "emergency": "112",
 }  # fmt: skip
-RATE = 8000
 
 
 def free_port() -> int:
@@ -35,34 +34,6 @@ def free_port() -> int:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
-
-
-def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
-    """An announcement that cannot be mistaken; its first sample is its onset."""
-    t = np.arange(int(RATE * seconds)) / RATE
-    return 0.6 * np.sin(2 * np.pi * (low * t + (2700 / (2 * seconds)) * t * t))
-
-
-def write_snapshot(folder: Path) -> Path:
-    """Lines for the scenarios' numbers; returns the sound that is played.  One prompt is damaged."""
-    prompts = folder / "prompts"
-    prompts.mkdir(parents=True, exist_ok=True)
-    told = []
-    for name, low in (("a1", 300), ("a2", 350)):
-        new = prompts / "new.wav"
-        soundfile.write(new, chirp(low=low), RATE, subtype="PCM_16")
-        digest = hashlib.sha256(new.read_bytes()).hexdigest()
-        new.rename(prompts / f"{digest}.wav")
-        told.append(Announcement(name, 1, "en", "a chirp", ("agreement",), 30, digest, 1200))
-    lines = [
-        LinePolicy("t1", f"l-{line}", NUMBERS[line], "notice", "before_ringing", ("opus",), announcement)
-        for line, announcement in (("line", told[0]), ("never_record", told[0]), ("damaged", told[1]))
-    ]
-    with open(prompts / f"{told[1].sha256}.wav", "ab") as damaged:
-        damaged.write(b"\0\0")
-    body = to_json("2026-01-01T00:00:00.000Z", lines, [NUMBERS["never_record"]])
-    (folder / "snapshot.json").write_bytes(body)
-    return prompts / f"{told[0].sha256}.wav"
 
 
 class PracticeCall:
@@ -101,11 +72,13 @@ class PracticeCall:
 
 
 class PracticeDriver:
-    """Practice switch and daemon, with spool and snapshot in ``folder``."""
+    """Practice switch and daemon, with spool and snapshot in ``folder``; what both say is put into
+    ``kept`` where it is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None) -> None:
         self.spool = folder / "spool"
-        self.prompt = write_snapshot(folder / "snapshot")
+        lines = {name: NUMBERS[name] for name in ("line", "never_record", "damaged")}
+        self.prompt = write_snapshot(folder / "snapshot", lines)
         self.voice = folder / "caller.wav"
         t = np.arange(RATE * 20) / RATE
         soundfile.write(self.voice, 0.3 * np.sin(2 * np.pi * 440 * t), RATE, subtype="PCM_16")
@@ -116,9 +89,15 @@ class PracticeDriver:
             environment={"ACCORD_NEVER_RECORD": rf"^(\{NUMBERS['listed']})$"},
         )
         self.switch.start()
+        outer = self.switch.event_port
+        self._proxies = []
+        if kept is not None:
+            inner = free_port()
+            self._proxies = [Proxy("call", self.port, inner, kept), Proxy("standing", 0, outer, kept)]
+            self.port, outer = inner, self._proxies[1].port
         settings = {
             "node": "test", "spool": str(self.spool), "snapshot": str(folder / "snapshot"),
-            "password": PASSWORD, "switch_port": self.switch.event_port, "listen_port": self.port,
+            "password": PASSWORD, "switch_port": outer, "listen_port": self.port,
         }  # fmt: skip
         command = [sys.executable, str(ROOT / "tests/freeswitch/run_daemon.py"), json.dumps(settings)]
         self._daemon = DaemonProcess(command, ROOT, folder / "daemon.log")
@@ -165,3 +144,5 @@ class PracticeDriver:
         self._daemon.wake()
         self._daemon.kill()
         self.switch.stop()
+        for proxy in self._proxies:
+            proxy.close()

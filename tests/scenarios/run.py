@@ -41,10 +41,10 @@ def play(scenario: Scenario, driver: Driver) -> None:
     if not scenario.steps:
         seen_state = call.state()
     assert bridged == expected.bridged, "connected" if bridged else "not connected"
-    assert seen_state == expected.state
+    assert seen_state == expected.state, f"the switch's word was {seen_state!r}"
     if expected.bridged:
         assert seen_recorded == expected.recorded, f"the switch was recording: {seen_recorded}"
-    assert call.told() == expected.told
+    assert call.told() == expected.told, f"told {call.told()} times"
     if not scenario.daemon and expected.outcome is not None:
         driver.daemon("start")
     if any(step.deed == "kill_daemon" for step in scenario.steps):

@@ -1,0 +1,204 @@
+"""The real FreeSWITCH as a driver of scenarios (``tests/scenarios/``)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+from tests.freeswitch.switches import HERE, NUMBER, PASSWORD, Esl, Rig, until
+from tests.scenarios.definitions import Scenario
+from tests.scenarios.driver import DaemonProcess
+from tests.scenarios.files import write_snapshot
+
+NUMBERS = {
+    "line": f"{NUMBER}01", "unknown": f"{NUMBER}95", "never_record": f"{NUMBER}89", "damaged": f"{NUMBER}85",
+    "listed": f"{NUMBER}99", "emergency": "112", "busy": f"{NUMBER}86", "silent": f"{NUMBER}87",
+}  # fmt: skip
+"""What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
+
+WATCHED = (
+    "CHANNEL_EXECUTE CHANNEL_PROGRESS CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY PLAYBACK_START"
+)
+
+
+class Watcher:
+    """Every event of the switch, in the order of their arrival."""
+
+    def __init__(self, port: int) -> None:
+        self._esl = Esl(port, PASSWORD)
+        self._esl.command(f"event plain {WATCHED}")
+        self._esl.sock.settimeout(None)
+        self.events = self._esl.events
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._esl._keep(self._esl._frame()[1])
+        except (OSError, ValueError):
+            return
+
+    def close(self) -> None:
+        self._esl.sock.shutdown(2)
+        self._esl.close()
+        self._thread.join(5)
+
+
+class RealCall:
+    """A phone's call to the switch under test."""
+
+    def __init__(self, rig: Rig, watcher: Watcher, phone: str, caller: str, prompt: Path) -> None:
+        self.caller = caller
+        self._rig = rig
+        self._watcher = watcher
+        self._phone = phone
+        self._prompt = str(prompt)
+
+    def _events(self, name: str) -> list[dict[str, str]]:
+        return [event for event in list(self._watcher.events) if event["Event-Name"] == name]
+
+    @property
+    def leg(self) -> str:
+        """The outside leg's id on the switch, empty before it is there."""
+        for event in list(self._watcher.events):
+            if event.get("Call-Direction") == "inbound" and event["Caller-Caller-ID-Number"] == self.caller:
+                return event["Unique-ID"]
+        return ""
+
+    def wait(self, phase: str, seconds: float) -> bool:
+        try:
+            until(phase, lambda: self._reached(phase), seconds)
+        except AssertionError:
+            return False
+        return True
+
+    def _reached(self, phase: str) -> bool:
+        leg = self.leg
+        if not leg:
+            return False
+        match phase:
+            case "asked":
+                return any(
+                    event["Unique-ID"] == leg and event["Application"] == "socket"
+                    for event in self._events("CHANNEL_EXECUTE")
+                )
+            case "announcing":
+                return self.told() > 0
+            case "ringing":
+                return any(
+                    event.get("Other-Leg-Unique-ID") == leg for event in self._events("CHANNEL_PROGRESS")
+                )
+            case "bridged":
+                return any(event["Bridge-A-Unique-ID"] == leg for event in self._events("CHANNEL_BRIDGE"))
+            case _:
+                return any(event["Unique-ID"] == leg for event in self._events("CHANNEL_DESTROY"))
+
+    def press(self, key: str) -> None:
+        self._rig.phones.esl.api(f"uuid_send_dtmf {self._phone} {key}")
+
+    def hold(self) -> None:
+        self._rig.phones.esl.api(f"uuid_hold {self._phone}")
+
+    def unhold(self) -> None:
+        self._rig.phones.esl.api(f"uuid_hold off {self._phone}")
+
+    def hang_up(self) -> None:
+        self._rig.phones.esl.api(f"uuid_kill {self._phone}")
+
+    def callee_hangs_up(self) -> None:
+        for row in self._rig.phones.channels():
+            if row["direction"] == "inbound" and row["cid_num"] == self.caller:
+                self._rig.phones.esl.api(f"uuid_kill {row['uuid']}")
+
+    def state(self) -> str:
+        answer = self._rig.switch.esl.api(f"uuid_getvar {self.leg} accord_state")
+        if not answer.startswith("-ERR"):
+            return "" if answer == "_undef_" else answer
+        for event in self._events("CHANNEL_HANGUP_COMPLETE"):
+            if event["Unique-ID"] == self.leg:
+                return event.get("variable_accord_state", "")
+        return ""
+
+    def recorded(self) -> bool:
+        return "session_record" in self._rig.switch.esl.api(f"uuid_buglist {self.leg}")
+
+    def told(self) -> int:
+        leg = self.leg
+        return sum(
+            event["Unique-ID"] == leg and event["Playback-File-Path"] == self._prompt
+            for event in self._events("PLAYBACK_START")
+        )
+
+
+class RealDriver:
+    """Switch, phones and daemon of a :class:`Rig`."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.spool = rig.spool
+        numbers = {
+            "line": NUMBERS["line"], "busy": NUMBERS["busy"], "silent": NUMBERS["silent"],
+            "never_record": NUMBERS["never_record"], "damaged": NUMBERS["damaged"],
+        }  # fmt: skip
+        self.prompt = write_snapshot(rig.snapshot, numbers)
+        self._watcher = Watcher(rig.switch.esl_port)
+        command = [sys.executable, str(HERE / "run_daemon.py"), json.dumps(rig.settings)]
+        self._daemon = DaemonProcess(command, HERE.parents[1], rig.folder / "daemon.log")
+        self._calls = 0
+
+    def place(self, scenario: Scenario) -> RealCall:
+        self._calls += 1
+        caller, phone = f"3247999{self._calls:04}", str(uuid.uuid4())
+        what = scenario.callee if scenario.callee != "answers" else scenario.line
+        variables = [
+            f"origination_uuid={phone}", f"origination_caller_id_number={caller}",
+            "absolute_codec_string=PCMU", "ignore_early_media=true",
+        ]  # fmt: skip
+        if scenario.name_shown:
+            # The phone decodes a name once before it sends it.
+            name = scenario.name_shown.replace("%", "%25")
+            variables.append(f"origination_caller_id_name={name}")
+        if scenario.header:
+            variables.append(f"sip_h_X-Note={scenario.header}")
+        answer = self._rig.phones.esl.command(
+            f"bgapi originate {{{','.join(variables)}}}"
+            f"sofia/phones/{NUMBERS[what]}@127.0.0.1:{self._rig.sip_port} talk XML caller"
+        )
+        assert "ERR" not in answer, answer
+        return RealCall(self._rig, self._watcher, phone, caller, self.prompt)
+
+    def daemon(self, deed: str) -> None:
+        match deed:
+            case "start":
+                self._daemon.start()
+                self._rig.wait_daemon()
+                until("the daemon is at the switch", self._at_the_switch, 20.0)
+            case "kill":
+                self._daemon.kill()
+            case "stall":
+                self._daemon.stall()
+            case "wake":
+                self._daemon.wake()
+
+    def _at_the_switch(self) -> bool:
+        """Calls that come before the daemon's standing connection is up are another matter."""
+        said = (self._rig.folder / "daemon.log").read_text()
+        return "switch.up" in said.rpartition("daemon.ready")[2]
+
+    def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
+        until(what, check, seconds)
+
+    def sleep(self, seconds: float) -> None:
+        sleep(seconds)
+
+    def close(self) -> None:
+        """End the daemon; switch and phones are the rig's."""
+        self._daemon.wake()
+        self._daemon.kill()
+        self._watcher.close()

@@ -1,0 +1,31 @@
+"""Every scenario through the real FreeSWITCH: those that also the practice switch plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.freeswitch.scenario_driver import RealDriver
+from tests.freeswitch.switches import Rig
+from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
+from tests.scenarios.run import play
+
+
+@pytest.fixture
+def driver(rig: Rig) -> Iterator[RealDriver]:
+    made = RealDriver(rig)
+    yield made
+    made.close()
+    rig.write_snapshot()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+    play(scenario, driver)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", [*KEYS, NO_ANSWER], ids=lambda scenario: scenario.name)
+def test_a_longer_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
+    play(scenario, driver)

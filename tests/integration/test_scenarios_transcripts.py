@@ -1,0 +1,168 @@
+"""What the practice switch says, held against what the real one said in the same scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.definitions import SCENARIOS
+from tests.scenarios.practice_driver import PracticeDriver
+from tests.scenarios.run import play
+from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, read
+
+CAPTURED = sorted(path.stem for path in TRANSCRIPTS.glob("*.txt"))
+
+SAID = (
+    "Application", "Application-Response", "Channel-State", "Channel-Call-State", "Answer-State",
+    "Call-Direction", "Hangup-Cause", "Playback-Status", "Record-Completion-Cause", "variable_accord_state",
+    "variable_accord_left", "Recording-Variable-RECORD_STEREO",
+    "Recording-Variable-enable_file_write_buffering",
+)  # fmt: skip
+"""Headers whose values must be the same."""
+
+REPLIES = {"auth/request", "command/reply"}
+"""Whether the goodbye comes before the other side has closed is chance."""
+
+OURS = ("variable_accord_", "variable_playback_", "variable_record_", "variable_current_application")
+"""Channel variables that must be there in the practice switch's events where they are in the real one's."""
+
+
+def said(blocks: list[Block], connection: str) -> list[Block]:
+    """What the switch said on a connection, without the clock's own events."""
+    return [
+        block
+        for block in blocks
+        if block.who == f"switch {connection}" and block.event not in {"HEARTBEAT", "RE_SCHEDULE"}
+    ]
+
+
+def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:
+    """Events of the outside leg and of the inside one: two threads of the real switch, so that the order
+    between them is not fixed."""
+    legs: dict[str, list[Block]] = {"inbound": [], "outbound": []}
+    for block in blocks:
+        if block.event and block.event != "CHANNEL_DATA" and not of_before(block):
+            legs[block.headers()["Call-Direction"]].append(block)
+    return legs
+
+
+def of_before(block: Block) -> bool:
+    """The real switch may send a call's socket what happened just before it asked for events."""
+    headers = block.headers()
+    return block.event == "CHANNEL_EXECUTE_COMPLETE" and (
+        headers["Application"] in {"set", "sched_transfer"} and "variable_socket_host" not in headers
+    )
+
+
+def shape(block: Block) -> tuple[str, ...]:
+    headers = block.headers()
+    return (block.event, *(f"{name}={headers[name]}" for name in SAID if name in headers))
+
+
+def names(block: Block) -> set[str]:
+    return {name for name in block.headers() if not name.startswith("variable_")}
+
+
+def ours(block: Block) -> set[str]:
+    return {name for name in block.headers() if name.startswith(OURS)}
+
+
+@pytest.fixture(scope="module")
+def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
+    """Every captured scenario, played on the practice switch."""
+    out = {}
+    for scenario in SCENARIOS:
+        if scenario.name in CAPTURED:
+            kept: list[tuple[str, bytes]] = []
+            driver = PracticeDriver(tmp_path_factory.mktemp(scenario.name), kept)
+            try:
+                play(scenario, driver)
+            finally:
+                driver.close()
+            out[scenario.name] = frames(kept)
+    return out
+
+
+def test_there_are_transcripts() -> None:
+    assert {"normal", "daemon_stalled_before_the_call", "forged_name"} <= set(CAPTURED)
+    assert set(CAPTURED) <= {scenario.name for scenario in SCENARIOS}
+
+
+@pytest.mark.parametrize("connection", ["standing", "call"])
+@pytest.mark.parametrize("name", CAPTURED)
+def test_the_events_are_the_same_in_name_order_and_substance(
+    name: str, connection: str, practised: dict[str, list[Block]]
+) -> None:
+    real = by_leg(said(read(TRANSCRIPTS / f"{name}.txt"), connection))
+    ours_ = by_leg(said(practised[name], connection))
+    for leg in real:
+        assert [shape(block) for block in ours_[leg]] == [shape(block) for block in real[leg]]
+
+
+@pytest.mark.parametrize("connection", ["standing", "call"])
+@pytest.mark.parametrize("name", CAPTURED)
+def test_the_events_have_the_same_headers(
+    name: str, connection: str, practised: dict[str, list[Block]]
+) -> None:
+    real = by_leg(said(read(TRANSCRIPTS / f"{name}.txt"), connection))
+    ours_ = by_leg(said(practised[name], connection))
+    for leg in real:
+        for mine, theirs in zip(ours_[leg], real[leg], strict=True):
+            assert names(mine) == names(theirs), theirs.event
+            assert ours(mine) == ours(theirs), theirs.event
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_a_call_is_handed_over_with_the_same_headers(name: str, practised: dict[str, list[Block]]) -> None:
+    def first(blocks: list[Block]) -> list[Block]:
+        return [block for block in said(blocks, "call") if block.event == "CHANNEL_DATA"]
+
+    real, mine = first(read(TRANSCRIPTS / f"{name}.txt")), first(practised[name])
+    assert len(real) == len(mine)
+    for theirs, own in zip(real, mine, strict=True):
+        assert names(own) == names(theirs)
+        for header in ("Reply-Text", "Socket-Mode", "Control", "Answer-State", "Content-Type",
+                       "variable_accord_state", "variable_direction", "variable_socket_resume",
+                       "Caller-Privacy-Hide-Number", "Caller-Context"):  # fmt: skip
+            assert own.headers().get(header) == theirs.headers().get(header), header
+
+
+@pytest.mark.parametrize("connection", ["standing", "call"])
+@pytest.mark.parametrize("name", CAPTURED)
+def test_commands_are_answered_alike(name: str, connection: str, practised: dict[str, list[Block]]) -> None:
+    def answers(blocks: list[Block]) -> list[str]:
+        found = []
+        for block in said(blocks, connection):
+            headers = block.headers()
+            if not block.event and headers.get("Content-Type") in REPLIES:
+                found.append(f"{headers['Content-Type']} {headers.get('Reply-Text', '')}".split("[")[0])
+        return found
+
+    assert answers(practised[name]) == answers(read(TRANSCRIPTS / f"{name}.txt"))
+
+
+def test_a_forged_name_arrives_as_the_real_switch_sends_it(practised: dict[str, list[Block]]) -> None:
+    def shown(blocks: list[Block]) -> set[str]:
+        return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
+
+    real = shown(said(read(TRANSCRIPTS / "forged_name.txt"), "call"))
+    assert real == shown(said(practised["forged_name"], "call"))
+    assert all("%0AUnique-ID%3A%20evil" in value for value in real)
+
+
+def test_the_switch_encodes_as_the_real_one_does() -> None:
+    """Every value in the transcripts is a fixed point: encoding what was decoded gives the same bytes."""
+    from urllib.parse import unquote
+
+    from recorder.practice.wire import encode
+
+    checked = 0
+    for path in Path(TRANSCRIPTS).glob("*.txt"):
+        for block in read(path):
+            if block.event and "forged" not in path.stem:
+                for name, value in block.headers().items():
+                    if value != "_undef_" and name not in {"Content-Type", "Reply-Text"}:
+                        assert encode(unquote(value, errors="surrogateescape")).decode() == value, name
+                        checked += 1
+    assert checked > 5000

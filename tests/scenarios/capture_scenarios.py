@@ -1,0 +1,113 @@
+"""Takes transcripts of the real FreeSWITCH: both its sockets, as bytes, through a recording proxy.
+
+    ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_scenarios [scenario …]
+
+For each scenario it writes ``transcripts/<scenario>.txt``: what the switch and the daemon said to each
+other, a block a message, in the order in which it went through the proxy, scrubbed of names, addresses and
+ids.  ``tests/integration/test_scenarios_transcripts.py`` holds the practice switch against them.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from recorder.call.policy import read
+from tests.freeswitch.scenario_driver import RealDriver
+from tests.freeswitch.switches import Rig, free_ports
+from tests.scenarios.definitions import SCENARIOS, Scenario
+from tests.scenarios.proxy import Proxy
+from tests.scenarios.run import play
+from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, write
+
+CAPTURED = (
+    "normal", "callee_ends_it", "hangs_up_in_announcement", "hangs_up_while_ringing", "busy",
+    "hold_and_back_in_announcement", "hold_in_conversation", "daemon_killed_in_announcement",
+    "daemon_stalled_before_the_call", "unknown_number", "forged_name",
+)  # fmt: skip
+
+
+def capture(scenario: Scenario, rig: Rig) -> list[Block]:
+    """Play a scenario and return what was said."""
+    kept: list[tuple[str, bytes]] = []
+    outer = rig.daemon_port
+    (inner,) = free_ports(1)
+    standing = Proxy("standing", 0, rig.switch.esl_port, kept)
+    call = Proxy("call", outer, inner, kept)
+    rig.daemon_port = inner
+    rig.settings |= {"switch_port": standing.port, "listen_port": inner}
+    driver = RealDriver(rig)
+    try:
+        play(scenario, driver)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{(rig.folder / 'daemon.log').read_text()}") from error
+    finally:
+        driver.close()
+        standing.close()
+        call.close()
+        rig.settings |= {"switch_port": rig.switch.esl_port, "listen_port": outer}
+        rig.daemon_port = outer
+    return scrub(frames(kept), rig)
+
+
+_SIP = re.compile(
+    r"(?m)^variable_(sip_|rtp_|switch_|remote_|local_|advertised_|ep_codec|video_|text_|audio_|originat)"
+    r"\S*: .*\n"
+)
+"""What SIP and RTP add to every event: left out of all but what the call's own socket begins with."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
+    """Without what belongs to the machine: ids become ``uuid-1`` and on, in the order in which they come."""
+    told = next(iter(read(rig.snapshot).lines.values())).announcement
+    names: dict[str, str] = {}
+    plain = {
+        str(rig.snapshot): "/var/lib/accord/snapshot",
+        str(rig.spool): "/var/lib/accord/spool",
+        str(rig.folder): "/var/lib/accord",
+        told.sha256: "f" * 64,
+        socket.gethostname(): "switch",
+    }
+
+    def clean(text: str) -> str:
+        for real, shown in plain.items():
+            if real == socket.gethostname():
+                text = re.sub(rf"(Hostname|Switchname): {re.escape(real)}(?=\n)", rf"\1: {shown}", text)
+            else:
+                text = text.replace(real, shown)
+        text = re.sub(r"(?m)^auth .*$", "auth PASSWORD", text)
+        text = re.sub(r"(?m)^(FreeSWITCH-IPv[46]): .*$", r"\1: 192.0.2.1", text)
+        text = re.sub(r"192\.0\.2\.\d+|10\.\d+\.\d+\.\d+", "192.0.2.1", text)
+        return _UUID.sub(lambda found: names.setdefault(found[0], f"uuid-{len(names) + 1}"), text)
+
+    return [
+        Block(block.who, clean(block.text if block.event == "CHANNEL_DATA" else _SIP.sub("", block.text)))
+        for block in blocks
+    ]
+
+
+def main() -> None:
+    """Capture the scenarios named on the command line, or all of :data:`CAPTURED`."""
+    wanted = sys.argv[1:] or list(CAPTURED)
+    TRANSCRIPTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(Path(folder))
+        try:
+            rig.start()
+            for scenario in SCENARIOS:
+                if scenario.name in wanted:
+                    blocks = capture(scenario, rig)
+                    write(TRANSCRIPTS / f"{scenario.name}.txt", blocks)
+                    print(f"{scenario.name}: {len(blocks)} messages")
+                    rig.fresh()
+        finally:
+            rig.stop()
+
+
+if __name__ == "__main__":
+    main()
