@@ -49,7 +49,10 @@ SNAPSHOT_ANYWAY = 3600.0
 """Seconds after which prompts that nobody needs any more are looked for."""
 
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds before a take, or the store, is tried again after so many failures; times 0.5 to 1 by chance."""
+"""Seconds before a take is tried again after so many failures; times 0.5 to 1 by chance."""
+
+STORE_BACK_OFF = (1.0, 2.0, 5.0, 10.0)
+"""The same for a store that is away, which one take tries for all."""
 
 DIED = "take.encoder_died"
 DEATHS = 3
@@ -211,7 +214,10 @@ class Worker:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
         with self._lock:
             waiting = self._waiting.setdefault(folder.name, _Waiting())
-            self._later(self._store_away if isinstance(error, Unreachable) else waiting)
+            if not isinstance(error, Unreachable):
+                self._later(waiting, BACK_OFF)
+            elif self.monotonic() >= self._store_away.until:
+                self._later(self._store_away, STORE_BACK_OFF)  # once for all that failed together
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
             bound.warning("take.waits", error=str(error), failures=waiting.failures)
@@ -220,8 +226,8 @@ class Worker:
         if error_id == DIED and not self._stopping:
             self._deaths[folder.name] = self._deaths.get(folder.name, 0) + 1
 
-    def _later(self, waiting: _Waiting) -> None:
-        pause = BACK_OFF[min(waiting.failures, len(BACK_OFF) - 1)]
+    def _later(self, waiting: _Waiting, pauses: tuple[float, ...]) -> None:
+        pause = pauses[min(waiting.failures, len(pauses) - 1)]
         waiting.failures += 1
         waiting.until = self.monotonic() + pause * (0.5 + self.chance() / 2)
 

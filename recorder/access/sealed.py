@@ -25,7 +25,7 @@ from recorder.catalogue import customers
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
 from recorder.seal.body import decrypt_parties
-from recorder.seal.contents import Manifest
+from recorder.seal.contents import Manifest, Parties
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import NAME, open_manifest
 from recorder.store.base import NotFound, Store
@@ -97,8 +97,8 @@ class Seals:
                 "a manifest is never rewritten: look at the object's versions",
             )
         key = self._key(row)
-        manifest.check_key(key)
-        self._compare_row(row, manifest, key)
+        # Opening the parties compares the key's id with the sealed one first.
+        self._compare_row(row, manifest, decrypt_parties(manifest, key))
         return Sealed(row, manifest, key)
 
     def _key(self, row: RecordingRow) -> Secret:
@@ -118,8 +118,7 @@ class Seals:
             raise SealError("seal.key_foreign", f"recording {row.id} has the key of another recording")
         return self._keyring.open_data_key(WrappedKey.from_bytes(tenant.encode()), mine)
 
-    def _compare_row(self, row: RecordingRow, manifest: Manifest, key: Secret) -> None:
-        parties = decrypt_parties(manifest, key)
+    def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
         told = manifest.announced
         pairs = {
             "line": (row.line, manifest.line),

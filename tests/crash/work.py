@@ -1,5 +1,5 @@
-"""A real worker process for crash tests: ``work.py ROOT [BOUNDARY]`` kills itself with SIGKILL at a
-boundary, and without one works until it is told to stop."""
+"""A real worker process for crash tests: ``work.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
+SIGKILL at a boundary, and with ``-`` works until it is told to stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from pathlib import Path
 from recorder.catalogue.models import open_catalogue
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
+from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
+from recorder.store.embedded import SeaweedFS
+from recorder.store.retry import retrying
+from recorder.store.s3 import S3Store
 from recorder.worker import Worker, WorkerSettings
 
 
 def main() -> None:
     root = Path(sys.argv[1])
-    fatal = sys.argv[2] if len(sys.argv) > 2 else None
+    fatal = sys.argv[2]
+    store: Store = DirectoryStore(root / "bucket")
+    if len(sys.argv) > 3:
+        store = retrying(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
 
     def boundary(name: str) -> None:
         if name == fatal:
@@ -27,7 +34,7 @@ def main() -> None:
     keys = root / "keys"
     Worker(
         WorkerSettings(spool=root / "spool", snapshot=root / "snapshot", nice=0),
-        store=DirectoryStore(root / "bucket"),
+        store=store,
         keyring=Keyring(load_kek(keys / signing.KEK)),
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),

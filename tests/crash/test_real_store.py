@@ -1,0 +1,65 @@
+"""The same over a real SeaweedFS: a worker that is killed, and a store that goes away and comes back."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import queries
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.s3 import S3Store
+
+
+def free_ports() -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for first in range(33000, 43000, PORTS):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + PORTS):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no ports are free")
+
+
+@pytest.fixture
+def server(house, workers) -> Iterator[SeaweedFS]:
+    """A SeaweedFS that the house stores in."""
+    folder, port = house.root / "seaweedfs", free_ports()
+    made = SeaweedFS(folder, port)
+    made.start()
+    house.means = replace(house.means, store=S3Store(made.bucket()))
+    workers.store_arguments = (str(folder), str(port))
+    yield made
+    made.stop(seconds=0)
+
+
+def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server, clock) -> None:
+    folders = []
+    for boundary in ("put {id}.json", "put audio.wav", "put manifest.json", "stored"):
+        folders.append(house.take())
+        clock.forward(seconds=1)
+        process = workers.start(boundary.format(id=folders[-1].name))
+        assert process.ended() == -signal.SIGKILL
+
+    server.stop(seconds=0)
+    folders.append(house.take())
+    process = workers.start()
+    workers.until(lambda: pipeline.next_stage(folders[-1]) == "store", "as far as it gets without a store")
+    workers.until(lambda: b"take.waits" in process.said.read_bytes(), "a failure that is written down")
+    assert all(folder.exists() for folder in folders[-2:])
+    catalogued = len(queries.recordings(house.tenant).rows)
+
+    server.start()
+    workers.until(lambda: not workers.left(), "an empty spool once the store is back")
+    process.stop()
+    for folder in folders:
+        workers.assert_stored_once(folder.name)
+    assert catalogued < len(folders) == len(queries.recordings(house.tenant).rows)
