@@ -105,8 +105,8 @@ def next_stage(folder: Path) -> Stage | None:
         return "seal"
     try:
         take = read_take(folder)
-    except TakeError:
-        return "note"  # which sets it aside
+    except (TakeError, OSError):
+        return "note"  # which sets it aside, or says what stands in the way
     return "encode" if unkept(take) is None else "note"
 
 
@@ -125,13 +125,21 @@ def step(folder: Path, now: datetime, means: Means) -> bool:
     try:
         more = _STAGES[stage](folder, now, means)
     except TakeError as error:
-        if error.error_id not in IMPOSSIBLE:
+        if not _for_ever(error):
             raise
         bound.error("take.set_aside", error_id=error.error_id, error=error.message)
         put_aside(folder, error.error_id, now, means)
         return False
     bound.info("take.stage_done")
     return more
+
+
+def _for_ever(error: TakeError) -> bool:
+    """Whether waiting does not help.  A file that cannot be read just now (a disk that is away, somebody
+    else's) is not a broken one."""
+    cause = error.__cause__
+    unreadable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+    return error.error_id in IMPOSSIBLE and not unreadable
 
 
 def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:

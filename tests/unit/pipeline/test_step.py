@@ -149,6 +149,20 @@ def test_an_impossible_take_is_set_aside_with_its_reason_and_an_end_date(
     assert house.objects() == []
 
 
+@pytest.mark.parametrize("name", [spool.CALL, spool.EVENTS, spool.END])
+def test_a_file_that_cannot_be_read_just_now_lets_the_take_wait(house, name) -> None:
+    folder = house.take()
+    (folder / name).rename(folder / "elsewhere")
+    (folder / name).mkdir()
+    assert pipeline.next_stage(folder) == "note"
+    with pytest.raises((OSError, TakeError)):
+        pipeline.step(folder, house.clock(), house.means)
+    (folder / name).rmdir()
+    (folder / "elsewhere").rename(folder / name)
+    house.work(folder)
+    assert len(queries.recordings(house.tenant).rows) == 1
+
+
 def test_a_take_without_a_line_is_set_aside(house) -> None:
     folder = house.take(line=None)
     house.work(folder)
