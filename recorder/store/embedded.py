@@ -11,11 +11,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,6 +25,9 @@ from recorder.errors import ConfigError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import read_private, write_private
 from recorder.store.bucket import Bucket, connect
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 STARTS_IN = 30.0
 """Seconds that the server may take to answer; on two cores it takes two or three."""
@@ -121,9 +126,10 @@ class SeaweedFS:
 
     def start(self) -> None:
         """Start the server, wait until it answers, and make the bucket.  Raises :class:`StoreError`
-        (``store.embedded_failed``), :class:`ConfigError`."""
+        (``store.port_taken``, ``store.embedded_failed``), :class:`ConfigError`."""
         self.prepare()
         command, environment = self.command()
+        self._check_ports()
         with open(self._folder / _LOG, "ab") as log:
             # Its own session: an interrupt at the terminal ends the worker first, then we end this.
             self._process = subprocess.Popen(
@@ -142,23 +148,31 @@ class SeaweedFS:
             raise
 
     def wait_ready(self, seconds: float = STARTS_IN) -> None:
-        """Wait until the server answers, and make the bucket where it is missing, with versions and
-        object lock.  Raises :class:`StoreError` (``store.embedded_failed``)."""
+        """Wait until the server takes an object and gives it back (it answers before its volumes are
+        there), and make the bucket where it is missing, with versions and object lock.  Raises
+        :class:`StoreError` (``store.embedded_failed``)."""
         deadline = time.monotonic() + seconds
         client = connect(self.bucket())
         while True:
             try:
-                client.create_bucket(Bucket=self._bucket, ObjectLockEnabledForBucket=True)
+                self._try(client)
                 return
-            except ClientError as error:
-                if error.response["Error"]["Code"] in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                    return
-                last: Exception = error
-            except BotoCoreError as error:
+            except (BotoCoreError, ClientError) as error:
                 last = error
             if not self.running or time.monotonic() > deadline:
                 raise self._failed(last)
             time.sleep(_PAUSE)
+
+    def _try(self, client: S3Client) -> None:
+        try:
+            client.create_bucket(Bucket=self._bucket, ObjectLockEnabledForBucket=True)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+        key = f"probe/{self._entropy(8).hex()}"
+        version = client.put_object(Bucket=self._bucket, Key=key, Body=b"ready").get("VersionId", "null")
+        client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
 
     @property
     def running(self) -> bool:
@@ -182,6 +196,21 @@ class SeaweedFS:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _check_ports(self) -> None:
+        """A taken port is said at once: the server itself would go on without it."""
+        for port in range(self._port, self._port + PORTS):
+            with socket.socket() as attempt:
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    attempt.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise StoreError(
+                        "store.port_taken",
+                        f"port {port} on 127.0.0.1 cannot be had: {error.strerror}",
+                        f"end what listens there, or set [store] embedded_port: it and the {PORTS - 1} "
+                        "after it are taken",
+                    ) from error
 
     def _find_binary(self) -> Path:
         beside = Path(sys.prefix) / "bin" / "weed"

