@@ -61,15 +61,19 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
 def _asked(validator: str) -> bool:
     """Whether a range counts: RFC 9110, section 13.1.5, with ``If-Range`` only for these very bytes."""
     wanted, same = request.range, request.if_range
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+    single = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
+    if not single and not _no_bytes():
         return False
     return same.etag == validator or (same.etag is None and same.date is None)
+
+
+def _no_bytes() -> bool:
+    """The last none of its bytes: well formed, and never there."""
+    return _NO_BYTES.fullmatch(request.headers.get("Range", "")) is not None
 
 
 def _range(length: int, validator: str) -> tuple[int, int] | None:
     """The bytes to send, from up to and not including; ``None`` where the range is not there."""
     if not _asked(validator):
         return 0, length
-    if request.range is None or _NO_BYTES.fullmatch(request.headers["Range"]):
-        return None
-    return request.range.range_for_length(length)
+    return None if request.range is None else request.range.range_for_length(length)

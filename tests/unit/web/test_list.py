@@ -1,0 +1,130 @@
+"""The list: whose calls, in which order and zone, found by number and day, and those without recording."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.take.spool import REASONS, Party
+
+
+def shown(page) -> list[str]:
+    """The times of the calls on a page, in its order."""
+    return re.findall(r'<p class="call-time"><time datetime="([^"]+)"', page.text)
+
+
+@pytest.fixture
+def calls(house, bakery, clock) -> list[str]:
+    """Eleven calls, an hour apart, the latest first; every third was recorded for real."""
+    times = []
+    for n in range(11):
+        at = clock() - timedelta(hours=n)
+        times.append(at.isoformat())
+        if n % 3:
+            house.not_recorded(bakery, "never_connected", at=at)
+        else:
+            house.call(bakery, at=at)
+    return times
+
+
+def test_both_kinds_stand_in_one_list_latest_first_page_by_page(browser, calls):
+    person = browser("claire")
+    seen, address = [], "/recordings"
+    for _ in range(3):
+        page = person.get(address)
+        seen += shown(page)
+        following = re.search(r'rel="next" href="([^"]+)"', page.text)
+        if following is None:
+            break
+        address = following.group(1).replace("&amp;", "&")
+    assert seen == calls
+
+
+def test_a_page_stays_what_it_was_when_a_new_call_comes(browser, house, bakery, calls, clock):
+    person = browser("claire")
+    following = re.search(r'rel="next" href="([^"]+)"', person.get("/recordings").text).group(1)
+    before = shown(person.get(following))
+    clock.forward(minutes=1)
+    house.not_recorded(bakery, "daemon_away")
+    assert shown(person.get(following)) == before
+
+
+def test_only_recorded_or_only_not_recorded_calls(browser, calls):
+    person = browser("claire")
+    assert shown(person.get("/recordings?show=recorded")) == calls[::3]
+    missing = [at for n, at in enumerate(calls) if n % 3]
+    assert shown(person.get("/recordings?show=not-recorded")) == missing[:5]
+
+
+@pytest.mark.parametrize("typed", ["0470 99", "+32 470 99", "470.99", "0032470"])
+def test_a_number_is_found_however_it_is_written(browser, house, bakery, typed):
+    house.not_recorded(bakery, "never_connected", outside=Party("e164", "+32470998877"))
+    house.not_recorded(bakery, "never_connected", outside=Party("e164", "+3225550042"))
+    page = browser("claire").get("/recordings", query_string={"number": typed})
+    assert len(shown(page)) == 1
+    assert "+32\u00a0470\u00a099\u00a088\u00a077" in page.text
+
+
+def test_the_line_that_was_called_is_found_too(browser, house, bakery):
+    house.call(bakery)
+    assert len(shown(browser("claire").get("/recordings?number=555+01+00"))) == 1
+
+
+def test_days_are_the_customers_days(browser, house, bakery):
+    late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # half past midnight on the 25th in Brussels
+    house.not_recorded(bakery, "never_connected", at=late)
+    person = browser("claire")
+    page = person.get("/recordings?from=2026-11-25&to=2026-11-25")
+    assert shown(page) == [late.isoformat()]
+    assert "Mercredi 25 novembre 2026" in page.text
+    assert ">00:30<" in page.text
+    assert shown(person.get("/recordings?from=2026-11-24&to=2026-11-24")) == []
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "from=yesterday",
+        "to=2026-13-40",
+        "from=99999-01-01",
+        "number=abc",
+        "after=x",
+        "after=2026_x",
+        "show=x",
+    ],
+)
+def test_nothing_in_the_address_is_an_error(browser, calls, nonsense):
+    page = browser("claire").get(f"/recordings?{nonsense}")
+    assert page.status_code == 200
+    assert shown(page) == calls[:5]
+    assert ("n’a pas pu être lue" in page.text) == (nonsense != "show=x")
+
+
+def test_a_number_that_looks_like_markup_or_a_pattern_is_only_text(browser, calls):
+    person = browser("claire")
+    page = person.get("/recordings", query_string={"number": '"><b>1%_'})
+    assert page.status_code == 200
+    assert "<b>" not in page.text
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS | {"take.impossible"}))
+def test_every_reason_why_a_call_was_not_recorded_has_a_sentence(browser, house, bakery, reason):
+    house.not_recorded(bakery, reason)
+    page = browser("claire").get("/recordings").text
+    assert "Non enregistré" in page
+    assert reason not in page
+
+
+def test_a_customer_sees_their_own_calls_alone(browser, house, bakery, rival):
+    house.call(bakery)
+    house.not_recorded(bakery, "never_connected")
+    assert shown(browser("dyck").get("/recordings")) == []
+    assert len(shown(browser("claire").get("/recordings"))) == 2
+
+
+def test_where_nothing_is_there_the_page_says_what_to_expect(browser, bakery):
+    page = browser("claire").get("/recordings")
+    assert "Un appel apparaît ici une minute après sa fin." in page.text
+    assert "Aucun appel ne correspond." in browser("claire").get("/recordings?number=1").text

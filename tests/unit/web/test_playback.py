@@ -1,0 +1,395 @@
+"""Choosing a purpose and hearing: what leaves, for whom, and what is written down about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from recorder.catalogue.models import LedgerEntry, Listen, Session, connected
+from recorder.errors import SealError
+from recorder.ids import uuid7
+from recorder.take import spool
+from tests.house import House
+
+
+@pytest.fixture
+def recording(house, bakery) -> str:
+    return house.call(bakery)
+
+
+@pytest.fixture
+def long_recording(house, bakery) -> str:
+    """One of several blocks, so that something can be wrong further on."""
+    return house.call(bakery, times=3)
+
+
+def leaves(kind: str) -> list[dict]:
+    with connected():
+        rows = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+        return [json.loads(row.body) for row in rows]
+
+
+def sounds(page) -> dict[str, str]:
+    """The sounds that a player's page names, by object."""
+    found = re.findall(r'(?:src|data-peaks)="(/listen/[^"]+)"', page.text)
+    return {urlsplit(address).path.rpartition("/")[2]: address.replace("&amp;", "&") for address in found}
+
+
+def open_player(person, recording: str) -> dict[str, str]:
+    return sounds(person.get(person.listen_to(recording)))
+
+
+def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
+    """The sound as it should come: opened with the keys, without the panel."""
+    from recorder.catalogue import customers, queries
+    from recorder.seal.keys import WrappedKey
+    from recorder.seal.manifest import open_manifest
+
+    with connected():
+        tenant = next(row.id for row in customers.tenants() if queries.recording(row.id, recording))
+    row = queries.recording(tenant, recording)
+    manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root)
+    tenant_key = WrappedKey.from_bytes(customers.tenant_wrapped_key(tenant).encode())
+    key = house.keyring.open_data_key(tenant_key, WrappedKey.from_bytes(row.wrapped_key.encode()))
+    reader = manifest.reader(name, key, lambda start, end: house.store.read(row.prefix + name, start, end))
+    return b"".join(reader.read())
+
+
+def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browser, bakery, recording):
+    page = browser("claire").get(f"/recordings/{recording}").text
+    assert bakery.announcement.text.replace("'", "&#39;") in page
+    assert "Garder clair ce qui a été convenu" in page
+    assert re.findall(r'name="purpose"[^>]*value="([^"]+)"', page) == ["agreement"]
+    assert "25 décembre 2026" in page
+
+
+def test_a_purpose_that_the_role_does_not_include_is_shown_closed_and_refused(browser, recording):
+    auditor = browser("audit")
+    page = auditor.get(f"/recordings/{recording}").text
+    assert re.search(r'value="agreement" disabled', page)
+    assert "votre rôle dans cette entreprise ne le comprend pas" in page
+    refused = auditor.send(f"/recordings/{recording}", purpose="agreement")
+    assert refused.status_code == 403
+    assert "votre rôle dans cette entreprise ne le comprend pas" in refused.text
+    assert leaves("access.refused")[-1]["reason"] == "access.purpose_not_for_role"
+
+
+def test_another_purpose_is_refused_with_an_explanation_and_written_down(browser, recording):
+    refused = browser("claire").send(f"/recordings/{recording}", purpose="training")
+    assert refused.status_code == 403
+    assert "n’a pas été annoncé pour cet usage" in refused.text
+    assert f'href="/recordings/{recording}"' in refused.text
+    assert leaves("access.refused")[-1]["purpose"] == "training"
+    assert leaves("grant.given") == []
+
+
+def test_no_purpose_is_no_grant(browser, recording):
+    assert browser("claire").send(f"/recordings/{recording}").status_code == 400
+    assert leaves("grant.given") == []
+
+
+def test_the_whole_sound_comes_as_it_was_sealed(browser, house, recording):
+    person = browser("claire")
+    found = open_player(person, recording)
+    assert set(found) == {"audio.opus", "audio.wav", "peaks"}
+    answer = person.get(found["audio.opus"])
+    assert (answer.status_code, answer.content_type) == (200, "audio/ogg")
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.content_length == len(answer.data)
+    assert answer.data == plain_sound(house, recording)
+    assert answer.data[:4] == b"OggS"
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-", 0, None),
+        ("bytes=0-0", 0, 1),
+        ("bytes=70000-70009", 70_000, 70_010),
+        ("bytes=65480-65600", 65_480, 65_601),  # over the border of two blocks
+        ("bytes=-5", -5, None),
+        ("bytes=100-99999999", 100, None),
+    ],
+)
+def test_a_range_is_answered_with_that_range(browser, house, recording, asked, start, end):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.wav"]
+    whole = plain_sound(house, recording, "audio.wav")
+    answer = person.get(address, headers={"Range": asked})
+    assert answer.status_code == 206
+    assert answer.data == whole[start:end]
+    first = start if start >= 0 else len(whole) + start
+    assert answer.headers["Content-Range"] == f"bytes {first}-{first + len(answer.data) - 1}/{len(whole)}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=-0"])
+def test_a_range_that_is_not_there_is_told(browser, house, recording, asked):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    answer = person.get(address, headers={"Range": asked})
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == f"bytes */{len(plain_sound(house, recording))}"
+    assert answer.data == b""
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-1", "bytes=x", "lines=0-1", "bytes=0-1,4-5"])
+def test_what_is_no_single_range_of_bytes_is_left_out(browser, house, recording, asked):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    answer = person.get(address, headers={"Range": asked})
+    assert (answer.status_code, len(answer.data)) == (200, len(plain_sound(house, recording)))
+
+
+def test_if_range_is_for_these_very_bytes(browser, recording):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    tag = person.head(address).headers["ETag"]
+    for condition, status in ((tag, 206), ('"another"', 200), ("Wed, 25 Nov 2026 09:00:00 GMT", 200)):
+        asked = {"Range": "bytes=0-9", "If-Range": condition}
+        assert person.get(address, headers=asked).status_code == status, condition
+
+
+def test_head_says_how_long_it_is_and_is_no_listen(browser, house, recording):
+    person = browser("claire")
+    answer = person.head(open_player(person, recording)["audio.opus"])
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.content_length == len(plain_sound(house, recording))
+    assert leaves("listen.opened") == []
+
+
+def test_one_play_is_one_listen_however_many_ranges_and_closes_with_what_was_sent(browser, recording):
+    person = browser("claire")
+    found = open_player(person, recording)
+    person.get(found["peaks"])
+    assert leaves("listen.opened") == []
+    for asked in ("bytes=0-99", "bytes=1000-1199"):
+        assert person.get(found["audio.opus"], headers={"Range": asked}).data
+    assert len(leaves("listen.opened")) == 1
+    address, _, play = found["audio.opus"].partition("?play=")
+    grant = address.rpartition("/")[0]
+    assert person.send(f"{grant}/close", play=play).status_code == 204
+    assert [leaf["sent_bytes"] for leaf in leaves("listen.closed")] == [300]
+    open_player(person, recording)
+    other = open_player(person, recording)["audio.opus"]
+    person.get(other, headers={"Range": "bytes=0-9"})
+    assert len(leaves("listen.opened")) == 2
+
+
+def test_the_listen_is_in_the_log_before_the_first_byte_and_nothing_is_held_whole(
+    browser, app, house, long_recording, monkeypatch
+):
+    person = browser("claire")
+    address = open_player(person, long_recording)["audio.wav"]
+    read: list[int] = []
+    fetch = house.store.read
+
+    def counted(key: str, start: int = 0, end: int | None = None) -> bytes:
+        data = fetch(key, start, end)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(house.store, "read", counted)
+    answer = person.client.get(address, buffered=False)
+    assert len(leaves("listen.opened")) == 1
+    pieces = iter(answer.iter_encoded())
+    first = next(pieces)
+    assert 0 < len(first) <= 65_536
+    assert sum(read) <= 65_536, "more was fetched than the first piece needs"
+    answer.close()
+    with connected():
+        (listen,) = Listen.select()
+        assert listen.sent_bytes <= len(first)
+
+
+def test_peaks_are_the_outline_of_both_sides(browser, recording):
+    person = browser("claire")
+    answer = person.get(open_player(person, recording)["peaks"])
+    outline = json.loads(answer.data)
+    assert max(map(abs, outline["right"])) > 10
+    windows = 9_000 * 8 // outline["window_frames"]  # the first nine seconds: the announcement
+    assert set(outline["left"][: 2 * windows]) == {0}, "what the caller said is silent there"
+
+
+def test_a_player_without_its_token_or_with_another_name_gets_nothing(browser, recording):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    path, _, play = address.partition("?play=")
+    for wrong in (
+        path,
+        f"{path}?play=x",
+        f"{path}?play={play}%0a",
+        path.replace(".opus", ".mp3") + f"?play={play}",
+    ):
+        assert person.get(wrong).status_code == 404, wrong
+    assert person.get(path.replace("audio.opus", "manifest.json") + f"?play={play}").status_code == 404
+    assert leaves("listen.opened") == []
+
+
+def change(house: House, recording: str, name: str, at: int) -> None:
+    file = house.stored(recording, name)
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+
+
+def test_a_changed_first_block_is_refused_explained_and_reported(browser, house, recording):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    change(house, recording, "audio.opus", 1000)
+    page = person.get(address)
+    assert page.status_code == 409
+    assert "n’est plus celui qui a été scellé" in page.text
+    said = person.get(address, headers={"Accept": "application/json", "Range": "bytes=0-"})
+    assert said.status_code == 409
+    assert said.json["error"] == "seal.block"
+    assert "n’est plus celui qui a été scellé" in said.json["message"]
+    assert leaves("seal.broken")[0]["object"] == "audio.opus"
+
+
+def test_a_changed_block_further_on_ends_the_connection_and_never_leaves(browser, house, long_recording):
+    person = browser("claire")
+    address = open_player(person, long_recording)["audio.wav"]
+    whole = plain_sound(house, long_recording, "audio.wav")
+    change(house, long_recording, "audio.wav", 3 * 65_536 + 10)
+    answer = person.client.get(address, buffered=False)
+    assert (answer.status_code, answer.content_length) == (200, len(whole))
+    pieces: list[bytes] = []
+    with pytest.raises(ConnectionResetError) as broken:
+        pieces.extend(answer.iter_encoded())
+    came = b"".join(pieces)
+    assert isinstance(broken.value.__cause__, SealError)
+    assert came
+    assert came == whole[: len(came)]
+    assert len(came) < 3 * 65_536
+    assert leaves("seal.broken")[0]["object"] == "audio.wav"
+    after = person.get(address, headers={"Range": f"bytes={4 * 65_536}-"})
+    assert after.status_code == 206, "the other blocks are what they were"
+
+
+def test_a_changed_manifest_is_refused_before_anybody_chooses(browser, house, recording):
+    change(house, recording, "manifest.json", 100)
+    person = browser("claire")
+    for answer in (
+        person.get(f"/recordings/{recording}"),
+        person.send(f"/recordings/{recording}", purpose="agreement"),
+    ):
+        assert answer.status_code == 409
+        assert "n’est plus celui qui a été scellé" in answer.text
+    assert leaves("grant.given") == []
+    assert len(leaves("seal.broken")) == 2
+
+
+def test_another_customers_ids_are_as_if_they_did_not_exist_on_every_route(
+    browser, house, rival, recording, clock
+):
+    mine = browser("claire")
+    found = open_player(mine, recording)
+    page, _, play = found["audio.opus"].rpartition("/")[0], "", found["audio.opus"].partition("=")[2]
+    stranger = browser("dyck")
+    nothing = str(uuid7(clock(), lambda length: b"\x07" * length))
+    grant = page.rpartition("/")[2]
+    for method, path in [
+        ("get", "/recordings/{recording}"),
+        ("post", "/recordings/{recording}"),
+        ("get", "/listen/{grant}"),
+        ("get", "/listen/{grant}/audio.opus?play={play}"),
+        ("get", "/listen/{grant}/peaks?play={play}"),
+        ("head", "/listen/{grant}/audio.opus?play={play}"),
+        ("post", "/listen/{grant}/renew"),
+        ("post", "/listen/{grant}/close"),
+    ]:
+        answers = []
+        for its_recording, its_grant in ((recording, grant), (nothing, nothing)):
+            address = path.format(recording=its_recording, grant=its_grant, play=play)
+            if method == "post":
+                answer = stranger.send(address, purpose="agreement", play=play)
+            else:
+                answer = getattr(stranger, method)(address)
+            assert answer.status_code == 404, address
+            answers.append(re.sub(r'value="[^"]*"', "", answer.text))
+        assert answers[0] == answers[1], path
+    assert "+32 470" not in stranger.get("/recordings").text
+    assert leaves("listen.opened") == []
+
+
+def test_somebody_elses_grant_of_the_same_customer_is_not_mine(browser, house, bakery, recording):
+    address = open_player(browser("claire"), recording)["audio.opus"]
+    house.person(bakery, "luc", "Luc")
+    assert browser("luc").get(address).status_code == 404
+
+
+def test_without_a_log_in_nothing_is_there(browser, recording):
+    address = open_player(browser("claire"), recording)["audio.opus"]
+    stranger = browser()
+    assert stranger.get(address).status_code == 401
+    for path in ("/", "/recordings", f"/recordings/{recording}", address.rpartition("/")[0]):
+        assert stranger.get(path).location.startswith("/login"), path
+    assert stranger.send(f"{address.rpartition('/')[0]}/renew").status_code == 401
+
+
+def test_the_grant_lasts_a_quarter_of_an_hour_and_longer_while_the_player_renews_it(
+    browser, recording, clock
+):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    renew = f"{address.rpartition('/')[0]}/renew"
+    clock.forward(minutes=14)
+    said = person.send(renew)
+    assert said.json == {"until": "2026-11-25T09:29:00.000Z", "until_words": "10:29"}
+    clock.forward(minutes=14)
+    assert person.get(address, headers={"Range": "bytes=0-9"}).status_code == 206
+    clock.forward(minutes=2)
+    assert person.get(address).status_code == 404
+    late = person.send(renew)
+    assert late.status_code == 404
+    assert "temps d’écoute est écoulé" in late.text
+
+
+def test_logging_out_ends_what_is_heard(browser, recording):
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    token = person.client.get_cookie("accord-session").value
+    person.send("/logout")
+    person.client.set_cookie("accord-session", token)
+    assert person.get(address).status_code == 401
+    with connected():
+        assert all(row.ended_at for row in Session.select())
+
+
+def test_where_the_announcement_was_not_found_nothing_is_heard_and_the_page_says_why(browser, house, bakery):
+    silent = house.call(bakery, announced=False)
+    person = browser("claire")
+    page = person.get(f"/recordings/{silent}")
+    assert page.status_code == 200
+    assert "n’a pas été retrouvée dans cet enregistrement" in page.text
+    assert 'name="purpose"' not in page.text
+    refused = person.send(f"/recordings/{silent}", purpose="agreement")
+    assert refused.status_code == 403
+    assert leaves("grant.given") == []
+
+
+def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bakery, recording):
+    person = browser("claire")
+    page = person.get(person.listen_to(recording)).text
+    assert "elle n’avait pas encore entendu jusqu’au bout que l’appel est enregistré" in page
+    assert "personne n’avait encore répondu" in page
+    assert "Conservé jusqu’au 25 décembre 2026." in page
+    assert "a été scellé le 25 novembre 2026, 10:00" in page
+    assert bakery.announcement.text.replace("'", "&#39;") in page
+
+
+def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
+    rude = house.call(bakery, outside=spool.Party("sip", '"><script>alert(1)</script>@example.org'))
+    person = browser("claire")
+    for page in (
+        person.get("/recordings"),
+        person.get(f"/recordings/{rude}"),
+        person.get(person.listen_to(rude)),
+    ):
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert" in page.text

@@ -1,0 +1,141 @@
+"""What every answer carries, whatever it is; and the pages of what goes wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import web
+from recorder.store.base import Unreachable
+from tests.house import PASSWORD
+from web import WebConfig, create_app
+
+ROOT = Path(web.__file__).parent
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/recordings", "/nowhere", "/healthz", "/static/accord.css", "/language"]
+)
+def test_every_answer_has_the_headers(browser, bakery, path):
+    headers = browser("claire").get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert policy["form-action"] == "'self'"
+    assert policy["base-uri"] == "'none'"
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "microphone=()" in headers["Permissions-Policy"]
+    if not path.startswith("/static"):
+        assert headers["Cache-Control"] == "no-store"
+        assert "nonce" not in policy["style-src"]
+
+
+def test_the_players_style_has_a_nonce_that_is_new_each_time(browser, house, bakery):
+    recording = house.call(bakery)
+    person = browser("claire")
+    page = person.listen_to(recording)
+    nonces = []
+    for _ in range(2):
+        answer = person.get(page)
+        (nonce,) = re.findall(r"'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
+        assert f'data-nonce="{nonce}"' in answer.text
+        nonces.append(nonce)
+    assert nonces[0] != nonces[1]
+
+
+def test_no_page_has_code_or_style_inside():
+    for page in ROOT.rglob("*.html"):
+        text = page.read_text("utf-8")
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", text), page
+        assert not re.search(r"https?://(?!www\.w3\.org)", text), f"{page} names another site"
+
+
+def test_secure_cookies_belong_to_this_host_alone(house, bakery, clock, entropy):
+    app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock, entropy=entropy)
+    client = app.test_client()
+    page = client.get("/login", base_url="https://panel.example")
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page.text).group(1)
+    form = {"csrf_token": token, "login": "claire", "password": PASSWORD}
+    answer = client.post("/login", data=form, base_url="https://panel.example")
+    assert answer.status_code == 303
+    lines = answer.headers.getlist("Set-Cookie") + page.headers.getlist("Set-Cookie")
+    names = {line.partition("=")[0] for line in lines}
+    assert names == {"__Host-accord-session", "__Host-accord-device", "__Host-accord-form"}
+    for line in lines:
+        assert "Secure" in line
+        assert "HttpOnly" in line
+        assert "Path=/" in line
+        assert "Domain" not in line
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+def test_a_proxy_is_believed_only_where_there_is_one(house, bakery, clock, entropy, browser):
+    direct = browser()
+    for n in range(11):
+        direct.client.post("/login", headers={"X-Forwarded-For": f"198.51.100.{n}"})
+    behind = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
+    seen = []
+    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.address()) or "")
+    client = behind.test_client()
+    client.get("/seen", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.1"})
+    assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
+
+
+def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(browser):
+    page = browser().get("/login").text
+    address = re.search(r'href="(/static/accord\.css\?v=\w+)"', page).group(1)
+    assert "immutable" in browser().get(address).headers["Cache-Control"]
+    assert browser().get("/static/accord.css?v=other").headers["Cache-Control"] == "no-cache"
+    assert browser().get("/static/../config.py").status_code == 404
+
+
+def test_health_says_little_and_whether_the_catalogue_is_there(browser, house, tmp_path):
+    answer = browser().get("/healthz")
+    assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+    assert "Set-Cookie" not in answer.headers
+    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))
+    answer = browser().get("/healthz")
+    assert (answer.status_code, answer.json) == (503, {"status": "away"})
+
+
+def test_a_store_that_is_away_is_told_without_a_code(browser, house, bakery, monkeypatch):
+    recording = house.call(bakery)
+
+    def away(*_: object) -> bytes:
+        raise Unreachable("store.unreachable", "s3://secret-bucket is away", "")
+
+    monkeypatch.setattr(house.store, "read", away)
+    answer = browser("claire").get(f"/recordings/{recording}")
+    assert answer.status_code == 503
+    assert "Rien n’est perdu" in answer.text
+    assert "secret-bucket" not in answer.text
+
+
+def test_an_error_of_ours_shows_no_trace(app, browser, bakery):
+    app.add_url_rule("/broken", view_func=lambda: 1 / 0)
+    answer = browser("claire").get("/broken")
+    assert answer.status_code == 500
+    assert "Quelque chose n’a pas marché" in answer.text
+    assert "ZeroDivisionError" not in answer.text
+
+
+def test_what_is_not_there_and_what_is_not_allowed_have_pages(browser, bakery):
+    person = browser("claire")
+    assert "Cette page n’existe pas" in person.get("/nowhere").text
+    wrong = person.get("/logout")
+    assert (wrong.status_code, "POST" in wrong.headers["Allow"]) == (405, True)
+    large = person.client.post("/login", data={"login": "x" * 100_000})
+    assert large.status_code == 413
+    assert person.get("/recordings/..%2f..%2fetc").status_code == 404
+    assert person.get("/recordings/" + "x" * 5000).status_code == 404
+    assert person.get("/listen/%00/audio.opus?play=" + "x" * 22).status_code == 404
+
+
+def test_a_short_secret_is_refused():
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        WebConfig(b"short")
