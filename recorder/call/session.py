@@ -283,7 +283,17 @@ def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _gone(state: State, event: Observed) -> tuple[State, Actions]:
-    return _finish(state, event)
+    actions: Actions = ()
+    if event.since is not None:
+        # It ended while nobody watched.
+        actions = (Note("unobserved_from", event.since), Note("unobserved_to", event.at))
+    elif event.ending and not state.hung_up:
+        # The switch tells what happened at about the same time in any order.
+        state, actions = _hung_up(state, event)
+    if state.phase is Phase.ENDED:
+        return state, actions
+    state, finish = _finish(state, event)
+    return state, actions + finish
 
 
 def _finish(state: State, event: Observed) -> tuple[State, Actions]:

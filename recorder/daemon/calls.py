@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import gevent
 import structlog
@@ -160,8 +160,3 @@ def length_of(start: CallStart) -> timedelta:
     """How long a call's announcement is."""
     announcement = start.announcement
     return timedelta(milliseconds=announcement.duration_ms if announcement else 0)
-
-
-def unwatched(at: datetime, since: datetime, state: str, *, capturing: bool) -> Observed:
-    """What a call is told when somebody watches it again."""
-    return Observed(What.UNWATCHED, at, since=since, state=state, capturing=capturing)

@@ -121,6 +121,7 @@ class Daemon:
         taken).  A switch or snapshot that is away is no error: it is waited for.
         """
         self.knowledge.start()
+        self._takeover.look()
         port = self.dialplan.bind()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._stopping.set)

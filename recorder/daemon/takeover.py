@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import gevent
 import structlog
 
 from recorder.call import session
 from recorder.clock import Now
-from recorder.daemon.calls import Call, length_of, unwatched
+from recorder.daemon.calls import Call, length_of
+from recorder.daemon.writer import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
 from recorder.switch.events import CallEvent
@@ -48,23 +48,32 @@ class Takeover:
         self._root = root
         self._now = now
         self._adopt = adopt
-        self._first = True
+        self._left_open: list[Path] = []
+
+    def look(self) -> None:
+        """See what an earlier daemon left open; before calls can arrive, whose folders look the same."""
+        self._left_open = list(spool.open_takes(self._root))
 
     def reconcile(self, live: Live, calls: Mapping[str, Call], since: datetime) -> None:
         """For every call that is open here: is it still there, and what does the switch say of it?  Then
         every recording of ours on a call that may not have one is stopped.
 
         Raises :class:`SwitchError`: the connection is then made again, and this with it."""
-        if self._first:
-            self._read_spool(live, since)
-            self._first = False
+        left_open, self._left_open = self._left_open, []
+        for folder in left_open:
+            self._take_over(folder, live, since)
         for call in list(calls.values()):
             state = self._ask(call.channel)
             if state is None:
-                call.feed(Observed(What.GONE, self._now()))
+                call.feed(Observed(What.GONE, self._now(), since=since))
                 continue
-            capturing = str(call.writer.audio) in self._recordings(live, call.channel)
-            call.feed(unwatched(self._now(), since, state, capturing=capturing))
+            left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
+            capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
+            call.feed(
+                Observed(
+                    What.UNWATCHED, self._now(), since=since, state=state, left=left, capturing=capturing
+                )
+            )
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
             if ours and self._ask(channel.uuid) not in MAY_RECORD:
@@ -79,19 +88,16 @@ class Takeover:
             if Path(path).is_relative_to(self._root):
                 self._stop(event.uuid, Path(path))
 
-    def _read_spool(self, live: Live, since: datetime) -> None:
-        opened = gevent.get_hub().threadpool.apply(lambda: list(spool.open_takes(self._root)))
-        for folder in opened:
-            try:
-                start, marks = gevent.get_hub().threadpool.apply(lambda at=folder: _read(at))
-            except TakeError as error:
-                self._clear(folder, live, error)
-                continue
-            kinds = frozenset(mark.kind for mark in marks)
-            prompt = "" if start.announcement is None else start.announcement.sha256
-            state = session.resume(prompt, length_of(start), kinds, since)
-            call = self._adopt(start, state)
-            call.log.info("call.taken_over", marks=len(marks))
+    def _take_over(self, folder: Path, live: Live, since: datetime) -> None:
+        try:
+            start, marks = in_thread(lambda: _read(folder))
+        except TakeError as error:
+            self._clear(folder, live, error)
+            return
+        kinds = frozenset(mark.kind for mark in marks)
+        prompt = "" if start.announcement is None else start.announcement.sha256
+        call = self._adopt(start, session.resume(prompt, length_of(start), kinds, since))
+        call.log.info("call.taken_over", marks=len(marks))
 
     def _clear(self, folder: Path, live: Live, error: TakeError) -> None:
         """A daemon died before it had written whose call this is: its announcement was not over.  What
@@ -101,7 +107,7 @@ class Takeover:
         if channel is not None:
             self._stop(channel.uuid, audio)
         log.warning("spool.cleared", folder=folder.name, error=error.message)
-        gevent.get_hub().threadpool.apply(lambda: self._set_aside(folder, error))
+        in_thread(lambda: self._set_aside(folder, error))
 
     def _set_aside(self, folder: Path, error: TakeError) -> None:
         if (folder / spool.CALL).exists():
@@ -110,10 +116,10 @@ class Takeover:
         else:
             shutil.rmtree(folder)
 
-    def _ask(self, channel: str) -> str | None:
+    def _ask(self, channel: str, name: str = "accord_state") -> str | None:
         """The switch's word on a call; ``None`` where it has no such call."""
         try:
-            answer = self._node.api(commands.get_variable(channel, "accord_state"))
+            answer = self._node.api(commands.get_variable(channel, name))
         except SwitchError as error:
             if error.error_id == "switch.refused":
                 return None
@@ -123,11 +129,6 @@ class Takeover:
     def _stop(self, channel: str, path: Path) -> None:
         log.warning("call.recording_stopped", channel=repr(channel), folder=path.parent.name)
         self._node.send_later(commands.record_stop(channel, path))
-
-    @staticmethod
-    def _recordings(live: Live, channel: str) -> tuple[str, ...]:
-        found = live.channels.get(channel)
-        return found.recordings if found else ()
 
 
 def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import gevent
 import structlog
 
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -47,14 +49,14 @@ class Writer:
     def prepare(self) -> None:
         """Make the folder, without waiting for the disk to have it for good; waits for a thread, not for
         an fsync.  Raises ``OSError``."""
-        gevent.get_hub().threadpool.apply(self._make)
+        in_thread(self._make)
 
     def open(self, start: CallStart) -> None:
         """Write ``call.json``, soon."""
 
         def job() -> bool:
             try:
-                _in_thread(lambda: spool.open_take(self._root, start))
+                in_thread(lambda: spool.open_take(self._root, start))
             except OSError as error:
                 self._log.error("spool.not_opened", error=str(error))
                 self._opened(error)
@@ -69,7 +71,7 @@ class Writer:
 
         def job() -> bool:
             try:
-                _in_thread(lambda: spool.append_mark(self.folder, mark))
+                in_thread(lambda: spool.append_mark(self.folder, mark))
             except OSError as error:
                 self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
             return True
@@ -81,7 +83,7 @@ class Writer:
 
         def job() -> bool:
             try:
-                _in_thread(lambda: self.audio.unlink(missing_ok=True))
+                in_thread(lambda: self.audio.unlink(missing_ok=True))
             except OSError as error:
                 self._log.error("spool.not_discarded", error=str(error))
                 gevent.sleep(RETRY)
@@ -95,7 +97,7 @@ class Writer:
 
         def job() -> bool:
             try:
-                _in_thread(lambda: spool.close_take(self.folder, end))
+                in_thread(lambda: spool.close_take(self.folder, end))
             except FileNotFoundError as error:
                 # The folder was never there (a full disk at the call's arrival).
                 self._log.error("spool.no_folder", error=str(error))
@@ -129,5 +131,16 @@ class Writer:
                 self._jobs.popleft()
 
 
-def _in_thread(work: Callable[[], object]) -> None:
-    gevent.get_hub().threadpool.apply(work)
+def in_thread(work: Callable[[], T]) -> T:
+    """Do blocking work in the hub's thread pool; what it raises is raised here, and not printed there."""
+
+    def attempt() -> tuple[T | None, Exception | None]:
+        try:
+            return work(), None
+        except Exception as error:
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(attempt)
+    if error is not None:
+        raise error
+    return cast("T", result)

@@ -29,8 +29,8 @@ class What(StrEnum):
     UNHELD = "unheld"
     BRIDGED = "bridged"  # ``party`` is who they speak with
     UNBRIDGED = "unbridged"
-    HUNG_UP = "hung_up"  # ``cause``; ``bridged_at`` if it ever was
-    GONE = "gone"  # the channel is no more
+    HUNG_UP = "hung_up"  # ``cause``
+    GONE = "gone"  # the channel is no more; ``ending`` where we saw it go
     STATE = "state"  # nothing but the switch's word on the call, ``state``
 
     # From the daemon:
@@ -46,8 +46,8 @@ class Observed:
 
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
     the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
-    happened because the call hangs up.  ``party`` is (kind, value) as in
-    :class:`recorder.take.spool.Party`.
+    happened because the call hangs up.  ``bridged_at``: when it was connected, if it ever was.  ``party``
+    is (kind, value) as in :class:`recorder.take.spool.Party`.
     """
 
     what: What
@@ -92,6 +92,7 @@ def observe(event: CallEvent) -> Observed | None:
         state=event.variable("accord_state"),
         left=event.variable("accord_left"),
         ending=event.header("Answer-State") == "hangup",
+        bridged_at=_bridged_time(event),
     )
     return reading(event, base)
 
@@ -113,8 +114,15 @@ def _bridged(event: CallEvent, base: Observed) -> Observed:
 
 
 def _hung_up(event: CallEvent, base: Observed) -> Observed:
-    cause = re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
-    return replace(base, what=What.HUNG_UP, cause=cause, bridged_at=_bridged_time(event))
+    return replace(base, what=What.HUNG_UP, cause=_cause(event))
+
+
+def _gone(event: CallEvent, base: Observed) -> Observed:
+    return replace(base, what=What.GONE, ending=True, cause=_cause(event))
+
+
+def _cause(event: CallEvent) -> str:
+    return re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
 
 
 def _bridged_time(event: CallEvent) -> datetime | None:
@@ -145,7 +153,7 @@ _READINGS: Final[dict[str, Callable[[CallEvent, Observed], Observed | None]]] = 
     "CHANNEL_HOLD": _simple(What.HELD),
     "CHANNEL_UNHOLD": _simple(What.UNHELD),
     "CHANNEL_HANGUP_COMPLETE": _hung_up,
-    "CHANNEL_DESTROY": _simple(What.GONE),
+    "CHANNEL_DESTROY": _gone,
     "RECORD_START": _recording(What.RECORDING),
     "RECORD_STOP": _recording(What.RECORDED),
     "PLAYBACK_START": lambda event, base: replace(
