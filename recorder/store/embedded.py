@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from recorder.errors import ConfigError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import read_private, write_private
 from recorder.store.bucket import Bucket, connect
+from recorder.store.s3 import S3Store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -43,6 +45,7 @@ _CONFIG = "s3.json"
 _SECURITY = "security.toml"
 _LOG = "seaweedfs.log"
 _PAUSE = 0.05
+_READY = "probe/ready"
 
 
 class SeaweedFS:
@@ -119,6 +122,9 @@ class SeaweedFS:
             "-disableHttp",
             "-volume.max=0",
             "-volume.preStopSeconds=1",
+            # One master needs no ten seconds to find out that it is alone.
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=100ms",
             *arguments,
         ]
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -152,16 +158,17 @@ class SeaweedFS:
         there), and make the bucket where it is missing, with versions and object lock.  Raises
         :class:`StoreError` (``store.embedded_failed``)."""
         deadline = time.monotonic() + seconds
-        client = connect(self.bucket())
+        client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
         while True:
             try:
                 self._try(client)
-                return
+                break
             except (BotoCoreError, ClientError) as error:
                 last = error
             if not self.running or time.monotonic() > deadline:
                 raise self._failed(last)
             time.sleep(_PAUSE)
+        S3Store(self.bucket()).delete(_READY)
 
     def _try(self, client: S3Client) -> None:
         try:
@@ -169,10 +176,8 @@ class SeaweedFS:
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
-        key = f"probe/{self._entropy(8).hex()}"
-        version = client.put_object(Bucket=self._bucket, Key=key, Body=b"ready").get("VersionId", "null")
-        client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
+        client.put_object(Bucket=self._bucket, Key=_READY, Body=b"ready")
+        client.get_object(Bucket=self._bucket, Key=_READY)["Body"].read()
 
     @property
     def running(self) -> bool:
