@@ -147,7 +147,7 @@ class DirectoryStore:
             yield
         except (FileNotFoundError, IsADirectoryError):
             raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
-        except NotADirectoryError:
+        except (NotADirectoryError, FileExistsError):
             raise StoreError("store.bad_key", f"a part of {key} is an object already") from None
         except OSError as error:
             raise Unreachable(

@@ -1,0 +1,94 @@
+"""What only a folder can do wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import StoreError
+from recorder.store.base import NotFound, Unreachable
+from recorder.store.directory import DirectoryStore
+
+
+def put(store: DirectoryStore, folder: Path, key: str, content: bytes = b"x") -> None:
+    path = folder / "source"
+    path.write_bytes(content)
+    store.put(key, path, hashlib.sha256(content).hexdigest())
+
+
+def test_a_put_leaves_no_other_file(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "a/b/c")
+    with pytest.raises(StoreError):
+        put(store, tmp_path, "a/b/c", b"other")
+    with pytest.raises(StoreError):
+        store.put("a/d", tmp_path / "source", "0" * 64)
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert files == [tmp_path / "store" / "a" / "b" / "c"]
+    assert files[0].stat().st_nlink == 1
+    assert files[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_crash_left_behind_is_not_listed(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "a/b")
+    (tmp_path / "store" / ".incoming" / "left").write_bytes(b"half")
+    assert list(store.list("")) == ["a/b"]
+
+
+def test_a_key_below_an_object_is_refused(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "a/b")
+    for key in ("a/b/c", "a"):
+        with pytest.raises(StoreError) as refused:
+            put(store, tmp_path, key)
+        assert refused.value.error_id == "store.bad_key"
+    assert store.read("a/b") == b"x"
+
+
+def test_deleting_removes_folders_that_it_empties_and_no_others(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "a/b/c")
+    put(store, tmp_path, "a/d")
+    store.delete("a/b/c")
+    assert not (tmp_path / "store" / "a" / "b").exists()
+    store.delete("a/d")
+    store.delete("a")
+    assert (tmp_path / "store").is_dir()
+    assert list(store.list("")) == []
+
+
+def test_a_folder_is_no_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "a/b")
+    with pytest.raises(NotFound):
+        store.read("a")
+    with pytest.raises(NotFound):
+        store.size("a")
+
+
+def test_a_missing_source_is_the_callers_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        DirectoryStore(tmp_path / "store").put("a", tmp_path / "none", "0" * 64)
+
+
+def test_a_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
+    """Full as the system lets a process feel it: no file may grow past ten bytes."""
+    store = DirectoryStore(tmp_path / "store")
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(Unreachable) as refused:
+            store.put("a/b", source, hashlib.sha256(b"x" * 100).hexdigest())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert refused.value.error_id == "store.unreachable"
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
