@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
-from recorder.take import align, blank, spool, wav
+from recorder.take import align, blank, spool, times, wav
 from recorder.take.encoded import Encoded, Found, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
@@ -96,7 +96,7 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
 
 def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
     signal = align.load_prompt(prompt, sound.sample_rate)
-    clock = blank.times(take, sound, None)
+    clock = times.times(take, sound, None)
     # Where it should have ended: of the marks that say so, the last.
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None
@@ -105,7 +105,7 @@ def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
 
 
 def _check_clock(take: Take, sound: wav.Wav, found: Found | None) -> None:
-    clock = blank.times(take, sound, found)
+    clock = times.times(take, sound, found)
     surplus = sound.duration_ms - clock.clock_ms
     if surplus > max(LONGER_MS, clock.clock_ms * LONGER_SHARE):
         raise wav.impossible(

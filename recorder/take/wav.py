@@ -50,8 +50,8 @@ class Wav:
 
     @property
     def duration_ms(self) -> int:
-        """Length in milliseconds of audio, rounded."""
-        return round(self.frames * 1000 / self.sample_rate)
+        """Length in milliseconds of audio, rounded up: what ends by then is all of it."""
+        return -(-self.frames * 1000 // self.sample_rate)
 
 
 def impossible(path: Path, why: str) -> TakeError:

@@ -98,7 +98,7 @@ def test_an_announcement_that_started_twice() -> None:
         (15_300, 16_200, "left", "ringing"),
     ]
     assert plan.both == ()  # the hold lies before: it is explained, and what they heard stays
-    assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [400, 5300]
+    assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [200, 5300]
 
 
 def test_a_call_that_was_never_bridged_is_blank() -> None:
@@ -140,8 +140,40 @@ def test_not_found_and_never_finished_is_all_blank(marks: list[tuple[int, str]])
 def test_two_phones_on_hold_are_one_gap() -> None:
     holds = [(20_000, "hold"), (21_000, "hold"), (22_000, "unhold"), (25_000, "unhold"), (26_000, "unhold")]
     plan = blank.plan(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
-    assert gaps(plan)[2:] == [(20_100, 25_100, "both", "hold"), (59_100, 60_000, "both", "hold")]
-    assert plan.both == ((20_100, 25_100), (59_100, 60_000))
+    assert gaps(plan)[2:] == [(20_100, 24_800, "both", "hold"), (59_000, 60_000, "both", "hold")]
+    assert plan.both == ((20_100, 24_800), (59_000, 60_000))
+
+
+def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None:
+    """A phone on hold that sends nothing: what follows in the audio is the talk after it."""
+    marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
+    plan = blank.plan(take(marks), sound(), FOUND)
+    assert plan.both == ()
+    hold = next(gap for gap in plan.gaps if gap.reason == "hold")
+    assert (hold.start_ms, hold.end_ms) == (20_100, 20_101)
+    assert plan.drift_ms == 15_000
+    assert {gap.reason for gap in plan.gaps} == {"before_announcement_end", "ringing", "hold"}
+    assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_200
+
+
+def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
+    marks = [
+        *NORMAL,
+        (20_000, "hold"),
+        (30_000, "unhold"),
+        (40_000, "hold"),
+        (50_000, "unhold"),
+        (70_000, "hangup"),
+    ]
+    plan = blank.plan(take(marks), sound(), FOUND)
+    assert plan.both == ()
+    assert [gap.reason for gap in plan.gaps].count("hold") == 2
+
+
+def test_a_hold_of_which_the_audio_has_nothing_is_still_named() -> None:
+    marks = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (69_900, "hangup")]
+    plan = blank.plan(take(marks), sound(), FOUND)
+    assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [(20_100, 20_101)]
 
 
 def test_a_hold_over_the_bridge_begins_with_the_talk() -> None:
@@ -149,7 +181,7 @@ def test_a_hold_over_the_bridge_begins_with_the_talk() -> None:
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
         (10_300, 14_300, "left", "ringing"),
-        (14_300, 16_100, "both", "hold"),
+        (14_300, 15_800, "both", "hold"),
     ]
 
 
@@ -158,22 +190,22 @@ def test_an_unobserved_stretch_with_a_hold_in_it() -> None:
     plan = blank.plan(take([*NORMAL, *marks]), sound(), FOUND)
     assert gaps(plan)[2:] == [
         (20_100, 22_100, "both", "unobserved"),
-        (22_100, 23_100, "both", "hold"),
-        (23_100, 30_100, "both", "unobserved"),
+        (22_100, 22_800, "both", "hold"),
+        (22_800, 30_100, "both", "unobserved"),
     ]
-    assert plan.both == ((22_100, 23_100),)  # what nobody watched is heard all the same
+    assert plan.both == ((22_100, 22_800),)  # what nobody watched is heard all the same
 
 
 def test_what_is_missing_at_the_end() -> None:
     assert gaps(blank.plan(take(NORMAL, 61_500), sound(broken=True), FOUND))[-1] == (
         60_000,
-        61_500,
+        61_600,
         "both",
         "repair",
     )
     assert gaps(blank.plan(take(NORMAL, 70_000), sound(), FOUND))[-1] == (
         60_000,
-        70_000,
+        70_100,
         "both",
         "write_error",
     )
@@ -200,13 +232,13 @@ def test_a_switch_that_was_killed_has_lost_two_seconds_at_most() -> None:
     plan = blank.plan(take(NORMAL, 90_000, seen=False), sound(broken=True), FOUND)
     assert gaps(plan)[-1] == (60_000, 62_000, "both", "repair")
     plan = blank.plan(take(NORMAL, 60_700, seen=False), sound(broken=True), FOUND)
-    assert gaps(plan)[-1] == (60_000, 60_700, "both", "repair")
+    assert gaps(plan)[-1] == (60_000, 60_800, "both", "repair")
 
 
 def test_an_end_that_was_seen_after_an_absence_counts() -> None:
     away = [(40_000, "unobserved_from"), (45_000, "unobserved_to"), (70_000, "hangup")]
     plan = blank.plan(take([*NORMAL, *away], 90_000), sound(), FOUND)
-    assert gaps(plan)[-1] == (60_000, 70_000, "both", "write_error")
+    assert gaps(plan)[-1] == (60_000, 70_100, "both", "write_error")
 
 
 def test_the_clock_ends_with_the_recording() -> None:

@@ -190,7 +190,7 @@ def test_a_hold_is_silent_in_both_channels_and_explained(
     hold = [gap for gap in encoded.gaps if gap.reason == "hold"]
     assert [gap.channel for gap in hold] == ["both"]
     assert abs(hold[0].start_ms - 20_000) < 50
-    assert abs(hold[0].end_ms - 22_000) < 50
+    assert abs(hold[0].end_ms - 21_700) < 50  # events may be late: the talk is not touched
     wav = everything(encoded)["audio.wav"]
     assert not wav[hold[0].start_ms * 8 : hold[0].end_ms * 8].any()
     assert wav[: hold[0].start_ms * 8].any()

@@ -1,0 +1,172 @@
+"""Where the call's times are in its audio.
+
+Both go at the same pace, but for two things (seen): a recording shrinks while a phone on hold sends
+nothing (not while it is the colleague who holds), and events come some tenths of a second before or
+after their samples.  So a time is placed from the nearest point at which both are known: the
+recording's start and end, and the announcement where it was found.  What is missing between two such
+points is taken to be missing in the holds between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from recorder.take.encoded import Found
+from recorder.take.spool import Take
+from recorder.take.wav import Wav
+
+AT_MOST = timedelta(seconds=3)
+"""How far a mark and the sound it tells of may be apart (seen: 0.3 s, more after holds)."""
+
+TAIL_MS, TAIL_SHARE = 2000, 0.03
+"""Audio that is shorter than the call by more than this (holds aside) ended early.  Less is the switch's
+own shrinking under load (seen: 0.35 s of 24 s), which ``drift_ms`` tells."""
+
+UNWRITTEN_MS = 2000
+"""What a switch that is killed has not yet written, at most (seen)."""
+
+CUT_MS = 100
+"""From here a missing end is told, where the header was never finished."""
+
+SURE_MS = 300
+"""Where less is missing in holds, they are in the audio, at their places give or take this."""
+
+Point = tuple[datetime, int]
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """``points``: (time, milliseconds of audio), in order, at least the start.  ``holds``: when a phone
+    was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks."""
+
+    started: datetime
+    ended: datetime
+    points: tuple[Point, ...]
+    holds: tuple[Span, ...]
+    missing_ms: int
+    duration_ms: int
+
+    @property
+    def clock_ms(self) -> int:
+        """How long the recording lasted by the call's clock."""
+        return max(0, ms(self.ended - self.started))
+
+    def place(self, at: datetime) -> int:
+        """Milliseconds of audio at a time, within the audio."""
+        return min(max(self.unbounded(at), 0), self.duration_ms)
+
+    def unbounded(self, at: datetime) -> int:
+        """The same, also where the audio does not reach."""
+        if at <= self.points[0][0] or at >= self.points[-1][0]:
+            time, offset = self.points[0] if at <= self.points[0][0] else self.points[-1]
+            return offset + ms(at - time)
+        first, last = next(pair for pair in pairwise(self.points) if pair[0][0] <= at <= pair[1][0])
+        share = self._shrunk(first, last)
+        if at - first[0] <= last[0] - at:
+            return first[1] + ms(at - first[0]) - round(share * _held(self.holds, first[0], at))
+        return last[1] - ms(last[0] - at) + round(share * _held(self.holds, at, last[0]))
+
+    def in_audio(self, at: datetime) -> bool:
+        """Whether the holds about this time are known to be in the audio, and not left out of it."""
+        for first, last in pairwise(self.points):
+            if first[0] <= at <= last[0]:
+                return self._shrunk(first, last) == 0
+        return False
+
+    def _shrunk(self, first: Point, last: Point) -> float:
+        """Which share of the hold time between two points the audio lacks."""
+        held = _held(self.holds, first[0], last[0])
+        lacking = min(ms(last[0] - first[0]) - (last[1] - first[1]), held)
+        return lacking / held if lacking > SURE_MS else 0.0
+
+
+def times(take: Take, sound: Wav, found: Found | None) -> Times:
+    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end).
+
+    Where nobody saw the call end, the time at which it was found ended says little: the sound is the
+    clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
+    started = take.first("recording_started") or take.start.started_at
+    ended = take.last("recording_stopped") or take.last("hangup") or take.end.ended_at
+    seen = end_seen(take)
+    if not seen:
+        unwritten = UNWRITTEN_MS if sound.header_broken else 0
+        ended = min(ended, started + timedelta(milliseconds=sound.duration_ms + unwritten))
+    points: list[Point] = [(started, 0)]
+    for at, offset in () if found is None else _playing(take, started, found):
+        if at > points[-1][0] and offset > points[-1][1]:
+            points.append((at, offset))
+        elif at == started:
+            points = [(at, offset)]
+    holds = tuple(spans(take, "hold", "unhold", ended))
+    lacking = ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
+    held = _held(holds, points[-1][0], ended)
+    missing = max(0, lacking - held)
+    if sound.header_broken and not seen:
+        missing = min(missing, UNWRITTEN_MS)
+    elif sound.header_broken:
+        tail = min(max(lacking, 0), UNWRITTEN_MS)
+        missing = tail + max(0, lacking - tail - held)
+    early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, ms(ended - started) * TAIL_SHARE))
+    if seen and not early and ended > points[-1][0]:
+        points.append((ended, sound.duration_ms))
+    return Times(started, ended, tuple(points), holds, missing if early else 0, sound.duration_ms)
+
+
+def end_seen(take: Take) -> bool:
+    """Whether the daemon watched the call to its end."""
+    return take.last("hangup") is not None or take.last("recording_stopped") is not None
+
+
+def spans(take: Take, opens: str, closes: str, ended: datetime) -> Iterator[Span]:
+    """From each ``opens`` mark to its ``closes``, or to the end; two phones may hold at once."""
+    depth, since = 0, ended
+    for mark in take.marks:
+        if mark.kind == opens:
+            since = since if depth else mark.at
+            depth += 1
+        elif mark.kind == closes and depth:
+            depth -= 1
+            if not depth and mark.at > since:
+                yield since, mark.at
+    if depth and ended > since:
+        yield since, ended
+
+
+def ms(length: timedelta) -> int:
+    """Whole milliseconds, rounded."""
+    return round(length / timedelta(milliseconds=1))
+
+
+def _playing(take: Take, started: datetime, found: Found) -> Iterator[Point]:
+    """The marks of the playing that was found: of several, those that lie as far apart as the sound is
+    long, or else those nearest to it by the clock.  A daemon that took the call over has noted the end
+    when it came back: such a mark is no point."""
+    length = timedelta(milliseconds=found.end_ms - found.offset_ms)
+    ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished"]
+    begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]
+    pairs = [
+        (begin, end)
+        for begin in begins
+        for end in ends
+        if abs(end - begin - length) <= AT_MOST and end > begin
+    ]
+    if pairs:
+        begin, end = max(pairs)
+        yield begin, found.offset_ms
+        yield end, found.end_ms
+        return
+    for times_, offset in ((begins, found.offset_ms), (ends, found.end_ms)):
+        expected = started + timedelta(milliseconds=offset)
+        near = [at for at in times_ if abs(at - expected) <= AT_MOST]
+        if near:
+            yield min(near, key=lambda at: abs(at - expected)), offset
+
+
+def _held(holds: tuple[Span, ...], since: datetime, until: datetime) -> int:
+    """Milliseconds on hold between two times."""
+    overlaps = (min(end, until) - max(begin, since) for begin, end in holds)
+    return sum(ms(overlap) for overlap in overlaps if overlap > timedelta())
