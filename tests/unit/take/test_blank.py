@@ -153,7 +153,7 @@ def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None
     assert (hold.start_ms, hold.end_ms) == (20_100, 20_101)
     assert plan.drift_ms == 15_000
     assert {gap.reason for gap in plan.gaps} == {"before_announcement_end", "ringing", "hold"}
-    assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_200
+    assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_100
 
 
 def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
