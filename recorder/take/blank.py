@@ -106,9 +106,12 @@ def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[i
 
 
 def _markers(take: Take, clock: Times) -> Iterator[Marker]:
+    """Marks in the order of their times; none lies before an earlier one."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
-    for mark in take.marks:
-        yield Marker(mark.at, ends.get(mark.kind, clock.place(mark.at)), mark.kind, dict(mark.data))
+    reached = 0
+    for mark in sorted(take.marks, key=lambda mark: mark.at):
+        reached = max(reached, ends.get(mark.kind, clock.place(mark.at)))
+        yield Marker(mark.at, reached, mark.kind, dict(mark.data))
 
 
 def _away(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

@@ -288,7 +288,10 @@ def test_whatever_happens_every_silence_is_explained_once(
         assert plan.left_until_ms >= found.end_ms
     bridged = any(kind == "bridged" for _, kind in marks)
     assert bridged or plan.left_until_ms == length_ms
-    assert all(0 <= marker.offset_ms <= length_ms for marker in plan.markers)
+    assert len(plan.markers) == len(take(marks, seen=seen).marks)
+    places = [(marker.at, marker.offset_ms) for marker in plan.markers]
+    assert places == sorted(places)
+    assert all(0 <= offset <= length_ms for _, offset in places)
     assert plan.gaps == tuple(sorted(plan.gaps, key=lambda gap: (gap.start_ms, gap.channel)))
     assert isinstance(plan.gaps, tuple)
     assert all(isinstance(gap, Gap) for gap in plan.gaps)
