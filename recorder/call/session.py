@@ -13,56 +13,18 @@ is ``recorded`` at the end only if somebody also answered.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
 from typing import Final
 
+from recorder.call.state import Action, Actions, Do, Finish, Note, Phase, State
 from recorder.switch.observed import Observed, What
 
+__all__ = [
+    "GRACE", "TRIES", "Action", "Actions", "Do", "Finish", "Note", "Phase", "State",
+    "arrive", "bound", "refuse", "resume", "step",
+]  # fmt: skip
 
-class Phase(IntEnum):
-    """How far a call is."""
-
-    ANNOUNCING = 0
-    ANNOUNCED = 1
-    UNRECORDED = 2
-    ENDED = 3
-
-
-class Do(StrEnum):
-    """What the daemon can do for a call."""
-
-    BEGIN = "begin"  # have the switch answer, record and announce
-    AGAIN = "again"  # have it announce once more
-    CONFIRM = "confirm"  # it was announced: the recording may go on
-    FAIL = "fail"  # give up on recording it
-    LET_GO = "let_go"  # let it go unrecorded, it was never begun
-    LEAVE = "leave"  # hand the call back to the switch
-    STOP = "stop"  # stop its recording from outside the call
-    DISCARD = "discard"  # destroy what was captured
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Write down what happened (a :class:`recorder.take.spool.Mark`)."""
-
-    kind: str
-    at: datetime
-    data: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The call has ended; ``reason`` is ``None`` for a recorded one (``take.spool.CallEnd``)."""
-
-    reason: str | None
-    at: datetime
-    inside: tuple[str, str] | None
-
-
-Action = Do | Note | Finish
-Actions = tuple[Action, ...]
 
 TRIES: Final = 10
 """How often an announcement is begun before the call goes on unrecorded; the bound on a hanging daemon
@@ -76,33 +38,6 @@ _MARGIN: Final = timedelta(milliseconds=500)
 """By which we give up earlier than the switch would."""
 
 _LEFT: Final = {"late": "daemon_late", "waiting": "daemon_away", "announcing": "daemon_away"}
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is known of a call.  ``prompt`` is the path that the switch plays, ``length`` how long it is.
-
-    ``spoiled``: this playing of the announcement was not heard whole.  ``told``: it was.  ``leaving``:
-    the call's own socket is done with.  ``deadline``: when we give up.
-    """
-
-    prompt: str
-    length: timedelta
-    phase: Phase = Phase.ANNOUNCING
-    reason: str | None = None
-    tries: int = 1
-    playing: bool = True
-    spoiled: bool = False
-    told: bool = False
-    on_disk: bool = False
-    leaving: bool = False
-    held: bool = False
-    capturing: bool = False
-    captured: bool = False
-    connected: bool = False
-    hung_up: bool = False
-    inside: tuple[str, str] | None = None
-    deadline: datetime | None = field(default=None, compare=False)
 
 
 def arrive(prompt: str, length: timedelta, at: datetime) -> tuple[State, Actions]:
@@ -145,6 +80,8 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if event.what is What.RECORDING else ())
     before: Actions = ()
+    if event.what is What.UNWATCHED:
+        state = replace(state, capturing=event.capturing)
     if event.state == "announced" and state.told and state.phase is Phase.ANNOUNCING:
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None)
     if event.state in {"announced", "passed", "failed"} and not state.leaving:
@@ -329,7 +266,6 @@ def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
 def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
     gap = (Note("unobserved_from", event.since or event.at), Note("unobserved_to", event.at))
-    state = replace(state, capturing=event.capturing)
     if state.phase is Phase.ANNOUNCING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -10,12 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import soundfile
@@ -23,151 +23,19 @@ import soundfile
 from recorder.call.policy import Announcement, LinePolicy, to_json
 from recorder.supervise import Program, Supervisor
 from recorder.take import spool
+from tests.freeswitch.process import Esl, Switch, binary, free_ports, until
+from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
+
+__all__ = [
+    "HERE", "NUMBER", "PASSWORD", "RATE", "CallUnderTest", "Esl", "Rig", "binary", "chirp", "free_ports",
+    "heard_whole", "level", "onset_of", "read_wav", "until",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 CONF = HERE.parents[1] / "freeswitch_conf"
-RATE = 8000
 PASSWORD = "only-for-this-test-1"
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
-
-
-def binary() -> str | None:
-    """The FreeSWITCH to test with."""
-    return os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: float = 0.02) -> object:
-    """Wait for a condition; its value.  Fails with ``what`` when the time is over."""
-    end = time.monotonic() + seconds
-    while True:
-        if value := check():
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(every)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at this moment, for TCP and UDP."""
-    held = []
-    try:
-        while len(held) < count:
-            tcp = socket.socket()
-            tcp.bind(("127.0.0.1", 0))
-            held.append(tcp)
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
-
-
-class Esl:
-    """A blocking event socket client for tests, independent of the one under test."""
-
-    def __init__(self, port: int, password: str) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.file = self.sock.makefile("rb")
-        self.events: list[dict[str, str]] = []
-        self._frame()
-        assert self.command(f"auth {password}").startswith("+OK")
-
-    def _frame(self) -> tuple[dict[str, str], bytes]:
-        head = {}
-        while line := self.file.readline():
-            if line == b"\n":
-                if head:
-                    break
-                continue
-            name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
-            head[name] = value
-        if not head:
-            raise ConnectionError("the switch ended the connection")
-        return head, self.file.read(int(head.get("Content-Length", 0)))
-
-    def command(self, text: str) -> str:
-        self.sock.sendall(text.encode() + b"\n\n")
-        while True:
-            head, body = self._frame()
-            if head["Content-Type"] == "text/event-plain":
-                self._keep(body)
-            elif head["Content-Type"] == "api/response":
-                return body.decode("utf-8", "replace").strip()
-            else:
-                return head.get("Reply-Text", "")
-
-    def api(self, text: str) -> str:
-        return self.command(f"api {text}")
-
-    def _keep(self, body: bytes) -> None:
-        lines = [line.partition(": ") for line in body.decode("utf-8", "replace").split("\n") if ": " in line]
-        self.events.append({name: unquote(value) for name, _, value in lines})
-
-    def drain(self, seconds: float = 0.0) -> list[dict[str, str]]:
-        """The events so far."""
-        end = time.monotonic() + seconds
-        while True:
-            self.sock.settimeout(max(0.01, end - time.monotonic()))
-            try:
-                _, body = self._frame()
-            except (TimeoutError, OSError):
-                self.sock.settimeout(20)
-                self.file = self.sock.makefile("rb")
-                return self.events
-            self._keep(body)
-
-    def close(self) -> None:
-        self.sock.close()
-
-
-@dataclass
-class Switch:
-    """One FreeSWITCH process."""
-
-    folder: Path
-    conf: Path
-    environment: dict[str, str]
-    esl_port: int
-    password: str
-    process: subprocess.Popen[bytes] | None = None
-    esl: Esl = field(init=False)
-
-    def start(self) -> None:
-        for name in ("log", "db", "run"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        command = [binary() or "", "-nonat", "-np", "-nf", "-nc", "-conf", str(self.conf)]
-        for name in ("log", "db", "run"):
-            command += [f"-{name}", str(self.folder / name)]
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=open(self.folder / "out", "wb"),  # noqa: SIM115
-            stderr=subprocess.STDOUT,
-        )
-        until("FreeSWITCH is ready", self._ready, 30)
-
-    def _ready(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            raise AssertionError("FreeSWITCH ended: " + (self.folder / "out").read_text("utf-8", "replace"))
-        try:
-            self.esl = Esl(self.esl_port, self.password)
-        except OSError:
-            return False
-        return "is ready" in self.esl.api("status")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def channels(self) -> list[dict[str, str]]:
-        answer = json.loads(self.esl.api("show channels as json"), strict=False)
-        return list(answer.get("rows", []))
-
-    def wait_empty(self, seconds: float = 20) -> None:
-        until("all calls have ended", lambda: not self.channels(), seconds, 0.1)
 
 
 @dataclass
@@ -307,8 +175,6 @@ class Rig:
 
     def write_snapshot(self, prompt: np.ndarray | None = None) -> None:
         """Lines for every number that the tests call, all with the same announcement."""
-        import hashlib
-
         sound = self.prompt if prompt is None else prompt
         self.prompt = sound
         (self.snapshot / "prompts").mkdir(parents=True, exist_ok=True)
@@ -367,8 +233,6 @@ class Rig:
     @contextlib.contextmanager
     def watched_daemon(self) -> Iterator[Supervisor]:
         """The daemon under the product's own supervisor, in a thread."""
-        import threading
-
         supervisor = Supervisor(
             [
                 Program(
@@ -444,69 +308,3 @@ class Rig:
         )
         assert "ERR" not in answer, answer
         return CallUnderTest(self, ident, number, caller)
-
-
-def chirp(seconds: float = 1.2) -> np.ndarray:
-    """An announcement that cannot be mistaken: 300 to 3000 Hz, whose first sample is its onset."""
-    t = np.arange(int(RATE * seconds)) / RATE
-    return 0.6 * np.sin(2 * np.pi * (300 * t + (2700 / (2 * seconds)) * t * t))
-
-
-def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
-    """Where a prompt begins, in samples: where sound begins after silence, and goes on as the prompt does.
-
-    Not by correlation: this is the truth that the product's correlator is measured against.
-    """
-    loud = np.abs(heard) > 0.02
-    last: int | None = None
-    silent = 0
-    for at, now in enumerate(loud):
-        if not now:
-            silent += 1
-            continue
-        if silent >= 160 or at < 160:
-            piece = heard[at : at + len(prompt)]
-            whole = len(piece) == len(prompt) and _alike(piece, prompt).all()
-            last = at if whole else last
-        silent = 0
-    return last
-
-
-def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
-    """Whether a phone heard the prompt, but for the first tenth of a second (a phone that is just being
-    answered takes that long to listen) and a packet that was lost on a busy machine."""
-    for at in np.flatnonzero(np.abs(heard) > 0.02)[::40]:
-        piece = heard[at : at + len(prompt) - 800]
-        if len(piece) < len(prompt) - 800:
-            return False
-        for cut in range(0, 801, 160):
-            if _alike(piece, prompt[cut : cut + len(piece)]).mean() >= 0.85:
-                return True
-        if at > 10 * RATE:
-            return False
-    return False
-
-
-def _alike(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> np.ndarray:
-    """Which stretches of 50 ms have the same loudness and pitch."""
-    count = len(prompt) // window
-    a, b = (x[: count * window].reshape(count, window) for x in (piece, prompt))
-    loudness = np.abs(np.sqrt((a**2).mean(axis=1)) - np.sqrt((b**2).mean(axis=1)))
-    pitch = [np.abs(np.diff(np.sign(x), axis=1)).sum(axis=1) for x in (a, b)]
-    return (loudness < 0.15) & (np.abs(pitch[0] - pitch[1]) <= 8 + 0.1 * pitch[1])
-
-
-def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
-    """How much of one pitch is in each stretch of 100 ms, 0 to about 1 (share of full scale)."""
-    count = len(samples) // window
-    frames = samples[: count * window].reshape(count, window)
-    t = np.arange(window) / RATE
-    return 2 * np.abs(frames @ np.exp(-2j * np.pi * pitch * t)) / window
-
-
-def read_wav(path: Path) -> np.ndarray:
-    """Samples of a two-channel file as the switch leaves it, whatever its header says: (n, 2)."""
-    raw = path.read_bytes()
-    at = raw.index(b"data") + 8
-    body = raw[at : at + (len(raw) - at) // 4 * 4]
-    return np.frombuffer(body, "<i2").reshape(-1, 2) / 32768

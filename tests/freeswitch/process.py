@@ -1,0 +1,152 @@
+"""One real FreeSWITCH process, and a small event socket client to look into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+
+def binary() -> str | None:
+    """The FreeSWITCH to test with."""
+    return os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
+
+
+def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: float = 0.02) -> object:
+    """Wait for a condition; its value.  Fails with ``what`` when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := check():
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(every)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has at this moment, for TCP and UDP."""
+    held = []
+    try:
+        while len(held) < count:
+            tcp = socket.socket()
+            tcp.bind(("127.0.0.1", 0))
+            held.append(tcp)
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()
+
+
+class Esl:
+    """A blocking event socket client for tests, independent of the one under test."""
+
+    def __init__(self, port: int, password: str) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.file = self.sock.makefile("rb")
+        self.events: list[dict[str, str]] = []
+        self._frame()
+        assert self.command(f"auth {password}").startswith("+OK")
+
+    def _frame(self) -> tuple[dict[str, str], bytes]:
+        head = {}
+        while line := self.file.readline():
+            if line == b"\n":
+                if head:
+                    break
+                continue
+            name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
+            head[name] = value
+        if not head:
+            raise ConnectionError("the switch ended the connection")
+        return head, self.file.read(int(head.get("Content-Length", 0)))
+
+    def command(self, text: str) -> str:
+        self.sock.sendall(text.encode() + b"\n\n")
+        while True:
+            head, body = self._frame()
+            if head["Content-Type"] == "text/event-plain":
+                self._keep(body)
+            elif head["Content-Type"] == "api/response":
+                return body.decode("utf-8", "replace").strip()
+            else:
+                return head.get("Reply-Text", "")
+
+    def api(self, text: str) -> str:
+        return self.command(f"api {text}")
+
+    def _keep(self, body: bytes) -> None:
+        lines = [line.partition(": ") for line in body.decode("utf-8", "replace").split("\n") if ": " in line]
+        self.events.append({name: unquote(value) for name, _, value in lines})
+
+    def drain(self, seconds: float = 0.0) -> list[dict[str, str]]:
+        """The events so far."""
+        end = time.monotonic() + seconds
+        while True:
+            self.sock.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                _, body = self._frame()
+            except (TimeoutError, OSError):
+                self.sock.settimeout(20)
+                self.file = self.sock.makefile("rb")
+                return self.events
+            self._keep(body)
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@dataclass
+class Switch:
+    """One FreeSWITCH process."""
+
+    folder: Path
+    conf: Path
+    environment: dict[str, str]
+    esl_port: int
+    password: str
+    process: subprocess.Popen[bytes] | None = None
+    esl: Esl = field(init=False)
+
+    def start(self) -> None:
+        for name in ("log", "db", "run"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        command = [binary() or "", "-nonat", "-np", "-nf", "-nc", "-conf", str(self.conf)]
+        for name in ("log", "db", "run"):
+            command += [f"-{name}", str(self.folder / name)]
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=open(self.folder / "out", "wb"),  # noqa: SIM115
+            stderr=subprocess.STDOUT,
+        )
+        until("FreeSWITCH is ready", self._ready, 30)
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError("FreeSWITCH ended: " + (self.folder / "out").read_text("utf-8", "replace"))
+        try:
+            self.esl = Esl(self.esl_port, self.password)
+        except OSError:
+            return False
+        return "is ready" in self.esl.api("status")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def channels(self) -> list[dict[str, str]]:
+        answer = json.loads(self.esl.api("show channels as json"), strict=False)
+        return list(answer.get("rows", []))
+
+    def wait_empty(self, seconds: float = 20) -> None:
+        until("all calls have ended", lambda: not self.channels(), seconds, 0.1)

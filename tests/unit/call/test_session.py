@@ -1,0 +1,308 @@
+"""The call as a state machine: only one road leads to a kept recording."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.call import session
+from recorder.call.session import Action, Do, Finish, Note, Phase, State, step
+from recorder.switch.observed import Observed, What
+
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+PROMPT = "/snapshot/prompts/told.wav"
+LENGTH = timedelta(milliseconds=2400)
+COLLEAGUE = ("extension", "200")
+
+
+def told(what: What, seconds: float = 1.0, **more: object) -> Observed:
+    return Observed(what, AT + timedelta(seconds=seconds), **more)  # type: ignore[arg-type]
+
+
+def run(*events: Observed, state: State | None = None) -> tuple[State, list[Action]]:
+    done: list[Action] = []
+    if state is None:
+        state, first = session.arrive(PROMPT, LENGTH, AT)
+        done += first
+    for event in events:
+        state, actions = step(state, event)
+        done += actions
+    return state, done
+
+
+RECORDING = told(What.RECORDING, 0.1, state="announcing")
+ON_DISK = told(What.ON_DISK, 0.1)
+PLAYING = told(What.PLAYING, 0.1, sound=PROMPT, state="announcing")
+PLAYED = told(What.PLAYED, 2.5, sound=PROMPT, complete=True, state="announcing")
+CONFIRMED = told(What.STATE, 2.6, state="announced")
+BRIDGED = told(What.BRIDGED, 4, party=COLLEAGUE, state="announced")
+RECORDED = told(What.RECORDED, 9, state="announced", ending=True)
+HUNG_UP = told(What.HUNG_UP, 9, state="announced", ending=True, cause="NORMAL_CLEARING")
+WHOLE = (RECORDING, ON_DISK, PLAYING, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG_UP)
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    return [action.kind for action in actions if isinstance(action, Note)]
+
+
+def the_end(actions: list[Action]) -> Finish:
+    (finish,) = (action for action in actions if isinstance(action, Finish))
+    return finish
+
+
+def test_a_call_is_announced_recorded_and_ended() -> None:
+    state, actions = run(*WHOLE)
+    assert state.phase is Phase.ENDED
+    assert [action for action in actions if isinstance(action, Do)] == [Do.BEGIN, Do.CONFIRM, Do.LEAVE]
+    assert kinds(actions) == [
+        "recording_started", "announcement_started", "announcement_finished", "bridged",
+        "recording_stopped", "hangup",
+    ]  # fmt: skip
+    assert the_end(actions) == Finish(None, HUNG_UP.at, COLLEAGUE)
+
+
+def test_the_calls_socket_is_not_left_before_the_switch_has_taken_our_word() -> None:
+    _, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED)
+    assert Do.CONFIRM in actions
+    assert Do.LEAVE not in actions
+
+
+def test_announced_waits_for_the_folder_to_be_on_disk() -> None:
+    state, actions = run(RECORDING, PLAYING, PLAYED)
+    assert Do.CONFIRM not in actions
+    state, actions = step(state, told(What.ON_DISK, 3))
+    assert actions == (Do.CONFIRM,)
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        replace(PLAYED, complete=False),
+        replace(PLAYED, sound="/somewhere/else.wav"),
+    ],
+)
+def test_only_the_whole_announcement_announces(ended: Observed) -> None:
+    state, actions = run(RECORDING, ON_DISK, PLAYING, ended)
+    assert Do.CONFIRM not in actions
+    assert state.phase is Phase.ANNOUNCING
+
+
+def test_a_playback_that_was_stopped_starts_again() -> None:
+    _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
+    assert actions[-1] is Do.AGAIN
+    assert Note("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+
+
+def test_a_hold_in_it_starts_it_again_after_the_hold() -> None:
+    held, unheld = told(What.HELD, 1), told(What.UNHELD, 5)
+    state, actions = run(RECORDING, ON_DISK, PLAYING, held, PLAYED)
+    assert Do.AGAIN not in actions
+    state, actions = run(unheld, state=state)
+    assert actions[-1] is Do.AGAIN
+    state, actions = run(
+        told(What.PLAYING, 5.1, sound=PROMPT),
+        told(What.PLAYED, 7.5, sound=PROMPT, complete=True),
+        state=state,
+    )
+    assert Do.CONFIRM in actions
+
+
+def test_a_hold_that_is_over_before_its_end_spoils_it_too() -> None:
+    _, actions = run(RECORDING, ON_DISK, PLAYING, told(What.HELD, 1), told(What.UNHELD, 2), PLAYED)
+    assert Do.CONFIRM not in actions
+    assert actions[-1] is Do.AGAIN
+
+
+def test_it_is_not_begun_for_ever() -> None:
+    state, actions = run(RECORDING, ON_DISK)
+    for _ in range(session.TRIES):
+        state, actions = run(PLAYING, replace(PLAYED, complete=False), state=state)
+    assert state.phase is Phase.UNRECORDED
+    assert actions[-2:] == [Do.FAIL, Do.DISCARD]
+
+
+def test_announced_without_a_recording_fails() -> None:
+    state, actions = run(ON_DISK, PLAYING, PLAYED)
+    assert state.reason == "recording_failed"
+    assert Do.CONFIRM not in actions
+
+
+def test_the_deadline_gives_up_in_time_for_the_switch_to_obey() -> None:
+    state, _ = run(RECORDING, ON_DISK, PLAYING)
+    assert state.deadline is not None
+    assert timedelta(0) < AT + timedelta(seconds=session.bound(LENGTH)) - state.deadline
+    same, actions = step(state, Observed(What.DEADLINE, state.deadline - timedelta(seconds=1)))
+    assert (same, actions) == (state, ())
+    state, actions = step(state, Observed(What.DEADLINE, state.deadline))
+    assert actions == (Do.FAIL, Do.DISCARD)
+    _, actions = step(state, told(What.STATE, 8, state="failed"))
+    assert actions == (Do.LEAVE,)
+
+
+@pytest.mark.parametrize(
+    ("left", "reason"), [("late", "daemon_late"), ("announcing", "daemon_away"), ("waiting", "daemon_away")]
+)
+def test_what_the_switch_let_go_is_not_kept(left: str, reason: str) -> None:
+    state, _ = run(RECORDING, ON_DISK, PLAYING, PLAYED)
+    state, actions = run(replace(BRIDGED, state="unrecorded", left=left), state=state)
+    assert state.reason == reason
+    assert Do.STOP in actions
+    assert Do.DISCARD in actions
+    _, actions = run(RECORDED, HUNG_UP, state=state)
+    assert the_end(actions).reason == reason
+
+
+def test_hanging_up_in_the_announcement() -> None:
+    stopped = replace(RECORDED, state="announcing")
+    broken = replace(PLAYED, complete=False, ending=True)
+    for order in ([broken, stopped], [stopped, broken]):
+        _, actions = run(RECORDING, ON_DISK, PLAYING, *order, replace(HUNG_UP, state="announcing"))
+        assert the_end(actions).reason == "hung_up_in_announcement"
+        assert Do.DISCARD in actions
+        assert Do.FAIL not in actions
+
+
+def test_nobody_answers() -> None:
+    _, actions = run(*WHOLE[:5], RECORDED, HUNG_UP)
+    assert the_end(actions).reason == "never_connected"
+    assert Do.DISCARD in actions
+
+
+def test_a_bridge_that_nobody_saw_is_told_by_the_hang_up() -> None:
+    bridged = AT + timedelta(seconds=5)
+    _, actions = run(*WHOLE[:5], RECORDED, replace(HUNG_UP, bridged_at=bridged))
+    assert Note("bridged", bridged) in actions
+    assert the_end(actions).reason is None
+
+
+def test_the_end_of_the_channel_counts_as_its_hang_up() -> None:
+    gone = replace(HUNG_UP, what=What.GONE)
+    for order in ([RECORDED, gone, HUNG_UP], [gone, HUNG_UP, RECORDED]):
+        state, actions = run(*WHOLE[:6], *order)
+        assert state.phase is Phase.ENDED
+        assert the_end(actions).reason is None
+        assert "hangup" in kinds(actions)
+
+
+def test_a_call_that_is_refused_is_followed_to_its_end() -> None:
+    state, actions = session.refuse("no_line")
+    assert actions == (Do.LET_GO,)
+    state, done = run(told(What.STATE, 0.1, state="passed"), BRIDGED, HUNG_UP, state=state)
+    assert done[0] is Do.LEAVE
+    assert the_end(done) == Finish("no_line", HUNG_UP.at, COLLEAGUE)
+
+
+def test_no_disk_stops_what_was_begun() -> None:
+    _, actions = run(RECORDING, PLAYING, told(What.NO_DISK, 1))
+    assert actions[-2:] == [Do.FAIL, Do.DISCARD]
+
+
+def test_a_recording_on_a_call_that_is_not_to_be_recorded_is_stopped() -> None:
+    state, _ = session.refuse("never_record")
+    _, actions = step(state, RECORDING)
+    assert actions == (Do.STOP,)
+
+
+def test_after_the_end_nothing_is_done_but_stopping() -> None:
+    state, _ = run(*WHOLE)
+    for event in WHOLE[1:]:
+        assert step(state, event) == (state, ())
+    assert step(state, RECORDING) == (state, (Do.STOP,))
+
+
+# --- after a restart
+
+
+def resumed(*marks: str) -> State:
+    return session.resume("told", LENGTH, frozenset(marks), AT)
+
+
+def test_a_told_call_goes_on_with_a_gap() -> None:
+    state = resumed("recording_started", "announcement_finished", "bridged")
+    state, actions = step(state, told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True))
+    assert kinds(list(actions)) == ["unobserved_from", "unobserved_to"]
+    _, done = run(RECORDED, HUNG_UP, state=state)
+    assert the_end(done).reason is None
+
+
+def test_the_switchs_word_is_enough_where_ours_was_not_written() -> None:
+    state = resumed("recording_started")
+    state, actions = step(state, told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True))
+    assert state.phase is Phase.ANNOUNCED
+    assert "announcement_finished" in kinds(list(actions))
+
+
+@pytest.mark.parametrize("word", ["announcing", "unrecorded", "late", "waiting", ""])
+def test_every_other_word_ends_the_recording(word: str) -> None:
+    state = resumed("recording_started")
+    state, actions = step(state, told(What.UNWATCHED, 60, since=AT, state=word, capturing=True))
+    assert state.phase is Phase.UNRECORDED
+    assert {Do.STOP, Do.DISCARD} <= set(actions)
+
+
+def test_a_call_that_ended_while_nobody_watched() -> None:
+    gone = told(What.GONE, 60, since=AT)
+    _, kept = step(resumed("recording_started", "announcement_finished"), gone)
+    assert the_end(list(kept)).reason is None
+    _, lost = step(resumed("recording_started"), gone)
+    assert the_end(list(lost)).reason == "daemon_away"
+    assert Do.DISCARD in lost
+
+
+# --- whatever happens, in whatever order
+
+EVENTS = st.builds(
+    Observed,
+    what=st.sampled_from(What),
+    at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
+    state=st.sampled_from(
+        ["", "waiting", "announcing", "announced", "passed", "failed", "late", "unrecorded"]
+    ),
+    left=st.sampled_from(["", "waiting", "announcing", "late"]),
+    ending=st.booleans(),
+    sound=st.sampled_from(["", PROMPT, "/other.wav"]),
+    complete=st.booleans(),
+    party=st.sampled_from([None, COLLEAGUE]),
+    bridged_at=st.sampled_from([None, AT]),
+    since=st.sampled_from([None, AT]),
+    capturing=st.booleans(),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(EVENTS, max_size=40))
+def test_no_order_of_events_keeps_an_untold_second(events: list[Observed]) -> None:
+    state, actions = session.arrive(PROMPT, LENGTH, AT)
+    done = list(actions)
+    # The rule once more, in the simplest words.
+    held, clean, heard = False, True, False
+    for event in events:
+        before = state.phase
+        state, actions = step(state, event)
+        done += actions
+        assert state.phase >= before
+        if event.what is What.HELD:
+            held, clean = True, False
+        if event.what is What.UNHELD:
+            held = False
+        if Do.AGAIN in actions or (event.what is What.PLAYING and event.sound == PROMPT):
+            clean = not held
+        if event.what is What.PLAYED and event.sound == PROMPT and event.complete and clean:
+            heard = True
+        if event.what is What.UNWATCHED and event.state == "announced":
+            heard = True
+        if Do.CONFIRM in actions:
+            assert heard
+        if state.phase is Phase.ANNOUNCED:
+            assert heard
+    finishes = [action for action in done if isinstance(action, Finish)]
+    assert len(finishes) <= 1
+    if finishes and finishes[0].reason is None:
+        assert heard
+        assert Do.FAIL not in done
+    if finishes and finishes[0].reason is not None:
+        assert Do.DISCARD in done
