@@ -27,8 +27,8 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "HERE", "NUMBER", "PASSWORD", "RATE", "CallUnderTest", "Esl", "Rig", "binary", "chirp", "free_ports",
-    "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "NUMBER", "PASSWORD", "RATE", "CallUnderTest", "Esl", "Rig", "binary", "chirp",
+    "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
