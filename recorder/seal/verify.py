@@ -55,9 +55,6 @@ CHECKS = {
     11: "the parties",
 }
 
-_LATER = "amendment-"
-"""What may be added beside a manifest; sealed by itself."""
-
 _WINDOW = 16 * envelope.SEGMENT
 
 
@@ -296,7 +293,7 @@ def _nothing_else(source: Source, prefix: str, manifest: Manifest, report: Repor
     keys = {f"{manifest.recording}.json", "tenant.json"} if not prefix else set()
     for key in source.list(prefix):
         name = key.removeprefix(prefix)
-        if name in sealed | keys or name.startswith(_LATER) or (not prefix and name.startswith("keys/")):
+        if name in sealed | keys or (not prefix and name.startswith("keys/")):
             continue
         report.add(8, "object.unknown", key, "it lies with the recording and was not sealed")
     report.checked.append(8)

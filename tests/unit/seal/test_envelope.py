@@ -219,3 +219,16 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         envelope.encrypt(source, tmp_path / "target", KEY, AAD)  # a folder cannot be replaced by a file
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.wav", "target"]
+
+
+def test_what_is_asked_at_once_grows_but_never_past_a_mebibyte() -> None:
+    content = bytes(3 * 1024 * 1024)
+    stored = envelope.encrypt_bytes(content, KEY, AAD)
+    asked: list[int] = []
+
+    def read(start: int, end: int) -> bytes:
+        asked.append(-(-(end - start) // SEGMENT))
+        return stored[start:end]
+
+    assert b"".join(Reader(KEY, AAD, read, len(stored)).read()) == content
+    assert asked == [1, 2, 4, 8, 16, 16, 2]

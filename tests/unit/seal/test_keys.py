@@ -23,6 +23,7 @@ from recorder.seal.keys import (
     parse_kek,
     secret,
     tenant_key_path,
+    write_private,
 )
 
 from .recording import NOW, RECORDING, TENANT, Keys
@@ -48,6 +49,14 @@ def test_init_makes_private_files_and_never_writes_over_them(tmp_path: Path) -> 
     assert refused.value.error_id == "keys.exists"
     before.pop(tmp_path / "keys" / "manifest.key")
     assert {path: path.read_bytes() for path in sorted((tmp_path / "keys").iterdir())} == before
+
+
+def test_a_key_that_appears_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "kek").write_bytes(b"somebody's")
+    with pytest.raises(ConfigError) as refused:
+        write_private(tmp_path / "kek", b"ours")
+    assert refused.value.error_id == "keys.exists"
+    assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
 def test_two_inits_share_nothing(tmp_path: Path) -> None:

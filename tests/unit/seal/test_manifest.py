@@ -330,3 +330,29 @@ def test_blocks_are_the_stored_files(sealed: Sealed) -> None:
         with pytest.raises(SealError) as refused:
             each.check_block(len(each.blocks), b"")
         assert refused.value.error_id == "seal.block"
+
+
+def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: Sealed, keys: Keys) -> None:
+    """Rightly encrypted under the right key and name, and not what was sealed: the blocks say so."""
+    data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
+    name = envelope.associated(RECORDING, "audio.opus")
+    other = envelope.encrypt_bytes(bytes(300_000), data_key.key, name)
+    reader = sealed.manifest.reader("audio.opus", data_key, lambda start, end: other[start:end])
+    with pytest.raises(SealError) as refused:
+        list(reader.read())
+    assert refused.value.error_id == "seal.block"
+
+
+def test_another_tenants_key_is_not_used(tmp_path: Path, keys: Keys) -> None:
+    other = keys.keyring.new_tenant_key("0198c0de-0000-7000-8000-00000000000b")
+    with pytest.raises(SealError) as refused:
+        seal(make_encoded(tmp_path / "take"), keys.keyring, other, keys.signer, NOW)
+    assert refused.value.error_id == "seal.key_foreign"
+
+
+def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: Sealed, keys: Keys) -> None:
+    _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
+    (sealed.folder / "key.json").write_bytes(other.to_bytes())
+    with pytest.raises(SealError) as refused:
+        read_sealed(sealed.folder, keys.root.public_key())
+    assert refused.value.error_id == "seal.key_foreign"

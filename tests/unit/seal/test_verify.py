@@ -219,6 +219,32 @@ def another_tenant_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     bucket.objects[TENANT_KEY] = keys.keyring.new_tenant_key(TENANT).to_bytes()
 
 
+def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: Sealed, recording: str) -> WrappedKey:
+    """The sealed data key, wrapped anew by who holds the key-encryption key."""
+    data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
+    replay = [data_key.key, bytes(12)]
+    _, wrapped = keys.keyring.new_data_key(tenant_key, recording, lambda _length: replay.pop(0))
+    return wrapped
+
+
+@alteration((9, "seal.key_foreign"))
+def the_data_key_wrapped_by_another_tenant_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    other = keys.keyring.new_tenant_key(TENANT)
+    bucket.objects[TENANT_KEY] = other.to_bytes()
+    bucket.objects[KEY] = rewrap(keys, other, sealed, RECORDING).to_bytes()
+
+
+@alteration((9, "seal.key_foreign"))
+def the_data_key_wrapped_for_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    wrapped = rewrap(keys, keys.tenant_key, sealed, "0198c0de-0000-7000-8000-000000000099")
+    bucket.objects[KEY] = wrapped.to_bytes()
+
+
+@alteration((8, "object.unknown"))
+def an_amendment_that_this_version_cannot_check(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    bucket.objects[PREFIX + "amendment-0001.json"] = b"{}"
+
+
 @alteration((9, "seal.kek_missing"))
 def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     inner = keys.keyring.open_tenant_key(keys.tenant_key)

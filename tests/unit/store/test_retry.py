@@ -111,3 +111,21 @@ def test_a_list_that_gets_nowhere_gives_up(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
         got.extend(wrap(Flaky(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
     assert len(pauses) == 2
+
+
+def test_each_key_that_came_gives_a_list_its_attempts_back(tmp_path: Path) -> None:
+    fill(tmp_path / "store", tmp_path, "abcdef")
+    pauses: list[float] = []
+    store = Flaky(tmp_path / "store", away=4, give=1)
+    taken = iter(range(1, 99))
+
+    class Moving:
+        """Comes one key further each time before it is away again."""
+
+        def list(self, prefix: str) -> Iterator[str]:
+            store.give = next(taken)
+            return store.list(prefix)
+
+    keys = list(wrap(Moving(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
+    assert keys == [f"k/{name}" for name in "abcdef"]
+    assert len(pauses) == 4
