@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.house import PASSWORD
+
+ROOT = Path(__file__).parents[2]
+WATCH = """
+document.addEventListener("securitypolicyviolation",
+  (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@dataclass
+class Panel:
+    """The served panel: where, and the ids of its recordings by what they are."""
+
+    address: str
+    ids: dict[str, str]
+    folder: Path
+
+    def object(self, what: str, name: str) -> Path:
+        return next((self.folder / "store").glob(f"*/*/*/*/{self.ids[what]}/{name}"))
+
+
+@pytest.fixture(scope="session")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
+    folder = tmp_path_factory.mktemp("panel")
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.browser.panel", str(folder)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, (folder / "log").read_text()
+    said = json.loads(line)
+    yield Panel(f"http://127.0.0.1:{said['port']}", said["ids"], folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0, (folder / "log").read_text()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.fail("there is no Chromium: apt-get install chromium (make test does it)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Person:
+    """Somebody at a browser.  ``said`` is what the console complained about."""
+
+    page: Page
+    panel: Panel
+    said: list[str]
+
+    def go(self, path: str) -> Person:
+        self.page.goto(self.panel.address + path)
+        return self
+
+    def log_in(self, login: str = "claire") -> Person:
+        self.go("/login")
+        self.page.fill("#login", login)
+        self.page.fill("#password", PASSWORD)
+        self.page.click("main button[type=submit]")
+        expect(self.page.locator(".calls").first).to_be_visible()
+        return self
+
+    def listen(self, what: str = "short") -> Person:
+        """The player's page of a recording, ready to play."""
+        self.go(f"/recordings/{self.panel.ids[what]}")
+        self.page.click("main form button[type=submit]")
+        self.page.wait_for_url("**/listen/*")
+        self.until("document.getElementById('audio').readyState >= 1")
+        return self
+
+    def until(self, true: str, seconds: float = 15) -> None:
+        """Wait until an expression is true.  (Playwright's own waiting evaluates text in the page, which
+        the content policy refuses, as it should.)"""
+        deadline = time.monotonic() + seconds
+        while not self.page.evaluate(true):
+            assert time.monotonic() < deadline, f"never true: {true}"
+            self.page.wait_for_timeout(40)
+
+    def audio(self, what: str) -> float:
+        return float(self.page.evaluate(f"Number(document.getElementById('audio').{what})"))
+
+    def plays_past(self, seconds: float) -> None:
+        self.until(f"document.getElementById('audio').currentTime > {seconds}")
+
+
+@pytest.fixture
+def person(panel: Panel, chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]]:
+    """Somebody at a fresh browser.  Nothing may complain in its console, unless a test expects it and
+    takes it out of ``said``."""
+    people: list[Person] = []
+
+    def make(width: int = 1100, language: str = "fr-BE", **options: object) -> Person:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800},
+            locale=language,
+            timezone_id="America/New_York",
+            **options,
+        )
+        page = context.new_page()
+        somebody = Person(page, panel, [])
+        page.add_init_script(WATCH)
+        page.on("pageerror", lambda error: somebody.said.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                somebody.said.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+        people.append(somebody)
+        return somebody
+
+    yield make
+    for number, somebody in enumerate(people):
+        somebody.page.screenshot(path=tmp_path / f"last-{number}.png", full_page=True)
+        somebody.page.context.close()
+    assert [text for somebody in people for text in somebody.said] == []

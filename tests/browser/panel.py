@@ -1,0 +1,59 @@
+"""The panel in a process of its own, as it is served, with an installation that the browser can look at.
+
+    python -m tests.browser.panel FOLDER
+
+Prints one line of JSON once it listens: the port and the ids of what is there.
+"""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from recorder.clock import utc_now
+from recorder.take.spool import Party
+from tests.house import House
+from web import WebConfig, create_app, serve
+from web.config import LoginLimits
+
+
+def main(folder: Path) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    house = House(folder, utc_now, os.urandom)
+    bakery = house.customer(
+        "Boulangerie Martin", "+3225550100", label="Magasin", purposes=("agreement", "quality", "legal-duty")
+    )
+    house.person(bakery, "claire", "Claire Martin")
+    house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    house.person(rival, "dyck", "An Van Dyck", language="en")
+    at = utc_now()
+    house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
+    house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
+    ids = {
+        "short": house.call(bakery, at=at - timedelta(hours=3)),
+        "long": house.call(bakery, at=at - timedelta(hours=2), times=12),
+        "unannounced": house.call(
+            bakery, at=at - timedelta(hours=1), announced=False, outside=Party("e164", "+33142685300")
+        ),
+        "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
+        "rival": house.call(rival, at=at - timedelta(minutes=30)),
+    }
+    # All of these tests come from one address.
+    often = LoginLimits(*["10000/minute"] * 4)
+    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
+    app = create_app(config, gate=house.gate)
+    serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
+    house.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,249 @@
+"""A person hears a call in a real browser: from the log-in to the last second."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+METER = """
+() => {
+  const audio = document.getElementById("audio");
+  const context = new AudioContext();
+  const source = context.createMediaElementSource(audio);
+  const split = context.createChannelSplitter(2);
+  source.connect(split);
+  source.connect(context.destination);
+  window.loudest = [0, 0];
+  [0, 1].forEach((side) => {
+    const meter = context.createAnalyser();
+    split.connect(meter, side);
+    const samples = new Float32Array(meter.fftSize);
+    setInterval(() => {
+      meter.getFloatTimeDomainData(samples);
+      window.loudest[side] = Math.max(window.loudest[side], ...samples.map(Math.abs));
+    }, 20);
+  });
+}
+"""
+
+DRAWN = """
+() => [...document.querySelectorAll("#wave > div")]
+  .filter((one) => one.shadowRoot)
+  .flatMap((one) => [...one.shadowRoot.querySelectorAll(".canvases canvas")])
+  .map((one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some(Boolean))
+"""
+
+
+def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
+    claire = person()
+    ranges: list[str] = []
+    claire.page.on(
+        "response",
+        lambda answer: (
+            ranges.append(f"{answer.status} {answer.request.headers.get('range')}")
+            if "/audio." in answer.url
+            else None
+        ),
+    )
+    claire.log_in()
+    page = claire.page
+    expect(page).to_have_title("Appels – Accord")
+    page.get_by_role("link", name=re.compile("Écouter")).nth(2).click()
+    page.get_by_label("Garder clair ce qui a été convenu").check()
+    page.get_by_role("button", name="Écouter").click()
+    page.wait_for_url("**/listen/*")
+    claire.until("document.getElementById('audio').readyState >= 1")
+    assert abs(claire.audio("duration") - 34.1) < 0.5
+
+    page.evaluate(METER)
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(2)
+    left, right = page.evaluate("window.loudest")
+    assert left < 0.005, "what the caller said before they had been told is silent"
+    assert right > 0.05, "the announcement is heard"
+    assert page.get_by_role("button", name="Pause").is_visible()
+
+    page.evaluate("window.loudest = [0, 0]")
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill("13.5")
+    claire.plays_past(16)
+    left, right = page.evaluate("window.loudest")
+    assert left > 0.05, "the caller is heard on the left"
+    assert claire.audio("currentTime") < 25, "it was sought, not played from the beginning"
+
+    page.get_by_role("button", name="Pause").click()
+    at = claire.audio("currentTime")
+    page.get_by_role("button", name="Reculer de cinq secondes").click()
+    assert abs(claire.audio("currentTime") - (at - 5)) < 0.3
+    page.get_by_role("button", name="Avancer de cinq secondes").click()
+    assert abs(claire.audio("currentTime") - at) < 0.3
+    assert ranges
+    assert {entry.split()[0] for entry in ranges} == {"206"}
+
+
+def test_seeking_in_a_long_recording_asks_for_that_part_alone(person):
+    claire = person().log_in().listen("long")
+    starts: list[int] = []
+    claire.page.on(
+        "request",
+        lambda request: (
+            starts.append(int(request.headers["range"].split("=")[1].split("-")[0]))
+            if "range" in request.headers
+            else None
+        ),
+    )
+    claire.page.evaluate("document.getElementById('audio').currentTime = 200")
+    claire.page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(200.5)
+    assert any(start > 100_000 for start in starts), starts
+
+
+def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
+    claire = person().log_in().listen("short")
+    page = claire.page
+    expect(page.locator("#wave canvas").first).to_be_attached()
+    drawn = page.evaluate(DRAWN)
+    assert len(drawn) >= 2
+    assert all(drawn)
+    box = page.locator("#wave").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20)
+    claire.until("Math.abs(document.getElementById('audio').currentTime - 17) < 1")
+    told = page.locator(".told-end")
+    share = (told.bounding_box()["x"] - box["x"]) / box["width"]
+    assert abs(share - 10.2 / 34.1) < 0.02, "the mark stands where the announcement ends"
+    gap = page.locator(".gap.is-left").first.bounding_box()
+    assert abs(gap["x"] - box["x"]) < 2
+    assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
+
+
+def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
+    claire = person().log_in().listen("short")
+    page = claire.page
+    expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
+    page.get_by_role("button", name="0:10", exact=True).click()
+    assert abs(claire.audio("currentTime") - 10.1) < 0.3
+
+
+def test_by_keyboard_alone(person):
+    claire = person().go("/login")
+    page = claire.page
+    keys = page.keyboard
+    assert page.evaluate("document.activeElement.id") == "login"
+    keys.type("claire")
+    keys.press("Tab")
+    keys.type("two voices, one agreement")
+    keys.press("Enter")
+    expect(page.locator(".calls").first).to_be_visible()
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Aller au contenu")).to_be_focused()
+    expect(page.get_by_role("link", name="Aller au contenu")).to_be_in_viewport()
+    keys.press("Enter")
+    for _ in range(20):
+        keys.press("Tab")
+        if page.evaluate("document.activeElement.textContent").strip().startswith("Écouter"):
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", "where the focus is can be seen"
+    keys.press("Enter")
+    page.wait_for_url("**/recordings/*")
+    for _ in range(20):
+        keys.press("Tab")
+        if page.evaluate("document.activeElement.matches('main button')"):
+            break
+    keys.press("Enter")
+    page.wait_for_url("**/listen/*")
+    claire.until("document.getElementById('audio').readyState >= 1")
+    keys.press(" ")
+    claire.plays_past(0.5)
+    keys.press("ArrowRight")
+    keys.press("ArrowRight")
+    claire.plays_past(10)
+    keys.press(" ")
+    assert claire.audio("paused") == 1
+    at = claire.audio("currentTime")
+    keys.press("ArrowLeft")
+    assert abs(claire.audio("currentTime") - (at - 5)) < 0.3
+    keys.press("Home")
+    assert claire.audio("currentTime") == 0
+    page.locator("#speed").focus()
+    keys.press("ArrowDown")
+    assert claire.audio("playbackRate") == 1.25
+    assert claire.audio("currentTime") == 0, "an arrow in a list is the list's"
+
+
+def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
+    claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
+    page = claire.page
+    expect(page.get_by_label("Améliorer le service")).to_be_disabled()
+    page.evaluate("document.querySelector('[name=purpose]:checked').value = 'training'")
+    page.get_by_role("button", name="Écouter").click()
+    expect(page.get_by_text("n’a pas été annoncé pour cet usage")).to_be_visible()
+    assert (
+        claire.said.pop() == "Failed to load resource: the server responded with a status of 403 (FORBIDDEN)"
+    )
+    page.get_by_role("link", name="Retour").click()
+    expect(page.get_by_label("Garder clair ce qui a été convenu")).to_be_checked()
+
+
+def test_another_customers_recording_is_not_there(person):
+    claire = person().log_in()
+    claire.go(f"/recordings/{claire.panel.ids['rival']}")
+    expect(claire.page.get_by_role("heading", name="Rien ici")).to_be_visible()
+    assert "404" in claire.said.pop()
+
+
+def test_a_changed_part_stops_the_player_with_the_reason(person):
+    claire = person().log_in()
+    file = claire.panel.object("damaged", "audio.opus")
+    content = bytearray(file.read_bytes())
+    content[6 * 65_536 + 100] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+    claire.listen("damaged")
+    page = claire.page
+    seconds = claire.audio("duration") * 6 * 65_536 / len(content)
+    page.evaluate(f"document.getElementById('audio').currentTime = {seconds - 12}")
+    page.get_by_role("button", name="Lecture").click()
+    expect(page.get_by_role("alert")).to_contain_text("n’est plus celui qui a été scellé", timeout=30_000)
+    assert claire.audio("currentTime") < seconds + 2
+    assert page.get_by_role("button", name="Lecture").is_visible()
+    assert claire.said
+    assert all("409" in text or "ERR_" in text for text in claire.said), claire.said
+    claire.said.clear()
+
+
+def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(person):
+    claire = person().log_in()
+    claire.page.clock.install()
+    claire.listen("long")
+    page = claire.page
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(0.2)
+    with page.expect_response("**/renew") as renewed:
+        page.clock.fast_forward("11:00")
+    assert renewed.value.status == 200
+    page.get_by_role("button", name="Pause").click()
+    page.clock.fast_forward("16:00")
+    expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
+
+
+def test_leaving_the_page_closes_the_listen(person):
+    claire = person().log_in().listen("short")
+    page = claire.page
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(0.3)
+    with page.context.expect_event("response", lambda answer: answer.url.endswith("/close")) as closed:
+        page.get_by_role("link", name="Appels").click()
+    assert closed.value.status == 204
+
+
+def test_without_scripts_the_browsers_own_player_plays(person):
+    claire = person(java_script_enabled=False)
+    claire.go("/login")
+    claire.page.fill("#login", "claire")
+    claire.page.fill("#password", "two voices, one agreement")
+    claire.page.click("main button[type=submit]")
+    claire.go(f"/recordings/{claire.panel.ids['short']}")
+    claire.page.click("main form button[type=submit]")
+    expect(claire.page.locator("audio[controls]")).to_be_visible()
+    expect(claire.page.locator("#toggle")).to_be_hidden()

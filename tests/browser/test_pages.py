@@ -1,0 +1,114 @@
+"""Every page: accessible, in both languages, at every width, light and dark."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+PAGES = ("log-in", "wrong", "list", "filtered", "none", "choose", "unannounced", "listen", "missing")
+
+
+def open_page(somebody, name: str) -> None:
+    ids = somebody.panel.ids
+    if name in ("log-in", "wrong"):
+        somebody.go("/login")
+        if name == "wrong":
+            somebody.page.fill("#login", "nobody")
+            somebody.page.fill("#password", "wrong")
+            somebody.page.click("main button[type=submit]")
+            expect(somebody.page.get_by_role("alert")).to_be_visible()
+            assert "422" in somebody.said.pop()
+        return
+    somebody.log_in()
+    if name == "listen":
+        somebody.listen("short")
+        expect(somebody.page.locator("#wave canvas").first).to_be_attached()
+        return
+    paths = {
+        "list": "/recordings",
+        "filtered": "/recordings?number=470&from=2026-01-01&show=recorded",
+        "none": "/recordings?number=999999",
+        "choose": f"/recordings/{ids['short']}",
+        "unannounced": f"/recordings/{ids['unannounced']}",
+        "missing": "/nowhere",
+    }
+    somebody.go(paths[name])
+    if name == "missing":
+        assert "404" in somebody.said.pop()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(person, name, scheme):
+    somebody = person(color_scheme=scheme)
+    open_page(somebody, name)
+    found = Axe().run(
+        somebody.page,
+        options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
+    )
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1600])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_needs_scrolling_sideways(person, name, width):
+    somebody = person(width=width)
+    open_page(somebody, name)
+    beyond = somebody.page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+          .filter((one) => !one.matches(".visually-hidden, .skip"))
+          .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+          .map((one) => one.outerHTML.slice(0, 80))"""
+    )
+    assert beyond == []
+    assert somebody.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_text_at_twice_its_size_stays_on_the_page(person, name):
+    somebody = person(width=1280)
+    open_page(somebody, name)
+    somebody.page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert somebody.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_page_in_the_other_language(person):
+    paul = person(language="en-GB").log_in("paul")
+    page = paul.page
+    expect(page.get_by_role("heading", name="Calls")).to_be_visible()
+    page.get_by_role("button", name="Français").click()
+    expect(page.get_by_role("heading", name="Appels")).to_be_visible()
+    paul.listen("short")
+    expect(page.get_by_role("button", name="Lecture")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    expect(page.get_by_text("The caller", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_times_are_the_customers_wherever_one_reads(person):
+    claire = person().log_in()  # this browser is in New York, the customer in Brussels
+    shown = claire.page.locator(".call-time time").first
+    moment = shown.get_attribute("datetime")
+    brussels = claire.page.evaluate(
+        """(at) => new Date(at).toLocaleTimeString("fr", {
+          timeZone: "Europe/Brussels", hour: "2-digit", minute: "2-digit" })""",
+        moment,
+    )
+    assert shown.text_content() == brussels
+
+
+def test_targets_are_large_enough_for_fingers(person):
+    """WCAG 2.2, 2.5.8: 24 by 24 CSS pixels, links in a line of text excepted."""
+    claire = person(width=360).log_in().listen("short")
+    small = claire.page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input:not([type=hidden]), a.button")]
+          .map((one) => [one.outerHTML.slice(0, 60), one.getBoundingClientRect()])
+          .filter(([, box]) => box.width && (box.width < 24 || box.height < 24))
+          .map(([text]) => text)"""
+    )
+    assert small == []
