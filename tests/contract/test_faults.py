@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -286,6 +288,36 @@ def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
         assert server.pid is None
 
 
+def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    """SIGKILL of `accord run` leaves no server on its ports."""
+    port = free_ports()
+    program = f"""
+import pathlib, time
+from recorder.store.embedded import SeaweedFS
+server = SeaweedFS(pathlib.Path({str(tmp_path)!r}), {port})
+server.start()
+print(server.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    lines = iter(parent.stdout.readline, "")
+    pid = int(next(line for line in lines if line.strip().isdigit()))
+    assert b"weed" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            break
+        if state == "Z":
+            break
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.02)
+
+
 def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", free_ports(), binary=Path("/bin/false"))
     with pytest.raises(StoreError) as refused:
@@ -303,9 +335,6 @@ def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
 
 def test_it_works_under_gevents_patches(seaweedfs: SeaweedFS, tmp_path: Path) -> None:
     """In a process of its own, since the patches cannot be taken back."""
-    import subprocess
-    import sys
-
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys
