@@ -48,8 +48,8 @@ HEADER = 1 + _SALT + _PREFIX
 
 _PLAIN = SEGMENT - _TAG
 _PLAIN_FIRST = _PLAIN - HEADER
-_WINDOW = 16
-"""At most this many blocks (1 MiB) are read at once, so that nothing is ever held whole."""
+_WINDOW = 32
+"""At most this many blocks (2 MiB) are read at once, so that nothing is ever held whole."""
 
 ReadRange = Callable[[int, int], bytes]
 """``(start, end)`` of stored bytes to those bytes; fewer where the object is shorter."""
