@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 
 from playwright.sync_api import expect
 
@@ -230,11 +232,23 @@ def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(p
 def test_leaving_the_page_closes_the_listen(person):
     claire = person().log_in().listen("short")
     page = claire.page
+    grant = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Lecture").click()
     claire.plays_past(0.3)
-    with page.context.expect_event("response", lambda answer: answer.url.endswith("/close")) as closed:
-        page.get_by_role("link", name="Appels").click()
-    assert closed.value.status == 204
+    assert closed(claire.panel, grant) == [False]
+    page.get_by_role("link", name="Appels").click()
+    expect(page.locator(".calls").first).to_be_visible()
+    deadline = time.monotonic() + 10
+    while closed(claire.panel, grant) != [True]:
+        assert time.monotonic() < deadline, "the listen was never closed"
+        page.wait_for_timeout(50)
+
+
+def closed(panel, grant: str) -> list[bool]:
+    """Of each listen under a grant, whether it is closed."""
+    with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
+        rows = catalogue.execute("SELECT closed_at FROM listen WHERE grant_id = ?", (grant,))
+        return [row[0] is not None for row in rows]
 
 
 def test_without_scripts_the_browsers_own_player_plays(person):

@@ -43,10 +43,12 @@ def open_page(somebody, name: str) -> None:
 def test_axe_finds_nothing(person, name, scheme):
     somebody = person(color_scheme=scheme)
     open_page(somebody, name)
+    before = list(somebody.said)
     found = Axe().run(
         somebody.page,
         options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
     )
+    somebody.said[:] = before  # axe itself puts a style into the page, which the policy refuses
     assert found.violations_count == 0, found.generate_report()
 
 
