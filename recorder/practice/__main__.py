@@ -13,13 +13,15 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import os  # noqa: E402  # gevent first
+import logging  # noqa: E402  # gevent first
+import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import click  # noqa: E402
 import gevent  # noqa: E402
+import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
 from recorder.errors import AccordError  # noqa: E402
@@ -58,6 +60,10 @@ def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], 
     password = os.environ.get(PASSWORD)
     if not password:
         raise click.UsageError(f"set {PASSWORD}: the practice switch has no default password either")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, ended.set)

@@ -75,7 +75,9 @@ FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
 _KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
-_UNTOUCHED = Expected(None, state="never_record", recorded=False, sound=False, told=0)
+_UNTOUCHED = Expected(
+    "not_recorded", "never_record", state="never_record", recorded=False, sound=False, told=0
+)
 
 
 def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", told: int = 1
