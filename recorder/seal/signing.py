@@ -248,7 +248,8 @@ def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy
         (ENDORSEMENT, canonical.dump(endorsement.document()), 0o644),
     ):
         kept = folder / f"{old.key_id}.{name}"
-        os.link(folder / name, kept)
+        if not kept.exists():  # there already where an earlier renewal was broken off
+            os.link(folder / name, kept)
         fresh = folder / f".{name}.new"
         fresh.unlink(missing_ok=True)
         write_private(fresh, content, mode)

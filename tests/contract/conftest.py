@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +23,9 @@ from recorder.store.s3 import S3Store
 
 def free_ports(count: int = PORTS) -> int:
     """The first of so many ports in a row that nobody listens on."""
-    for first in range(21000, 31000, count):
+    # Begun where other processes that look for ports do not begin.
+    start = 21000 + os.getpid() * 8 % 9000
+    for first in range(start, start + 1000, count):
         with ExitStack() as held:
             try:
                 for port in range(first, first + count):

@@ -110,7 +110,7 @@ def test_a_server_that_never_answers_is_unreachable_within_its_time(silent: int,
         begun = time.monotonic()
         with pytest.raises(Unreachable) as refused:
             operation()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
         assert "spool" in refused.value.hint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -211,3 +212,25 @@ def test_another_kind_of_file_is_no_key(keys: Keys) -> None:
     with pytest.raises(ConfigError) as refused:
         signing.load_endorsement(keys.folder / "root.pub")
     assert refused.value.error_id == "keys.bad_endorsement"
+
+
+def test_a_renewal_that_was_broken_off_is_done_again(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead between the new key and its endorsement: the two do not go together, and it is said."""
+    private, endorsement = keys.folder / "manifest.key", keys.folder / "manifest.endorsement.json"
+    old_key, replace_file = private.read_bytes(), os.replace
+
+    def die(source: Path, target: Path) -> None:
+        if target == endorsement:
+            raise KeyboardInterrupt
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        signing.renew(keys.folder, keys.root, NOW)
+    monkeypatch.undo()
+    with pytest.raises(ConfigError) as refused:
+        signing.load_signer(private, endorsement)
+    assert refused.value.error_id == "keys.endorsement_mismatch"
+    signing.renew(keys.folder, keys.root, NOW)
+    signing.load_signer(private, endorsement).check(signing.MANIFEST, NOW)
+    assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key

@@ -1,0 +1,68 @@
+"""A sealed recording in a real bucket: put in order, verified from there, and altered behind our back."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from recorder.seal.keys import tenant_key_path
+from recorder.seal.manifest import Sealed
+from recorder.seal.verify import verify
+from recorder.store.bucket import connect
+from recorder.store.embedded import SeaweedFS
+from recorder.store.s3 import S3Store
+from tests.unit.seal.recording import NOW, TENANT, Keys, make_keys, make_sealed
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return make_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> Sealed:
+    """In the bucket, and nothing else with it."""
+    made = make_sealed(tmp_path / "take", keys)
+    tenant_key = tmp_path / "tenant.json"
+    tenant_key.write_bytes(keys.tenant_key.to_bytes())
+    for key in (tenant_key_path(TENANT), *(upload.key for upload in made.uploads)):
+        bucket_store.delete(key)
+    digest = sha256(tenant_key.read_bytes()).hexdigest()
+    bucket_store.put(tenant_key_path(TENANT), tenant_key, digest)
+    for upload in made.uploads:
+        bucket_store.put(upload.key, upload.path, upload.sha256)
+    return made
+
+
+def test_a_recording_is_verified_from_the_bucket_alone(
+    sealed: Sealed, keys: Keys, bucket_store: S3Store
+) -> None:
+    report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
+    assert report.findings == []
+    assert report.checked == list(range(1, 12))
+
+
+def test_each_object_overwritten_by_who_has_the_bucket_is_found(
+    sealed: Sealed, keys: Keys, bucket_store: S3Store, seaweedfs: SeaweedFS
+) -> None:
+    client = connect(seaweedfs.bucket())
+    for upload in sealed.uploads:
+        content = upload.path.read_bytes()
+        changed = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+        client.put_object(Bucket="accord", Key=upload.key, Body=changed)
+        report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
+        assert [finding.where for finding in report.findings] == [upload.key]
+        client.put_object(Bucket="accord", Key=upload.key, Body=content)
+        assert verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW).ok
+
+
+def test_each_object_removed_by_who_has_the_bucket_is_found(
+    sealed: Sealed, keys: Keys, bucket_store: S3Store
+) -> None:
+    for upload in reversed(sealed.uploads):
+        bucket_store.delete(upload.key)
+        report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
+        assert upload.key in [finding.where for finding in report.findings]
+        bucket_store.put(upload.key, upload.path, upload.sha256)
