@@ -21,6 +21,7 @@ from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
 from recorder.ids import Entropy, uuid7
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
+from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
@@ -52,16 +53,24 @@ class Customer:
 class House:
     """One installation in a folder.  ``now`` may be a clock that tests move."""
 
-    def __init__(self, folder: Path, now: Callable[[], datetime], entropy: Entropy) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: Callable[[], datetime],
+        entropy: Entropy,
+        store: Store | None = None,
+    ) -> None:
+        """Makes what is not there yet; without ``store``, objects are files in the folder."""
         self.folder, self.now, self.entropy = folder, now, entropy
         url = f"sqlite:///{folder / 'catalogue.db'}"
         schema.migrate(url)
         self.database = models.open_catalogue(url)
         keys = folder / "keys"
-        signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
+        if not keys.exists():
+            signing.init(keys, now() - timedelta(days=60), entropy)  # calls of last month are sealed too
         self.keyring = Keyring(load_kek(keys / signing.KEK))
         self.root = signing.load_public(keys / signing.ROOT_PUBLIC)
-        self.store = DirectoryStore(folder / "store", entropy)
+        self.store = store or DirectoryStore(folder / "store", entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.means = pipeline.Means(
             self.store, self.keyring, signer, self.root, folder / "snapshot", entropy=entropy

@@ -120,7 +120,7 @@ def init_app(app: Flask) -> None:
 
 def _way_back() -> str | None:
     """From a refusal to the page where one chooses."""
-    recording = (request.view_args or {}).get("recording_id")
+    recording = (request.view_args or {}).get("recording_id") if request.method == "POST" else None
     return url_for("playback.choose", recording_id=recording) if recording else None
 
 
