@@ -5,6 +5,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS := 4
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .PHONY: run test test-long check bench lock tools clean
@@ -21,18 +22,21 @@ help:
 run: $(VENV)/.run
 	$(BIN)/accord run --demo
 
+# The real switch last and alone: what it plays and records is real time.
 test: $(VENV)/.test tools
-	$(BIN)/python -m pytest -m "not long" $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --ignore tests/freeswitch $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" tests/freeswitch $(PYTEST)
 
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
+# In seconds: nothing here starts a server.
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest tests/unit -q
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q tests/unit
 
 bench: $(VENV)/.test tools
 	$(BIN)/python -m bench
