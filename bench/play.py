@@ -82,7 +82,7 @@ def player(client: Client, recording: str) -> str:
     from tests.house import PASSWORD
 
     def token(text: str) -> str:
-        return re.findall(r'name="csrf_token"[^>]* value="([^"]+)"', text)[0]
+        return str(re.findall(r'name="csrf_token"[^>]* value="([^"]+)"', text)[0])
 
     _, text = client.page("/login")
     client.page("/login", {"csrf_token": token(text), "login": "claire", "password": PASSWORD})

@@ -4,16 +4,61 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from typing import Any
 
+import gevent
 import structlog
 from flask import Flask
 from gevent import signal_handler
-from gevent.pywsgi import WSGIServer
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 log = structlog.get_logger()
 
 GRACE = 10.0
 """Seconds that answers under way have to end after SIGTERM."""
+
+IDLE = 75.0
+"""Seconds that a connection may wait for its next request."""
+
+CONNECTIONS = 1000
+"""At a time; more wait to be accepted."""
+
+
+class _Handler(WSGIHandler):
+    """Knows when it only waits for a request: such a connection ends by itself after a while, and at once
+    when the panel ends."""
+
+    def read_requestline(self) -> Any:
+        if self.server.closed:
+            return b""
+        waiting, me = self.server.waiting, gevent.getcurrent()
+        waiting.add(me)
+        line: Any = b""  # what a connection says that has been closed
+        try:
+            with gevent.Timeout(IDLE, False):
+                line = super().read_requestline()
+        finally:
+            waiting.discard(me)
+        return line
+
+
+class _Server(WSGIServer):
+    handler_class = _Handler
+
+    def __init__(self, address: tuple[str, int], app: Flask) -> None:
+        self.waiting: set[Any] = set()
+        # Without a pool of its own the server would not wait for anybody when it stops.  Requests are
+        # logged by the rooms that answer them.
+        super().__init__(
+            address, app, log=None, spawn=Pool(CONNECTIONS), environ={"SERVER_SOFTWARE": "accord"}
+        )
+
+    def end(self) -> None:
+        """Accept nobody, let what is under way end, close what waits."""
+        self.close()
+        gevent.killall(list(self.waiting), block=False)
+        self.stop(GRACE)
 
 
 def serve(app: Flask, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
@@ -22,9 +67,8 @@ def serve(app: Flask, host: str, port: int, *, ready: Callable[[int], None] | No
     The caller has patched the standard library (``gevent.monkey.patch_all()``).  ``port`` 0 takes a free
     one; ``ready`` is called with the port once it listens.  Raises ``OSError`` where it is taken.
     """
-    # Requests are logged by the app (with who and how long), not by the server.
-    server = WSGIServer((host, port), app, log=None, environ={"SERVER_SOFTWARE": "accord"})
-    handlers = [signal_handler(number, server.stop, GRACE) for number in (signal.SIGTERM, signal.SIGINT)]
+    server = _Server((host, port), app)
+    handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
     taken = int(server.server_port or port)
     log.info("web.listening", host=host, port=taken)

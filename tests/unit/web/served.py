@@ -1,0 +1,35 @@
+"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER``."""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from recorder.clock import utc_now
+from tests.house import House
+from web import WebConfig, create_app, serve
+
+
+def main(folder: Path) -> None:
+    house = House(folder, utc_now, os.urandom)
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate)
+
+    def slow() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b"." * 100
+            time.sleep(0.1)
+
+    app.add_url_rule(
+        "/slow", view_func=lambda: app.response_class(slow(), headers={"Content-Length": "1000"})
+    )
+    serve(app, "127.0.0.1", 0, ready=lambda port: (folder / "port").write_text(f"{port}\n"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

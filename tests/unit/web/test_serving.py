@@ -1,0 +1,142 @@
+"""The panel in a process of its own: it ends without breaking off what it sends, and hashing a password
+does not hold up everybody else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.house import House
+
+ROOT = Path(__file__).parents[3]
+KIND = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Served:
+    def __init__(self, folder: Path) -> None:
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.unit.web.served", str(folder)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + 30
+        while not (folder / "port").exists() or not (folder / "port").read_text().endswith("\n"):
+            assert self.process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "it never listened"
+            time.sleep(0.05)
+        self.port = int((folder / "port").read_text())
+
+    def get(self, path: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", path)
+        return connection.getresponse()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def served(tmp_path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_being_sent_is_sent_to_its_end(served, number):
+    answer = served.get("/slow")
+    assert answer.read(100) == b"." * 100
+    served.process.send_signal(number)
+    assert len(answer.read()) == 900
+    assert served.process.wait(15) == 0
+    with pytest.raises(ConnectionRefusedError):
+        served.get("/healthz")
+
+
+def test_connections_that_only_wait_do_not_hold_up_the_end(served):
+    kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    kept.request("GET", "/healthz")
+    assert json.loads(kept.getresponse().read()) == {"status": "ok"}
+    began = time.monotonic()
+    served.process.terminate()
+    assert served.process.wait(15) == 0
+    assert time.monotonic() - began < 5
+    kept.close()
+
+
+def test_a_password_that_is_being_checked_holds_nobody_up(served):
+    """Ten log-ins at once are more than a second of hashing; meanwhile every answer comes at once."""
+
+    def log_in(done: list[int]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+        connection.request("GET", "/login")
+        page = connection.getresponse()
+        cookie = page.headers["Set-Cookie"].partition(";")[0]
+        token = re.search(rb'name="csrf_token"[^>]* value="([^"]+)"', page.read()).group(1).decode()
+        form = urlencode({"csrf_token": token, "login": "nobody", "password": "wrong"})
+        connection.request("POST", "/login", form, {"Cookie": cookie, **KIND})
+        done.append(connection.getresponse().status)
+
+    done: list[int] = []
+    people = [threading.Thread(target=log_in, args=(done,)) for _ in range(10)]
+    began = time.monotonic()
+    for one in people:
+        one.start()
+    slowest, answers = 0.0, 0
+    while any(one.is_alive() for one in people):
+        asked = time.monotonic()
+        served.get("/healthz").read()
+        slowest, answers = max(slowest, time.monotonic() - asked), answers + 1
+    hashing = time.monotonic() - began
+    assert sorted(done) == [422] * 10
+    assert answers > 10
+    assert slowest < hashing / 2, (slowest, hashing)
+
+
+def test_a_changed_part_ends_the_connection_before_the_whole_length(tmp_path, clock, entropy):
+    """On the wire: less came than was promised, and the connection is closed."""
+    from datetime import UTC, datetime
+
+    began = datetime.now(UTC)
+    house = House(tmp_path, lambda: began, entropy)
+    bakery = house.customer("Boulangerie Martin", "+3225550100")
+    house.person(bakery, "claire", "Claire")
+    recording = house.call(bakery, times=6)
+    file = house.stored(recording, "audio.wav")
+    content = bytearray(file.read_bytes())
+    content[40 * 65_536 + 5] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(content)
+    house.close()
+    served = Served(tmp_path)
+    try:
+        from bench.play import Client, player
+
+        client = Client(served.port, {})
+        sound = player(client, recording)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+        connection.request("GET", sound, headers=client.headers)
+        answer = connection.getresponse()
+        promised = int(answer.headers["Content-Length"])
+        assert promised > 41 * 65_536
+        with pytest.raises(http.client.IncompleteRead) as cut:
+            answer.read()
+        assert 0 < len(cut.value.partial) <= 40 * 65_536
+    finally:
+        served.close()
+    assert b"Traceback" not in (tmp_path / "log").read_bytes(), "it is told in a line, not in a trace"
