@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from recorder.practice import recording
+from recorder.practice.dialplan import expand
 
 if TYPE_CHECKING:
     from recorder.practice.session import Session
@@ -38,7 +39,10 @@ class Api:
             "uuid_exists": lambda uuid: "true" if self._session(uuid) else "false",
             "uuid_getvar": self._get,
             "uuid_setvar": self._set,
+            "uuid_answer": self._answer,
             "uuid_record": self._record,
+            "cond": _cond,
+            "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
             "module_exists": lambda name: "true" if name in MODULES else "false",
             "xml_locate": lambda _: "-ERR no such thing\n",
@@ -106,6 +110,17 @@ class Api:
             session.leg.variables.pop(name, None)
         return "+OK\n"
 
+    def _answer(self, uuid: str) -> str:
+        session = self._session(uuid)
+        if session is None:
+            return "-ERROR\n"
+        session.answer()
+        return "+OK\n"
+
+    def _called(self, name: str, argument: str) -> str:
+        """A function within ``${…}``."""
+        return self.answer(f"{name} {argument}")
+
     def _record(self, rest: str) -> str:
         before, brace, variables = rest.partition("{")
         words = shlex.split(before)
@@ -118,3 +133,11 @@ class Api:
             done = recording.start(session, Path(words[2]), brace + variables)
             return "+OK Success\n" if done else "-ERR Cannot record session!\n"
         return "+OK Success\n" if recording.stop(session, words[2]) else "-ERR Cannot stop record session!\n"
+
+
+def _cond(rest: str) -> str:
+    """``<value> == <value> ? <true> : <false>``, of what ``cond`` knows."""
+    test, _, choice = rest.partition(" ? ")
+    left, _, right = test.partition(" == ")
+    true, _, false = choice.partition(" : ")
+    return true if left == right else false

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gevent
 import pytest
 
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.run import play
+
+ROUGH = [scenario for scenario in SCENARIOS if not scenario.daemon or scenario.touches_the_daemon]
+CALM = [scenario for scenario in (*SCENARIOS, *KEYS) if scenario not in ROUGH]
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +22,33 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeDriver]
     made.close()
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *KEYS], ids=lambda scenario: scenario.name)
-def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: PracticeDriver) -> None:
+@pytest.fixture(scope="module")
+def at_once(driver: PracticeDriver) -> dict[str, BaseException | None]:
+    """All that leave the daemon alone, at the same time: what each came to."""
+    driver.daemon("start")
+
+    def one(scenario: Scenario) -> BaseException | None:
+        try:
+            play(scenario, driver)
+        except AssertionError as error:
+            return error
+        return None
+
+    running = {scenario.name: gevent.spawn(one, scenario) for scenario in CALM}
+    gevent.joinall(list(running.values()), raise_error=True)
+    return {name: greenlet.value for name, greenlet in running.items()}
+
+
+@pytest.mark.parametrize("name", [scenario.name for scenario in CALM])
+def test_a_scenario_ends_as_it_must(name: str, at_once: dict[str, BaseException | None]) -> None:
+    if (error := at_once[name]) is not None:
+        raise error
+
+
+@pytest.mark.parametrize("scenario", ROUGH, ids=lambda scenario: scenario.name)
+def test_a_scenario_with_a_daemon_in_trouble_ends_as_it_must(
+    scenario: Scenario, driver: PracticeDriver
+) -> None:
     play(scenario, driver)
 
 

@@ -69,6 +69,11 @@ class Scenario:
     name_shown: str = ""
     header: str = ""
 
+    @property
+    def touches_the_daemon(self) -> bool:
+        """It kills or stalls the daemon: nothing else can be played at the same time."""
+        return any(step.deed.endswith("_daemon") for step in self.steps)
+
 
 FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
 """What a caller sends to become a header of its own in a client that decodes before it looks for lines."""
