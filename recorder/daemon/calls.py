@@ -103,7 +103,9 @@ class Call:
     def _do(self, action: Do) -> None:
         match action:
             case Do.BEGIN:
-                self._call([*self._parameters(), commands.execute_extension("accord_begin")])
+                # Answered while its thread still sleeps through its tick; accord_begin answers too.
+                answer = commands.answer_in_state(self.channel, "accord_state", "waiting")
+                self._call([answer, *self._parameters(), commands.execute_extension("accord_begin")])
             case Do.AGAIN:
                 self._call([commands.execute_extension("accord_again")])
             case Do.CONFIRM:
@@ -120,16 +122,14 @@ class Call:
                 self.writer.discard()
 
     def _parameters(self) -> list[Command]:
-        return [
-            commands.set_variables(
-                {
-                    "accord_recording": self.start.recording,
-                    "accord_audio": str(self.writer.audio),
-                    "accord_prompt": self.state.prompt,
-                    "accord_seconds": str(session.bound(self.state.length)),
-                }
-            )
-        ]
+        """Set by API, at once: the call's own thread takes one order a media tick until it is answered."""
+        values = {
+            "accord_recording": self.start.recording,
+            "accord_audio": str(self.writer.audio),
+            "accord_prompt": self.state.prompt,
+            "accord_seconds": str(session.bound(self.state.length)),
+        }
+        return [commands.put_variable(self.channel, name, value) for name, value in values.items()]
 
     def _finish(self, finish: Finish) -> None:
         inside = None if finish.inside is None else Party(*finish.inside)

@@ -213,6 +213,17 @@ def get_variable(uuid: str, name: str) -> Command:
     return Command(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
 
 
+def answer_in_state(uuid: str, name: str, state: str) -> Command:
+    """Answer a call at once, if one of its variables has this value; the switch looks, not we.
+
+    What is sent as ``execute`` waits for the call's own thread, which looks once a media tick (20 ms)
+    until the call has media; an API command is run by the connection's thread at once.
+    """
+    channel, value = _uuid(uuid), _word(state)
+    looked = f"${{uuid_getvar({channel} {_variable(name)})}}"
+    return Command(f"api expand uuid_answer ${{cond({looked} == {value} ? {channel} : none)}}")
+
+
 def put_variable(uuid: str, name: str, value: str) -> Command:
     """Set a channel's variable from outside the call."""
     return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
