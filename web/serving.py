@@ -29,6 +29,8 @@ class _Handler(WSGIHandler):
     """Knows when it only waits for a request: such a connection ends by itself after a while, and at once
     when the panel ends."""
 
+    server: _Server
+
     def read_requestline(self) -> Any:
         if self.server.closed:
             return b""
@@ -36,7 +38,7 @@ class _Handler(WSGIHandler):
         waiting.add(me)
         line: Any = b""  # what a connection says that has been closed
         try:
-            with gevent.Timeout(IDLE, False):
+            with gevent.Timeout(IDLE, False):  # type: ignore[arg-type]  # False: end the block quietly
                 line = super().read_requestline()
         finally:
             waiting.discard(me)

@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
-        "long": house.call(bakery, at=at - timedelta(hours=2), times=12),
+        "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
         "unannounced": house.call(
             bakery, at=at - timedelta(hours=1), announced=False, outside=Party("e164", "+33142685300")
         ),
