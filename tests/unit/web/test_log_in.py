@@ -137,9 +137,18 @@ def test_the_limit_does_not_tell_whether_an_account_exists(browser):
 def test_whoever_guesses_does_not_lock_the_owner_out(browser):
     owner = browser("claire")  # has logged in here before
     owner.send("/logout")
-    for n in range(31):  # from the owner's own address: all limits of the address are used up
+    for n in range(45):  # from the owner's own address: all limits of the address are used up
         browser().log_in("claire" if n < 12 else f"other{n}", "guess")
     assert browser().log_in("claire").status_code == 429
+    assert browser().log_in("somebody").status_code == 429
+    assert owner.log_in("claire").status_code == 303
+
+
+def test_guessing_from_everywhere_ends_too_and_still_does_not_lock_the_owner_out(browser):
+    owner = browser("claire")
+    codes = [browser(address=f"198.51.{n}.1").log_in("claire", "guess").status_code for n in range(61)]
+    assert codes[-1] == 429
+    assert browser(address="198.51.200.1").log_in("claire").status_code == 429, "an unknown browser waits"
     assert owner.log_in("claire").status_code == 303
 
 
