@@ -46,6 +46,7 @@ class CallUnderTest:
     id: str
     number: str
     caller: str
+    _leg: str | None = None
 
     @property
     def heard_by_caller(self) -> Path:
@@ -57,15 +58,16 @@ class CallUnderTest:
 
     @property
     def leg(self) -> str | None:
-        """The outside leg's id on the switch under test."""
-        for row in self.rig.switch.channels():
-            if row["direction"] == "inbound" and row["cid_num"] == self.caller:
-                return row["uuid"]
-        return None
+        """The outside leg's id on the switch under test; its list of channels lags by up to a second."""
+        if self._leg is None:
+            for row in self.rig.switch.channels():
+                if row["direction"] == "inbound" and row["cid_num"] == self.caller:
+                    self._leg = row["uuid"]
+        return self._leg
 
     def variable(self, name: str) -> str:
-        leg = self.leg
-        return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}") if leg else ""
+        leg = self.leg or until(f"call {self.caller} is listed", lambda: self.leg, 3)
+        return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}")
 
     @property
     def answered(self) -> bool:
