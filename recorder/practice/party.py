@@ -12,9 +12,6 @@ Callee = Literal["answers", "busy", "silent"]
 SPEECH = Path(__file__).parent / "speech"
 """A conversation a language, a voice a file, both of the same length."""
 
-ESCAPED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
-"""What a forged INVITE carries to become a header of its own in a client that decodes too early."""
-
 
 @dataclass(frozen=True, slots=True)
 class Party:

@@ -81,7 +81,7 @@ class Session:
             return
         self.leg.held = True
         self.leg.last_hold = self.switch.pace.micros()
-        self._call_state(self.leg, "HELD")
+        self.call_state(self.leg, "HELD")
         self.emit("CHANNEL_HOLD")
         if self.leg.other is not None:
             self._hold_music(self.leg.other)
@@ -92,9 +92,9 @@ class Session:
             return
         self.leg.held = False
         self.leg.hold_accumulated += self.switch.pace.micros() - self.leg.last_hold
-        self._call_state(self.leg, "UNHELD")
+        self.call_state(self.leg, "UNHELD")
         self.emit("CHANNEL_UNHOLD")
-        self._call_state(self.leg, "ACTIVE")
+        self.call_state(self.leg, "ACTIVE")
 
     def hang_up(self, cause: str = "NORMAL_CLEARING") -> None:
         """The outside leg hangs up, or is hung up."""
@@ -204,17 +204,13 @@ class Session:
         self.leg.answered_at = self.switch.pace.micros()
         self.leg.variables["endpoint_disposition"] = "ANSWER"
         self.emit("CHANNEL_ANSWER")
-        self._call_state(self.leg, "ACTIVE")
+        self.call_state(self.leg, "ACTIVE")
         self.media.start()
 
     def state(self, leg: Leg, state: str) -> None:
         """A leg's state changes."""
         leg.state = state
         self.emit("CHANNEL_STATE", leg=leg, variables=False)
-
-    def call_state(self, leg: Leg, call_state: str) -> None:
-        """A leg's call state changes."""
-        self._call_state(leg, call_state)
 
     def expand(self, text: str) -> str:
         """Variables and functions put in."""
@@ -227,7 +223,7 @@ class Session:
         self.state(self.leg, "CS_NEW")
         self.state(self.leg, "CS_INIT")
         self.emit("CHANNEL_CREATE")
-        self._call_state(self.leg, "RINGING", state="CS_ROUTING")
+        self.call_state(self.leg, "RINGING", state="CS_ROUTING")
         self.state(self.leg, "CS_ROUTING")
         self.reached["placed"].set()
         target: tuple[str, str] | None = (self.leg.destination, self.leg.context)
@@ -261,7 +257,8 @@ class Session:
 
         return self.switch.dialplan.hunt(context, field, self.expand, inline)
 
-    def _call_state(self, leg: Leg, call_state: str, *, state: str = "") -> None:
+    def call_state(self, leg: Leg, call_state: str, *, state: str = "") -> None:
+        """A leg's call state changes, and with it its state where one is given."""
         before, leg.call_state = leg.call_state, call_state
         leg.state = state or leg.state
         first = [("Original-Channel-Call-State", before)]
@@ -294,7 +291,7 @@ class Session:
         self.state(leg, "CS_HANGUP")
         if leg is self.leg:
             recording.stop(self, "all")
-        self._call_state(leg, "HANGUP")
+        self.call_state(leg, "HANGUP")
         self.state(leg, "CS_REPORTING")
         leg.variables |= {
             "hangup_cause": leg.cause or "",
