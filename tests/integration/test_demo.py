@@ -1,0 +1,40 @@
+"""``make run``'s own command, as a newcomer runs it: without FreeSWITCH, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(240)
+def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
+    environment = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "recorder", "run", "--demo", "--once"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=220,
+    )
+    said = ended.stdout
+    assert ended.returncode == 0, said + ended.stderr
+    assert "the practice switch stands in for it" in said
+    assert "4 of 4 recordings sealed, stored and listed" in said
+    assert re.search(r"Listen at +http://127\.0\.0\.1:\d+/", said)
+    ready = re.search(r"(\d+) s  ready", said)
+    assert ready, said
+    assert int(ready[1]) < 120
+    password = re.search(r"password +(\S+)", said)
+    assert password
+    secret = tmp_path / ".accord" / "login"
+    assert secret.read_text() == password[1]
+    assert secret.stat().st_mode & 0o077 == 0, "only its owner reads the password"

@@ -1,0 +1,195 @@
+"""The command line as an operator types it, on a real catalogue, keys and directory store."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recorder.cli import accord
+from recorder.prompts import shipped
+from tests.conftest import Clock, House
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """In the past: the commands look at the machine's own clock, and nothing may be sealed after it."""
+    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+
+class Shell:
+    """Types commands in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"ACCORD_NODE_DATA": str(folder), "ACCORD_STORE_KIND": "directory"}
+
+    def __call__(self, *words: str, **more: str) -> Result:
+        return CliRunner().invoke(accord, [*words], env={**self.environment, **more})
+
+    def good(self, *words: str) -> str:
+        result = self(*words)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def customer(shell: Shell) -> Shell:
+    """Keys, a catalogue, and a customer called Dubois."""
+    shell.good("keys", "init")
+    shell.good("migrate")
+    shell.good("tenant", "create", "Dubois")
+    return shell
+
+
+def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
+    line = customer.good("line", "add", "--tenant", "Dubois", "+3225550101", "--label", "Accueil").strip()
+    shown = customer.good("line", "list", "--tenant", "Dubois")
+    assert line in shown
+    assert "+3225550101" in shown
+    customer.good(
+        "user", "create", "--tenant", "Dubois", "Claire@Example.com", "--password", "let us listen together"
+    )
+    assert "claire@example.com  customer" in customer.good("user", "list", "--tenant", "Dubois")
+    customer.good("user", "revoke", "--tenant", "Dubois", "claire@example.com")
+    assert "revoked" in customer.good("user", "list", "--tenant", "Dubois")
+    customer.good("line", "end", "--tenant", "Dubois", "3225550101")
+    assert customer.good("line", "list", "--tenant", "Dubois") == ""
+
+
+def test_the_shipped_announcements_are_there(customer: Shell) -> None:
+    shown = customer.good("announcement", "list", "--tenant", "Dubois")
+    for offered in shipped():
+        assert f"shipped-{offered.language}  v1  {offered.language}  agreement  30 days" in shown
+
+
+def test_an_operators_own_sound_becomes_the_next_version(customer: Shell) -> None:
+    sound = str(shipped()[0].path)
+    words = (
+        "announcement",
+        "add",
+        "--tenant",
+        "Dubois",
+        "own",
+        "--wav",
+        sound,
+        "--text",
+        "Told.",
+        "--language",
+        "fr",
+    )
+    first, second = customer.good(*words).strip(), customer.good(*words).strip()
+    assert first != second
+    assert f"{second}  own  v2" in customer.good("announcement", "list", "--tenant", "Dubois")
+    customer.good("line", "add", "--tenant", "Dubois", "+3225550102", "--announcement", second)
+
+
+def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(44100)
+        sound.writeframes(b"\x01\x02" * 88200)
+    result = customer(
+        "announcement", "add", "--tenant", "Dubois", "own",
+        "--wav", str(path), "--text", "Told.", "--language", "fr",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "accord: " in result.output
+    assert "8000" in result.output or "8 " in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("line", "add", "--tenant", "Nobody", "+3225550101"), "accord tenant list"),
+        (("line", "add", "--tenant", "Dubois", "+32 abc"), "digits"),
+        (("line", "end", "--tenant", "Dubois", "+3225550199"), "accord line list"),
+        (("user", "create", "--tenant", "Dubois", "x", "--password", "short"), "12 characters"),
+        (("keys", "init"), "there are keys already"),
+        (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "no recording's id"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do(customer: Shell, words: tuple[str, ...], said: str) -> None:
+    result = customer(*words)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_number_belongs_to_one_customer(customer: Shell) -> None:
+    customer.good("tenant", "create", "Martin")
+    customer.good("line", "add", "--tenant", "Dubois", "+3225550101")
+    result = customer("line", "add", "--tenant", "Martin", "3225550101")
+    assert result.exit_code == 1
+    assert "recorded for a customer already" in result.output
+
+
+def test_without_a_catalogue_it_says_migrate(shell: Shell) -> None:
+    shell.good("keys", "init")
+    result = shell("tenant", "list")
+    assert result.exit_code == 1
+    assert "accord migrate" in result.output
+
+
+def test_an_unknown_setting_is_refused(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "accord.toml"
+    path.write_text("[store]\nbuckett = 'x'\n")
+    result = CliRunner().invoke(accord, ["--config", str(path), "migrate"])
+    assert "did you mean store.bucket?" in str(result.output) + str(result.exception)
+
+
+def test_keys_are_shown_and_renewed(customer: Shell) -> None:
+    before = customer.good("keys", "show")
+    customer.good("keys", "renew")
+    after = customer.good("keys", "show")
+    assert before.splitlines()[0] == after.splitlines()[0], "the same root"
+    assert before.splitlines()[1] != after.splitlines()[1], "another signing key"
+
+
+def test_the_doctor_names_what_is_missing(shell: Shell) -> None:
+    result = shell("doctor")
+    assert result.exit_code == 1
+    for said in ("accord migrate", "accord keys init", "ACCORD_SWITCH_PASSWORD", "no snapshot of lines"):
+        assert said in result.output
+
+
+def test_the_doctor_finds_a_switch_that_is_away(customer: Shell) -> None:
+    result = customer("doctor", ACCORD_SWITCH_PASSWORD="not-there", ACCORD_SWITCH_PORT="1")  # noqa: S106
+    assert "wrong switch: " in result.output
+    assert "ok    catalogue: " in result.output
+    assert "ok    store: compares SHA-256: yes" in result.output
+
+
+def test_verify_says_of_files_alone_what_was_changed(house: House, tmp_path: Path) -> None:
+    house.work(house.take())
+    prefix = next(key for key in house.objects() if key.endswith("manifest.json")).removesuffix(
+        "manifest.json"
+    )
+    folder = tmp_path / "handed over"
+    shutil.copytree(house.bucket / prefix, folder)
+    shell = Shell(tmp_path / "elsewhere")
+    root = str(tmp_path / "keys" / "root.pub")
+    said = shell("verify", str(folder), "--root", root)
+    assert said.exit_code == 0, said.output
+    assert "as it was sealed: " in said.output
+
+    opus = folder / "audio.opus"
+    content = bytearray(opus.read_bytes())
+    content[1000] ^= 1
+    opus.write_bytes(content)
+    said = shell("verify", str(folder), "--root", root)
+    assert said.exit_code == 1
+    assert "NOT as it was sealed" in said.output
+    assert "object.block" in said.output
+    assert "blocks 0" in said.output
