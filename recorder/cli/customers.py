@@ -167,7 +167,8 @@ def list_announcements(context: Context, tenant_name: str) -> None:
     context.open_catalogue()
     for row in queries.announcements(find_tenant(tenant_name).id):
         click.echo(
-            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}  {row.keep_days} days"
+            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}"
+            f"  {row.keep_days} days"
         )
 
 

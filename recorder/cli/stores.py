@@ -30,7 +30,7 @@ def bucket(settings: Settings) -> Bucket:
         raise ConfigError(
             "store.no_credentials",
             "the object store has no access key or secret key",
-            "set ACCORD_STORE_ACCESS_KEY and ACCORD_STORE_SECRET_KEY (or …_FILE), or embedded = true in [store]",
+            "set ACCORD_STORE_ACCESS_KEY and ACCORD_STORE_SECRET_KEY, or embedded = true in [store]",
         )
     return Bucket(
         name=chosen.bucket,

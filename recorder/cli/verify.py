@@ -15,13 +15,13 @@ from recorder.seal import signing
 from recorder.seal import verify as seals
 from recorder.seal.keys import Keyring, load_kek
 
+KEY_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 
 @click.command()
 @click.argument("what", nargs=-1, required=True)
-@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="The root's public key (PEM); default: the one beside this installation's keys.")  # fmt: skip
-@click.option("--kek", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="The key-encryption key's file: checks the decrypted sound and parties too.")  # fmt: skip
+@click.option("--root", type=KEY_FILE, help="The root's public key (PEM); default: this installation's.")
+@click.option("--kek", type=KEY_FILE, help="The key-encryption key's file: checks the decrypted sound too.")
 @click.pass_obj
 def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None) -> None:
     """Check recordings: folders with a recording's files, places in the bucket (TENANT/YYYY/MM/DD/ID/),

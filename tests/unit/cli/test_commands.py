@@ -165,7 +165,7 @@ def test_the_doctor_names_what_is_missing(shell: Shell) -> None:
 
 
 def test_the_doctor_finds_a_switch_that_is_away(customer: Shell) -> None:
-    result = customer("doctor", ACCORD_SWITCH_PASSWORD="not-there", ACCORD_SWITCH_PORT="1")  # noqa: S106
+    result = customer("doctor", ACCORD_SWITCH_PASSWORD="not-there", ACCORD_SWITCH_PORT="1")
     assert "wrong switch: " in result.output
     assert "ok    catalogue: " in result.output
     assert "ok    store: compares SHA-256: yes" in result.output
