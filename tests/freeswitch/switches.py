@@ -204,13 +204,17 @@ class Rig:
 
     def start_daemon(self, broken_disk: bool = False, **settings: object) -> subprocess.Popen[bytes]:
         self.kill_daemon()
-        log = open(self.folder / "daemon.log", "ab")  # noqa: SIM115
+        self.daemon = self.spawn_daemon(broken_disk, **settings)
+        self.wait_daemon()
+        return self.daemon
+
+    def spawn_daemon(self, broken_disk: bool = False, **settings: object) -> subprocess.Popen[bytes]:
+        """A daemon's process, without waiting for it."""
         environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
         if broken_disk:
             environment["ACCORD_TEST_BROKEN_DISK"] = "1"
-        self.daemon = subprocess.Popen(self.program(**settings), stdout=log, stderr=log, env=environment)
-        self.wait_daemon()
-        return self.daemon
+        with open(self.folder / "daemon.log", "ab") as log:
+            return subprocess.Popen(self.program(**settings), stdout=log, stderr=log, env=environment)
 
     def wait_watching(self) -> None:
         """The daemon has taken the switch over."""

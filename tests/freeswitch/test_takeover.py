@@ -1,0 +1,112 @@
+"""Ends and beginnings: a daemon that is asked to end, one that begins, a switch that dies."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
+
+
+def _announcing(call: CallUnderTest) -> None:
+    until("it is announced", lambda: call.variable("accord_state") == "announcing", every=0.01)
+
+
+def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
+    talking = daemon.call()
+    talking.wait_bridged()
+    told = daemon.call()
+    _announcing(told)
+    process = daemon.daemon
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    told.wait_bridged()
+    assert process.wait(10) == 0
+    assert told.variable("accord_state") == "announced"
+    # The next call finds nobody and goes on; the two stay up and recorded.
+    alone = daemon.call()
+    alone.wait_bridged(2)
+    assert alone.variable("accord_state") == "unrecorded"
+    assert daemon.recorded_now() == {talking.leg, told.leg}
+    daemon.start_daemon()
+    daemon.wait_watching()
+    time.sleep(0.3)
+    for call in (talking, told, alone):
+        call.hang_up()
+    for call in (talking, told):
+        take = call.wait_take()
+        assert take.end.outcome == "recorded"
+        gap = take.first("unobserved_from"), take.first("unobserved_to")
+        assert gap[0] is not None
+        assert gap[1] is not None
+        assert 0 < (gap[1] - gap[0]).total_seconds() < 10
+        assert "bridged" in [mark.kind for mark in take.marks]
+    assert alone.wait_take().end.reason == "daemon_away"
+
+
+def test_a_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:
+    first = daemon.daemon
+    daemon.daemon = None
+    try:
+        second = daemon.spawn_daemon()
+        assert second.wait(10) != 0
+        assert b"daemon.second" in (daemon.folder / "daemon.log").read_bytes() or (
+            b"another daemon works on" in (daemon.folder / "daemon.log").read_bytes()
+        )
+    finally:
+        daemon.daemon = first
+
+
+def _stray(rig: Rig, call: CallUnderTest) -> None:
+    """A recording of ours that nobody may have ordered, on a call that is not announced."""
+    recording = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
+    rig.spool.mkdir(exist_ok=True)
+    answer = rig.switch.esl.api(
+        f"uuid_record {call.leg} start '{rig.spool}/{recording}/audio.wav' 0 "
+        f"{{RECORD_STEREO=true,accord_recording={recording}}}"
+    )
+    assert answer.startswith("+OK"), answer
+
+
+def test_a_recording_that_begins_on_an_untold_call_is_stopped(rig: Rig) -> None:
+    call = rig.call()
+    call.wait_bridged()
+    assert call.variable("accord_state") == "unrecorded"
+    rig.start_daemon()
+    rig.wait_watching()
+    _stray(rig, call)
+    until("it is stopped", lambda: not rig.recorded_now(), 3)
+    assert call.alive()
+
+
+def test_a_recording_that_is_found_on_an_untold_call_is_stopped(rig: Rig) -> None:
+    call = rig.call()
+    call.wait_bridged()
+    assert call.variable("accord_state") == "unrecorded"
+    _stray(rig, call)
+    until("it is recorded", rig.recorded_now, 3)
+    rig.start_daemon()
+    rig.wait_watching()
+    until("it is stopped", lambda: not rig.recorded_now(), 3)
+    assert call.alive()
+    assert not list(rig.spool.rglob("*.wav"))
+
+
+def test_what_was_recorded_when_the_switch_is_killed_is_kept(daemon: Rig) -> None:
+    call, told = daemon.call(), None
+    call.wait_bridged()
+    time.sleep(1.5)
+    told = daemon.call()
+    _announcing(told)
+    time.sleep(0.3)
+    daemon.switch.stop()
+    daemon.switch.start()
+    take = call.wait_take(30)
+    assert take.end.outcome == "recorded"
+    sound = read_wav(take.audio)
+    assert onset_of(sound[:, 1], daemon.prompt) is not None
+    spoken = level(sound[int(1.4 * RATE) :, 0], 440) > 0.2
+    assert spoken.sum() * 0.1 > 1.2
+    lost = told.wait_take(30)
+    assert lost.end.outcome == "not_recorded"
+    daemon.assert_only_told_is_kept()
