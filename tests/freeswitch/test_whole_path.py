@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, sync_playwright
-from tests.freeswitch.switches import NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
 
 from recorder import config
 from recorder.access.gate import Gate, Who
@@ -35,6 +34,7 @@ from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.seal.verify import verify
 from recorder.supervise import Supervisor
+from tests.freeswitch.switches import NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
 
 CALLS = 20
 LOGIN, PASSWORD = "claire@example.com", "let us listen together"
@@ -211,8 +211,12 @@ def test_twenty_calls_from_the_telephone_to_the_browser(installation: Installati
         for name, sound in sounds.items():
             caller, heard = sound[:, 0], sound[:, 1]
             assert level(caller[:told], 440).max(initial=0) < TONE, f"{name}: the caller before being told"
-            assert np.median(level(caller[told + RATE * 2 :], 440)) > 0.2, f"{name}: the caller is on the left"
-            assert np.median(level(heard[told + RATE * 2 :], 1000)) > 0.2, f"{name}: the callee is on the right"
+            assert np.median(level(caller[told + RATE * 2 :], 440)) > 0.2, (
+                f"{name}: the caller is on the left"
+            )
+            assert np.median(level(heard[told + RATE * 2 :], 1000)) > 0.2, (
+                f"{name}: the callee is on the right"
+            )
     print(f"the announcement was found within {max(wrong):.1f} ms of the truth in {CALLS} calls")
     assert max(wrong) <= 20
 
