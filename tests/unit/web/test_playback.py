@@ -393,3 +393,15 @@ def test_the_caller_is_never_shown_as_markup(browser, house, bakery):
     ):
         assert "<script>alert" not in page.text
         assert "&lt;script&gt;alert" in page.text
+
+
+def test_a_play_that_goes_on_after_it_was_closed_is_another_listen(browser, recording):
+    """A page that comes back with the browser's Back button has the same token."""
+    person = browser("claire")
+    address = open_player(person, recording)["audio.opus"]
+    path, _, play = address.partition("?play=")
+    asked = {"Range": "bytes=0-9"}
+    assert person.get(address, headers=asked).data
+    assert person.send(f"{path.rpartition('/')[0]}/close", play=play).status_code == 204
+    assert person.get(address, headers=asked).status_code == 206
+    assert len(leaves("listen.opened")) == 2
