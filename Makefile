@@ -38,8 +38,9 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q tests/unit
 
-bench: $(VENV)/.test tools
-	$(BIN)/python -m bench
+bench: $(VENV)/.test
+	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg
+	$(BIN)/python -m bench $(BENCH)
 
 # A virtual environment from the lock file, every wheel checked by its hash.
 $(VENV)/pyvenv.cfg:

@@ -1,0 +1,116 @@
+"""Every bench beside its rival, as one table.
+
+    python -m bench            prints the table
+    python -m bench --write    puts it into README.md too
+
+Each bench is a process of its own, alternates rounds with its rival, and reports medians; what counts is
+the ratio, the absolute figures are this machine's.  The announcement's delay needs a real FreeSWITCH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->\n"
+
+Row = tuple[str, str, str, str]
+
+
+def output(module: str, *options: str) -> str:
+    """What a bench prints on its standard output."""
+    print(f"… {module} {' '.join(options)}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", f"bench.{module}", *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def report(module: str, *options: str) -> dict[str, Any]:
+    """The JSON that a bench prints."""
+    text = output(module, *options)
+    found: dict[str, Any] = json.loads(text[text.index("{") :])
+    return found
+
+
+def announce() -> list[Row]:
+    """The delay of the announcement, beside a dialplan that does the same by itself."""
+    if not (os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")):
+        return [("Announcement begins after the INVITE", "not measured: no FreeSWITCH", "", "")]
+    text = output("announce")
+    bare, accord = (
+        float(re.search(rf"^{name}\s+([0-9.]+)", text, re.MULTILINE)[1])  # type: ignore[index]
+        for name in ("bare dialplan", "accord")
+    )
+    what = f"Announcement begins after the INVITE, {accord - bare:.1f} ms later"
+    return [(what, f"{accord:.1f} ms", f"bare dialplan {bare:.1f} ms", f"{accord / bare:.2f}")]
+
+
+def events() -> list[Row]:
+    """Events read, beside stock greenswitch."""
+    found = report("events")
+    rate = found["by_cpu"]
+    what = "Events read per CPU second (5 KB, 12 headers)"
+    rival = f"greenswitch {found['greenswitch']}: {rate['greenswitch']:,}"
+    return [(what, f"{rate['accord']:,}", rival, f"{found['ratio_by_cpu']:.1f}")]
+
+
+def encode() -> list[Row]:
+    """Encoding, beside ffmpeg."""
+    found = report("encode")
+    times, beside = found["times_real_time_by_cpu"], found["cpu_beside_ffmpeg"]
+    name, rival = "accord, Opus and peaks", "ffmpeg, Opus alone"
+    what = "Find the announcement, blank, encode, outline: CPU, times real time"
+    return [(what, f"{times[name]}×", f"ffmpeg, encoding alone {times[rival]}×", f"{1 / beside[name]:.2f}")]
+
+
+def store() -> list[Row]:
+    """Encrypting and storing, beside boto3's upload of the plain file."""
+    found = next(iter(report("store")["results"]))
+    rate = found["store_mib_s"]
+    what = f"Encrypt, hash and store {found['mib']:.0f} MiB"
+    rival = f"plain `upload_file` {rate['boto3 upload_file']} MiB/s"
+    return [(what, f"{rate['accord']} MiB/s", rival, f"{1 / found['store_ratio']:.2f}")]
+
+
+def play() -> list[Row]:
+    """A play through the panel, beside a presigned GET."""
+    found = report("play")
+    rows: list[Row] = []
+    for key, what in (
+        ("first_byte_ms", "First byte of a play"),
+        ("seek_first_byte_ms", "First byte after a seek"),
+    ):
+        ours, theirs = found[key]["accord"], found[key]["presigned GET"]
+        rows.append((what, f"{ours} ms", f"presigned GET {theirs} ms", f"{ours / theirs:.2f}"))
+    rate = found["throughput_mib_s"]
+    what = f"Throughput of a play ({found['times_faster_than_listening']:,} times as fast as listening)"
+    rival = f"presigned GET {rate['presigned GET']:.0f} MiB/s"
+    rows.append((what, f"{rate['accord']:.0f} MiB/s", rival, f"{found['throughput_ratio']:.2f}"))
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as Markdown, with the machine they were measured on."""
+    lines = ["| | Accord | Beside it | Accord ÷ beside |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return "\n".join(lines) + f"\n\n`make bench`, medians, both sides in the same run; {machine}.\n"
+
+
+def main() -> None:
+    text = table([*announce(), *events(), *encode(), *store(), *play()])
+    print(text)
+    if "--write" in sys.argv[1:]:
+        before, rest = README.read_text("utf-8").split(BEGIN)
+        README.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
