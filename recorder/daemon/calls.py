@@ -8,6 +8,7 @@ from datetime import timedelta
 import gevent
 import structlog
 from gevent.event import Event
+from gevent.lock import RLock
 
 from recorder.call import session
 from recorder.call.session import Action, Do, Finish, Note, State
@@ -51,6 +52,8 @@ class Call:
         self._to_switch = to_switch
         self._ended = ended
         self._seen: set[int] = set()
+        # Both connections tell of it, and what is done about one event is done before the next.
+        self._one_at_a_time = RLock()
         self._timer: gevent.Greenlet[[], None] | None = None
 
     @property
@@ -70,6 +73,10 @@ class Call:
 
     def feed(self, observed: Observed) -> None:
         """Something happened: step, and act."""
+        with self._one_at_a_time:
+            self._feed(observed)
+
+    def _feed(self, observed: Observed) -> None:
         before = self.state
         self.state, actions = session.step(before, observed)
         if self.state.phase is not before.phase:

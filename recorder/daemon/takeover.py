@@ -63,22 +63,24 @@ class Takeover:
         for folder in left_open:
             self._take_over(folder, live, since)
         for call in list(calls.values()):
-            state = self._ask(call.channel)
-            if state is None:
-                call.feed(Observed(What.GONE, self._now(), since=since))
-                continue
-            left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
-            capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
-            call.feed(
-                Observed(
-                    What.UNWATCHED, self._now(), since=since, state=state, left=left, capturing=capturing
-                )
-            )
+            self._tell(call, max(since, call.start.started_at))
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
             if ours and self._ask(channel.uuid) not in MAY_RECORD:
                 for path in ours:
                     self._stop(channel.uuid, Path(path))
+
+    def _tell(self, call: Call, since: datetime) -> None:
+        """Tell a call what the switch says of it."""
+        state = self._ask(call.channel)
+        if state is None:
+            call.feed(Observed(What.GONE, self._now(), since=since))
+            return
+        left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
+        capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
+        call.feed(
+            Observed(What.UNWATCHED, self._now(), since=since, state=state, left=left, capturing=capturing)
+        )
 
     def stray(self, event: CallEvent) -> None:
         """A recording of ours began on a call that nobody here knows."""

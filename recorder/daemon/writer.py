@@ -127,7 +127,13 @@ class Writer:
 
     def _run(self) -> None:
         while self._jobs:
-            if self._jobs[0]():
+            try:
+                done = self._jobs[0]()
+            except Exception:
+                # A mistake of ours: shown, and what comes after it is still written.
+                self._log.exception("spool.job_failed")
+                done = True
+            if done:
                 self._jobs.popleft()
 
 

@@ -62,7 +62,7 @@ def _stray(rig: Rig, call: CallUnderTest) -> None:
     recording = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
     rig.spool.mkdir(exist_ok=True)
     answer = rig.switch.esl.api(
-        f"uuid_record {call.leg} start '{rig.spool}/{recording}/audio.wav' 0 "
+        f"uuid_record {call.leg} start '{rig.spool}/deep/{recording}/audio.wav' 0 "
         f"{{RECORD_STEREO=true,accord_recording={recording}}}"
     )
     assert answer.startswith("+OK"), answer

@@ -1,0 +1,120 @@
+"""What the daemon knows: its lines, its disk, its spool, and when it last watched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.daemon import knowledge
+from recorder.daemon.knowledge import Knowledge
+from recorder.errors import ConfigError
+from tests.conftest import Clock
+
+SOUND = b"RIFF and so on"
+SHA = hashlib.sha256(SOUND).hexdigest()
+
+
+def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes = SOUND) -> None:
+    (folder / "prompts").mkdir(parents=True, exist_ok=True)
+    (folder / "prompts" / f"{SHA}.wav").write_bytes(sound)
+    told = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
+    lines = [LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), told) for n in numbers]
+    new = folder / ".new"
+    new.write_bytes(to_json("2026-11-25T09:00:00.000Z", lines, list(never)))
+    os.replace(new, folder / "snapshot.json")
+
+
+@pytest.fixture
+def known(tmp_path: Path, clock: Clock):
+    made: list[Knowledge] = []
+
+    def make(full_at: float = 0.999999) -> Knowledge:
+        one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
+        one.start()
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_each_call_has_a_reason_or_a_line(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", "3225550101", never=("+3225550101", "3225550109"))
+    decide = known().decide
+    line, reason = decide("+3225550100")
+    assert line is not None
+    assert (line.number, reason) == ("3225550100", None)
+    assert decide("3225550101")[1] == "never_record"
+    assert decide("3225550109") == (None, "never_record")
+    for number in ("3225550199", "", "322555010", "32255501000", "x", "3225550100; drop"):
+        assert decide(number) == (None, "no_line")
+
+
+def test_without_a_snapshot_nothing_is_recorded(known) -> None:
+    assert known().decide("3225550100") == (None, "no_snapshot")
+
+
+def test_a_changed_prompt_stops_its_line_alone(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", sound=b"something else")
+    assert known().decide("3225550100")[1] == "prompt_damaged"
+
+
+def test_a_full_disk_stops_recording(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    assert known(full_at=0.0).decide("3225550100")[1] == "full_disk"
+
+
+def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    one = known()
+    write(tmp_path / "snapshot", "3225550100", "3225550101")
+    one._look()
+    assert one.decide("3225550101")[1] is None
+    for broken in (b"{", b'{"format": 99}', b'{"format": 1}', b"[]"):
+        (tmp_path / "snapshot" / "snapshot.json").write_bytes(broken)
+        one._look()
+        assert one.decide("3225550101")[1] is None
+    (tmp_path / "snapshot" / "snapshot.json").unlink()
+    one._look()
+    assert one.decide("3225550101")[1] is None
+
+
+def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
+    known()
+    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
+    with pytest.raises(ConfigError) as refused:
+        second.start()
+    assert refused.value.error_id == "daemon.second"
+
+
+def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
+    first = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    first.start()
+    assert first.watched_until() == clock()  # the first ever: nothing was missed
+    first._look()
+    first.stop()
+    seen = time.time() - 500
+    os.utime(tmp_path / "spool" / knowledge.SEEN, (seen, seen))
+    second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    second.start()
+    second._look()  # not watching yet: it does not say that it was
+    assert abs(second.watched_until() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
+    second.stop()
+
+
+def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
+    one = known()
+    one.watched_until()
+    clock.forward(minutes=5)
+    one.unwatched()
+    lost = clock()
+    clock.forward(minutes=1)
+    one.unwatched()
+    assert one.watched_until() == lost
