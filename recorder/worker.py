@@ -269,7 +269,7 @@ class Worker:
     def _keep_house(self) -> None:
         now: datetime = self.now()
         duties: dict[str, Callable[[], object]] = {
-            "recordings": lambda: retention.destroy_due(self.store, now, self.entropy),
+            "recordings": lambda: retention.destroy_due(self.store, self.root_public, now, self.entropy),
             "quarantine": lambda: retention.empty_quarantine(self.settings.spool, now),
             "listens": lambda: retention.close_listens(now, self.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),

@@ -92,15 +92,15 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
     return True
 
 
-def due(now: datetime, limit: int = 20) -> tuple[RecordingRow, ...]:
-    """Recordings whose time is over and that are not destroyed yet, longest over first."""
+def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
+    """Recordings whose time is over and that are not destroyed yet, longest over first; those that come
+    ``after`` one that was given before."""
+    over = (Recording.keep_until <= now) & Recording.destroyed_at.is_null()
+    if after is not None:
+        later = Recording.keep_until > after.keep_until
+        over &= later | ((Recording.keep_until == after.keep_until) & (Recording.id > after.id))
     with connected():
-        query = (
-            Recording.select()
-            .where((Recording.keep_until <= now) & Recording.destroyed_at.is_null())
-            .order_by(Recording.keep_until, Recording.id)
-            .limit(limit)
-        )
+        query = Recording.select().where(over).order_by(Recording.keep_until, Recording.id).limit(limit)
         return tuple(recording_row(row) for row in query)
 
 

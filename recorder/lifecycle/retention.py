@@ -3,6 +3,8 @@
 Deletion goes the other way round than writing, keys first: the wrapped key in the bucket, its copy in the
 catalogue, then every version of manifest and objects, and last the row becomes a tombstone.  Broken off
 anywhere, it is done again: a recording is listed as due until its tombstone stands.
+
+The catalogue says what is due, the manifest whether that is so: a changed row destroys nothing early.
 """
 
 from __future__ import annotations
@@ -12,14 +14,17 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import grants, keeping
 from recorder.catalogue.rows import RecordingRow
-from recorder.clock import from_iso
+from recorder.clock import from_iso, to_iso
+from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.store.base import Store
+from recorder.seal.manifest import open_manifest
+from recorder.store.base import NotFound, Store, Unreachable
 from recorder.take.spool import QUARANTINE, purge, remove_take
 
 log = structlog.get_logger()
@@ -28,13 +33,71 @@ EXPIRED = "expired"
 NEVER_ANNOUNCED = "not_announced"
 
 
-def destroy_due(store: Store, now: datetime, entropy: Entropy) -> int:
-    """Destroy recordings whose time is over, those first that were over first; how many.  Raises
-    :class:`recorder.errors.StoreError` with the one that failed still due."""
-    due = keeping.due(now)
-    for row in due:
-        destroy(row, EXPIRED if row.announced else NEVER_ANNOUNCED, store, now=now, entropy=entropy)
-    return len(due)
+def destroy_due(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
+    """Destroy recordings whose time is over, those first that were over first; how many.
+
+    One that cannot be destroyed, or whose manifest says that its time is not over, is logged as an error,
+    stays, and holds up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    destroyed, last = 0, None
+    while due := keeping.due(now, after=last):
+        for row in due:
+            last = row
+            try:
+                check_over(row, store, root, now)
+                why = EXPIRED if row.announced else NEVER_ANNOUNCED
+                destroy(row, why, store, now=now, entropy=entropy)
+            except Unreachable:
+                raise
+            except (SealError, StoreError) as error:
+                log.error(
+                    "recording.not_destroyed",
+                    recording=row.id,
+                    error_id=error.error_id,
+                    error=error.message,
+                    hint=error.hint,
+                )
+            else:
+                destroyed += 1
+    return destroyed
+
+
+def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: datetime) -> None:
+    """Compare a row that is due with its manifest.
+
+    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``) or the manifest is
+    not there (``seal.manifest_missing``), is another's (``seal.manifest_foreign``) or is not what was
+    sealed; :class:`StoreError`."""
+    try:
+        manifest = open_manifest(store.read(row.prefix + MANIFEST), root)
+    except NotFound:
+        if not _key_is_there(row, store):
+            return  # destroying it was broken off: its key goes before the manifest does
+        raise SealError(
+            "seal.manifest_missing",
+            f"recording {row.id} has a key and no manifest at {row.prefix}",
+            "the manifest was deleted, or the row names another place",
+        ) from None
+    if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
+        raise SealError(
+            "seal.manifest_foreign",
+            f"the manifest at {row.prefix} is that of recording {manifest.recording}",
+            "manifests or rows were exchanged",
+        )
+    if manifest.keep_until > now:
+        raise SealError(
+            "seal.row_differs",
+            f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
+            f"its manifest until {to_iso(manifest.keep_until)}",
+            "the row was changed after it was written",
+        )
+
+
+def _key_is_there(row: RecordingRow, store: Store) -> bool:
+    try:
+        store.size(data_key_path(row.tenant, row.id))
+    except NotFound:
+        return False
+    return True
 
 
 def destroy(row: RecordingRow, why: str, store: Store, *, now: datetime, entropy: Entropy) -> None:

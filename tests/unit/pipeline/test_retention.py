@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder import pipeline
 from recorder.catalogue import keeping, queries
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue.models import LedgerEntry, Recording, connected, writing
 from recorder.lifecycle import retention
 from recorder.seal.keys import data_key_path, tenant_key_path
-from recorder.store.base import Unreachable
+from recorder.store.base import StoreError, Unreachable
 from recorder.take import spool
 
 
 def destroy_due(house) -> int:
-    return retention.destroy_due(house.means.store, house.clock(), house.entropy)
+    return destroy_with(house, house.means.store)
+
+
+def destroy_with(house, store) -> int:
+    return retention.destroy_due(store, house.means.root_public, house.clock(), house.entropy)
 
 
 def test_a_recording_is_kept_as_long_as_announced_then_gone(house) -> None:
@@ -58,8 +64,10 @@ def test_the_keys_go_first(house) -> None:
             store.delete(key)
 
         list = store.list
+        read = store.read
+        size = store.size
 
-    retention.destroy_due(Watched(), house.clock(), house.entropy)
+    destroy_with(house, Watched())
     assert deleted[0] == data_key_path(house.tenant, row.id)
     assert deleted[1] == row.prefix + "manifest.json"
     assert key_was_there == [True, *[False] * (len(deleted) - 1)]
@@ -83,15 +91,123 @@ def test_destroying_that_was_broken_off_is_done_again(house, after) -> None:
             store.delete(key)
 
         list = store.list
+        read = store.read
+        size = store.size
 
     with pytest.raises(Unreachable):
-        retention.destroy_due(Breaks(), house.clock(), house.entropy)
+        destroy_with(house, Breaks())
     assert keeping.due(house.clock())
     assert destroy_due(house) == 1
     assert house.objects() == [tenant_key_path(house.tenant)]
     with connected():
         kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
     assert kinds.count("recording.destroyed") == 1
+
+
+def change_row(recording: str, **values) -> None:
+    with writing():
+        assert Recording.update(**values).where(Recording.id == recording).execute() == 1
+
+
+def kept(house, recording: str) -> bool:
+    """Whether nothing of a recording was destroyed."""
+    row, objects = queries.recording(house.tenant, recording), house.objects()
+    return (
+        row.destroyed_at is None
+        and row.wrapped_key is not None
+        and data_key_path(house.tenant, recording) in objects
+        and any(key.endswith(f"/{recording}/manifest.json") for key in objects)
+    )
+
+
+def test_a_row_whose_time_was_moved_earlier_destroys_nothing(house) -> None:
+    folder, other = house.take(), house.take()
+    house.work(folder)
+    house.work(other)
+    row = queries.recording(house.tenant, folder.name)
+    house.clock.forward(hours=1)
+    change_row(row.id, keep_until=house.clock() - timedelta(minutes=1))
+    with capture_logs() as logs:
+        assert destroy_due(house) == 0
+    (said,) = [line for line in logs if line["event"] == "recording.not_destroyed"]
+    assert (said["recording"], said["error_id"], said["log_level"]) == (row.id, "seal.row_differs", "error")
+    assert kept(house, row.id)
+    # On its announced day it goes, and the other with it.
+    house.clock.at = row.keep_until
+    assert destroy_due(house) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "error_id"),
+    [
+        (lambda row: {"prefix": row.prefix.replace("/2026/", "/2025/")}, "seal.manifest_missing"),
+        (lambda row: {"prefix": row.prefix, "announced": 0}, "seal.row_differs"),
+    ],
+)
+def test_a_row_changed_in_other_ways_too_destroys_nothing(house, changed, error_id) -> None:
+    folder = house.take()
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    change_row(row.id, keep_until=house.clock() - timedelta(minutes=1), **changed(row))
+    with capture_logs() as logs:
+        assert destroy_due(house) == 0
+    assert [line["error_id"] for line in logs] == [error_id]
+    assert kept(house, row.id)
+
+
+def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house) -> None:
+    older = house.take()
+    house.work(older)
+    house.clock.forward(days=20)
+    younger = house.take()
+    house.work(younger)
+    first = queries.recording(house.tenant, older.name)
+    elsewhere = f"{house.tenant}/2026/01/01/{younger.name}/"
+    copy = house.root / "copy"
+    copy.write_bytes(house.means.store.read(first.prefix + "manifest.json"))
+    house.means.store.put(elsewhere + "manifest.json", copy, hashlib.sha256(copy.read_bytes()).hexdigest())
+    change_row(younger.name, prefix=elsewhere, keep_until=first.keep_until)
+    house.clock.at = first.keep_until
+    with capture_logs() as logs:
+        assert destroy_due(house) == 1
+    assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["seal.manifest_foreign"]
+    assert queries.recording(house.tenant, older.name).destroyed_at is not None
+    assert queries.recording(house.tenant, younger.name).destroyed_at is None
+    assert data_key_path(house.tenant, younger.name) in house.objects()
+
+
+def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
+    folders = [house.take() for _ in range(3)]
+    for folder in folders:
+        house.work(folder)
+    rows = sorted((queries.recording(house.tenant, folder.name) for folder in folders), key=lambda r: r.id)
+    house.clock.at = max(row.keep_until for row in rows)
+    store = house.means.store
+
+    class Locked:
+        list = store.list
+        read = store.read
+        size = store.size
+
+        def delete(self, key: str) -> None:
+            if rows[0].id in key and not key.startswith("keys/"):
+                raise StoreError("store.denied", "locked")
+            store.delete(key)
+
+    assert destroy_with(house, Locked()) == 2
+    assert [row.id for row in keeping.due(house.clock())] == [rows[0].id]
+
+
+def test_recordings_that_are_due_are_gone_through_page_by_page(house) -> None:
+    folders = [house.take() for _ in range(3)]
+    for folder in folders:
+        house.work(folder)
+    house.clock.forward(days=31)
+    seen, last = [], None
+    while page := keeping.due(house.clock(), limit=1, after=last):
+        seen += [row.id for row in page]
+        last = page[-1]
+    assert sorted(seen) == sorted(folder.name for folder in folders)
 
 
 def test_quarantine_ends_on_its_day(house) -> None:
