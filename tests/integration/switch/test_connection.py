@@ -236,7 +236,8 @@ def test_a_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
     much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
     began = time.monotonic()
     assert error_of(lambda: connection.send_all(much)) == "switch.gone"
-    assert time.monotonic() - began < 2
+    # A limit each would be hours; on a busy machine writing 20,000 commands down takes seconds.
+    assert time.monotonic() - began < 30
     assert "write" in connection.reason
 
 
