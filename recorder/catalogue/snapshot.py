@@ -61,6 +61,14 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     return path
 
 
+def has_prompt(folder: Path, sha256: str) -> bool:
+    """Whether :func:`put_prompt` would find an announcement's sound; nothing is written."""
+    if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
+        return True
+    with connected():
+        return bool(Sound.select().where(Sound.sha256 == sha256).exists())
+
+
 def intact(path: Path, sha256: str) -> bool:
     """Whether a file is there and has this hash (hex SHA-256)."""
     try:

@@ -7,14 +7,22 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from recorder.call import policy
+from recorder.catalogue import customers
+from recorder.catalogue.snapshot import has_prompt
 from recorder.cli.context import Context
 from recorder.clock import from_iso, to_iso, utc_now
-from recorder.errors import AccordError
+from recorder.errors import AccordError, SealError, SwitchError, TakeError
+from recorder.seal.keys import WrappedKey
+from recorder.take.spool import END, finished_takes, read_start
+
+if TYPE_CHECKING:
+    from recorder.switch.esl import Inbound
 
 MODULES = ("mod_sofia", "mod_dptools", "mod_commands", "mod_event_socket", "mod_dialplan_xml", "mod_sndfile")
 """Modules of FreeSWITCH that the dialplan and the commands use."""
@@ -28,7 +36,13 @@ EXTENSIONS = (
 )
 """Extensions without which a call could be recorded unannounced, or wait for ever."""
 
+CONTEXT = "accord"
+"""Where the dialplan has them."""
+
 RENEW_WITHIN = timedelta(days=30)
+
+WAITS_LONG = timedelta(minutes=10)
+"""After which a finished call that is still in the spool is worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,27 @@ def keys(context: Context) -> Iterator[Finding]:
         )
 
 
+def customer_keys(context: Context) -> Iterator[Finding]:
+    """The key-encryption key is the one that the customers' keys were wrapped by."""
+    context.open_catalogue()
+    keyring = context.keyring()
+    known = customers.tenants()
+    closed = 0
+    for row in known:
+        wrapped = customers.tenant_wrapped_key(row.id)
+        try:
+            if wrapped is not None:
+                keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+                continue
+            error = SealError("seal.key_missing", f"{row.name} has no key", "restore the catalogue's copy")
+        except SealError as raised:
+            error = raised
+        closed += 1
+        yield Finding("wrong", f"customers: {error.message}", error.hint)
+    if known and not closed:
+        yield Finding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
+
+
 def store(context: Context) -> Iterator[Finding]:
     """The bucket takes, compares and gives back."""
     able = context.store().abilities()
@@ -106,6 +141,49 @@ def spool(context: Context) -> Iterator[Finding]:
         )
 
 
+def takes(context: Context) -> Iterator[Finding]:
+    """No finished call waits in the spool for something that does not come by itself."""
+    context.open_catalogue()
+    node = context.settings.node
+    strangers, silent, broken, long, total = set(), set(), 0, 0, 0
+    for folder in finished_takes(node.spool_folder):
+        total += 1
+        ended = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
+        long += utc_now() - ended > WAITS_LONG
+        try:
+            start = read_start(folder)
+        except TakeError:
+            broken += 1
+            continue
+        if start.tenant is not None and customers.tenant_wrapped_key(start.tenant) is None:
+            strangers.add(start.tenant)
+        told = start.announcement
+        if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
+            silent.add(told.sha256)
+    for tenant in sorted(strangers):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for customer {tenant}, whom the catalogue does not know",
+            "is this the catalogue that the node's snapshot was made from? nothing is lost until it is back",
+        )
+    for sha256 in sorted(silent):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is nowhere",
+            f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
+        )
+    if broken:
+        yield Finding("look", f"takes: {broken} cannot be read", "the worker sets them aside")
+    if long:
+        yield Finding(
+            "look",
+            f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
+            "the worker's log says what each waits for (take.waits)",
+        )
+    if not (strangers or silent or broken or long):
+        yield Finding("ok", f"takes: {total} finished calls on their way")
+
+
 def snapshot(context: Context) -> Iterator[Finding]:
     """The node knows its lines, and every prompt is what its hash says."""
     read = policy.read(context.settings.node.snapshot_folder)
@@ -140,19 +218,35 @@ def switch(context: Context) -> Iterator[Finding]:
         for module in MODULES:
             if connection.api(commands.module_exists(module)).strip() != "true":
                 yield Finding("wrong", f"switch: {module} is not loaded", "add it to modules.conf.xml")
-        for name in EXTENSIONS:
-            found = connection.api(commands.locate("dialplan", "extension", "name", name))
-            if name not in found:
-                yield Finding(
-                    "wrong",
-                    f"switch: the dialplan has no extension {name}",
-                    "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
-                )
+        yield from dialplan(connection)
     finally:
         connection.stop()
 
 
-CHECKS: tuple[Check, ...] = (catalogue, keys, store, spool, snapshot, switch)
+def dialplan(connection: Inbound) -> Iterator[Finding]:
+    """The switch's running dialplan has the extensions."""
+    from recorder.switch import commands
+
+    try:
+        # By context: extensions are not found by name, they lie one level deeper.
+        found = connection.api(commands.locate("dialplan", "context", "name", CONTEXT))
+    except SwitchError as error:
+        if error.error_id != "switch.refused":
+            raise
+        yield Finding("look", "switch: it does not show its dialplan, which was therefore not looked at")
+        return
+    missing = [name for name in EXTENSIONS if f'<extension name="{name}"' not in found]
+    for name in missing:
+        yield Finding(
+            "wrong",
+            f"switch: the dialplan has no extension {name}",
+            "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
+        )
+    if not missing:
+        yield Finding("ok", "switch: the dialplan has every extension")
+
+
+CHECKS: tuple[Check, ...] = (catalogue, keys, customer_keys, store, spool, takes, snapshot, switch)
 
 
 @click.command()
