@@ -75,9 +75,9 @@ NOT_RECORDED: Mapping[str, object] = {
 
 GAPS: Mapping[str, object] = {
     "before_announcement_end": _l(
-        "What the caller said is silent: they had not yet heard to the end that the call is recorded."
+        "What the caller said is not kept: they had not yet heard to the end that the call is recorded."
     ),
-    "ringing": _l("What the caller said is silent: nobody had answered yet."),
+    "ringing": _l("What the caller said is not kept: nobody had answered yet."),
     "hold": _l("The call was on hold."),
     "write_error": _l("The telephone system could not write this part."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
