@@ -51,6 +51,9 @@ _AWAY = frozenset(
 )
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _HASH = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
+_NOT_IMPLEMENTED = 501
+_EXISTS = "store.exists"
+_MISMATCH = "store.hash_mismatch"
 _DENIED = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
@@ -73,7 +76,12 @@ class S3Store:
         able = self.abilities()
         if not able.put_if_absent and self._compare(key, sha256, missing_ok=True):
             return
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if able.put_if_absent else {}
+        # Only what the server was seen to do: one that does not know a header may refuse the whole put.
+        known: dict[str, Any] = {}
+        if able.put_if_absent:
+            known["IfNoneMatch"] = "*"
+        if able.checks_sha256:
+            known["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
         try:
             with open(path, "rb") as body, self._errors(key):
                 answer = self._client.put_object(
@@ -81,8 +89,7 @@ class S3Store:
                     Key=key,
                     Body=body,
                     ContentLength=size,
-                    ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
-                    **condition,
+                    **known,
                 )
         except _Exists:
             self._compare(key, sha256)
@@ -206,10 +213,11 @@ class S3Store:
         try:
             self._put_small(key, b"1")
             return Abilities(
-                put_if_absent=self._refuses(key, b"2", IfNoneMatch="*"),
-                checks_sha256=self._refuses(
+                put_if_absent=self._refusal(key, b"2", IfNoneMatch="*") == _EXISTS,
+                checks_sha256=self._refusal(
                     key, b"3", ChecksumSHA256=base64.b64encode(hashlib.sha256(b"4").digest()).decode()
-                ),
+                )
+                == _MISMATCH,
                 versioning=self._versioned() and self._keeps_versions(key),
                 object_lock=self._locks(),
             )
@@ -220,14 +228,18 @@ class S3Store:
         with self._errors(key):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **more)
 
-    def _refuses(self, key: str, body: bytes, **more: Any) -> bool:
+    def _refusal(self, key: str, body: bytes, **more: Any) -> str | None:
+        """Why a put is refused that must be; ``None`` where it is not.  A server that does not know a
+        header ignores it, or refuses it with words of its own: that is no ability either."""
         try:
             self._put_small(key, body, **more)
         except Unreachable:
             raise
-        except (_Exists, StoreError):
-            return True
-        return False
+        except _Exists:
+            return _EXISTS
+        except StoreError as error:
+            return error.error_id
+        return None
 
     def _keeps_versions(self, key: str) -> bool:
         self._put_small(key, b"5")
@@ -263,6 +275,12 @@ class S3Store:
             return _Exists(key)
         if status == 416:
             return _PastTheEnd(key)
+        if status == _NOT_IMPLEMENTED:
+            return StoreError(
+                "store.not_implemented",
+                f"{self._where} does not know what was asked for {key}: {code}",
+                "`accord doctor` shows what this server can do",
+            )
         if status >= 500 or status == 429 or code in _AWAY:
             return Unreachable("store.busy", f"{self._where} answers {status} {code}", "it is tried again")
         if code == "NoSuchBucket":
@@ -293,7 +311,7 @@ _NAMES = ("put_if_absent", "checks_sha256", "versioning", "object_lock")
 
 def _hash_mismatch(key: str) -> StoreError:
     return StoreError(
-        "store.hash_mismatch",
+        _MISMATCH,
         f"what arrived as {key} does not have the hash that was sent; it was not kept",
         "the file was changed, or the network or a disk is broken",
     )

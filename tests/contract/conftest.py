@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
@@ -102,14 +104,41 @@ def lesser_store(seaweedfs: SeaweedFS) -> S3Store:
     return store
 
 
+@pytest.fixture(scope="session")
+def refusing_store(seaweedfs: SeaweedFS) -> S3Store:
+    """The same server as one that does not know these headers and refuses whatever has them."""
+    store = S3Store(seaweedfs.bucket())
+
+    def refuse(request: Any, **_: object) -> AWSResponse | None:
+        if not {"If-None-Match", "x-amz-checksum-sha256"} & set(request.headers):
+            return None
+        said = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
+        return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Said(said))
+
+    store._client.meta.events.register("before-send.s3.PutObject", refuse)
+    return store
+
+
+class _Said(io.BytesIO):
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
+
+
 @pytest.fixture(
-    params=["directory", "seaweedfs", "lesser seaweedfs", "retrying directory", "retrying seaweedfs"]
+    params=[
+        "directory",
+        "seaweedfs",
+        "lesser seaweedfs",
+        "refusing seaweedfs",
+        "retrying directory",
+        "retrying seaweedfs",
+    ]
 )
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     name: str = request.param
     store: Store
-    if name.startswith("lesser"):
-        store = request.getfixturevalue("lesser_store")
+    if name.startswith(("lesser", "refusing")):
+        store = request.getfixturevalue(f"{name.split()[0]}_store")
     elif name.endswith("seaweedfs"):
         store = request.getfixturevalue("bucket_store")
     else:
