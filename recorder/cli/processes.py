@@ -128,10 +128,15 @@ def make_bucket(context: Context) -> None:
         return
 
     def wait() -> None:
-        try:
-            stores.embedded(context.settings).wait_ready()
-        except StoreError as error:
-            log.error("store.not_ready", error=error.message, hint=error.hint)
+        server = stores.embedded(context.settings)
+        while True:
+            try:
+                server.wait_ready()
+            except StoreError as error:
+                # However late it comes (its ports were taken, say): without a bucket nothing is stored.
+                log.error("store.not_ready", error=error.message, hint=error.hint)
+            else:
+                return
 
     threading.Thread(target=wait, name="make-bucket", daemon=True).start()
 
