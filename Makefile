@@ -60,7 +60,7 @@ $(VENV)/.test: $(VENV)/.run requirements-test.lock
 # What the tests use of the system; only a browser.
 SYSTEM := sh deploy/system-packages
 tools:
-	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || $(SYSTEM) install chromium
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || $(SYSTEM) install chromium fonts-dejavu-core
 
 lock: $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet pip-tools
