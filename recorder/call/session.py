@@ -30,12 +30,16 @@ TRIES: Final = 10
 """How often an announcement is begun before the call goes on unrecorded; the bound on a hanging daemon
 starts anew with each, so it must end somewhere."""
 
-GRACE: Final = timedelta(seconds=5)
-"""What an announcement may take beyond its own length.  With the at most five seconds that the switch
-waits for us to begin (``accord_wait``) this is the bound: the announcement's length and ten seconds."""
+GRACE: Final = timedelta(seconds=4)
+"""What an announcement may take beyond its own length.  With the at most three seconds that the switch
+waits for us to begin (``accord_wait``), whole seconds and the scheduler's own second twice, no call waits
+longer than the announcement's length and ten seconds."""
 
 _MARGIN: Final = timedelta(milliseconds=500)
 """By which we give up earlier than the switch would."""
+
+_DECIDED: Final = frozenset({"announced", "passed", "failed", "late", "unrecorded"})
+"""The switch's words after which nothing is left for us to say on a call's own socket."""
 
 _LEFT: Final = {"late": "daemon_late", "waiting": "daemon_away", "announcing": "daemon_away"}
 
@@ -83,12 +87,13 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     if event.what is What.UNWATCHED:
         state = replace(state, capturing=event.capturing)
     if event.state == "announced" and state.told and state.phase is Phase.ANNOUNCING:
-        state = replace(state, phase=Phase.ANNOUNCED, deadline=None)
-    if event.state in {"announced", "passed", "failed"} and not state.leaving:
+        state = replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None)
+    if event.state in _DECIDED and not state.leaving:
         # Not before: what the switch has not run when the socket closes, it never runs.
         state, before = replace(state, leaving=True), (Do.LEAVE,)
     if event.state in {"late", "failed", "unrecorded"} and state.phase < Phase.UNRECORDED:
-        state, more = _unrecorded(state, _LEFT.get(event.left or event.state, "announcement_failed"))
+        reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
+        state, more = _unrecorded(state, reason)
         before += more
     state, after = _STEPS[event.what](state, event)
     return state, before + after
@@ -101,7 +106,12 @@ def _unrecorded(state: State, reason: str) -> tuple[State, Actions]:
 
 
 def _give_up(state: State, reason: str) -> tuple[State, Actions]:
-    """We cannot or may not record it: the switch is told first, then has its call back."""
+    """We cannot or may not record it: the switch is told first, then has its call back.
+
+    Once our word is on its way the switch decides: it may have taken it while we slept, and then the
+    recording goes on and is not ours to destroy."""
+    if state.told and state.on_disk:
+        return replace(state, reason=reason, deadline=None), (Do.FAIL,)
     state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
     return state, (Do.FAIL, Do.DISCARD)
 
@@ -223,6 +233,10 @@ def _gone(state: State, event: Observed) -> tuple[State, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while nobody watched.
+        if state.phase is Phase.ANNOUNCING and state.told and event.capturing:
+            state = replace(state, phase=Phase.ANNOUNCED)
+        if state.phase is Phase.ANNOUNCED and not (event.capturing or state.connected):
+            state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
         actions = (Note("unobserved_from", event.since), Note("unobserved_to", event.at))
     elif event.ending and not state.hung_up:
         # The switch tells what happened at about the same time in any order.
@@ -241,7 +255,7 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
         if not state.captured:
             reason = "recording_failed"
     elif state.phase is Phase.ANNOUNCING:
-        reason = "hung_up_in_announcement" if state.hung_up else "daemon_away"
+        reason = state.reason or ("hung_up_in_announcement" if state.hung_up else "daemon_away")
     else:
         reason = state.reason
     finish = Finish(reason, event.at, state.inside)

@@ -31,6 +31,13 @@ QUARANTINE = timedelta(days=30)
 """How long an open take that cannot be read is kept aside."""
 
 
+BYTES_PER_SECOND = 8000 * 2 * 2
+"""Of a take: 8 kHz, two channels, 16 bits; one of more only looks longer."""
+
+SHORTEST = timedelta(milliseconds=500)
+"""A recording that is not this much longer than its announcement was stopped with it."""
+
+
 class Takeover:
     """Brings what the spool knows and what the switch does together.
 
@@ -74,7 +81,8 @@ class Takeover:
         """Tell a call what the switch says of it."""
         state = self._ask(call.channel)
         if state is None:
-            call.feed(Observed(What.GONE, self._now(), since=since))
+            went_on = in_thread(lambda: _went_on(call.writer.folder))
+            call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
             return
         left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
@@ -135,3 +143,17 @@ class Takeover:
 
 def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
     return spool.read_start(folder), spool.read_marks(folder)
+
+
+def _went_on(folder: Path) -> bool:
+    """Whether a recording went on after its announcement.  A daemon may have died, or lost its connection,
+    between the announcement's end and its word to the switch, which then stopped the recording there."""
+    try:
+        times = {mark.kind: mark.at for mark in spool.read_marks(folder)}
+    except TakeError:
+        return True  # kept, and set aside by the worker, which says why
+    audio = folder / spool.AUDIO
+    if not {"recording_started", "announcement_finished"} <= set(times) or not audio.exists():
+        return False
+    told = times["announcement_finished"] - times["recording_started"]
+    return audio.stat().st_size > (told + SHORTEST).total_seconds() * BYTES_PER_SECOND

@@ -30,7 +30,8 @@ class What(StrEnum):
     BRIDGED = "bridged"  # ``party`` is who they speak with
     UNBRIDGED = "unbridged"
     HUNG_UP = "hung_up"  # ``cause``
-    GONE = "gone"  # the channel is no more; ``ending`` where we saw it go
+    GONE = "gone"  # the channel is no more; ``ending`` where we saw it go, ``capturing`` if its recording
+    #                went on after the announcement, so that the switch had our word for it
     STATE = "state"  # nothing but the switch's word on the call, ``state``
 
     # From the daemon:

@@ -143,6 +143,20 @@ def test_the_deadline_gives_up_in_time_for_the_switch_to_obey() -> None:
     assert actions == (Do.LEAVE,)
 
 
+def test_a_daemon_that_slept_over_its_own_word_destroys_nothing_that_the_switch_kept() -> None:
+    late = told(What.DEADLINE, 60)
+    state, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED, late)
+    assert actions[-1] is Do.FAIL
+    assert Do.DISCARD not in actions
+    _, kept = run(CONFIRMED, BRIDGED, RECORDED, HUNG_UP, state=state)
+    assert the_end(kept).reason is None
+    assert Do.DISCARD not in kept
+    failed = told(What.STATE, 61, state="failed"), replace(RECORDED, state="failed")
+    _, lost = run(*failed, replace(HUNG_UP, state="failed"), state=state)
+    assert the_end(lost).reason == "announcement_failed"
+    assert Do.DISCARD in lost
+
+
 @pytest.mark.parametrize(
     ("left", "reason"), [("late", "daemon_late"), ("announcing", "daemon_away"), ("waiting", "daemon_away")]
 )
@@ -246,8 +260,19 @@ def test_every_other_word_ends_the_recording(word: str) -> None:
 
 def test_a_call_that_ended_while_nobody_watched() -> None:
     gone = told(What.GONE, 60, since=AT)
-    _, kept = step(resumed("recording_started", "announcement_finished"), gone)
+    finished = resumed("recording_started", "announcement_finished")
+    _, kept = step(finished, replace(gone, capturing=True))
     assert the_end(list(kept)).reason is None
+    # The daemon died before the switch had its word: the recording ended with the announcement.
+    _, stopped = step(finished, gone)
+    assert the_end(list(stopped)).reason == "daemon_away"
+    assert Do.DISCARD in stopped
+    # This daemon's own word was on its way when the connection was lost.
+    state, _ = run(RECORDING, ON_DISK, PLAYING, PLAYED)
+    _, taken = step(state, replace(gone, capturing=True))
+    assert the_end(list(taken)).reason is None
+    _, refused = step(state, gone)
+    assert the_end(list(refused)).reason == "daemon_away"
     _, lost = step(resumed("recording_started"), gone)
     assert the_end(list(lost)).reason == "daemon_away"
     assert Do.DISCARD in lost
@@ -303,6 +328,6 @@ def test_no_order_of_events_keeps_an_untold_second(events: list[Observed]) -> No
     assert len(finishes) <= 1
     if finishes and finishes[0].reason is None:
         assert heard
-        assert Do.FAIL not in done
+        assert Do.DISCARD not in done
     if finishes and finishes[0].reason is not None:
         assert Do.DISCARD in done
