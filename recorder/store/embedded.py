@@ -89,7 +89,14 @@ class SeaweedFS:
             write_private(self._folder / _SECURITY, "".join(lines).encode())
 
     def bucket(self) -> Bucket:
-        """How to reach the bucket.  Raises :class:`ConfigError` before :meth:`prepare`."""
+        """How to reach the bucket.  Raises :class:`ConfigError` (``store.not_prepared`` before
+        :meth:`prepare`)."""
+        if not (self._folder / _CONFIG).exists():
+            raise ConfigError(
+                "store.not_prepared",
+                f"there is no embedded store in {self._folder} yet",
+                "`accord run` makes it and starts it",
+            )
         config = json.loads(read_private(self._folder / _CONFIG))
         keys = config["identities"][0]["credentials"][0]
         return Bucket(
@@ -174,7 +181,7 @@ class SeaweedFS:
             if not self.running or time.monotonic() > deadline:
                 raise self._failed(last)
             time.sleep(_PAUSE)
-        S3Store(self.bucket()).delete(_READY)
+        S3Store(self.bucket()).delete(_READY)  # what attempts before the last left
 
     def _try(self, client: S3Client) -> None:
         try:
@@ -182,8 +189,10 @@ class SeaweedFS:
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
-        client.put_object(Bucket=self._bucket, Key=_READY, Body=b"ready")
+        put = client.put_object(Bucket=self._bucket, Key=_READY, Body=b"ready")
         client.get_object(Bucket=self._bucket, Key=_READY)["Body"].read()
+        # By its own name: a server that has just begun may not list it yet.
+        client.delete_object(Bucket=self._bucket, Key=_READY, VersionId=put["VersionId"])
 
     @property
     def running(self) -> bool:

@@ -266,6 +266,9 @@ def test_it_listens_on_loopback_alone(seaweedfs: SeaweedFS) -> None:
 
 def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", 8333)
+    with pytest.raises(ConfigError) as refused:
+        server.bucket()
+    assert "accord run" in refused.value.hint
     server.prepare()
     first = server.bucket()
     server.prepare()
