@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import customers, people, queries
-from recorder.catalogue.rows import FORMATS, ROLES, TenantRow
+from recorder.catalogue.rows import FORMATS, ROLES, LineRow, TenantRow, UserRow
 from recorder.cli.context import Context
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
 from recorder.prompts import shipped
 from recorder.prompts.check import check_sound
+
+SHORTEST = 12
+"""Characters of a password."""
 
 TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
 
@@ -112,20 +115,27 @@ def make_user(
     owner: TenantRow, login: str, *, name: str, role: str, language: str | None, password: str
 ) -> None:
     """A person with a log-in.  Raises :class:`CatalogueError` (``user.password``: too short or too long)."""
-    from web.account.passwords import hash_password
-
-    if len(password) < 12:
-        raise CatalogueError("user.password", "the password is too short", "at least 12 characters")
     people.create_user(
         owner.id,
         login=login,
         name=name or login,
         role=role,
         language=language or owner.language,
-        password_hash=hash_password(password),
+        password_hash=hashed(password),
         now=utc_now(),
         entropy=os.urandom,
     )
+
+
+def hashed(password: str) -> str:
+    """The hash of a new password.  Raises :class:`CatalogueError` (``user.password``)."""
+    from web.account.passwords import LONGEST, hash_password
+
+    if len(password) < SHORTEST:
+        raise CatalogueError("user.password", "the password is too short", f"at least {SHORTEST} characters")
+    if len(password.encode()) > LONGEST:
+        raise CatalogueError("user.password", "the password is too long", f"at most {LONGEST} bytes")
+    return hash_password(password)
 
 
 @user.command("list")
@@ -138,6 +148,18 @@ def list_users(context: Context, tenant_name: str) -> None:
         click.echo(f"{row.id}  {row.login}  {row.role}{'  revoked' if row.revoked_at else ''}")
 
 
+@user.command("password")
+@TENANT
+@click.argument("login")
+@click.password_option(help="Asked for where it is not given.")
+@click.pass_obj
+def change_password(context: Context, tenant_name: str, login: str, password: str) -> None:
+    """Give somebody another password; their sessions end."""
+    context.open_catalogue()
+    person = find_user(find_tenant(tenant_name), login)
+    people.set_password(person.tenant, person.id, hashed(password), now=utc_now(), entropy=os.urandom)
+
+
 @user.command("revoke")
 @TENANT
 @click.argument("login")
@@ -145,13 +167,18 @@ def list_users(context: Context, tenant_name: str) -> None:
 def revoke_user(context: Context, tenant_name: str, login: str) -> None:
     """End a log-in, with its sessions and grants."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    person = find_user(find_tenant(tenant_name), login)
+    people.revoke_user(person.tenant, person.id, now=utc_now(), entropy=os.urandom)
+
+
+def find_user(owner: TenantRow, login: str) -> UserRow:
+    """A customer's person by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in people.users(owner.id) if row.login == login.strip().casefold()), None)
     if found is None:
         raise CatalogueError(
             "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"
         )
-    people.revoke_user(owner.id, found.id, now=utc_now(), entropy=os.urandom)
+    return found
 
 
 @click.group()
@@ -283,9 +310,26 @@ def list_lines(context: Context, tenant_name: str) -> None:
 def end_line(context: Context, tenant_name: str, number: str) -> None:
     """Record a number no more; its recordings stay whose they are."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    row = find_line(find_tenant(tenant_name), number)
+    customers.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
+
+
+@line.command("announce")
+@TENANT
+@click.argument("number")
+@click.argument("announcement_id", metavar="ANNOUNCEMENT")
+@click.pass_obj
+def announce_line(context: Context, tenant_name: str, number: str, announcement_id: str) -> None:
+    """Let a number say another announcement (its id), or its next version, from the next call on."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    customers.set_line_announcement(row.tenant, row.id, announcement_id, now=utc_now(), entropy=os.urandom)
+
+
+def find_line(owner: TenantRow, number: str) -> LineRow:
+    """A customer's line by its number.  Raises :class:`CatalogueError`."""
     digits = number.removeprefix("+")
     found = next((row for row in queries.lines(owner.id) if row.number.removeprefix("+") == digits), None)
     if found is None:
         raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
-    customers.end_line(owner.id, found.id, now=utc_now(), entropy=os.urandom)
+    return found

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from recorder.catalogue.models import User, connected
 from recorder.cli import accord
 from recorder.prompts import shipped
 from tests.conftest import Clock, House
+from web.account.passwords import verify_password
 
 
 @pytest.fixture
@@ -90,7 +92,22 @@ def test_an_operators_own_sound_becomes_the_next_version(customer: Shell) -> Non
     first, second = customer.good(*words).strip(), customer.good(*words).strip()
     assert first != second
     assert f"{second}  own  v2" in customer.good("announcement", "list", "--tenant", "Dubois")
-    customer.good("line", "add", "--tenant", "Dubois", "+3225550102", "--announcement", second)
+    customer.good("line", "add", "--tenant", "Dubois", "+3225550102", "--announcement", first)
+    customer.good("line", "announce", "--tenant", "Dubois", "3225550102", second)
+    assert second in customer.good("line", "list", "--tenant", "Dubois")
+
+
+def test_a_forgotten_password_is_replaced(customer: Shell) -> None:
+    who = ("--tenant", "Dubois", "claire@example.com", "--password")
+    customer.good("user", "create", *who, "let us listen together")
+    with connected():
+        before = User.get().password_hash
+    customer.good("user", "password", *who, "let us listen once more")
+    with connected():
+        after = User.get().password_hash
+    assert not verify_password(after, "let us listen together")
+    assert verify_password(after, "let us listen once more")
+    assert before != after
 
 
 def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shell, tmp_path: Path) -> None:
@@ -115,7 +132,13 @@ def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shel
         (("line", "add", "--tenant", "Nobody", "+3225550101"), "accord tenant list"),
         (("line", "add", "--tenant", "Dubois", "+32 abc"), "digits"),
         (("line", "end", "--tenant", "Dubois", "+3225550199"), "accord line list"),
+        (("line", "announce", "--tenant", "Dubois", "+3225550199", "x"), "accord line list"),
         (("user", "create", "--tenant", "Dubois", "x", "--password", "short"), "12 characters"),
+        (("user", "create", "--tenant", "Dubois", "x", "--password", "long" * 300), "at most 1024 bytes"),
+        (
+            ("user", "password", "--tenant", "Dubois", "x", "--password", "long enough too"),
+            "accord user list",
+        ),
         (("keys", "init"), "there are keys already"),
         (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "no recording's id"),
     ],
