@@ -252,7 +252,8 @@ def _check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> Non
         )
     with connected():
         longest = {row.code: row.longest_days for row in Purpose.select().where(Purpose.tenant == tenant)}
-    longest = {code: purpose.longest_keep_days for code, purpose in standard().items()} | longest
+    # A purpose of their own never replaces a standard one: it could only be laxer.
+    longest |= {code: purpose.longest_keep_days for code, purpose in standard().items()}
     for code in purposes:
         if code not in longest:
             raise CatalogueError(

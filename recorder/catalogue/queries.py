@@ -2,7 +2,7 @@
 
 What answers ``None`` is indistinguishable from what does not exist.  The functions that say how a
 person becomes somebody with a tenant (log-in, session) are in ``people.py``; what sets up a tenant in
-``setup.py``; what the worker does with recordings in ``keeping.py``.
+``customers.py``; what the worker does with recordings in ``keeping.py``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.catalogue import customers, queries
+from recorder.catalogue.models import Purpose, writing
 from recorder.errors import CatalogueError
 
 
@@ -125,3 +126,24 @@ def test_a_tenant_is_made_once(tenants, clock, entropy) -> None:
     assert refused.value.error_id == "tenant.exists"
     assert {row.id for row in customers.tenants()} == set(tenants)
     assert customers.tenant_wrapped_key(tenants[0]) == "{}"
+
+
+def test_a_purpose_of_their_own_is_no_way_round_a_standard_one(tenants, tone, clock, entropy) -> None:
+    with writing():
+        for code in ("agreement", "their-own"):
+            Purpose.create(
+                id=code,
+                tenant=tenants[0],
+                code=code,
+                labels={"en": code},
+                legal_basis="consent",
+                longest_days=10_000,
+                roles=["customer"],
+                created_at=clock(),
+            )
+    said = {"language": "en", "text": "Told.", "keep_days": 9_999, "wav": tone(1000)}
+    said |= {"now": clock(), "entropy": entropy}
+    customers.create_announcement(tenants[0], name="own", purposes=["their-own"], **said)
+    with pytest.raises(CatalogueError) as refused:
+        customers.create_announcement(tenants[0], name="laxer", purposes=["agreement"], **said)
+    assert refused.value.error_id == "announcement.keep_days"
