@@ -2,7 +2,8 @@
 
 A setting ``listen_port`` of section ``switch`` is ``[switch] listen_port`` in the file and
 ``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which wins.  ``ACCORD_SWITCH_PASSWORD_FILE`` names a
-file whose content is the value: for secrets.  An unknown setting is refused with the nearest known one.
+file whose content is the value: for secrets.  An unknown setting is refused with the nearest known one, in
+the file and in the environment.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
                 "config.unreadable", f"{path} cannot be read: {error}", "it must be TOML in UTF-8"
             ) from error
     _check_names(body, str(path))
+    _check_variables(environment)
     for section, name, value in _from_environment(environment):
         body.setdefault(section, {})[name] = value
     try:
@@ -191,6 +193,19 @@ def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
     if get_origin(model.model_fields[name].annotation) is tuple:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
+
+
+def _check_variables(environment: Mapping[str, str]) -> None:
+    """A variable that begins like a section's is meant as a setting; other ``ACCORD_…`` are not ours."""
+    known = {
+        f"{PREFIX}{section}_{name}".upper(): name
+        for section, model in _sections().items()
+        for name in model.model_fields
+    }
+    starts = tuple(f"{PREFIX}{section}_".upper() for section in _sections())
+    for variable in sorted(environment):
+        if variable.startswith(starts) and variable.removesuffix("_FILE") not in known:
+            raise _unknown(variable, known, "the environment")
 
 
 def _check_names(body: Mapping[str, Any], source: str) -> None:

@@ -64,3 +64,22 @@ def test_a_secret_set_twice_is_refused(tmp_path: Path) -> None:
 def test_a_secret_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         load(None, {"ACCORD_SWITCH_PASSWORD_FILE": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("ACCORD_STORE_BUCKETT", "ACCORD_STORE_BUCKET"),
+        ("ACCORD_SWITCH_PASWORD_FILE", "ACCORD_SWITCH_PASSWORD"),
+        ("ACCORD_NODE_DATA_DIR", "ACCORD_NODE_DATA"),
+    ],
+)
+def test_an_unknown_variable_is_refused_like_an_unknown_setting(variable: str, near: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(None, {variable: "x"})
+    assert refused.value.error_id == "config.unknown"
+    assert refused.value.hint == f"did you mean {near}?"
+
+
+def test_other_variables_are_not_ours(tmp_path: Path) -> None:
+    load(None, {"ACCORD_ROUTE": "127.0.0.1:5070", "ACCORD_FREESWITCH": "/bin/true", "ACCORD_CONFIG": "x"})
