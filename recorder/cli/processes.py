@@ -13,7 +13,7 @@ import structlog
 
 from recorder.cli import stores
 from recorder.cli.context import Context
-from recorder.errors import StoreError
+from recorder.errors import ConfigError, StoreError
 from recorder.supervise import Program, Supervisor, heartbeat
 
 log = structlog.get_logger()
@@ -27,12 +27,19 @@ def daemon(context: Context) -> None:
 
     settings = context.settings
     node, switch = settings.node, settings.switch
+    password = switch.password.get_secret_value()
+    if not password:
+        raise ConfigError(
+            "switch.no_password",
+            "there is no password for the switch's event socket",
+            "set ACCORD_SWITCH_PASSWORD, or ACCORD_SWITCH_PASSWORD_FILE: there is no default",
+        )
     Daemon(
         DaemonSettings(
             node=node.name,
             spool=node.spool_folder.absolute(),
             snapshot=node.snapshot_folder.absolute(),
-            password=switch.password.get_secret_value(),
+            password=password,
             switch_host=switch.host,
             switch_port=switch.port,
             listen_host=switch.listen_host,

@@ -34,7 +34,8 @@ def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path
         if Path(name).is_dir():
             source, prefix = seals.Files(Path(name)), ""
         else:
-            source, prefix = context.store(), name if "/" in name else _place(context, name)
+            source = context.store()
+            prefix = f"{name.rstrip('/')}/" if "/" in name else _place(context, name)
         report = seals.verify(source, prefix, public, keyring, utc_now())
         bad += not report.ok
         click.echo(f"{'as it was sealed' if report.ok else 'NOT as it was sealed'}: {name}")

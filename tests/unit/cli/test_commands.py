@@ -140,6 +140,7 @@ def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shel
             "accord user list",
         ),
         (("keys", "init"), "there are keys already"),
+        (("daemon",), "ACCORD_SWITCH_PASSWORD"),
         (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "no recording's id"),
     ],
 )
@@ -206,6 +207,17 @@ def test_verify_says_of_files_alone_what_was_changed(house: House, tmp_path: Pat
     said = shell("verify", str(folder), "--root", root)
     assert said.exit_code == 0, said.output
     assert "as it was sealed: " in said.output
+
+    prefix_only = prefix.rstrip("/")
+    said = shell(
+        "verify",
+        prefix_only,
+        "--root",
+        root,
+        ACCORD_STORE_KIND="directory",
+        ACCORD_STORE_PATH=str(house.bucket),
+    )
+    assert said.exit_code == 0, said.output
 
     opus = folder / "audio.opus"
     content = bytearray(opus.read_bytes())
