@@ -75,7 +75,9 @@ def test_calls_under_a_daemon_that_dies_and_stops(rig: Rig) -> None:
             assert max(level(sound[:, 1], 1000)) > 0.2
     print(f"{len(finished)} calls, {deaths} deaths, {kept} kept")
     assert len(finished) > 100
-    assert kept > len(finished) / 3
+    # The supervisor waits longer each time before it starts one that keeps ending: most calls find none.
+    assert deaths > 10
+    assert kept > 60
 
 
 def _strike(pid: int, number: int) -> None:
