@@ -19,7 +19,7 @@ from recorder.cli.context import Context
 from recorder.clock import from_iso, to_iso, utc_now
 from recorder.errors import AccordError, SealError, SwitchError, TakeError
 from recorder.seal.keys import WrappedKey
-from recorder.take.spool import END, finished_takes, read_start
+from recorder.take.spool import END, closed_folders, finished_takes, read_start
 
 if TYPE_CHECKING:
     from recorder.switch.esl import Inbound
@@ -134,6 +134,13 @@ def spool(context: Context) -> Iterator[Finding]:
         if full
         else "",
     )
+    closed = len(closed_folders(folder))
+    if closed:
+        yield Finding(
+            "wrong",
+            f"spool: {closed} folders cannot be looked into",
+            "switch, daemon and worker need one group: `chgrp -R` and `chmod -R g+rwX` those folders",
+        )
     set_aside = len(list((folder / "quarantine").glob("*"))) if (folder / "quarantine").is_dir() else 0
     if set_aside:
         yield Finding(

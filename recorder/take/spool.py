@@ -314,13 +314,17 @@ def purge(spool: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def _folders(spool: Path) -> list[Path]:
-    if not spool.is_dir():
-        return []
+def closed_folders(spool: Path) -> list[Path]:
+    """Folders of calls that this user may not look into: they wait, and keep no other from being found."""
+    return _folders(spool, ours=False)
+
+
+def _folders(spool: Path, ours: bool = True) -> list[Path]:
     return sorted(
         folder
-        for folder in spool.iterdir()
+        for folder in (spool.iterdir() if spool.is_dir() else ())
         if folder.is_dir() and not folder.name.startswith(".") and folder.name != QUARANTINE
+        if os.access(folder, os.R_OK | os.X_OK) == ours
     )
 
 
