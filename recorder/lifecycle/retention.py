@@ -70,12 +70,12 @@ def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: dat
     try:
         manifest = open_manifest(store.read(row.prefix + MANIFEST), root)
     except NotFound:
-        if not _key_is_there(row, store):
-            return  # destroying it was broken off: its key goes before the manifest does
+        if row.wrapped_key is None and not _key_is_there(row, store):
+            return  # destroying it was broken off: both copies of its key go before the manifest does
         raise SealError(
             "seal.manifest_missing",
             f"recording {row.id} has a key and no manifest at {row.prefix}",
-            "the manifest was deleted, or the row names another place",
+            "the manifest was deleted, the row names another place, or the store is not the one it was",
         ) from None
     if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
         raise SealError(

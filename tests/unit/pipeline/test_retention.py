@@ -176,6 +176,18 @@ def test_a_row_that_names_the_place_of_an_older_manifest_destroys_nothing(house)
     assert data_key_path(house.tenant, younger.name) in house.objects()
 
 
+def test_an_empty_store_is_no_sign_that_anything_was_destroyed(house) -> None:
+    """A folder whose disk is not mounted looks like that."""
+    folder = house.take()
+    house.work(folder)
+    house.clock.forward(days=31)
+    (house.root / "bucket").rename(house.root / "unmounted")
+    assert destroy_due(house) == 0
+    (house.root / "unmounted").rename(house.root / "bucket")
+    assert kept(house, folder.name)
+    assert destroy_due(house) == 1
+
+
 def test_what_cannot_be_destroyed_holds_up_no_other(house) -> None:
     folders = [house.take() for _ in range(3)]
     for folder in folders:
