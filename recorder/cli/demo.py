@@ -80,6 +80,7 @@ def show(once: bool) -> int:
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - begun:5.0f} s  {text}")
 
+    demo_switch.configuration()
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o750, exist_ok=True)
     ports = choose_ports()

@@ -45,11 +45,17 @@ def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
     )
 
 
-def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
-    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
+def configuration() -> Path:
+    """The dialplan that both switches run: it is the switch's, and not a part of the package.  Raises
+    :class:`SwitchError` (``demo.no_conf``)."""
     conf = PRACTICE.parents[1] / "freeswitch_conf"
     if not conf.is_dir():
         raise SwitchError("demo.no_conf", f"there is no {conf}", "run the demo from a checkout of Accord")
+    return conf
+
+
+def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
+    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
     base = {**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     switch = {**base, "ACCORD_RTP_START": str(RTP), "ACCORD_RTP_END": str(RTP + 398)}
     phones = {
@@ -61,7 +67,7 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
         "PHONES_SPEECH": str(SPEECH),
     }
     return [
-        _program("switch", binary, conf, folder / "switch", switch),
+        _program("switch", binary, configuration(), folder / "switch", switch),
         _program("phones", binary, PRACTICE / "phones", folder / "phones", phones),
     ]
 
