@@ -66,9 +66,9 @@ class Takeover:
         every recording of ours on a call that may not have one is stopped.
 
         Raises :class:`SwitchError`: the connection is then made again, and this with it."""
-        left_open, self._left_open = self._left_open, []
-        for folder in left_open:
-            self._take_over(folder, live, since)
+        while self._left_open:
+            self._take_over(self._left_open[0], live, since)
+            del self._left_open[0]  # not before: the connection may end in between
         for call in list(calls.values()):
             self._tell(call, max(since, call.start.started_at))
         for channel in live.channels.values():
@@ -117,7 +117,10 @@ class Takeover:
         if channel is not None:
             self._stop(channel.uuid, audio)
         log.warning("spool.cleared", folder=folder.name, error=error.message)
-        in_thread(lambda: self._set_aside(folder, error))
+        try:
+            in_thread(lambda: self._set_aside(folder, error))
+        except OSError as failed:
+            log.error("spool.not_cleared", folder=folder.name, error=str(failed))
 
     def _set_aside(self, folder: Path, error: TakeError) -> None:
         if (folder / spool.CALL).exists():

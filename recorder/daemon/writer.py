@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,9 @@ log = structlog.get_logger()
 
 RETRY: Final = 2.0
 """Seconds until a call's end that could not be written is tried again."""
+
+PATIENCE: Final = 0.5
+"""Seconds that a call waits for its folder before it goes on unrecorded."""
 
 _FOLDER_MODE: Final = 0o2770
 
@@ -48,8 +52,15 @@ class Writer:
 
     def prepare(self) -> None:
         """Make the folder, without waiting for the disk to have it for good; waits for a thread, not for
-        an fsync.  Raises ``OSError``."""
-        in_thread(self._make)
+        an fsync, and at most :data:`PATIENCE`: the call waits with us.  Raises ``OSError``."""
+        late = gevent.Timeout(PATIENCE)
+        try:
+            with late:
+                in_thread(self._make)
+        except gevent.Timeout as passed:
+            if passed is not late:
+                raise
+            raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
     def open(self, start: CallStart) -> None:
         """Write ``call.json``, soon."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,8 +95,6 @@ def test_what_was_captured_is_destroyed_before_the_end_is_written(writer: Writer
 
 
 def test_the_hub_goes_on_while_the_disk_is_slow(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
     monkeypatch.setattr(spool, "open_take", lambda root, call: time.sleep(0.5))
     writer.open(start())
     beats = 0
@@ -104,3 +103,12 @@ def test_the_hub_goes_on_while_the_disk_is_slow(writer: Writer, monkeypatch: pyt
         gevent.sleep(0.01)
         beats += 1
     assert beats > 20
+
+
+def test_a_call_does_not_wait_for_a_disk_that_hangs(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
+    began = time.monotonic()
+    with pytest.raises(OSError, match="does not answer"):
+        writer.prepare()
+    assert time.monotonic() - began < 0.8
