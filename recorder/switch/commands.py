@@ -11,7 +11,7 @@ Recording ids and paths come from Accord alone; nothing a caller sent is ever an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,35 +127,12 @@ def execute(
     return Command("\n".join(lines))
 
 
-APPLICATIONS: Final = frozenset(
-    {
-        "answer",
-        "execute_extension",
-        "multiset",
-        "playback",
-        "record_session",
-        "set",
-        "stop_record_session",
-        "unset",
-    }
-)
+APPLICATIONS: Final = frozenset({"answer", "execute_extension", "set"})
 
 
 def set_variable(name: str, value: str, *, tag: str = "") -> Command:
     """Set one channel variable."""
     return execute("set", f"{_variable(name)}={_value(name, value)}", tag=tag)
-
-
-def set_variables(values: Mapping[str, str], *, tag: str = "") -> Command:
-    """Set several channel variables at once (``multiset`` with ``^^;`` as the separator)."""
-    if not values:
-        raise _refuse("no variable", "at least one")
-    pairs = []
-    for name, value in values.items():
-        if ";" in value:
-            raise _refuse(f"the value of {name}", "no ';'")
-        pairs.append(f"{_variable(name)}={_value(name, value)}")
-    return execute("multiset", "^^;" + ";".join(pairs), tag=tag)
 
 
 def execute_extension(extension: str, context: str = CONTEXT, *, tag: str = "") -> Command:
@@ -166,25 +143,6 @@ def execute_extension(extension: str, context: str = CONTEXT, *, tag: str = "") 
 def answer(*, tag: str = "") -> Command:
     """Answer the call."""
     return execute("answer", tag=tag)
-
-
-def play(path: Path, *, tag: str = "") -> Command:
-    """Play a sound file to the channel."""
-    return execute("playback", _path(path), tag=tag)
-
-
-def record(path: Path, recording: str, *, tag: str = "") -> Command:
-    """Record the channel in two channels: left what it says, right what it hears.
-
-    The variables stand *behind* the path: before it they are not read, and the file is mono.  The
-    recording's id comes back as ``Recording-Variable-accord_recording``.
-    """
-    return execute("record_session", f"'{_path(path)}' {_recording_variables(recording)}", tag=tag)
-
-
-def stop_recording(path: Path, *, tag: str = "") -> Command:
-    """Stop one recording of the channel."""
-    return execute("stop_record_session", _path(path), tag=tag)
 
 
 # --- on the standing connection
@@ -230,7 +188,11 @@ def put_variable(uuid: str, name: str, value: str) -> Command:
 
 
 def record_start(uuid: str, path: Path, recording: str) -> Command:
-    """Start a recording from outside the call, as :func:`record` does."""
+    """Start a recording from outside the call, in two channels: left what it says, right what it hears.
+
+    The variables stand *behind* the path: before it they are not read, and the file is mono.  The
+    recording's id comes back as ``Recording-Variable-accord_recording``.
+    """
     variables = _recording_variables(recording)
     return Command(f"api uuid_record {_uuid(uuid)} start '{_path(path)}' 0 {variables}")
 
@@ -238,11 +200,6 @@ def record_start(uuid: str, path: Path, recording: str) -> Command:
 def record_stop(uuid: str, path: Path) -> Command:
     """Stop one recording from outside the call."""
     return Command(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
-
-
-def global_variable(name: str) -> Command:
-    """A global variable of the switch; empty where it is not set."""
-    return Command(f"api global_getvar {_variable(name)}")
 
 
 def module_exists(module: str) -> Command:
