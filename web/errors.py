@@ -47,7 +47,7 @@ STALE = _l(
     "This page had been open for too long, or cookies are switched off. Load it again and try once more."
 )
 
-KEPT_HEADERS = ("Allow", "Retry-After")
+KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over"})
 GONE = frozenset({"access.expired", "access.destroyed", "access.revoked"})
@@ -105,11 +105,7 @@ def init_app(app: Flask) -> None:
             return error.response
         code = error.code or 500
         body, code = page(code if code in PAGES else (400 if code < 500 else 500))
-        keep = [
-            (name, value)
-            for name, value in error.get_headers()
-            if name in ("Allow", "Content-Range", "Retry-After")
-        ]
+        keep = [(name, value) for name, value in error.get_headers() if name in KEPT_HEADERS]
         return body, code, keep
 
     @app.errorhandler(Exception)
