@@ -187,7 +187,9 @@ class Worker:
             self._under_way.add(name)
             self._lanes[lane].busy += 1
 
-        def done(_: Future[None]) -> None:
+        def done(future: Future[None]) -> None:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                log.error("worker.failed", work=name or "housekeeping", exc_info=error)
             with self._lock:
                 self._under_way.discard(name)
                 self._lanes[lane].busy -= 1

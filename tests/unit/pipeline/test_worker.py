@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder import pipeline
 from recorder.catalogue import customers, queries
@@ -102,6 +103,21 @@ def test_a_take_that_arrives_later_is_found(house, start) -> None:
     until(lambda: (house.root / "snapshot" / "snapshot.json").exists(), "a snapshot")
     house.take()
     until(lambda: rows(house) == 1, "the recording")
+
+
+def test_what_nobody_foresaw_in_housekeeping_is_in_the_log(house, start) -> None:
+    house.work(house.take())
+    house.clock.forward(days=31)
+
+    class Broken:
+        def read(self, key: str) -> bytes:
+            raise RuntimeError("nobody foresaw this")
+
+    with capture_logs() as logs:
+        start(store=Broken())
+        until(lambda: any(line["event"] == "worker.failed" for line in logs), "a word about it")
+    (said,) = [line for line in logs if line["event"] == "worker.failed"]
+    assert (said["work"], str(said["exc_info"])) == ("housekeeping", "nobody foresaw this")
 
 
 def test_a_take_that_cannot_go_on_does_not_hold_up_the_others(house, start) -> None:
