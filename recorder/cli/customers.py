@@ -15,6 +15,7 @@ from recorder.errors import CatalogueError
 from recorder.ids import uuid7
 from recorder.prompts import shipped
 from recorder.prompts.check import check_sound
+from recorder.seal.keys import WrappedKey
 
 SHORTEST = 12
 """Characters of a password."""
@@ -53,13 +54,18 @@ def create_tenant(context: Context, name: str, language: str, time_zone: str, co
 
 def make_tenant(context: Context, name: str, *, language: str, time_zone: str, country: str) -> TenantRow:
     """A customer whose wrapped key lies in the catalogue (the worker copies it to the bucket before the
-    first recording), with the shipped announcements as its own."""
+    first recording), with the shipped announcements as its own.  Raises :class:`SealError` where the
+    key-encryption key is not the one that the customers before were given: two would be in use."""
     now = utc_now()
+    keyring = context.keyring()
+    for other in customers.tenants()[:1]:
+        if (wrapped := customers.tenant_wrapped_key(other.id)) is not None:
+            keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
     identity = str(uuid7(now))
     row = customers.create_tenant(
         identity,
         name=name,
-        wrapped_key=context.keyring().new_tenant_key(identity).to_bytes().decode(),
+        wrapped_key=keyring.new_tenant_key(identity).to_bytes().decode(),
         language=language,
         time_zone=time_zone,
         country=country,

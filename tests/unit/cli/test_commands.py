@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import wave
 from datetime import UTC, datetime
@@ -157,6 +158,14 @@ def test_a_number_belongs_to_one_customer(customer: Shell) -> None:
     result = customer("line", "add", "--tenant", "Martin", "3225550101")
     assert result.exit_code == 1
     assert "recorded for a customer already" in result.output
+
+
+def test_a_customer_is_not_given_a_key_that_another_kek_wraps(customer: Shell) -> None:
+    other = base64.b64encode(b"another key-encryption key......").decode()
+    result = customer("tenant", "create", "Martin", ACCORD_KEYS_KEK=other)
+    assert result.exit_code == 1
+    assert "give the key-encryption key that was in use then" in result.output
+    assert "Martin" not in customer.good("tenant", "list")
 
 
 def test_without_a_catalogue_it_says_migrate(shell: Shell) -> None:
