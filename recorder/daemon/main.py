@@ -33,7 +33,7 @@ from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import WANTED, Observed, What, observe
-from recorder.take.spool import CallEnd, CallStart, Party
+from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 
 log = structlog.get_logger()
 
@@ -118,8 +118,11 @@ class Daemon:
         others stay with the switch, which records on; the next daemon takes them over.
 
         Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
-        taken).  A switch or snapshot that is away is no error: it is waited for.
+        taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is away is no error: it is waited for.
         """
+        # A path that cannot be sent would cost every call its recording: say so now.
+        commands.record_stop("any", self.settings.spool / "any" / AUDIO)
+        commands.play(self.settings.snapshot / "prompts" / "any.wav")
         self.knowledge.start()
         self._takeover.look()
         port = self.dialplan.bind()
@@ -185,6 +188,7 @@ class Daemon:
             call.act(actions)
         except SwitchError as error:
             call.log.warning("call.lost", error=error.message)
+            call.leave.set()
         # The announcement is ordered; now the disk.
         writer.open(start)
         call.watch()
