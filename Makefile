@@ -15,7 +15,7 @@ help:
 	@echo "make run        four calls through the real path, and the panel to hear them in"
 	@echo "make test       unit, contract, scenario, crash and browser tests; the real switch where installed"
 	@echo "make test-long  what takes longer"
-	@echo "make check      ruff, mypy, import rules and unit tests, in seconds"
+	@echo "make check      ruff, mypy, import rules and unit tests, in about a minute"
 	@echo "make bench      one table beside the rivals"
 	@echo "make lock       resolve the dependencies again"
 
@@ -30,7 +30,7 @@ test: $(VENV)/.test tools
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
-# In seconds: nothing here starts a server.
+# About a minute: nothing here starts a server.
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
