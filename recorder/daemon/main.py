@@ -118,11 +118,12 @@ class Daemon:
         others stay with the switch, which records on; the next daemon takes them over.
 
         Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
-        taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is away is no error: it is waited for.
+        taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is
+        away is no error: it is waited for.
         """
         # A path that cannot be sent would cost every call its recording: say so now.
         commands.record_stop("any", self.settings.spool / "any" / AUDIO)
-        commands.play(self.settings.snapshot / "prompts" / "any.wav")
+        commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
         self.knowledge.start()
         self._takeover.look()
         port = self.dialplan.bind()
