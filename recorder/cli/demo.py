@@ -33,6 +33,7 @@ from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.seal import signing
 from recorder.seal.keys import read_private, write_private
+from recorder.store.embedded import foreign_socket
 from recorder.supervise import Program, Supervisor
 
 FOLDER = Path(".accord")
@@ -70,6 +71,10 @@ class Ports:
     sip: int
     phones: int
     phones_sip: int
+
+
+class _Stopped(Exception):  # no error: somebody asked for the end
+    """SIGINT or SIGTERM before the calls could be heard."""
 
 
 def show(once: bool) -> int:
@@ -128,10 +133,13 @@ def show(once: bool) -> int:
             click.echo("    Ctrl-C ends it. Everything lies in ./.accord")
             stopped.wait()
         return 0
+    except _Stopped:
+        return 130
     except AccordError as error:
         click.echo(f"accord: {error}", err=True)
         return 1
     finally:
+        click.echo("    ending; the store takes up to 16 s")
         supervisor.stop()
         running.join()
 
@@ -189,6 +197,8 @@ def choose_ports() -> Ports:
 
 
 def _free(port: int) -> bool:
+    if foreign_socket(port):
+        return False
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(socket.AF_INET, kind) as probe:
             if kind == socket.SOCK_STREAM:
@@ -244,7 +254,9 @@ def _ready(context: Context, ports: Ports) -> bool:
 def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds: float, logs: Path) -> None:
     deadline = time.monotonic() + seconds
     while not done():
-        if stopped.wait(0.2) or time.monotonic() > deadline:
+        if stopped.wait(0.2):
+            raise _Stopped
+        if time.monotonic() > deadline:
             raise ConfigError("demo.not_ready", f"not ready in {seconds:.0f} s: {what}", f"see {logs}")
 
 
@@ -257,7 +269,9 @@ def _follow(stopped: threading.Event, tenant: str, before: set[str], say: Callab
         for _ in range(len(new) - count):
             count += 1
             say(f"{count} of {len(CALLS)} recordings sealed, stored and listed")
-        if stopped.wait(0.3) or time.monotonic() > deadline:
+        if stopped.wait(0.3):
+            raise _Stopped
+        if time.monotonic() > deadline:
             return count >= len(CALLS)
     sys.stdout.flush()
     return True

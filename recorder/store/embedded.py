@@ -50,6 +50,15 @@ _SETPRIV = shutil.which("setpriv")
 # KILL: it loses nothing that was stored, and the ports are free at once.
 _DIES_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 
+SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
+"""Where SeaweedFS keeps its local sockets, named by port alone; some stay behind after its end."""
+
+
+def foreign_socket(port: int) -> bool:
+    """Whether another user's SeaweedFS has left a socket of this port: in a folder like ``/tmp`` ours could
+    neither remove nor use it, and would end with each start."""
+    return any(path.lstat().st_uid != os.getuid() for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock"))
+
 
 class SeaweedFS:
     """A SeaweedFS whose data, settings and log lie in ``folder``.
@@ -130,6 +139,9 @@ class SeaweedFS:
             "-filer",
             "-s3",
             f"-s3.config={self._folder / _CONFIG}",
+            # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would stop ours for good.
+            "-s3.localSocket=s3.sock",
+            "-filer.localSocket=filer.sock",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-disableHttp",
@@ -220,6 +232,12 @@ class SeaweedFS:
     def _check_ports(self) -> None:
         """A taken port is said at once: the server itself would go on without it."""
         for port in range(self._port, self._port + PORTS):
+            if foreign_socket(port):
+                raise StoreError(
+                    "store.port_taken",
+                    f"another user's store was on port {port}: {SOCKETS / f'seaweedfs-*-{port}.sock'}",
+                    "remove that file as its owner, or set [store] embedded_port to another",
+                )
             with socket.socket() as attempt:
                 attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
