@@ -22,10 +22,11 @@ help:
 run: $(VENV)/.run
 	$(BIN)/accord run --demo
 
-# The real switch last and alone: what it plays and records is real time.
+# What is about time limits, and the real switch, alone: there a busy machine would tell, not the code.
+TIMED := tests/integration/switch tests/freeswitch
 test: $(VENV)/.test tools
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --ignore tests/freeswitch $(PYTEST)
-	$(BIN)/python -m pytest -m "not long" tests/freeswitch $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(TIMED:%=--ignore %) $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" $(TIMED) $(PYTEST)
 
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)

@@ -119,13 +119,13 @@ def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
 
 @pytest.fixture
 def wait() -> Callable[[Callable[[], object]], None]:
-    """Waits for a condition, at most five seconds."""
+    """Waits for a condition, at most twenty seconds: a busy machine is no failure."""
 
     def wait(condition: Callable[[], object]) -> None:
         over = Event()
-        end = gevent.spawn_later(5, over.set)
+        end = gevent.spawn_later(20, over.set)
         while not condition():
-            assert not over.is_set(), "the condition did not come true within 5 s"
+            assert not over.is_set(), "the condition did not come true within 20 s"
             gevent.sleep(0.005)
         end.kill(block=False)
 

@@ -58,8 +58,8 @@ class Caller:
 def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]], Dialplan]]:
     made: list[Dialplan] = []
 
-    def serve(on_call: Callable[[Arrival, OutboundSession], object]) -> Dialplan:
-        dialplan = Dialplan("127.0.0.1", 0, on_call, limits=Limits(reply=0.5, write=0.5))
+    def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> Dialplan:
+        dialplan = Dialplan("127.0.0.1", 0, on_call, limits=Limits(reply=limit, write=limit))
         dialplan.bind()
         gevent.spawn(dialplan.serve)
         made.append(dialplan)
@@ -74,7 +74,7 @@ def port_of(dialplan: Dialplan) -> int:
     return int(dialplan.server.bound_port)
 
 
-Serve = Callable[[Callable[[Arrival, OutboundSession], object]], Dialplan]
+Serve = Callable[..., Dialplan]
 
 
 def test_a_call_arrives_with_the_dialplans_own_words(serve: Serve, wait: Wait) -> None:
@@ -162,13 +162,13 @@ def test_hundreds_of_calls_at_once_all_arrive_and_stay(serve: Serve, wait: Wait)
     """Stock greenswitch drops the hundred and first, and looks for new ones ten times a second."""
     stay = Event()
     count = 300
-    dialplan = serve(lambda arrival, session: stay.wait())
+    dialplan = serve(lambda arrival, session: stay.wait(), 30)
     began = time.monotonic()
     callers = [Caller(port_of(dialplan)) for _ in range(count)]
     for caller in callers:
         caller.take()
     wait(lambda: dialplan.calls == count)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20, "at ten a second it takes thirty"
     stay.set()
     assert all(caller.heard() == "" for caller in callers)
     wait(lambda: dialplan.calls == 0)
