@@ -77,6 +77,11 @@ class CallUnderTest:
     def wait_bridged(self, seconds: float = 30) -> None:
         until(f"call {self.caller} is connected", lambda: self.answered, seconds, 0.05)
 
+    def marks_now(self) -> list[str]:
+        """What the daemon has written down of it so far."""
+        folder = self.take()
+        return [] if folder is None else [mark.kind for mark in spool.read_marks(folder)]
+
     def alive(self) -> bool:
         return self.rig.phones.esl.api(f"uuid_exists {self.id}") == "true"
 
