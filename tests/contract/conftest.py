@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,21 +18,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
-
-
-def free_ports(count: int = PORTS) -> int:
-    """The first of so many ports in a row that nobody listens on."""
-    # Begun where other processes that look for ports do not begin.
-    start = 21000 + os.getpid() * 8 % 9000
-    for first in range(start, start + 1000, count):
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise RuntimeError("no ports are free")
+from tests.ports import free_ports
 
 
 @dataclass
@@ -70,7 +53,7 @@ def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     started: list[SeaweedFS] = []
 
     def start() -> SeaweedFS:
-        server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports())
+        server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports(PORTS))
         started.append(server)
         server.start()
         return server

@@ -27,8 +27,7 @@ from recorder.store.bucket import Bucket, connect
 from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
-
-from .conftest import free_ports
+from tests.ports import free_ports
 
 LARGE = 48 * 1024 * 1024
 
@@ -116,7 +115,7 @@ def test_a_server_that_never_answers_is_unreachable_within_its_time(silent: int,
 
 def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
-        S3Store(nowhere(free_ports(1))).read("a")
+        S3Store(nowhere(free_ports())).read("a")
 
 
 class Answering(threading.Thread):
@@ -293,7 +292,7 @@ def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
 
 def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
     """SIGKILL of `accord run` leaves no server on its ports."""
-    port = free_ports()
+    port = free_ports(PORTS)
     program = f"""
 import pathlib, time
 from recorder.store.embedded import SeaweedFS
@@ -322,7 +321,7 @@ time.sleep(60)
 
 
 def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
-    server = SeaweedFS(tmp_path / "seaweedfs", free_ports(), binary=Path("/bin/false"))
+    server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS), binary=Path("/bin/false"))
     with pytest.raises(StoreError) as refused:
         server.start()
     assert refused.value.error_id == "store.embedded_failed"
@@ -343,6 +342,7 @@ from gevent import monkey; monkey.patch_all()
 import gevent, hashlib, pathlib, sys
 from recorder.store.bucket import Bucket
 from recorder.store.s3 import S3Store
+from tests.ports import free_ports
 endpoint, access, secret, folder = sys.argv[1:]
 store = S3Store(Bucket("accord", access, secret, endpoint, addressing="path"))
 store.abilities()

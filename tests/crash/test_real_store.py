@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -14,25 +12,13 @@ from recorder import pipeline
 from recorder.catalogue import queries
 from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.s3 import S3Store
-
-
-def free_ports() -> int:
-    """The first of so many ports in a row that nobody listens on."""
-    for first in range(33000, 43000, PORTS):
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + PORTS):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise RuntimeError("no ports are free")
+from tests.ports import free_ports
 
 
 @pytest.fixture
 def server(house, workers) -> Iterator[SeaweedFS]:
     """A SeaweedFS that the house stores in."""
-    folder, port = house.root / "seaweedfs", free_ports()
+    folder, port = house.root / "seaweedfs", free_ports(PORTS)
     made = SeaweedFS(folder, port)
     made.start()
     house.means = replace(house.means, store=S3Store(made.bucket()))

@@ -9,6 +9,7 @@ import pytest
 
 from recorder.errors import StoreError
 from recorder.store import embedded
+from tests.ports import free_ports
 
 
 def test_a_socket_that_another_user_left_is_named_at_once(
@@ -17,13 +18,15 @@ def test_a_socket_that_another_user_left_is_named_at_once(
     sockets = tmp_path / "tmp"
     sockets.mkdir()
     monkeypatch.setattr(embedded, "SOCKETS", sockets)
-    (sockets / "seaweedfs-master-grpc-8336.sock").touch()
-    assert not embedded.foreign_socket(8336), "our own is no hindrance"
+    first = free_ports(embedded.PORTS)
+    port = first + 3
+    (sockets / f"seaweedfs-master-grpc-{port}.sock").touch()
+    assert not embedded.foreign_socket(port), "our own is no hindrance"
     me = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: me + 1)
-    assert embedded.foreign_socket(8336)
-    assert not embedded.foreign_socket(8337), "another port's says nothing"
-    store = embedded.SeaweedFS(tmp_path / "store", 8333)
-    with pytest.raises(StoreError, match="8336") as caught:
+    assert embedded.foreign_socket(port)
+    assert not embedded.foreign_socket(port + 1), "another port's says nothing"
+    store = embedded.SeaweedFS(tmp_path / "store", first)
+    with pytest.raises(StoreError, match=str(port)) as caught:
         store.start()
     assert caught.value.error_id == "store.port_taken"
