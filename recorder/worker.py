@@ -73,7 +73,7 @@ class WorkerSettings:
     snapshot: Path
     never_record: tuple[str, ...] = ()
     processes: int = 1
-    uploads: int = 2
+    uploads: int = 4
     nice: int = 10
     drain: float = 15.0
 

@@ -34,9 +34,17 @@ class Bucket:
         return f"Bucket({self.name!r}, endpoint={self.endpoint!r})"
 
 
-def connect(bucket: Bucket) -> S3Client:
+def connect(bucket: Bucket, *, sign_payload: bool | None = None) -> S3Client:
     """A client as every part of Accord uses it: signature 4, checksums only where we send one, no
-    retries of its own."""
+    retries of its own.
+
+    ``sign_payload=False`` leaves the body out of the signature, also without HTTPS: for puts that carry
+    their SHA-256 in a signed header to a server that compares it, so that nothing is hashed twice.
+    ``None`` is boto3's choice.
+    """
+    s3: dict[str, object] = {"addressing_style": bucket.addressing}
+    if sign_payload is not None:
+        s3["payload_signing_enabled"] = sign_payload
     config = Config(
         region_name=bucket.region,
         signature_version="s3v4",
@@ -46,7 +54,7 @@ def connect(bucket: Bucket) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": bucket.addressing},
+        s3=s3,  # type: ignore[arg-type]
         user_agent_extra="accord",
     )
     # A session of its own: the default one would read the machine's AWS profile.

@@ -83,7 +83,8 @@ def lesser_store(seaweedfs: SeaweedFS) -> S3Store:
         for name in ("If-None-Match", "x-amz-checksum-sha256"):
             del request.headers[name]
 
-    store._client.meta.events.register("before-sign.s3.PutObject", strip)
+    for client in (store._client, store._hash_in_header):
+        client.meta.events.register("before-sign.s3.PutObject", strip)
     return store
 
 
@@ -98,7 +99,8 @@ def refusing_store(seaweedfs: SeaweedFS) -> S3Store:
         said = b"<Error><Code>NotImplemented</Code><Message>no such header</Message></Error>"
         return AWSResponse(request.url, 501, {"Content-Type": "application/xml"}, _Said(said))
 
-    store._client.meta.events.register("before-send.s3.PutObject", refuse)
+    for client in (store._client, store._hash_in_header):
+        client.meta.events.register("before-send.s3.PutObject", refuse)
     return store
 
 

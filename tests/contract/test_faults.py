@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import os
@@ -64,7 +65,7 @@ def test_killed_in_the_middle_of_a_put_it_is_unreachable_and_then_whole(
     def wrap(request: Any, **_: object) -> None:
         request.body = Killing(request.body)
 
-    events = store._client.meta.events
+    events = store._hash_in_header.meta.events
     events.register_first("before-send.s3.PutObject", wrap, unique_id="killing")
     with pytest.raises(Unreachable) as refused:
         store.put("a/large", path, sha256)
@@ -181,6 +182,31 @@ def test_the_wrapper_tries_again_with_growing_pauses() -> None:
     server.listener.close()
     assert server.requests == 4
     assert pauses == [0.2, 0.4, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("also_the_hash", "error_id"), [(False, "store.hash_mismatch"), (True, "store.denied")]
+)
+def test_bytes_changed_on_the_way_are_refused(
+    seaweedfs: SeaweedFS, tmp_path: Path, also_the_hash: bool, error_id: str
+) -> None:
+    """The body is not signed; its SHA-256 in the header is."""
+    store = S3Store(seaweedfs.bucket())
+    store.abilities()
+    path, sha256 = make(tmp_path / "audio", 1024 * 1024)
+
+    def meddle(request: Any, **_: object) -> None:
+        changed = request.body.read()[:-1] + b"?"
+        request.body = changed
+        if also_the_hash:
+            told = base64.b64encode(hashlib.sha256(changed).digest())
+            request.headers["x-amz-checksum-sha256"] = told.decode()
+
+    store._hash_in_header.meta.events.register_first("before-send.s3.PutObject", meddle)
+    with pytest.raises(StoreError) as refused:
+        store.put("changed/audio", path, sha256)
+    assert refused.value.error_id == error_id
+    assert list(store.list("changed/")) == []
 
 
 def test_a_wrong_secret_is_refused_with_what_to_do(seaweedfs: SeaweedFS) -> None:
