@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
 from recorder.errors import ConfigError
 
@@ -109,6 +109,23 @@ class WebSettings(_Section):
     """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
 
 
+class LogSettings(_Section):
+    path: Path | None = None
+    """A file for the logs; default: standard error.  All processes may append to the same one, and it may
+    be rotated by renaming it."""
+
+
+class MetricsSettings(_Section):
+    """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
+
+    host: str = "127.0.0.1"
+    daemon_port: int = Field(default=9184, ge=0, le=65535)
+    """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: nowhere."""
+    worker_port: int = Field(default=9185, ge=0, le=65535)
+    allow: tuple[IPvAnyNetwork, ...] = ()
+    """Networks beside loopback that get an answer."""
+
+
 class Settings(_Section):
     """All settings of one installation."""
 
@@ -119,6 +136,7 @@ class Settings(_Section):
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def catalogue_url(self) -> str:

@@ -1,0 +1,244 @@
+"""Every number that Accord shows to Prometheus, declared here and nowhere else.
+
+Each has a name (base units, ``_total`` for what only grows), a sentence, its labels, and the processes that
+show it.  Labels hold words of a small known set, never an id, a name or a number that somebody sent; what has
+such a set is shown as 0 from the start (:func:`zero`), so that a rate is there before the first failure.
+
+A process counts whether or not anybody looks: :mod:`recorder.watched` serves :func:`registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+from recorder import __version__
+
+# When a counter began is nothing that anybody watches.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+DAEMON: Final = "daemon"
+WORKER: Final = "worker"
+WEB: Final = "web"
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+FINE: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LONG: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A metric as the documentation lists it.  ``on``: the processes that show it."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...]
+    on: tuple[str, ...]
+    metric: MetricWrapperBase
+
+
+DECLARED: Final[dict[str, Declared]] = {}
+"""By the name under which Prometheus finds it (of a histogram, without ``_bucket``, ``_sum``, ``_count``)."""
+
+Metric = TypeVar("Metric", bound=MetricWrapperBase)
+
+
+def _declare(metric: Metric, name: str, text: str, labels: tuple[str, ...], on: tuple[str, ...]) -> Metric:
+    DECLARED[name] = Declared(name, type(metric).__name__.lower(), text, labels, on, metric)
+    return metric
+
+
+def _counter(name: str, text: str, *labels: str, on: tuple[str, ...]) -> Counter:
+    return _declare(Counter(name, text, labels, registry=None), name, text, labels, on)
+
+
+def _gauge(name: str, text: str, *labels: str, on: tuple[str, ...]) -> Gauge:
+    return _declare(Gauge(name, text, labels, registry=None), name, text, labels, on)
+
+
+def _histogram(
+    name: str, text: str, *labels: str, on: tuple[str, ...], buckets: tuple[float, ...] = SECONDS
+) -> Histogram:
+    return _declare(Histogram(name, text, labels, registry=None, buckets=buckets), name, text, labels, on)
+
+
+# fmt: off
+
+# --- every process
+
+BUILD = _gauge("accord_build_info", "Always 1; which Accord this is, and the node's name.",
+               "version", "node", on=(DAEMON, WORKER, WEB))
+UNFORESEEN = _counter("accord_unforeseen_errors_total", "Mistakes of Accord itself, logged with a traceback.",
+                      on=(DAEMON, WORKER, WEB))
+
+# --- calls
+
+CALLS = _counter("accord_calls_total", "Calls that ended, by what became of them: recorded, or why not.",
+                 "outcome", on=(DAEMON,))
+CALLS_LIVE = _gauge("accord_calls_live", "Calls that are followed now.", on=(DAEMON,))
+CALLS_ANNOUNCING = _gauge("accord_calls_announcing", "Calls that are being announced to now.", on=(DAEMON,))
+RECORDINGS_LIVE = _gauge("accord_recordings_live", "Recordings that are going on now.", on=(DAEMON,))
+ANNOUNCEMENT_DELAY = _histogram("accord_announcement_delay_seconds",
+    "From a call's arrival at the daemon to its announcement's start.", on=(DAEMON,), buckets=FINE)
+ANNOUNCEMENTS_BROKEN = _counter("accord_announcements_broken_total",
+    "Announcements that were broken off (by a hold, say) and begun again.", on=(DAEMON,))
+CALLS_TAKEN_OVER = _counter("accord_calls_taken_over_total", "Calls of an earlier daemon that were found.",
+                            on=(DAEMON,))
+RECORDINGS_STOPPED = _counter("accord_recordings_stopped_total",
+    "Recordings stopped because their call had not been announced to.", on=(DAEMON,))
+
+# --- the switch
+
+SWITCH_UP = _gauge("accord_switch_up", "1 while the event socket is connected and everything is taken in.",
+                   on=(DAEMON,))
+SWITCH_CONNECTIONS = _counter("accord_switch_connections_total",
+    "Attempts at the standing connection: up, or failed before it was.", "result", on=(DAEMON,))
+SWITCH_COMMAND = _histogram("accord_switch_command_duration_seconds",
+    "From a command to the switch's reply.", on=(DAEMON,), buckets=FINE)
+SWITCH_COMMAND_FAILURES = _counter("accord_switch_command_failures_total",
+    "Commands that were refused, not answered in time, or cut off by the connection's end.",
+    "reason", on=(DAEMON,))
+EVENTS = _counter("accord_switch_events_total", "Events of the standing connection.", on=(DAEMON,))
+EVENT_LAG = _histogram("accord_switch_event_lag_seconds",
+    "From an event at the switch to its turn in the daemon.", on=(DAEMON,), buckets=FINE)
+EVENTS_LOST = _counter("accord_switch_events_lost_total",
+    "Events without effect: the queue was full (backlog), or handling one failed.", "reason", on=(DAEMON,))
+HUB_LAG = _histogram("accord_hub_lag_seconds", "How late the hub comes to what is due, twice a second.",
+                     on=(DAEMON,), buckets=FINE)
+
+# --- the node's disk, its lines
+
+DISK_SIZE = _gauge("accord_spool_disk_size_bytes", "Size of the spool's disk.", on=(DAEMON,))
+DISK_FREE = _gauge("accord_spool_disk_free_bytes", "Free on the spool's disk.", on=(DAEMON,))
+DISK_USED = _gauge("accord_spool_disk_used_ratio", "Share of the spool's disk in use, 0 to 1.", on=(DAEMON,))
+DISK_STATE = _gauge("accord_spool_disk_state",
+    "1 for what there is room for: ok, warn ([node] warn_at), full ([node] full_at: no new recordings).",
+    "state", on=(DAEMON,))
+SPOOL_ERRORS = _counter("accord_spool_write_errors_total",
+    "Failed writes to the spool: a call's folder, a mark, the end, destroying what may not be kept.",
+    "what", on=(DAEMON,))
+SNAPSHOT_LOADED = _gauge("accord_snapshot_loaded", "1 where the daemon has the lines of this node.",
+                         on=(DAEMON,))
+SNAPSHOT_LINES = _gauge("accord_snapshot_lines", "Lines that calls are recorded for.", on=(DAEMON,))
+SNAPSHOT_DAMAGED = _gauge("accord_snapshot_damaged_prompts",
+    "Announcements whose sound is not what its hash says; their calls are not recorded.", on=(DAEMON,))
+SNAPSHOT_CHECKED = _gauge("accord_snapshot_checked_timestamp_seconds",
+    "When the snapshot was last known to be what the catalogue says.", on=(WORKER,))
+
+# --- takes on their way
+
+SPOOL_TAKES = _gauge("accord_spool_takes",
+    "Takes in the spool: their call is going on (call), or the stage that they wait for.",
+    "stage", on=(WORKER,))
+SPOOL_BYTES = _gauge("accord_spool_bytes", "What lies in the spool, quarantine included.", on=(WORKER,))
+SPOOL_OLDEST = _gauge("accord_spool_oldest_take_age_seconds",
+    "How long ago the call ended whose take waits longest; 0 where none waits.", on=(WORKER,))
+SPOOL_UNREADABLE = _gauge("accord_spool_unreadable_takes", "Folders that the worker may not look into.",
+                          on=(WORKER,))
+QUARANTINE_TAKES = _gauge("accord_quarantine_takes", "Takes that are set aside now.", on=(WORKER,))
+TAKES = _counter("accord_takes_total",
+    "Takes that left the spool: stored, noted (as not recorded), quarantined.", "outcome", on=(WORKER,))
+TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
+    "Takes kept for no purpose, since their announcement is not in the sound, or did not end.",
+    "reason", on=(WORKER,))
+STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
+                   "stage", on=(WORKER,), buckets=LONG)
+STAGE_FAILURES = _counter("accord_stage_failures_total",
+    "Stages that could not be done and are tried again, by what stood in the way.",
+    "stage", "error", on=(WORKER,))
+ENCODED_AUDIO = _counter("accord_encoded_audio_seconds_total", "Sound that was encoded.", on=(WORKER,))
+ENCODE_CPU = _counter("accord_encode_cpu_seconds_total", "Processor time that encoding took.", on=(WORKER,))
+ENCODER_DEATHS = _counter("accord_encoder_deaths_total", "Encoding processes that ended in the middle.",
+                          on=(WORKER,))
+LANE_BUSY = _gauge("accord_worker_busy", "Work under way, by lane: encode, rest.", "lane", on=(WORKER,))
+LANE_ROOM = _gauge("accord_worker_room", "Work that can be under way at once.", "lane", on=(WORKER,))
+
+# --- store and catalogue
+
+STORE_OPERATION = _histogram("accord_store_operation_duration_seconds",
+    "Time of one operation of the object store, each attempt by itself.", "operation",
+    on=(WORKER, WEB), buckets=LONG)
+STORE_ERRORS = _counter("accord_store_errors_total",
+    "Attempts that failed: the store is away (or overloaded), holds other content (conflict), or refused.",
+    "operation", "kind", on=(WORKER, WEB))
+STORE_RETRIES = _counter("accord_store_retries_total", "Operations tried again.", "operation",
+                         on=(WORKER, WEB))
+STORE_WRITTEN = _counter("accord_store_written_bytes_total", "What was put into the bucket.", on=(WORKER,))
+STORE_READ = _counter("accord_store_read_bytes_total", "What was read from the bucket.", on=(WORKER, WEB))
+CATALOGUE_ERRORS = _counter("accord_catalogue_errors_total",
+    "Failures of the database: away (or busy for too long), or failed otherwise.", "kind", on=(WORKER, WEB))
+CATALOGUE_WRITE = _histogram("accord_catalogue_write_duration_seconds",
+    "Time of a transaction that may write, waiting for its turn included.", on=(WORKER, WEB))
+CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
+    "Always 1; the newest step of the catalogue's schema.", "schema", on=(WORKER, WEB))
+
+# --- keys, and what is destroyed
+
+SIGNING_KEY_EXPIRY = _gauge("accord_signing_key_expiry_timestamp_seconds",
+    "When the endorsement of the key that signs recordings ends.", on=(WORKER,))
+DESTROYED = _counter("accord_recordings_destroyed_total", "Recordings whose time was over.", "why",
+                     on=(WORKER,))
+NOT_DESTROYED = _counter("accord_recordings_not_destroyed_total",
+    "Attempts to destroy a recording whose time is over that failed or were refused, once a minute each.",
+    "reason", on=(WORKER,))
+QUARANTINE_DESTROYED = _counter("accord_quarantine_destroyed_total",
+    "Takes in quarantine whose time was over.", on=(WORKER,))
+HOUSEKEEPING_FAILURES = _counter("accord_housekeeping_failures_total", "Duties that could not be done.",
+                                 "duty", on=(WORKER,))
+HOUSEKEEPING_DONE = _gauge("accord_housekeeping_timestamp_seconds", "When a duty was last done.", "duty",
+                           on=(WORKER,))
+
+# --- people
+
+REQUESTS = _counter("accord_http_requests_total", "Requests that the panel answered.",
+                    "route", "method", "status", on=(WEB,))
+REQUEST = _histogram("accord_http_request_duration_seconds", "From a request to the head of its answer.",
+                     "route", on=(WEB,))
+LOG_INS = _counter("accord_log_ins_total", "Attempts to log in: ok, refused, too_often.", "result", on=(WEB,))
+GRANTS = _counter("accord_grants_total", "Leaves to hear a recording that were given.", on=(WEB,))
+REFUSALS = _counter("accord_refusals_total", "What the gate refused, by reason.", "reason", on=(WEB,))
+SEALS_BROKEN = _counter("accord_seals_broken_total", "Recordings found not to be as they were sealed.",
+                        on=(WEB,))
+LISTENS = _counter("accord_listens_total", "Plays that began.", on=(WEB,))
+SENT = _counter("accord_listen_sent_bytes_total", "Sound that was sent to listeners.", on=(WEB,))
+
+# fmt: on
+
+LATE: Final = "late"
+REFUSED: Final = "refused"
+GONE: Final = "gone"
+COMMAND_FAILURES: Final = (LATE, REFUSED, GONE)
+
+
+def zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
+    """Show a metric for every combination of these labels' values from now on, 0 until something happens."""
+    for combination in product(*values):
+        metric.labels(*combination)
+
+
+def registry(process: str) -> CollectorRegistry:
+    """What one process shows: its own metrics, and its memory, processor time and open files."""
+    shown = CollectorRegistry()
+    ProcessCollector(registry=shown)
+    for each in DECLARED.values():
+        if process in each.on:
+            shown.register(each.metric)
+    return shown
+
+
+def introduce(node: str) -> None:
+    """Say which Accord this is, and on which node."""
+    BUILD.labels(__version__, node).set(1)

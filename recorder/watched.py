@@ -1,0 +1,165 @@
+"""What a process shows to whoever watches it, over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
+
+:class:`Watched` is the WSGI application; the daemon serves it from its hub, the worker from threads
+(:func:`in_thread`), the panel with its own pages.  Only loopback and ``[metrics] allow`` get an answer.
+A port that is taken is tried again, and never stops a process: calls come first.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+
+from recorder import __version__
+from recorder.health import Finding, Readiness
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+log = structlog.get_logger()
+
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+AGAIN: Final = 30.0
+"""Seconds until a port that was taken is tried again."""
+
+FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+"""What a proxy adds: whoever stands behind one is not the neighbour that the address says."""
+
+SLOW: Final = 10.0
+"""Seconds that a watcher may take to send its request."""
+
+
+class Neighbours:
+    """Who may look: loopback, and the networks named (``10.1.0.0/16``).  Raises ``ValueError``."""
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        self._networks = [ipaddress.ip_network(each) for each in networks]
+
+    def __contains__(self, environ: object) -> bool:
+        """Whether a request (its WSGI environment) comes from one of them, and through no proxy."""
+        if not isinstance(environ, dict) or any(environ.get(name) for name in FORWARDED):
+            return False
+        try:
+            address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address.is_loopback or any(address in network for network in self._networks)
+
+
+class Watched:
+    """The WSGI application of one process.  ``alive`` says whether its loop still turns."""
+
+    def __init__(
+        self,
+        process: str,
+        registry: CollectorRegistry,
+        readiness: Readiness,
+        neighbours: Neighbours,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.process = process
+        self._registry = registry
+        self._readiness = readiness
+        self._neighbours = neighbours
+        self._alive = alive
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        status, kind, body = self._answer(environ)
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+        start_response(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
+        if environ not in self._neighbours:
+            return "403 Forbidden", TEXT, b"not for this address: see [metrics] allow\n"
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", TEXT, b"only GET and HEAD\n"
+        match environ.get("PATH_INFO"):
+            case "/metrics":
+                return "200 OK", TEXT, generate_latest(self._registry)
+            case "/healthz":
+                return _json(self._alive(), health(self.process, self._alive()))
+            case "/readyz":
+                findings = self._readiness()
+                return _json(all(each.ok for each in findings.values()), readiness(self.process, findings))
+        return "404 Not Found", TEXT, b"/metrics, /healthz, /readyz\n"
+
+
+def health(process: str, alive: bool) -> dict[str, object]:
+    """The body of ``/healthz``."""
+    return {"status": "ok" if alive else "stuck", "process": process, "version": __version__}
+
+
+def readiness(process: str, findings: Mapping[str, Finding]) -> dict[str, object]:
+    """The body of ``/readyz``: every check by its name, and what to do about what is not well."""
+    ready = all(each.ok for each in findings.values())
+    return {
+        "status": "ready" if ready else "not_ready",
+        "process": process,
+        "checks": {name: each.body() for name, each in findings.items()},
+    }
+
+
+def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
+    status = "200 OK" if good else "503 Service Unavailable"
+    return status, "application/json", json.dumps(body, indent=1).encode() + b"\n"
+
+
+def not_served(host: str, port: int, error: OSError) -> None:
+    """Say that nobody can look, once."""
+    log.error(
+        "metrics.not_served",
+        address=f"{host}:{port}",
+        error=str(error),
+        hint="calls go on; another process has the port: set [metrics] daemon_port, worker_port or host",
+    )
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = SLOW
+
+    def address_string(self) -> str:  # no look-up of names
+        return str(self.client_address[0])
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.debug("metrics.request", said=format % args)
+
+
+def in_thread(application: Watched, host: str, port: int) -> Callable[[], None]:
+    """Serve from a thread beside the process's work; returns what ends it.  ``port`` 0 serves nothing."""
+    stopping = threading.Event()
+
+    def serve() -> None:
+        said = False
+        while not stopping.is_set():
+            try:
+                server = make_server(host, port, application, server_class=_Server, handler_class=_Handler)
+            except OSError as error:
+                if not said:
+                    not_served(host, port, error)
+                said = True
+                stopping.wait(AGAIN)
+                continue
+            log.info("metrics.served", address=f"{host}:{port}")
+            server.timeout = 0.5
+            with server:
+                while not stopping.is_set():
+                    server.handle_request()
+
+    if port:
+        threading.Thread(target=serve, name="metrics", daemon=True).start()
+    return stopping.set
