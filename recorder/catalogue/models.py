@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
+from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import (
     DataField,
     MaybeMomentField,
@@ -189,6 +190,30 @@ class Recording(Row):
         indexes = ((("tenant", "started_at", "id"), False),)
 
 
+class Amendment(Row):
+    """Something sealed about a recording after its manifest, as the bucket has it; ``ended_by`` is the
+    number of the amendment that ended this one (a hold that was lifted)."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    recording = ForeignKeyField(Recording, column_name="recording_id", on_delete="RESTRICT")
+    number = IntegerField()
+    kind = TextField()
+    at = MomentField()
+    by_kind = TextField()
+    by_id = TextField(null=True)
+    data = DataField()
+    sha256 = TextField()
+    ended_by = IntegerField(null=True)
+
+    tenant_id: str
+    recording_id: str
+
+    class Meta:
+        table_name = "amendment"
+        indexes = ((("recording", "number"), True),)
+
+
 class NotRecorded(Row):
     """A call of which no recording is kept, and why; without a tenant where no line has its number."""
 
@@ -307,4 +332,7 @@ TABLES: tuple[type[Row], ...] = (
     Listen,
     LedgerEntry,
     Revision,
+    Amendment,
+    Condition,
+    Place,
 )
