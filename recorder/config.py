@@ -35,6 +35,10 @@ class NodeSettings(_Section):
     """Folder for the spool, the snapshot and, on the embedded defaults, catalogue and keys."""
     spool: Path | None = None
     """Where the switch writes; default ``<data>/spool``.  Daemon, worker and switch must all write here."""
+    warn_at: float = Field(default=0.85, gt=0, lt=1)
+    """Share of the spool's disk in use past which the operator is told."""
+    warn_at: float = Field(default=0.85, gt=0, lt=1)
+    """Share of the spool's disk in use past which the operator is told; at most ``full_at``."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import structlog
 
-from recorder.cli import stores
+from recorder.cli import logs, stores
 from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
 from recorder.supervise import Program, Supervisor, heartbeat
@@ -25,6 +25,7 @@ def daemon(context: Context) -> None:
     """The process beside the switch: announces, starts recordings, writes the spool."""
     from recorder.daemon import Daemon, DaemonSettings
 
+    logs.begin(context.settings.log.path)
     settings = context.settings
     node, switch = settings.node, settings.switch
     password = switch.password.get_secret_value()
@@ -46,6 +47,7 @@ def daemon(context: Context) -> None:
             listen_port=switch.listen_port,
             command_timeout=switch.command_timeout,
             full_at=node.full_at,
+            warn_at=node.warn_at,
             region=node.region or None,
         ),
         beat=heartbeat(os.environ),
@@ -58,9 +60,10 @@ def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.worker import Worker, WorkerSettings
 
+    logs.begin(context.settings.log.path)
     settings = context.settings
     context.open_catalogue()
-    Worker(
+    ended = Worker(
         WorkerSettings(
             spool=settings.node.spool_folder.absolute(),
             snapshot=settings.node.snapshot_folder.absolute(),
@@ -74,6 +77,9 @@ def worker(context: Context) -> None:
         root_public=context.root(),
         beat=heartbeat(os.environ),
     ).run()
+    if not ended:
+        # Python would wait for threads that wait for a store.  Every stage can be broken off anywhere.
+        os._exit(0)
 
 
 @click.command()
@@ -85,6 +91,7 @@ def web(context: Context) -> None:
     from web.config import WebConfig
     from web.serving import serve
 
+    logs.begin(context.settings.log.path)
     settings = context.settings.web
     context.open_catalogue()
     app = create_app(
@@ -95,7 +102,7 @@ def web(context: Context) -> None:
         ),
         gate=Gate(context.store(), context.keyring(), context.root()),
     )
-    serve(app, settings.host, settings.port)
+    serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
 
 
 @click.command()
@@ -121,6 +128,7 @@ def run(context: Context, demo: bool, once: bool) -> None:
         from recorder.cli.demo import show
 
         sys.exit(show(once))
+    logs.begin(context.settings.log.path)
     supervisor = Supervisor(programs(context), dict(os.environ))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
@@ -170,5 +178,12 @@ def store_programs(context: Context) -> list[Program]:
     argv, environment = weed.command()
     folder = context.settings.node.data.absolute() / "seaweedfs"
     return [
-        Program("store", argv, environment=environment, folder=folder, output=Path(folder / "seaweedfs.log"))
+        Program(
+            "store",
+            argv,
+            environment=environment,
+            folder=folder,
+            output=Path(folder / "seaweedfs.log"),
+            last=True,  # the others store what they have at hand first
+        )
     ]

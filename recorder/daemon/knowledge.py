@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from recorder.call import policy
 from recorder.call.policy import LinePolicy, Snapshot
 from recorder.clock import Now
 from recorder.errors import ConfigError
+from recorder.take import disk
+from recorder.take.disk import Disk, Room
 
 log = structlog.get_logger()
 
@@ -25,17 +28,37 @@ SEEN: Final = ".daemon"
 """A file in the spool whose time says when a daemon last watched; locked by the one that has the spool."""
 
 
+_SAID: Final = {
+    Room.OK: ("info", "disk.free_again"),
+    Room.WARN: ("warning", "disk.filling"),
+    Room.FULL: ("error", "disk.full"),
+}
+
+_DO: Final = {
+    Room.OK: "",
+    Room.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
+    Room.FULL: "no new recording starts, calls go on; make room: nothing in the spool may be deleted",
+}
+
+
 class Knowledge:
     """Refreshed in the thread pool once a second; asking it never waits."""
 
-    def __init__(self, spool: Path, snapshot: Path, full_at: float, now: Now) -> None:
+    def __init__(
+        self, spool: Path, snapshot: Path, full_at: float, now: Now, warn_at: float | None = None
+    ) -> None:
+        self.disk: Disk | None = None
+        """The spool's disk as it was last seen."""
+        self.room = Room.OK
+        self.looked = time.monotonic()
+        """When disk and snapshot were last looked at to the end, by the monotonic clock."""
         self._spool = spool
         self._folder = snapshot
         self._full_at = full_at
+        self._warn_at = full_at if warn_at is None else warn_at
         self._now = now
         self._snapshot: Snapshot | None = None
         self._stamp: tuple[int, int, int] | None = None
-        self._full = False
         self._descriptor = -1
         self._watched: datetime | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -77,7 +100,17 @@ class Knowledge:
             return None, "no_line"
         if line.announcement.sha256 in snapshot.damaged:
             return line, "prompt_damaged"
-        return line, "full_disk" if self._full else None
+        return line, "full_disk" if self.room is Room.FULL else None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The lines as they were last read; ``None`` where there are none."""
+        return self._snapshot
+
+    @property
+    def complaint(self) -> str:
+        """What stands in the way of knowing more; empty where nothing does."""
+        return self._complained
 
     def prompt(self, line: LinePolicy) -> Path:
         """The sound that a line announces with."""
@@ -108,13 +141,16 @@ class Knowledge:
             self._look_at_snapshot()
         except OSError as error:
             self._complain(f"the node's folders cannot be looked at: {error}")
+        else:
+            self.looked = time.monotonic()
 
     def _look_at_disk(self) -> None:
-        disk = os.statvfs(self._spool)
-        full = disk.f_blocks > 0 and 1 - disk.f_bavail / disk.f_blocks > self._full_at
-        if full != self._full:
-            log.error("disk.full" if full else "disk.free_again", spool=str(self._spool))
-        self._full = full
+        self.disk = disk.look(self._spool)
+        room = self.disk.room(self._warn_at, self._full_at)
+        if room is not self.room:
+            say, what = _SAID[room]
+            getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])
+        self.room = room
         if self._watched is None:
             os.pwrite(self._descriptor, b".", 0)
 
@@ -126,6 +162,7 @@ class Knowledge:
             self._complain(f"there is no snapshot of lines in {self._folder}: calls go on unrecorded")
             return
         if stamp == self._stamp:
+            self._complained = ""
             return
         try:
             self._snapshot = policy.read(self._folder)

@@ -43,6 +43,9 @@ BEAT: Final = 0.5
 DRAIN: Final = 15.0
 """Seconds that calls in their announcement have to come to its end when the daemon is asked to end."""
 
+FLUSH: Final = 3.0
+"""Seconds that what they leave to write has after that."""
+
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE", "PLAYBACK_START"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
@@ -53,7 +56,8 @@ _PASSED_BY: Final = {"never_record": "never_record", "waiting": "daemon_away", "
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts.
+    """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts,
+    ``warn_at`` past which the operator is told (``None``: no sooner).
     ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds."""
 
     node: str
@@ -66,6 +70,7 @@ class DaemonSettings:
     listen_port: int = 8084
     command_timeout: float = 5.0
     full_at: float = 0.95
+    warn_at: float | None = None
     region: str | None = None
 
 
@@ -90,8 +95,9 @@ class Daemon:
         self._entropy = entropy
         self._beat = beat
         self._stopping = Event()
+        self._hurried = Event()
         self._notifier = sdnotify.SystemdNotifier()
-        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now)
+        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
         limits = Limits(reply=settings.command_timeout)
         self.dialplan = Dialplan(
             settings.listen_host,
@@ -114,8 +120,10 @@ class Daemon:
         self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain: calls in their announcement come to its end, the
-        others stay with the switch, which records on; the next daemon takes them over.
+        """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
+        goes on at once or asks the next host; calls in their announcement come to its end; the others stay
+        with the switch, which records on, and the next daemon takes them over.  A second signal breaks
+        announcements off: the switch stops those recordings and goes on.
 
         Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
         taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is
@@ -128,7 +136,7 @@ class Daemon:
         self._takeover.look()
         port = self.dialplan.bind()
         for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self._stopping.set)
+            gevent.signal_handler(number, self._asked_to_end)
         server = gevent.spawn(self.dialplan.serve)
         self.node.start()
         self._notifier.notify("READY=1")
@@ -138,14 +146,23 @@ class Daemon:
         self._notifier.notify("STOPPING=1")
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
-        self.dialplan.stop(DRAIN)
+        draining = gevent.spawn(self.dialplan.stop, DRAIN)
+        gevent.wait([draining, self._hurried], count=1)
+        if self._hurried.is_set():
+            self.dialplan.stop(0)
+        draining.join()
         self.node.stop()
-        for call in list(self.calls.values()):
-            call.writer.flush(DRAIN)
+        flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
+        gevent.joinall(flushing, timeout=FLUSH)
         beating.kill()
         server.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
+
+    def _asked_to_end(self) -> None:
+        if self._stopping.is_set():
+            self._hurried.set()
+        self._stopping.set()
 
     def _keep_beating(self) -> None:
         while True:
