@@ -19,27 +19,42 @@ class Room(StrEnum):
     FULL = "full"  # no new recording starts; calls go on
 
 
+STEP = 0.005
+"""Share of the disk by which it must be less full than a limit, to be better again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """A disk at one moment: its size and what is free on it for us, in bytes (what is reserved for root
-    counts as in use)."""
+    counts as in use); how many files it can hold and how many more, both 0 where it has no such limit."""
 
     size: int
     free: int
+    files: int = 0
+    files_free: int = 0
 
     @property
     def used(self) -> float:
-        """The share in use, 0 to 1."""
-        return 1 - self.free / self.size if self.size > 0 else 0.0
+        """The share in use, 0 to 1: of its space or of its files, whichever is scarcer (a disk without
+        inodes takes no call, however much space it has)."""
+        space = 1 - self.free / self.size if self.size > 0 else 0.0
+        files = 1 - self.files_free / self.files if self.files > 0 else 0.0
+        return max(space, files)
 
-    def room(self, warn_at: float, full_at: float) -> Room:
-        """What the share in use means, by ``[node] warn_at`` and ``full_at`` (0 to 1)."""
-        if self.used > full_at:
-            return Room.FULL
-        return Room.WARN if self.used > warn_at else Room.OK
+    def room(self, warn_at: float, full_at: float, before: Room = Room.OK) -> Room:
+        """What the share in use means, by ``[node] warn_at`` and ``full_at`` (0 to 1).  Given what it was
+        ``before``, it becomes better only by :data:`STEP`: a disk at a limit is not told about again and
+        again."""
+        for room, limit in ((Room.FULL, full_at), (Room.WARN, warn_at)):
+            was = before is room or before is Room.FULL
+            if self.used > limit - (STEP if was else 0.0):
+                return room
+        return Room.OK
 
 
 def look(folder: Path) -> Disk:
     """The disk that a folder is on.  Raises ``OSError``."""
     found = os.statvfs(folder)
-    return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    return Disk(
+        found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, found.f_favail
+    )
