@@ -36,7 +36,10 @@ STEADY = 30.0
 """Seconds after which a child counts as running well."""
 
 GRACE = 20.0
-"""Seconds that children have to end after SIGTERM."""
+"""Seconds that children have to end after SIGTERM; what ends last has as many after them."""
+
+HURRY = 3.0
+"""Seconds that they still have after a second SIGTERM."""
 
 log = structlog.get_logger()
 
@@ -44,7 +47,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Program:
     """What to run.  ``watched`` children must send heartbeats; ``environment`` replaces the
-    supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints."""
+    supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints.
+    What is ``last`` is told to end when the others have."""
 
     name: str
     argv: Sequence[str]
@@ -52,6 +56,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     output: Path | None = None
+    last: bool = False
 
 
 @dataclass(slots=True)
@@ -75,10 +80,13 @@ class Supervisor:
     monotonic: Callable[[], float] = time.monotonic
     _children: list[_Child] = field(default_factory=list)
     _stopping: bool = False
+    _hurried: bool = False
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for the end; usable as a signal handler, so it only sets a flag."""
+        """Ask for the end, the second time for a fast one; usable as a signal handler, so it only sets a
+        flag."""
+        self._hurried = self._stopping
         self._stopping = True
 
     def __post_init__(self) -> None:
@@ -179,27 +187,41 @@ class Supervisor:
             child.pipe = None
 
     def _end(self) -> None:
-        running = [child for child in reversed(self._children) if child.process is not None]
-        for child in running:
-            assert child.process is not None
-            child.process.terminate()
-            child.process.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
-        deadline = time.monotonic() + GRACE
-        for child in running:
-            assert child.process is not None
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.error("killed a process that did not end", process=child.program.name)
-                child.process.kill()
-                child.process.wait()
+        for last in (False, True):
+            self._end_some(
+                [
+                    child.process
+                    for child in reversed(self._children)
+                    if child.process is not None and child.program.last is last
+                ]
+            )
+        for child in self._children:
             self._close_pipe(child)
         self._selector.close()
 
+    def _end_some(self, running: list[subprocess.Popen[bytes]]) -> None:
+        """Ask processes to end, and again when we are asked again; what does not in time is killed."""
+        asked = 0
+        deadline = time.monotonic() + GRACE
+        while running and time.monotonic() < deadline:
+            if asked < 1 + self._hurried:
+                for process in running:
+                    process.terminate()
+                    process.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
+                asked += 1
+                if asked > 1:
+                    deadline = min(deadline, time.monotonic() + HURRY)
+            time.sleep(0.05)
+            running = [process for process in running if process.poll() is None]
+        for process in running:
+            log.error("killed a process that did not end", pid=process.pid)
+            process.kill()
+            process.wait()
+
 
 def heartbeat(environment: Mapping[str, str]) -> Callable[[], None]:
-    """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to
-    systemd's watchdog; does nothing where neither is there."""
+    """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to systemd's
+    watchdog; the first one also says that the process is ready.  Does nothing where neither is there."""
     import sdnotify
 
     notifier = sdnotify.SystemdNotifier()
@@ -207,8 +229,10 @@ def heartbeat(environment: Mapping[str, str]) -> Callable[[], None]:
     if descriptor is not None:
         os.set_blocking(descriptor, False)
 
+    words = iter(("READY=1\nWATCHDOG=1",))
+
     def beat() -> None:
-        notifier.notify("WATCHDOG=1")
+        notifier.notify(next(words, "WATCHDOG=1"))
         if descriptor is not None:
             try:
                 os.write(descriptor, b".")

@@ -110,6 +110,7 @@ class Worker:
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     _stopping: bool = False
+    _hurried: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: set[str] = field(default_factory=set)
@@ -124,12 +125,15 @@ class Worker:
     _house_due: float = 0.0
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for the end; usable as a signal handler, so it only sets a flag (an event's lock may be
-        held by the very thread that the signal interrupts)."""
+        """Ask for the end, the second time without waiting for what is under way; usable as a signal
+        handler, so it only sets a flag (an event's lock may be held by the very thread that the signal
+        interrupts)."""
+        self._hurried = self._stopping
         self._stopping = True
 
-    def run(self) -> None:
-        """Work until told to stop, then let what is under way end.
+    def run(self) -> bool:
+        """Work until told to stop, then let what is under way end; whether it has.  Where not, threads of
+        this process still wait (for a store that hangs, say), and whoever called ends the process.
 
         Raises :class:`ConfigError` (``worker.already_running`` on this spool).
         """
@@ -147,6 +151,7 @@ class Worker:
                     self._wake.clear()
             finally:
                 self._end()
+        return not self._under_way
 
     def _begin(self) -> None:
         self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
@@ -285,7 +290,7 @@ class Worker:
     def _end(self) -> None:
         """Let what is under way end, for a while; what does not is done again by the next worker."""
         until = self.monotonic() + self.settings.drain
-        while self._under_way and self.monotonic() < until:
+        while self._under_way and self.monotonic() < until and not self._hurried:
             self.beat()
             self._wake.wait(0.2)
             self._wake.clear()

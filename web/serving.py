@@ -21,6 +21,9 @@ GRACE = 10.0
 IDLE = 75.0
 """Seconds that a connection may wait for its next request."""
 
+BEAT = 0.5
+"""Seconds between two heartbeats of the hub."""
+
 CONNECTIONS = 1000
 """At a time; more wait to be accepted."""
 
@@ -50,6 +53,7 @@ class _Server(WSGIServer):
 
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
         self.waiting: set[Any] = set()
+        self._ending = False
         # Without a pool of its own the server would not wait for anybody when it stops.  Requests are
         # logged by the rooms that answer them.
         super().__init__(
@@ -57,17 +61,28 @@ class _Server(WSGIServer):
         )
 
     def end(self) -> None:
-        """Accept nobody, let what is under way end, close what waits."""
+        """Accept nobody, let what is under way end, close what waits; when called again, end now."""
+        grace = 0.0 if self._ending else GRACE
+        self._ending = True
         self.close()
         gevent.killall(list(self.waiting), block=False)
-        self.stop(GRACE)
+        self.stop(grace)
 
 
-def serve(app: Flask, host: str, port: int, *, ready: Callable[[int], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then stop listening, let what is under way end, and return.
+def serve(
+    app: Flask,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[int], None] | None = None,
+    beat: Callable[[], object] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop listening, let what is under way end, and return; a second
+    one breaks off what is under way.
 
     The caller has patched the standard library (``gevent.monkey.patch_all()``).  ``port`` 0 takes a free
-    one; ``ready`` is called with the port once it listens.  Raises ``OSError`` where it is taken.
+    one; ``ready`` is called with the port once it listens, ``beat`` from the hub twice a second from then
+    on, until the end.  Raises ``OSError`` where it is taken.
     """
     server = _Server((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
@@ -76,9 +91,17 @@ def serve(app: Flask, host: str, port: int, *, ready: Callable[[int], None] | No
     log.info("web.listening", host=host, port=taken)
     if ready is not None:
         ready(taken)
+    beating = gevent.spawn(_keep_beating, beat)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:
+        beating.kill()
         for handler in handlers:
             handler.cancel()
         log.info("web.stopped")
+
+
+def _keep_beating(beat: Callable[[], object]) -> None:
+    while True:
+        beat()
+        gevent.sleep(BEAT)

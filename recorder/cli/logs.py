@@ -3,12 +3,100 @@
 from __future__ import annotations
 
 import logging
-from typing import TextIO
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
 
 import structlog
 
+from recorder.errors import ConfigError
 
-def configure(stream: TextIO) -> None:
+MODE = 0o640
+
+
+class Stream(Protocol):
+    """What logs are written to: standard error, or a :class:`LogFile`."""
+
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+
+
+class LogFile:
+    """A file that several processes append to, and that may be moved away at any moment (logrotate).
+
+    A line is one write to a descriptor in append mode, so lines of several processes never mix.  Before
+    each line it is looked whether the name still leads to the open file; where it does not, the file is
+    opened anew.  So a line is in the old file or in the new one, never in both and never in none, and
+    nobody has to be told.  A line that cannot be written (a full disk) is lost, and how many were is
+    said in the next one that can: no call waits or fails for a log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises :class:`ConfigError` ``log.not_opened``."""
+        self._path = path
+        self._descriptor = -1
+        self._lost = 0
+        self._torn = False
+        try:
+            self._open()
+        except OSError as error:
+            raise ConfigError(
+                "log.not_opened",
+                f"the log {path} cannot be opened: {error.strerror}",
+                "make its folder and give it to Accord's user, or leave [log] path out: "
+                "logs then go to standard error",
+            ) from error
+
+    def write(self, text: str, /) -> int:
+        """Append whole lines."""
+        try:
+            if self._moved():
+                self._open()
+            if self._lost:
+                self._append(f'{{"event": "log.lost", "lines": {self._lost}, "level": "error"}}\n')
+                self._lost = 0
+            self._append(text)
+        except OSError:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return False
+
+    def _append(self, text: str) -> None:
+        content = text.encode("utf-8", "backslashreplace")
+        if self._torn:  # the disk was full in the middle of a line
+            content = b"\n" + content
+        written = os.write(self._descriptor, content)
+        self._torn = written < len(content)
+        if self._torn:
+            raise OSError("a part was written")
+
+    def _moved(self) -> bool:
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return True
+        ours = os.fstat(self._descriptor)
+        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
+
+    def _open(self) -> None:
+        fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+        if self._descriptor >= 0:
+            with suppress(OSError):  # what it held is written or lost already
+                os.close(self._descriptor)
+        self._descriptor = fresh
+        self._torn = False
+
+
+def configure(stream: Stream) -> None:
     """Send the logs of Accord and of its libraries to a stream."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -22,7 +110,23 @@ def configure(stream: TextIO) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        # A line with its end in one write: a pipe or a file that others write to as well keeps it whole.
+        logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True
+    )
+
+
+def begin(path: Path | None) -> None:
+    """For a process that stays: log to a file where the settings name one, and live through SIGHUP.
+
+    ``systemctl reload`` and logrotate send it; there is nothing to do, for a log that was moved is
+    noticed by itself.  At a terminal it keeps its meaning: the terminal is gone.  Raises
+    :class:`ConfigError`.
+    """
+    if path is not None:
+        configure(LogFile(path))
+    if not sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, lambda *_: None)

@@ -95,7 +95,6 @@ class Daemon:
         self._entropy = entropy
         self._beat = beat
         self._stopping = Event()
-        self._hurried = Event()
         self._notifier = sdnotify.SystemdNotifier()
         self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
         limits = Limits(reply=settings.command_timeout)
@@ -146,11 +145,7 @@ class Daemon:
         self._notifier.notify("STOPPING=1")
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
-        draining = gevent.spawn(self.dialplan.stop, DRAIN)
-        gevent.wait([draining, self._hurried], count=1)
-        if self._hurried.is_set():
-            self.dialplan.stop(0)
-        draining.join()
+        self.dialplan.stop(DRAIN)
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
@@ -161,7 +156,7 @@ class Daemon:
 
     def _asked_to_end(self) -> None:
         if self._stopping.is_set():
-            self._hurried.set()
+            gevent.spawn(self.dialplan.stop, 0.0)
         self._stopping.set()
 
     def _keep_beating(self) -> None:
