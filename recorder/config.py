@@ -36,8 +36,6 @@ class NodeSettings(_Section):
     spool: Path | None = None
     """Where the switch writes; default ``<data>/spool``.  Daemon, worker and switch must all write here."""
     warn_at: float = Field(default=0.85, gt=0, lt=1)
-    """Share of the spool's disk in use past which the operator is told."""
-    warn_at: float = Field(default=0.85, gt=0, lt=1)
     """Share of the spool's disk in use past which the operator is told; at most ``full_at``."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""

@@ -11,8 +11,9 @@ from recorder.take.disk import Disk, Room
 
 
 @pytest.mark.parametrize(
-    ("free", "room"), [(100, Room.OK), (15, Room.OK), (14, Room.WARN), (5, Room.WARN), (4, Room.FULL), (0, Room.FULL)]
-)  # fmt: skip
+    ("free", "room"),
+    [(100, Room.OK), (15, Room.OK), (14, Room.WARN), (5, Room.WARN), (4, Room.FULL), (0, Room.FULL)],
+)
 def test_two_limits_say_what_there_is_room_for(free: int, room: Room) -> None:
     assert Disk(100, free).room(0.85001, 0.95001) is room
 
