@@ -41,6 +41,7 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg
+	@command -v aws >/dev/null 2>&1 || $(SYSTEM) install awscli
 	$(BIN)/python -m bench $(BENCH)
 
 # A virtual environment from the lock file, every wheel checked by its hash.

@@ -115,14 +115,14 @@ def serve_panel(folder: Path, port: int) -> None:
 
 
 def run(folder: Path, minutes: float, rounds: int) -> dict[str, object]:
-    from bench.store import free_ports
     from recorder.clock import utc_now
     from recorder.store.bucket import connect
-    from recorder.store.embedded import SeaweedFS
+    from recorder.store.embedded import PORTS, SeaweedFS
     from recorder.store.s3 import S3Store
     from tests.house import House, conversation
+    from tests.ports import free_ports
 
-    port = free_ports()
+    port = free_ports(PORTS)
     server = SeaweedFS(folder / "seaweedfs", port)
     server.start()
     panel: subprocess.Popen[bytes] | None = None

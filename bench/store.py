@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import socket
 import statistics
 import tempfile
 import time
@@ -29,6 +28,7 @@ from recorder.seal.contents import Object
 from recorder.store.bucket import connect
 from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.s3 import S3Store
+from tests.ports import free_ports
 
 MIB = 1024 * 1024
 KEY = bytes(range(32))
@@ -63,18 +63,6 @@ def timed(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def free_ports() -> int:
-    for first in range(31000, 32000, PORTS):
-        try:
-            for port in range(first, first + PORTS):
-                with socket.socket() as attempt:
-                    attempt.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise SystemExit("no ports are free")
 
 
 def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, object]:
@@ -136,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        server = SeaweedFS(folder / "seaweedfs", free_ports())
+        server = SeaweedFS(folder / "seaweedfs", free_ports(PORTS))
         server.start()
         try:
             results = [run(folder, server, int(mib * MIB), options.rounds) for mib in options.mib]

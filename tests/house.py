@@ -146,11 +146,27 @@ class House:
         at: datetime | None = None,
     ) -> str:
         """A recorded call with ``times`` conversations in it, from spool to bucket; its id."""
+        folder, end = self.finished(customer, outside=outside, times=times, announced=announced, at=at)
+        while pipeline.step(folder, end + timedelta(milliseconds=900), self.means):
+            pass
+        assert queries.recording(customer.id, folder.name) is not None
+        return folder.name
+
+    def finished(
+        self,
+        customer: Customer,
+        *,
+        outside: Party = CALLER,
+        times: int = 1,
+        announced: bool = True,
+        at: datetime | None = None,
+    ) -> tuple[Path, datetime]:
+        """A finished call in the spool: its folder, and when it ended."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
         told = len(_read(next(each for each in prompts.shipped() if each.language == language).path))
         began = at or self.now()
-        recording, folder = self._arrive(customer, outside, began)
+        _, folder = self._arrive(customer, outside, began)
         (folder / spool.AUDIO).write_bytes(sound)
         end_of_announcement = LEAD_MS + told * 1000 // RATE
         lasts = (len(sound) - 44) // 4 * 1000 // RATE
@@ -163,11 +179,9 @@ class House:
             (lasts, "recording_stopped"),
         ):
             spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, {}))
-        self._end(folder, "recorded", None, began + timedelta(milliseconds=lasts))
-        while pipeline.step(folder, began + timedelta(milliseconds=lasts + 900), self.means):
-            pass
-        assert queries.recording(customer.id, recording) is not None
-        return recording
+        end = began + timedelta(milliseconds=lasts)
+        self._end(folder, "recorded", None, end)
+        return folder, end
 
     def not_recorded(
         self,
