@@ -68,6 +68,12 @@ _NAME: Final = b"\nEvent-Name: "
 _decode_name = lru_cache(maxsize=1024)(decode)
 
 
+def _end_of_line(raw: bytes) -> int:
+    """Where the first line of an event ends, which is the last one where nothing follows."""
+    stop = raw.find(b"\n", len(_NAME))
+    return stop if stop >= 0 else len(raw)
+
+
 def _end_of_headers(raw: bytes) -> int:
     """Behind the headers there is a body only where one of them says how long it is
     (``switch_event_serialize``); asking for that line is quicker than for an empty one, and from the end
@@ -186,7 +192,7 @@ class CallEvent(Message):
         self._raw = raw
         self._end = _end_of_headers(raw)
         #: FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`).
-        self.name = _decode_name(raw[13 : raw.find(b"\n", 13)]) if raw.startswith(_NAME) else ""
+        self.name = _decode_name(raw[13 : _end_of_line(raw)]) if raw.startswith(_NAME) else ""
 
     @property
     def subclass(self) -> str:

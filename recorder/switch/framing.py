@@ -101,15 +101,16 @@ class Framer:
         before = 0
         while True:
             self._need = size + 1
-            quick = _EVENT_HEAD.match(buffer, before + 1)
+            first = before + 1
+            while first < size and buffer[first] == 10:  # a reply's text may end in line feeds
+                first += 1
+            quick = _EVENT_HEAD.match(buffer, first)
             if quick is not None:
                 kind, head, length, start = EVENT, b"", int(quick[1]), quick.end()
             else:
-                first = before + 1
-                while first < size and buffer[first] == 10:  # a reply's text may end in line feeds
-                    first += 1
                 found = buffer.find(b"\n\n", max(first, self._searched))
-                if (found if found >= 0 else size) - first > self._max_head:
+                # What has come of a head may end in the first of the two line feeds.
+                if (found if found >= 0 else size - 1) - first > self._max_head:
                     raise FramingError(f"a head of more than {self._max_head} bytes")
                 if found < 0:
                     self._searched = max(first, size - 1)

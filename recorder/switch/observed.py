@@ -127,7 +127,8 @@ def _cause(event: CallEvent) -> str:
 
 
 def _bridged_time(event: CallEvent) -> datetime | None:
-    value = event.header("Caller-Channel-Bridged-Time")
+    # As bytes: a text may be digits of another script, which are no number.
+    value = event.headers.find("Caller-Channel-Bridged-Time") or b""
     if not value.isdigit() or len(value) > 17 or int(value) == 0:
         return None
     return _EPOCH + timedelta(microseconds=int(value))
