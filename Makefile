@@ -59,10 +59,20 @@ $(VENV)/.test: $(VENV)/.run requirements-test.lock
 	$(PIP) --requirement requirements-test.lock
 	@touch $@
 
-# What the tests use of the system; only a browser.
+# What the tests use of the system: a browser, and the servers and tools that Accord is run with, without
+# which their tests are reported as skipped.
 SYSTEM := sh deploy/system-packages
+HAS := has() { command -v "$$1" >/dev/null 2>&1 || [ -x "$$1" ]; };
+BROWSER = $(shell $(HAS) has chromium || has chromium-browser || echo chromium fonts-dejavu-core)
+SERVERS = $(shell $(HAS) \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || has initdb || echo postgresql; \
+	has promtool || echo prometheus; \
+	has /usr/sbin/logrotate || echo logrotate; \
+	has systemd-analyze || echo systemd; \
+	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo libfaketime)
 tools:
-	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || $(SYSTEM) install chromium fonts-dejavu-core
+	@[ -z "$(BROWSER)" ] || $(SYSTEM) install $(BROWSER)
+	@[ -z "$(SERVERS)" ] || $(SYSTEM) install $(SERVERS) || echo "Going on without: their tests are skipped." >&2
 
 lock: $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet pip-tools
