@@ -139,6 +139,7 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def catalogue_url(self) -> str:

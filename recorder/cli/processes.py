@@ -49,6 +49,9 @@ def daemon(context: Context) -> None:
             full_at=node.full_at,
             warn_at=node.warn_at,
             region=node.region or None,
+            metrics_host=settings.metrics.host,
+            metrics_port=settings.metrics.daemon_port,
+            metrics_allow=tuple(str(network) for network in settings.metrics.allow),
         ),
         beat=heartbeat(os.environ),
     ).run()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import gevent
 import structlog
 from gevent.event import Event
 from gevent.lock import RLock
 
+from recorder import metrics
 from recorder.call import session
 from recorder.call.session import Action, Do, Finish, Note, State
 from recorder.clock import Now
@@ -55,6 +56,7 @@ class Call:
         # Both connections tell of it, and what is done about one event is done before the next.
         self._one_at_a_time = RLock()
         self._timer: gevent.Greenlet[[], None] | None = None
+        self._told_at: datetime | None = None
 
     @property
     def channel(self) -> str:
@@ -101,11 +103,20 @@ class Call:
         for action in actions:
             match action:
                 case Note(kind, at, data):
+                    self._count(kind, at)
                     self.writer.mark(Mark(at, kind, dict(data)))
                 case Finish():
                     self._finish(action)
                 case _:
                     self._do(action)
+
+    def _count(self, kind: str, at: datetime) -> None:
+        if kind == "announcement_started" and self._told_at is None:
+            self._told_at = at
+            waited = (at - self.start.started_at).total_seconds()
+            metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
+        elif kind == "announcement_broken":
+            metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:
         match action:
@@ -143,6 +154,7 @@ class Call:
         outcome = "recorded" if finish.reason is None else "not_recorded"
         self.writer.close(CallEnd(outcome, finish.reason, finish.at, inside), lambda: self._ended(self))
         self.leave.set()
+        metrics.CALLS.labels(finish.reason or outcome).inc()
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 
     def _late(self) -> None:

@@ -16,12 +16,14 @@ import sdnotify
 import structlog
 from gevent.event import Event
 
+from recorder import metrics
 from recorder.call import session
 from recorder.call.policy import LinePolicy
 from recorder.clock import Now, utc_now
 from recorder.daemon.calls import Call, length_of
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.takeover import Takeover
+from recorder.daemon.watched import Shown, serve
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
@@ -34,6 +36,7 @@ from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import WANTED, Observed, What, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
+from recorder.watched import Neighbours
 
 log = structlog.get_logger()
 
@@ -58,7 +61,8 @@ _PASSED_BY: Final = {"never_record": "never_record", "waiting": "daemon_away", "
 class DaemonSettings:
     """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts,
     ``warn_at`` past which the operator is told (``None``: no sooner).
-    ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds."""
+    ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds.
+    ``metrics_port`` 0: nowhere; ``metrics_allow``: networks beside loopback that get an answer there."""
 
     node: str
     spool: Path
@@ -72,6 +76,9 @@ class DaemonSettings:
     full_at: float = 0.95
     warn_at: float | None = None
     region: str | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    metrics_allow: tuple[str, ...] = ()
 
 
 class Daemon:
@@ -133,6 +140,7 @@ class Daemon:
         commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
         self.knowledge.start()
         self._takeover.look()
+        watched = self._show()
         port = self.dialplan.bind()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._asked_to_end)
@@ -149,8 +157,8 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        beating.kill()
-        server.kill()
+        for greenlet in (beating, server, *watched):
+            greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
 
@@ -158,6 +166,18 @@ class Daemon:
         if self._stopping.is_set():
             gevent.spawn(self.dialplan.stop, 0.0)
         self._stopping.set()
+
+    def _show(self) -> list[gevent.Greenlet[[], None]]:
+        chosen = self.settings
+        if not chosen.metrics_port:
+            return []
+        return serve(
+            Shown(self.calls, self.knowledge, self.node),
+            chosen.node,
+            chosen.metrics_host,
+            chosen.metrics_port,
+            Neighbours(chosen.metrics_allow),
+        )
 
     def _keep_beating(self) -> None:
         while True:
@@ -182,6 +202,7 @@ class Daemon:
             try:
                 writer.prepare()
             except OSError as error:
+                metrics.SPOOL_ERRORS.labels("folder").inc()
                 log.error("spool.not_opened", recording=start.recording, error=str(error))
                 reason = "full_disk"
         if reason is None and policy is not None:
@@ -251,6 +272,8 @@ class Daemon:
     # --- the rest of the calls
 
     def _event(self, event: CallEvent) -> None:
+        metrics.EVENTS.inc()
+        metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         call = self.calls.get(event.uuid)
         if call is not None:
             call.event(event)
@@ -274,6 +297,7 @@ class Daemon:
         writer.open(start)
         told = reason if reason == "never_record" or refused != "no_line" else refused
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
+        metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
     def _up(self, live: Live) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from recorder import metrics
 from recorder.call import session
 from recorder.clock import Now
 from recorder.daemon.calls import Call, length_of
@@ -107,6 +108,7 @@ class Takeover:
         kinds = frozenset(mark.kind for mark in marks)
         prompt = "" if start.announcement is None else start.announcement.sha256
         call = self._adopt(start, session.resume(prompt, length_of(start), kinds, since))
+        metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.taken_over", marks=len(marks))
 
     def _clear(self, folder: Path, live: Live, error: TakeError) -> None:
@@ -140,6 +142,7 @@ class Takeover:
         return "" if answer == "_undef_" else answer
 
     def _stop(self, channel: str, path: Path) -> None:
+        metrics.RECORDINGS_STOPPED.inc()
         log.warning("call.recording_stopped", channel=repr(channel), folder=path.parent.name)
         self._node.send_later(commands.record_stop(channel, path))
 

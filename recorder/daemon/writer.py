@@ -11,6 +11,7 @@ from typing import Final, TypeVar, cast
 import gevent
 import structlog
 
+from recorder import metrics
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark
 
@@ -69,6 +70,7 @@ class Writer:
             try:
                 in_thread(lambda: spool.open_take(self._root, start))
             except OSError as error:
+                metrics.SPOOL_ERRORS.labels("folder").inc()
                 self._log.error("spool.not_opened", error=str(error))
                 self._opened(error)
             else:
@@ -84,6 +86,7 @@ class Writer:
             try:
                 in_thread(lambda: spool.append_mark(self.folder, mark))
             except OSError as error:
+                metrics.SPOOL_ERRORS.labels("mark").inc()
                 self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
             return True
 
@@ -96,6 +99,7 @@ class Writer:
             try:
                 in_thread(lambda: self.audio.unlink(missing_ok=True))
             except OSError as error:
+                metrics.SPOOL_ERRORS.labels("discard").inc()
                 self._log.error("spool.not_discarded", error=str(error))
                 gevent.sleep(RETRY)
                 return False
@@ -111,8 +115,10 @@ class Writer:
                 in_thread(lambda: spool.close_take(self.folder, end))
             except FileNotFoundError as error:
                 # The folder was never there (a full disk at the call's arrival).
+                metrics.SPOOL_ERRORS.labels("end").inc()
                 self._log.error("spool.no_folder", error=str(error))
             except OSError as error:
+                metrics.SPOOL_ERRORS.labels("end").inc()
                 self._log.error("spool.not_closed", error=str(error), again_in=RETRY)
                 gevent.sleep(RETRY)
                 return False
@@ -142,6 +148,7 @@ class Writer:
                 done = self._jobs[0]()
             except Exception:
                 # A mistake of ours: shown, and what comes after it is still written.
+                metrics.UNFORESEEN.inc()
                 self._log.exception("spool.job_failed")
                 done = True
             if done:

@@ -13,6 +13,7 @@ from gevent import socket
 from gevent.event import Event
 from greenswitch import esl as greenswitch
 
+from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
@@ -235,6 +236,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             )
         except Exception as error:
             self.failures += 1
+            metrics.UNFORESEEN.inc()
             log.exception(
                 "switch.call_failed", channel=repr(session.uuid if session else ""), error=str(error)
             )

@@ -14,6 +14,7 @@ import gevent
 import structlog
 from gevent.event import Event
 
+from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
@@ -202,12 +203,14 @@ class Node:
             self.on_up(live)
             taken_up = True
             self.up.set()
+            metrics.SWITCH_CONNECTIONS.labels("up").inc()
             log.info("switch.up", host=self.host, port=self.port, channels=len(live.channels))
             ready.set()
             connection.closed.wait()
         except SwitchError as error:
             connection.close(error.message)
         except Exception as error:
+            metrics.UNFORESEEN.inc()
             log.exception("switch.take_up_failed")
             connection.close(f"taking the switch's state in failed: {error!r}")
         finally:
@@ -216,6 +219,8 @@ class Node:
             self._connection = None
             self.handler_failures += connection.handler_failures
             ready.set()
+            if not taken_up and not self._stopping.is_set():
+                metrics.SWITCH_CONNECTIONS.labels("failed").inc()
             if taken_up:
                 # What came before the end is handled before the next connection's state.
                 connection.join_handlers(self.limits.reply)

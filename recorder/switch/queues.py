@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import gevent
 import structlog
 from gevent.event import AsyncResult, Event
 
+from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent, Reply
@@ -21,13 +23,14 @@ Handler = Callable[[CallEvent], object]
 class Pending:
     """A command that was sent and the reply it will get; see :meth:`Connection.send_later`."""
 
-    __slots__ = ("_result", "_timer", "command", "limit")
+    __slots__ = ("_began", "_result", "_timer", "command", "limit")
 
     def __init__(self, command: Command, limit: float) -> None:
         self.command = command
         self.limit = limit
         self._result: AsyncResult[Reply] = AsyncResult()
         self._timer = gevent.get_hub().loop.timer(limit)
+        self._began = 0.0
 
     def wait(self) -> Reply:
         """The reply.  Raises :class:`SwitchError`: ``switch.timeout`` when the command's limit passed,
@@ -58,6 +61,7 @@ class Pending:
 
     def start(self) -> None:
         """Begin the time limit."""
+        self._began = time.monotonic()
         self._timer.start(self._too_late)
 
     def settle(self, reply: Reply) -> bool:
@@ -65,6 +69,9 @@ class Pending:
         self._close_timer()
         if self._result.ready():
             return False
+        metrics.SWITCH_COMMAND.observe(time.monotonic() - self._began)
+        if reply.refused:
+            metrics.SWITCH_COMMAND_FAILURES.labels(metrics.REFUSED).inc()
         self._result.set(reply)
         return True
 
@@ -72,6 +79,8 @@ class Pending:
         """There will be no reply."""
         self._close_timer()
         if not self._result.ready():
+            late = error.error_id == "switch.timeout"
+            metrics.SWITCH_COMMAND_FAILURES.labels(metrics.LATE if late else metrics.GONE).inc()
             self._result.set_exception(error)
 
     def _too_late(self) -> None:
@@ -139,6 +148,7 @@ class Lane:
                 except Exception:
                     # Counted and shown, and the next event is still handled.
                     self.failures += 1
+                    metrics.EVENTS_LOST.labels("failed").inc()
                     log.exception("switch.handler_failed", event_name=event.name, channel=repr(event.uuid))
                 turn += 1
                 if turn % 64 == 0:

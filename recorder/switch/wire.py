@@ -28,6 +28,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from greenswitch.esl import ESLProtocol
 
+from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import Command, leave
 from recorder.switch.events import CallEvent, Reply
@@ -122,6 +123,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 call(reason)
             except Exception:
                 # The others are told all the same.
+                metrics.UNFORESEEN.inc()
                 log.exception("switch.close_failed")
 
     def stop(self) -> None:
@@ -223,6 +225,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         except OSError as error:
             reason = f"read failed: {_errno(error)}"
         except Exception as error:
+            metrics.UNFORESEEN.inc()
             log.exception("switch.reader_failed")
             reason = f"reading failed: {error!r}"
         finally:
@@ -267,6 +270,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             if lane is None:
                 lane = self._lanes[handler] = Lane(handler, self.limits.backlog)
             if not lane.put(event):
+                metrics.EVENTS_LOST.labels("backlog").inc()
                 self.close(f"a handler is {self.limits.backlog} events behind")
                 return
 

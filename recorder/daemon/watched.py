@@ -1,0 +1,169 @@
+"""What the daemon shows to whoever watches it, from the hub: nothing here waits, and no call waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import gevent
+import structlog
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from recorder import metrics, watched
+from recorder.call.state import Phase
+from recorder.daemon.calls import Call
+from recorder.daemon.knowledge import Knowledge
+from recorder.health import Finding, Readiness
+from recorder.switch.node import Node
+from recorder.take.disk import Room
+from recorder.take.spool import REASONS
+
+log = structlog.get_logger()
+
+RECORDED: Final = "recorded"
+
+SILENT: Final = 5.0
+"""Seconds without a look at the spool's disk after which it counts as not answering."""
+
+LOOK: Final = 0.5
+"""Seconds between two measurements of how late the hub is."""
+
+WATCHERS: Final = 16
+"""Connections at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The parts of the daemon that are shown."""
+
+    calls: Mapping[str, Call]
+    knowledge: Knowledge
+    node: Node
+
+    def show(self) -> None:
+        """Have what is counted at every moment read when somebody looks, and what has not happened yet
+        shown as 0."""
+        knowledge = self.knowledge
+        metrics.CALLS_LIVE.set_function(lambda: len(self.calls))
+        metrics.CALLS_ANNOUNCING.set_function(self._announcing)
+        metrics.RECORDINGS_LIVE.set_function(self._capturing)
+        metrics.SWITCH_UP.set_function(lambda: self.node.up.is_set())
+        metrics.DISK_SIZE.set_function(lambda: knowledge.disk.size if knowledge.disk else 0)
+        metrics.DISK_FREE.set_function(lambda: knowledge.disk.free if knowledge.disk else 0)
+        metrics.DISK_USED.set_function(lambda: knowledge.disk.used if knowledge.disk else 0)
+        for room in Room:
+            metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
+        metrics.SNAPSHOT_LOADED.set_function(lambda: knowledge.snapshot is not None)
+        metrics.SNAPSHOT_LINES.set_function(
+            lambda: len(knowledge.snapshot.lines) if knowledge.snapshot else 0
+        )
+        metrics.SNAPSHOT_DAMAGED.set_function(
+            lambda: len(knowledge.snapshot.damaged) if knowledge.snapshot else 0
+        )
+        metrics.zero(metrics.CALLS, (RECORDED, *REASONS))
+        metrics.zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
+        metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
+        metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
+        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard"))
+
+    def _is(self, room: Room) -> bool:
+        return self.knowledge.room is room
+
+    def _announcing(self) -> int:
+        return sum(call.state.phase is Phase.ANNOUNCING for call in self.calls.values())
+
+    def _capturing(self) -> int:
+        return sum(call.state.capturing for call in self.calls.values())
+
+    def readiness(self) -> Readiness:
+        """What has to be well for the next call to be recorded."""
+        return Readiness({"switch": self._switch, "lines": self._lines, "disk": self._disk})
+
+    def _switch(self) -> Finding:
+        where = f"{self.node.host}:{self.node.port}"
+        if self.node.up.is_set():
+            return Finding(True, f"connected to FreeSWITCH at {where}")
+        return Finding(
+            False,
+            f"not connected to FreeSWITCH at {where}",
+            "is it running? the log says why (switch.down); it is tried again by itself",
+        )
+
+    def _lines(self) -> Finding:
+        snapshot = self.knowledge.snapshot
+        if snapshot is None:
+            return Finding(
+                False,
+                self.knowledge.complaint or "there is no snapshot of lines",
+                "the worker writes it: is it running? `accord doctor`",
+            )
+        return Finding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
+
+    def _disk(self) -> Finding:
+        silent = time.monotonic() - self.knowledge.looked
+        disk = self.knowledge.disk
+        if disk is None or silent > SILENT:
+            return Finding(
+                False,
+                self.knowledge.complaint or f"the spool's disk has not answered for {silent:.0f} s",
+                "look at the disk (a network mount that hangs?); calls go on unrecorded",
+            )
+        used = f"{disk.used:.0%} of the spool's disk in use"
+        if self.knowledge.room is Room.FULL:
+            return Finding(
+                False, f"{used}: no new recording starts", "make room; nothing in the spool may be deleted"
+            )
+        filling = self.knowledge.room is Room.WARN
+        return Finding(True, used, "make room, or find out why the spool grows" if filling else "")
+
+
+class _Handler(WSGIHandler):
+    def handle(self) -> None:
+        with gevent.Timeout(watched.SLOW, False):  # type: ignore[arg-type]  # False: end the block quietly
+            super().handle()
+
+
+class _Server(WSGIServer):
+    handler_class = _Handler
+
+
+def serve(
+    shown: Shown, node: str, host: str, port: int, neighbours: watched.Neighbours
+) -> list[gevent.Greenlet[[], None]]:
+    """Serve, and watch the hub; greenlets to be killed at the end.  A port that is taken is tried again."""
+    metrics.introduce(node)
+    shown.show()
+    application = watched.Watched(
+        metrics.DAEMON, metrics.registry(metrics.DAEMON), shown.readiness(), neighbours
+    )
+
+    def run() -> None:
+        said = False
+        while True:
+            server = _Server((host, port), application, log=None, error_log=None, spawn=Pool(WATCHERS))
+            try:
+                server.start()
+            except OSError as error:
+                if not said:
+                    watched.not_served(host, port, error)
+                said = True
+                gevent.sleep(watched.AGAIN)
+                continue
+            log.info("metrics.served", address=f"{host}:{port}")
+            try:
+                server.serve_forever()
+            finally:
+                server.stop(0)
+
+    return [gevent.spawn(run), gevent.spawn(_measure_hub)]
+
+
+def _measure_hub() -> None:
+    while True:
+        began = time.monotonic()
+        gevent.sleep(LOOK)
+        metrics.HUB_LAG.observe(max(0.0, time.monotonic() - began - LOOK))
