@@ -29,4 +29,7 @@ def from_iso(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"a time without a zone: {text!r}")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first and the last day there are, in another zone
+        raise ValueError(f"a time outside the calendar: {text!r}") from None
