@@ -1,13 +1,7 @@
 """Manifest, version 1: what a recording is, signed; its upload is the commit.
 
-::
-
-    {"body": {...},
-     "endorsement": {...},
-     "signatures": [{"algorithm": "Ed25519", "key_id": ..., "signature": ...}]}
-
-in RFC 8785 form; the signature is over the RFC 8785 form of ``body``.  A manifest is never rewritten:
-what is learnt later lies beside it, never in it.
+A signed document (``document.py``).  A manifest is never rewritten: what is learnt later lies beside it,
+in amendments, never in it.
 """
 
 from __future__ import annotations
@@ -25,21 +19,18 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import body as bodies
-from recorder.seal import canonical, envelope, signing
-from recorder.seal.canonical import Fields
+from recorder.seal import canonical, document, envelope, signing
 from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.take.encoded import Encoded, Marker, Sound
-from recorder.take.spool import Party, write_file
+from recorder.take.files import write_file
+from recorder.take.spool import Party
 
 __all__ = ["Manifest", "Sealed", "Upload", "open_manifest", "read_sealed", "seal", "write"]
 
 NAME = "manifest.json"
 KEY_FILE = "key.json"
 ENCRYPTED = ".enc"
-
-CLOCK_SLACK = timedelta(minutes=5)
-"""How far in the future a seal may lie before it is refused: clocks differ a little."""
 
 UNANNOUNCED_KEEP = timedelta(days=30)
 """How long a take is kept in whose audio the announcement was not found (P1)."""
@@ -128,20 +119,7 @@ def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = Non
 
 def write(manifest: Manifest, signer: signing.Signer) -> bytes:
     """The manifest, signed: the bytes of ``manifest.json``."""
-    body = bodies.to_body(manifest)
-    return canonical.dump(
-        {
-            "body": body,
-            "endorsement": signer.endorsement.document(),
-            "signatures": [
-                {
-                    "algorithm": "Ed25519",
-                    "key_id": signer.key_id,
-                    "signature": canonical.b64(signer.sign(body)),
-                }
-            ],
-        }
-    )
+    return document.write(bodies.to_body(manifest), signer)
 
 
 def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Manifest:
@@ -153,33 +131,9 @@ def open_manifest(content: bytes, root: Ed25519PublicKey, now: datetime | None =
     (``seal.endorsement_…``), ``seal.signature``, ``seal.version``, ``seal.unknown_field``,
     ``seal.field``, ``seal.contradiction``.
     """
-    if len(content) > MAX_BYTES:
-        raise SealError("seal.not_json", "the manifest is larger than any manifest is")
-    fields = Fields(canonical.load(content, "manifest"), "manifest")
-    body = fields.take("body")
-    endorsement = signing.Endorsement.from_fields(fields.fields("endorsement"))
-    signatures = fields.each("signatures")
-    fields.end()
-    if len(signatures) != 1:
-        raise SealError("seal.field", "manifest.signatures is not one signature")
-    (given,) = signatures
-    given.const("algorithm", "Ed25519")
-    key_id, signature = given.text("key_id"), given.binary("signature", 64)
-    given.end()
-    sealed_at = Fields(body, "manifest.body").time("sealed_at")
-    public = endorsement.check(root, signing.MANIFEST, sealed_at)
-    if key_id != endorsement.key_id or not signing.verify(public, signature, body):
-        raise SealError(
-            "seal.signature",
-            "the manifest's signature is wrong: it was changed after it was sealed, or signed by another key",
-        )
+    body, key_id = document.read(content, "manifest", root, signing.MANIFEST, "sealed_at", MAX_BYTES)
     manifest = bodies.from_body(body, key_id)
-    if now is not None and manifest.sealed_at > now + CLOCK_SLACK:
-        raise SealError(
-            "seal.from_the_future",
-            f"the manifest says it was sealed at {to_iso(manifest.sealed_at)}, which is not yet",
-            "is this machine's clock right?",
-        )
+    document.check_not_future("manifest", manifest.sealed_at, now)
     return manifest
 
 

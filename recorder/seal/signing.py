@@ -3,7 +3,7 @@
 An endorsement is a small signed document::
 
     {"body": {"type": "accord-endorsement", "version": 1, "algorithm": "Ed25519", "key_id": ...,
-              "public_key": ..., "uses": ["manifest"], "not_before": ..., "not_after": ...,
+              "public_key": ..., "uses": ["manifest", "amendment"], "not_before": ..., "not_after": ...,
               "root_key_id": ...},
      "signature": ...}
 
@@ -139,6 +139,7 @@ class Endorsement:
             raise SealError(
                 "seal.endorsement_use",
                 f"key {self.key_id} is endorsed for {', '.join(self.uses)}, not for {use}",
+                "endorse a new signing key with the root: `accord keys renew`",
             )
         if not self.not_before <= at <= self.not_after:
             raise SealError(
@@ -150,7 +151,7 @@ class Endorsement:
 
 
 class Signer:
-    """A signing key with its endorsement; what the worker holds for manifests."""
+    """A signing key with its endorsement; what the worker holds."""
 
     def __init__(self, key: Ed25519PrivateKey, endorsement: Endorsement) -> None:
         if raw_public(key.public_key()) != endorsement.public_key:
@@ -215,7 +216,7 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key for manifests endorsed by it, and a key-encryption key.
+    """Make a root, a signing key endorsed by it for manifests and amendments, and a key-encryption key.
 
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
@@ -227,7 +228,7 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
         raise exists(there)
     root = Ed25519PrivateKey.from_private_bytes(entropy(32))
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    endorsement = _endorse_for_manifests(root, signing, now)
+    endorsement = _endorse_worker(root, signing, now)
     write_private(folder / ROOT_KEY, _private_pem(root))
     write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
     write_private(folder / KEK, canonical.b64_line(entropy(32)))
@@ -237,11 +238,11 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a new signing key for manifests, endorsed by the root; the old one's files are kept under
+    """Make a new signing key, endorsed by the root; the old one's files are kept under
     its key id.  Returns the files made.  Raises :class:`ConfigError`."""
     old = load_endorsement(folder / ENDORSEMENT)
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    endorsement = _endorse_for_manifests(root, signing, now)
+    endorsement = _endorse_worker(root, signing, now)
     made = []
     for name, content, mode in (
         (SIGNING_KEY, _private_pem(signing), 0o600),
@@ -306,10 +307,12 @@ def _private_pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _endorse_for_manifests(root: Ed25519PrivateKey, signing: Ed25519PrivateKey, now: datetime) -> Endorsement:
+def _endorse_worker(root: Ed25519PrivateKey, signing: Ed25519PrivateKey, now: datetime) -> Endorsement:
     # A minute back: another machine's clock may be a little behind this one's.
     begin = now - timedelta(minutes=1)
-    return endorse(root, signing.public_key(), (MANIFEST,), begin, now + timedelta(days=365 * YEARS))
+    return endorse(
+        root, signing.public_key(), (MANIFEST, AMENDMENT), begin, now + timedelta(days=365 * YEARS)
+    )
 
 
 def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:

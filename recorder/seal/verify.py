@@ -21,25 +21,35 @@ and with the key-encryption key:
 10. every object decrypts to its plain length and SHA-256: ``object.decryption``, ``object.plain``
 11. the parties decrypt: ``parties.decryption``
 
+Of a recording that was destroyed, checks 6 and 9 are that its objects and its key are gone
+(``object.not_erased``, ``key.not_erased``), and 7, 10 and 11 are left out.
+
+12. amendments are in order, none missing, doubled or another recording's, and each signed by a key that
+    the root endorsed for amendments: ``amendment.missing``, ``amendment.doubled``, ``amendment.foreign``,
+    ``amendment.predecessor``, ``amendment.contradiction``, ``amendment.kind``, or a code of checks 2 to 4
+
 A store that is away is no finding: it is raised.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError, StoreError
 from recorder.seal import body, envelope
+from recorder.seal.amendment import Amendment, number_in
+from recorder.seal.chain import Chain, read_chain
 from recorder.seal.contents import Manifest, Object
+from recorder.seal.files import Files, Source
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import NAME, open_manifest
+
+__all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
 
 CHECKS = {
     1: "there is a manifest",
@@ -53,46 +63,10 @@ CHECKS = {
     9: "the wrapped keys",
     10: "every object's plain bytes",
     11: "the parties",
+    12: "the amendments",
 }
 
 _WINDOW = 16 * envelope.SEGMENT
-
-
-class Source(Protocol):
-    """Where the files are: a store, or :class:`Files`."""
-
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes: ...
-
-    def size(self, key: str) -> int: ...
-
-    def list(self, prefix: str) -> Iterator[str]: ...
-
-
-class Files:
-    """A recording's files in a folder, however it came there, as a :class:`Source`.  The wrapped keys
-    are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        with open(self._find(key), "rb") as file:
-            file.seek(start)
-            return file.read() if end is None else file.read(max(end - start, 0))
-
-    def size(self, key: str) -> int:
-        return self._find(key).stat().st_size
-
-    def list(self, prefix: str) -> Iterator[str]:
-        root = self._folder
-        names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        return (name for name in names if name.startswith(prefix))
-
-    def _find(self, key: str) -> Path:
-        for path in (self._folder / key, self._folder / Path(key).name):
-            if path.is_file():
-                return path
-        raise StoreError("store.not_found", f"there is no {key} in {self._folder}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +84,11 @@ class Finding:
 @dataclass(slots=True)
 class Report:
     """What was checked and what was found.  ``checked`` holds the numbers of the checks that ran to
-    their end; ``manifest`` is ``None`` where it cannot be believed."""
+    their end; ``manifest`` is ``None`` where it cannot be believed, ``chain`` its amendments."""
 
     manifest: Manifest | None = None
+    manifest_sha256: str = ""
+    chain: Chain | None = None
     findings: list[Finding] = field(default_factory=list)
     checked: list[int] = field(default_factory=list)
 
@@ -144,17 +120,25 @@ def verify(
     report.manifest = manifest
     if prefix:
         _place(manifest, prefix, report)  # 5
+    names = [key.removeprefix(prefix) for key in source.list(prefix)]
+    if _amendments(source, prefix, manifest, names, root, now, report):  # 12
+        _gone(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
+    else:
+        _whole(source, prefix, manifest, keyring, report)
+    _nothing_else(prefix, manifest, names, report)  # 8
+    report.checked.sort()
+    return report
+
+
+def _whole(source: Source, prefix: str, manifest: Manifest, keyring: Keyring | None, report: Report) -> None:
     there = [each for each in manifest.objects if _there(source, prefix, each, report)]  # 6
     report.checked += [6, 7]
     data_key = None if keyring is None else _keys(source, manifest, keyring, report)  # 9
     for each in there:
         _object(source, prefix, manifest, each, data_key, report)  # 7 and 10
-    _nothing_else(source, prefix, manifest, report)  # 8
     if data_key is not None:
         report.checked.append(10)
         _parties(manifest, prefix, data_key, report)  # 11
-    report.checked.sort()
-    return report
 
 
 def _manifest(
@@ -165,6 +149,7 @@ def _manifest(
         report.add(1, "manifest.missing", prefix + NAME, "there is no manifest: nothing was committed here")
         return None
     report.checked.append(1)
+    report.manifest_sha256 = hashlib.sha256(content).hexdigest()
     try:
         manifest = open_manifest(content, root, now)
     except SealError as error:
@@ -288,15 +273,42 @@ def _object(
         report.add(10, "object.plain", key, "it decrypts to other bytes than were sealed")
 
 
-def _nothing_else(source: Source, prefix: str, manifest: Manifest, report: Report) -> None:
+def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
     sealed = {NAME, *(each.name for each in manifest.objects)}
     keys = {f"{manifest.recording}.json", "tenant.json"} if not prefix else set()
-    for key in source.list(prefix):
-        name = key.removeprefix(prefix)
-        if name in sealed | keys or (not prefix and name.startswith("keys/")):
+    for name in names:
+        if name in sealed | keys or number_in(name) or (not prefix and name.startswith("keys/")):
             continue
-        report.add(8, "object.unknown", key, "it lies with the recording and was not sealed")
+        report.add(8, "object.unknown", prefix + name, "it lies with the recording and was not sealed")
     report.checked.append(8)
+
+
+def _amendments(
+    source: Source,
+    prefix: str,
+    manifest: Manifest,
+    names: list[str],
+    root: Ed25519PublicKey,
+    now: datetime | None,
+    report: Report,
+) -> Amendment | None:
+    """The tombstone, where there is one."""
+    found = [(name, source.read(prefix + name)) for name in sorted(filter(number_in, names))]
+    report.chain = read_chain(manifest, report.manifest_sha256, found, root, now)
+    for problem in report.chain.problems:
+        report.add(12, problem.code, prefix + problem.name, problem.message)
+    report.checked.append(12)
+    return report.chain.erased
+
+
+def _gone(source: Source, prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
+    for each in manifest.objects:
+        if each.name in names:
+            report.add(6, "object.not_erased", prefix + each.name, "it was erased, and is there")
+    key = data_key_path(manifest.tenant, manifest.recording)
+    if _read(source, key) is not None:
+        report.add(9, "key.not_erased", key, "the recording was erased, and its key is there")
+    report.checked += [6, 9]
 
 
 def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: Report) -> None:

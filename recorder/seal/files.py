@@ -1,0 +1,46 @@
+"""Where a recording's files are read from when it is checked: a store, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from recorder.errors import StoreError
+
+
+class Source(Protocol):
+    """Where the files are: a store, or :class:`Files`."""
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes: ...
+
+    def size(self, key: str) -> int: ...
+
+    def list(self, prefix: str) -> Iterator[str]: ...
+
+
+class Files:
+    """A recording's files in a folder, however it came there, as a :class:`Source`.  The wrapped keys
+    are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        with open(self._find(key), "rb") as file:
+            file.seek(start)
+            return file.read() if end is None else file.read(max(end - start, 0))
+
+    def size(self, key: str) -> int:
+        return self._find(key).stat().st_size
+
+    def list(self, prefix: str) -> Iterator[str]:
+        root = self._folder
+        names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        return (name for name in names if name.startswith(prefix))
+
+    def _find(self, key: str) -> Path:
+        for path in (self._folder / key, self._folder / Path(key).name):
+            if path.is_file():
+                return path
+        raise StoreError("store.not_found", f"there is no {key} in {self._folder}")
