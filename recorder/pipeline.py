@@ -28,6 +28,7 @@ from typing import Literal
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
 from recorder.catalogue.rows import ObjectRow, RecordingRow
 from recorder.clock import to_iso
@@ -42,17 +43,18 @@ from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
 from recorder.take.encode import encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
+from recorder.take.files import write_file
 from recorder.take.spool import (
     END,
     Take,
     read_take,
     remove_take,
-    write_file,
 )
 from recorder.take.spool import quarantine as set_aside
 from recorder.unrecorded import check_name, list_call, unkept, what_is_known
 
 Stage = Literal["note", "encode", "seal", "store", "catalogue"]
+STAGES: tuple[Stage, ...] = ("note", "encode", "seal", "store", "catalogue")
 
 STORED = "stored.json"
 TENANT_KEY = "tenant-key.json"
@@ -69,9 +71,12 @@ AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
 log = structlog.get_logger()
 
 
-def encode_take(folder: Path, prompt: Path) -> None:
-    """The *encode* stage's work: pure files, for a process of its own.  Raises :class:`TakeError`."""
-    write_encoded(encode(read_take(folder), prompt))
+def encode_take(folder: Path, prompt: Path) -> int:
+    """The *encode* stage's work: pure files, for a process of its own; how many milliseconds of sound it
+    was.  Raises :class:`TakeError`."""
+    encoded = encode(read_take(folder), prompt)
+    write_encoded(encoded)
+    return encoded.duration_ms
 
 
 def nowhere(_boundary: str) -> None:
@@ -89,7 +94,7 @@ class Means:
     root_public: Ed25519PublicKey
     snapshot: Path
     entropy: Entropy = os.urandom
-    encode: Callable[[Path, Path], None] = field(default=encode_take)
+    encode: Callable[[Path, Path], object] = field(default=encode_take)
     boundary: Callable[[str], None] = field(default=nowhere)
 
 
@@ -149,6 +154,7 @@ def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
     list_call(start, end, reason, until, now, means.entropy)
     means.boundary("listed")
     set_aside(folder, reason, now, until)
+    metrics.TAKES.labels("quarantined").inc()
 
 
 def _note(folder: Path, now: datetime, means: Means) -> bool:
@@ -160,6 +166,7 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
     list_call(take.start, take.end, reason, None, now, means.entropy)
     means.boundary("noted")
     remove_take(folder)
+    metrics.TAKES.labels("noted").inc()
     means.boundary("removed")
     return False
 
@@ -213,9 +220,12 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
 def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
-    keeping.add_recording(_row(sealed, take, now), now=now, entropy=means.entropy)
+    added = keeping.add_recording(_row(sealed, take, now), now=now, entropy=means.entropy)
+    if added and (why := sealed.manifest.unannounced) is not None:
+        metrics.TAKES_UNANNOUNCED.labels(why).inc()
     means.boundary("catalogued")
     remove_take(folder)
+    metrics.TAKES.labels("stored").inc()
     means.boundary("removed")
     return False
 

@@ -97,12 +97,12 @@ def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> b
 def read(folder: Path) -> Snapshot:
     """Read the snapshot and check every prompt's hash.
 
-    Raises :class:`ConfigError` when there is none or it is of another format; a damaged prompt is no
-    error but is named in ``damaged`` (its SHA-256), so that other lines go on.
+    Raises :class:`ConfigError` when there is none, or it is of another format or shape; a damaged prompt is
+    no error but is named in ``damaged`` (its SHA-256), so that other lines go on.
     """
     path = folder / "snapshot.json"
     try:
-        body: dict[str, Any] = json.loads(path.read_bytes())
+        body: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(
             "snapshot.missing",
@@ -113,22 +113,45 @@ def read(folder: Path) -> Snapshot:
         raise ConfigError(
             "snapshot.broken", f"{path} is not JSON: {error}", "delete it; the worker writes it again"
         ) from None
-    if body.get("format") != FORMAT:
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        found = body.get("format") if isinstance(body, dict) else type(body).__name__
         raise ConfigError(
             "snapshot.format",
-            f"{path} has format {body.get('format')!r}, this version reads {FORMAT}",
+            f"{path} has format {found!r}, this version reads {FORMAT}",
             "run the daemon and the worker in the same version",
         )
-    lines: dict[str, LinePolicy] = {}
-    for entry in body["lines"]:
-        told = entry.pop("announcement")
-        announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
-        policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"])}, announcement=announcement)
-        lines[policy.number.removeprefix("+")] = policy
+    try:
+        lines = {line.number.removeprefix("+"): line for line in map(_line, body["lines"])}
+        never = frozenset(number.removeprefix("+") for number in body["never_record"])
+        made_at = str(body["made_at"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            "snapshot.broken",
+            f"{path} is not what this version reads: {type(error).__name__} {error}",
+            "delete it, and the worker writes it again; run the daemon and the worker in the same version",
+        ) from None
     hashes = {policy.announcement.sha256 for policy in lines.values()}
     damaged = frozenset(h for h in hashes if not _intact(folder / "prompts" / f"{h}.wav", h))
-    never = frozenset(number.removeprefix("+") for number in body["never_record"])
-    return Snapshot(body["made_at"], lines, never, damaged, folder)
+    return Snapshot(made_at, lines, never, damaged, folder)
+
+
+def _line(entry: Mapping[str, Any]) -> LinePolicy:
+    """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
+    ``KeyError``, ``TypeError``, ``ValueError``."""
+    told = entry["announcement"]
+    announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
+    policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), "announcement": announcement})
+    for name, kind in (("id", str), ("text", str), ("sha256", str), ("keep_days", int), ("duration_ms", int)):
+        if not isinstance(getattr(announcement, name), kind):
+            raise TypeError(f"announcement.{name} is no {kind.__name__}")
+    if not re.fullmatch("[0-9a-f]{64}", announcement.sha256) or announcement.duration_ms <= 0:
+        raise ValueError("an announcement without a sound")
+    for name in ("tenant", "line", "number", "mode", "timing"):
+        if not isinstance(getattr(policy, name), str):
+            raise TypeError(f"{name} is no text")
+    if not NUMBER.fullmatch(policy.number):
+        raise ValueError(f"not a number: {policy.number!r}")
+    return policy
 
 
 def _intact(path: Path, sha256: str) -> bool:

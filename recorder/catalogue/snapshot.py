@@ -18,7 +18,8 @@ from recorder.call.policy import LinePolicy, to_json
 from recorder.catalogue.models import Announcement, Line, Sound, connected
 from recorder.clock import to_iso
 from recorder.errors import TakeError
-from recorder.take.spool import finished_takes, open_takes, read_start, write_file
+from recorder.take.files import write_file
+from recorder.take.spool import finished_takes, open_takes, read_start
 
 SNAPSHOT = "snapshot.json"
 PROMPTS = "prompts"
@@ -43,6 +44,12 @@ def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime)
         write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
+
+
+def is_current(folder: Path, never_record: Iterable[str]) -> bool:
+    """Whether the snapshot says what the catalogue says now."""
+    lines, _ = _lines()
+    return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
 
 
 def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.take.spool import sync_folder
+from recorder.take.files import sync_folder
 
 SEGMENT = 65536
 """Bytes of a stored segment, header and tag included: the manifest's block."""

@@ -17,7 +17,7 @@ from recorder.errors import StoreError
 from recorder.ids import Entropy
 from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
 from recorder.store.keys import check_key, check_prefix
-from recorder.take.spool import sync_folder
+from recorder.take.files import sync_folder
 
 _INCOMING = ".incoming"
 _PIECE = 1024 * 1024

@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
-from recorder.take import align, blank, spool, times, wav
+from recorder.take import align, blank, files, times, wav
 from recorder.take.encoded import Encoded, Found, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
@@ -119,10 +119,10 @@ def _write(take: Take, sound: wav.Wav, plan: blank.Plan) -> None:
     with ExitStack() as stack:
         outputs: list[_Output] = []
         if "opus" in take.start.formats:
-            path = stack.enter_context(spool.replacing(take.folder / OPUS))
+            path = stack.enter_context(files.replacing(take.folder / OPUS))
             outputs.append(_OpusFile(path, sound.sample_rate, take.start.recording, stack))
         if "wav" in take.start.formats:
-            path = stack.enter_context(spool.replacing(take.folder / WAV))
+            path = stack.enter_context(files.replacing(take.folder / WAV))
             outputs.append(_WavFile(stack.enter_context(open(path, "wb")), sound))
         at = 0
         for block in wav.blocks(sound, BLOCK_FRAMES):
@@ -133,7 +133,7 @@ def _write(take: Take, sound: wav.Wav, plan: blank.Plan) -> None:
             at += len(block)
         for output in outputs:
             output.finish()
-    spool.write_file(take.folder / PEAKS, outline.to_json())
+    files.write_file(take.folder / PEAKS, outline.to_json())
 
 
 class _WavFile:

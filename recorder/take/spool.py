@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +26,8 @@ from typing import Any
 from recorder.call.policy import Announcement
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
+from recorder.take.files import append_line, sync_folder, write_file
+from recorder.typed import checked
 
 FORMAT = 1
 
@@ -144,76 +145,39 @@ class Take:
         return next((mark.at for mark in reversed(self.marks) if mark.kind == kind), None)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Put a file in place whole or not at all, and durably: temp, fsync, rename, fsync of the folder.
-
-    Raises ``OSError`` (a full disk, say) with nothing changed at ``path``.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """The same for a file too large to hold: yields a temporary path to write, which takes the place of
-    ``path`` at the end; nothing is changed when the block raises.  Raises ``OSError``."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def open_take(spool: Path, start: CallStart) -> Path:
     """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
     folder = spool / start.recording
     folder.mkdir(mode=0o2770, parents=True, exist_ok=True)
-    body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
-    write_file(folder / CALL, _dump(body))
+    write_file(folder / CALL, _dump(start_body(start)))
     sync_folder(spool)
     return folder
 
 
 def append_mark(folder: Path, mark: Mark) -> None:
-    """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError``, ``ValueError`` (unknown kind)."""
+    """Add a line to ``events.jsonl`` and fsync it.  Raises ``OSError`` (a full disk, say) with nothing
+    added, ``ValueError`` (unknown kind)."""
     if mark.kind not in MARKS or {"at", "kind"} & set(mark.data):
         raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
     line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
-    with open(folder / EVENTS, "ab") as file:
-        file.write(line.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(folder / EVENTS, line.encode())
 
 
 def close_take(folder: Path, end: CallEnd) -> None:
     """Write ``take.json``: from now on the folder is the worker's.  Writing it again changes nothing."""
     if (folder / END).exists():
         return
-    body = asdict(end) | {"format": FORMAT, "ended_at": to_iso(end.ended_at)}
-    write_file(folder / END, _dump(body))
+    write_file(folder / END, _dump(end_body(end)))
+
+
+def start_body(start: CallStart) -> dict[str, Any]:
+    """What ``call.json`` holds."""
+    return asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
+
+
+def end_body(end: CallEnd) -> dict[str, Any]:
+    """What ``take.json`` holds."""
+    return asdict(end) | {"format": FORMAT, "ended_at": to_iso(end.ended_at)}
 
 
 def open_takes(spool: Path) -> Iterator[Path]:
@@ -230,20 +194,25 @@ def read_start(folder: Path) -> CallStart:
     """``call.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
     body = _load(folder / CALL)
     try:
-        told = body.pop("announcement")
-        body.pop("format")
-        announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
-        return CallStart(
-            **{
-                **body,
-                "outside": Party(**body["outside"]),
-                "started_at": from_iso(body["started_at"]),
-                "formats": tuple(body["formats"]),
-            },
-            announcement=announcement,
-        )
+        return start_of(body)
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(folder / CALL, error) from error
+
+
+def start_of(body: Mapping[str, Any]) -> CallStart:
+    """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
+    told = body["announcement"]
+    announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
+    start = CallStart(
+        **{
+            **{name: value for name, value in body.items() if name != "format"},
+            "announcement": announcement,
+            "outside": Party(**body["outside"]),
+            "started_at": from_iso(body["started_at"]),
+            "formats": tuple(body["formats"]),
+        }
+    )
+    return checked(start)
 
 
 def read_marks(folder: Path) -> tuple[Mark, ...]:
@@ -257,9 +226,9 @@ def read_marks(folder: Path) -> tuple[Mark, ...]:
         if not line:
             continue
         try:
-            body = json.loads(line)
-            marks.append(Mark(from_iso(body.pop("at")), body.pop("kind"), body))
-        except (KeyError, ValueError) as error:
+            body = _object(json.loads(line))
+            marks.append(checked(Mark(from_iso(body.pop("at")), body.pop("kind"), body)))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             if number == len(lines) - 1:
                 break
             raise _broken(folder / EVENTS, error) from error
@@ -270,15 +239,21 @@ def read_end(folder: Path) -> CallEnd:
     """``take.json`` of a folder.  Raises :class:`TakeError` where it is missing or broken."""
     body = _load(folder / END)
     try:
-        inside = body["inside"]
-        return CallEnd(
-            outcome=body["outcome"],
-            reason=body["reason"],
-            ended_at=from_iso(body["ended_at"]),
-            inside=None if inside is None else Party(**inside),
-        )
+        return end_of(body)
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(folder / END, error) from error
+
+
+def end_of(body: Mapping[str, Any]) -> CallEnd:
+    """What :func:`end_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
+    inside = body["inside"]
+    end = CallEnd(
+        outcome=body["outcome"],
+        reason=body["reason"],
+        ended_at=from_iso(body["ended_at"]),
+        inside=None if inside is None else Party(**inside),
+    )
+    return checked(end)
 
 
 def read_take(folder: Path) -> Take:
@@ -334,11 +309,17 @@ def _dump(body: Mapping[str, Any]) -> bytes:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        body = _object(json.loads(path.read_bytes()))
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise _broken(path, error) from error
-    if not isinstance(body, dict) or body.get("format") != FORMAT:
+    if body.get("format") != FORMAT:
         raise _broken(path, ValueError(f"not format {FORMAT}"))
+    return body
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise TypeError("not an object")
     return body
 
 

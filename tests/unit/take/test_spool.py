@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from recorder.take import spool
+from recorder.take.spool import Mark
 
 NOBODY = 65534
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -37,3 +42,31 @@ def test_a_folder_that_is_closed_to_us_keeps_no_other_from_being_found(open_spoo
         os._exit(0 if (found, closed) == (["02-open"], ["01-closed"]) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     (open_spool / "01-closed").chmod(0o700)
+
+
+def test_a_line_that_a_crash_cut_does_not_break_the_ones_after_it(tmp_path: Path) -> None:
+    """A daemon that takes a call over writes on where the power went."""
+    spool.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    with open(tmp_path / spool.EVENTS, "ab") as file:
+        file.write(b'{"at": "2026-11-25T0\0\0\0')
+    assert [mark.kind for mark in spool.read_marks(tmp_path)] == ["recording_started"]
+    spool.append_mark(tmp_path, Mark(AT, "hangup", {"cause": "x"}))
+    assert [mark.kind for mark in spool.read_marks(tmp_path)] == ["recording_started", "hangup"]
+
+
+def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
+    """Full as the system lets a process feel it: the file may grow by ten bytes, and no more."""
+    spool.append_mark(tmp_path, Mark(AT, "recording_started", {}))
+    before = (tmp_path / spool.EVENTS).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            spool.append_mark(tmp_path, Mark(AT, "hold", {}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / spool.EVENTS).read_bytes() == before
+    spool.append_mark(tmp_path, Mark(AT, "hangup", {}))
+    assert [mark.kind for mark in spool.read_marks(tmp_path)] == ["recording_started", "hangup"]

@@ -1,0 +1,73 @@
+"""A snapshot of the wrong shape is told as such: a call must not find out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recorder.call import policy
+from recorder.call.policy import Announcement, LinePolicy
+from recorder.errors import ConfigError
+
+SHA = hashlib.sha256(b"sound").hexdigest()
+TOLD = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
+LINE = LinePolicy("t", "l", "3225550100", "notice", "before_ringing", ("opus",), TOLD)
+
+
+def write(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / f"{SHA}.wav").write_bytes(b"sound")
+    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [LINE], ["112"]))
+    changed = change(body)
+    (folder / "snapshot.json").write_text(json.dumps(body if changed is None else changed))
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write(tmp_path, lambda body: None)
+    read = policy.read(tmp_path)
+    assert (read.line("+3225550100"), read.never_record, read.damaged) == (LINE, {"112"}, frozenset())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: [],
+        lambda body: "text",
+        lambda body: body.pop("lines") and None,
+        lambda body: body.update(lines=None),
+        lambda body: body.update(lines={"a": 1}),
+        lambda body: body.update(lines=[None]),
+        lambda body: body.update(lines=[[]]),
+        lambda body: body.pop("never_record") and None,
+        lambda body: body.update(never_record=[112]),
+        lambda body: body.update(never_record=None),
+        lambda body: body.pop("made_at") and None,
+        lambda body: body["lines"][0].pop("tenant") and None,
+        lambda body: body["lines"][0].update(tenant=1),
+        lambda body: body["lines"][0].update(number="32; drop"),
+        lambda body: body["lines"][0].update(number=3225550100),
+        lambda body: body["lines"][0].update(announcement=None),
+        lambda body: body["lines"][0].update(announcement=[]),
+        lambda body: body["lines"][0].update(formats=None),
+        lambda body: body["lines"][0].update(more=1),
+        lambda body: body["lines"][0]["announcement"].pop("sha256") and None,
+        lambda body: body["lines"][0]["announcement"].update(sha256="../../etc/passwd"),
+        lambda body: body["lines"][0]["announcement"].update(duration_ms="1000"),
+        lambda body: body["lines"][0]["announcement"].update(duration_ms=0),
+        lambda body: body["lines"][0]["announcement"].update(purposes=None),
+        lambda body: body["lines"][0]["announcement"].update(keep_days=None),
+    ],
+)
+def test_a_snapshot_of_another_shape_is_an_error_that_says_what_to_do(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    write(tmp_path, change)
+    with pytest.raises(ConfigError) as refused:
+        policy.read(tmp_path)
+    assert refused.value.error_id in ("snapshot.format", "snapshot.broken")
+    assert refused.value.hint
