@@ -1,8 +1,8 @@
 """Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
 
 Each :class:`Encoder` is ``python -m recorder.encoders``, which reads a line of JSON a take (``folder``,
-``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done).  It ends
-with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
+``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done, with what
+it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder that the next worker
 works on.
 """
 
@@ -15,9 +15,10 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from recorder.errors import TakeError
 from recorder.pipeline import encode_take
@@ -31,6 +32,14 @@ STARTUP_SECONDS = 60.0
 """What a take may take beside its length: starting Python, a busy machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What encoding a take took: its length in seconds of audio, and seconds of processor time."""
+
+    audio: float
+    cpu: float
+
+
 @dataclass
 class Encoder:
     """One process, one take at a time; started when it is first needed, and again after it died."""
@@ -38,7 +47,7 @@ class Encoder:
     nice: int = 10
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def encode(self, folder: Path, prompt: Path) -> None:
+    def encode(self, folder: Path, prompt: Path) -> Took:
         """Do :func:`recorder.pipeline.encode_take` over there.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
@@ -61,6 +70,7 @@ class Encoder:
             raise OSError(answer["message"])
         if answer["error_id"]:
             raise TakeError(answer["error_id"], answer["message"], answer["hint"])
+        return Took(answer["audio"], answer["cpu"])
 
     def stop(self) -> None:
         """End the process, at once; what it was doing is done again."""
@@ -97,14 +107,14 @@ def _limit(folder: Path) -> float:
     return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
 
 
-def _line(pipe: IO[bytes], seconds: float) -> dict[str, str]:
+def _line(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
     ready, _, _ = select.select([pipe], [], [], seconds)
     if not ready:
         raise TimeoutError(f"it took longer than {seconds:.0f} s")
     line = pipe.readline()
     if not line.endswith(b"\n"):
         raise BrokenPipeError("the process ended")
-    answer: dict[str, str] = json.loads(line)
+    answer: dict[str, Any] = json.loads(line)
     return answer
 
 
@@ -125,14 +135,16 @@ def main() -> None:
         answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
 
 
-def _answer(folder: Path, prompt: Path) -> dict[str, str]:
+def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
+    began = time.process_time()
     try:
-        encode_take(folder, prompt)
+        length = encode_take(folder, prompt)
     except TakeError as error:
         return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
     except OSError as error:
         return {"error_id": _DISK, "message": str(error), "hint": ""}
-    return {"error_id": "", "message": "", "hint": ""}
+    took = {"audio": length / 1000, "cpu": time.process_time() - began}
+    return {"error_id": "", "message": "", "hint": "", **took}
 
 
 if __name__ == "__main__":

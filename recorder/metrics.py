@@ -222,11 +222,28 @@ REFUSED: Final = "refused"
 GONE: Final = "gone"
 COMMAND_FAILURES: Final = (LATE, REFUSED, GONE)
 
+AWAY: Final = "away"
+CONFLICT: Final = "conflict"
+FAILED: Final = "failed"
+STORE_OPERATIONS: Final = ("put", "read", "size", "list", "delete", "abilities")
+STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
+CATALOGUE_KINDS: Final = (AWAY, FAILED)
+OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "disk", "other")
+"""What can stand in the way of a stage."""
+
 
 def zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
     """Show a metric for every combination of these labels' values from now on, 0 until something happens."""
     for combination in product(*values):
         metric.labels(*combination)
+
+
+def zero_shared() -> None:
+    """The same for what worker and panel both have."""
+    zero(STORE_OPERATION, STORE_OPERATIONS)
+    zero(STORE_ERRORS, STORE_OPERATIONS, STORE_KINDS)
+    zero(STORE_RETRIES, STORE_OPERATIONS)
+    zero(CATALOGUE_ERRORS, CATALOGUE_KINDS)
 
 
 def registry(process: str) -> CollectorRegistry:

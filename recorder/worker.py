@@ -20,19 +20,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Literal, get_args
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import PeeweeException
 
-from recorder import pipeline
+from recorder import metrics, pipeline
 from recorder.catalogue import customers, people, snapshot
 from recorder.clock import Now, utc_now
 from recorder.encoders import Encoder
-from recorder.errors import AccordError, ConfigError
+from recorder.errors import AccordError, CatalogueError, ConfigError
 from recorder.ids import Entropy
 from recorder.lifecycle import retention
+from recorder.obstacles import obstacle
 from recorder.pipeline import Means, Stage
 from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
@@ -51,14 +52,23 @@ SNAPSHOT_ANYWAY = 3600.0
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds before a take is tried again after so many failures; times 0.5 to 1 by chance."""
 
-STORE_BACK_OFF = (1.0, 2.0, 5.0, 10.0)
-"""The same for a store that is away, which one take tries for all."""
+AWAY_BACK_OFF = (1.0, 2.0, 5.0, 10.0)
+"""The same for a store or a catalogue that is away, which one take tries for all."""
+
+Away = Literal["store", "catalogue"]
+AWAY: tuple[Away, ...] = get_args(Away)
 
 DIED = "take.encoder_died"
 DEATHS = 3
 """How often a take may take its encoder down with it before it is set aside."""
 
 SESSIONS_KEPT = timedelta(days=30)
+
+LANES = ("encode", "rest")
+DUTIES = ("recordings", "quarantine", "listens", "sessions")
+
+HOUSE, SNAPSHOT = "housekeeping", "snapshot"
+"""Work that is no take's, by its name; takes have ids."""
 
 log = structlog.get_logger()
 
@@ -116,12 +126,15 @@ class Worker:
     _under_way: set[str] = field(default_factory=set)
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
-    _store_away: _Waiting = field(default_factory=_Waiting)
+    _away: dict[Away, _Waiting] = field(default_factory=lambda: {who: _Waiting() for who in AWAY})
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _encoders: list[Encoder] = field(default_factory=list)
     _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
+    turned: float = field(default_factory=time.monotonic)
+    """When the loop last came round, by the machine's monotonic clock."""
     _revision: int = -1
     _snapshot_due: float = 0.0
+    _look_due: float = 0.0
     _house_due: float = 0.0
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
@@ -157,18 +170,23 @@ class Worker:
         self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
         for encoder in self._encoders:
             self._free.put(encoder)
-        for name, room in (("encode", self.settings.processes), ("rest", self.settings.uploads)):
+        rooms = {"encode": self.settings.processes, "rest": self.settings.uploads, "snapshot": 1}
+        for name, room in rooms.items():
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
         log.info("worker.started", spool=str(self.settings.spool))
 
     def _tick(self) -> None:
         self.beat()
-        self._refresh_snapshot()
+        self.turned = time.monotonic()
+        if self.monotonic() >= self._look_due and not self._lanes["snapshot"].busy:
+            # Not here: a catalogue may take its time to answer, and this thread is the process's heart.
+            self._look_due = self.monotonic() + TICK
+            self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
         if self.monotonic() >= self._house_due and self._lanes["rest"].busy < self._lanes["rest"].room:
             self._house_due = self.monotonic() + HOUSEKEEPING
-            self._submit("rest", "", self._keep_house)
+            self._submit("rest", HOUSE, self._keep_house)
         for folder in finished_takes(self.settings.spool):
-            if all(lane.busy >= lane.room for lane in self._lanes.values()):
+            if all(self._lanes[lane].busy >= self._lanes[lane].room for lane in ("encode", "rest")):
                 return
             self._offer(folder)
 
@@ -183,7 +201,9 @@ class Worker:
         lane = "encode" if stage == "encode" else "rest"
         if stage is None or self._lanes[lane].busy >= self._lanes[lane].room:
             return
-        if stage == "store" and at < self._store_away.until:
+        if stage == "store" and at < self._away["store"].until:
+            return
+        if stage != "encode" and at < self._away["catalogue"].until:
             return
         self._submit(lane, folder.name, lambda: self._step(folder, stage))
 
@@ -194,7 +214,8 @@ class Worker:
 
         def done(future: Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
-                log.error("worker.failed", work=name or "housekeeping", exc_info=error)
+                metrics.UNFORESEEN.inc()
+                log.error("worker.failed", work=name, exc_info=error)
             with self._lock:
                 self._under_way.discard(name)
                 self._lanes[lane].busy -= 1
@@ -202,7 +223,13 @@ class Worker:
 
         self._lanes[lane].threads.submit(work).add_done_callback(done)
 
+    def load(self, lane: str) -> tuple[int, int]:
+        """How many steps a lane is at, of how many it can be at."""
+        found = self._lanes.get(lane)
+        return (found.busy, found.room) if found else (0, 0)
+
     def _step(self, folder: Path, stage: Stage) -> None:
+        began = time.perf_counter()
         try:
             if self._deaths.get(folder.name, 0) >= DEATHS:
                 pipeline.put_aside(folder, DIED, self.now(), self._means())
@@ -212,25 +239,32 @@ class Worker:
             # The loop goes on whatever a take does: this one waits, and says why.
             self._failed(folder, stage, error)
         else:
+            metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
             with self._lock:
                 self._waiting.pop(folder.name, None)
                 if stage == "store":
-                    self._store_away = _Waiting()
+                    self._away["store"] = _Waiting()
+                if stage != "encode":
+                    self._away["catalogue"] = _Waiting()
 
     def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
+        metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
         with self._lock:
             waiting = self._waiting.setdefault(folder.name, _Waiting())
-            if not isinstance(error, Unreachable):
+            away = _who_is_away(error)
+            if away is None:
                 self._later(waiting, BACK_OFF)
-            elif self.monotonic() >= self._store_away.until:
-                self._later(self._store_away, STORE_BACK_OFF)  # once for all that failed together
+            elif self.monotonic() >= self._away[away].until:
+                self._later(self._away[away], AWAY_BACK_OFF)  # once for all that failed together
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
             bound.warning("take.waits", error=str(error), failures=waiting.failures)
         else:
+            metrics.UNFORESEEN.inc()
             bound.exception("take.waits", failures=waiting.failures)
         if error_id == DIED and not self._stopping:
+            metrics.ENCODER_DEATHS.inc()
             self._deaths[folder.name] = self._deaths.get(folder.name, 0) + 1
 
     def _later(self, waiting: _Waiting, pauses: tuple[float, ...]) -> None:
@@ -253,9 +287,11 @@ class Worker:
     def _encode(self, folder: Path, prompt: Path) -> None:
         encoder = self._free.get()
         try:
-            encoder.encode(folder, prompt)
+            took = encoder.encode(folder, prompt)
         finally:
             self._free.put(encoder)
+        metrics.ENCODED_AUDIO.inc(took.audio)
+        metrics.ENCODE_CPU.inc(took.cpu)
 
     def _refresh_snapshot(self) -> None:
         """Write the snapshot where the catalogue changed.  A full disk or a catalogue that is busy does not
@@ -264,12 +300,15 @@ class Worker:
         try:
             revision = customers.revision(customers.LINES)
             if revision == self._revision and self.monotonic() < self._snapshot_due:
+                metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
                 return
             if snapshot.write(settings.snapshot, settings.spool, settings.never_record, self.now()):
                 log.info("snapshot.written", revision=revision)
-        except (OSError, PeeweeException) as error:
+        except (AccordError, OSError, PeeweeException) as error:
             log.error("snapshot.not_written", error=str(error))
+            self._look_due = self.monotonic() + AWAY_BACK_OFF[-1] / 2
             return
+        metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
         self._revision = revision
         self._snapshot_due = self.monotonic() + SNAPSHOT_ANYWAY
 
@@ -285,7 +324,10 @@ class Worker:
             try:
                 duty()
             except (AccordError, OSError, PeeweeException) as error:
+                metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
                 log.warning("housekeeping.waits", duty=name, error=str(error))
+            else:
+                metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
 
     def _end(self) -> None:
         """Let what is under way end, for a while; what does not is done again by the next worker."""
@@ -299,6 +341,14 @@ class Worker:
         for lane in self._lanes.values():
             lane.threads.shutdown(wait=not self._under_way, cancel_futures=True)
         log.info("worker.stopped", under_way=len(self._under_way))
+
+
+def _who_is_away(error: Exception) -> Away | None:
+    """What all takes wait for together; ``None`` where it is this one's own matter."""
+    if isinstance(error, Unreachable):
+        return "store"
+    away = isinstance(error, CatalogueError) and error.error_id == "catalogue.away"
+    return "catalogue" if away else None
 
 
 class _alone:

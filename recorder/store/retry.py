@@ -10,7 +10,9 @@ from typing import TypeVar
 
 import structlog
 
-from recorder.store.base import Abilities, Store, Unreachable
+from recorder import metrics
+from recorder.errors import StoreError
+from recorder.store.base import Abilities, Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
 
@@ -55,9 +57,12 @@ class _Retrying:
 
     def put(self, key: str, path: Path, sha256: str) -> None:
         self._again("put", lambda: self._store.put(key, path, sha256))
+        metrics.STORE_WRITTEN.inc(path.stat().st_size)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        return self._again("read", lambda: self._store.read(key, start, end))
+        found = self._again("read", lambda: self._store.read(key, start, end))
+        metrics.STORE_READ.inc(len(found))
+        return found
 
     def size(self, key: str) -> int:
         return self._again("size", lambda: self._store.size(key))
@@ -68,32 +73,53 @@ class _Retrying:
     def abilities(self) -> Abilities:
         return self._again("abilities", self._store.abilities)
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Goes on after the last key that was given; the attempts count anew with each key."""
-        last, attempt = "", 0
+        last, attempt = after, 0
         while True:
             try:
-                for key in self._store.list(prefix):
-                    if key > last:
-                        last, attempt = key, 0
-                        yield key
+                for key in self._store.list(prefix, last):
+                    last, attempt = key, 0
+                    yield key
                 return
             except Unreachable as error:
+                _count("list", error)
                 attempt += 1
                 self._pause("list", attempt, error)
+            except StoreError as error:
+                _count("list", error)
+                raise
 
     def _again(self, what: str, operation: Callable[[], Answer]) -> Answer:
         attempt = 0
         while True:
             try:
-                return operation()
+                with metrics.STORE_OPERATION.labels(what).time():
+                    return operation()
             except Unreachable as error:
+                _count(what, error)
                 attempt += 1
                 self._pause(what, attempt, error)
+            except StoreError as error:
+                _count(what, error)
+                raise
 
     def _pause(self, what: str, attempt: int, error: Unreachable) -> None:
         if attempt >= self._attempts:
             raise error
         pause = min(self._first * 2 ** (attempt - 1), self._longest) * self._chance()
+        metrics.STORE_RETRIES.labels(what).inc()
         log.warning("store.again", what=what, attempt=attempt, pause=round(pause, 2), error=error.message)
         self._sleep(pause)
+
+
+def _count(what: str, error: StoreError) -> None:
+    """That an object is not there is an answer, and no error."""
+    if isinstance(error, NotFound):
+        return
+    kind = metrics.REFUSED
+    if isinstance(error, Unreachable):
+        kind = metrics.AWAY
+    elif isinstance(error, Conflict):
+        kind = metrics.CONFLICT
+    metrics.STORE_ERRORS.labels(what, kind).inc()
