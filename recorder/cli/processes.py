@@ -61,12 +61,14 @@ def daemon(context: Context) -> None:
 @click.pass_obj
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    from recorder.overseen import Overseer
     from recorder.worker import Worker, WorkerSettings
 
     logs.begin(context.settings.log.path)
     settings = context.settings
     context.open_catalogue()
-    ended = Worker(
+    signer = context.signer()
+    working = Worker(
         WorkerSettings(
             spool=settings.node.spool_folder.absolute(),
             snapshot=settings.node.snapshot_folder.absolute(),
@@ -76,11 +78,20 @@ def worker(context: Context) -> None:
         ),
         store=context.store(),
         keyring=context.keyring(),
-        signer=context.signer(),
+        signer=signer,
         root_public=context.root(),
         beat=heartbeat(os.environ),
-    ).run()
-    if not ended:
+    )
+    Overseer(
+        working,
+        stores.probe(settings),
+        signer.endorsement.not_after,
+        settings.node.name,
+        settings.metrics.host,
+        settings.metrics.worker_port,
+        tuple(str(network) for network in settings.metrics.allow),
+    ).start()
+    if not working.run():
         # Python would wait for threads that wait for a store.  Every stage can be broken off anywhere.
         os._exit(0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.store.base import Store
@@ -47,3 +49,11 @@ def open_store(settings: Settings) -> Store:
     if settings.store.kind == "directory":
         return retrying(DirectoryStore(settings.store_folder))
     return retrying(S3Store(bucket(settings)))
+
+
+def probe(settings: Settings) -> Store:
+    """The store for asking whether it is there: nothing is tried again, and nobody waits long.  Raises
+    :class:`ConfigError`."""
+    if settings.store.kind == "directory":
+        return DirectoryStore(settings.store_folder)
+    return S3Store(replace(bucket(settings), connect_timeout=2.0, read_timeout=3.0, connections=2))

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import metrics
 from recorder.catalogue import grants, keeping
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
@@ -49,6 +50,8 @@ def destroy_due(store: Store, root: Ed25519PublicKey, now: datetime, entropy: En
             except Unreachable:
                 raise
             except (SealError, StoreError) as error:
+                refused = isinstance(error, SealError)
+                metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
                 log.error(
                     "recording.not_destroyed",
                     recording=row.id,
@@ -109,6 +112,7 @@ def destroy(row: RecordingRow, why: str, store: Store, *, now: datetime, entropy
     for key in dict.fromkeys([*known, *store.list(row.prefix)]):
         store.delete(key)
     keeping.make_tombstone(row, why, now=now, entropy=entropy)
+    metrics.DESTROYED.labels(why).inc()
     log.info("recording.destroyed", recording=row.id, why=why)
 
 
@@ -121,6 +125,7 @@ def empty_quarantine(spool: Path, now: datetime) -> int:
     over = [folder for folder in sorted(quarantine.iterdir()) if _over(folder, now)]
     for folder in over:
         remove_take(folder)
+        metrics.QUARANTINE_DESTROYED.inc()
         log.info("quarantine.destroyed", recording=folder.name)
     return len(over)
 

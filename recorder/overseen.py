@@ -1,0 +1,143 @@
+"""What the worker shows to whoever watches it: how deep the spool is, what it works on, what it can reach.
+
+All from threads beside the work, so that an answer comes when a store, a database or a disk hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import structlog
+
+from recorder import depth, metrics, watched
+from recorder.catalogue import customers
+from recorder.clock import Now, utc_now
+from recorder.depth import Depth
+from recorder.health import Finding, Readiness
+from recorder.pipeline import STAGES
+from recorder.store.base import Store
+from recorder.store.reach import reach
+from recorder.worker import DUTIES, LANES, Worker
+
+log = structlog.get_logger()
+
+EVERY: Final = 10.0
+"""Seconds between two looks at the spool."""
+
+SHARE: Final = 20
+"""A spool that takes long to look at is looked at less often: so many times as long as it took."""
+
+STUCK: Final = 60.0
+"""Seconds without a turn of the worker's loop after which it is not alive."""
+
+
+@dataclass
+class Overseer:
+    """Looks at one worker's surroundings and serves what it sees.  ``probe`` is the store without trying
+    again and with short limits; ``expiry`` is when the signing key's endorsement ends."""
+
+    worker: Worker
+    probe: Store
+    expiry: datetime
+    node: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    allow: Iterable[str] = ()
+    now: Now = utc_now
+    _depth: Depth = field(default_factory=Depth)
+    _measured: float = float("-inf")
+    _problem: str = "the spool was not looked at yet"
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _stop_serving: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to look and to serve; returns at once."""
+        if not self.port:
+            return
+        metrics.introduce(self.node)
+        self._show()
+        threading.Thread(target=self._keep_measuring, name="depth", daemon=True).start()
+        application = watched.Watched(
+            metrics.WORKER,
+            metrics.registry(metrics.WORKER),
+            Readiness({"spool": self._spool, "catalogue": catalogue, "store": partial(reach, self.probe)}),
+            watched.Neighbours(self.allow),
+            self._alive,
+        )
+        self._stop_serving = watched.in_thread(application, self.host, self.port)
+
+    def stop(self) -> None:
+        """End both."""
+        self._stopping.set()
+        self._stop_serving()
+
+    def _show(self) -> None:
+        for stage in depth.STAGES:
+            metrics.SPOOL_TAKES.labels(stage).set_function(partial(self._waiting, stage))
+        metrics.SPOOL_BYTES.set_function(lambda: self._depth.size)
+        metrics.SPOOL_OLDEST.set_function(self._age)
+        metrics.SPOOL_UNREADABLE.set_function(lambda: self._depth.closed)
+        metrics.QUARANTINE_TAKES.set_function(lambda: self._depth.aside)
+        metrics.SIGNING_KEY_EXPIRY.set(self.expiry.timestamp())
+        for lane in LANES:
+            metrics.LANE_BUSY.labels(lane).set_function(partial(self._load, lane, 0))
+            metrics.LANE_ROOM.labels(lane).set_function(partial(self._load, lane, 1))
+        metrics.zero(metrics.STAGE, STAGES)
+        metrics.zero(metrics.STAGE_FAILURES, STAGES, metrics.OBSTACLES)
+        metrics.zero(metrics.TAKES, ("stored", "noted", "quarantined"))
+        metrics.zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
+        metrics.zero(metrics.HOUSEKEEPING_FAILURES, DUTIES)
+        metrics.zero(metrics.DESTROYED, ("expired", "not_announced"))
+        metrics.zero(metrics.NOT_DESTROYED, ("refused", "failed"))
+        metrics.zero_shared()
+
+    def _waiting(self, stage: str) -> int:
+        return self._depth.waiting[stage]
+
+    def _load(self, lane: str, which: int) -> int:
+        return self.worker.load(lane)[which]
+
+    def _age(self) -> float:
+        oldest = self._depth.oldest
+        return 0.0 if oldest is None else max(0.0, (self.now() - oldest).total_seconds())
+
+    def _alive(self) -> bool:
+        return time.monotonic() - self.worker.turned < STUCK
+
+    def _keep_measuring(self) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._depth = depth.measure(self.worker.settings.spool)
+                self._problem = ""
+            except OSError as error:
+                self._problem = f"the spool cannot be looked at: {error}"
+                log.warning("spool.not_measured", error=str(error))
+            self._measured = time.monotonic()
+            self._stopping.wait(max(EVERY, SHARE * (self._measured - began)))
+
+    def _spool(self) -> Finding:
+        folder = self.worker.settings.spool
+        if self._problem or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            return Finding(
+                False,
+                self._problem or f"the worker may not write to {folder}",
+                "switch, daemon and worker need one group and mode 2770; is its disk mounted?",
+            )
+        said = f"{self._depth.finished} takes wait in {folder}"
+        closed = self._depth.closed
+        hint = f"{closed} folders cannot be looked into: `chgrp -R`, `chmod -R g+rwX`" if closed else ""
+        return Finding(True, said, hint)
+
+
+def catalogue() -> Finding:
+    """Whether the catalogue answers.  Raises what the database does."""
+    revision = customers.revision(customers.LINES)
+    return Finding(True, f"the catalogue answers (revision {revision} of its lines)")
