@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.load.sound import write_speech
-from recorder.practice import sound as practice
+from recorder.practice.party import SPEECH
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 
@@ -73,7 +73,7 @@ class Phones:
     def prepare(self) -> None:
         """Make sounds and scenarios, and let the called telephones wait for calls."""
         for seed, name in enumerate(("caller", "callee")):
-            write_speech(practice.SPEECH / "fr" / f"{name}.wav", self.sound(name), seed)
+            write_speech(SPEECH / "fr" / f"{name}.wav", self.sound(name), seed)
             text = (SCENARIOS / f"{name}.xml").read_text("utf-8")
             for word, seconds in zip(("SHORTEST", "LONGEST"), self._lengths, strict=True):
                 text = text.replace(word, str(round(seconds * 1000)))

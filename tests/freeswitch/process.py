@@ -118,6 +118,7 @@ class Switch:
     environment: dict[str, str]
     esl_port: int
     password: str
+    own_session: bool = False
     process: subprocess.Popen[bytes] | None = None
     esl: Esl = field(init=False)
 
@@ -133,6 +134,7 @@ class Switch:
             stdin=subprocess.DEVNULL,
             stdout=open(self.folder / "out", "wb"),  # noqa: SIM115
             stderr=subprocess.STDOUT,
+            start_new_session=self.own_session,
         )
         until("FreeSWITCH is ready", self._ready, 30)
 

@@ -1,0 +1,139 @@
+"""After the end: was every call recorded once, whole, and announced?"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.load.phones import CALLER
+from bench.load.sound import RATE, Speech, read_channels
+from recorder.catalogue import customers, models, queries
+from recorder.catalogue.rows import NotRecordedRow, RecordingRow
+from recorder.cli.context import Context
+from recorder.clock import from_iso
+from recorder.take import spool
+
+
+SETTLED: Final = RATE // 2
+"""Samples after the callee's first word from when on both are taken to be connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One recording's sound, ``seconds`` long.  Frames of both telephones are counted as in
+    :class:`bench.load.sound.Counted`: while they speak with each other, and ``before_lost`` of the caller's
+    until then (a switch drops some when a playback ends and when it connects two legs, recorded by Accord
+    or not).  ``written``: seconds from what the switch told last to its being on disk, where Accord wrote
+    it down."""
+
+    name: str
+    seconds: float
+    caller_frames: int
+    caller_lost: int
+    callee_frames: int
+    callee_lost: int
+    before_lost: int
+    written: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the catalogue and the sealed manifests say of all calls together.
+
+    ``missing`` callers have ended a call and have no recording; ``twice`` have more than one; ``strange``
+    are recordings that nobody called for.  The lists are of all recordings, sorted.
+    """
+
+    recordings: int
+    missing: tuple[str, ...]
+    twice: tuple[str, ...]
+    strange: tuple[str, ...]
+    not_announced: int
+    not_recorded: dict[str, int]
+    drift_ms: list[int] = field(repr=False)
+    announcement_ms: list[int] = field(repr=False)
+
+
+def listen(folder: Path, sounds: Path) -> list[Heard]:
+    """Listen to every WAV in a folder, on all cores; ``sounds`` holds what the telephones said."""
+    paths = sorted(folder.glob("*.wav"))
+    with ProcessPoolExecutor(initializer=_learn, initargs=(sounds,)) as pool:
+        return list(pool.map(_listen, paths, chunksize=8))
+
+
+_KNOWN: dict[str, Speech] = {}
+
+
+def _learn(sounds: Path) -> None:
+    for name in ("caller", "callee"):
+        _KNOWN[name] = Speech(sounds / f"{name}.ulaw")
+
+
+def _listen(path: Path) -> Heard:
+    left, right = read_channels(path)
+    callee = _KNOWN["callee"].count(right)
+    connected = len(left) if callee.first is None else callee.first + SETTLED
+    before, caller = _KNOWN["caller"].count(left[:connected]), _KNOWN["caller"].count(left[connected:])
+    callee = _KNOWN["callee"].count(right[connected:])
+    return Heard(
+        path.name.partition(".")[0], len(left) / RATE,
+        caller.frames, caller.lost, callee.frames, callee.lost, before.lost, _written(path),
+    )  # fmt: skip
+
+
+def _written(path: Path) -> float | None:
+    marks = path.with_name(path.name.removesuffix(spool.AUDIO) + spool.EVENTS)
+    if not marks.exists():
+        return None
+    last = json.loads(marks.read_text("utf-8").splitlines()[-1])
+    return marks.stat().st_mtime - from_iso(last["at"]).timestamp()
+
+
+def look_up(context: Context, customer: str, ended: int) -> Kept:
+    """Compare the catalogue with the calls that sipp made: ``ended`` callers, from 0 on."""
+    opened = models.open_catalogue(context.settings.catalogue_url)
+    try:
+        tenant = next(row.id for row in customers.tenants() if row.name == customer)
+        rows = list(_recordings(tenant))
+        reasons = Counter(row.reason for row in _not_recorded(tenant))
+    finally:
+        opened.close()
+    store = context.store()
+    bodies = [json.loads(store.read(f"{row.prefix}manifest.json"))["body"] for row in rows]
+    wanted = {CALLER.format(number) for number in range(ended)}
+    found = Counter(row.outside.value if row.outside else "" for row in rows)
+    return Kept(
+        recordings=len(rows),
+        missing=tuple(sorted(wanted - set(found))),
+        twice=tuple(sorted(number for number, times in found.items() if times > 1)),
+        strange=tuple(sorted(set(found) - wanted)),
+        not_announced=sum(not row.announced for row in rows),
+        not_recorded=dict(reasons),
+        drift_ms=sorted(body["drift_ms"] for body in bodies),
+        announcement_ms=sorted(body["announcement"]["offset_ms"] for body in bodies if body["announcement"]),
+    )
+
+
+def _recordings(tenant: str) -> Iterator[RecordingRow]:
+    after = None
+    while True:
+        page = queries.recordings(tenant, after=after, limit=500)
+        yield from page.rows
+        after = page.more
+        if after is None:
+            return
+
+
+def _not_recorded(tenant: str) -> Iterator[NotRecordedRow]:
+    after = None
+    while True:
+        page = queries.not_recorded(tenant, after=after, limit=500)
+        yield from page.rows
+        after = page.more
+        if after is None:
+            return
