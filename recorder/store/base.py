@@ -54,8 +54,12 @@ class Store(Protocol):
     def size(self, key: str) -> int:
         """Length in bytes.  Raises :class:`NotFound`, :class:`Unreachable`."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys that begin with ``prefix``, sorted, in pages behind the scenes."""
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Keys that begin with ``prefix`` and come after ``after``, sorted, in pages behind the scenes.
+
+        ``after`` is a key, or a folder with its slash and ``~``, which comes after whatever lies in it.
+        Where a folder and an object beside it differ only in what follows the folder's name (``a/…`` and
+        ``a.json``), a server may get it wrong (SeaweedFS does); nothing of Accord's lies so."""
 
     def delete(self, key: str) -> None:
         """Delete every version.  Idempotent."""

@@ -67,11 +67,11 @@ class DirectoryStore:
         with self._errors(key), open(self._path(key), "rb") as file:
             return os.fstat(file.fileno()).st_size
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
         folder, _, _ = prefix.rpartition("/")
         with self._errors(prefix):
-            yield from self._walk(f"{folder}/" if folder else "", prefix)
+            yield from self._walk(f"{folder}/" if folder else "", prefix, after)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -89,7 +89,7 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 
-    def _walk(self, begin: str, prefix: str) -> Iterator[str]:
+    def _walk(self, begin: str, prefix: str, after: str) -> Iterator[str]:
         """Keys below ``begin`` in the order of the whole key: a folder sorts with its slash."""
         try:
             with os.scandir(self._folder / begin) as entries:
@@ -105,8 +105,10 @@ class DirectoryStore:
             if not (key.startswith(prefix) or prefix.startswith(key)):
                 continue
             if name.endswith("/"):
-                yield from self._walk(key, prefix)
-            elif key.startswith(prefix):
+                # A folder that lies before ``after`` is not even looked into.
+                if key > after or after.startswith(key):
+                    yield from self._walk(key, prefix, after)
+            elif key.startswith(prefix) and key > after:
                 yield key
 
     def _compare(self, key: str, sha256: str) -> None:

@@ -78,9 +78,10 @@ class _Retrying:
         last, attempt = after, 0
         while True:
             try:
-                for key in self._store.list(prefix, last):
-                    last, attempt = key, 0
-                    yield key
+                for key in self._store.list(prefix, after):
+                    if key > last:
+                        last, attempt = key, 0
+                        yield key
                 return
             except Unreachable as error:
                 _count("list", error)

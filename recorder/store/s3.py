@@ -128,13 +128,14 @@ class S3Store:
         with self._errors(key):
             return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
-        token: dict[str, Any] = {}
+        token: dict[str, Any] = {"StartAfter": after} if after else {}
         while True:
             with self._errors(prefix):
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
-            yield from (entry["Key"] for entry in page.get("Contents", ()))
+            # A server that does not know where to start gives what comes before as well.
+            yield from (entry["Key"] for entry in page.get("Contents", ()) if entry["Key"] > after)
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

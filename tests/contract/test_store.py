@@ -91,6 +91,16 @@ def test_a_list_is_sorted_and_only_of_the_prefix(case: Case) -> None:
     assert case.list("a/audio.opus/") == []
 
 
+def test_a_list_begins_after_whatever_is_asked_for(case: Case) -> None:
+    names = ["aa/audio.opus", "aa/manifest.json", "aa/peaks", "ab/peaks", "b"]
+    for name in names:
+        case.put(name, name.encode())
+    order = sorted(case.key(name) for name in names)
+    for after in (*order, *map(case.key, ("aa/", "aa/~", "aa/n", "ab/~", "c/~", "~")), "0"):
+        given = list(case.store.list(case.prefix, after))
+        assert given == [key for key in order if key > after], after
+
+
 def test_deleting_is_repeatable_and_lets_the_key_be_used_again(case: Case) -> None:
     key = case.put("a/audio.opus", b"first")
     case.put("a/peaks", b"stays")

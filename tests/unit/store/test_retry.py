@@ -40,9 +40,9 @@ class Flaky:
         self._fail()
         return self.inner.size(key)
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Away again after each ``give`` keys."""
-        for given, key in enumerate(self.inner.list(prefix)):
+        for given, key in enumerate(self.inner.list(prefix, after)):
             if given == self.give and self.away:
                 self._fail()
             yield key
@@ -122,9 +122,9 @@ def test_each_key_that_came_gives_a_list_its_attempts_back(tmp_path: Path) -> No
     class Moving:
         """Comes one key further each time before it is away again."""
 
-        def list(self, prefix: str) -> Iterator[str]:
+        def list(self, prefix: str, after: str = "") -> Iterator[str]:
             store.give = next(taken)
-            return store.list(prefix)
+            return store.list(prefix, after)
 
     keys = list(wrap(Moving(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]
     assert keys == [f"k/{name}" for name in "abcdef"]
