@@ -16,7 +16,8 @@ from recorder.errors import AccordError
 
 
 class _Edge(click.Group):
-    """Says what is wrong and what to do, without a traceback, and exits with 1."""
+    """Says what is wrong and what to do, without a traceback, and exits with 1; with 2, "wrong", where the
+    doctor was asked."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -25,7 +26,7 @@ class _Edge(click.Group):
             click.echo(f"accord: {error.message}", err=True)
             if error.hint:
                 click.echo(f"        {error.hint}", err=True)
-            sys.exit(1)
+            sys.exit(2 if ctx.invoked_subcommand == "doctor" else 1)
 
 
 @click.group(cls=_Edge, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from recorder.catalogue import customers
+from recorder.cli import copies
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import signing
+from recorder.seal.keys import WrappedKey
 
 
 @click.group()
@@ -26,7 +29,8 @@ def init(context: Context) -> None:
     click.echo(
         f"\nKeep copies of {folder / signing.KEK} and {folder / signing.ROOT_KEY} where no fire takes both:\n"
         "without the first, no recording can be heard again. The second may be moved away from this\n"
-        "machine altogether; it is needed only for `accord keys renew`."
+        "machine altogether; it is needed only for `accord keys renew`. Then show the copies to\n"
+        "`accord keys confirm-copy <file>`."
     )
 
 
@@ -54,3 +58,24 @@ def show(context: Context) -> None:
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
     click.echo(f"wrapping  {context.keyring()!r}")
+
+
+@keys.command("confirm-copy")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
+    """Check copies of the key-encryption key or the root's key, and write down that they are there.
+
+    A copy of the key-encryption key must open the key of every customer.  `accord doctor` asks for this
+    once a year.
+    """
+    context.open_catalogue()
+    wrapped = [customers.tenant_wrapped_key(row.id) for row in customers.tenants()]
+    tenant_keys = [WrappedKey.from_bytes(each.encode()) for each in wrapped if each is not None]
+    root = signing.key_id(context.root())
+    for file in files:
+        kind = copies.confirm(context.settings.keys_folder, file, root, tenant_keys, utc_now())
+        if kind == copies.KEK:
+            click.echo(f"{file}: opens the keys of {len(tenant_keys)} customers")
+        else:
+            click.echo(f"{file}: is the root's key")

@@ -45,7 +45,8 @@ class Api:
             "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
             "module_exists": lambda name: "true" if name in MODULES else "false",
-            "xml_locate": lambda _: "-ERR no such thing\n",
+            "xml_locate": self._locate,
+            "file_exists": lambda path: "true" if Path(path).exists() else "false",
             "sched_del": lambda number: self._deleted(number),
         }
 
@@ -116,6 +117,11 @@ class Api:
             return "-ERROR\n"
         session.answer()
         return "+OK\n"
+
+    def _locate(self, rest: str) -> str:
+        words = rest.split()
+        found = self._switch.dialplan.locate(words) if len(words) in {1, 4} else None
+        return "can't find anything\n" if found is None else found
 
     def _called(self, name: str, argument: str) -> str:
         """A function within ``${…}``."""

@@ -49,7 +49,7 @@ class Dialplan:
         self.globals: dict[str, str] = {}
         self._environment = environment
         try:
-            root = ElementTree.fromstring(self._read(folder / "freeswitch.xml"))  # noqa: S314  # our own
+            self._root = ElementTree.fromstring(self._read(folder / "freeswitch.xml"))  # noqa: S314  # our own
         except (OSError, ElementTree.ParseError) as error:
             raise SwitchError(
                 "practice.dialplan",
@@ -58,8 +58,18 @@ class Dialplan:
             ) from error
         self._contexts = {
             context.get("name", ""): list(context.iter("extension"))
-            for context in root.iterfind("./section[@name='dialplan']//context")
+            for context in self._root.iterfind("./section[@name='dialplan']//context")
         }
+
+    def locate(self, words: list[str]) -> str | None:
+        """``xml_locate``: a section, or the element of a tag and an attribute's value in one, as XML."""
+        section = next((each for each in self._root.iterfind("section") if each.get("name") == words[0]), None)
+        if section is None or len(words) == 1:
+            found = section
+        else:
+            tag, name, value = words[1:4]
+            found = next((each for each in section.iterfind(tag) if each.get(name) == value), None)
+        return None if found is None else ElementTree.tostring(found, "unicode", short_empty_elements=False)
 
     def hunt(self, context: str, field: Callable[[str], str], expand: Expand, inline: Callable[[Step], None]
              ) -> list[Step]:  # fmt: skip

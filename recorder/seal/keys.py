@@ -117,6 +117,11 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keks)})"
 
+    @property
+    def current(self) -> str:
+        """The id of the key-encryption key that wraps."""
+        return self._current.id
+
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
         """Make a tenant's key, wrapped by the current key-encryption key."""
         return _wrap(self._current, secret(entropy(KEY)), TENANT, tenant, None, entropy)

@@ -266,8 +266,13 @@ def load_signer(key: Path, endorsement: Path) -> Signer:
 
 def load_private(path: Path) -> Ed25519PrivateKey:
     """An Ed25519 private key from a PEM file that only its owner reads.  Raises :class:`ConfigError`."""
+    return parse_private(read_private(path), path)
+
+
+def parse_private(content: bytes, path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 private key from PEM; ``path`` names the source in errors.  Raises :class:`ConfigError`."""
     try:
-        key = load_pem_private_key(read_private(path), None)
+        key = load_pem_private_key(content, None)
     except (ValueError, TypeError) as error:
         raise _bad_key(path, "private", error) from error
     if not isinstance(key, Ed25519PrivateKey):

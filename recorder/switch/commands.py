@@ -213,6 +213,22 @@ def locate(section: str, tag: str, attribute: str, value: str) -> Command:
     return Command(f"api xml_locate {words}")
 
 
+def dialplan() -> Command:
+    """The running dialplan, whole, as XML."""
+    return Command("api xml_locate dialplan")
+
+
+def global_variable(name: str) -> Command:
+    """A global variable's value (``run_dir``: where the switch has its process id); refused where there is
+    none of that name."""
+    return Command(f"api global_getvar {_variable(name)}")
+
+
+def file_exists(path: Path) -> Command:
+    """``true`` where the switch finds a file under this name."""
+    return Command(f"api file_exists {_path(path)}")
+
+
 # --- what an argument may be
 
 _SUBCLASS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")

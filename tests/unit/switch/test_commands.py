@@ -56,6 +56,9 @@ SENT: list[tuple[Command, str]] = [
         commands.locate("configuration", "configuration", "name", "switch.conf"),
         "api xml_locate configuration configuration name switch.conf",
     ),
+    (commands.dialplan(), "api xml_locate dialplan"),
+    (commands.global_variable("run_dir"), "api global_getvar run_dir"),
+    (commands.file_exists(AUDIO), f"api file_exists {AUDIO}"),
 ]
 
 

@@ -1,0 +1,156 @@
+"""What keeps recordings: the catalogue, the keys and their copies, the object store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal
+
+from recorder.catalogue import customers
+from recorder.catalogue.database import database, kind_of, shown, writing
+from recorder.cli import copies, stores
+from recorder.cli.doctor.findings import Finding, Patient
+from recorder.clock import to_iso
+from recorder.errors import SealError
+from recorder.seal import signing
+from recorder.seal.keys import WrappedKey
+from recorder.store import probe
+from recorder.store.directory import DirectoryStore
+from recorder.store.s3 import S3Store
+
+RENEW_WITHIN = timedelta(days=30)
+COPY_GOOD_FOR = timedelta(days=400)
+"""A copy that nobody has looked at for longer may be one that nobody finds any more."""
+
+SKEW = timedelta(seconds=5)
+"""Between this machine's clock and the store's or the database's: two seconds are rounding and the way."""
+
+
+def catalogue(patient: Patient) -> Iterator[Finding]:
+    """The database is there, has this version's schema, and lets us write."""
+    url = patient.settings.catalogue_url
+    patient.context.open_catalogue()
+    with writing():
+        server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
+    yield Finding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
+    if server is not None and (skew := abs(patient.now() - server)) > SKEW:
+        yield Finding(
+            "warning",
+            f"catalogue: the database's clock and this machine's are {skew.total_seconds():.0f} s apart",
+            "set both by NTP",
+        )
+
+
+def keys(patient: Patient) -> Iterator[Finding]:
+    """The keys are there, closed to others, and the signing key is endorsed by the root for now."""
+    patient.context.keyring()
+    endorsed = patient.context.signer().endorsement
+    now = patient.now()
+    endorsed.check(patient.context.root(), "manifest", now)
+    yield Finding("ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}")
+    if endorsed.not_after - now < RENEW_WITHIN:
+        yield Finding(
+            "warning",
+            f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
+            "run `accord keys renew` with the root's key: nothing can be sealed after it ends",
+        )
+    if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
+        yield Finding(
+            "warning",
+            "keys: the root's private key lies on this machine",
+            "move it to where no machine reads it",
+        )
+
+
+def key_copies(patient: Patient) -> Iterator[Finding]:
+    """Somebody has shown that there is a copy of the key without which no recording can be heard."""
+    folder = patient.settings.keys_folder
+    wanted = {
+        copies.KEK: ("the key-encryption key", patient.context.keyring().current),
+        copies.ROOT: ("the root's key", signing.key_id(patient.context.root())),
+    }
+    confirmed = copies.read(folder)
+    for kind, (name, identity) in wanted.items():
+        hint = "show one to `accord keys confirm-copy <file>`, which checks it and writes down the day"
+        copy = confirmed.get(kind)
+        if copy is None:
+            yield Finding("warning", f"key copies: nobody has confirmed a copy of {name}", hint)
+        elif copy.key_id != identity:
+            yield Finding(
+                "warning", f"key copies: the copy that was confirmed is of another {name[4:]}", hint
+            )
+        elif patient.now() - copy.at > COPY_GOOD_FOR:
+            yield Finding("warning", f"key copies: {name}'s was last confirmed on {to_iso(copy.at)}", hint)
+        else:
+            yield Finding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)}")
+
+
+def customer_keys(patient: Patient) -> Iterator[Finding]:
+    """The key-encryption key is the one that the customers' keys were wrapped by."""
+    patient.context.open_catalogue()
+    keyring = patient.context.keyring()
+    known = customers.tenants()
+    closed = 0
+    for row in known:
+        wrapped = customers.tenant_wrapped_key(row.id)
+        try:
+            if wrapped is not None:
+                keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+                continue
+            error = SealError("seal.key_missing", f"{row.name} has no key", "restore the catalogue's copy")
+        except SealError as raised:
+            error = raised
+        closed += 1
+        yield Finding("wrong", f"customers: {error.message}", error.hint)
+    if known and not closed:
+        yield Finding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
+    if not known:
+        yield Finding("warning", "customers: there is none", "`accord tenant create` makes one")
+
+
+def store(patient: Patient) -> Iterator[Finding]:
+    """The bucket takes, compares and gives back; what it cannot do is done by Accord, more slowly."""
+    if patient.settings.store.kind == "directory":
+        DirectoryStore(patient.settings.store_folder).abilities()
+        yield Finding("ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies")
+        return
+    # Without the worker's patience: what is away is said now.
+    bucket = replace(stores.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
+    able = S3Store(bucket).abilities()
+    seen = probe.look(bucket, os.urandom)
+    yield Finding("ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} takes, gives and deletes")
+    for has, what, instead in (
+        (
+            able.put_if_absent,
+            "puts only where nothing is",
+            "Accord looks first: one worker a recording keeps it safe",
+        ),
+        (able.checks_sha256, "compares SHA-256", "Accord reads each object back: more traffic, no less safe"),
+        (seen.ranges, "sends parts", "playing from the middle reads the whole recording"),
+    ):
+        yield _able(has, what, instead)
+    yield Finding(
+        "ok",
+        f"store: keeps versions: {_yes(able.versioning)}, locks objects: {_yes(able.object_lock)}"
+        + ("" if able.versioning else " (without, what is overwritten or deleted by others is gone)"),
+    )
+    if seen.clock is None:
+        return
+    skew = abs(patient.now() - seen.clock)
+    if skew > SKEW:
+        yield Finding(
+            "wrong" if skew > timedelta(minutes=10) else "warning",
+            f"store: its clock and this machine's are {skew.total_seconds():.0f} s apart",
+            "set both by NTP: from 15 minutes on every request is refused, and times in seals would be wrong",
+        )
+
+
+def _able(has: bool, what: str, instead: str) -> Finding:
+    state: Literal["ok", "warning"] = "ok" if has else "warning"
+    return Finding(state, f"store: {what}: {_yes(has)}", "" if has else instead)
+
+
+def _yes(able: bool) -> str:
+    return "yes" if able else "no"

@@ -1,0 +1,205 @@
+"""The node's disk: spool, takes, room, snapshot."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recorder.call import policy
+from recorder.catalogue import customers
+from recorder.catalogue.snapshot import has_prompt, is_current
+from recorder.cli.doctor.findings import OK, WARNING, WRONG, Finding, Patient
+from recorder.clock import from_iso, to_iso
+from recorder.errors import TakeError
+from recorder.pipeline import next_stage
+from recorder.take.disk import Room, look
+from recorder.take.spool import (
+    AUDIO,
+    END,
+    QUARANTINE,
+    closed_folders,
+    finished_takes,
+    open_takes,
+    read_start,
+)
+
+WAITS_LONG = timedelta(minutes=10)
+"""After which a finished call that is still in the spool is worth a look."""
+
+GROUP = (
+    "switch, daemon and worker need one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
+    "and UMask=0007 for each of them"
+)
+
+
+def spool(patient: Patient) -> Iterator[Finding]:
+    """The spool takes a folder, lets it be renamed and removed, and nothing in it is closed to us."""
+    folder = patient.settings.node.spool_folder
+    if not folder.is_dir():
+        yield Finding("wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once")
+        return
+    probe = folder / f".doctor-{uuid.uuid4()}"
+    probe.mkdir(mode=0o2770)
+    moved = probe.with_name(f"{probe.name}.moved")
+    try:
+        (probe / AUDIO).write_bytes(b"accord")
+        os.rename(probe, moved)
+    finally:
+        for each in (probe, moved):
+            (each / AUDIO).unlink(missing_ok=True)
+            if each.is_dir():
+                each.rmdir()
+    aside = folder / QUARANTINE
+    if aside.is_dir() and aside.stat().st_dev != folder.stat().st_dev:
+        yield Finding(
+            "wrong",
+            f"spool: {aside} is another file system, so that nothing can be moved there",
+            "mount the spool whole, with its quarantine in it",
+        )
+    shut = closed_folders(folder)
+    shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
+    if shut:
+        yield Finding("wrong", f"spool: {len(shut)} folders cannot be looked into or emptied", GROUP)
+    set_aside = len(list(aside.iterdir())) if aside.is_dir() else 0
+    if set_aside:
+        yield Finding(
+            "warning",
+            f"spool: {set_aside} takes in quarantine",
+            f"`cat {aside}/*/quarantine.json` says why and until when",
+        )
+    if not shut:
+        yield Finding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        yield Finding(
+            "warning",
+            "spool: the doctor runs as root, who may do everything",
+            f"run it as the user of Accord (user id {owner}), and it sees what that one sees",
+        )
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    """The spool's disk has room, and for how long at the rate of the calls that are recorded now."""
+    node = patient.settings.node
+    found = look(node.spool_folder)
+    until = f"no new recordings from {node.full_at:.0%}"
+    left = found.free - round(found.size * (1 - node.full_at))
+    yield Finding(
+        {Room.OK: OK, Room.WARN: WARNING, Room.FULL: WRONG}[found.room(node.warn_at, node.full_at)],
+        f"disk: {found.used:.0%} in use, told at {node.warn_at:.0%}, {until}; "
+        + _hours(left, *_growth(node.spool_folder)),
+        "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
+    )
+    if node.warn_at >= node.full_at:
+        yield Finding(
+            "warning",
+            f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nobody is told",
+            "set [node] warn_at below full_at",
+        )
+
+
+def _growth(folder: Path) -> tuple[int, float]:
+    """How many recordings grow, and by how many bytes a second together, since each began."""
+    growing, rate = 0, 0.0
+    for take in open_takes(folder):
+        try:
+            status = (take / AUDIO).stat()
+        except OSError:
+            continue
+        age = datetime.now(UTC).timestamp() - _born(take)
+        if age > 1:
+            growing += 1
+            rate += status.st_size / age
+    return growing, rate
+
+
+def _born(take: Path) -> float:
+    try:
+        return read_start(take).started_at.timestamp()
+    except TakeError:
+        return take.stat().st_mtime
+
+
+def _hours(left: int, growing: int, rate: float) -> str:
+    room = f"{max(0, left) / 1e9:.1f} GB until then"
+    if rate <= 0:
+        return f"{room}, no recording grows now"
+    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that grow now"
+
+
+def takes(patient: Patient) -> Iterator[Finding]:
+    """No finished call waits in the spool for something that does not come by itself."""
+    node = patient.settings.node
+    stages: dict[str, int] = {}
+    strangers, silent, broken, long, total = set(), set(), 0, 0, 0
+    oldest: datetime | None = None
+    patient.context.open_catalogue()
+    for folder in finished_takes(node.spool_folder):
+        total += 1
+        try:
+            ended = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
+            stage = next_stage(folder) or "gone"
+        except FileNotFoundError:
+            continue  # the worker was faster
+        stages[stage] = stages.get(stage, 0) + 1
+        oldest = min(oldest or ended, ended)
+        long += patient.now() - ended > WAITS_LONG
+        try:
+            start = read_start(folder)
+        except TakeError:
+            broken += 1
+            continue
+        if start.tenant is not None and customers.tenant_wrapped_key(start.tenant) is None:
+            strangers.add(start.tenant)
+        told = start.announcement
+        if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
+            silent.add(told.sha256)
+    for tenant in sorted(strangers):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for customer {tenant}, whom the catalogue does not know",
+            "is this the catalogue that the node's snapshot was made from? nothing is lost until it is back",
+        )
+    for sha256 in sorted(silent):
+        yield Finding(
+            "wrong",
+            f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is nowhere",
+            f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
+        )
+    if broken:
+        yield Finding("warning", f"takes: {broken} cannot be read", "the worker sets them aside")
+    if long:
+        yield Finding(
+            "warning",
+            f"takes: {long} of {total} finished calls wait for more than {WAITS_LONG.seconds // 60} minutes",
+            "the worker's log says what each waits for (take.waits)",
+        )
+    if not (strangers or silent or broken or long):
+        each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
+        since = f", the oldest since {to_iso(oldest)}" if oldest else ""
+        yield Finding(
+            "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
+        )
+
+
+def snapshot(patient: Patient) -> Iterator[Finding]:
+    """The node knows the lines that the catalogue has, and every prompt is what its hash says."""
+    node = patient.settings.node
+    read = policy.read(node.snapshot_folder)
+    yield Finding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
+    for sha256 in sorted(read.damaged):
+        yield Finding(
+            "wrong", f"snapshot: prompt {sha256[:12]} is damaged", "delete it; the worker writes it again"
+        )
+    if not read.lines:
+        yield Finding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")
+    patient.context.open_catalogue()
+    if not is_current(node.snapshot_folder, node.never_record):
+        yield Finding(
+            "wrong",
+            "snapshot: it is not what the catalogue says: calls are treated as of an earlier time",
+            "is the worker running? it writes the snapshot within a second of a change",
+        )

@@ -1,0 +1,305 @@
+"""FreeSWITCH: reachable, with what Accord uses, and keeping the two rules by itself."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from recorder.call import policy, session
+from recorder.cli.doctor.findings import Finding, Patient
+from recorder.cli.holders import User, listener, user_of
+from recorder.config import SwitchSettings
+from recorder.errors import ConfigError, SwitchError
+
+if TYPE_CHECKING:
+    from recorder.switch.esl import Inbound
+    from recorder.switch.guard import Fault
+    from recorder.switch.loaded import Loaded
+
+MODULES = {
+    "mod_commands": "the daemon's commands",
+    "mod_dialplan_xml": "the guard",
+    "mod_dptools": "answering, playing, recording",
+    "mod_event_socket": "the daemon's connection",
+    "mod_sndfile": "WAV: prompts and recordings",
+    "mod_sofia": "SIP",
+}
+"""Modules of FreeSWITCH that the dialplan and the commands use, and for what."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def switch(patient: Patient) -> Iterator[Finding]:
+    """It answers, lets us log in, and has the modules."""
+    from recorder.switch import commands
+
+    settings = patient.settings.switch
+    if not settings.password.get_secret_value():
+        yield Finding(
+            "wrong",
+            "switch: no password for the event socket",
+            "set ACCORD_SWITCH_PASSWORD (there is no default)",
+        )
+        return
+    with _Connection(settings) as connection:
+        said = connection.api(commands.status()).splitlines()
+        version = said[1].partition("(")[2].partition(")")[0] if len(said) > 1 else "answers"
+        yield Finding("ok", f"switch: {settings.host}:{settings.port}, {version}, {said[0] if said else ''}")
+        gone = [
+            module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
+        ]
+        for module in gone:
+            yield Finding(
+                "wrong",
+                f"switch: {module} is not loaded ({MODULES[module]})",
+                f"add it to modules.conf.xml, and `load {module}`",
+            )
+        if not gone:
+            yield Finding("ok", f"switch: has the {len(MODULES)} modules that are used")
+
+
+def event_socket(patient: Patient) -> Iterator[Finding]:
+    """The event socket, which commands everything, is closed to strangers."""
+    from recorder.switch import commands
+
+    settings = patient.settings.switch
+    with _Connection(settings) as connection:
+        found = connection.api(commands.locate("configuration", "configuration", "name", "event_socket.conf"))
+    try:
+        # The answer holds the password: no part of it is ever shown.
+        root = ElementTree.fromstring(found)  # noqa: S314  # the switch's own; expat bounds entities
+    except ElementTree.ParseError:
+        yield Finding("warning", "event socket: the switch does not show how it listens", "look at its file")
+        return
+    values = {each.get("name"): each.get("value", "") for each in root.iter("param")}
+    listens = values.get("listen-ip", "")
+    if listens in LOOPBACK:
+        yield Finding("ok", f"event socket: listens on {listens} alone")
+    elif values.get("apply-inbound-acl"):
+        yield Finding(
+            "warning",
+            f"event socket: listens on {listens or 'any'}, behind list {values['apply-inbound-acl']}",
+            "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
+        )
+    else:
+        yield Finding(
+            "wrong",
+            f"event socket: listens on {listens or 'every address'} without a list of who may",
+            "set listen-ip to 127.0.0.1 or apply-inbound-acl to loopback.auto in event_socket.conf.xml",
+        )
+    if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
+        yield Finding("wrong", "event socket: it has the password that everybody knows", "choose another")
+
+
+def dialplan(patient: Patient) -> Iterator[Finding]:
+    """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
+    from recorder.switch import guard
+
+    loaded = _loaded(patient.settings.switch)
+    if loaded is None:
+        yield Finding(
+            "warning",
+            "dialplan: the switch does not show it, so it was not looked at",
+            "does its esl-allowed-api forbid xml_locate?",
+        )
+        return
+    missing = guard.missing(loaded)
+    for name in missing:
+        yield Finding(
+            "wrong",
+            f"dialplan: there is no extension {name}",
+            "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
+        )
+    if not missing:
+        yield Finding("ok", f"dialplan: has the {len(guard.EXTENSIONS)} extensions")
+    entries = list(loaded.entries())
+    if not entries:
+        yield Finding(
+            "wrong",
+            "dialplan: no extension brings calls to the daemon",
+            "put freeswitch_conf/dialplan/public/00_accord.xml into your context's folder, then reloadxml",
+        )
+    settings = patient.settings.switch
+    for entry in entries:
+        yield from _faults("dialplan", guard.entry_faults(entry))
+        here = [port for host, port in entry.addresses if _same(host, settings.listen_host)]
+        if settings.listen_port in here:
+            wait = guard.bound(entry)
+            yield Finding(
+                "ok", f"dialplan: context {entry.context} brings calls to this daemon, and waits {wait} s"
+            )
+        else:
+            sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
+            yield Finding(
+                "wrong",
+                f"dialplan: context {entry.context} sends calls to {sent}, "
+                f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
+                "make accord_daemon in accord/vars.xml and [switch] listen_host, listen_port the same",
+            )
+    told = guard.told_bound(loaded)
+    longest = _longest(patient)
+    if told is not None and told < longest:
+        yield Finding(
+            "wrong",
+            f"dialplan: announcements are broken off after {told} s; the longest needs {longest} s",
+            "accord_begin must say +${accord_seconds}: the daemon gives the length",
+        )
+
+
+def guards(patient: Patient) -> Iterator[Finding]:
+    """The guard works: walked through the dialplan that the switch has loaded, state by state."""
+    from recorder.switch import guard
+
+    loaded = _loaded(patient.settings.switch)
+    if loaded is None or guard.missing(loaded):
+        yield Finding("wrong", "guard: not there, or not shown", "see dialplan")
+        return
+    faults = [
+        *_faults("guard", guard.guard_faults(loaded)),
+        *_faults("guard", guard.begin_faults(loaded)),
+        *_faults("guard", guard.timeout_faults(loaded)),
+    ]
+    yield from faults
+    if not faults:
+        yield Finding(
+            "ok",
+            f"guard: in {len(guard.NOT_TOLD)} states that a call can be left in untold, the switch stops its "
+            "recording (walked through the loaded dialplan; no call was made)",
+        )
+
+
+def recording(patient: Patient) -> Iterator[Finding]:
+    """The switch sees the spool under the same name, and its user may write there and read the prompts."""
+    from recorder.switch import commands
+
+    node = patient.settings.node
+    spool = node.spool_folder.absolute()
+    probe = spool / f".doctor-{uuid.uuid4()}"
+    with _Connection(patient.settings.switch) as connection:
+        probe.write_bytes(b"")
+        try:
+            sees = connection.api(commands.file_exists(probe)).strip() == "true"
+        finally:
+            probe.unlink()
+        run_dir = ""
+        with suppress(SwitchError):  # one that has no run_dir is looked for by its port
+            run_dir = connection.api(commands.global_variable("run_dir")).strip()
+    if not sees:
+        yield Finding(
+            "wrong",
+            f"recording: the switch does not find {spool} under this name",
+            "it must have the same path for both, and the switch's user must get in: chmod g+x above it",
+        )
+        return
+    user = _switch_user(run_dir, patient.settings.switch.port)
+    if user is None:
+        yield Finding(
+            "warning",
+            "recording: which user the switch runs as cannot be seen from here",
+            "make a test call: `accord top` shows whether its sound grows",
+        )
+        return
+    name = _name(user.uid)
+    if not user.may(spool, 3):
+        yield Finding(
+            "wrong",
+            f"recording: the switch's user {name} may not write to {spool}",
+            "usermod -aG accord freeswitch, chmod 2770 the spool, and start the switch anew",
+        )
+    prompts = node.snapshot_folder / "prompts"
+    unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
+    if unread:
+        yield Finding(
+            "wrong",
+            f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
+            f"chmod g+rX {prompts} and what lies above it",
+        )
+    if user.may(spool, 3) and not unread:
+        yield Finding(
+            "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
+        )
+
+
+class _Connection:
+    """A connection for the time of a block.  Raises as :meth:`recorder.switch.esl.Inbound.connect`."""
+
+    def __init__(self, settings: SwitchSettings) -> None:
+        from recorder.switch.esl import Inbound
+
+        self._inbound = Inbound(
+            settings.host,
+            settings.port,
+            settings.password.get_secret_value() or "none",
+            timeout=settings.command_timeout,
+        )
+
+    def __enter__(self) -> Inbound:
+        self._inbound.connect()
+        return self._inbound
+
+    def __exit__(self, *_: object) -> None:
+        self._inbound.stop()
+
+
+def _loaded(settings: SwitchSettings) -> Loaded | None:
+    """What the switch has loaded; ``None`` where it does not show it."""
+    from recorder.switch import commands
+    from recorder.switch.loaded import Loaded
+
+    with _Connection(settings) as connection:
+        try:
+            answer = connection.api(commands.dialplan())
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                raise
+            return None
+    return Loaded(answer) if answer.lstrip().startswith("<") else None
+
+
+def _faults(name: str, faults: Iterator[Fault]) -> Iterator[Finding]:
+    for fault in faults:
+        yield Finding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
+
+
+def _same(host: str, listens: str) -> bool:
+    return host == listens or listens in {"0.0.0.0", "::"} or {host, listens} <= LOOPBACK  # noqa: S104
+
+
+def _longest(patient: Patient) -> int:
+    """Seconds that the longest announcement of this node needs; 0 where there is none."""
+    from datetime import timedelta
+
+    try:
+        lines = policy.read(patient.settings.node.snapshot_folder).lines.values()
+    except ConfigError:
+        return 0
+    lengths = [timedelta(milliseconds=line.announcement.duration_ms) for line in lines]
+    return max((int(session.bound(length)) for length in lengths), default=0)
+
+
+def _switch_user(run_dir: str, port: int) -> User | None:
+    with suppress(OSError, ValueError):
+        pid = int((Path(run_dir) / "freeswitch.pid").read_text().strip("\0\n ")) if run_dir else 0
+        if pid and (user := user_of(pid)) is not None:
+            return user
+    uid = listener(port)
+    if uid is None:
+        return None
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return User(uid, frozenset())
+    return User(uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,109 @@
+"""Who is at work on a spool, seen from outside: nothing is asked of a process, and no lock is touched."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+DAEMON = ".daemon"
+WORKER = ".worker.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as ``/proc`` shows it; ``None`` and empty where this user may not look."""
+
+    pid: int
+
+    @property
+    def files(self) -> int | None:
+        """How many files and sockets it may have open at once."""
+        with suppress(OSError, ValueError, IndexError):
+            for line in Path(f"/proc/{self.pid}/limits").read_text().splitlines():
+                if line.startswith("Max open files"):
+                    return int(line.split()[3])
+        return None
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """What it was started with; ``None`` where this user may not look."""
+        with suppress(OSError):
+            parts = Path(f"/proc/{self.pid}/environ").read_bytes().decode("utf-8", "replace").split("\0")
+            return {name: value for name, _, value in (part.partition("=") for part in parts if part)}
+        return None
+
+    @property
+    def stopped(self) -> bool:
+        """It is there and does not run: somebody stopped it (SIGSTOP, a debugger)."""
+        with suppress(OSError, IndexError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whom a process runs as."""
+
+    uid: int
+    groups: frozenset[int]
+
+    def may(self, path: Path, wanted: int) -> bool:
+        """Whether it may read (4), write (2), enter (1) a path by owner, group and mode, and enter all that
+        lead there.  Raises ``OSError`` where we may not look."""
+        if self.uid == 0:
+            return True
+        above = [folder for folder in path.absolute().parents if not self._allowed(folder, 1)]
+        return not above and self._allowed(path, wanted)
+
+    def _allowed(self, path: Path, wanted: int) -> bool:
+        status = os.stat(path)
+        if status.st_uid == self.uid:
+            bits = status.st_mode >> 6
+        elif status.st_gid in self.groups:
+            bits = status.st_mode >> 3
+        else:
+            bits = status.st_mode
+        return bits & wanted == wanted
+
+
+def holder(path: Path) -> Process | None:
+    """The process that holds a file's lock (``flock``); ``None`` where nobody does."""
+    try:
+        status = os.stat(path)
+        locks = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    for line in locks:
+        fields = line.split()
+        if "->" in fields or len(fields) < 6 or fields[1] != "FLOCK":
+            continue
+        major, minor, inode = fields[5].split(":")
+        # A file system of several devices (btrfs, overlay) shows another one here than to stat.
+        same = (int(major, 16), int(minor, 16)) == (os.major(status.st_dev), os.minor(status.st_dev))
+        if int(inode) == status.st_ino and (same or int(major, 16) == 0) and int(fields[4]) > 0:
+            return Process(int(fields[4]))
+    return None
+
+
+def user_of(pid: int) -> User | None:
+    """Whom a process runs as."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    groups = frozenset(int(each) for each in (*found["Groups"], found["Gid"][1]))
+    return User(int(found["Uid"][1]), groups)
+
+
+def listener(port: int) -> int | None:
+    """The user id of whoever listens on a TCP port; ``None`` where nobody does."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    return int(fields[7])
+    return None

@@ -1,0 +1,177 @@
+"""Whether the loaded dialplan keeps the two rules by itself: no announcement, no recording; no call waits
+for us.  Found by walking it (:mod:`recorder.switch.loaded`), so a switch that carries calls is not touched.
+
+A test call through the guard would prove no more and cost something: it would run the operator's own
+routing, be billed and counted, and need a module (``mod_loopback``) that few switches have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from recorder.switch.commands import CONTEXT
+from recorder.switch.loaded import Action, Entry, Loaded
+
+EXTENSIONS: Final = (
+    "accord_begin",
+    "accord_again",
+    "accord_announced",
+    "accord_pass",
+    "accord_fail",
+    "accord_timeout",
+    "accord_after_announced",
+    "accord_after_any",
+)
+"""Extensions without which a call could be recorded unannounced, or wait for ever."""
+
+NOT_TOLD: Final = ("announcing", "failed", "late", "unrecorded", "")
+"""States in which a recording may have begun and the announcement has not been heard to its end."""
+
+GUARD: Final = "accord_after_${accord_state} XML accord"
+LONGEST_WAIT: Final = 10
+"""Seconds until a daemon that hangs costs a call more than a telephone's patience."""
+
+_FILES = "put freeswitch_conf/dialplan/accord.xml of this version in place, then `reloadxml`"
+_ENTRY = "put freeswitch_conf/dialplan/public/00_accord.xml of this version in place, then `reloadxml`"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``what`` is not as it must be; ``hint`` what to do.  ``grave``: a rule is not kept."""
+
+    what: str
+    hint: str = _FILES
+    grave: bool = True
+
+
+def missing(loaded: Loaded) -> tuple[str, ...]:
+    """Names of extensions that are not there."""
+    return tuple(name for name in EXTENSIONS if not loaded.has(CONTEXT, name))
+
+
+def entry_faults(entry: Entry) -> Iterator[Fault]:
+    """What is wrong with the way in: the extension that hands a call to the daemon."""
+    place = f"extension {entry.extension!r} of context {entry.context!r}"
+    if not entry.after or entry.after[0] != Action("execute_extension", GUARD):
+        yield Fault(
+            f"{place} has no guard after its socket: a recording goes on that nobody was told of", _ENTRY
+        )
+    if not any(each.sets("accord_state", "waiting") for each in entry.before):
+        yield Fault(f"{place} does not set accord_state=waiting: the daemon takes no call from it", _ENTRY)
+    if not any(each.sets("socket_resume", "true") for each in entry.before):
+        yield Fault(f"{place} does not set socket_resume: a call ends when the daemon does", _ENTRY)
+    if not entry.on:
+        yield Fault(f'{place} has no continue="true": calls end there', _ENTRY)
+    if "async" not in entry.socket.split() or "full" not in entry.socket.split():
+        yield Fault(f"{place} has a socket that is not `async full`: nothing ends a daemon's hang", _ENTRY)
+    wait = bound(entry)
+    if wait is None:
+        yield Fault(
+            f"{place} has no bound before its socket: a daemon that hangs holds calls for ever", _ENTRY
+        )
+    elif not 1 <= wait <= LONGEST_WAIT:
+        yield Fault(
+            f"{place} lets a call wait {wait} s for a daemon that hangs",
+            "set accord_wait in accord/vars.xml to 3, then `reloadxml`",
+            grave=wait < 1,
+        )
+
+
+def bound(entry: Entry) -> int | None:
+    """Seconds that a call waits for the daemon to begin; ``None`` where nothing ends the wait."""
+    for each in entry.before:
+        when, _, target = each.data.partition(" ")
+        if each.application == "sched_transfer" and target == f"accord_timeout XML {CONTEXT}":
+            return int(when[1:]) if when[:1] == "+" and when[1:].isdecimal() else None
+    return None
+
+
+def guard_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the guard does in each state a call can be left in."""
+    for state in NOT_TOLD:
+        run = _after(loaded, state)
+        if Action("stop_record_session", "${accord_recorded}") not in run:
+            yield Fault(
+                f"a call left in state {state or 'none'!r} keeps its recording: it was not told to the end"
+            )
+        if not any(each.sets("accord_state", "unrecorded") for each in run):
+            yield Fault(f"a call left in state {state or 'none'!r} is not marked as unrecorded")
+    if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
+        yield Fault("a call that was told to the end loses its recording")
+    for state in ("announced", "waiting", *NOT_TOLD):
+        if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
+            yield Fault(
+                f"a call left in state {state or 'none'!r} keeps its bound, which then moves the call"
+            )
+        if Action("unset", "socket_resume") not in _after(loaded, state):
+            yield Fault(
+                f"a call left in state {state or 'none'!r} can still be moved by a socket that closes"
+            )
+
+
+def begin_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the switch does when the daemon begins, confirms, or comes too late."""
+    for state in ("announcing", "announced", "unrecorded", "late", ""):
+        if _run(loaded, "accord_begin", state):
+            yield Fault(
+                f"accord_begin acts in state {state or 'none'!r}: a late daemon records a bridged call"
+            )
+    for state in ("waiting", "announced", "failed", "unrecorded", "late", ""):
+        if _run(loaded, "accord_announced", state):
+            yield Fault(
+                f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
+            )
+    begun = _run(loaded, "accord_begin", "waiting")
+    if not any(
+        each.sets("accord_state", "announced") for each in _run(loaded, "accord_announced", "announcing")
+    ):
+        yield Fault("accord_announced confirms no announcement: every recording is stopped")
+    order = [each.application for each in begun]
+    if "playback" not in order or "record_session" not in order[: order.index("playback")]:
+        yield Fault("accord_begin does not record before it plays the announcement: it is not in the sound")
+        return
+    before = begun[: order.index("playback")]
+    if not any(each.sets("playback_terminators", "none") for each in before):
+        yield Fault("accord_begin leaves playback_terminators: a key pressed (*) ends the announcement")
+    if not any("RECORD_STEREO=true" in each.data for each in before if each.application == "record_session"):
+        yield Fault("accord_begin does not record in two channels: who said what is lost")
+    bounds = [each.data.partition(" ") for each in before if each.application == "sched_transfer"]
+    if not any(target == f"accord_timeout XML {CONTEXT}" for _, _, target in bounds):
+        yield Fault("accord_begin sets no bound of its own: a daemon that hangs holds calls for ever")
+
+
+def told_bound(loaded: Loaded) -> int | None:
+    """Seconds that the announcement's own bound is fixed to; ``None`` where the daemon gives them, by the
+    announcement's length, as it must."""
+    for each in _run(loaded, "accord_begin", "waiting"):
+        when = each.data.partition(" ")[0]
+        if each.application == "sched_transfer" and when[:1] == "+" and when[1:].isdecimal():
+            return int(when[1:])
+    return None
+
+
+def timeout_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What the switch does when its bound passes."""
+    run = _run(loaded, "accord_timeout", "announcing")
+    if Action("unset", "socket_resume") not in run[:1]:
+        yield Fault(
+            "accord_timeout does not first take the socket's power away: the daemon's death ends the call"
+        )
+    if not any(each.sets("accord_state", "late") for each in run):
+        yield Fault("accord_timeout does not mark the call as late: a daemon that wakes records it")
+    if not any(
+        each.application == "execute_extension" and each.data.startswith("accord_after_") for each in run
+    ):
+        yield Fault("accord_timeout does not run the guard")
+    if not any(each.application == "transfer" for each in run):
+        yield Fault("accord_timeout does not send the call on")
+
+
+def _after(loaded: Loaded, state: str) -> tuple[Action, ...]:
+    return loaded.walk(CONTEXT, f"accord_after_{state}", {"accord_state": state})
+
+
+def _run(loaded: Loaded, extension: str, state: str) -> tuple[Action, ...]:
+    return loaded.walk(CONTEXT, extension, {"accord_state": state})

@@ -1,0 +1,137 @@
+"""The dialplan as the switch has it loaded, read and walked here: nothing is sent and no call is made.
+
+``xml_locate dialplan`` gives the XML that the switch routes with, its variables put in.  Walking it the way
+``mod_dialplan_xml`` does says what the switch *would* run for a call in a given state, which no file on a
+disk can say: what was edited and not reloaded, or is answered by somebody else, is not what is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from recorder.errors import SwitchError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_GROUP = re.compile(r"(?<!\$)\$(\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One application with its argument; variables as they were known to the walk."""
+
+    application: str
+    data: str
+
+    def sets(self, name: str, value: str) -> bool:
+        return self.application == "set" and self.data == f"{name}={value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An extension that hands calls to a socket: ``before`` and ``after`` are the actions around it, ``on``
+    says whether the dialplan goes on behind the extension."""
+
+    context: str
+    extension: str
+    before: tuple[Action, ...]
+    socket: str
+    after: tuple[Action, ...]
+    on: bool
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each that is tried in turn."""
+        found = []
+        for one in self.socket.split(" ")[0].split("|"):
+            host, _, port = one.rpartition(":")
+            found.append((host or one, int(port) if port.isdecimal() else 8084))
+        return tuple(found)
+
+
+class Loaded:
+    """The contexts of a running dialplan.  Raises :class:`SwitchError` ``switch.answer``."""
+
+    def __init__(self, answer: str) -> None:
+        try:
+            root = ElementTree.fromstring(answer)  # noqa: S314  # the switch's own; expat bounds entities
+        except ElementTree.ParseError as error:
+            raise SwitchError(
+                "switch.answer", f"the switch's dialplan is no XML: {error}", "does `reloadxml` succeed?"
+            ) from error
+        self._contexts = {each.get("name", ""): each for each in root.iter("context")}
+
+    def has(self, context: str, extension: str) -> bool:
+        """Whether there is an extension of that name."""
+        found = self._contexts.get(context)
+        return found is not None and any(each.get("name") == extension for each in found.iter("extension"))
+
+    def entries(self) -> Iterator[Entry]:
+        """Every extension, in any context, that hands a call to a socket as Accord's do."""
+        for name, context in self._contexts.items():
+            for extension in context.iter("extension"):
+                actions = [
+                    Action(each.get("application", ""), each.get("data", ""))
+                    for each in extension.iter("action")
+                ]
+                at = next((n for n, each in enumerate(actions) if each.application == "socket"), None)
+                if at is None or not any("accord_" in each.data for each in actions):
+                    continue
+                yield Entry(
+                    name,
+                    extension.get("name", ""),
+                    tuple(actions[:at]),
+                    actions[at].data,
+                    tuple(actions[at + 1 :]),
+                    extension.get("continue") == "true",
+                )
+
+    def walk(self, context: str, destination: str, variables: Mapping[str, str]) -> tuple[Action, ...]:
+        """What would be run for a call to ``destination`` whose variables are these; all others are empty
+        in conditions, and stay as they are written in arguments."""
+        run: list[Action] = []
+        known = {"destination_number": destination, **variables}
+        for extension in self._contexts.get(context, ElementTree.Element("none")).iter("extension"):
+            matched = _extension(extension, known, run)
+            if matched and extension.get("continue") != "true":
+                break
+        return tuple(run)
+
+
+def _extension(extension: ElementTree.Element, known: Mapping[str, str], run: list[Action]) -> bool:
+    matched = False
+    for condition in extension.iterfind("condition"):
+        found = _match(condition, known)
+        matched = found is not None
+        for each in condition.iterfind("action" if matched else "anti-action"):
+            data = _put_in(each.get("data", ""), known)
+            if found is not None and found.re.groups:
+                data = _groups(data, found)
+            run.append(Action(each.get("application", ""), data))
+        how = condition.get("break", "on-false")
+        if how == "always" or (how == "on-false" and not matched) or (how == "on-true" and matched):
+            break
+    return matched
+
+
+def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match[str] | None:
+    field, pattern = condition.get("field"), condition.get("expression")
+    if field is None or pattern is None:
+        return re.match("", "")  # a condition without a test is met
+    value = _VARIABLE.sub(lambda name: known.get(name[1], ""), field) if "$" in field else known.get(field)
+    try:
+        return re.search(pattern, value or "")
+    except re.error:
+        return None
+
+
+def _put_in(text: str, known: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda name: known.get(name[1], name[0]), text)
+
+
+def _groups(text: str, found: re.Match[str]) -> str:
+    """``$1`` as the condition matched it; empty where there is no such group."""
+    groups = (found[0], *found.groups(""))
+    return _GROUP.sub(lambda digit: groups[int(digit[1])] if int(digit[1]) < len(groups) else "", text)
