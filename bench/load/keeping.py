@@ -1,4 +1,4 @@
-"""Keeps a second name of every take's files, so that they can be listened to after Accord has them no more."""
+"""Keeps a second name of every take's files, to listen to them after Accord has them no more."""
 
 from __future__ import annotations
 

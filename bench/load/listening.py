@@ -18,7 +18,6 @@ from recorder.cli.context import Context
 from recorder.clock import from_iso
 from recorder.take import spool
 
-
 SETTLED: Final = RATE // 2
 """Samples after the callee's first word from when on both are taken to be connected."""
 
@@ -28,8 +27,9 @@ class Heard:
     """One recording's sound, ``seconds`` long.  Frames of both telephones are counted as in
     :class:`bench.load.sound.Counted`: while they speak with each other, and ``before_lost`` of the caller's
     until then (a switch drops some when a playback ends and when it connects two legs, recorded by Accord
-    or not).  ``written``: seconds from what the switch told last to its being on disk, where Accord wrote
-    it down."""
+    or not).  ``ended`` is when it was closed (Unix time), ``breaks`` when frames were lost while they spoke,
+    and how many of both.  ``written``: seconds from what the switch told last to its being on disk, where
+    Accord wrote it down."""
 
     name: str
     seconds: float
@@ -38,6 +38,8 @@ class Heard:
     callee_frames: int
     callee_lost: int
     before_lost: int
+    ended: float
+    breaks: tuple[tuple[float, int], ...] = field(repr=False)
     written: float | None
 
 
@@ -80,10 +82,20 @@ def _listen(path: Path) -> Heard:
     connected = len(left) if callee.first is None else callee.first + SETTLED
     before, caller = _KNOWN["caller"].count(left[:connected]), _KNOWN["caller"].count(left[connected:])
     callee = _KNOWN["callee"].count(right[connected:])
+    ended = path.stat().st_mtime
+    spoke = ended - (len(left) - connected) / RATE
     return Heard(
-        path.name.partition(".")[0], len(left) / RATE,
-        caller.frames, caller.lost, callee.frames, callee.lost, before.lost, _written(path),
-    )  # fmt: skip
+        name=path.name.partition(".")[0],
+        seconds=len(left) / RATE,
+        caller_frames=caller.frames,
+        caller_lost=caller.lost,
+        callee_frames=callee.frames,
+        callee_lost=callee.lost,
+        before_lost=before.lost,
+        ended=ended,
+        breaks=tuple((spoke + at / RATE, lost) for at, lost in caller.breaks + callee.breaks),
+        written=_written(path),
+    )
 
 
 def _written(path: Path) -> float | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.load import listening, usage
 from bench.load.installation import CUSTOMER, NUMBER, Installation, Mode
@@ -64,16 +64,14 @@ class Measured:
     steps: list[tuple[int, int]] = field(default_factory=list)
     metrics: list[tuple[str, str]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
+    began: float = 0.0
+    """When the first call was made (Unix time): the samples' 0."""
     counted: Count = field(default_factory=lambda: Count(0, 0, 0, 0))
     answers: list[tuple[float, float]] = field(default_factory=list)
     worked_off: float | None = None
     """Seconds after the last call until the spool was empty; ``None`` where it was not in time."""
     heard: list[listening.Heard] = field(default_factory=list)
     kept: listening.Kept | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
 
 
 class Run:
@@ -119,7 +117,7 @@ class Run:
         self.measured.idle = self._for(IDLE)
         first, _ = self._plan.steps[0]
         self._phones.begin(NUMBER, first)
-        self._began = time.monotonic()
+        self._began, self.measured.began = time.monotonic(), time.time()
         connected = first / RATE + SETTING_UP
         self._for(connected)
         if self._plan.shortest - connected >= 2 * LOOK:

@@ -55,14 +55,13 @@ def write_speech(source: Path, target: Path, seed: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Counted:
     """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost`` ones
-    between the first and the last of them, in ``breaks`` places; ``first`` is the sample that they begin
-    at and ``filled`` how many samples stand in the breaks instead."""
+    between the first and the last of them; ``breaks`` says where, as samples, and how many each time;
+    ``first`` is the sample that they begin at."""
 
     frames: int
     lost: int
-    breaks: int
+    breaks: tuple[tuple[int, int], ...]
     first: int | None
-    filled: int
 
 
 class Speech:
@@ -80,7 +79,7 @@ class Speech:
 
     def count(self, heard: Samples) -> Counted:
         """Which of its frames a channel holds."""
-        frames = lost = breaks = filled = 0
+        frames, breaks = 0, []
         found = self._next(heard, 0)
         first = None if found is None else found[0]
         while found is not None:
@@ -90,10 +89,8 @@ class Speech:
             end, last = at + whole * FRAME, index + whole - 1
             found = self._next(heard, end)
             if found is not None:
-                breaks += 1
-                lost += (found[1] - last - 1) % self._count
-                filled += found[0] - end
-        return Counted(frames, lost, breaks, first, filled)
+                breaks.append((end, (found[1] - last - 1) % self._count))
+        return Counted(frames, sum(lost for _, lost in breaks), tuple(breaks), first)
 
     def _run(self, heard: Samples, index: int) -> int:
         """Whole frames from here on that follow one another as they were said."""

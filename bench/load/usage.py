@@ -1,4 +1,4 @@
-"""What processes use, out of /proc: processor time, memory, open files; and what the whole machine is short of."""
+"""What processes use, out of /proc: processor time, memory, open files; and how busy the machine is."""
 
 from __future__ import annotations
 
@@ -85,9 +85,10 @@ def descendants(pid: int) -> dict[int, list[str]]:
         one = todo.pop()
         todo += parents.get(one, [])
         try:
-            found[one] = Path("/proc", str(one), "cmdline").read_bytes().decode("utf-8", "replace").split("\0")[:-1]
+            line = Path("/proc", str(one), "cmdline").read_bytes().decode("utf-8", "replace")
         except OSError:
             continue
+        found[one] = line.split("\0")[:-1]
     return found
 
 

@@ -1,0 +1,132 @@
+"""As many live calls as a switch carries, with daemon, worker and store beside it on the same machine.
+
+    ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --calls 200 --minutes 60 --write
+    ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --ramp 100,150,200,250,300 --write
+
+The real switch without real-time priority (``-np``) on ``freeswitch_conf/``, ``accord run`` with its
+defaults (SeaweedFS and SQLite beside it, one encoder at low priority), and sipp as callers and callees
+with sound both ways.  Calls of varied length come and go for as long as asked; the same calls are then
+made on the same switch without Accord: recorded by the dialplan alone (announcement, recording, bridge),
+and not recorded.  Every recording is listened to afterwards (:mod:`bench.load.sound`), and catalogue,
+manifests and calls are compared.
+
+Without ``--ramp``: processor time is split into what a live minute and what a call's coming and going
+costs.  While all of the first calls are connected and none has ended, nothing else happens: that is the
+minute's share, after what the processes use without calls; the rest of the long measurement is the calls'.
+
+The machine should have nothing else to do.  Disk: 2 MiB a call-minute until the end of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+from bench.load import tables
+from bench.load.installation import Mode
+from bench.load.measure import Measured, Plan, Run
+from tests.freeswitch.process import binary
+
+
+def main() -> int:
+    """Measure, print the tables, write them where asked; 2 where something is not installed."""
+    asked = _arguments()
+    if asked.saved:
+        measured = pickle.loads(asked.saved.read_bytes())
+    else:
+        if missing := [what for what, there in _needs().items() if not there]:
+            print("not measured, for lack of: " + ", ".join(missing))
+            return 2
+        # Whoever started us may have been told to be polite; what is measured must not be.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        measured = _measure(asked)
+    command = "python -m " + " ".join(["bench.load", *asked.said])
+    name = "load-ramp" if asked.ramp else "load"
+    text = tables.ramp(measured, command) if asked.ramp else tables.hour(measured, command)
+    print(text)
+    if asked.write:
+        tables.write(name, text)
+    return 0
+
+
+def _needs() -> dict[str, bool]:
+    return {
+        "FreeSWITCH (set ACCORD_FREESWITCH to its binary)": binary() is not None,
+        "sipp": shutil.which("sipp") is not None,
+    }
+
+
+def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
+    measured: dict[Mode, Measured] = {}
+    folder = Path(tempfile.mkdtemp(prefix="accord-load-", dir=asked.folder))
+    for mode in asked.modes:
+        if asked.ramp:
+            steps = tuple((calls, asked.minutes * 60) for calls in asked.ramp)
+        else:
+            steps = ((asked.calls, (asked.minutes if mode == "accord" else asked.beside) * 60),)
+        plan = Plan(mode, steps, asked.shortest, asked.longest, asked.store)
+        measured[mode] = Run(plan, folder / mode, asked.keep).run()
+        # After each, so that an hour is not lost to the next one's mistake.
+        (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
+    print(f"the raw measurements: --saved {asked.save or folder / 'measured'}", file=sys.stderr)
+    return measured
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m bench.load", description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--calls", type=int, default=200, help="that are live at once")
+    add("--minutes", type=float, help="to measure with Accord (60), or each step of a ramp (3)")
+    add("--beside", type=float, default=5, help="minutes to measure each without Accord")
+    add("--ramp", type=_numbers, help="live calls of each step, with commas")
+    add("--modes", type=_modes, help="some of accord,recorded,plain")
+    add("--shortest", type=float, help="seconds of a call from its answer (90; in a ramp 60)")
+    add("--longest", type=float, help="(180; in a ramp 90)")
+    add("--store", choices=("s3", "directory"), default="s3", help="s3: the embedded SeaweedFS")
+    add("--folder", type=Path, help="where to work; default: the folder for temporary files")
+    add("--keep", action="store_true", help="leave everything there")
+    add("--save", type=Path, help="a file for the raw measurements")
+    add("--saved", type=Path, help="measure nothing, make the tables of such a file")
+    add("--write", action="store_true", help="put the tables into docs/operate.md")
+    asked = parser.parse_args()
+    long = asked.ramp is None
+    asked.minutes = asked.minutes or (60.0 if long else 3.0)
+    asked.shortest = asked.shortest or (90.0 if long else 60.0)
+    asked.longest = asked.longest or (180.0 if long else 90.0)
+    asked.modes = asked.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
+    # What somebody else has to say to see the same.
+    asked.said = _said(sys.argv[1:])
+    return asked
+
+
+def _said(words: list[str]) -> list[str]:
+    own, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("--save", "--saved", "--folder"):
+            skip = True
+        elif word not in ("--write", "--keep"):
+            own.append(word)
+    return own
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _modes(text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(get_args(Mode)):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

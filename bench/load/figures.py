@@ -1,0 +1,178 @@
+"""From what was measured to the numbers that are shown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.load.measure import Measured, Sample
+
+OURS: Final = ("daemon", "worker", "encoder", "store", "supervisor", "web")
+FRAMES_A_SECOND: Final = 50
+MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of the processes of one name in one step: ``cores`` in use on average; processor milliseconds
+    ``a_minute`` of a live call and ``a_call`` for its coming and going (both ``None`` where they cannot be
+    told apart), ``a_call_in_all``; memory in MiB and open files at the begin and at the end; ``growth`` in
+    MiB an hour."""
+
+    cores: float
+    a_minute: float | None
+    a_call: float | None
+    a_call_in_all: float
+    rss: tuple[float, float]
+    pss: tuple[float, float]
+    files: tuple[int, int]
+    growth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: ``live`` calls on average and ``begun`` ones a second for ``seconds``; frames of both
+    telephones that are in no recording, per million, ``None`` where nothing was recorded; ``answer`` is
+    milliseconds from INVITE to answer; ``busy`` the share of the machine's cores, ``stolen`` what its host
+    took, ``waiting`` the share of the time in which somebody had no core; ``spool`` takes waiting at the
+    begin, at the most, and at the end."""
+
+    live: float
+    begun: float
+    seconds: float
+    failed: int
+    lost: float | None
+    answer: list[float]
+    busy: float
+    stolen: float
+    waiting: float
+    spool: tuple[int, int, int]
+    cost: dict[str, Cost]
+    announcement: dict[str, float]
+    event_lag: dict[str, float]
+    hub_lag: dict[str, float]
+
+
+def step(measured: Measured, number: int, cores: int) -> Step:
+    """The figures of one step."""
+    samples = _window(measured, measured.steps[number])
+    first, last = samples[0], samples[-1]
+    seconds = last.at - first.at
+    before, after = measured.metrics[number]
+    stolen = last.machine.stolen - first.machine.stolen
+    waits = [sample.waiting for sample in samples]
+    answers = [took for when, took in measured.answers if first.at <= when < last.at]
+    live = _minutes(samples) * 60 / seconds
+    return Step(
+        live=live,
+        begun=(last.count.begun - first.count.begun) / seconds,
+        seconds=seconds,
+        failed=last.count.failed - first.count.failed,
+        lost=_lost(measured, first.at, last.at, live) if measured.heard else None,
+        answer=sorted(answers),
+        busy=1 - (last.machine.idle - first.machine.idle + stolen) / seconds / cores,
+        stolen=stolen / seconds / cores,
+        waiting=(last.machine.waiting - first.machine.waiting) / seconds,
+        spool=(waits[0], max(waits), waits[-1]),
+        cost={name: _cost(measured, samples, name) for name in last.uses if name in first.uses},
+        announcement=_quantiles("accord_announcement_delay_seconds", before, after),
+        event_lag=_quantiles("accord_switch_event_lag_seconds", before, after),
+        hub_lag=_quantiles("accord_hub_lag_seconds", before, after),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share does not exceed, of sorted ones; 0 of none."""
+    return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
+
+
+def _window(measured: Measured, window: tuple[int, int]) -> list[Sample]:
+    return measured.samples[window[0] : window[1] + 1]
+
+
+def _minutes(samples: Sequence[Sample]) -> float:
+    """Minutes of live calls."""
+    return sum((b.at - a.at) * (a.count.live + b.count.live) / 2 for a, b in pairwise(samples)) / 60
+
+
+def _lost(measured: Measured, begin: float, end: float, live: float) -> float:
+    lost = sum(
+        lost
+        for heard in measured.heard
+        for when, lost in heard.breaks
+        if begin <= when - measured.began < end
+    )
+    return lost * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)
+
+
+def _cpu(samples: Sequence[Sample], name: str) -> float:
+    first, last = samples[0].uses.get(name), samples[-1].uses.get(name)
+    return last.cpu - first.cpu if first and last else 0.0
+
+
+def _cost(measured: Measured, samples: Sequence[Sample], name: str) -> Cost:
+    seconds, minutes = samples[-1].at - samples[0].at, _minutes(samples)
+    calls = samples[-1].count.begun - samples[0].count.begun
+    cpu = _cpu(samples, name)
+    a_minute = a_call = None
+    if measured.still is not None:
+        quiet, still = _window(measured, measured.idle), _window(measured, measured.still)
+        idle = _cpu(quiet, name) / (quiet[-1].at - quiet[0].at)
+        a_minute = (_cpu(still, name) - idle * (still[-1].at - still[0].at)) / _minutes(still)
+        a_call = (cpu - idle * seconds - a_minute * minutes) / max(1, calls)
+    first, last = samples[0].uses[name], samples[-1].uses[name]
+    return Cost(
+        cores=cpu / seconds,
+        a_minute=None if a_minute is None else a_minute * 1000,
+        a_call=None if a_call is None else a_call * 1000,
+        a_call_in_all=cpu * 1000 / max(1, calls),
+        rss=(first.rss / MIB, last.rss / MIB),
+        pss=(first.pss / MIB, last.pss / MIB),
+        files=(first.files, last.files),
+        growth=_slope(
+            [(sample.at, sample.uses[name].rss / MIB) for sample in samples if name in sample.uses]
+        ),
+    )
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """How much more an hour, by the second half of the points: what fills at first is no leak."""
+    points = points[len(points) // 2 :]
+    if len(points) < 3:
+        return 0.0
+    return statistics.linear_regression(*zip(*points, strict=True)).slope * 3600
+
+
+def _quantiles(name: str, before: str, after: str) -> dict[str, float]:
+    """Of a histogram's growth, in milliseconds: within which bucket half, 95 and 99 of 100 lie."""
+    grown = _buckets(name, after)
+    for bound, count in _buckets(name, before).items():
+        grown[bound] -= count
+    whole = grown.get(float("inf"), 0.0)
+    if not whole:
+        return {}
+    return {
+        label: 1000 * next(bound for bound in sorted(grown) if grown[bound] >= share * whole)
+        for label, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    }
+
+
+def _buckets(name: str, text: str) -> dict[float, float]:
+    families = text_string_to_metric_families(text)
+    return {
+        float(sample.labels["le"]): sample.value
+        for family in families
+        if family.name == name
+        for sample in family.samples
+        if sample.name == f"{name}_bucket"
+    }
+
+
+def total(costs: Iterable[Cost | None]) -> float:
+    """Cores of several together."""
+    return sum(cost.cores for cost in costs if cost is not None)
