@@ -24,6 +24,7 @@ from recorder.seal.keys import Keyring, load_kek
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from tests.postgres import Server, binaries
 
 
 @dataclass
@@ -65,9 +66,51 @@ def entropy() -> Repeating:
     return Repeating()
 
 
+KINDS = (
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),
+    ),
+)
+ON_BOTH = tuple(
+    Path(__file__).parent / "unit" / room for room in ("access", "catalogue", "ledger", "pipeline")
+)
+"""The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    asks = "catalogue_kind" in metafunc.fixturenames and metafunc.definition.path.parent in ON_BOTH
+    marks = metafunc.definition.iter_markers("parametrize")
+    if asks and not any(mark.args[0] == "catalogue_kind" for mark in marks):
+        metafunc.parametrize("catalogue_kind", KINDS)
+
+
 @pytest.fixture
-def catalogue_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'catalogue.db'}"
+def catalogue_kind() -> str:
+    """What the catalogue is kept in."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this run's own."""
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server is installed (postgresql)")
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def catalogue_url(catalogue_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where a catalogue may be made."""
+    if catalogue_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'catalogue.db'}"
+        return
+    empty = "catalogue" not in request.fixturenames
+    with request.getfixturevalue("postgres").database(empty=empty) as url:
+        yield url
 
 
 @pytest.fixture
@@ -76,7 +119,7 @@ def catalogue(catalogue_url: str) -> Iterator[str]:
     schema.migrate(catalogue_url)
     opened = models.open_catalogue(catalogue_url)
     yield catalogue_url
-    opened.close()
+    getattr(opened, "close_all", opened.close)()
 
 
 @pytest.fixture

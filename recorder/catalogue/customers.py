@@ -20,7 +20,7 @@ from recorder.catalogue.reading import announcement_row, line_row, tenant_row
 from recorder.catalogue.rows import FORMATS, MODES, TIMINGS, AnnouncementRow, LineRow, TenantRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append
+from recorder.ledger.append import append, hold
 from recorder.prompts.purposes import standard
 
 LINES = "lines"
@@ -103,10 +103,10 @@ def create_announcement(
     sha256 = hashlib.sha256(wav).hexdigest()
     identity = str(uuid7(now, entropy))
     with writing():
-        if not Tenant.select().where(Tenant.id == tenant).exists():
-            raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
-        if not Sound.select().where(Sound.sha256 == sha256).exists():
-            Sound.create(sha256=sha256, wav=wav, duration_ms=duration_ms, created_at=now)
+        hold(tenant)
+        # Another customer may be given the same sound at this moment.
+        sound = Sound.insert(sha256=sha256, wav=wav, duration_ms=duration_ms, created_at=now)
+        sound.on_conflict_ignore().execute()
         mine = (Announcement.tenant == tenant) & (Announcement.name == name)
         latest = Announcement.select(fn.MAX(Announcement.version)).where(mine).scalar()
         row = Announcement.create(
@@ -226,8 +226,8 @@ def sound_duration_ms(wav: bytes) -> int:
 
 def count_up(name: str) -> None:
     """Say, inside the caller's transaction, that something changed."""
-    if not Revision.update(number=Revision.number + 1).where(Revision.name == name).execute():
-        Revision.create(name=name, number=1)
+    Revision.insert(name=name, number=0).on_conflict_ignore().execute()
+    Revision.update(number=Revision.number + 1).where(Revision.name == name).execute()
 
 
 def revision(name: str) -> int:

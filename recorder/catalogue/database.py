@@ -11,9 +11,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from peewee import Database, DatabaseProxy, Field, Model, SqliteDatabase
+from peewee import (
+    Database,
+    DatabaseProxy,
+    Field,
+    InternalError,
+    Model,
+    OperationalError,
+    SqliteDatabase,
+)
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError
@@ -23,6 +32,12 @@ database = DatabaseProxy()
 
 BUSY_MS = 5000
 """How long SQLite waits for the one writer."""
+
+CONNECTIONS = 20
+"""To a PostgreSQL server, of each process."""
+
+AWAY = (OperationalError, InternalError)
+"""What a database raises that is not there, was restarted, is full, or takes no writes any more."""
 
 
 if TYPE_CHECKING:
@@ -75,20 +90,19 @@ class Row(Model):
         legacy_table_names = False
 
 
-def make_database(url: str) -> Database:
-    """The database of a URL, not yet connected.  ``sqlite:///relative`` or ``sqlite:////absolute``.
+def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = True) -> Database:
+    """The database of an address, not yet connected: ``sqlite:///relative``, ``sqlite:////absolute`` or
+    ``postgresql://user@host/name``.  Of ``connections`` a PostgreSQL server is asked for at most so many at a
+    time; with ``limited`` false its answers may take as long as they take.
 
-    Raises :class:`CatalogueError` for any other kind.
+    Raises :class:`CatalogueError`: ``catalogue.url``, ``catalogue.driver_missing``.
     """
-    kind, separator, path = url.partition(":///")
-    if kind != "sqlite" or not separator or not path:
-        raise CatalogueError(
-            "catalogue.url",
-            f"the catalogue's address is not one this version opens: {kind or url!r}",
-            "write sqlite:///var/lib/accord/catalogue.db",
-        )
+    kind = kind_of(url)
+    if kind == "postgresql":
+        opened: Database = _postgresql().Postgres(url, connections=connections, limited=limited)
+        return opened
     return SqliteDatabase(
-        path,
+        str(sqlite_path(url)),
         pragmas={
             "journal_mode": "wal",
             "foreign_keys": 1,
@@ -100,32 +114,88 @@ def make_database(url: str) -> Database:
     )
 
 
-def open_catalogue(url: str) -> Database:
+def kind_of(url: str) -> Literal["sqlite", "postgresql"]:
+    """What an address is of.  Raises :class:`CatalogueError` (``catalogue.url``)."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return "postgresql"
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return "sqlite"
+    raise CatalogueError(
+        "catalogue.url",
+        f"this version opens no catalogue of the kind {scheme if separator else 'that has no name'!r}",
+        "write sqlite:///var/lib/accord/catalogue.db or postgresql://user@host/accord",
+    )
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a SQLite address."""
+    return Path(url.partition(":///")[2])
+
+
+def shown(url: str) -> str:
+    """An address without its password, for people and logs.  Raises :class:`CatalogueError`."""
+    return str(_postgresql().shown(url)) if kind_of(url) == "postgresql" else url
+
+
+def _postgresql() -> Any:
+    try:
+        from recorder.catalogue import postgresql
+    except ImportError as error:
+        raise CatalogueError(
+            "catalogue.driver_missing",
+            f"PostgreSQL's driver cannot be loaded: {error}",
+            "pip install 'accord-recorder[postgresql]'",
+        ) from error
+    return postgresql
+
+
+def open_catalogue(url: str, *, connections: int = CONNECTIONS) -> Database:
     """Make ``url`` the catalogue of this process.  Connections are opened by :func:`connected`, one a
     thread (or greenlet, where threads are patched).  Raises :class:`CatalogueError`."""
-    opened = make_database(url)
+    opened = make_database(url, connections=connections)
     database.initialize(opened)
     return opened
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """A connection for the time of a block; inside another such block, that one's."""
-    if not database.is_closed():
-        yield
-        return
-    database.connect()
+    """A connection for the time of a block; inside another such block, that one's.
+
+    Raises :class:`CatalogueError` (``catalogue.away``) where the database cannot be reached, goes away
+    meanwhile, or takes nothing (a full disk)."""
     try:
-        yield
-    finally:
-        database.close()
+        if not database.is_closed():
+            yield
+            return
+        database.connect()
+        try:
+            yield
+        finally:
+            database.close()
+    except AWAY as error:
+        raise away(error) from error
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """One transaction that may write, the only one at a time: do nothing in it that waits (no network,
-    no file, no greenlet switch), for on SQLite it holds the one write lock.  Nested, it is a savepoint."""
+    """One transaction that may write: do nothing in it that waits (no network, no file, no greenlet switch).
+    Nested, it is a savepoint.
+
+    On SQLite it holds the one write lock, so that it sees nothing change.  On PostgreSQL (read committed)
+    others write meanwhile: what depends on what was read begins with :func:`recorder.ledger.append.hold`,
+    which lets one writer a tenant through at a time, or is a conditional UPDATE."""
     with connected():
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
         with database.atomic(*lock):
             yield
+
+
+def away(error: Exception) -> CatalogueError:
+    """What a database says that cannot be used just now, in our words."""
+    said = " ".join(str(error.args[0] if error.args else error).split())
+    return CatalogueError(
+        "catalogue.away",
+        f"the catalogue cannot be used: {said}",
+        "`accord doctor` says more; nothing is lost, work goes on once it is back",
+    )

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from recorder.catalogue.models import Grant, Listen, connected, writing
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append
+from recorder.ledger.append import append, hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,13 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
 
 def open_listen(grant: GrantRow, play: str, name: str, *, now: datetime, entropy: Entropy) -> ListenRow:
     """The listen of a play: the one that is open, or a new one with its leaf."""
+    mine = (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
     with writing():
-        row = Listen.get_or_none(
-            (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
-        )
+        row = Listen.get_or_none(mine)
+        if row is None:
+            # A player's first requests come at once, to whichever panel: one of them opens it.
+            hold(grant.tenant)
+            row = Listen.get_or_none(mine)
         if row is None:
             row = Listen.create(
                 id=str(uuid7(now, entropy)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.catalogue.models import Grant, NotRecorded, Recording, Tenant, connected, writing
+from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
-from recorder.ledger.append import append, forget, no_tenant
+from recorder.ledger.append import append, forget, hold
+from recorder.seal.amendment import HOLD_SET
 
 
 def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool:
@@ -23,6 +24,7 @@ def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool
     catalogued under this id.
     """
     with writing():
+        hold(row.tenant)
         there = Recording.get_or_none(Recording.id == row.id)
         if there is not None:
             if (there.tenant_id, there.manifest_sha256) != (row.tenant, row.manifest_sha256):
@@ -32,7 +34,6 @@ def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
-        _known(row.tenant)
         Recording.create(
             id=row.id,
             tenant=row.tenant,
@@ -67,10 +68,10 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
     """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
     there.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
+        if row.tenant is not None:
+            hold(row.tenant)
         if NotRecorded.select().where(NotRecorded.id == row.id).exists():
             return False
-        if row.tenant is not None:
-            _known(row.tenant)
         NotRecorded.create(
             id=row.id,
             tenant=row.tenant,
@@ -93,9 +94,11 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
 
 
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
-    """Recordings whose time is over and that are not destroyed yet, longest over first; those that come
-    ``after`` one that was given before."""
-    over = (Recording.keep_until <= now) & Recording.destroyed_at.is_null()
+    """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
+    those that come ``after`` one that was given before."""
+    holds = (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
+    held = Amendment.select(Amendment.recording).where(holds)
+    over = (Recording.keep_until <= now) & Recording.destroyed_at.is_null() & Recording.id.not_in(held)
     if after is not None:
         later = Recording.keep_until > after.keep_until
         over &= later | ((Recording.keep_until == after.keep_until) & (Recording.id > after.id))
@@ -111,9 +114,12 @@ def forget_key(row: RecordingRow) -> None:
         Recording.update(wrapped_key=None).where(mine).execute()
 
 
-def make_tombstone(row: RecordingRow, why: str, *, now: datetime, entropy: Entropy) -> bool:
-    """What is left of a destroyed recording: that it was, from when to when, and why it went.  Parties,
-    grants and what the log's leaves could be opened with go too.  False where it is one already."""
+def make_tombstone(
+    row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
+) -> bool:
+    """What is left of a destroyed recording: that it was, from when to when, and why and when (``at``; now)
+    it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
+    already."""
     with writing():
         mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
         changed = (
@@ -123,7 +129,7 @@ def make_tombstone(row: RecordingRow, why: str, *, now: datetime, entropy: Entro
                 inside_kind=None,
                 inside_value=None,
                 wrapped_key=None,
-                destroyed_at=now,
+                destroyed_at=at or now,
                 destroyed_why=why,
             )
             .where(mine & Recording.destroyed_at.is_null())
@@ -135,8 +141,3 @@ def make_tombstone(row: RecordingRow, why: str, *, now: datetime, entropy: Entro
         forget(row.tenant, row.id)
         append(row.tenant, "recording.destroyed", {"recording": row.id, "why": why}, now, entropy)
     return True
-
-
-def _known(tenant: str) -> None:
-    if not Tenant.select().where(Tenant.id == tenant).exists():
-        raise no_tenant(tenant)

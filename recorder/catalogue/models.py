@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
+from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import (
     DataField,
@@ -335,4 +336,5 @@ TABLES: tuple[type[Row], ...] = (
     Amendment,
     Condition,
     Place,
+    Claim,
 )

@@ -57,7 +57,8 @@ def append(
     speaks of.  ``recording`` names the recording whose erasure takes the body and salt with it.
 
     The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
-    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.
+    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What else a transaction locks,
+    it locks before: in one order, nobody waits in a circle.
 
     Raises :class:`CatalogueError` where there is no such tenant, and ``RuntimeError`` outside a
     transaction.
@@ -93,6 +94,15 @@ def append(
         leaf_hash=leaf_hash(leaf),
     )
     return Leaf(number, entry.leaf_hash)
+
+
+def hold(tenant: str) -> None:
+    """Let nobody else write for a tenant until the caller's transaction ends, and see all that was written
+    before.  On SQLite the transaction holds everybody back already; this is what PostgreSQL needs where
+    something is read first and written after.  Raises :class:`CatalogueError` where there is no such
+    tenant."""
+    if not Tenant.update(ledger_size=Tenant.ledger_size).where(Tenant.id == tenant).execute():
+        raise no_tenant(tenant)
 
 
 def no_tenant(tenant: str) -> CatalogueError:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from peewee import Database, ForeignKeyField, IntegerField, Model, TextField
 from playhouse.migrate import SchemaMigrator
 
+SERVES = "0001_initial"
+
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
     class Tenant(Model):

@@ -1,13 +1,55 @@
 from __future__ import annotations
 
+import multiprocessing
+import shutil
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from playhouse.schema_diff import diff_models
 
 from recorder.catalogue import models, schema
 from recorder.errors import CatalogueError
+
+ALL = ("0001_initial", "0002_recover", "0003_claims")
+SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
+
+
+@pytest.fixture
+def run(catalogue_url: str) -> Callable[[str], None]:
+    """Executes a statement in a catalogue, past Accord."""
+
+    def execute(statement: str) -> None:
+        if catalogue_url.startswith("sqlite:"):
+            connection = sqlite3.connect(catalogue_url.removeprefix("sqlite:///"))
+            with connection:
+                connection.execute(statement)
+            connection.close()
+            return
+        with psycopg.connect(catalogue_url, autocommit=True) as server:
+            server.execute(statement)
+
+    return execute
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Callable[..., Path]:
+    """Makes the migrations of an Accord to come: ours, and one more."""
+
+    def make(serves: str | None, table: str = "to_come") -> Path:
+        folder = tmp_path / "migrations"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(schema.FOLDER, folder)
+        said = "" if serves is None else f"SERVES = {serves!r}\n"
+        (folder / "0099_later.py").write_text(
+            f"{said}def up(migrator, db):\n    db.execute_sql('CREATE TABLE {table} (id INTEGER)')\n"
+        )
+        return folder
+
+    return make
 
 
 def test_migrating_makes_what_the_models_say(catalogue: str) -> None:
@@ -16,11 +58,44 @@ def test_migrating_makes_what_the_models_say(catalogue: str) -> None:
 
 
 def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
-    assert schema.migrate(catalogue_url) == ("0001_initial", "0002_recover")
+    assert schema.migrate(catalogue_url) == ALL
     assert schema.migrate(catalogue_url) == ()
     schema.check_schema(catalogue_url)
 
 
+def test_two_commands_at_once_come_one_after_the_other(catalogue_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        applied = pool.map(schema.migrate, [catalogue_url] * 3, chunksize=1)
+    assert sorted(applied) == [(), (), ALL]
+
+
+def test_a_command_that_waits_for_another_one_says_so(catalogue_url: str, newer, monkeypatch) -> None:
+    """And one that died holds up nobody: its lock goes with it."""
+    schema.migrate(catalogue_url)
+    inside, go_on = threading.Event(), threading.Event()
+    write = schema._write_served
+
+    def slowly(*arguments) -> None:
+        inside.set()
+        assert go_on.wait(30)
+        write(*arguments)
+
+    monkeypatch.setattr(schema, "_write_served", slowly)
+    other = threading.Thread(target=schema.migrate, args=(catalogue_url,))
+    other.start()
+    assert inside.wait(30)
+    try:
+        with pytest.raises(CatalogueError) as refused:
+            schema.migrate(catalogue_url, patience=0.2)
+    finally:
+        go_on.set()
+        other.join(30)
+    assert refused.value.error_id == "catalogue.migrating"
+    assert schema.migrate(catalogue_url, patience=0.2) == ()
+
+
+@SQLITE
 def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
     folder = Path(catalogue.removeprefix("sqlite:///")).parent
     with models.connected():
@@ -30,31 +105,66 @@ def test_who_called_whom_is_not_for_everybody(catalogue: str) -> None:
 
 
 def test_no_catalogue_is_refused_and_none_is_made(catalogue_url: str) -> None:
-    with pytest.raises(CatalogueError) as refused:
-        schema.check_schema(catalogue_url)
-    assert refused.value.error_id == "catalogue.older"
-    assert "accord migrate" in refused.value.hint
-    assert not Path(catalogue_url.removeprefix("sqlite:///")).exists()
+    for _ in range(2):
+        with pytest.raises(CatalogueError) as refused:
+            schema.check_schema(catalogue_url)
+        assert refused.value.error_id == "catalogue.older"
+        assert "accord migrate" in refused.value.hint
+    if catalogue_url.startswith("sqlite:"):
+        assert not Path(catalogue_url.removeprefix("sqlite:///")).exists()
 
 
-def test_an_older_schema_is_refused_with_what_to_do(catalogue_url: str) -> None:
+def test_an_older_schema_is_refused_with_what_to_do(catalogue_url: str, run) -> None:
     schema.migrate(catalogue_url)
-    _execute(catalogue_url, "DELETE FROM schema_migration")
+    run("DELETE FROM schema_migration")
     with pytest.raises(CatalogueError, match="0001_initial") as refused:
         schema.check_schema(catalogue_url)
     assert refused.value.error_id == "catalogue.older"
     assert "accord migrate" in refused.value.hint
 
 
-def test_a_newer_schema_is_refused_also_by_migrate(catalogue_url: str) -> None:
+def test_a_newer_schema_that_serves_us_is_used(catalogue_url: str, newer) -> None:
     schema.migrate(catalogue_url)
-    _execute(
-        catalogue_url, "INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')"
-    )
+    assert schema.migrate(catalogue_url, folder=newer(serves=ALL[-1])) == ("0099_later",)
+    schema.check_schema(catalogue_url)
+    assert schema.migrate(catalogue_url) == ()
+    schema.check_schema(catalogue_url)
+
+
+@pytest.mark.parametrize("serves", [None, "0098_between"])
+def test_a_newer_schema_that_does_not_serve_us_is_refused_also_by_migrate(
+    catalogue_url: str, newer, serves
+) -> None:
+    schema.migrate(catalogue_url)
+    schema.migrate(catalogue_url, folder=newer(serves))
     for refusing in (schema.check_schema, schema.migrate):
         with pytest.raises(CatalogueError, match="0099_later") as refused:
             refusing(catalogue_url)
         assert refused.value.error_id == "catalogue.newer"
+    schema.check_schema(catalogue_url, folder=newer(serves))
+
+
+def test_a_newer_schema_that_says_nothing_serves_nobody(catalogue_url: str, run) -> None:
+    """As an Accord left it that did not know this rule yet."""
+    schema.migrate(catalogue_url)
+    run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
+    run("DROP TABLE schema_serves")
+    with pytest.raises(CatalogueError) as refused:
+        schema.check_schema(catalogue_url)
+    assert refused.value.error_id == "catalogue.newer"
+
+
+def test_who_is_not_served_any_more_never_finds_the_change_without_being_told(
+    catalogue_url: str, newer, run
+) -> None:
+    """A command that was broken off in the middle: what it says of the schema came first."""
+    schema.migrate(catalogue_url)
+    with pytest.raises(Exception, match="tenant"):
+        schema.migrate(catalogue_url, folder=newer(serves=None, table="tenant"))
+    schema.check_schema(catalogue_url)
+    run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
+    with pytest.raises(CatalogueError, match="0099_later"):
+        schema.check_schema(catalogue_url)
 
 
 def test_another_file_is_no_catalogue(tmp_path: Path) -> None:
@@ -69,23 +179,19 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as refused:
         schema.migrate(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
     assert refused.value.error_id == "catalogue.away"
+    assert f"{tmp_path}/nowhere" in refused.value.message
 
 
-def test_another_kind_of_database_is_refused() -> None:
+@pytest.mark.parametrize("url", ["mysql://localhost/accord", "accord", "sqlite://", "sqlite:///", "/a:///b"])
+def test_another_kind_of_database_is_refused(url: str) -> None:
     with pytest.raises(CatalogueError) as refused:
-        models.make_database("mysql://localhost/accord")
+        models.make_database(url)
     assert refused.value.error_id == "catalogue.url"
 
 
+@SQLITE
 def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
     with models.connected():
         assert models.database.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
         assert models.database.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
         assert models.database.execute_sql("PRAGMA synchronous").fetchone() == (2,)
-
-
-def _execute(url: str, statement: str) -> None:
-    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-    with connection:
-        connection.execute(statement)
-    connection.close()

@@ -1,0 +1,174 @@
+"""PostgreSQL as the catalogue: pooled connections, each with limits on everything that can be waited for.
+
+Imported only where the settings name PostgreSQL: SQLite needs no driver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import psycopg
+from peewee import OperationalError, Psycopg3Adapter
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from recorder.errors import CatalogueError
+
+CONNECT_S = 5
+"""How long a server may take to accept a connection."""
+
+ANSWER_S = 20.0
+"""How long a server may be silent after a question: one that was stopped still acknowledges TCP."""
+
+AWAY_S = 1.0
+"""For how long nobody else tries after a server was found away: they would all wait, one after another."""
+
+POOL_S = 5
+"""How long somebody waits for a connection of the pool."""
+
+RENEWED_S = 900
+"""How old a connection of the pool gets."""
+
+LIMITS = {
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    # Also frees what a machine held that was switched off in the middle of a transaction.
+    "idle_in_transaction_session_timeout": "10s",
+    # The server's own look at whether the other end is there; without effect on a local socket.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""Set in every connection, by the server's own names; ``accord migrate`` has none of them."""
+
+DEFAULTS: dict[str, str | int] = {
+    "connect_timeout": CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    # After a failover the old server may be there and take no writes.
+    "target_session_attrs": "read-write",
+    "client_encoding": "UTF8",
+    "application_name": "accord",
+}
+"""Of the driver (libpq's names); what the address says itself comes first."""
+
+
+def parameters(url: str) -> dict[str, Any]:
+    """What a ``postgresql://`` address says, by libpq's names.
+
+    Raises :class:`CatalogueError` (``catalogue.url``), without the driver's own words: they repeat the
+    pieces of an address, and a piece may be a password.
+    """
+    try:
+        said = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.Error:
+        raise CatalogueError(
+            "catalogue.url",
+            "the catalogue's address cannot be read",
+            "write postgresql://user@host:5432/accord; signs like @ : / in a password as %40 %3A %2F, "
+            "or better no password: ~/.pgpass holds it",
+        ) from None
+    if not said.get("dbname"):
+        raise CatalogueError(
+            "catalogue.url",
+            "the catalogue's address names no database",
+            "write postgresql://user@host/accord",
+        )
+    return said
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: made of its parts, so that no password comes along."""
+    said = parameters(url)
+    user = f"{said['user']}@" if said.get("user") else ""
+    port = f":{said['port']}" if said.get("port") else ""
+    host = str(said.get("host") or "")
+    place = f"{host}{port}" if not host.startswith("/") else ""
+    socket = f"?host={host}" if host.startswith("/") else ""
+    return f"postgresql://{user}{place}/{said['dbname']}{socket}"
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection whose server must answer within a time."""
+
+    answer_s: float | None = ANSWER_S
+
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        return super().wait(self._limited(gen), *arguments, **options)
+
+    def _limited(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The driver's own steps; it is called at least every tenth of a second."""
+        until = None if self.answer_s is None else time.monotonic() + self.answer_s
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                wanted = gen.send(ready)
+                if not ready and until is not None and time.monotonic() >= until:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer from the server within {self.answer_s:g} s")
+        except StopIteration as end:
+            return end.value
+
+
+class _Adapter(Psycopg3Adapter):
+    """How the pool gets a new connection."""
+
+    def connect(self, db: Postgres, **_: Any) -> _Connection:
+        if db.away is not None and time.monotonic() < db.away_until:
+            raise psycopg.OperationalError(str(db.away))
+        try:
+            connection = _Connection.connect(db.conninfo, autocommit=True)
+            if db.limited:
+                connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in LIMITS.items()))
+            else:
+                connection.answer_s = None
+        except psycopg.Error as error:
+            db.away, db.away_until = error, time.monotonic() + AWAY_S
+            raise
+        db.away = None
+        return connection
+
+
+class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]
+    """The catalogue's database on a PostgreSQL server.
+
+    A connection that comes out of the pool was asked for a sign of life just before, so that a server which
+    was restarted is noticed without anybody's error.  ``limited`` is false for work that may take as long as
+    it takes: ``accord migrate``.
+    """
+
+    psycopg3_adapter = _Adapter
+
+    def __init__(self, url: str, *, connections: int, limited: bool = True) -> None:
+        said = parameters(url)
+        self.conninfo = make_conninfo("", **(DEFAULTS | said))
+        self.limited = limited
+        self.away: psycopg.Error | None = None
+        self.away_until = 0.0
+        super().__init__(
+            said["dbname"],
+            max_connections=connections,
+            timeout=POOL_S,
+            stale_timeout=RENEWED_S,
+            prefer_psycopg3=True,
+        )
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        try:
+            return bool(super().connect(reuse_if_open))
+        except MaxConnectionsExceeded as error:
+            raise OperationalError(f"every connection was in use for {POOL_S} s") from error
+
+    def execute_sql(self, sql: str, params: Sequence[Any] | None = None) -> Any:
+        """PostgreSQL's text cannot hold a NUL, which SQLite's can: it is stored, and looked for, as the sign
+        for what could not be read."""
+        if params is not None:
+            params = tuple(each.replace("\0", "\ufffd") if isinstance(each, str) else each for each in params)
+        return super().execute_sql(sql, params)

@@ -1,0 +1,148 @@
+"""A real PostgreSQL server in a folder of its own, for tests: started at the first use, gone at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import psycopg
+
+from recorder.catalogue import schema
+
+OWNER = "accord"
+UNPRIVILEGED = ("postgres", "nobody")
+"""Who runs the server where the tests run as root, which it refuses."""
+
+QUICK = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "listen_addresses": "",
+}
+
+DEADLINE = 30.0
+
+
+@cache
+def binaries() -> Path | None:
+    """The folder with ``initdb`` and ``postgres``; ``None`` where no server is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).resolve().parent if on_path and shutil.which("initdb") else None
+
+
+class Server:
+    """A server that listens on a socket in its folder."""
+
+    def __init__(self) -> None:
+        found = binaries()
+        assert found is not None
+        self.binaries = found
+        self.folder = Path(tempfile.mkdtemp(prefix="accord-pg-"))
+        self._user: dict[str, object] = {}
+        if os.getuid() == 0:
+            user = next(name for name in UNPRIVILEGED if _exists(name))
+            entry = pwd.getpwnam(user)
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
+            self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        self.log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self._template = ""
+        said = self._run("initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                         "--no-sync", "--no-instructions")  # fmt: skip
+        assert said.returncode == 0, said.stderr.decode()
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                [self.binaries / "postgres", "-D", "data", "-k", str(self.folder), *options],
+                cwd=self.folder, stdout=log, stderr=log, **self._user,
+            )  # fmt: skip
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), autocommit=True).close()
+                return
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT ends every connection, then the server; SIGQUIT is the end without a word."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(DEADLINE)
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, name: str) -> str:
+        """The address of a database."""
+        return f"postgresql://{OWNER}@/{name}?host={self.folder}"
+
+    def execute(self, statement: str, name: str = "postgres") -> None:
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def database(self, *, empty: bool = False) -> Iterator[str]:
+        """A database for the time of a block, with the schema unless ``empty``; its address."""
+        name = f"test_{next(self._numbers)}"
+        template = "template0" if empty else self._template or self._make_template()
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _make_template(self) -> str:
+        self.execute("CREATE DATABASE accord_template")
+        schema.migrate(self.url("accord_template"))
+        self._template = "accord_template"
+        return self._template
+
+    def _run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [self.binaries / command, *arguments], cwd=self.folder, capture_output=True, **self._user
+        )
+
+
+def _exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
