@@ -22,7 +22,7 @@ from recorder.switch.observed import Observed, What
 
 __all__ = [
     "GRACE", "TRIES", "Action", "Actions", "Do", "Finish", "Note", "Phase", "State",
-    "arrive", "bound", "refuse", "resume", "step",
+    "arrive", "bound", "patience", "refuse", "resume", "step",
 ]  # fmt: skip
 
 
@@ -72,6 +72,11 @@ def resume(prompt: str, length: timedelta, kinds: frozenset[str], at: datetime) 
         connected="bridged" in kinds,
         deadline=None if announced else at,
     )
+
+
+def patience(length: timedelta) -> timedelta:
+    """How long an announcement may take until we give up."""
+    return length + GRACE - _MARGIN
 
 
 def bound(length: timedelta) -> int:
@@ -126,7 +131,7 @@ def _again(state: State, at: datetime) -> tuple[State, Actions]:
 
 
 def _deadline(length: timedelta, at: datetime) -> datetime:
-    return at + length + GRACE - _MARGIN
+    return at + patience(length)
 
 
 def _recording(state: State, event: Observed) -> tuple[State, Actions]:
@@ -273,7 +278,7 @@ def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED:
         return state, ()
     stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
-    state, actions = _give_up(state, "full_disk")
+    state, actions = _give_up(state, event.cause or "full_disk")
     return state, stop + actions
 
 

@@ -90,13 +90,13 @@ class Call:
             self.watch()
 
     def watch(self) -> None:
-        """Set the timer of this call's deadline."""
+        """Set the timer of this call's deadline: from now on, by a clock that nobody sets.  The deadline
+        itself is a time of day, and so is no measure where a clock jumps, or is not the switch's."""
         if self._timer is not None:
             self._timer.kill(block=False)
             self._timer = None
         if self.state.deadline is not None:
-            seconds = (self.state.deadline - self._now()).total_seconds()
-            self._timer = gevent.spawn_later(max(0.0, seconds), self._late)
+            self._timer = gevent.spawn_later(session.patience(self.state.length).total_seconds(), self._late)
 
     def act(self, actions: tuple[Action, ...]) -> None:
         """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
@@ -158,7 +158,8 @@ class Call:
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 
     def _late(self) -> None:
-        self.feed(Observed(What.DEADLINE, self._now()))
+        if self.state.deadline is not None:
+            self.feed(Observed(What.DEADLINE, max(self._now(), self.state.deadline)))
 
     def _call(self, orders: list[Command]) -> None:
         try:

@@ -118,9 +118,9 @@ class Knowledge:
 
     def watched_until(self) -> datetime:
         """Since when nobody watched the switch; now, if nobody ever did.  From now on somebody does."""
-        until = self._watched or self._now()
-        self._watched = None
-        return until
+        now = self._now()
+        until, self._watched = self._watched or now, None
+        return min(until, now)  # a clock that was set back in between must not make an end before its start
 
     def unwatched(self) -> None:
         """The switch cannot be watched from now on."""
@@ -146,7 +146,7 @@ class Knowledge:
 
     def _look_at_disk(self) -> None:
         self.disk = disk.look(self._spool)
-        room = self.disk.room(self._warn_at, self._full_at)
+        room = self.disk.room(self._warn_at, self._full_at, self.room)
         if room is not self.room:
             say, what = _SAID[room]
             getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])

@@ -22,9 +22,10 @@ from recorder.call.policy import LinePolicy
 from recorder.clock import Now, utc_now
 from recorder.daemon.calls import Call, length_of
 from recorder.daemon.knowledge import Knowledge
+from recorder.daemon.notes import Notes
 from recorder.daemon.takeover import Takeover
 from recorder.daemon.watched import Shown, serve
-from recorder.daemon.writer import Writer
+from recorder.daemon.writer import Writer, reason_for
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
 from recorder.switch import commands
@@ -123,6 +124,7 @@ class Daemon:
             random=chance,
             limits=limits,
         )
+        self.notes = Notes(settings.spool)
         self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
 
     def run(self) -> None:
@@ -139,12 +141,14 @@ class Daemon:
         commands.record_stop("any", self.settings.spool / "any" / AUDIO)
         commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
         self.knowledge.start()
+        self.notes.start()
         self._takeover.look()
         watched = self._show()
         port = self.dialplan.bind()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._asked_to_end)
         server = gevent.spawn(self.dialplan.serve)
+        settling = gevent.spawn(self.notes.keep_settling)
         self.node.start()
         self._notifier.notify("READY=1")
         log.info("daemon.ready", node=self.settings.node, port=port)
@@ -157,7 +161,7 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, *watched):
+        for greenlet in (beating, server, settling, *watched):
             greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
@@ -203,8 +207,8 @@ class Daemon:
                 writer.prepare()
             except OSError as error:
                 metrics.SPOOL_ERRORS.labels("folder").inc()
-                log.error("spool.not_opened", recording=start.recording, error=str(error))
-                reason = "full_disk"
+                reason = reason_for(error)
+                log.error("spool.not_opened", recording=start.recording, error=str(error), reason=reason)
         if reason is None and policy is not None:
             prompt = str(self.knowledge.prompt(policy))
             state, actions = session.arrive(prompt, length_of(start), at)
@@ -255,7 +259,12 @@ class Daemon:
         )
 
     def _writer(self, start: CallStart) -> Writer:
-        return Writer(self.settings.spool, start.recording, lambda error: self._opened(start.channel, error))
+        return Writer(
+            self.settings.spool,
+            start.recording,
+            lambda error: self._opened(start.channel, error),
+            self.notes.keep,
+        )
 
     def _take_in(self, call: Call) -> Call:
         self.calls[call.channel] = call
@@ -267,7 +276,9 @@ class Daemon:
 
     def _opened(self, channel: str, error: OSError | None) -> None:
         if call := self.calls.get(channel):
-            call.feed(Observed(What.ON_DISK if error is None else What.NO_DISK, self.now()))
+            cause = "" if error is None else reason_for(error)
+            what = What.ON_DISK if error is None else What.NO_DISK
+            call.feed(Observed(what, self.now(), cause=cause))
 
     # --- the rest of the calls
 

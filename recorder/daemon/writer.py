@@ -12,7 +12,7 @@ import gevent
 import structlog
 
 from recorder import metrics
-from recorder.take import spool
+from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
 
 T = TypeVar("T")
@@ -20,7 +20,10 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 RETRY: Final = 2.0
-"""Seconds until a call's end that could not be written is tried again."""
+"""Seconds until what could not be written is tried again; more, the more often it failed."""
+
+SLOWEST: Final = 15
+"""How many times as long, at most."""
 
 PATIENCE: Final = 0.5
 """Seconds that a call waits for its folder before it goes on unrecorded."""
@@ -33,14 +36,25 @@ class Writer:
 
     ``opened`` is called in the hub with ``None`` when ``call.json`` is on disk, or with the error when the
     folder cannot be opened: the call must then not be recorded.
-    A mark that cannot be written is logged and lost, the call goes on; its end is tried until it is
-    written, because the folder belongs to nobody before.
+    What cannot be written (a full disk, a permission that was lost) is tried until it is, in order, and the
+    call goes on.  ``keep`` takes the end of a call that was not recorded and whose folder cannot be
+    written, if it can (:meth:`recorder.daemon.notes.Notes.keep`).
     """
 
-    def __init__(self, root: Path, recording: str, opened: Callable[[OSError | None], object]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        recording: str,
+        opened: Callable[[OSError | None], object],
+        keep: Callable[[CallStart, CallEnd], bool] = lambda start, end: False,
+    ) -> None:
         self.folder = root / recording
         self._root = root
         self._opened = opened
+        self._keep = keep
+        self._start: CallStart | None = None
+        self._unopened = False
+        self._failures = 0
         self._jobs: deque[Callable[[], bool]] = deque()
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._log = log.bind(recording=recording)
@@ -65,11 +79,13 @@ class Writer:
 
     def open(self, start: CallStart) -> None:
         """Write ``call.json``, soon."""
+        self._start = start
 
         def job() -> bool:
             try:
                 in_thread(lambda: spool.open_take(self._root, start))
             except OSError as error:
+                self._unopened = True
                 metrics.SPOOL_ERRORS.labels("folder").inc()
                 self._log.error("spool.not_opened", error=str(error))
                 self._opened(error)
@@ -83,11 +99,15 @@ class Writer:
         """Write a mark, soon, after what was asked before."""
 
         def job() -> bool:
+            if self._unopened:
+                return True  # there is no call for it to be a part of
             try:
                 in_thread(lambda: spool.append_mark(self.folder, mark))
-            except OSError as error:
+            except FileNotFoundError as error:
                 metrics.SPOOL_ERRORS.labels("mark").inc()
                 self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
+            except OSError as error:
+                return self._again("mark", error)
             return True
 
         self._add(job)
@@ -99,12 +119,11 @@ class Writer:
             try:
                 in_thread(lambda: self.audio.unlink(missing_ok=True))
             except OSError as error:
-                metrics.SPOOL_ERRORS.labels("discard").inc()
-                self._log.error("spool.not_discarded", error=str(error))
-                gevent.sleep(RETRY)
-                return False
+                return self._again("discard", error)
             return True
 
+        if self._failures:
+            gevent.spawn(job)  # what may not be kept does not wait for a disk that has no room
         self._add(job)
 
     def close(self, end: CallEnd, done: Callable[[], object]) -> None:
@@ -112,21 +131,41 @@ class Writer:
 
         def job() -> bool:
             try:
-                in_thread(lambda: spool.close_take(self.folder, end))
-            except FileNotFoundError as error:
-                # The folder was never there (a full disk at the call's arrival).
-                metrics.SPOOL_ERRORS.labels("end").inc()
-                self._log.error("spool.no_folder", error=str(error))
+                in_thread(lambda: self._end(end))
             except OSError as error:
-                metrics.SPOOL_ERRORS.labels("end").inc()
-                self._log.error("spool.not_closed", error=str(error), again_in=RETRY)
-                gevent.sleep(RETRY)
-                return False
+                if isinstance(error, FileNotFoundError) and not self._unopened:
+                    metrics.SPOOL_ERRORS.labels("end").inc()
+                    self._log.error("spool.no_folder", error=str(error))  # somebody removed it
+                elif not self._kept(end):
+                    return self._again("end", error)
             self.ended = True
             done()
             return True
 
         self._add(job)
+
+    def _end(self, end: CallEnd) -> None:
+        if self._unopened and self._start is not None:
+            spool.open_take(self._root, self._start)
+        spool.close_take(self.folder, end)
+
+    def _kept(self, end: CallEnd) -> bool:
+        start = self._start
+        return end.outcome == "not_recorded" and start is not None and self._keep(start, end)
+
+    def _again(self, what: str, error: OSError) -> bool:
+        metrics.SPOOL_ERRORS.labels(what).inc()
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:  # less and less often: 1, 2, 4, 8 …
+            self._log.error(
+                "spool.not_written",
+                what=what,
+                error=str(error),
+                failures=self._failures,
+                hint=disk.hint(error),
+            )
+        gevent.sleep(RETRY * min(self._failures, SLOWEST))
+        return False
 
     def flush(self, limit: float) -> bool:
         """Wait until everything asked for is on disk, at most ``limit`` seconds; whether it is."""
@@ -152,7 +191,13 @@ class Writer:
                 self._log.exception("spool.job_failed")
                 done = True
             if done:
+                self._failures = 0
                 self._jobs.popleft()
+
+
+def reason_for(error: OSError) -> str:
+    """Why a call is not recorded whose folder cannot be written (:data:`recorder.take.spool.REASONS`)."""
+    return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"
 
 
 def in_thread(work: Callable[[], T]) -> T:

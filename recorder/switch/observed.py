@@ -37,7 +37,7 @@ class What(StrEnum):
     # From the daemon:
     DEADLINE = "deadline"  # the time for announcing is over
     ON_DISK = "on_disk"  # the call's folder is on disk for good
-    NO_DISK = "no_disk"  # the call's folder cannot be written
+    NO_DISK = "no_disk"  # the call's folder cannot be written; ``cause`` is why it is not recorded
     UNWATCHED = "unwatched"  # nobody saw this call from ``since`` to ``at``
 
 

@@ -1,14 +1,17 @@
 """How full the spool's disk is, and what that means: the one place that says so.
 
-The daemon decides by it, metrics, ``accord doctor`` and ``accord top`` show it.
+The daemon decides by it, metrics, ``accord doctor`` and ``accord top`` show it.  :func:`hint` says what to do
+about a disk's errors.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 
 class Room(StrEnum):
@@ -21,6 +24,17 @@ class Room(StrEnum):
 
 STEP = 0.005
 """Share of the disk by which it must be less full than a limit, to be better again."""
+
+
+_HINTS: Final = {
+    errno.ENOSPC: "make room on the spool's disk: nothing in the spool may be deleted",
+    errno.EDQUOT: "this user's quota on the spool's disk is used up",
+    errno.EROFS: "the spool's disk is mounted read-only: the kernel's log says why",
+    errno.EACCES: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
+    errno.EPERM: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
+    errno.EMFILE: "this process has no more file handles: raise LimitNOFILE, and see what holds them",
+    errno.ENFILE: "this machine has no more file handles: raise fs.file-max, and see what holds them",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +72,8 @@ def look(folder: Path) -> Disk:
     return Disk(
         found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, found.f_favail
     )
+
+
+def hint(error: OSError) -> str:
+    """What an operator does about a disk's error."""
+    return _HINTS.get(error.errno or 0, "is the spool's disk there and whole? the kernel's log says more")

@@ -1,0 +1,53 @@
+"""Faults that are real: disks that are full, servers that hang, clocks that jump; see each file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Clock
+from tests.faults.disks import MIB, SmallDisk
+from tests.faults.processes import Processes
+
+DEADLINE = 60.0
+
+
+def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.03)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
+    """Mounts file systems of a few megabytes; skips where that is not permitted."""
+    made: list[SmallDisk] = []
+
+    def mount(name: str, kind: str = "tmpfs", size: int = 8 * MIB) -> SmallDisk:
+        made.append(SmallDisk(tmp_path / name, kind, size))
+        return made[-1]
+
+    yield mount
+    for each in made:
+        each.end()
+
+
+@pytest.fixture
+def clock(clock: Clock) -> Clock:
+    """Real processes have the machine's clock: what is made here must not lie in their future."""
+    clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    return clock
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts real processes, and ends them all."""
+    made = Processes(tmp_path)
+    yield made
+    made.end()

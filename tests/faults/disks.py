@@ -1,0 +1,66 @@
+"""Real small disks: a file system of a few megabytes that fills for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+MIB = 1024 * 1024
+
+
+class SmallDisk:
+    """A mounted file system; ``fill`` leaves not one block, ``free`` gives it all back."""
+
+    def __init__(self, folder: Path, kind: str, size: int) -> None:
+        self.folder = folder
+        self._image = folder.with_suffix(".image")
+        folder.mkdir()
+        if kind == "tmpfs":
+            argv = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", str(folder)]
+        else:
+            with open(self._image, "wb") as image:
+                image.truncate(size)
+            # No blocks for root alone: tests run as root, for whom a disk would never be full.
+            _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
+            argv = ["mount", "-o", "loop", str(self._image), str(folder)]
+        _run(*argv)
+
+    def fill(self, leave: int = 0) -> None:
+        """Use every block there is, but for so many bytes."""
+        with open(self.folder / ".filler", "ab", buffering=0) as filler:
+            for piece in (256 * 1024, 4096):
+                with suppress(OSError):
+                    while self.left() - piece >= leave:
+                        filler.write(bytes(piece))
+            if not leave:
+                with suppress(OSError):
+                    while True:
+                        filler.write(bytes(512))
+            os.fsync(filler.fileno())
+
+    def left(self) -> int:
+        """Bytes that are free."""
+        found = os.statvfs(self.folder)
+        return found.f_bavail * found.f_frsize
+
+    def free(self) -> None:
+        """Give back what :meth:`fill` took."""
+        (self.folder / ".filler").unlink(missing_ok=True)
+
+    def end(self) -> None:
+        # Lazily: what a test has left open must not keep the next one from its disk.
+        subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)
+        self._image.unlink(missing_ok=True)
+
+
+def _run(*argv: str) -> None:
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"{argv[0]} is not installed")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a disk of our own cannot be mounted here: {done.stderr.strip()}")

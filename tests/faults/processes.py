@@ -1,0 +1,132 @@
+"""Accord's own processes, as an operator starts them, under circumstances that a test makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import recorder
+from recorder.store.bucket import Bucket
+
+SOURCE = str(Path(recorder.__file__).parents[1])
+DEADLINE = 60.0
+
+
+@dataclass
+class Process:
+    """A process; ``said`` is its log, a line of JSON an event."""
+
+    popen: subprocess.Popen[bytes]
+    said: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def log(self, event: str = "") -> list[dict[str, Any]]:
+        """What it has logged so far, of one kind or all."""
+        lines = []
+        for line in self.said.read_text("utf-8", "replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = {"event": "", "text": line}
+            if not event or entry.get("event") == event:
+                lines.append(entry)
+        return lines
+
+    def memory(self) -> int:
+        """Bytes of memory that are its own and its children's at their highest."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def stop(self, seconds: float = DEADLINE) -> int:
+        """SIGTERM; its exit status."""
+        self.popen.send_signal(signal.SIGCONT)
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(seconds)
+
+    def kill(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+
+
+@dataclass
+class Processes:
+    """Starts processes on an installation in a folder (a ``House``'s)."""
+
+    root: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    started: list[Process] = field(default_factory=list)
+
+    def store_in(self, bucket: Bucket) -> None:
+        """The store is this bucket, and not the folder."""
+        self.settings |= {
+            "ACCORD_STORE_KIND": "s3",
+            "ACCORD_STORE_ENDPOINT": bucket.endpoint or "",
+            "ACCORD_STORE_BUCKET": bucket.name,
+            "ACCORD_STORE_ACCESS_KEY": bucket.access_key,
+            "ACCORD_STORE_SECRET_KEY": bucket.secret_key,
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")},
+            "PYTHONPATH": SOURCE,
+            "ACCORD_NODE_DATA": str(self.root),
+            "ACCORD_STORE_KIND": "directory",
+            "ACCORD_STORE_PATH": str(self.root / "bucket"),
+            "ACCORD_METRICS_DAEMON_PORT": "0",
+            "ACCORD_METRICS_WORKER_PORT": "0",
+            **self.settings,
+            **more,
+        }
+
+    def start(
+        self,
+        *command: str,
+        before: tuple[str, ...] = (),
+        descriptors: int | None = None,
+        python: tuple[str, ...] = (sys.executable, "-m", "recorder"),
+        **environment: str,
+    ) -> Process:
+        """``accord`` with a command (``worker``); ``before`` goes before it (``setpriv …``), and
+        ``descriptors`` is how many files it may have open."""
+        said = self.root / f"process-{len(self.started)}.log"
+        with open(said, "wb") as log:
+            popen = subprocess.Popen(
+                [*before, *python, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment(**environment),
+                preexec_fn=_limit(descriptors),
+            )
+        self.started.append(Process(popen, said))
+        return self.started[-1]
+
+    def worker(self, **circumstances: Any) -> Process:
+        return self.start("worker", **circumstances)
+
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+
+
+def _limit(descriptors: int | None) -> Callable[[], None] | None:
+    if descriptors is None:
+        return None
+    number = descriptors
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))

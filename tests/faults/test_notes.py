@@ -1,0 +1,169 @@
+"""Calls that are not recorded since the disk is full to the last block are still written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gevent
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.daemon import notes as module
+from recorder.daemon import writer as writers
+from recorder.daemon.notes import NOTES, Notes
+from recorder.daemon.writer import Writer
+from recorder.ids import uuid7
+from recorder.take import spool
+from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from tests.faults.disks import MIB, SmallDisk
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+END = CallEnd("not_recorded", "full_disk", AT, None)
+
+
+def start() -> CallStart:
+    return CallStart(str(uuid7(AT)), "t", "l", "3225550100", "inbound", "n", "c", Party("e164", "+32470"), AT, ("opus",), None)  # fmt: skip # noqa: E501
+
+
+def finished(root: Path) -> dict[str, CallEnd]:
+    return {folder.name: spool.read_take(folder).end for folder in spool.finished_takes(root)}
+
+
+@pytest.fixture(params=["tmpfs", "ext4"])
+def disk(request: pytest.FixtureRequest, small_disk: Callable[..., SmallDisk]) -> SmallDisk:
+    return small_disk("spool", request.param, 16 * MIB)
+
+
+def test_a_call_on_a_full_disk_is_listed_when_there_is_room(disk: SmallDisk) -> None:
+    notes = Notes(disk.folder)
+    notes.start()
+    disk.fill()
+    calls = [start() for _ in range(50)]
+    opened: list[OSError | None] = []
+    writers_ = []
+    for call in calls:
+        writer = Writer(disk.folder, call.recording, opened.append, notes.keep)
+        writers_.append(writer)
+        writer.open(call)
+        writer.mark(Mark(AT, "hangup", {}))
+        writer.close(END, lambda: None)
+    assert all(writer.flush(5) for writer in writers_), "no call's end waits for room"
+    assert all(isinstance(error, OSError) for error in opened)
+    assert finished(disk.folder) == {}
+    # The daemon dies, and the next one finds the disk still full.
+    again = Notes(disk.folder)
+    with capture_logs() as logs:
+        again.start()
+    assert [line["event"] for line in logs] == ["notes.wait"]
+    assert "make room" in logs[0]["hint"]
+    disk.free()
+    again._settle()
+    assert finished(disk.folder) == {call.recording: END for call in calls}
+    assert spool.read_start(disk.folder / calls[0].recording) == calls[0]
+    assert not again.waiting
+    third = Notes(disk.folder)
+    third.start()
+    assert not third.waiting, "what is written down is not kept any more"
+
+
+def test_what_has_no_place_even_there_is_kept_in_memory(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "RETRY", 0.02)
+    monkeypatch.setattr(module, "SIZE", 700)
+    notes = Notes(disk.folder)
+    notes.start()
+    disk.fill()
+    calls = [start() for _ in range(3)]
+    made = []
+    for call in calls:
+        writer = Writer(disk.folder, call.recording, lambda error: None, notes.keep)
+        made.append(writer)
+        writer.open(call)
+        writer.close(END, lambda: None)
+    gevent.sleep(0.3)
+    assert sum(writer.ended for writer in made) == 1, "there was room for one"
+    disk.free()
+    assert all(writer.flush(5) for writer in made)
+    notes._settle()
+    assert finished(disk.folder) == {call.recording: END for call in calls}
+
+
+def test_marks_wait_for_room_in_their_order_and_none_is_lost(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fills in the middle of a call that is recorded; a part of it that may not be kept goes."""
+    monkeypatch.setattr(writers, "RETRY", 0.02)
+    call = start()
+    writer = Writer(disk.folder, call.recording, lambda error: None)
+    writer.open(call)
+    for number in range(3):
+        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+    assert writer.flush(5)
+    disk.fill()
+    for number in range(3, 40):
+        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+    writer.close(CallEnd("recorded", None, AT, None), lambda: None)
+    gevent.sleep(0.3)
+    assert not writer.ended
+    readable = spool.read_marks(writer.folder)  # at every moment: no half line
+    assert [mark.data["n"] for mark in readable] == [str(number) for number in range(len(readable))]
+    disk.free()
+    assert writer.flush(5)
+    take = spool.read_take(writer.folder)
+    assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(40)]
+    assert take.end.outcome == "recorded"
+
+
+def test_what_may_not_be_kept_goes_at_once_though_the_disk_is_full(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "RETRY", 0.5)
+    call = start()
+    writer = Writer(disk.folder, call.recording, lambda error: None)
+    writer.open(call)
+    assert writer.flush(5)
+    writer.audio.write_bytes(b"untold" * 1000)
+    disk.fill()
+    for number in range(4):
+        writer.mark(Mark(AT, "hold", {"n": str(number), "long": "x" * 8000}))
+    gevent.sleep(0.2)
+    assert writer._failures
+    writer.discard()
+    began = time.monotonic()
+    while writer.audio.exists():
+        assert time.monotonic() - began < 0.4, "it does not wait for the marks before it"
+        gevent.sleep(0.01)
+
+
+def test_a_note_cut_by_a_crash_does_not_break_the_others(tmp_path: Path) -> None:
+    notes = Notes(tmp_path)
+    notes.start()
+    calls = [start() for _ in range(3)]
+    assert all(notes.keep(call, END) for call in calls[:2])
+    with open(tmp_path / NOTES, "rb+") as file:
+        file.seek(notes._used)
+        file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
+    after = Notes(tmp_path)
+    after._prepare()
+    assert after.keep(calls[2], END)
+    after._settle()
+    assert set(finished(tmp_path)) == {call.recording for call in calls}
+
+
+def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
+    notes = Notes(tmp_path)
+    notes.start()
+    call = start()
+    notes.keep(call, END)
+    content = (tmp_path / NOTES).read_bytes()
+    notes._settle()
+    other = CallEnd("not_recorded", "daemon_away", AT, None)
+    (tmp_path / NOTES).write_bytes(content)  # as if it had died before it could say that this is done
+    notes = Notes(tmp_path)
+    notes.keep(call, other)
+    notes.start()
+    assert finished(tmp_path) == {call.recording: END}
