@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import customers, doctor, keys, logs, processes, verify
+from recorder.cli import customers, doctor, keys, logs, processes, top, verify
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -52,6 +52,7 @@ for command in (
     processes.web,
     processes.migrate,
     doctor.doctor,
+    top.top,
     verify.verify,
     keys.keys,
     customers.tenant,
