@@ -1,0 +1,103 @@
+"""The practice switch as the harness holds it: a process that places calls and tells of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.chaos.facts import CallSeen
+from tests.chaos.plan import CallPlan
+from tests.chaos.plant import PASSWORD, Plant
+from tests.chaos.processes import Unit
+
+PROGRAM = Path(__file__).with_name("practice_process.py")
+
+
+class Board:
+    """Calls on a practice switch that may be killed."""
+
+    bound = 3 + 1 + 6 + 1 + 4.0
+    """Seconds that a call may wait: ``accord_wait`` and the scheduler's second, the announcement's own bound
+    (its length and four seconds, whole) and a second, and what a busy machine may take."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+        self.calls: dict[int, CallSeen] = {}
+        self.ready = False
+        self._rest = b""
+        self._reads: int | None = None
+        settings = {
+            "password": PASSWORD,
+            "daemon": f"127.0.0.1:{plant.listen_port}",
+            "event_port": plant.event_port,
+            "voice": str(plant.folder / "caller.wav"),
+            "answer": str(plant.folder / "callee.wav"),
+        }
+        plant.units["switch"] = Unit(
+            "switch",
+            [sys.executable, "-m", "tests.chaos.practice_process", json.dumps(settings)],
+            plant.environment,
+            plant.folder / "logs" / "switch.log",
+            piped=True,
+        )
+        plant.on_switch_gone = self.gone
+
+    def place(self, plan: CallPlan) -> bool:
+        """A call comes in; false where there is no switch for it."""
+        process = self.plant.units["switch"].process
+        if process is None or process.stdin is None or not self.ready:
+            return False
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(asdict(plan)).encode() + b"\n")
+            process.stdin.flush()
+            self.calls[plan.number] = CallSeen(plan, time.time())
+            return True
+        return False
+
+    def poll(self) -> list[tuple[str, CallSeen]]:
+        """Steps that calls have taken since."""
+        process = self.plant.units["switch"].process
+        if process is None or process.stdout is None:
+            return []
+        if self._reads != process.pid:
+            self._reads, self._rest, self.ready = process.pid, b"", False
+            os.set_blocking(process.stdout.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(process.stdout.fileno(), 1 << 16):
+                self._rest += data
+        *lines, self._rest = self._rest.split(b"\n")
+        return [step for line in lines if (step := self._take(json.loads(line)))]
+
+    def _take(self, told: dict[str, object]) -> tuple[str, CallSeen] | None:
+        phase = str(told["phase"])
+        if phase == "ready":
+            self.ready = True
+            return None
+        call = self.calls[int(str(told["call"]))]
+        at = float(str(told["at"]))
+        call.phases[phase] = at
+        call.uuid, call.state, call.left = str(told["uuid"]), str(told["state"]), str(told["left"])
+        if phase == "placed":
+            call.placed = at
+        if phase == "ended" and call.ended is None:
+            call.ended = at
+        return phase, call
+
+    def gone(self, at: float) -> None:
+        """The switch is killed, or told to end: what it has in hand ends with it."""
+        self.poll()
+        self.ready = False
+        for call in self.calls.values():
+            if call.ended is None:
+                call.cut = True
+                call.ended = at
+
+    @property
+    def open(self) -> list[CallSeen]:
+        """Calls that go on."""
+        return [call for call in self.calls.values() if call.ended is None]

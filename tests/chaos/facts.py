@@ -1,0 +1,164 @@
+"""What was seen of a run: plain values, put together by ``gather.py`` and judged by ``model.py``.
+
+Times are seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.chaos.plan import CallPlan
+
+Span = tuple[float, float]
+
+
+@dataclass(slots=True)
+class CallSeen:
+    """A call as its own switch told of it.  ``state`` is the dialplan's last word that was heard of
+    (``accord_state``), ``left`` why it was left unrecorded (``accord_left``).  ``cut``: the switch was
+    killed or stopped in it."""
+
+    plan: CallPlan
+    placed: float
+    phases: dict[str, float] = field(default_factory=dict)
+    state: str = ""
+    left: str = ""
+    uuid: str = ""
+    ended: float | None = None
+    cut: bool = False
+
+    @property
+    def over(self) -> float:
+        """When it ended; it must have."""
+        assert self.ended is not None
+        return self.ended
+
+    def __str__(self) -> str:
+        went = {name: round(at - self.placed, 2) for name, at in self.phases.items()}
+        state = f"{self.state}/{self.left}" if self.left else self.state
+        return (
+            f"call {self.plan.caller} to {self.plan.called} ({self.plan.callee}), placed {self.placed:.2f}: "
+            f"{went}, {state or 'no state'}{', cut' if self.cut else ''}, channel {self.uuid}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A row of a call that was not recorded."""
+
+    id: str
+    tenant: str | None
+    caller: str
+    reason: str
+    quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A row of a recording."""
+
+    id: str
+    tenant: str
+    caller: str
+    prefix: str
+    objects: frozenset[str]
+    manifest_sha256: str
+    announced: bool
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is in a recording's decrypted sound.  ``told_ms`` is where the announcement ends in the right
+    channel (``None``: it is not there whole), ``loudest_before`` the loudest sample of the left channel up
+    to then (of all of it where it is not there), ``voice_ms`` how much of the caller's tone is in it,
+    ``explained_ms`` how much of the left channel after the announcement lies in gaps with a reason.
+    ``findings`` is what ``verify`` says."""
+
+    told_ms: int | None
+    loudest_before: float
+    voice_ms: int
+    explained_ms: int
+    gaps: tuple[str, ...]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf of the log; ``whole``: it is what its hash says, and says what its row says."""
+
+    tenant: str
+    number: int
+    kind: str
+    recording: str | None
+    body: dict[str, object]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What a listener got: ``received`` bytes of a sound under a grant, with ``status``; ``right`` where it
+    all came and is what was sealed (``None`` where only a part came)."""
+
+    grant: str
+    play: str
+    recording: str
+    status: int
+    received: int
+    right: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """A listen's row."""
+
+    id: str
+    grant: str
+    play: str
+    sent_bytes: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that is in the catalogue of what matters here; ``unsound`` is what the database itself says."""
+
+    recordings: tuple[Recorded, ...]
+    unrecorded: tuple[Unrecorded, ...]
+    leaves: tuple[Leaf, ...]
+    sizes: dict[str, int]
+    """The count of leaves that each tenant's row has."""
+    grants: dict[str, str]
+    """Grant to recording."""
+    listens: tuple[Listened, ...]
+    unsound: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A process that was struck: until then (from ``stopped`` where it was stopped first) it was itself."""
+
+    process: str
+    at: float
+
+
+@dataclass(slots=True)
+class World:
+    """A whole run up to a moment.  ``watched``: when a daemon watched the switch.  ``stalled``: when the
+    switch stood still.  ``bound`` is how many seconds a call may wait for all that is ours."""
+
+    calls: list[CallSeen]
+    catalogue: Catalogue
+    objects: frozenset[str]
+    heard: dict[str, Heard]
+    watched: list[Span]
+    stalled: list[Span]
+    died: list[Died]
+    plays: list[Play]
+    left_in_spool: tuple[str, ...]
+    quarantined: tuple[str, ...]
+    bound: float
+    strangers: tuple[str, ...] = ()
+    """Processes that should not be there any more, and ends that nobody brought about."""
+    handles: tuple[str, ...] = ()
+    """Processes that hold more files than they need."""

@@ -1,0 +1,216 @@
+"""Reads what an installation holds: catalogue, bucket, decrypted sound, log lines.  With SQL and readers of
+its own where that is little work, so that it is not the product that says what the product has done."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recorder.clock import utc_now
+from recorder.seal import verify as seals
+from recorder.seal.contents import Manifest
+from recorder.seal.keys import WrappedKey, data_key_path, tenant_key_path
+from recorder.store.base import Store
+from recorder.take import spool
+from tests.chaos.facts import (
+    Catalogue,
+    Died,
+    Heard,
+    Leaf,
+    Listened,
+    Play,
+    Recorded,
+    Span,
+    Unrecorded,
+)
+from tests.chaos.model import TAILS
+from tests.chaos.plant import Plant
+from tests.chaos.visitor import Fetched
+from tests.freeswitch.sound import RATE, level, onset_of
+
+RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
+UNRECORDED = "SELECT id, tenant_id, outside_value, reason, quarantined_until FROM not_recorded"
+LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_hash FROM ledger_entry"
+LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
+
+
+class Database:
+    """The catalogue, read only, by one connection a look."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def read(self) -> Catalogue:
+        """All of it in one transaction."""
+        with closing(self._connect()) as connection:
+            ask = lambda sql: list(connection.execute(sql))  # noqa: E731
+            if self.url.startswith("sqlite"):
+                connection.execute("BEGIN")
+            recordings = tuple(
+                Recorded(row[0], row[1], row[2], row[3], frozenset(o["name"] for o in json.loads(row[4])),
+                         row[5], bool(row[6]), row[7])
+                for row in ask(RECORDING)
+            )  # fmt: skip
+            unrecorded = tuple(Unrecorded(*row[:4], row[4] is not None) for row in ask(UNRECORDED))
+            leaves = tuple(_leaf(*row) for row in ask(LEAVES))
+            listens = tuple(Listened(*row[:4], row[4] is not None) for row in ask(LISTENS))
+            sizes = {str(row[0]): int(row[1]) for row in ask("SELECT id, ledger_size FROM tenant")}
+            grants = {str(row[0]): str(row[1]) for row in ask("SELECT id, recording_id FROM access_grant")}
+            return Catalogue(
+                recordings, unrecorded, leaves, sizes, grants, listens, tuple(self._unsound(ask))
+            )
+
+    def _connect(self) -> Any:
+        if not self.url.startswith("sqlite"):
+            import psycopg
+
+            return psycopg.connect(self.url, options="-c default_transaction_isolation=repeatable\\ read")
+        return sqlite3.connect(f"file:{self.url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=30)
+
+    def _unsound(self, ask: Any) -> Iterable[str]:
+        if self.url.startswith("sqlite"):
+            yield from (row[0] for row in ask("PRAGMA integrity_check") if row[0] != "ok")
+            yield from (f"{row} refers to nothing" for row in ask("PRAGMA foreign_key_check"))
+
+
+def _leaf(
+    tenant: str, number: int, kind: str, recording: str | None, body: str, salt: bytes, leaf: str, digest: str
+) -> Leaf:
+    said = json.loads(leaf)
+    commitment = hmac.new(bytes(salt), body.encode(), hashlib.sha256).hexdigest()
+    whole = (
+        hashlib.sha256(b"\x00" + leaf.encode()).hexdigest() == digest
+        and (said["tenant"], said["number"], said["kind"]) == (tenant, number, kind)
+        and said["commitment"] == commitment
+    )
+    return Leaf(tenant, number, kind, recording, json.loads(body), whole)
+
+
+class Ears:
+    """Hears each recording once: decrypts it from the bucket."""
+
+    def __init__(self, plant: Plant, store: Store) -> None:
+        self._store = store
+        self._keyring, self._root = plant.context.keyring(), plant.context.root()
+        self._prompt = plant.prompt
+        self.heard: dict[str, Heard] = {}
+        self._sealed: dict[str, Manifest] = {}
+
+    def hear(self, rows: Iterable[Recorded]) -> dict[str, Heard]:
+        """Of all of these."""
+        for row in rows:
+            if row.id not in self.heard:
+                self.heard[row.id] = self._hear(row)
+        return self.heard
+
+    def names(self) -> set[str]:
+        """Every object in the bucket."""
+        return set(self._store.list(""))
+
+    def plays(self, fetched: Iterable[Fetched], grants: dict[str, str]) -> list[Play]:
+        """What listeners got, beside what was sealed."""
+        return [
+            Play(each.grant, each.play, grants.get(each.grant, ""), each.status, each.received,
+                 None if each.sha256 is None else each.sha256 == self._sha256(grants[each.grant], each.name))
+            for each in fetched
+        ]  # fmt: skip
+
+    def _sha256(self, recording: str, name: str) -> str:
+        found = self._sealed[recording].object(name)
+        return "" if found is None else found.plain_sha256
+
+    def _hear(self, row: Recorded) -> Heard:
+        report = seals.verify(self._store, row.prefix, self._root, self._keyring, utc_now())
+        findings = tuple(f"{each.code} {each.where}: {each.message}" for each in report.findings)
+        if report.manifest is None or findings:
+            return Heard(None, 0.0, 0, 0, (), findings or ("no manifest",))
+        self._sealed[row.id] = manifest = report.manifest
+        sound = self._decrypt(manifest)
+        onset = onset_of(sound[:, 1], self._prompt)
+        told = None if onset is None else onset + len(self._prompt)
+        before = sound[:told, 0]
+        voice = level(sound[:, 0], 440)
+        gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
+        return Heard(
+            told_ms=None if told is None else told * 1000 // RATE,
+            loudest_before=float(np.abs(before).max(initial=0.0)),
+            voice_ms=int((voice > 0.1).sum()) * 100,
+            explained_ms=sum(gap.end_ms - gap.start_ms for gap in gaps),
+            gaps=tuple(gap.reason for gap in gaps),
+            findings=findings,
+        )
+
+    def _decrypt(self, manifest: Manifest) -> np.ndarray:
+        store = self._store
+        tenant = WrappedKey.from_bytes(store.read(tenant_key_path(manifest.tenant)))
+        mine = WrappedKey.from_bytes(store.read(data_key_path(manifest.tenant, manifest.recording)))
+        key = self._keyring.open_data_key(tenant, mine)
+        name = manifest.prefix + "audio.wav"
+        reader = manifest.reader("audio.wav", key, lambda start, end: store.read(name, start, end))
+        content = b"".join(reader.read())
+        at = content.index(b"data") + 8
+        return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768
+
+
+def left_in(root: Path) -> tuple[str, ...]:
+    """What is left of takes in the spool, quarantine apart."""
+    folders = [entry for entry in root.iterdir() if entry.is_dir() and entry.name != spool.QUARANTINE]
+    return tuple(f"{each.name}: {sorted(path.name for path in each.iterdir())}" for each in folders)
+
+
+def quarantined(root: Path) -> tuple[str, ...]:
+    """Takes that were set aside."""
+    folder = root / spool.QUARANTINE
+    return tuple(sorted(entry.name for entry in folder.iterdir())) if folder.is_dir() else ()
+
+
+class Watch:
+    """Reads from a log when a daemon watched its switch."""
+
+    def __init__(self, *logs: Path) -> None:
+        self._logs = dict.fromkeys(logs, 0)
+        self._ups: list[float] = []
+        self._downs: list[float] = []
+
+    def spans(self, died: Iterable[Died], now: float) -> list[Span]:
+        """Up to now."""
+        for path in self._logs:
+            self._read(path)
+        ends = sorted([*self._downs, *(each.at for each in died if each.process == "daemon")])
+        spans = []
+        for up in sorted(self._ups):
+            end = next((at for at in ends if at > up), now)
+            spans.append((up, end))
+        return spans
+
+    def up(self, died: Iterable[Died]) -> bool:
+        """Whether one watches now."""
+        now = float("inf")
+        spans = self.spans(died, now)
+        return bool(spans) and spans[-1][1] == now
+
+    def _read(self, path: Path) -> None:
+        if not path.exists():
+            return
+        with open(path, "rb") as file:
+            file.seek(self._logs[path])
+            content = file.read()
+        whole, _, _ = content.rpartition(b"\n")
+        self._logs[path] += len(whole) + 1 if whole else 0
+        for line in whole.split(b"\n"):
+            if b"switch.up" in line or b"daemon.unwatched" in line:
+                said = json.loads(line)
+                at = datetime.fromisoformat(said["timestamp"]).timestamp()
+                if said["event"] == "switch.up":
+                    self._ups.append(at)
+                elif said["event"] == "daemon.unwatched":
+                    self._downs.append(at)

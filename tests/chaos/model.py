@@ -1,0 +1,281 @@
+"""What must be true of an installation, whatever was done to its processes.  Pure: facts in, violations out.
+
+The rules that hold at any moment are :func:`always`; :func:`settled` are all of them, true once every
+process is up, every call is over and the spool is worked off.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.chaos.facts import CallSeen, Catalogue, Recorded, Span, Unrecorded, World
+
+BLIND = 0.5
+"""Seconds before a daemon's death in which it may not have come to what happened."""
+
+GLIMPSE = 0.2
+"""A daemon that watched for so long of a call knows of it."""
+
+WINDOW = (-0.3, 1.5)
+"""A daemon that dies about an announcement's end may not have written that it was heard: the call is then
+listed as unwatched, unless the next daemon still finds it at the switch."""
+
+SHORT = 1.5
+"""Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
+
+LOOSE_MS = 900
+"""Sound that may be missing at the edges of a talk: events and samples are that far apart at most."""
+
+TAILS = frozenset({"hold", "unobserved", "repair", "write_error"})
+"""Reasons of gaps that explain what is missing of a talk."""
+
+UNCONNECTED = frozenset({"never_connected", "daemon_away", "daemon_late"})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold, and of what."""
+
+    rule: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.what}"
+
+
+def always(catalogue: Catalogue) -> list[Violation]:
+    """What is true of the catalogue at any moment."""
+    return [*_twice(catalogue), *_ledger(catalogue), *(Violation("catalogue", w) for w in catalogue.unsound)]
+
+
+def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
+    """What was written stays as it was written."""
+    later_rows: set[object] = {*now.recordings, *now.unrecorded}
+    later_leaves = set((leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves)
+    lost = [row for row in (*before.recordings, *before.unrecorded) if row not in later_rows]
+    gone = [x for x in before.leaves if (x.tenant, x.number, x.kind, x.recording) not in later_leaves]
+    return [Violation("changed", f"{each} was there, and is not any more") for each in (*lost, *gone)]
+
+
+def settled(world: World) -> list[Violation]:
+    """Everything."""
+    return [
+        *always(world.catalogue),
+        *_calls(world),
+        *_objects(world),
+        *_sound(world),
+        *_plays(world),
+        *(Violation("spool", f"left in the spool: {name}") for name in world.left_in_spool),
+        *_quarantine(world),
+        *(Violation("process", what) for what in world.strangers),
+        *(Violation("handles", what) for what in world.handles),
+    ]
+
+
+# --- the catalogue alone
+
+
+def _twice(catalogue: Catalogue) -> Iterator[Violation]:
+    rows: tuple[Recorded | Unrecorded, ...] = (*catalogue.recordings, *catalogue.unrecorded)
+    for name, counted in (("caller", Counter(r.caller for r in rows)), ("id", Counter(r.id for r in rows))):
+        for value, count in counted.items():
+            if count > 1:
+                which = [row for row in rows if value in (row.caller, row.id)]
+                yield Violation("twice", f"{count} rows of {name} {value}: {which}")
+
+
+def _ledger(catalogue: Catalogue) -> Iterator[Violation]:
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for leaf in catalogue.leaves:
+        numbers[leaf.tenant].append(leaf.number)
+        if not leaf.whole:
+            yield Violation("ledger", f"leaf {leaf.number} of {leaf.tenant} is not what its hash says")
+    for tenant, size in catalogue.sizes.items():
+        found = sorted(numbers[tenant])
+        if found != list(range(size)):
+            missing = sorted(set(range(size)) - set(found))
+            double = [number for number, count in Counter(found).items() if count > 1]
+            yield Violation(
+                "ledger", f"{tenant} has {len(found)} leaves of {size}: no {missing}, twice {double}"
+            )
+    told = Counter((leaf.kind, leaf.recording) for leaf in catalogue.leaves)
+    due = [("recording.stored", row.id) for row in catalogue.recordings]
+    due += [("call.not_recorded", row.id) for row in catalogue.unrecorded if row.tenant is not None]
+    for kind, recording in due:
+        if (count := told.pop((kind, recording), 0)) != 1:
+            yield Violation("ledger", f"{count} leaves of {kind} {recording}")
+    for kind, recording in told:
+        if kind in ("recording.stored", "call.not_recorded"):
+            yield Violation("ledger", f"a leaf of {kind} {recording}, and no row")
+
+
+# --- calls
+
+
+def _calls(world: World) -> Iterator[Violation]:
+    recorded = {row.caller: row for row in world.catalogue.recordings}
+    listed = {row.caller: row for row in world.catalogue.unrecorded}
+    for call in world.calls:
+        if call.ended is None:
+            yield Violation("endless", f"{call} never ended")
+            continue
+        kept, why = recorded.pop(call.plan.caller, None), listed.pop(call.plan.caller, None)
+        yield from _connected(world, call)
+        if kept is not None:
+            yield from _may_be_kept(call, kept)
+        elif must_be_kept(world, call):
+            yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
+        if kept is None and why is None and known(world, call):
+            yield Violation("unaccounted", f"{call} is nowhere, and a daemon watched: {world.watched[-4:]}")
+    for row in (*recorded.values(), *listed.values()):
+        yield Violation("stranger", f"{row}, and there was no such call")
+
+
+def known(world: World, call: CallSeen) -> bool:
+    """Whether a daemon was there for any of it."""
+    return any(overlap(span, (call.placed, call.over)) > GLIMPSE for span in sure(world))
+
+
+def sure(world: World) -> list[Span]:
+    """When a daemon watched and lived to do something about it."""
+    return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
+
+
+def overlap(one: Span, other: Span) -> float:
+    """Seconds in both; below 0 where there are none."""
+    return min(one[1], other[1]) - max(one[0], other[0])
+
+
+def talked(world: World, call: CallSeen) -> float:
+    """Seconds of talk, without those in which the switch stood still."""
+    since = call.phases.get("bridged")
+    if since is None:
+        return 0.0
+    still = sum(max(0.0, overlap((since, call.over), span)) for span in world.stalled)
+    return call.over - since - still
+
+
+def must_be_kept(world: World, call: CallSeen) -> bool:
+    """Announced by the switch's own word, connected, and over."""
+    if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
+        return False
+    told = call.phases["ringing"]
+    for died in world.died:
+        if died.process == "daemon" and told + WINDOW[0] < died.at < told + WINDOW[1]:
+            return False
+    unwatched = not any(since < told and until > call.over for since, until in sure(world))
+    return talked(world, call) > (SHORT if unwatched or call.cut else 0.0)
+
+
+def _may_be_kept(call: CallSeen, row: Recorded) -> Iterator[Violation]:
+    if not call.plan.line:
+        yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
+    if call.state not in ("announced", "", "announcing"):
+        yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
+    if call.state != "announced" and not call.cut and call.plan.line:
+        yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
+
+
+def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
+    """Nobody waits longer than the bound, and nobody is cut off."""
+    plan, still = call.plan, 0.0
+    until = call.phases.get("ringing", call.over)
+    for span in world.stalled:
+        still += max(0.0, overlap((call.placed, until), span))
+    waited = until - call.placed - still
+    if waited > world.bound:
+        yield Violation("waits", f"{call} waited {waited:.1f} s, and may wait {world.bound:.1f} s")
+    if call.cut or plan.callee != "answers" or plan.gives_up is not None:
+        return
+    if "bridged" not in call.phases:
+        yield Violation("unconnected", f"{call} was never connected")
+    elif talked(world, call) < plan.talks - 0.5:
+        yield Violation("cut off", f"{call} talked {talked(world, call):.1f} s of {plan.talks:.1f}")
+
+
+# --- what is kept
+
+
+def _objects(world: World) -> Iterator[Violation]:
+    expected: set[str] = set()
+    for row in world.catalogue.recordings:
+        mine = {row.prefix + name for name in (*row.objects, "manifest.json")}
+        expected |= mine | {f"keys/{row.tenant}/{row.id}.json", f"keys/{row.tenant}/tenant.json"}
+        if missing := expected - world.objects:
+            yield Violation("objects", f"{row.id} lacks {sorted(missing)}")
+            expected -= missing
+    for key in sorted(world.objects - expected):
+        if not key.startswith("probe/"):
+            yield Violation("orphan", f"{key} belongs to no recording")
+
+
+def _sound(world: World) -> Iterator[Violation]:
+    calls = {call.plan.caller: call for call in world.calls}
+    for row in world.catalogue.recordings:
+        heard, call = world.heard.get(row.id), calls.get(row.caller)
+        if heard is None or call is None or call.ended is None:
+            yield Violation("unheard", f"nobody could hear {row.id}")
+            continue
+        for finding in heard.findings:
+            yield Violation("verify", f"{row.id}: {finding}")
+        if heard.loudest_before > 0:
+            yield Violation("unannounced", f"{row.id} of {call}: the caller is heard before being told")
+        if row.announced and heard.told_ms is None:
+            yield Violation("unannounced", f"{row.id} of {call}: the announcement is not in the sound")
+        if not row.announced and not call.cut and not any(overlap(s, (call.placed, call.over)) > 0 for s in world.stalled):  # fmt: skip # noqa: E501
+            yield Violation("announcement", f"{row.id} of {call}: it was announced, and not found")
+        # Where its switch stood still, a bridge is placed too late in the sound, by as much.
+        still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
+        missing = (talked(world, call) - still) * 1000 - heard.voice_ms - heard.explained_ms
+        if row.announced and missing > LOOSE_MS:
+            yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
+        watched = any(since < call.placed and until > call.over for since, until in sure(world))
+        if watched and any(gap == "unobserved" for gap in heard.gaps):
+            yield Violation("gap", f"{row.id} of {call}: unobserved, and a daemon watched all of it")
+
+
+def _quarantine(world: World) -> Iterator[Violation]:
+    """Set aside is only what its row explains, and only what its switch or its encoder died with."""
+    rows = {row.id: row for row in world.catalogue.unrecorded}
+    calls = {call.plan.caller: call for call in world.calls}
+    deaths = sum(died.process == "encoder" for died in world.died)
+    for name in world.quarantined:
+        row = rows.get(name)
+        call = calls.get(row.caller) if row else None
+        explained = row is not None and call is not None and (
+            (row.reason == "take.encoder_died" and deaths >= 3)
+            or (row.reason == "take.impossible" and call.cut)
+        )  # fmt: skip
+        if not explained:
+            yield Violation("quarantine", f"{name} was set aside: {row}, {call}")
+
+
+def _plays(world: World) -> Iterator[Violation]:
+    """Whatever left was written down before, and is what was sealed."""
+    listens = {(each.grant, each.play): each for each in world.catalogue.listens}
+    opened = {str(leaf.body.get("listen")) for leaf in world.catalogue.leaves if leaf.kind == "listen.opened"}
+    closed = {str(leaf.body.get("listen")) for leaf in world.catalogue.leaves if leaf.kind == "listen.closed"}
+    given = {str(leaf.body.get("grant")) for leaf in world.catalogue.leaves if leaf.kind == "grant.given"}
+    for grant in world.catalogue.grants:
+        if grant not in given:
+            yield Violation("grants", f"no leaf says that {grant} was given")
+    for each in world.catalogue.listens:
+        if each.id not in opened or each.closed != (each.id in closed):
+            yield Violation("listens", f"the log does not say of {each} what its row says")
+    for play in world.plays:
+        if play.status >= 500 and play.status != 503:
+            yield Violation("web", f"{play} failed")
+        if play.received and (play.grant, play.play) not in listens:
+            yield Violation("listens", f"{play} left without a word in the log")
+        if play.right is False:
+            yield Violation("listens", f"{play} is not what was sealed")
+
+
+def reasons(world: World) -> dict[str, int]:
+    """How many calls were not recorded for which reason, and how many nobody knew of."""
+    counted = Counter(row.reason for row in world.catalogue.unrecorded)
+    callers = {row.caller for row in (*world.catalogue.recordings, *world.catalogue.unrecorded)}
+    counted["(no daemon: not listed)"] = sum(call.plan.caller not in callers for call in world.calls)
+    return dict(counted)

@@ -1,0 +1,167 @@
+"""What will be done to an installation, and which calls come meanwhile: all of it from a seed.
+
+Pure: the same seed gives the same faults and calls, and a longer run begins as a shorter one does.  What
+real time does with them differs a little from run to run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Deed = Literal["kill", "stall", "stall_kill", "restart"]
+Mode = Literal["units", "run"]
+
+PER_EPOCH = 25
+"""Faults between two quiet points."""
+
+NUMBERS = ("3225550101", "3225550102", "3225550201", "3225550202")
+"""Lines: the first two are one customer's, the others another's."""
+
+BUSY, SILENT = "3225550186", "3225550287"
+"""Lines where nobody answers; the practised and the real phones tell by the last two digits."""
+
+UNKNOWN, EMERGENCY = "3225550999", "112"
+
+PROCESSES = {"daemon": 30, "worker": 20, "encoder": 8, "web": 10, "switch": 13, "store": 15, "supervisor": 8}
+"""Which processes are struck, and how often.  The supervisor only where ``accord run`` runs."""
+
+DEEDS: dict[Deed, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}
+
+MOMENTS = {
+    "daemon": ("any", "arriving", "announcing", "announced", "bridged", "ended"),
+    "worker": ("any", "encoding", "storing", "cataloguing", "ended"),
+    "encoder": ("encoding",),
+    "web": ("any",),
+    "switch": ("any", "arriving", "announcing", "announced", "bridged"),
+    "store": ("any", "storing"),
+    "supervisor": ("any", "announcing", "storing"),
+}
+"""After what a process is struck: something of a call, or of a take's way through the spool."""
+
+AGAIN = 0.2
+"""How often one that was killed is struck again as soon as it starts."""
+
+STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3.0, "store": 6.0,
+           "supervisor": 4.0}  # fmt: skip
+"""Seconds that a process is stopped at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Strike ``process`` with ``deed``: ``delay`` seconds after the next ``moment``, which is waited for
+    from ``after`` seconds after the fault before.  ``lasts`` is how long it is stopped, or is away until it
+    is started again, in seconds."""
+
+    number: int
+    process: str
+    deed: Deed
+    moment: str
+    after: float
+    delay: float
+    lasts: float
+
+    def __str__(self) -> str:
+        when = "" if self.moment == "any" else f", {self.delay:.2f} s after {self.moment}"
+        return f"fault {self.number}: {self.deed} {self.process}{when}, for {self.lasts:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """A call, ``after`` seconds after the one before.  ``caller`` is its alone.  ``talks`` seconds after the
+    connection it ends; ``gives_up`` seconds after its arrival, where that is given."""
+
+    number: int
+    after: float
+    caller: str
+    called: str
+    callee: Literal["answers", "busy", "silent"]
+    rings: float
+    talks: float
+    gives_up: float | None
+    keys: bool
+
+    @property
+    def line(self) -> bool:
+        """Whether it goes to a number that is recorded."""
+        return self.called in (*NUMBERS, BUSY, SILENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """From one quiet point to the next.  ``mode``: each process by itself, as under systemd, or all under
+    ``accord run``."""
+
+    number: int
+    mode: Mode
+    faults: tuple[Fault, ...]
+
+
+def epochs(seed: int, faults: int) -> Iterator[Epoch]:
+    """All faults, in epochs of :data:`PER_EPOCH`; every third epoch is under ``accord run``."""
+    for at, first in enumerate(range(1, faults + 1, PER_EPOCH)):
+        mode: Mode = "run" if at % 3 == 2 else "units"
+        chance = random.Random(f"faults/{seed}/{at}")
+        made: list[Fault] = []
+        for n in range(PER_EPOCH):
+            made.append(_fault(chance, first + n, mode, made[-1] if made else None))
+        yield Epoch(at, mode, tuple(fault for fault in made if fault.number <= faults))
+
+
+def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None) -> Fault:
+    weights = {name: weight for name, weight in PROCESSES.items() if mode == "run" or name != "supervisor"}
+    process = chance.choices(list(weights), list(weights.values()))[0]
+    deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
+    if process == "encoder" and deed == "restart":
+        deed = "kill"  # nothing but its worker starts it
+    moment = chance.choice(MOMENTS[process])
+    again = chance.random() < AGAIN
+    if again and before is not None and before.deed in ("kill", "restart") and before.process != "encoder":
+        process, moment = before.process, "starting"
+    longest = {"announcing": 1.8, "starting": 2.5}.get(moment, 0.3)
+    if "stall" in deed:
+        lasts = chance.triangular(0.2, STALLED[process], 0.5)
+    else:
+        lasts = chance.choice((0.0, chance.uniform(0.0, 1.5)))
+    return Fault(
+        number,
+        process,
+        deed,
+        moment,
+        after=0.0 if moment == "starting" else chance.uniform(0.0, 1.4),
+        # Half of them at once: most of what is short is short after its moment.
+        delay=chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, longest))),
+        lasts=round(lasts, 3),
+    )
+
+
+def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
+    """The calls of an epoch, without end."""
+    chance = random.Random(f"calls/{seed}/{epoch}")
+    at = 0
+    while True:
+        burst = chance.random() < 0.06
+        for n in range(chance.randint(4, 8) if burst else 1):
+            yield _call(chance, epoch, at, 0.02 if n else chance.uniform(0.1, 1.1))
+            at += 1
+
+
+def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
+    called = chance.choices((*NUMBERS, BUSY, SILENT, UNKNOWN, EMERGENCY), (22, 22, 22, 22, 4, 4, 2, 2))[0]
+    callee = {BUSY: "busy", SILENT: "silent"}.get(called, "answers")
+    gives_up = chance.uniform(0.1, 2.2) if chance.random() < 0.1 else None
+    if callee == "silent":
+        gives_up = chance.uniform(2.5, 5.0)
+    return CallPlan(
+        number=epoch * 10_000 + at,
+        after=after,
+        caller=f"+324{epoch:03}{at:05}",
+        called=called,
+        callee=callee,  # type: ignore[arg-type]  # one of the three
+        rings=chance.uniform(0.1, 0.8),
+        talks=chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 5.0))),
+        gives_up=gives_up,
+        keys=chance.random() < 0.2,
+    )

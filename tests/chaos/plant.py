@@ -1,0 +1,282 @@
+"""An installation with real processes that are struck: keys, catalogue, SeaweedFS, daemon, worker, web."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import recorder
+from recorder import config
+from recorder.catalogue import customers, snapshot
+from recorder.catalogue.models import open_catalogue
+from recorder.catalogue.schema import migrate
+from recorder.cli import processes as product
+from recorder.cli import stores
+from recorder.cli.context import Context
+from recorder.cli.customers import make_tenant, make_user
+from recorder.clock import utc_now
+from recorder.seal import signing
+from recorder.store.embedded import PORTS
+from tests.chaos.facts import Died, Span
+from tests.chaos.plan import BUSY, NUMBERS, SILENT, Fault, Mode
+from tests.chaos.processes import Unit, born, children, kind, running, send
+from tests.freeswitch.sound import RATE, chirp
+from tests.ports import free_ports
+
+PASSWORD = "only-for-this-test-1"
+SOURCE = str(Path(recorder.__file__).parents[1])
+LOGINS = ("claire@example.com", "dyck@example.com")
+
+SETTINGS = """\
+[node]
+data = "{folder}"
+region = "BE"
+[switch]
+port = {event}
+listen_port = {listen}
+password = "{password}"
+[store]
+embedded = true
+embedded_port = {store}
+[web]
+port = {web}
+secure_cookies = false
+[worker]
+nice = 5
+"""
+
+ENDS_IN = {"store": 25.0, "daemon": 30.0, "worker": 30.0, "web": 20.0, "switch": 20.0, "supervisor": 45.0}
+
+
+@dataclass
+class Released:
+    """A stopped process, and what becomes of it when."""
+
+    pid: int
+    born: str
+    fault: Fault
+    stopped: float
+    at: float
+
+
+@dataclass
+class Plant:
+    """One installation in ``folder``; ``switch`` is made by whoever knows which switch it is."""
+
+    folder: Path
+    url: str = ""
+    mode: Mode = "units"
+    died: list[Died] = field(default_factory=list)
+    stalled: list[Span] = field(default_factory=list)
+    signals: list[tuple[str, float]] = field(default_factory=list)
+    struck: list[tuple[float, str, str]] = field(default_factory=list)
+    on_switch_gone: Callable[[float], None] = lambda at: None
+    units: dict[str, Unit] = field(default_factory=dict)
+    _released: list[Released] = field(default_factory=list)
+    _pids: dict[str, int] = field(default_factory=dict)
+    _looked: float = 0.0
+
+    def __post_init__(self) -> None:
+        first = free_ports(PORTS + 6)
+        self.web_port, self.event_port, self.listen_port = first + PORTS, first + PORTS + 1, first + PORTS + 2
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config = self.folder / "accord.toml"
+        text = SETTINGS.format(
+            folder=self.folder, event=self.event_port, listen=self.listen_port, password=PASSWORD,
+            store=first, web=self.web_port,
+        )  # fmt: skip
+        if "metrics" in config.Settings.model_fields:
+            text += f"[metrics]\ndaemon_port = {first + PORTS + 3}\nworker_port = {first + PORTS + 4}\n"
+        if self.url:
+            text += f'[catalogue]\nurl = "{self.url}"\n'
+        self.config.write_text(text)
+        self.settings = config.load(self.config, {})
+        self.context = Context(self.settings, self.config)
+        self.spool = self.settings.node.spool_folder
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")}
+        self.environment = {**clean, "ACCORD_CONFIG": str(self.config), "PYTHONPATH": SOURCE}
+
+    # --- before anything runs
+
+    def prepare(self) -> None:
+        """Keys, catalogue, two customers with two lines each, and what the phones say."""
+        signing.init(self.settings.keys_folder, utc_now())
+        migrate(self.settings.catalogue_url)
+        database = open_catalogue(self.settings.catalogue_url)
+        self.prompt = chirp()
+        both = (("Dubois", LOGINS[0], (*NUMBERS[:2], BUSY)), ("Van Dyck", LOGINS[1], (*NUMBERS[2:], SILENT)))
+        for name, login, numbers in both:
+            owner = make_tenant(self.context, name, language="fr", time_zone="Europe/Brussels", country="be")
+            make_user(owner, login, name=name, role="customer_admin", language="en", password=PASSWORD)
+            told = customers.create_announcement(
+                owner.id, name="chirp", language="en", text="a chirp", purposes=["agreement"], keep_days=30,
+                wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,
+            )  # fmt: skip
+            for number in numbers:
+                customers.create_line(
+                    owner.id, number=number, announcement=told.id, label=number,
+                    formats=("opus", "wav") if number.endswith("02") else ("wav",),
+                    now=utc_now(), entropy=os.urandom,
+                )  # fmt: skip
+        node = self.settings.node
+        snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
+        database.close()
+        seconds = np.arange(RATE * 30) / RATE
+        for name, pitch in (("caller", 440), ("callee", 1000)):
+            (self.folder / f"{name}.wav").write_bytes(sound(0.3 * np.sin(2 * np.pi * pitch * seconds)))
+        (store,) = product.store_programs(self.context)
+        own = [sys.executable, "-m", "recorder"]
+        (self.folder / "logs").mkdir()
+        for name in ("daemon", "worker", "web", "run"):
+            self._unit("supervisor" if name == "run" else name, [*own, name])
+        assert store.environment is not None
+        self.units["store"] = Unit(
+            "store", list(store.argv), store.environment, self.folder / "seaweedfs" / "seaweedfs.log"
+        )
+
+    def _unit(self, name: str, argv: list[str]) -> None:
+        self.units[name] = Unit(name, argv, self.environment, self.folder / "logs" / f"{name}.log")
+
+    # --- life
+
+    def names(self) -> list[str]:
+        """The processes that are started by us in this mode."""
+        return (
+            ["switch", "supervisor"] if self.mode == "run" else ["switch", "store", "daemon", "worker", "web"]
+        )
+
+    def start(self, mode: Mode) -> None:
+        """Go over to a mode: what belongs to the other one ends in order."""
+        before = set(self.names())
+        self.mode = mode
+        for name in before - set(self.names()):
+            self._stop(name)
+        now = time.time()
+        for name in self.names():
+            unit = self.units[name]
+            if unit.process is None:
+                unit.start()
+                self.signals.append((f"starting {name}", now))
+        if mode == "units":
+            stores.embedded(self.settings).wait_ready(60)
+
+    def stop(self) -> None:
+        """Everything ends in order."""
+        for one in self._released:
+            send(one.pid, signal.SIGCONT)
+        for name in ("web", "daemon", "worker", "supervisor", "switch"):
+            self._stop(name)
+        if (pid := self.units["store"].pid) is not None:
+            send(pid, signal.SIGKILL)  # it takes up to 16 s otherwise, and loses nothing
+        self._stop("store")
+
+    def _stop(self, name: str) -> None:
+        if self.units[name].process is not None:
+            if name in ("daemon", "supervisor"):
+                self.died.append(Died("daemon", time.time()))
+            self.units[name].end(ENDS_IN[name])
+
+    def pid(self, process: str) -> int | None:
+        """The number of a running process."""
+        if process == "encoder":
+            worker = self.pid("worker")
+            found = [] if worker is None else [p for p in children(worker) if kind(p) == "encoder"]
+            return found[0] if found else None
+        if self.mode == "units" or process in ("switch", "supervisor"):
+            return self.units[process].pid
+        supervisor = self.units["supervisor"].pid
+        for child in () if supervisor is None else children(supervisor):
+            if kind(child) == process:
+                return child
+        return None
+
+    # --- faults
+
+    def strike(self, fault: Fault, now: float) -> bool:
+        """Do it, if the process is there; what follows is done by :meth:`look`."""
+        pid = self.pid(fault.process)
+        if pid is None or any(one.pid == pid for one in self._released):
+            return False
+        unit = self._own(fault.process)
+        number = {"kill": signal.SIGKILL, "restart": signal.SIGTERM}.get(fault.deed, signal.SIGSTOP)
+        if not running(pid) or not send(pid, number):
+            return False
+        self.struck.append((now, fault.process, fault.deed))
+        if "stall" in fault.deed:
+            self._released.append(Released(pid, born(pid), fault, now, now + fault.lasts))
+            return True
+        if unit is not None:
+            unit.struck, unit.due = True, now + fault.lasts
+        self._dead(fault.process, now)
+        return True
+
+    def look(self, now: float) -> None:
+        """Let go on or kill what was stopped long enough; start again what has ended."""
+        for one in [each for each in self._released if now >= each.at]:
+            self._released.remove(one)
+            self._release(one, now)
+        for name in self.names():
+            if self.units[name].look(now):
+                self.signals.append((f"starting {name}", now))
+        if self.mode == "run" and now > self._looked + 0.1:
+            self._looked = now
+            for name in ("store", "daemon", "worker", "web"):
+                pid = self.pid(name)
+                if pid is not None and self._pids.get(name) != pid:
+                    self._pids[name] = pid
+                    self.signals.append((f"starting {name}", now))
+
+    def _release(self, one: Released, now: float) -> None:
+        process = one.fault.process
+        there = born(one.pid) == one.born and running(one.pid)
+        if process == "switch":
+            self.stalled.append((one.stopped, now))
+        if not there:  # its supervisor has killed it meanwhile, or it died with its worker
+            self._dead(process, one.stopped)
+            return
+        if one.fault.deed == "stall":
+            send(one.pid, signal.SIGCONT)
+            return
+        unit = self._own(process)
+        if unit is not None:
+            unit.struck, unit.due = True, now + min(one.fault.lasts, 1.0)
+        send(one.pid, signal.SIGKILL)
+        self._dead(process, one.stopped, now)
+
+    def _dead(self, process: str, at: float, gone: float | None = None) -> None:
+        self.died.append(Died(process, at))
+        if process == "supervisor":
+            self.died.append(Died("daemon", at))  # it ends with it
+        if process == "switch":
+            self.on_switch_gone(gone or at)
+
+    def _own(self, process: str) -> Unit | None:
+        """The unit of a process that we start again, not its supervisor."""
+        if process == "encoder" or (self.mode == "run" and process not in ("switch", "supervisor")):
+            return None
+        return self.units[process]
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is stopped, and everything that we start runs."""
+        return not self._released and all(self.units[name].process is not None for name in self.names())
+
+
+def sound(samples: np.ndarray) -> bytes:
+    """A WAV of samples between -1 and 1."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return out.getvalue()

@@ -1,0 +1,279 @@
+"""Runs a plan on an installation, and says what did not hold."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recorder.cli import stores
+from recorder.take import spool
+from tests.chaos import gather, model, processes
+from tests.chaos.board import Board
+from tests.chaos.facts import Catalogue, World
+from tests.chaos.model import Violation
+from tests.chaos.plan import Epoch, Fault, calls, epochs
+from tests.chaos.plant import LOGINS, PASSWORD, Plant
+from tests.chaos.visitor import Visitor
+
+TICK = 0.01
+PATIENCE = 1.0
+"""Seconds that a moment is waited for; then the fault comes without it."""
+
+SETTLES_IN = 150.0
+READY_IN = 60.0
+AT_MOST = 40
+"""Calls at a time."""
+
+HANDLES = {"daemon": 60, "worker": 90, "web": 60, "encoder": 30}
+"""Files that a process may hold open when nothing goes on."""
+
+
+class Failed(Exception):  # what a run is judged by
+    """Something did not hold."""
+
+
+@dataclass
+class Run:
+    """One run of a plan; ``folder`` keeps everything."""
+
+    folder: Path
+    seed: int
+    faults: int
+    url: str = ""
+    found: list[Violation] = field(default_factory=list)
+    done: list[Fault] = field(default_factory=list)
+    _fault: Fault | None = None
+    _epoch: Epoch | None = None
+    _before: Catalogue | None = None
+    _checked: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.plant = Plant(self.folder, self.url)
+        self.plant.prepare()
+        self.board = Board(self.plant)
+        self.database = gather.Database(self.plant.settings.catalogue_url)
+        self.ears = gather.Ears(self.plant, stores.open_store(self.plant.settings))
+        logs = self.folder / "logs"
+        self.watch = gather.Watch(logs / "daemon.log", logs / "run.log")
+        self.visitors = [
+            Visitor(self.plant.web_port, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
+        ]
+        self.began = time.time()
+
+    def all(self) -> None:
+        """The whole plan.  Raises :class:`Failed`."""
+        for visitor in self.visitors:
+            visitor.start()
+        try:
+            for epoch in epochs(self.seed, self.faults):
+                self._epoch = epoch
+                self._run(epoch)
+                self._settle(f"after epoch {epoch.number}")
+        finally:
+            for visitor in self.visitors:
+                visitor.stop()
+            self.plant.stop()
+        self._judge([Violation("process", f"{p} {processes.command(p)} is left") for p in processes.of_folder(self.folder)])  # fmt: skip # noqa: E501
+
+    # --- an epoch
+
+    def _run(self, epoch: Epoch) -> None:
+        self._say(f"epoch {epoch.number}, {epoch.mode}")
+        self.plant.start(epoch.mode)
+        self._until("everything is ready", self._ready, READY_IN)
+        coming = calls(self.seed, epoch.number)
+        call = next(coming)
+        due = time.time()
+        for fault in epoch.faults:
+            self._fault = fault
+            for now in self._strike(fault):
+                if now >= due and len(self.board.open) < AT_MOST:
+                    if self.board.place(call):
+                        call = next(coming)
+                        self._signal("arriving", now)
+                    due = now + call.after
+            self.done.append(fault)
+            self._look_quickly()
+
+    def _strike(self, fault: Fault) -> Iterator[float]:
+        """Ticks until the fault is done."""
+        begins = time.time() + fault.after
+        strikes: float | None = begins if fault.moment == "any" else None
+        given_up = False
+        while True:
+            now = self._tick()
+            yield now
+            if now < begins:
+                self.plant.signals.clear()
+                continue
+            if strikes is None:
+                at = self._moment(fault, begins, now)
+                if at is None and now > begins + PATIENCE:
+                    at, given_up = now, True
+                strikes = None if at is None else at + fault.delay
+            if strikes is not None and now >= strikes:
+                if self.plant.strike(fault, now):
+                    self._say(f"{fault}{' (no such moment came)' if given_up else ''}")
+                    return
+                if now > strikes + PATIENCE and fault.process == "encoder":
+                    # There is none: its worker instead.
+                    fault = replace(fault, process="worker")
+
+    def _moment(self, fault: Fault, begins: float, now: float) -> float | None:
+        moment = f"starting {fault.process}" if fault.moment == "starting" else fault.moment
+        if moment == "encoding" and self.plant.pid("encoder") is not None:
+            return now
+        if moment in ("storing", "cataloguing") and self._stage(moment):
+            return now
+        return next((at for name, at in self.plant.signals if name == moment and at >= begins - 0.05), None)
+
+    def _stage(self, moment: str) -> bool:
+        there = "manifest.json" if moment == "storing" else "stored.json"
+        return any(True for _ in self.plant.spool.glob(f"*/{there}"))
+
+    def _tick(self) -> float:
+        time.sleep(TICK)
+        now = time.time()
+        self.plant.look(now)
+        for phase, call in self.board.poll():
+            self._signal({"ringing": "announced"}.get(phase, phase), call.phases[phase])
+        return now
+
+    def _signal(self, name: str, at: float) -> None:
+        self.plant.signals.append((name, at))
+
+    # --- looking
+
+    def _ready(self) -> bool:
+        self._tick()
+        return self.plant.calm and self.board.ready and self.watch.up(self.plant.died) and self._web()
+
+    def _web(self) -> bool:
+        import http.client
+
+        connection = http.client.HTTPConnection("127.0.0.1", self.plant.web_port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _look_quickly(self) -> None:
+        """What can be said of the catalogue while everything goes on."""
+        now = time.time()
+        if now - self._checked < 1.0:
+            return
+        self._checked = now
+        catalogue = self.database.read()
+        found = model.always(catalogue)
+        if self._before is not None:
+            found += model.grown(self._before, catalogue)
+        self._before = catalogue
+        self._judge(found)
+
+    def _settle(self, when: str) -> None:
+        """Let everything come to its end, and look at all of it."""
+        begun = time.time()
+        self._until("every call is over", self._all_over, 60)
+        self._until("everything is ready", self._ready, READY_IN)
+        self._until("the spool is worked off", self._worked_off, SETTLES_IN)
+        catalogue = self.database.read()
+        self._judge(model.grown(self._before, catalogue) if self._before else [])
+        self._before = catalogue
+        world = self.world(catalogue)
+        (self.folder / "world.pickle").write_bytes(pickle.dumps(world))
+        self._judge(model.settled(world))
+        took = time.time() - begun
+        self._say(f"settled {when} in {took:.1f} s: {self.figures(world)}")
+
+    def world(self, catalogue: Catalogue) -> World:
+        """Everything as it is now."""
+        plant = self.plant
+        fetched = [each for visitor in self.visitors for each in list(visitor.fetched)]
+        heard = self.ears.hear(catalogue.recordings)
+        return World(
+            calls=list(self.board.calls.values()),
+            catalogue=catalogue,
+            objects=frozenset(self.ears.names()),
+            heard=heard,
+            watched=self.watch.spans(plant.died, time.time()),
+            stalled=list(plant.stalled),
+            died=list(plant.died),
+            plays=self.ears.plays([f for f in fetched if f.grant in catalogue.grants], catalogue.grants),
+            left_in_spool=gather.left_in(plant.spool),
+            quarantined=gather.quarantined(plant.spool),
+            bound=self.board.bound,
+            strangers=(*self._strangers(), *(f for v in self.visitors for f in v.failed)),
+            handles=tuple(self._handles()),
+        )
+
+    def _all_over(self) -> bool:
+        self._tick()
+        return not self.board.open and self.plant.calm
+
+    def _worked_off(self) -> bool:
+        self._tick()
+        folders = (e for e in self.plant.spool.iterdir() if e.is_dir() and e.name != spool.QUARANTINE)
+        return not any(folders)
+
+    def _strangers(self) -> Iterator[str]:
+        counted = Counter(processes.kind(pid) for pid in processes.of_folder(self.folder))
+        for kind, count in counted.items():
+            if kind not in (*self.plant.names(), "daemon", "worker", "web", "store", "encoder") or count > 1:
+                yield f"{count} of {kind} run"
+        for unit in self.plant.units.values():
+            yield from unit.ends
+
+    def _handles(self) -> Iterator[str]:
+        for name, most in HANDLES.items():
+            pid = self.plant.pid(name)
+            if pid is not None and (held := processes.handles(pid)) > most:
+                yield f"{name} holds {held} files"
+
+    def _until(self, what: str, met: object, seconds: float) -> None:
+        assert callable(met)
+        end = time.time() + seconds
+        while not met():
+            if time.time() > end:
+                left = [str(call) for call in self.board.open][:5], gather.left_in(self.plant.spool)
+                self._judge([Violation("settling", f"not within {seconds:.0f} s: {what}; {left}")])
+
+    def _judge(self, found: list[Violation]) -> None:
+        if not found:
+            return
+        self.found += found
+        listed = "\n  ".join(str(each) for each in found)
+        last = "\n  ".join(str(each) for each in self.done[-5:])
+        raise Failed(
+            f"seed {self.seed}, {len(self.done)} faults done, epoch {self._epoch and self._epoch.number}, "
+            f"at {self._fault}:\n  {listed}\nafter\n  {last}\n"
+            f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} ACCORD_CHAOS_FAULTS={self.faults}"
+        )
+
+    def figures(self, world: World) -> str:
+        """What happened so far."""
+        struck = Counter(f"{process} {deed}" for _, process, deed in self.plant.struck)
+        told = {
+            "faults": len(self.plant.struck),
+            "struck": dict(sorted(struck.items())),
+            "calls": len(world.calls),
+            "cut with their switch": sum(call.cut for call in world.calls),
+            "recordings": len(world.catalogue.recordings),
+            "not recorded": model.reasons(world),
+            "set aside": len(world.quarantined),
+            "leaves": len(world.catalogue.leaves),
+            "plays": len(world.plays),
+            "visits broken off": sum(visitor.broken_off for visitor in self.visitors),
+            "minutes": round((time.time() - self.began) / 60, 1),
+        }
+        return json.dumps(told)
+
+    def _say(self, what: str) -> None:
+        print(f"{time.time() - self.began:7.1f} s  {what}", flush=True)

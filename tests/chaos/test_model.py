@@ -1,0 +1,196 @@
+"""The model says yes to a run in which everything went well, and no to each thing that may go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos import model
+from tests.chaos.facts import (
+    CallSeen,
+    Catalogue,
+    Died,
+    Heard,
+    Leaf,
+    Listened,
+    Play,
+    Recorded,
+    Unrecorded,
+    World,
+)
+from tests.chaos.plan import NUMBERS, CallPlan
+
+PHASES = {"placed": 0.0, "asked": 0.0, "announcing": 0.1, "ringing": 1.3, "bridged": 1.8}
+FILES = ("audio.wav", "peaks", "manifest.json")
+
+
+def call(caller: str, at: float, talks: float = 3.0, state: str = "announced", **plan: object) -> CallSeen:
+    planned = CallPlan(int(caller[1:]), 1.0, caller, NUMBERS[0], "answers", 0.5, talks, None, False)
+    phases = {name: at + after for name, after in PHASES.items()}
+    ended = at + PHASES["bridged"] + talks
+    return CallSeen(replace(planned, **plan), at, phases, state, "", f"c{caller}", ended)  # type: ignore[arg-type]
+
+
+def leaf(number: int, kind: str, recording: str | None = None, **body: object) -> Leaf:
+    return Leaf("t", number, kind, recording, dict(body), True)
+
+
+def world() -> World:
+    """Two calls that were recorded, one that no daemon saw, one that was not connected; somebody listened."""
+    rows = tuple(
+        Recorded(
+            f"r{n}", "t", f"+{n}", f"t/d/r{n}/", frozenset({"audio.wav", "peaks"}), f"m{n}", True, 4500
+        )
+        for n in (1, 2)
+    )  # fmt: skip
+    unconnected = call("+4", 120.0, callee="busy")
+    del unconnected.phases["bridged"]
+    leaves = (
+        leaf(0, "recording.stored", "r1"),
+        leaf(1, "recording.stored", "r2"),
+        leaf(2, "call.not_recorded", "r4"),
+        leaf(3, "grant.given", "r1", grant="g"),
+        leaf(4, "listen.opened", "r1", listen="l"),
+        leaf(5, "listen.closed", "r1", listen="l"),
+    )
+    objects = {f"t/d/r{n}/{name}" for n in (1, 2) for name in FILES}
+    objects |= {"keys/t/tenant.json", "keys/t/r1.json", "keys/t/r2.json"}
+    return World(
+        calls=[call("+1", 100.0), call("+2", 110.0), call("+3", 50.0, state="unrecorded"), unconnected],
+        catalogue=Catalogue(
+            recordings=rows,
+            unrecorded=(Unrecorded("r4", "t", "+4", "never_connected", False),),
+            leaves=leaves,
+            sizes={"t": 6},
+            grants={"g": "r1"},
+            listens=(Listened("l", "g", "p", 100, True),),
+            unsound=(),
+        ),
+        objects=frozenset(objects),
+        heard={row.id: Heard(1300, 0.0, 2900, 0, (), ()) for row in rows},
+        watched=[(90.0, 200.0)],
+        stalled=[],
+        died=[Died("daemon", 200.0)],
+        plays=[Play("g", "p", "r1", 200, 100, True)],
+        left_in_spool=(),
+        quarantined=(),
+        bound=15.0,
+    )
+
+
+def rules(changed: World) -> set[str]:
+    return {each.rule for each in model.settled(changed)}
+
+
+def test_a_good_run_is_good() -> None:
+    assert model.settled(world()) == []
+    assert model.grown(world().catalogue, world().catalogue) == []
+
+
+def catalogue(**changes: object) -> Callable[[World], World]:
+    return lambda w: replace(w, catalogue=replace(w.catalogue, **changes))  # type: ignore[arg-type]
+
+
+def heard(**changes: object) -> Callable[[World], World]:
+    return lambda w: replace(w, heard=w.heard | {"r1": replace(w.heard["r1"], **changes)})  # type: ignore[arg-type]
+
+
+def one_call(at: int, **changes: object) -> Callable[[World], World]:
+    def change(w: World) -> World:
+        w.calls[at] = replace(w.calls[at], **changes)  # type: ignore[arg-type]
+        return w
+
+    return change
+
+
+GOOD = world().catalogue
+ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("twice", catalogue(recordings=(*GOOD.recordings, replace(ROW, id="r9")))),
+        ("twice", catalogue(unrecorded=(*GOOD.unrecorded, Unrecorded("r9", "t", "+1", "x", False)))),
+        ("twice", catalogue(recordings=(*GOOD.recordings, ROW))),
+        ("stranger", catalogue(unrecorded=(*GOOD.unrecorded, Unrecorded("r9", "t", "+9", "x", False)))),
+        ("ledger", catalogue(leaves=LEAVES[:-1])),
+        ("ledger", catalogue(leaves=(*LEAVES[:-1], replace(LEAVES[-1], number=4)))),
+        ("ledger", catalogue(leaves=(*LEAVES[:-1], replace(LEAVES[-1], whole=False)))),
+        ("ledger", catalogue(leaves=(replace(LEAVES[0], kind="grant.given"), *LEAVES[1:]))),
+        ("ledger", catalogue(leaves=(*LEAVES, leaf(6, "recording.stored", "r1")), sizes={"t": 7})),
+        ("ledger", catalogue(leaves=(*LEAVES, leaf(6, "call.not_recorded", "r8")), sizes={"t": 7})),
+        ("catalogue", catalogue(unsound=("a page is lost",))),
+        ("lost", catalogue(recordings=GOOD.recordings[1:])),
+        ("unaccounted", catalogue(unrecorded=())),
+        ("unaccounted", lambda w: replace(w, watched=[(40.0, 60.0), *w.watched])),
+        ("unannounced", one_call(0, state="unrecorded")),
+        ("unannounced", heard(loudest_before=0.01)),
+        ("unannounced", heard(told_ms=None)),
+        ("unannounced", one_call(0, plan=replace(call("+1", 0).plan, called="112"))),
+        ("announcement", catalogue(recordings=(replace(ROW, announced=False), GOOD.recordings[1]))),
+        ("unexplained", heard(voice_ms=1500)),
+        ("gap", heard(gaps=("unobserved",))),
+        ("verify", heard(findings=("object.block",))),
+        ("unheard", lambda w: replace(w, heard={})),
+        ("waits", lambda w: replace(w, bound=1.0)),
+        ("unconnected", one_call(0, phases={"placed": 100.0, "ringing": 101.0})),
+        ("cut off", one_call(0, ended=103.0)),
+        ("endless", one_call(0, ended=None)),
+        ("objects", lambda w: replace(w, objects=w.objects - {"t/d/r1/peaks"})),
+        ("objects", lambda w: replace(w, objects=w.objects - {"keys/t/r2.json"})),
+        ("orphan", lambda w: replace(w, objects=w.objects | {"t/d/r3/audio.wav"})),
+        ("orphan", lambda w: replace(w, objects=w.objects | {"keys/t/r3.json"})),
+        ("spool", lambda w: replace(w, left_in_spool=("r1",))),
+        ("quarantine", lambda w: replace(w, quarantined=("r4",))),
+        ("process", lambda w: replace(w, strangers=("2 of web run",))),
+        ("handles", lambda w: replace(w, handles=("web holds 900 files",))),
+        ("listens", lambda w: replace(w, plays=[replace(w.plays[0], play="q")])),
+        ("listens", lambda w: replace(w, plays=[replace(w.plays[0], right=False)])),
+        ("listens", catalogue(listens=(replace(GOOD.listens[0], closed=False),))),
+        ("web", lambda w: replace(w, plays=[replace(w.plays[0], status=500)])),
+        ("grants", catalogue(grants={"g": "r1", "h": "r2"})),
+    ],
+)
+def test_each_thing_that_may_go_wrong_is_seen(rule: str, change: Callable[[World], World]) -> None:
+    assert rule in rules(change(world()))
+
+
+def test_what_was_written_stays() -> None:
+    changed = replace(ROW, duration_ms=1)
+    later = replace(GOOD, recordings=(changed, GOOD.recordings[1]))
+    assert [each.rule for each in model.grown(GOOD, later)] == ["changed"]
+    assert [each.rule for each in model.grown(GOOD, replace(GOOD, leaves=LEAVES[1:]))] == ["changed"]
+
+
+def test_an_announced_call_may_be_lost_only_where_its_daemon_died_with_the_announcement() -> None:
+    def lost(at: float) -> bool:
+        w = replace(world(), died=[Died("daemon", at)])
+        return "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(w))
+
+    assert not lost(101.4)
+    assert lost(104.0)
+    assert lost(99.0)
+
+
+def test_a_call_without_any_daemon_may_be_nowhere_and_no_other() -> None:
+    for watched, expected in (((40.0, 60.0), True), ((54.6, 70.0), False), ((48.0, 50.4), False)):
+        w = replace(world(), watched=[watched, (90.0, 200.0)])
+        assert ("unaccounted" in rules(w)) == expected, watched
+
+
+def test_time_in_which_the_switch_stands_still_is_nobodys_wait() -> None:
+    w = replace(world(), bound=1.5)
+    one_call(0, phases={**w.calls[0].phases, "ringing": 103.0, "bridged": 103.5}, ended=106.5)(w)
+    assert "waits" in rules(w)
+    w.stalled.append((100.5, 102.5))
+    assert "waits" not in rules(w)
+
+
+def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
+    row = Unrecorded("r4", "t", "+4", "take.impossible", True)
+    w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
+    assert "quarantine" in rules(w)
+    assert "quarantine" not in rules(one_call(3, cut=True)(w))

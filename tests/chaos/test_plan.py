@@ -1,0 +1,38 @@
+"""The plan comes from the seed alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+from tests.chaos.plan import DEEDS, PER_EPOCH, PROCESSES, calls, epochs
+
+
+def test_a_seed_gives_the_same_faults_and_calls_and_another_gives_others() -> None:
+    assert list(epochs(7, 200)) == list(epochs(7, 200)) != list(epochs(8, 200))
+    assert list(islice(calls(7, 3), 300)) == list(islice(calls(7, 3), 300))
+    assert list(islice(calls(7, 3), 300)) != list(islice(calls(7, 4), 300))
+
+
+def test_a_longer_run_begins_as_a_shorter_one() -> None:
+    longer = [fault for epoch in epochs(7, 1000) for fault in epoch.faults]
+    shorter = [fault for epoch in epochs(7, 60) for fault in epoch.faults]
+    assert longer[:60] == shorter
+    assert [fault.number for fault in longer] == list(range(1, 1001))
+
+
+def test_every_process_gets_every_deed_and_each_mode_comes() -> None:
+    made = list(epochs(7, 1000))
+    struck = Counter((fault.process, fault.deed) for epoch in made for fault in epoch.faults)
+    for process in PROCESSES:
+        for deed in DEEDS:
+            expected = (process, deed) != ("encoder", "restart")
+            assert (struck[process, deed] > 0) == expected, (process, deed)
+    assert {epoch.mode for epoch in made} == {"units", "run"}
+    assert all(f.process != "supervisor" for e in made if e.mode == "units" for f in e.faults)
+    assert all(len(epoch.faults) == PER_EPOCH for epoch in made)
+
+
+def test_no_two_calls_have_a_caller() -> None:
+    callers = [call.caller for epoch in range(40) for call in islice(calls(7, epoch), 200)]
+    assert len(callers) == len(set(callers))
