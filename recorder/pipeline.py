@@ -30,15 +30,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
-from recorder.catalogue.rows import ObjectRow, RecordingRow
+from recorder.catalogue.described import recording_of
 from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
-from recorder.seal.contents import Manifest
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
+from recorder.seal.manifest import Upload, read_sealed, seal
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
 from recorder.take.encode import encode
@@ -46,7 +45,6 @@ from recorder.take.encoded import ENCODED, read_encoded, write_encoded
 from recorder.take.files import write_file
 from recorder.take.spool import (
     END,
-    Take,
     read_take,
     remove_take,
 )
@@ -220,7 +218,10 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
 def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
-    added = keeping.add_recording(_row(sealed, take, now), now=now, entropy=means.entropy)
+    row = recording_of(
+        sealed.manifest, sealed.manifest_bytes, take.start.outside, take.end.inside, sealed.key
+    )
+    added = keeping.add_recording(row, now=now, entropy=means.entropy)
     if added and (why := sealed.manifest.unannounced) is not None:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     means.boundary("catalogued")
@@ -267,33 +268,3 @@ def _tenant_key(tenant: str) -> WrappedKey:
     if wrapped is None:
         raise no_tenant(tenant)
     return WrappedKey.from_bytes(wrapped.encode())
-
-
-def _row(sealed: Sealed, take: Take, now: datetime) -> RecordingRow:
-    manifest: Manifest = sealed.manifest
-    told = take.start.announcement
-    return RecordingRow(
-        id=manifest.recording,
-        tenant=manifest.tenant,
-        line=manifest.line,
-        number=manifest.number,
-        direction=manifest.direction,
-        outside=take.start.outside,
-        inside=take.end.inside,
-        started_at=manifest.started_at,
-        duration_ms=manifest.duration_ms,
-        announcement=told.id if told else "",
-        announcement_version=told.version if told else 0,
-        announced=manifest.announced is not None,
-        purposes=tuple(purpose.code for purpose in manifest.purposes),
-        restricted=(),
-        keep_until=manifest.keep_until,
-        prefix=manifest.prefix,
-        manifest_sha256=snapshot.sha256_of(sealed.manifest_bytes),
-        wrapped_key=sealed.key.to_bytes().decode(),
-        objects=tuple(ObjectRow(each.name, each.media_type, each.plain_length) for each in manifest.objects),
-        stored_bytes=sum(each.stored_length for each in manifest.objects) + len(sealed.manifest_bytes),
-        stored_at=now,
-        destroyed_at=None,
-        destroyed_why=None,
-    )

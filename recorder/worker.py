@@ -314,8 +314,11 @@ class Worker:
 
     def _keep_house(self) -> None:
         now: datetime = self.now()
+        destroying = retention.Means(
+            self.store, self.root_public, self.signer, self.entropy, boundary=self.boundary
+        )
         duties: dict[str, Callable[[], object]] = {
-            "recordings": lambda: retention.destroy_due(self.store, self.root_public, now, self.entropy),
+            "recordings": lambda: retention.destroy_due(destroying, now),
             "quarantine": lambda: retention.empty_quarantine(self.settings.spool, now),
             "listens": lambda: retention.close_listens(now, self.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),

@@ -1,15 +1,19 @@
 """Destroying what is over: recordings past their day, takes in quarantine past theirs.
 
 Deletion goes the other way round than writing, keys first: the wrapped key in the bucket, its copy in the
-catalogue, then every version of manifest and objects, and last the row becomes a tombstone.  Broken off
-anywhere, it is done again: a recording is listed as due until its tombstone stands.
+catalogue, then every version of the objects; it is looked whether they are gone, and the tombstone is put
+beside the manifest, which stays (docs/formats.md says why).  Last the row becomes a tombstone.  Broken off
+anywhere, it is done again: a recording is listed as due until its row is one.
 
-The catalogue says what is due, the manifest whether that is so: a changed row destroys nothing early.
+The catalogue says what is due, the bucket whether that is so: a changed row destroys nothing early, and
+what is held stays.  After a rebuild nothing is destroyed until the holds are confirmed.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,15 +21,19 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue import grants, keeping
+from recorder.catalogue import amending, grants, keeping
+from recorder.catalogue.conditions import holds_unconfirmed
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
+from recorder.lifecycle.amend import chain_of, put
+from recorder.seal.amendment import SYSTEM, name
+from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.manifest import open_manifest
-from recorder.store.base import NotFound, Store, Unreachable
+from recorder.seal.signing import Signer
+from recorder.store.base import Conflict, NotFound, Store, Unreachable
 from recorder.take.spool import QUARANTINE, purge, remove_take
 
 log = structlog.get_logger()
@@ -34,19 +42,38 @@ EXPIRED = "expired"
 NEVER_ANNOUNCED = "not_announced"
 
 
-def destroy_due(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What destroying works with; ``boundary`` is told each point that was reached."""
+
+    store: Store
+    root: Ed25519PublicKey
+    signer: Signer
+    entropy: Entropy
+    boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+
+
+def destroy_due(means: Means, now: datetime) -> int:
     """Destroy recordings whose time is over, those first that were over first; how many.
 
-    One that cannot be destroyed, or whose manifest says that its time is not over, is logged as an error,
-    stays, and holds up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    One that cannot be destroyed, or that the bucket keeps longer, is logged as an error, stays, and holds
+    up no other.  Raises :class:`Unreachable` with the one that failed still due."""
+    if (since := holds_unconfirmed()) is not None:
+        if waiting := keeping.due(now, limit=1):
+            log.warning(
+                "retention.waits_for_holds",
+                since=to_iso(since),
+                recording=waiting[0].id,
+                hint="look at the holds, then `accord rebuild --confirm-holds`",
+            )
+        return 0
     destroyed, last = 0, None
     while due := keeping.due(now, after=last):
         for row in due:
             last = row
             try:
-                check_over(row, store, root, now)
-                why = EXPIRED if row.announced else NEVER_ANNOUNCED
-                destroy(row, why, store, now=now, entropy=entropy)
+                chain = check_over(row, means.store, means.root, now)
+                destroy(row, chain, EXPIRED if row.announced else NEVER_ANNOUNCED, means, now)
             except Unreachable:
                 raise
             except (SealError, StoreError) as error:
@@ -64,56 +91,101 @@ def destroy_due(store: Store, root: Ed25519PublicKey, now: datetime, entropy: En
     return destroyed
 
 
-def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: datetime) -> None:
-    """Compare a row that is due with its manifest.
+def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: datetime) -> Chain:
+    """Compare a row that is due with what was sealed; the recording's manifest and amendments.
 
-    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``) or the manifest is
-    not there (``seal.manifest_missing``), is another's (``seal.manifest_foreign``) or is not what was
-    sealed; :class:`StoreError`."""
+    Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
+    it (``recording.held``), or where the manifest is not there (``seal.manifest_missing``), is another's
+    (``seal.manifest_foreign``), or it or an amendment is not what was sealed; :class:`StoreError`."""
     try:
-        manifest = open_manifest(store.read(row.prefix + MANIFEST), root)
+        chain = chain_of(store, row.prefix, root)
     except NotFound:
-        if row.wrapped_key is None and not _key_is_there(row, store):
-            return  # destroying it was broken off: both copies of its key go before the manifest does
         raise SealError(
             "seal.manifest_missing",
-            f"recording {row.id} has a key and no manifest at {row.prefix}",
+            f"recording {row.id} has no manifest at {row.prefix}",
             "the manifest was deleted, the row names another place, or the store is not the one it was",
         ) from None
+    manifest = chain.manifest
     if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
         raise SealError(
             "seal.manifest_foreign",
             f"the manifest at {row.prefix} is that of recording {manifest.recording}",
             "manifests or rows were exchanged",
         )
-    if manifest.keep_until > now:
+    chain.check()
+    if chain.holds:
+        numbers = ", ".join(str(each.number) for each in chain.holds)
+        raise SealError(
+            "recording.held",
+            f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
+            "make the catalogue's rows complete again: `accord rebuild`",
+        )
+    if chain.erased is None and manifest.keep_until > now:
         raise SealError(
             "seal.row_differs",
             f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
             f"its manifest until {to_iso(manifest.keep_until)}",
             "the row was changed after it was written",
         )
+    return chain
 
 
-def _key_is_there(row: RecordingRow, store: Store) -> bool:
-    try:
-        store.size(data_key_path(row.tenant, row.id))
-    except NotFound:
-        return False
-    return True
+def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: datetime) -> None:
+    """Destroy one recording wherever it is.  Can be repeated, and goes on where it was broken off.
 
-
-def destroy(row: RecordingRow, why: str, store: Store, *, now: datetime, entropy: Entropy) -> None:
-    """Destroy one recording wherever it is.  Can be repeated.  Raises :class:`StoreError`."""
-    store.delete(data_key_path(row.tenant, row.id))
+    Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
+    is gone all the same, and the row stays due until its tombstone stands."""
+    store, reached = means.store, means.boundary
+    key = data_key_path(row.tenant, row.id)
+    store.delete(key)
+    reached("key deleted")
     keeping.forget_key(row)
+    reached("key forgotten")
+    remains = {row.prefix + MANIFEST, *(row.prefix + name(each.number) for each in chain.amendments)}
+    known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
+    sealed = list(dict.fromkeys(row.prefix + each for each in known))
     # Also by name: a listing shows no object whose newest version is a mark of its deletion.
-    known = [row.prefix + name for name in (MANIFEST, *(each.name for each in row.objects))]
-    for key in dict.fromkeys([*known, *store.list(row.prefix)]):
-        store.delete(key)
-    keeping.make_tombstone(row, why, now=now, entropy=entropy)
+    for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
+        if place not in remains:
+            store.delete(place)
+            reached(f"deleted {place.removeprefix(row.prefix)}")
+    _check_gone(store, [key, *sealed])
+    reached("looked")
+    if chain.erased is None:
+        chain = _bury(chain, why, means, now)
+    reached("buried")
+    amending.destroyed(row, chain, now=now, entropy=means.entropy)
+    reached("destroyed")
     metrics.DESTROYED.labels(why).inc()
     log.info("recording.destroyed", recording=row.id, why=why)
+
+
+def _check_gone(store: Store, places: list[str]) -> None:
+    for place in places:
+        try:
+            store.size(place)
+        except NotFound:
+            continue
+        raise StoreError(
+            "store.not_deleted", f"{place} was deleted and is there", "is something putting it back?"
+        )
+
+
+def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
+    """The chain with a tombstone at its end: ours, or that of another node which was faster."""
+    try:
+        put(means.store, chain, erasure(chain, why), SYSTEM, means.signer, means.root, now)
+    except Conflict:
+        log.warning("tombstone.somebody_was_faster", recording=chain.manifest.recording)
+    chain = chain_of(means.store, chain.manifest.prefix, means.root)
+    chain.check()
+    if chain.erased is None:
+        raise StoreError(
+            "store.conflict",
+            f"recording {chain.manifest.recording} was amended while it was destroyed",
+            "it is tried again",
+        )
+    return chain
 
 
 def empty_quarantine(spool: Path, now: datetime) -> int:

@@ -12,6 +12,7 @@ from recorder.catalogue import grants, people
 from recorder.catalogue.models import LedgerEntry, Listen, Recording, connected, writing
 from recorder.errors import AccessError
 from recorder.lifecycle import retention
+from recorder.lifecycle.amend import chain_of
 from recorder.store.base import Unreachable
 
 TALK = 120_000
@@ -273,7 +274,11 @@ def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording,
 
 def test_a_destroyed_recording_is_gone_for_its_own_people_too(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    retention.destroy(recording, "expired", house.means.store, now=house.clock(), entropy=house.entropy)
+    means = retention.Means(
+        house.means.store, house.means.root_public, house.means.signer, house.means.entropy
+    )
+    chain = chain_of(means.store, recording.prefix, means.root)
+    retention.destroy(recording, chain, retention.EXPIRED, means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.destroyed")
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
 

@@ -1,0 +1,43 @@
+"""The row of a recording, from what was sealed and nothing else: the worker lists a recording with it, and
+a rebuild makes the same row again from the bucket."""
+
+from __future__ import annotations
+
+import hashlib
+
+from recorder.catalogue.rows import ObjectRow, RecordingRow
+from recorder.seal.contents import Manifest
+from recorder.seal.keys import WrappedKey
+from recorder.take.spool import Party
+
+
+def recording_of(
+    manifest: Manifest, content: bytes, outside: Party | None, inside: Party | None, key: WrappedKey | None
+) -> RecordingRow:
+    """``content`` is the manifest's file; parties and key are ``None`` where they are gone."""
+    told = manifest.announced
+    return RecordingRow(
+        id=manifest.recording,
+        tenant=manifest.tenant,
+        line=manifest.line,
+        number=manifest.number,
+        direction=manifest.direction,
+        outside=outside,
+        inside=inside,
+        started_at=manifest.started_at,
+        duration_ms=manifest.duration_ms,
+        announcement=told.id if told else "",
+        announcement_version=told.version if told else 0,
+        announced=told is not None,
+        purposes=tuple(purpose.code for purpose in manifest.purposes),
+        restricted=(),
+        keep_until=manifest.keep_until,
+        prefix=manifest.prefix,
+        manifest_sha256=hashlib.sha256(content).hexdigest(),
+        wrapped_key=None if key is None else key.to_bytes().decode(),
+        objects=tuple(ObjectRow(each.name, each.media_type, each.plain_length) for each in manifest.objects),
+        stored_bytes=sum(each.stored_length for each in manifest.objects) + len(content),
+        stored_at=manifest.sealed_at,
+        destroyed_at=None,
+        destroyed_why=None,
+    )

@@ -1,0 +1,47 @@
+"""Reading a recording's amendments from the bucket, and putting the next one beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.seal.amendment import Amendment, By, Data, name, number_in, open_amendment, write
+from recorder.seal.chain import Chain, read_chain
+from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.manifest import open_manifest
+from recorder.seal.signing import Signer
+from recorder.store.base import Store
+
+_BEGINNING = "amendment-"
+
+
+def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
+    """A recording's manifest and what was sealed after it; what is wrong with the amendments is in the
+    chain.  Raises :class:`recorder.errors.SealError` for a manifest that is not what was sealed,
+    :class:`recorder.store.base.NotFound` where there is none, :class:`recorder.errors.StoreError`."""
+    content = store.read(prefix + MANIFEST)
+    names = sorted(key.removeprefix(prefix) for key in store.list(prefix + _BEGINNING))
+    found = [(each, store.read(prefix + each)) for each in names if number_in(each)]
+    manifest = open_manifest(content, root)
+    return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, root)
+
+
+def put(
+    store: Store, chain: Chain, data: Data, by: By, signer: Signer, root: Ed25519PublicKey, now: datetime
+) -> Amendment:
+    """Sign the next amendment and put it.  Where somebody else was faster with that number, what is there
+    stays: raises :class:`recorder.store.base.Conflict`, and the chain is to be read again.  Raises
+    :class:`recorder.errors.SealError` (a key that is not endorsed for amendments), ``StoreError``."""
+    unsigned = chain.following(data, by, now)
+    content = write(unsigned, signer)
+    amendment = open_amendment(content, root)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        place = chain.manifest.prefix + name(amendment.number)
+        store.put(place, Path(file.name), amendment.sha256)
+    return amendment
