@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
-from recorder.catalogue.reading import recording_row
+from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
@@ -34,31 +34,7 @@ def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
-        Recording.create(
-            id=row.id,
-            tenant=row.tenant,
-            line_id=row.line,
-            number=row.number,
-            direction=row.direction,
-            outside_kind=row.outside.kind if row.outside else None,
-            outside_value=row.outside.value if row.outside else None,
-            inside_kind=row.inside.kind if row.inside else None,
-            inside_value=row.inside.value if row.inside else None,
-            started_at=row.started_at,
-            duration_ms=row.duration_ms,
-            announcement_id=row.announcement,
-            announcement_version=row.announcement_version,
-            announced=int(row.announced),
-            purposes=list(row.purposes),
-            restricted=list(row.restricted),
-            keep_until=row.keep_until,
-            prefix=row.prefix,
-            manifest_sha256=row.manifest_sha256,
-            wrapped_key=row.wrapped_key,
-            objects=[{"name": o.name, "media_type": o.media_type, "length": o.length} for o in row.objects],
-            stored_bytes=row.stored_bytes,
-            stored_at=row.stored_at,
-        )
+        Recording.create(**recording_columns(row))
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
     return True

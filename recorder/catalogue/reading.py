@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recorder.catalogue import models
 from recorder.catalogue.rows import (
     AnnouncementRow,
@@ -111,6 +113,37 @@ def recording_row(row: models.Recording) -> RecordingRow:
         destroyed_at=row.destroyed_at,
         destroyed_why=row.destroyed_why,
     )
+
+
+def recording_columns(row: RecordingRow) -> dict[str, Any]:
+    """The columns of a recording's row: what :func:`recording_row` reads."""
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "line_id": row.line,
+        "number": row.number,
+        "direction": row.direction,
+        "outside_kind": row.outside.kind if row.outside else None,
+        "outside_value": row.outside.value if row.outside else None,
+        "inside_kind": row.inside.kind if row.inside else None,
+        "inside_value": row.inside.value if row.inside else None,
+        "started_at": row.started_at,
+        "duration_ms": row.duration_ms,
+        "announcement_id": row.announcement,
+        "announcement_version": row.announcement_version,
+        "announced": int(row.announced),
+        "purposes": list(row.purposes),
+        "restricted": list(row.restricted),
+        "keep_until": row.keep_until,
+        "prefix": row.prefix,
+        "manifest_sha256": row.manifest_sha256,
+        "wrapped_key": row.wrapped_key,
+        "objects": [{"name": o.name, "media_type": o.media_type, "length": o.length} for o in row.objects],
+        "stored_bytes": row.stored_bytes,
+        "stored_at": row.stored_at,
+        "destroyed_at": row.destroyed_at,
+        "destroyed_why": row.destroyed_why,
+    }
 
 
 def not_recorded_row(row: models.NotRecorded) -> NotRecordedRow:

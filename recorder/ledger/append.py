@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import rfc8785
 
@@ -63,12 +64,31 @@ def append(
     Raises :class:`CatalogueError` where there is no such tenant, and ``RuntimeError`` outside a
     transaction.
     """
+    (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
+    return leaf
+
+
+def append_all(
+    tenant: str, kind: str, said: Sequence[tuple[Body, str | None]], now: datetime, entropy: Entropy
+) -> list[Leaf]:
+    """The same for many bodies at once, each with the recording whose erasure takes it."""
     if not database.in_transaction():
         raise RuntimeError("a leaf is added inside the transaction of what it speaks of")
-    counted = Tenant.update(ledger_size=Tenant.ledger_size + 1).where(Tenant.id == tenant).execute()
+    counted = Tenant.update(ledger_size=Tenant.ledger_size + len(said)).where(Tenant.id == tenant).execute()
     if not counted:
         raise no_tenant(tenant)
-    number = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()) - 1
+    size = int(Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar())
+    entries = [
+        _entry(tenant, kind, body, recording, number, now, entropy)
+        for number, (body, recording) in enumerate(said, size - len(said))
+    ]
+    LedgerEntry.insert_many(entries).execute()
+    return [Leaf(entry["number"], entry["leaf_hash"]) for entry in entries]
+
+
+def _entry(
+    tenant: str, kind: str, body: Body, recording: str | None, number: int, now: datetime, entropy: Entropy
+) -> dict[str, Any]:
     salt = entropy(SALT_BYTES)
     content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
     leaf = rfc8785.dumps(
@@ -81,19 +101,18 @@ def append(
             "commitment": commitment(salt, content),
         }
     )
-    entry = LedgerEntry.create(
-        id=str(uuid7(now, entropy)),
-        tenant=tenant,
-        number=number,
-        kind=kind,
-        at=now,
-        recording_id=recording,
-        body=content.decode(),
-        salt=salt,
-        leaf=leaf.decode(),
-        leaf_hash=leaf_hash(leaf),
-    )
-    return Leaf(number, entry.leaf_hash)
+    return {
+        "id": str(uuid7(now, entropy)),
+        "tenant": tenant,
+        "number": number,
+        "kind": kind,
+        "at": now,
+        "recording_id": recording,
+        "body": content.decode(),
+        "salt": salt,
+        "leaf": leaf.decode(),
+        "leaf_hash": leaf_hash(leaf),
+    }
 
 
 def hold(tenant: str) -> None:
