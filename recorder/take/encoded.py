@@ -10,7 +10,9 @@ from typing import Any
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
-from recorder.take.spool import Take, read_take, write_file
+from recorder.take.files import write_file
+from recorder.take.spool import Take, read_take
+from recorder.typed import checked
 
 FORMAT = 1
 
@@ -119,7 +121,7 @@ def read_encoded(folder: Path) -> Encoded:
         if body["format"] != FORMAT:
             raise ValueError(f"format {body['format']!r}, not {FORMAT}")
         sounds = tuple(_sound(folder, entry) for entry in body["sounds"])
-        return Encoded(
+        encoded = Encoded(
             take=take,
             duration_ms=body["duration_ms"],
             sample_rate=body["sample_rate"],
@@ -129,7 +131,8 @@ def read_encoded(folder: Path) -> Encoded:
             drift_ms=body["drift_ms"],
             sounds=sounds,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return checked(encoded)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TakeError(
             "take.encoded", f"{folder / ENCODED} cannot be used: {error}", "encode the take again"
         ) from error
