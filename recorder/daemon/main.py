@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from recorder.clock import Now, utc_now
 from recorder.daemon.calls import Call, length_of
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
+from recorder.daemon.passed import PassedBy
 from recorder.daemon.takeover import Takeover
 from recorder.daemon.watched import Shown, serve
 from recorder.daemon.writer import Writer, reason_for
@@ -54,8 +55,6 @@ _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE", "PLAYBACK_
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
 _STANDING: Final = tuple(name for name in WANTED if name not in _ONLY_IN_ANNOUNCEMENT)
-
-_PASSED_BY: Final = {"never_record": "never_record", "waiting": "daemon_away", "late": "daemon_late"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +125,7 @@ class Daemon:
         )
         self.notes = Notes(settings.spool)
         self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
+        self._passed = PassedBy(self.node, self._passed_by, self._follow)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
@@ -273,6 +273,7 @@ class Daemon:
     def _forget(self, call: Call) -> None:
         if self.calls.get(call.channel) is call:
             del self.calls[call.channel]
+            self._passed.written(call.channel)
 
     def _opened(self, channel: str, error: OSError | None) -> None:
         if call := self.calls.get(channel):
@@ -290,29 +291,37 @@ class Daemon:
             call.event(event)
         elif event.name == "RECORD_START":
             self._takeover.stray(event)
-        elif event.name == "CHANNEL_HANGUP_COMPLETE" and event.variable("accord_line"):
-            self._passed_by(event)
+        elif event.name == "CHANNEL_HANGUP_COMPLETE":
+            self._passed.hung_up(event)
 
-    def _passed_by(self, event: CallEvent) -> None:
-        """A call that the switch let go by itself: written down with why."""
-        state = event.variable("accord_left") or event.variable("accord_state")
-        reason = _PASSED_BY.get(state)
-        if reason is None:
-            return  # a daemon had it, and has written it
+    def _passed_by(self, event: CallEvent, number: str, reason: str) -> None:
+        """A call that the switch let go by itself has ended: written down with why."""
         observed = observe(event)
         assert observed is not None  # it is a hang-up
-        number = event.variable("accord_line")
-        policy, refused = self.knowledge.decide(number)
-        start = self._start(event.uuid, number, "inbound", caller(event.headers, self.settings.region), policy, observed.at)  # fmt: skip # noqa: E501
+        start, told = self._unannounced(event.uuid, number, event.headers, reason, observed.at)
         writer = self._writer(start)
         writer.open(start)
-        told = reason if reason == "never_record" or refused != "no_line" else refused
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
         metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
+    def _follow(self, channel: str, number: str, headers: Mapping[str, str], reason: str) -> None:
+        """One that goes on."""
+        start, told = self._unannounced(channel, number, headers, reason, self.now())
+        state, _ = session.refuse(told)
+        self._adopt(start, state).writer.open(start)
+
+    def _unannounced(
+        self, channel: str, number: str, headers: Mapping[str, str], reason: str, at: datetime
+    ) -> tuple[CallStart, str]:
+        policy, refused = self.knowledge.decide(number)
+        outside = caller(headers, self.settings.region)
+        told = reason if reason == "never_record" or refused != "no_line" else refused
+        return self._start(channel, number, "inbound", outside, policy, at), told
+
     def _up(self, live: Live) -> None:
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
+        self._passed.look(live, self.calls)
 
     def _down(self, reason: str) -> None:
         log.warning("daemon.unwatched", reason=reason)

@@ -1,0 +1,103 @@
+"""Calls that the switch let go by itself, because no daemon was there in time: each is written down too.
+
+Some are told of by their hang-up; those that are still going on when the switch is taken over are
+followed from then on, for they may end while no daemon is there again, or with the switch itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Container, Mapping
+from typing import Final
+
+import structlog
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live, Node
+
+log = structlog.get_logger()
+
+_REASONS: Final = {
+    "never_record": "never_record",
+    "late": "daemon_late",
+    # An earlier daemon had these, and died before it had written so.
+    **dict.fromkeys(("waiting", "announcing", "passed", "failed"), "daemon_away"),
+}
+"""Why a call was let go, by the switch's last word before it went on."""
+
+_KEPT: Final = 10_000
+"""Channels that are known to be written down: their last events may come after that."""
+
+_ASKED: Final = {
+    "Caller-Caller-ID-Number": "caller_id_number",
+    "Caller-Privacy-Hide-Number": "privacy_hide_number",
+    "variable_sip_from_host": "sip_from_host",
+}
+"""What says who calls, as an event has it and as the switch is asked for it."""
+
+Headers = Mapping[str, str]
+
+
+class PassedBy:
+    """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number, headers,
+    reason)`` begins to follow one that goes on."""
+
+    def __init__(
+        self,
+        node: Node,
+        ended: Callable[[CallEvent, str, str], object],
+        follow: Callable[[str, str, Headers, str], object],
+    ) -> None:
+        self._node = node
+        self._ended = ended
+        self._follow = follow
+        self._written: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def written(self, channel: str) -> None:
+        """A call's end is written: what is still told of it is nothing new."""
+        if channel in self._written:
+            return
+        self._written.add(channel)
+        self._order.append(channel)
+        if len(self._order) > _KEPT:
+            self._written.discard(self._order.popleft())
+
+    def hung_up(self, event: CallEvent) -> None:
+        """A call that nobody here has in hand has ended."""
+        number = event.variable("accord_line")
+        reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
+        if not number or reason is None or event.uuid in self._written:
+            return
+        self.written(event.uuid)
+        self._ended(event, number, reason)
+
+    def look(self, live: Live, calls: Container[str]) -> None:
+        """Follow what goes on unrecorded and is not in hand.  Raises :class:`SwitchError`."""
+        for channel in live.channels.values():
+            known = channel.uuid in calls or channel.uuid in self._written
+            if (
+                known
+                or channel.direction != "inbound"
+                or self._ask(channel.uuid, "accord_state") != "unrecorded"
+            ):
+                continue
+            number = self._ask(channel.uuid, "accord_line")
+            if not number:
+                continue
+            headers = {name: self._ask(channel.uuid, variable) for name, variable in _ASKED.items()}
+            left = self._ask(channel.uuid, "accord_left")
+            log.info("call.followed", channel=repr(channel.uuid), left=left)
+            self._follow(channel.uuid, number, headers, _REASONS.get(left, "daemon_away"))
+
+    def _ask(self, channel: str, name: str) -> str:
+        """A variable of a channel; empty where it has none, or has hung up since."""
+        try:
+            answer = self._node.api(commands.get_variable(channel, name))
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return ""
+            raise
+        return "" if answer == "_undef_" else answer

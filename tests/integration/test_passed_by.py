@@ -1,0 +1,74 @@
+"""Calls that came while no daemon was there are written down once, also when they end while there is none
+again, or with their switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.take import spool
+from tests.scenarios.definitions import Scenario
+from tests.scenarios.practice_driver import PracticeCall, PracticeDriver
+
+CALL = Scenario("passed by", None, daemon=False)  # type: ignore[arg-type]  # placed, not played
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
+    made = PracticeDriver(tmp_path)
+    yield made
+    made.close()
+
+
+def connected_without_a_daemon(driver: PracticeDriver) -> PracticeCall:
+    call = driver.place(CALL)
+    assert call.wait("bridged", 5)
+    return call
+
+
+def ends(driver: PracticeDriver) -> list[str | None]:
+    """Reasons of all calls in the spool."""
+    return [spool.read_end(path.parent).reason for path in driver.spool.glob(f"*/{spool.END}")]
+
+
+def written(driver: PracticeDriver) -> None:
+    driver.until("it is written down", lambda: ends(driver), 10)
+    driver.sleep(1.0)  # whatever else would be written of it
+    assert ends(driver) == ["daemon_away"]
+    (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{spool.CALL}")]
+    assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
+
+
+def test_it_ends_while_a_daemon_watches(driver: PracticeDriver) -> None:
+    call = connected_without_a_daemon(driver)
+    driver.daemon("start")
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    call.hang_up()
+    written(driver)
+
+
+def test_it_ends_while_no_daemon_is_there_again(driver: PracticeDriver) -> None:
+    call = connected_without_a_daemon(driver)
+    driver.daemon("start")
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    driver.daemon("kill")
+    call.hang_up()
+    assert call.wait("ended", 5)
+    driver.daemon("start")
+    written(driver)
+
+
+def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDriver) -> None:
+    driver.daemon("start")
+    call = driver.place(CALL)
+    assert call.wait("announcing", 5)
+    driver.daemon("kill")
+    for path in driver.spool.glob(f"*/{spool.CALL}"):
+        path.unlink()
+    driver.daemon("start")
+    assert call.wait("bridged", 5)
+    call.hang_up()
+    written(driver)
