@@ -78,7 +78,9 @@ class Board:
         if phase == "ready":
             self.ready = True
             return None
-        call = self.calls[int(str(told["call"]))]
+        call = self.calls.get(int(str(told["call"])))
+        if call is None:
+            return None
         at = float(str(told["at"]))
         call.phases[phase] = at
         call.uuid, call.state, call.left = str(told["uuid"]), str(told["state"]), str(told["left"])
@@ -92,12 +94,16 @@ class Board:
         """The switch is killed, or told to end: what it has in hand ends with it."""
         self.poll()
         self.ready = False
-        for call in self.calls.values():
-            if call.ended is None:
-                call.cut = True
-                call.ended = at
+        for number, call in list(self.calls.items()):
+            if not call.phases:
+                del self.calls[number]  # it never came in
+            elif call.ended is None:
+                call.cut, call.ended = True, at
 
     @property
     def open(self) -> list[CallSeen]:
         """Calls that go on."""
         return [call for call in self.calls.values() if call.ended is None]
+
+    def stop(self) -> None:
+        """It has nothing beside the switch's process."""

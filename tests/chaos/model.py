@@ -53,7 +53,7 @@ def always(catalogue: Catalogue) -> list[Violation]:
 def grown(before: Catalogue, now: Catalogue) -> list[Violation]:
     """What was written stays as it was written."""
     later_rows: set[object] = {*now.recordings, *now.unrecorded}
-    later_leaves = set((leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves)
+    later_leaves = {(leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves}
     lost = [row for row in (*before.recordings, *before.unrecorded) if row not in later_rows]
     gone = [x for x in before.leaves if (x.tenant, x.number, x.kind, x.recording) not in later_leaves]
     return [Violation("changed", f"{each} was there, and is not any more") for each in (*lost, *gone)]
@@ -124,7 +124,7 @@ def _calls(world: World) -> Iterator[Violation]:
         kept, why = recorded.pop(call.plan.caller, None), listed.pop(call.plan.caller, None)
         yield from _connected(world, call)
         if kept is not None:
-            yield from _may_be_kept(call, kept)
+            yield from _may_be_kept(world, call, kept)
         elif must_be_kept(world, call):
             yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
         if kept is None and why is None and known(world, call):
@@ -161,7 +161,7 @@ def must_be_kept(world: World, call: CallSeen) -> bool:
     """Announced by the switch's own word, connected, and over."""
     if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
         return False
-    told = call.phases["ringing"]
+    told = call.phases.get("ringing", call.phases["bridged"])
     for died in world.died:
         if died.process == "daemon" and told + WINDOW[0] < died.at < told + WINDOW[1]:
             return False
@@ -169,12 +169,16 @@ def must_be_kept(world: World, call: CallSeen) -> bool:
     return talked(world, call) > (SHORT if unwatched or call.cut else 0.0)
 
 
-def _may_be_kept(call: CallSeen, row: Recorded) -> Iterator[Violation]:
+def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violation]:
+    """Announced by the switch's word.  Where the daemon went away between the announcement's end and that
+    word, and the caller hung up before the switch's bound, they had been told: then nothing of theirs."""
+    heard = world.heard.get(row.id)
+    silent = heard is not None and heard.told_ms is not None and heard.voice_ms == 0
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
-    if call.state not in ("announced", "", "announcing"):
+    elif call.state not in ("announced", "", "announcing"):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    if call.state != "announced" and not call.cut and call.plan.line:
+    elif call.state != "announced" and not call.cut and not silent:
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 
@@ -191,8 +195,8 @@ def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
         return
     if "bridged" not in call.phases:
         yield Violation("unconnected", f"{call} was never connected")
-    elif talked(world, call) < plan.talks - 0.5:
-        yield Violation("cut off", f"{call} talked {talked(world, call):.1f} s of {plan.talks:.1f}")
+    elif (lasted := call.over - call.phases["bridged"]) < plan.talks - 0.5:
+        yield Violation("cut off", f"{call} lasted {lasted:.1f} s of {plan.talks:.1f}")
 
 
 # --- what is kept

@@ -86,8 +86,10 @@ class Plant:
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
-        first = free_ports(PORTS + 6)
+        first = free_ports(PORTS + 8)
         self.web_port, self.event_port, self.listen_port = first + PORTS, first + PORTS + 1, first + PORTS + 2
+        self.phone_ports = first + PORTS + 5
+        """Three more."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "accord.toml"
         text = SETTINGS.format(

@@ -18,6 +18,7 @@ from tests.chaos.facts import Catalogue, World
 from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
 from tests.chaos.plant import LOGINS, PASSWORD, Plant
+from tests.chaos.real import RealBoard
 from tests.chaos.visitor import Visitor
 
 TICK = 0.01
@@ -45,6 +46,7 @@ class Run:
     seed: int
     faults: int
     url: str = ""
+    real: bool = False
     found: list[Violation] = field(default_factory=list)
     done: list[Fault] = field(default_factory=list)
     _fault: Fault | None = None
@@ -55,7 +57,7 @@ class Run:
     def __post_init__(self) -> None:
         self.plant = Plant(self.folder, self.url)
         self.plant.prepare()
-        self.board = Board(self.plant)
+        self.board: Board | RealBoard = RealBoard(self.plant) if self.real else Board(self.plant)
         self.database = gather.Database(self.plant.settings.catalogue_url)
         self.ears = gather.Ears(self.plant, stores.open_store(self.plant.settings))
         logs = self.folder / "logs"
@@ -78,6 +80,7 @@ class Run:
             for visitor in self.visitors:
                 visitor.stop()
             self.plant.stop()
+            self.board.stop()
         self._judge([Violation("process", f"{p} {processes.command(p)} is left") for p in processes.of_folder(self.folder)])  # fmt: skip # noqa: E501
 
     # --- an epoch

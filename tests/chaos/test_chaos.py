@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.run import Run
+from tests.freeswitch.process import binary
 
 SEED = int(os.environ.get("ACCORD_CHAOS_SEED", "20261125"))
 FAULTS = int(os.environ.get("ACCORD_CHAOS_FAULTS", "1000"))
+REAL_FAULTS = int(os.environ.get("ACCORD_CHAOS_REAL_FAULTS", "200"))
 
 
 @pytest.mark.timeout(180)
@@ -25,3 +27,13 @@ def test_a_thousand_faults(tmp_path: Path) -> None:
     run = Run(tmp_path / "chaos", SEED, FAULTS)
     run.all()
     assert len(run.plant.struck) >= FAULTS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(binary() is None, reason="no FreeSWITCH: set ACCORD_FREESWITCH, or put it on the PATH")
+def test_faults_on_the_real_switch(tmp_path: Path) -> None:
+    print(f"ACCORD_CHAOS_SEED={SEED} ACCORD_CHAOS_REAL_FAULTS={REAL_FAULTS}")
+    run = Run(tmp_path / "chaos", SEED, REAL_FAULTS, real=True)
+    run.all()
+    assert len(run.plant.struck) >= REAL_FAULTS

@@ -127,6 +127,7 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("unaccounted", catalogue(unrecorded=())),
         ("unaccounted", lambda w: replace(w, watched=[(40.0, 60.0), *w.watched])),
         ("unannounced", one_call(0, state="unrecorded")),
+        ("unannounced", one_call(0, state="announcing")),
         ("unannounced", heard(loudest_before=0.01)),
         ("unannounced", heard(told_ms=None)),
         ("unannounced", one_call(0, plan=replace(call("+1", 0).plan, called="112"))),

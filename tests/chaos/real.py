@@ -1,0 +1,230 @@
+"""The real FreeSWITCH as the harness holds it, with a second one that plays the phones: real SIP, real sound.
+
+The phones' switch is never struck.  What a call does is told by the events of the switch under test, and
+that it goes on by the phones'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+import uuid
+from pathlib import Path
+from urllib.parse import unquote
+
+from tests.chaos.facts import CallSeen
+from tests.chaos.plan import CallPlan
+from tests.chaos.plant import PASSWORD, Plant
+from tests.chaos.processes import Unit
+from tests.freeswitch.process import Switch, binary
+from tests.freeswitch.switches import CONF, HERE
+
+EVENTS = "CHANNEL_CREATE CHANNEL_ANSWER PLAYBACK_START CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE"
+
+
+class Events:
+    """An event socket that is read without waiting."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=2)
+        self._socket.sendall(f"auth {PASSWORD}\n\nevent plain {EVENTS}\n\n".encode())
+        self._socket.setblocking(False)
+        self._rest = b""
+        self.alive = True
+        self.heard = False
+
+    def read(self) -> list[dict[str, str]]:
+        """Events since; an end is told by ``alive``."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    data = self._socket.recv(1 << 16)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    self.alive = False
+                    break
+                self._rest += data
+        found = []
+        while (frame := self._frame()) is not None:
+            if frame:
+                found.append(frame)
+        return found
+
+    def _frame(self) -> dict[str, str] | None:
+        head, empty, rest = self._rest.partition(b"\n\n")
+        if not empty:
+            return None
+        headers = _headers(head)
+        length = int(headers.get("Content-Length", 0))
+        if len(rest) < length:
+            return None
+        body, self._rest = rest[:length], rest[length:]
+        self.heard = self.heard or "event listener enabled" in headers.get("Reply-Text", "")
+        return _headers(body) if headers.get("Content-Type") == "text/event-plain" else {}
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    lines = (line.partition(": ") for line in block.decode("utf-8", "replace").split("\n"))
+    return {name: unquote(value) for name, _, value in lines if name}
+
+
+class RealBoard:
+    """Calls on a FreeSWITCH that may be killed."""
+
+    bound = 3 + 1 + 6 + 1 + 6.0
+    """As on the practised switch, and the phones' own time."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+        self.calls: dict[int, CallSeen] = {}
+        self._by_caller: dict[str, CallSeen] = {}
+        self._legs: dict[int, str] = {}
+        self._hang_up: dict[int, float] = {}
+        self._events: Events | None = None
+        self._events_of: int | None = None
+        phones = plant.phone_ports
+        self.sip_port = phones
+        base = 20000 + (os.getpid() * 1600) % 36000
+        folder = plant.folder / "phones"
+        sounds = plant.folder / "phones-sound"
+        sounds.mkdir(parents=True)
+        for name in ("caller.wav", "callee.wav"):
+            (sounds / name).write_bytes((plant.folder / name).read_bytes())
+        self.phones = Switch(
+            folder,
+            HERE / "phones",
+            {
+                "PHONES_SIP_PORT": str(phones + 1), "PHONES_ESL_PORT": str(phones + 2),
+                "PHONES_RTP_START": str(base + 800), "PHONES_RTP_END": str(base + 1598),
+                "PHONES_PASSWORD": PASSWORD, "PHONES_FOLDER": str(sounds),
+            },
+            phones + 2,
+            PASSWORD,
+        )  # fmt: skip
+        self._unit(plant.folder / "switch", phones, base)
+        plant.on_switch_gone = self.gone
+        self.phones.start()
+
+    def _unit(self, folder: Path, phones: int, base: int) -> None:
+        argv = [binary() or "", "-nonat", "-np", "-nf", "-nc", "-conf", str(CONF)]
+        for name in ("log", "db", "run"):
+            (folder / name).mkdir(parents=True)
+            argv += [f"-{name}", str(folder / name)]
+        environment = {
+            **self.plant.environment,
+            "ACCORD_SWITCH_PASSWORD": PASSWORD,
+            "ACCORD_SWITCH_PORT": str(self.plant.event_port),
+            "ACCORD_SWITCH_LISTEN_PORT": str(self.plant.listen_port),
+            "ACCORD_SIP_PORT": str(phones),
+            "ACCORD_RTP_START": str(base),
+            "ACCORD_RTP_END": str(base + 798),
+            "ACCORD_ROUTE": f"127.0.0.1:{phones + 1}",
+        }
+        log = self.plant.folder / "logs" / "switch.log"
+        self.plant.units["switch"] = Unit("switch", argv, environment, log)
+
+    @property
+    def ready(self) -> bool:
+        """The switch tells us of its calls."""
+        return self._events is not None and self._events.heard
+
+    def place(self, plan: CallPlan) -> bool:
+        """A phone calls; false where there is no switch to call."""
+        if not self.ready:
+            return False
+        leg = str(uuid.uuid4())
+        self.phones.esl.command(
+            f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={plan.caller},"
+            f"absolute_codec_string=PCMU,ignore_early_media=true}}"
+            f"sofia/phones/{plan.called}@127.0.0.1:{self.sip_port} talk XML caller"
+        )
+        call = CallSeen(plan, time.time())
+        self.calls[plan.number] = self._by_caller[plan.caller] = call
+        self._legs[plan.number] = leg
+        if plan.gives_up is not None:
+            self._hang_up[plan.number] = call.placed + plan.gives_up
+        return True
+
+    def poll(self) -> list[tuple[str, CallSeen]]:
+        """Steps that calls have taken since; hangs up what has talked enough."""
+        now = time.time()
+        self._connect()
+        steps = []
+        for event in self._events.read() if self._events is not None else ():
+            if step := self._take(event):
+                steps.append(step)
+        for number in [n for n, at in self._hang_up.items() if now >= at]:
+            del self._hang_up[number]
+            self.phones.esl.command(f"bgapi uuid_kill {self._legs[number]}")
+        for call in list(self.open):
+            # The switch went away before it heard of it.
+            if now - call.placed > 5.0 and not call.phases and self.ready:
+                del self.calls[call.plan.number]
+        return steps
+
+    def _connect(self) -> None:
+        process = self.plant.units["switch"].process
+        pid = None if process is None else process.pid
+        if self._events is not None and (not self._events.alive or pid != self._events_of):
+            self._events.close()
+            self._events = None
+        if self._events is None and pid is not None:
+            with contextlib.suppress(OSError):
+                self._events, self._events_of = Events(self.plant.event_port), pid
+
+    def _take(self, event: dict[str, str]) -> tuple[str, CallSeen] | None:
+        call = self._by_caller.get(event.get("Caller-Caller-ID-Number", ""))
+        if call is None:
+            return None
+        name, inbound = event["Event-Name"], event.get("Call-Direction") == "inbound"
+        at = int(event["Event-Date-Timestamp"]) / 1e6
+        phase = {
+            ("CHANNEL_CREATE", True): "placed", ("PLAYBACK_START", True): "announcing",
+            ("CHANNEL_CREATE", False): "ringing", ("CHANNEL_BRIDGE", True): "bridged",
+            ("CHANNEL_HANGUP_COMPLETE", True): "ended",
+        }.get((name, inbound))  # fmt: skip
+        if phase is None:
+            return None
+        if inbound:
+            call.uuid = event["Unique-ID"]
+            call.state = event.get("variable_accord_state", call.state)
+            call.left = event.get("variable_accord_left", call.left)
+        call.phases.setdefault(phase, at)
+        if phase == "placed":
+            call.placed = at
+        if phase == "bridged" and call.plan.gives_up is None:
+            self._hang_up[call.plan.number] = at + call.plan.talks
+        if phase == "ended" and call.ended is None:
+            call.ended = at
+            self._hang_up.pop(call.plan.number, None)
+        return phase, call
+
+    def gone(self, at: float) -> None:
+        """The switch is killed, or told to end: what it has in hand ends with it."""
+        if self._events is not None:
+            for event in self._events.read():
+                self._take(event)
+        for number, call in list(self.calls.items()):
+            if not call.phases:
+                del self.calls[number]  # it never came in
+            elif call.ended is None:
+                call.cut, call.ended = True, at
+        self._hang_up.clear()
+        self.phones.esl.command("bgapi hupall")
+
+    @property
+    def open(self) -> list[CallSeen]:
+        """Calls that go on."""
+        return [call for call in self.calls.values() if call.ended is None]
+
+    def stop(self) -> None:
+        """The phones end."""
+        if self._events is not None:
+            self._events.close()
+        self.phones.stop()
