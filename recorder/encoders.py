@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,9 @@ from recorder.take.spool import AUDIO
 _PR_SET_PDEATHSIG = 1
 _BYTES_A_SECOND = 8000 * 2 * 2
 _DISK = "disk"
+
+AUTOGROUP = Path("/proc/self/autogroup")
+"""Shows and sets the niceness of this process's session (``man 7 sched``)."""
 
 STARTUP_SECONDS = 60.0
 """What a take may take beside its length: starting Python, a busy machine."""
@@ -126,13 +130,27 @@ def main() -> None:
         return
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    os.nice(nice)
+    _be_polite(nice)
     # Whatever libraries print must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")
+
+
+def _be_polite(nice: int) -> None:
+    """Let everybody on the machine go first, the switch above all.
+
+    Where Linux shares the processor out by session before it does so by process (``autogroup``, on by
+    default in Debian and Ubuntu), a niceness counts within one session only: beside a switch that was
+    started on its own, encoding at niceness 10 takes half of a core (tried).  So this is a session of its
+    own, and is as nice as a whole.
+    """
+    os.setsid()
+    os.nice(nice)
+    with suppress(OSError):  # a kernel without it
+        AUTOGROUP.write_text(str(nice))
 
 
 def _answer(folder: Path, prompt: Path) -> dict[str, Any]:

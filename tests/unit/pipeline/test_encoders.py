@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,15 @@ def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house,
         encoder.encode(folder, prompt)
         assert pipeline.next_stage(folder) == "seal"
     assert os.getpriority(os.PRIO_PROCESS, encoder.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
+
+
+def test_it_is_nice_to_those_of_other_sessions_too(house, encoder, prompt) -> None:
+    encoder.encode(house.take(), prompt)
+    pid = encoder.process.pid
+    assert os.getsid(pid) == pid
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        assert group.read_text().split()[-2:] == ["nice", str(encoder.nice)]
 
 
 def test_what_was_raised_there_is_raised_here(house, encoder, prompt) -> None:
