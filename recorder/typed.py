@@ -7,7 +7,7 @@ it, and not by whoever uses it later.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -25,7 +25,7 @@ def checked(value: Value) -> Value:
     Texts can be written in UTF-8 and hold no NUL, numbers are finite and below 2^53.  Raises ``TypeError``
     for another type, ``ValueError`` for another value.
     """
-    kind: Hashable = type(value)
+    kind: Any = type(value)  # mypy takes no class for hashable
     for name, hint in _hints(kind).items():
         if not _fits(getattr(value, name), hint):
             raise TypeError(f"{type(value).__name__}.{name} is not {getattr(hint, '__name__', hint)}")
