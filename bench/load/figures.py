@@ -16,13 +16,16 @@ OURS: Final = ("daemon", "worker", "encoder", "store", "supervisor", "web")
 FRAMES_A_SECOND: Final = 50
 MIB: Final = 1 << 20
 
+GROWTH_SECONDS: Final = 600.0
+"""What is measured for less than this has no growth: what fills at first is no leak."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Of the processes of one name in one step: ``cores`` in use on average; processor milliseconds
     ``a_minute`` of a live call and ``a_call`` for its coming and going (both ``None`` where they cannot be
     told apart), ``a_call_in_all``; memory in MiB and open files at the begin and at the end; ``growth`` in
-    MiB an hour."""
+    MiB an hour, ``None`` where the time was too short to tell."""
 
     cores: float
     a_minute: float | None
@@ -31,7 +34,7 @@ class Cost:
     rss: tuple[float, float]
     pss: tuple[float, float]
     files: tuple[int, int]
-    growth: float
+    growth: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +143,11 @@ def _cost(measured: Measured, samples: Sequence[Sample], name: str) -> Cost:
     )
 
 
-def _slope(points: Sequence[tuple[float, float]]) -> float:
+def _slope(points: Sequence[tuple[float, float]]) -> float | None:
     """How much more an hour, by the second half of the points: what fills at first is no leak."""
+    if points[-1][0] - points[0][0] < GROWTH_SECONDS:
+        return None
     points = points[len(points) // 2 :]
-    if len(points) < 3:
-        return 0.0
     return statistics.linear_regression(*zip(*points, strict=True)).slope * 3600
 
 

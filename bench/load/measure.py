@@ -18,8 +18,11 @@ from bench.load.usage import Machine, Use
 LOOK: Final = 5.0
 """Seconds between two samples."""
 
+SETTLE: Final = 10.0
+"""Seconds that processes have to come to rest after their start."""
+
 IDLE: Final = 15.0
-"""Seconds without any call, at the beginning."""
+"""Seconds without any call after that."""
 
 SETTING_UP: Final = 15.0
 """Seconds after which a call that was begun is connected: the announcement, the ringing."""
@@ -114,6 +117,7 @@ class Run:
 
     def _live(self) -> None:
         self._began = time.monotonic()
+        time.sleep(SETTLE)
         self.measured.idle = self._for(IDLE)
         first, _ = self._plan.steps[0]
         self._phones.begin(NUMBER, first)

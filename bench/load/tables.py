@@ -90,7 +90,7 @@ def _cost(name: str, cost: Cost) -> str:
     return _row(
         "sipp, both sides" if name == "phones" else name, f"{cost.cores:.3f}", _number(cost.a_minute),
         _number(cost.a_call), _number(cost.a_call_in_all), f"{cost.pss[0]:.0f} → {cost.pss[1]:.0f}",
-        f"{cost.growth:+.1f}", f"{cost.files[0]} → {cost.files[1]}",
+        "" if cost.growth is None else f"{cost.growth:+.1f}", f"{cost.files[0]} → {cost.files[1]}",
     )  # fmt: skip
 
 
@@ -134,7 +134,8 @@ def _all(measured: Measured, ours: Step) -> str:
     written = sorted(heard.written for heard in measured.heard if heard.written is not None)
     drift = [abs(value) for value in kept.drift_ms]
     worked_off = "not in time" if measured.worked_off is None else f"{measured.worked_off:.0f} s"
-    priorities = ", ".join(f"{name} {how}" for name, how in measured.policies.items())
+    polite = [f"{name} {how}" for name, how in measured.policies.items() if how != "normal, nice 0"]
+    priorities = "; ".join([*polite, "all others normal, nice 0"])
     failed = measured.counted.failed
     rows = [
         ("Calls begun; recordings in the catalogue", f"{measured.counted.begun}; {kept.recordings}"),
