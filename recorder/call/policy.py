@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.errors import ConfigError
+from recorder.typed import checked
 
 FORMAT = 1
 
@@ -109,7 +110,7 @@ def read(folder: Path) -> Snapshot:
             f"no snapshot of lines at {path}",
             "start the worker once: it writes the snapshot; until then no call is recorded",
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             "snapshot.broken", f"{path} is not JSON: {error}", "delete it; the worker writes it again"
         ) from None
@@ -124,7 +125,7 @@ def read(folder: Path) -> Snapshot:
         lines = {line.number.removeprefix("+"): line for line in map(_line, body["lines"])}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(
             "snapshot.broken",
             f"{path} is not what this version reads: {type(error).__name__} {error}",
@@ -141,14 +142,9 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
     told = entry["announcement"]
     announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
     policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), "announcement": announcement})
-    for name, kind in (("id", str), ("text", str), ("sha256", str), ("keep_days", int), ("duration_ms", int)):
-        if not isinstance(getattr(announcement, name), kind):
-            raise TypeError(f"announcement.{name} is no {kind.__name__}")
+    checked(policy)
     if not re.fullmatch("[0-9a-f]{64}", announcement.sha256) or announcement.duration_ms <= 0:
         raise ValueError("an announcement without a sound")
-    for name in ("tenant", "line", "number", "mode", "timing"):
-        if not isinstance(getattr(policy, name), str):
-            raise TypeError(f"{name} is no text")
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy
