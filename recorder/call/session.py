@@ -137,8 +137,9 @@ def _deadline(length: timedelta, at: datetime) -> datetime:
 def _recording(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, capturing=True), (Do.STOP,)
-    if state.capturing:
+    if state.capturing and state.captured:
         return state, ()
+    # Also where the switch was asked before it told: what it told first is the recording's start.
     return replace(state, capturing=True, captured=True), (Note("recording_started", event.at),)
 
 

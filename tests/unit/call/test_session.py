@@ -65,6 +65,14 @@ def test_a_call_is_announced_recorded_and_ended() -> None:
     assert the_end(actions) == Finish(None, HUNG_UP.at, COLLEAGUE)
 
 
+def test_a_switch_that_is_taken_over_as_the_recording_begins_loses_nothing() -> None:
+    """The connection comes between the recording's start and the switch's telling of it."""
+    taken_over = told(What.UNWATCHED, 0.05, since=AT, state="announcing", capturing=True)
+    state, actions = run(taken_over, *WHOLE)
+    assert the_end(actions).reason is None
+    assert kinds(actions).count("recording_started") == 1
+
+
 def test_the_calls_socket_is_not_left_before_the_switch_has_taken_our_word() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED)
     assert Do.CONFIRM in actions
