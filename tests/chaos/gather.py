@@ -180,6 +180,7 @@ class Watch:
         self._logs = dict.fromkeys(logs, 0)
         self._ups: list[float] = []
         self._downs: list[float] = []
+        self._ending = False
 
     def spans(self, died: Iterable[Died], now: float) -> list[Span]:
         """Up to now."""
@@ -207,10 +208,20 @@ class Watch:
         whole, _, _ = content.rpartition(b"\n")
         self._logs[path] += len(whole) + 1 if whole else 0
         for line in whole.split(b"\n"):
-            if b"switch.up" in line or b"daemon.unwatched" in line:
-                said = json.loads(line)
-                at = datetime.fromisoformat(said["timestamp"]).timestamp()
-                if said["event"] == "switch.up":
-                    self._ups.append(at)
-                elif said["event"] == "daemon.unwatched":
-                    self._downs.append(at)
+            whole_line = line.startswith(b"{") and line.endswith(b"}")  # others are cut, or a library's
+            if whole_line and any(name in line for name in (b"switch.up", b"daemon.")):
+                self._take(json.loads(line))
+
+    def _take(self, said: dict[str, str]) -> None:
+        at = datetime.fromisoformat(said["timestamp"]).timestamp()
+        match said["event"]:
+            case "daemon.ready":
+                self._ending = False
+            case "daemon.draining":
+                # It takes no calls any more, and looks after none that it did not have.
+                self._ending = True
+                self._downs.append(at)
+            case "daemon.unwatched":
+                self._downs.append(at)
+            case "switch.up" if not self._ending:
+                self._ups.append(at)

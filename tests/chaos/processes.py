@@ -144,6 +144,8 @@ def kind(pid: int) -> str:
         return {"run": "supervisor"}.get(words[-1], words[-1])
     if any(word.endswith("/weed") for word in words):
         return "store"
+    if any(word.endswith("/phones") for word in words):
+        return "phones"
     return "switch" if any("switch" in word or "practice" in word for word in words) else " ".join(words)[:80]
 
 

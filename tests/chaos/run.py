@@ -229,7 +229,8 @@ class Run:
     def _strangers(self) -> Iterator[str]:
         counted = Counter(processes.kind(pid) for pid in processes.of_folder(self.folder))
         for kind, count in counted.items():
-            if kind not in (*self.plant.names(), "daemon", "worker", "web", "store", "encoder") or count > 1:
+            ours = (*self.plant.names(), "daemon", "worker", "web", "store", "encoder", "phones")
+            if kind not in ours or count > 1:
                 yield f"{count} of {kind} run"
         for unit in self.plant.units.values():
             yield from unit.ends
@@ -257,7 +258,7 @@ class Run:
         raise Failed(
             f"seed {self.seed}, {len(self.done)} faults done, epoch {self._epoch and self._epoch.number}, "
             f"at {self._fault}:\n  {listed}\nafter\n  {last}\n"
-            f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} ACCORD_CHAOS_FAULTS={self.faults}"
+            f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} and as many faults"
         )
 
     def figures(self, world: World) -> str:
