@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from recorder.errors import TakeError
-from recorder.pipeline import encode_take
+from recorder.pipeline import encode_take, unreadable
 from recorder.take.spool import AUDIO
 
 _PR_SET_PDEATHSIG = 1
@@ -71,7 +71,7 @@ class Encoder:
                 "it is tried again; a take that does it every time is set aside",
             ) from error
         if answer["error_id"] == _DISK:
-            raise OSError(answer["message"])
+            raise OSError(answer["errno"], answer["message"])
         if answer["error_id"]:
             raise TakeError(answer["error_id"], answer["message"], answer["hint"])
         return Took(answer["audio"], answer["cpu"])
@@ -158,11 +158,17 @@ def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
     try:
         length = encode_take(folder, prompt)
     except TakeError as error:
+        if (cause := unreadable(error)) is not None:
+            return _disk(cause)
         return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
     except OSError as error:
-        return {"error_id": _DISK, "message": str(error), "hint": ""}
+        return _disk(error)
     took = {"audio": length / 1000, "cpu": time.process_time() - began}
     return {"error_id": "", "message": "", "hint": "", **took}
+
+
+def _disk(error: OSError) -> dict[str, Any]:
+    return {"error_id": _DISK, "message": error.strerror or str(error), "errno": error.errno or 0, "hint": ""}
 
 
 if __name__ == "__main__":

@@ -55,3 +55,7 @@ class CatalogueError(AccordError):
 
 class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
+
+
+class ClockError(AccordError):
+    """This machine's clock cannot be believed."""

@@ -17,14 +17,15 @@ from typing import Final
 import structlog
 
 from recorder import depth, metrics, watched
-from recorder.catalogue import customers
+from recorder.catalogue import reach as catalogue
 from recorder.clock import Now, utc_now
 from recorder.depth import Depth
 from recorder.health import Finding, Readiness
+from recorder.housekeeping import DUTIES
 from recorder.pipeline import STAGES
+from recorder.store import reach as store
 from recorder.store.base import Store
-from recorder.store.reach import reach
-from recorder.worker import DUTIES, LANES, Worker
+from recorder.worker import LANES, Worker
 
 log = structlog.get_logger()
 
@@ -67,7 +68,13 @@ class Overseer:
         application = watched.Watched(
             metrics.WORKER,
             metrics.registry(metrics.WORKER),
-            Readiness({"spool": self._spool, "catalogue": catalogue, "store": partial(reach, self.probe)}),
+            Readiness(
+                {
+                    "spool": self._spool,
+                    "catalogue": catalogue.reach,
+                    "store": partial(store.reach, self.probe),
+                }
+            ),
             watched.Neighbours(self.allow),
             self._alive,
         )
@@ -135,9 +142,3 @@ class Overseer:
         closed = self._depth.closed
         hint = f"{closed} folders cannot be looked into: `chgrp -R`, `chmod -R g+rwX`" if closed else ""
         return Finding(True, said, hint)
-
-
-def catalogue() -> Finding:
-    """Whether the catalogue answers.  Raises what the database does."""
-    revision = customers.revision(customers.LINES)
-    return Finding(True, f"the catalogue answers (revision {revision} of its lines)")

@@ -140,9 +140,13 @@ def step(folder: Path, now: datetime, means: Means) -> bool:
 def _for_ever(error: TakeError) -> bool:
     """Whether waiting does not help.  A file that cannot be read just now (a disk that is away, somebody
     else's) is not a broken one."""
+    return error.error_id in IMPOSSIBLE and unreadable(error) is None
+
+
+def unreadable(error: TakeError) -> OSError | None:
+    """What kept a take's files from being read just now, where that is no fault of theirs."""
     cause = error.__cause__
-    unreadable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
-    return error.error_id in IMPOSSIBLE and not unreadable
+    return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
 
 
 def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
@@ -160,7 +164,7 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
     check_name(folder, take.start)
     reason = unkept(take)
     if reason is None:
-        raise TakeError("take.impossible", f"{folder} has a take to keep, and was not encoded")
+        return True  # it could not be read when the stage was chosen, and now it can
     list_call(take.start, take.end, reason, None, now, means.entropy)
     means.boundary("noted")
     remove_take(folder)

@@ -1,8 +1,9 @@
-"""The worker: takes the spool's finished calls through the pipeline, oldest first, and keeps house.
+"""The worker: takes the spool's finished calls through the pipeline, and keeps house.
 
 One step of one take at a time goes to one of two lanes: encoding (processes of their own, as many as the
-settings say) and everything else (threads, for they wait on the store).  A take that cannot go on backs
-off and the others go on; a store that is away only makes the spool grow.
+settings say) and everything else (threads, for they wait on the store).  Whose turn it is, says
+``backlog.py``; how long to wait after a failure, ``waiting.py``.  A take that cannot go on backs off and the
+others go on; a store that is away only makes the spool grow.
 """
 
 from __future__ import annotations
@@ -17,28 +18,33 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import IO, Literal, get_args
+from typing import IO
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import PeeweeException
 
 from recorder import metrics, pipeline
-from recorder.catalogue import customers, people, snapshot
+from recorder.backlog import Backlog
+from recorder.catalogue import customers, snapshot
 from recorder.clock import Now, utc_now
 from recorder.encoders import Encoder
-from recorder.errors import AccordError, CatalogueError, ConfigError
+from recorder.errors import AccordError, ConfigError
+from recorder.housekeeping import House
 from recorder.ids import Entropy
 from recorder.lifecycle import retention
+from recorder.lifecycle.timekeeper import NAME, Timekeeper
 from recorder.obstacles import obstacle
 from recorder.pipeline import Means, Stage
 from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
-from recorder.store.base import Store, Unreachable
-from recorder.take.spool import finished_takes, purge
+from recorder.store.base import Store
+from recorder.take import disk
+from recorder.take.spool import purge
+from recorder.waiting import Waiting
 
 LOCK = ".worker.lock"
 
@@ -49,23 +55,14 @@ HOUSEKEEPING = 60.0
 SNAPSHOT_ANYWAY = 3600.0
 """Seconds after which prompts that nobody needs any more are looked for."""
 
-BACK_OFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds before a take is tried again after so many failures; times 0.5 to 1 by chance."""
-
-AWAY_BACK_OFF = (1.0, 2.0, 5.0, 10.0)
-"""The same for a store or a catalogue that is away, which one take tries for all."""
-
-Away = Literal["store", "catalogue"]
-AWAY: tuple[Away, ...] = get_args(Away)
+SNAPSHOT_BACK_OFF = 5.0
+"""Seconds until a snapshot that could not be written is tried again."""
 
 DIED = "take.encoder_died"
 DEATHS = 3
 """How often a take may take its encoder down with it before it is set aside."""
 
-SESSIONS_KEPT = timedelta(days=30)
-
 LANES = ("encode", "rest")
-DUTIES = ("recordings", "quarantine", "listens", "sessions")
 
 HOUSE, SNAPSHOT = "housekeeping", "snapshot"
 """Work that is no take's, by its name; takes have ids."""
@@ -77,7 +74,7 @@ log = structlog.get_logger()
 class WorkerSettings:
     """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
-    after SIGTERM."""
+    after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``."""
 
     spool: Path
     snapshot: Path
@@ -86,6 +83,8 @@ class WorkerSettings:
     uploads: int = 4
     nice: int = 10
     drain: float = 15.0
+    warn_at: float = 0.85
+    full_at: float = 0.95
 
 
 @dataclass
@@ -95,12 +94,6 @@ class _Lane:
     room: int
     threads: ThreadPoolExecutor
     busy: int = 0
-
-
-@dataclass
-class _Waiting:
-    failures: int = 0
-    until: float = 0.0
 
 
 @dataclass
@@ -115,6 +108,8 @@ class Worker:
     root_public: Ed25519PublicKey
     now: Now = utc_now
     entropy: Entropy = os.urandom
+    timekeeper: Timekeeper | None = None
+    """Says whether the clock can be believed; by default one that nobody else helps."""
     beat: Callable[[], None] = lambda: None
     boundary: Callable[[str], None] = pipeline.nowhere
     monotonic: Callable[[], float] = time.monotonic
@@ -124,9 +119,7 @@ class Worker:
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: set[str] = field(default_factory=set)
-    _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
-    _away: dict[Away, _Waiting] = field(default_factory=lambda: {who: _Waiting() for who in AWAY})
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _encoders: list[Encoder] = field(default_factory=list)
     _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
@@ -136,6 +129,17 @@ class Worker:
     _snapshot_due: float = 0.0
     _look_due: float = 0.0
     _house_due: float = 0.0
+
+    def __post_init__(self) -> None:
+        chosen = self.settings
+        self._backlog = Backlog(chosen.spool, self.monotonic)
+        self._common = Waiting(chosen.spool, chosen.warn_at, chosen.full_at, self.monotonic, self.chance)
+        self._house = House(
+            chosen.spool,
+            retention.Means(self.store, self.root_public, self.signer, self.entropy, self.boundary),
+            self.timekeeper or Timekeeper(chosen.spool / NAME, {}, self.now),
+            self.now,
+        )
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Ask for the end, the second time without waiting for what is under way; usable as a signal
@@ -153,9 +157,8 @@ class Worker:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self.stop)
-        self.settings.spool.mkdir(mode=0o2770, parents=True, exist_ok=True)
         with _alone(self.settings.spool):
-            purge(self.settings.spool)
+            self._purge()
             self._begin()
             try:
                 while not self._stopping:
@@ -165,6 +168,12 @@ class Worker:
             finally:
                 self._end()
         return not self._under_way
+
+    def _purge(self) -> None:
+        try:
+            purge(self.settings.spool)
+        except OSError as error:
+            log.error("spool.not_purged", error=str(error), hint=disk.hint(error))
 
     def _begin(self) -> None:
         self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
@@ -184,28 +193,16 @@ class Worker:
             self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
         if self.monotonic() >= self._house_due and self._lanes["rest"].busy < self._lanes["rest"].room:
             self._house_due = self.monotonic() + HOUSEKEEPING
-            self._submit("rest", HOUSE, self._keep_house)
-        for folder in finished_takes(self.settings.spool):
-            if all(self._lanes[lane].busy >= self._lanes[lane].room for lane in ("encode", "rest")):
-                return
-            self._offer(folder)
-
-    def _offer(self, folder: Path) -> None:
-        """Give a take's next step to its lane, where there is room and nothing says to wait."""
-        at = self.monotonic()
-        with self._lock:
-            waiting = self._waiting.get(folder.name)
-            if folder.name in self._under_way or (waiting is not None and at < waiting.until):
-                return
-        stage = pipeline.next_stage(folder)
-        lane = "encode" if stage == "encode" else "rest"
-        if stage is None or self._lanes[lane].busy >= self._lanes[lane].room:
-            return
-        if stage == "store" and at < self._away["store"].until:
-            return
-        if stage != "encode" and at < self._away["catalogue"].until:
-            return
-        self._submit(lane, folder.name, lambda: self._step(folder, stage))
+            self._submit("rest", HOUSE, self._house.keep)
+        self._backlog.look()
+        blocked = self._common.blocked()
+        for lane in LANES:
+            while self._lanes[lane].busy < self._lanes[lane].room:
+                item = self._backlog.next(lane, blocked)
+                if item is None:
+                    break
+                folder, stage = item
+                self._submit(lane, folder.name, partial(self._step, folder, stage))
 
     def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
         with self._lock:
@@ -240,37 +237,23 @@ class Worker:
             self._failed(folder, stage, error)
         else:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
-            with self._lock:
-                self._waiting.pop(folder.name, None)
-                if stage == "store":
-                    self._away["store"] = _Waiting()
-                if stage != "encode":
-                    self._away["catalogue"] = _Waiting()
+            self._common.succeeded(stage)
+            self._backlog.done(folder)
 
     def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
-        with self._lock:
-            waiting = self._waiting.setdefault(folder.name, _Waiting())
-            away = _who_is_away(error)
-            if away is None:
-                self._later(waiting, BACK_OFF)
-            elif self.monotonic() >= self._away[away].until:
-                self._later(self._away[away], AWAY_BACK_OFF)  # once for all that failed together
+        failures = self._backlog.failed(folder, self._common.failed(error, stage))
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
         if isinstance(error, AccordError | OSError):
-            bound.warning("take.waits", error=str(error), failures=waiting.failures)
+            more = {"hint": disk.hint(error)} if isinstance(error, OSError) else {}
+            bound.warning("take.waits", error=str(error), failures=failures, **more)
         else:
             metrics.UNFORESEEN.inc()
-            bound.exception("take.waits", failures=waiting.failures)
+            bound.exception("take.waits", failures=failures)
         if error_id == DIED and not self._stopping:
             metrics.ENCODER_DEATHS.inc()
             self._deaths[folder.name] = self._deaths.get(folder.name, 0) + 1
-
-    def _later(self, waiting: _Waiting, pauses: tuple[float, ...]) -> None:
-        pause = pauses[min(waiting.failures, len(pauses) - 1)]
-        waiting.failures += 1
-        waiting.until = self.monotonic() + pause * (0.5 + self.chance() / 2)
 
     def _means(self) -> Means:
         return Means(
@@ -306,31 +289,11 @@ class Worker:
                 log.info("snapshot.written", revision=revision)
         except (AccordError, OSError, PeeweeException) as error:
             log.error("snapshot.not_written", error=str(error))
-            self._look_due = self.monotonic() + AWAY_BACK_OFF[-1] / 2
+            self._look_due = self.monotonic() + SNAPSHOT_BACK_OFF
             return
         metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
         self._revision = revision
         self._snapshot_due = self.monotonic() + SNAPSHOT_ANYWAY
-
-    def _keep_house(self) -> None:
-        now: datetime = self.now()
-        destroying = retention.Means(
-            self.store, self.root_public, self.signer, self.entropy, boundary=self.boundary
-        )
-        duties: dict[str, Callable[[], object]] = {
-            "recordings": lambda: retention.destroy_due(destroying, now),
-            "quarantine": lambda: retention.empty_quarantine(self.settings.spool, now),
-            "listens": lambda: retention.close_listens(now, self.entropy),
-            "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
-        }
-        for name, duty in duties.items():
-            try:
-                duty()
-            except (AccordError, OSError, PeeweeException) as error:
-                metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
-                log.warning("housekeeping.waits", duty=name, error=str(error))
-            else:
-                metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
 
     def _end(self) -> None:
         """Let what is under way end, for a while; what does not is done again by the next worker."""
@@ -346,14 +309,6 @@ class Worker:
         log.info("worker.stopped", under_way=len(self._under_way))
 
 
-def _who_is_away(error: Exception) -> Away | None:
-    """What all takes wait for together; ``None`` where it is this one's own matter."""
-    if isinstance(error, Unreachable):
-        return "store"
-    away = isinstance(error, CatalogueError) and error.error_id == "catalogue.away"
-    return "catalogue" if away else None
-
-
 class _alone:
     """Holds the spool's lock, which the kernel frees with the process, however that ends."""
 
@@ -362,7 +317,13 @@ class _alone:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> None:
-        self._file = open(self._path, "wb")
+        try:
+            self._path.parent.mkdir(mode=0o2770, parents=True, exist_ok=True)
+            self._file = open(self._path, "ab")
+        except OSError as error:
+            raise ConfigError(
+                "worker.spool", f"{self._path.parent} cannot be written: {error}", disk.hint(error)
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

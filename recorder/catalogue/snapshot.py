@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,9 @@ SNAPSHOT = "snapshot.json"
 PROMPTS = "prompts"
 
 KEEP_PROMPT = timedelta(days=1)
+
+_placing = threading.Lock()
+"""The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
 
 
 def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime) -> bool:
@@ -56,13 +60,14 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     """An announcement's sound in a node's folder, from the catalogue where it is missing or damaged;
     ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
-    if not intact(path, sha256):
-        with connected():
-            row = Sound.get_or_none(Sound.sha256 == sha256)
-        if row is None:
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, bytes(row.wav))
+    with _placing:
+        if not intact(path, sha256):
+            with connected():
+                row = Sound.get_or_none(Sound.sha256 == sha256)
+            if row is None:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, bytes(row.wav))
     used_at = now.timestamp()
     os.utime(path, (used_at, used_at))
     return path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -50,6 +52,17 @@ class Context:
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
         return stores.open_store(self.settings)
+
+    def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
+        """Other machines' clocks, by what they are: the database's, and the object store's."""
+        from recorder.catalogue.witness import time_of_catalogue
+        from recorder.store.witness import time_of
+
+        settings = self.settings
+        found: dict[str, Callable[[], datetime | None]] = {"the database": time_of_catalogue}
+        if settings.store.kind == "s3":
+            found["the object store"] = lambda: time_of(stores.bucket(settings))
+        return found
 
     def web_secret(self) -> bytes:
         """What signs the panel's forms: from the settings, or made once and kept beside the keys."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import click
@@ -61,6 +62,7 @@ def daemon(context: Context) -> None:
 @click.pass_obj
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.overseen import Overseer
     from recorder.worker import Worker, WorkerSettings
 
@@ -75,11 +77,14 @@ def worker(context: Context) -> None:
             processes=settings.worker.processes,
             nice=settings.worker.nice,
             never_record=settings.node.never_record,
+            warn_at=settings.node.warn_at,
+            full_at=settings.node.full_at,
         ),
         store=context.store(),
         keyring=context.keyring(),
         signer=signer,
         root_public=context.root(),
+        timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
     )
     Overseer(
@@ -101,6 +106,7 @@ def worker(context: Context) -> None:
 def web(context: Context) -> None:
     """The panel."""
     from recorder.access.gate import Gate
+    from recorder.store.reach import reach
     from web.app import create_app
     from web.config import WebConfig
     from web.serving import serve
@@ -113,8 +119,11 @@ def web(context: Context) -> None:
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
+            node=context.settings.node.name,
+            neighbours=tuple(str(network) for network in context.settings.metrics.allow),
         ),
         gate=Gate(context.store(), context.keyring(), context.root()),
+        checks={"store": partial(reach, stores.probe(context.settings))},
     )
     serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
 

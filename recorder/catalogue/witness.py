@@ -1,0 +1,24 @@
+"""The database server's clock."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+
+from peewee import SqliteDatabase
+
+from recorder.catalogue.database import connected, database
+
+_ASK = "SELECT clock_timestamp(), host(inet_server_addr()), host(inet_client_addr())"
+
+
+def time_of_catalogue() -> datetime | None:
+    """The server's time; ``None`` where it is this machine's own.  Raises :class:`CatalogueError`."""
+    with connected():
+        if isinstance(database.obj, SqliteDatabase):
+            return None
+        at, server, client = database.execute_sql(_ASK).fetchone()
+    if server is None or server == client or ipaddress.ip_address(server).is_loopback:
+        return None  # over a socket, or from one of our own addresses to itself
+    told: datetime = at.astimezone(UTC)
+    return told

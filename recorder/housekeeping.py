@@ -1,0 +1,53 @@
+"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+from peewee import PeeweeException
+
+from recorder import metrics
+from recorder.catalogue import people
+from recorder.clock import Now
+from recorder.errors import AccordError
+from recorder.lifecycle import retention
+from recorder.lifecycle.timekeeper import Timekeeper
+
+DUTIES: Final = ("recordings", "quarantine", "listens", "sessions")
+
+SESSIONS_KEPT: Final = timedelta(days=30)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """``means`` destroy; ``timekeeper`` says whether the clock can be believed that says what is over."""
+
+    spool: Path
+    means: retention.Means
+    timekeeper: Timekeeper
+    now: Now
+
+    def keep(self) -> None:
+        """Do every duty; one that cannot be done now is logged and counted, and done the next time."""
+        now = self.now()
+        duties: dict[str, Callable[[], object]] = {
+            "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
+            "quarantine": lambda: retention.empty_quarantine(self.spool, self.timekeeper.check()),
+            "listens": lambda: retention.close_listens(now, self.means.entropy),
+            "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
+        }
+        for name, duty in duties.items():
+            try:
+                duty()
+            except (AccordError, OSError, PeeweeException) as error:
+                metrics.HOUSEKEEPING_FAILURES.labels(name).inc()
+                log.warning("housekeeping.waits", duty=name, error=str(error))
+            else:
+                metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
