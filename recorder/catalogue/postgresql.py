@@ -125,6 +125,7 @@ class _Adapter(Psycopg3Adapter):
             raise psycopg.OperationalError(str(db.away))
         try:
             connection = _Connection.connect(db.conninfo, autocommit=True)
+            _check_encoding(connection)
             if db.limited:
                 connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in LIMITS.items()))
             else:
@@ -134,6 +135,18 @@ class _Adapter(Psycopg3Adapter):
             raise
         db.away = None
         return connection
+
+
+def _check_encoding(connection: _Connection) -> None:
+    """Names are in every script.  Raises :class:`CatalogueError` (``catalogue.encoding``)."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise CatalogueError(
+            "catalogue.encoding",
+            f"the catalogue's database keeps text as {encoding}",
+            "make it again: createdb --encoding=UTF8 --template=template0 accord",
+        )
 
 
 class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]

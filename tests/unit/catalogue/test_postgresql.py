@@ -1,0 +1,373 @@
+"""What a PostgreSQL server can do to us that a file cannot: be away, restarted, silent, or another's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.catalogue import customers, database, models, people, postgresql, queries, schema
+from recorder.catalogue.models import LedgerEntry, connected, writing
+from recorder.errors import CatalogueError
+from recorder.ledger.append import append
+from tests.ports import free_ports
+from tests.postgres import Server
+
+SECRET = "s3cr3t"
+ON_SERVER = pytest.mark.parametrize("catalogue_kind", ["postgresql"])
+ROOT = Path(schema.__file__).parents[2]
+
+
+def refused(work: Callable[[], object]) -> CatalogueError:
+    with pytest.raises(CatalogueError) as caught:
+        work()
+    return caught.value
+
+
+def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def brief(monkeypatch) -> None:
+    """Limits that a test can wait for."""
+    monkeypatch.setattr(postgresql._Connection, "answer_s", 0.5)
+    monkeypatch.setattr(postgresql, "AWAY_S", 0.1)
+    monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "500ms")
+
+
+@pytest.fixture
+def stopped(postgres: Server, brief) -> Iterator[Callable[[], None]]:
+    """Stops the server; it is there again after the test."""
+    yield postgres.stop
+    postgres.stop()
+    postgres.start()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://ada@db/accord", "postgresql://ada@db/accord"),
+        ("postgres://db/accord", "postgresql://db/accord"),
+        (f"postgresql://ada:{SECRET}@db:5433/accord", "postgresql://ada@db:5433/accord"),
+        (f"postgresql://db/accord?user=ada&password={SECRET}", "postgresql://ada@db/accord"),
+        ("postgresql://ada@/accord?host=/run/pg", "postgresql://ada@/accord?host=/run/pg"),
+        ("postgresql://a,b:5433/accord?target_session_attrs=any", "postgresql://a,b:,5433/accord"),
+        ("sqlite:////var/lib/accord/catalogue.db", "sqlite:////var/lib/accord/catalogue.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
+    assert database.shown(url) == said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ada:{SECRET}@db",
+        f"postgresql://ada:{SECRET}@db:a{SECRET}/accord?x",
+        f"postgresql://ada:%{SECRET}@db/accord",
+        f"postgresql://db/accord?passwort={SECRET}",
+        f"postgresql://[{SECRET}/accord",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    for refusing in (models.make_database, schema.migrate, schema.check_schema, database.shown):
+        error = refused(lambda refusing=refusing: refusing(url))
+        assert error.error_id == "catalogue.url"
+        assert SECRET not in f"{error!r}{error}{error.__cause__}"
+
+
+def test_a_server_that_is_away_is_told_without_the_password() -> None:
+    url = f"postgresql://ada:{SECRET}@127.0.0.1:{free_ports()}/accord"
+    for refusing in (schema.migrate, schema.check_schema):
+        error = refused(lambda refusing=refusing: refusing(url))
+        assert error.error_id == "catalogue.away"
+        assert "refused" in error.message
+        assert "pgpass" in error.hint
+        assert SECRET not in f"{error!r}{error}{error.__cause__!r}"
+
+
+def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "recorder.catalogue.postgresql")
+    monkeypatch.delattr("recorder.catalogue.postgresql")
+    error = refused(lambda: models.make_database("postgresql://ada@db/accord"))
+    assert error.error_id == "catalogue.driver_missing"
+    assert "accord-recorder[postgresql]" in error.hint
+
+
+def test_a_database_that_is_not_there_is_told(postgres: Server) -> None:
+    error = refused(lambda: schema.check_schema(postgres.url("nowhere")))
+    assert error.error_id == "catalogue.away"
+    assert '"nowhere" does not exist' in error.message
+    assert "createdb" in error.hint
+
+
+def test_somebody_elses_tables_are_not_ours(postgres: Server) -> None:
+    with postgres.database() as url:
+        postgres.execute("CREATE ROLE stranger LOGIN")
+        error = refused(lambda: schema.check_schema(url.replace("//accord@", "//stranger@")))
+        assert error.error_id == "catalogue.not_ours"
+        assert "permission denied" in error.message
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> None:
+    postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    error = refused(lambda: schema.migrate(postgres.url("latin")))
+    assert error.error_id == "catalogue.encoding"
+    assert "LATIN1" in error.message
+
+
+@ON_SERVER
+def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str) -> None:
+    shown = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
+    with connected():
+        assert models.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
+        (isolation,) = models.database.execute_sql("SHOW transaction_isolation").fetchone()
+        assert isolation == "read committed"
+    patient = models.make_database(catalogue, limited=False)
+    assert patient.execute_sql(f"SELECT {shown}").fetchone() == ("0", "0")
+    patient.close_all()
+
+
+@ON_SERVER
+def test_a_restart_between_two_questions_is_noticed_by_nobody(tenants, postgres: Server) -> None:
+    before = customers.tenants()
+    postgres.restart()
+    assert customers.tenants() == before
+
+
+@ON_SERVER
+def test_a_server_that_is_away_is_an_error_of_ours_until_it_is_back(
+    tenants, postgres: Server, stopped, clock, entropy
+) -> None:
+    before = customers.tenants()
+    stopped()
+    for asking in (customers.tenants, lambda: people.drop_old_sessions(clock())):
+        error = refused(asking)
+        assert error.error_id == "catalogue.away"
+        assert error.hint
+    postgres.start()
+    until(lambda: _answers(before), "the catalogue is back")
+
+
+@ON_SERVER
+def test_somebody_who_waits_for_a_server_that_is_away_waits_once_for_all(
+    tenants, postgres: Server, monkeypatch
+) -> None:
+    """Otherwise each would wait for the limit in turn."""
+    tried: list[float] = []
+
+    def slowly(conninfo: str, **_: object) -> None:
+        tried.append(time.monotonic())
+        time.sleep(0.2)
+        raise postgresql.psycopg.OperationalError("nobody there")
+
+    models.database.close_all()
+    monkeypatch.setattr(postgresql._Connection, "connect", slowly)
+    asking = [threading.Thread(target=lambda: refused(customers.tenants)) for _ in range(10)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join(30)
+    assert len(tried) == 1
+
+
+@ON_SERVER
+def test_what_is_lost_in_the_middle_of_a_transaction_was_never_written(tenants, clock, entropy) -> None:
+    mine = tenants[0]
+    before = _leaves()
+
+    def broken_off() -> None:
+        with writing():
+            append(mine, "x", {}, clock(), entropy)
+            (pid,) = models.database.execute_sql("SELECT pg_backend_pid()").fetchone()
+            with postgresql.psycopg.connect(models.database.obj.conninfo, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            append(mine, "y", {}, clock(), entropy)
+
+    assert refused(broken_off).error_id == "catalogue.away"
+    assert _leaves() == before
+    with writing():
+        append(mine, "z", {}, clock(), entropy)
+    assert _leaves() == before + 1
+
+
+@ON_SERVER
+def test_a_server_that_is_silent_is_not_waited_for(tenants, postgres: Server, brief) -> None:
+    """SIGSTOP: the machine still acknowledges what is sent."""
+    before = customers.tenants()
+    (pid,) = _backends(postgres)
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(postgres.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        error = refused(customers.tenants)
+        assert error.error_id == "catalogue.away"
+        assert time.monotonic() - began < postgresql.CONNECT_S + 2
+    finally:
+        os.kill(postgres.pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: _answers(before), "the catalogue is back")
+
+
+HOLDS = """
+import sys, time
+from recorder.catalogue import postgresql
+from recorder.catalogue.models import open_catalogue, writing
+from recorder.ledger.append import hold
+postgresql.LIMITS["idle_in_transaction_session_timeout"] = "700ms"
+open_catalogue(sys.argv[1])
+with writing():
+    hold(sys.argv[2])
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+
+
+@ON_SERVER
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_node_that_dies_or_stops_in_a_transaction_holds_up_nobody(
+    catalogue: str, tenants, clock, entropy, how
+) -> None:
+    """A killed one's locks go at once; one that stopped loses them, and its transaction, after a time."""
+    node = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, catalogue, tenants[0]],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert node.stdout is not None
+        assert node.stdout.readline() == b"holds\n"
+        os.kill(node.pid, how)
+        before = _leaves()
+        with writing():
+            append(tenants[0], "x", {}, clock(), entropy)
+        assert _leaves() == before + 1
+    finally:
+        node.kill()
+        node.wait()
+        node.stdout.close()
+
+
+@ON_SERVER
+def test_who_waits_too_long_for_another_writer_is_told(tenants, clock, entropy, monkeypatch) -> None:
+    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "200ms")
+    models.database.close_all()
+    mine = tenants[0]
+    inside, go_on = threading.Event(), threading.Event()
+
+    def holding() -> None:
+        with writing():
+            append(mine, "x", {}, clock(), entropy)
+            inside.set()
+            go_on.wait(30)
+
+    other = threading.Thread(target=holding)
+    other.start()
+    try:
+        assert inside.wait(30)
+        error = refused(lambda: _append(mine, clock, entropy))
+    finally:
+        go_on.set()
+        other.join(30)
+    assert error.error_id == "catalogue.away"
+    assert "lock timeout" in error.message
+    _append(mine, clock, entropy)
+
+
+def _append(tenant: str, clock, entropy) -> None:
+    with writing():
+        append(tenant, "y", {}, clock(), entropy)
+
+
+@ON_SERVER
+def test_more_askers_than_connections_wait_for_one(catalogue: str, tenants) -> None:
+    models.database.close_all()
+    models.open_catalogue(catalogue, connections=2)
+    inside = threading.Barrier(3)
+    found: list[int] = []
+
+    def ask(first: bool) -> None:
+        with connected():
+            if first:
+                inside.wait(30)
+                time.sleep(0.2)
+            found.append(len(customers.tenants()))
+
+    askers = [threading.Thread(target=ask, args=(which < 2,)) for which in range(6)]
+    for asker in askers[:2]:
+        asker.start()
+    inside.wait(30)
+    for asker in askers[2:]:
+        asker.start()
+    for asker in askers:
+        asker.join(30)
+    assert found == [2] * 6
+    models.database.close_all()
+
+
+@ON_SERVER
+def test_all_connections_in_use_for_long_is_told(catalogue: str, tenants, monkeypatch) -> None:
+    monkeypatch.setattr(postgresql, "POOL_S", 0.2)
+    models.database.close_all()
+    models.open_catalogue(catalogue, connections=1)
+    with connected():
+        other: list[CatalogueError] = []
+        thread = threading.Thread(target=lambda: other.append(refused(customers.tenants)))
+        thread.start()
+        thread.join(30)
+    assert other[0].error_id == "catalogue.away"
+    assert "in use" in other[0].message
+    models.database.close_all()
+
+
+def test_a_sign_that_postgresql_cannot_hold_is_kept_as_unreadable(tenants, unrecorded) -> None:
+    """On both: what was stored is found again by what was stored."""
+    row = unrecorded(number="+32\x00555")
+    found = queries.not_recorded(tenants[0], party="\x00").rows
+    assert [each.id for each in found] == [row.id]
+    assert people.user_by_login("a\x00da") is None
+    assert queries.recording(tenants[0], "\x00") is None
+
+
+@ON_SERVER
+def test_no_password_is_ever_logged(postgres: Server, tenants, clock, stopped) -> None:
+    url = f"postgresql://accord:{SECRET}@/nowhere?host={postgres.folder}"
+    with capture_logs() as logs:
+        opened = models.open_catalogue(url)
+        error = refused(customers.tenants)
+        stopped()
+        time.sleep(postgresql.AWAY_S)
+        again = refused(customers.tenants)
+    assert SECRET not in f"{error!r} {error} {again!r} {again} {logs} {opened!r}"
+
+
+def _answers(wanted: object) -> bool:
+    try:
+        return customers.tenants() == wanted
+    except CatalogueError:
+        return False
+
+
+def _leaves() -> int:
+    with connected():
+        return LedgerEntry.select().count()
+
+
+def _backends(server: Server) -> list[int]:
+    """Processes of the server that answer our connections."""
+    with postgresql.psycopg.connect(server.url("postgres")) as other:
+        asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
+        return [pid for (pid,) in other.execute(asked)]
