@@ -54,3 +54,8 @@ def wait_for_holds(because: str, now: datetime) -> None:
     """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
     if not Condition.select().where(Condition.name == HOLDS_UNCONFIRMED).exists():
         Condition.create(name=HOLDS_UNCONFIRMED, said={"because": because}, since=now)
+
+
+def end(name: str) -> bool:
+    """Something is so no more; false where it was not.  Inside the caller's transaction."""
+    return bool(Condition.delete().where(Condition.name == name).execute())

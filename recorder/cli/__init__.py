@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import customers, doctor, keys, logs, processes, top, verify
+from recorder.cli import customers, doctor, keys, logs, processes, rebuild, top, verify
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -54,6 +54,7 @@ for command in (
     doctor.doctor,
     top.top,
     verify.verify,
+    rebuild.rebuild,
     keys.keys,
     customers.tenant,
     customers.user,

@@ -1,0 +1,150 @@
+"""``accord rebuild``: recordings, amendments and tombstones again, from the bucket alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import amending, conditions, places, recovering
+from recorder.cli.context import Context
+from recorder.clock import to_iso, utc_now
+
+EVERY = 5000
+"""Where no terminal watches, one line is written for so many."""
+
+SHOWN = 50
+"""Troubles that are printed; ``--report`` has all."""
+
+DOES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
+SAYS = {
+    recovering.MADE: "made again",
+    recovering.COMPLETED: "completed",
+    recovering.CORRECTED: "set to what was sealed",
+    recovering.ERASED: "destroyed since, now listed so",
+    recovering.UNCHANGED: "as the bucket has them",
+    recovering.DIFFERS: "say something else than was sealed, and were left so",
+    recovering.LEFT_OUT: "left out: what lies there is not what was sealed",
+    places.UNPLACED: "folders that nothing of Accord's lies in",
+    places.KEY_ALONE: "keys without a recording",
+    places.ROW_ALONE: "rows of which nothing is in the bucket",
+}
+
+
+@click.command()
+@click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True)
+@click.option("--correct", is_flag=True, help="Set rows that say something else to what was sealed.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all that is wrong to a file."
+)
+@click.option("--holds", is_flag=True, help="Only list the holds.")
+@click.option("--confirm-holds", is_flag=True, help="The holds are complete: let recordings expire again.")
+@click.pass_obj
+def rebuild(
+    context: Context, threads: int, correct: bool, report: Path | None, holds: bool, confirm_holds: bool
+) -> None:
+    """Make the catalogue's recordings again from the bucket. Broken off, it goes on where it was; on an
+    intact catalogue it changes nothing. Afterwards nothing expires until the holds are confirmed."""
+    context.open_catalogue()
+    if holds or confirm_holds:
+        _holds()
+        if confirm_holds:
+            confirmed = recovering.confirm_holds(utc_now(), os.urandom)
+            click.echo(
+                "Confirmed: recordings expire again."
+                if confirmed
+                else "Nobody waited for that: recordings expire."
+            )
+        return
+    from recorder.recover.rebuild import Rebuild
+
+    bar = _Bar()
+    done = Rebuild(
+        context.store(),
+        context.keyring(),
+        context.root(),
+        utc_now,
+        threads=threads,
+        correct=correct,
+        tell=bar.tell,
+    ).run()
+    bar.end()
+    for outcome, count in sorted(done.outcomes.items()):
+        click.echo(f"{count:>9}  {SAYS[outcome]}")
+    wrong = _troubles(report)
+    if done.changed:
+        click.echo(f"{done.changed} changed, in {done.seconds:.0f} s.")
+    else:
+        click.echo(f"Nothing was changed, in {done.seconds:.0f} s.")
+    places.finish()
+    if conditions.holds_unconfirmed() is not None:
+        _holds()
+        click.echo("Nothing expires until that is confirmed: `accord rebuild --confirm-holds`")
+    sys.exit(1 if wrong else 0)
+
+
+def _troubles(report: Path | None) -> int:
+    """How many places something is wrong with; each in a line."""
+    count = 0
+    with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
+        for count, each in enumerate(places.troubles(), 1):
+            line = f"{each.code}  {each.place}: {each.message}"
+            if count <= SHOWN:
+                click.echo(f"  {line}")
+            if out is not None:
+                out.write(f"{line}\n")
+    if count > SHOWN and report is None:
+        click.echo(f"  … and {count - SHOWN} more: `accord rebuild --report FILE` writes down all")
+    return count
+
+
+def _holds() -> None:
+    found = amending.holds()
+    click.echo(f"{len(found)} holds are set in the bucket{':' if found else '.'}")
+    for each in found:
+        click.echo(
+            f"  {each.tenant}  {each.recording}  since {to_iso(each.since)}, looked at again"
+            f" {to_iso(each.review_at)}  {', '.join(each.purposes)}: {each.reason}"
+        )
+
+
+class _Bar:
+    """How far it is: a bar on a terminal, otherwise a line now and then."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._began = 0.0
+        self._from = 0
+        self._told = 0
+        self._shown = sys.stderr.isatty()
+
+    def tell(self, phase: str, done: int, total: int | None) -> None:
+        """``done`` of ``total`` (``None``: nobody knows yet) in a phase."""
+        if phase != self._phase:
+            self.end()
+            self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0
+            if total is not None and done > 0:
+                self._from = done
+        rate = (done - self._from) / max(time.monotonic() - self._began, 0.001)
+        left = "" if total is None or not rate else f", {_span((total - done) / rate)} left"
+        of = "" if total is None else f" of {total}"
+        text = f"{DOES[phase]} {done}{of}, {rate:.0f}/s{left}"
+        if self._shown:
+            share = "" if not total else f"[{'#' * (30 * done // total):<30}] "
+            click.echo(f"\r{share}{text:<60}", nl=False, err=True)
+        elif done - self._told >= EVERY or done == total:
+            self._told = done
+            click.echo(text, err=True)
+
+    def end(self) -> None:
+        if self._shown and self._phase:
+            click.echo(err=True)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

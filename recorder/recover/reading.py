@@ -1,0 +1,146 @@
+"""What the bucket says of one place: everything is verified, and nothing is believed that is not sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue.described import recording_of
+from recorder.catalogue.places import Found
+from recorder.catalogue.recovering import Seen
+from recorder.catalogue.rows import RecordingRow
+from recorder.errors import SealError
+from recorder.seal.amendment import Erased, number_in
+from recorder.seal.body import decrypt_parties
+from recorder.seal.chain import Chain, read_chain
+from recorder.seal.contents import Manifest, Parties
+from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
+from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.manifest import open_manifest
+from recorder.store.base import NotFound, Store
+
+PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
+"""Where a recording lies: its tenant, the day, its id."""
+
+
+class TenantKeys:
+    """Tenants' wrapped keys: the catalogue's, or the bucket's where it has none or another.  Safe to share
+    among threads."""
+
+    def __init__(self, store: Store, catalogued: Mapping[str, str]) -> None:
+        self._store = store
+        self._catalogued = dict(catalogued)
+        self._stored: dict[str, WrappedKey] = {}
+        self._lock = threading.Lock()
+
+    def of(self, tenant: str, key_id: str) -> WrappedKey:
+        """A tenant's key of that id.  Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
+        what is wrong with it), :class:`recorder.errors.StoreError`."""
+        if (text := self._catalogued.get(tenant)) is not None:
+            key = WrappedKey.from_bytes(text.encode())
+            if key.key_id == key_id:
+                return key
+        key = self._in_bucket(tenant)
+        if (key.tenant, key.key_id) != (tenant, key_id):
+            raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that was sealed")
+        return key
+
+    def stored(self) -> dict[str, str]:
+        """Those that were read from the bucket, JSON text."""
+        with self._lock:
+            return {tenant: key.to_bytes().decode() for tenant, key in self._stored.items()}
+
+    def _in_bucket(self, tenant: str) -> WrappedKey:
+        with self._lock:
+            if tenant not in self._stored:
+                place = tenant_key_path(tenant)
+                try:
+                    self._stored[tenant] = WrappedKey.from_bytes(self._store.read(place))
+                except NotFound:
+                    raise SealError("key.missing", f"there is no {place}") from None
+            return self._stored[tenant]
+
+
+class Reading:
+    """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
+
+    def __init__(self, store: Store, keyring: Keyring, root: Ed25519PublicKey, keys: TenantKeys) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._root = root
+        self._keys = keys
+
+    def read(self, found: Found) -> Seen:
+        """What one place gives.  Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
+        (``seal.kek_missing``) for a key-encryption key that opens nothing here: going on would only lose
+        everybody's names."""
+        wrong: list[tuple[str, str]] = []
+        try:
+            row, chain = self._row(found, wrong.append)
+        except SealError as error:
+            if error.error_id == "seal.kek_missing":
+                raise
+            return Seen(found.place, code=error.error_id, message=error.message)
+        code = wrong[0][0] if wrong else None
+        return Seen(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+
+    def _row(self, found: Found, blame: Callable[[tuple[str, str]], None]) -> tuple[RecordingRow, Chain]:
+        if MANIFEST not in found.names:
+            raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
+        content = self._get(found.place + MANIFEST)
+        manifest = open_manifest(content, self._root)
+        if manifest.prefix != found.place:
+            raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
+        chain = self._chain(found, manifest, content)
+        for problem in chain.problems:
+            blame((problem.code, f"{problem.name}: {problem.message}"))
+        sealed = {each.name for each in manifest.objects}
+        for name in sorted(set(found.names) - sealed - {MANIFEST}):
+            if number_in(name) is None:
+                blame(("object.unknown", f"{name} was not sealed"))
+        tenant_key = self._keys.of(manifest.tenant, manifest.tenant_key_id)
+        if chain.erased is not None and isinstance(chain.erased.data, Erased):
+            for name in sorted(sealed.intersection(found.names)):
+                blame(("object.not_erased", f"{name} was erased, and is there"))
+            row = recording_of(manifest, content, None, None, None)
+            gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
+            return gone, chain
+        for name in sorted(sealed.difference(found.names)):
+            blame(("object.missing", f"{name} is not there"))
+        key, parties = self._open(manifest, tenant_key, blame)
+        outside, inside = (parties.outside, parties.inside) if parties else (None, None)
+        return recording_of(manifest, content, outside, inside, key), chain
+
+    def _chain(self, found: Found, manifest: Manifest, content: bytes) -> Chain:
+        names = sorted(name for name in found.names if number_in(name))
+        amendments = [(name, self._get(found.place + name)) for name in names]
+        return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
+
+    def _open(
+        self, manifest: Manifest, tenant_key: WrappedKey, blame: Callable[[tuple[str, str]], None]
+    ) -> tuple[WrappedKey | None, Parties | None]:
+        """The recording's key and who spoke, as far as they can be had."""
+        place = data_key_path(manifest.tenant, manifest.recording)
+        try:
+            key = WrappedKey.from_bytes(self._get(place))
+            if (key.tenant, key.recording) != (manifest.tenant, manifest.recording):
+                raise SealError("seal.key_foreign", f"{place} is the key of another recording")
+            data_key = self._keyring.open_data_key(tenant_key, key)
+            return key, decrypt_parties(manifest, data_key)
+        except SealError as error:
+            if error.error_id == "seal.kek_missing":
+                raise
+            blame((error.error_id, error.message))
+            return None, None
+
+    def _get(self, key: str) -> bytes:
+        try:
+            return self._store.read(key)
+        except NotFound:
+            code = "key.missing" if key.startswith("keys/") else "object.missing"
+            raise SealError(code, f"{key} is not there") from None

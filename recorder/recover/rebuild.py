@@ -1,0 +1,211 @@
+"""``accord rebuild``: recordings, amendments and tombstones again, from the bucket alone.
+
+Four phases, each of which goes on where it was broken off:
+
+========  ==========================================================================================
+``list``  every place in the bucket is written down, with the names of the objects there
+``read``  each place is read and verified, many at a time; a batch of rows is one transaction
+``keys``  wrapped keys whose recording is nowhere, or should be gone, are named
+``rows``  rows whose recording is not in the bucket are named
+========  ==========================================================================================
+
+On an intact catalogue it changes nothing.  Wherever it changes something, nothing expires until somebody
+has confirmed the holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import places
+from recorder.catalogue.places import KEY_ALONE, ROW_ALONE, UNPLACED, Found
+from recorder.catalogue.recovering import (
+    CHANGES,
+    Recovering,
+    Seen,
+    destroyed_among,
+    rows_after,
+    tenant_keys,
+)
+from recorder.clock import Now
+from recorder.ids import Entropy
+from recorder.recover.reading import PLACE, Reading, TenantKeys
+from recorder.seal.keys import Keyring
+from recorder.seal.manifest import NAME as MANIFEST
+from recorder.store.base import NotFound, Store
+
+PHASES = ("list", "read", "keys", "rows")
+LISTED = 1000
+"""Places that are written down at a time."""
+
+BATCH = 200
+"""Recordings in one transaction; at most two batches are in memory."""
+
+THREADS = 8
+
+Tell = Callable[[str, int, int | None], None]
+"""Hears how far a phase is: its name, how many are done, and of how many (``None`` where nobody knows)."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a rebuild did: how many places had each outcome, and how long this run took (seconds)."""
+
+    outcomes: dict[str, int]
+    seconds: float
+    resumed: bool
+
+    @property
+    def changed(self) -> int:
+        return sum(self.outcomes.get(each, 0) for each in CHANGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """``threads`` read from the bucket at once; ``tell`` hears of progress."""
+
+    store: Store
+    keyring: Keyring
+    root: Ed25519PublicKey
+    now: Now
+    entropy: Entropy = os.urandom
+    threads: int = THREADS
+    correct: bool = False
+    tell: Tell = lambda _phase, _done, _total: None
+
+    def run(self) -> Report:
+        """Do all of it, or go on.  What is wrong is in :func:`recorder.catalogue.places.troubles` until
+        :func:`recorder.catalogue.places.finish` is called.
+
+        Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (another key-encryption
+        key); started again, it goes on."""
+        began = time.monotonic()
+        resumed = places.standing() is not None
+        at = places.begin(PHASES[0], self.now())
+        for phase in PHASES[PHASES.index(at.phase) :]:
+            after = at.after if phase == at.phase else ""
+            log.info("rebuild.phase", phase=phase, after=after)
+            _DO[phase](self, after)
+            following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
+            if following != phase:
+                places.add([], following, "")
+        return Report(places.outcomes(), time.monotonic() - began, resumed)
+
+    def _list(self, after: str) -> None:
+        done = places.amount()[0]
+        found = _places(self.store.list("", after))
+        while some := list(islice(found, LISTED)):
+            places.add([each for each, _ in some], "list", some[-1][1])
+            done += sum(1 for each, _ in some if each.recording)
+            self.tell("list", done, None)
+
+    def _read(self, _after: str) -> None:
+        total, done = places.amount()
+        keys = TenantKeys(self.store, tenant_keys())
+        reading = Reading(self.store, self.keyring, self.root, keys)
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
+            waiting: list[Future[Seen]] = []
+            try:
+                last = ""
+                while True:
+                    todo = places.to_do(last, BATCH)
+                    ahead = [pool.submit(reading.read, each) for each in todo]
+                    batch = [each.result() for each in waiting]
+                    if batch:
+                        Recovering(keys.stored(), self.now(), self.entropy, self.correct).take_in(batch)
+                        done += len(batch)
+                        self.tell("read", done, total)
+                    if not todo:
+                        return
+                    waiting, last = ahead, todo[-1].place
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _keys(self, after: str) -> None:
+        """A worker puts a key before its recording: one that is alone may be on its way."""
+        listed, done = self.store.list("keys/", after), 0
+        while some := list(islice(listed, LISTED)):
+            named = {key: _recording_of_key(key) for key in some}
+            known = places.of_recordings([name for name in named.values() if name])
+            gone = destroyed_among(list(known))
+            alone = []
+            for key, recording in named.items():
+                if recording is None:
+                    continue
+                place = known.get(recording)
+                if place is None:
+                    alone.append(Found(key, (), "", KEY_ALONE, "key.alone", "a key without its recording"))
+                elif recording in gone:
+                    places.blame(
+                        place.place, "key.not_erased", "the recording was erased, and its key is there"
+                    )
+            places.add(alone, "keys", some[-1])
+            done += len(some)
+            self.tell("keys", done, None)
+
+    def _rows(self, after: str) -> None:
+        done = 0
+        while rows := rows_after(after, LISTED):
+            known = places.of_recordings([row.id for row in rows])
+            alone = []
+            for row in rows:
+                place = known.get(row.id)
+                if (place is None or MANIFEST not in place.names) and not self._is_there(row.prefix):
+                    what = "a row, and nothing of it is in the bucket"
+                    alone.append(Found(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
+            after = rows[-1].id
+            places.add(alone, "rows", after)
+            done += len(rows)
+            self.tell("rows", done, None)
+
+    def _is_there(self, prefix: str) -> bool:
+        """It may have come after the bucket was listed."""
+        try:
+            self.store.size(prefix + MANIFEST)
+        except NotFound:
+            return False
+        return True
+
+
+_DO: dict[str, Callable[[Rebuild, str], None]] = {
+    "list": Rebuild._list,
+    "read": Rebuild._read,
+    "keys": Rebuild._keys,
+    "rows": Rebuild._rows,
+}
+
+
+def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
+    """Keys of the bucket, a place at a time, each with its last key; wrapped keys and probes are left out."""
+    wanted = (key for key in keys if not key.startswith(("keys/", "probe/")))
+    for place, members in groupby(wanted, _place_of):
+        lying = list(members)
+        names = tuple(key.removeprefix(place) for key in lying)
+        if (match := PLACE.fullmatch(place)) is not None:
+            yield Found(place, names, match[2]), lying[-1]
+        else:
+            what = f"nothing of Accord's lies here: {', '.join(names[:5])}"
+            yield Found(place or "/", (), "", UNPLACED, "object.unplaced", what), lying[-1]
+
+
+def _place_of(key: str) -> str:
+    """A recording's place with all that is below it, or the folder of what is no recording's."""
+    match = PLACE.match(key)
+    return match[0] if match else key[: key.rfind("/") + 1]
+
+
+def _recording_of_key(key: str) -> str | None:
+    """The recording in a wrapped key's place; ``None`` for a tenant's key."""
+    name = key.rpartition("/")[2].removesuffix(".json")
+    return None if name == "tenant" else name
