@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -10,9 +11,13 @@ from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from recorder import metrics
 from recorder.access.door import Door
+from recorder.catalogue import reach
 from recorder.clock import Now, utc_now
+from recorder.health import Check, Readiness
 from recorder.ids import Entropy
+from recorder.watched import Neighbours
 from web import account, errors, health, language, playback, recordings, security, state, words
 from web.account import sessions
 from web.account.limits import limiter
@@ -23,11 +28,19 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 
-def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: Entropy = os.urandom) -> Flask:
+def create_app(
+    config: WebConfig,
+    *,
+    gate: Door,
+    now: Now = utc_now,
+    entropy: Entropy = os.urandom,
+    checks: Mapping[str, Check] | None = None,
+) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.models.open_catalogue`).
-    ``gate`` is where all sound comes from.  Raises ``ValueError`` for a language without translation.
+    ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
+    (``/readyz``).  Raises ``ValueError`` for a language without translation.
     """
     app = Flask(__name__)
     app.config.update(
@@ -50,7 +63,15 @@ def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: En
         BABEL_TRANSLATION_DIRECTORIES="translations",
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.extensions[state.KEY] = state.State(config, gate, now, entropy)
+    app.extensions[state.KEY] = state.State(
+        config,
+        gate,
+        now,
+        entropy,
+        Readiness({"catalogue": reach.reach, **(checks or {})}),
+        metrics.registry(metrics.WEB),
+        Neighbours(config.neighbours),
+    )
     if config.proxies:
         behind: WSGIApplication = app.wsgi_app
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -59,8 +80,9 @@ def create_app(config: WebConfig, *, gate: Door, now: Now = utc_now, entropy: En
     Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
     language.check(app, config.languages)
     Assets(app)
-    state.init_app(app)
-    sessions.init_app(app)
+    health.init_app(app, config.node)
+    state.init_app(app, health.PLAIN)
+    sessions.init_app(app, health.PLAIN)
     CSRFProtect(app)
     security.init_app(app)
     limiter.init_app(app)

@@ -14,6 +14,7 @@ from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from recorder import metrics
 from recorder.errors import AccessError, AccordError, CatalogueError, SealError, StoreError
 from web import words
 
@@ -87,8 +88,6 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(peewee.OperationalError)
     def catalogue_away(error: peewee.OperationalError) -> ResponseReturnValue:
         log.error("web.catalogue_away", error=str(error))
-        if request.endpoint == "health.healthz":
-            return {"status": "away"}, 503
         return page(503, words.error("catalogue.away"))
 
     @app.errorhandler(CSRFError)
@@ -97,6 +96,8 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(RateLimitExceeded)
     def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
+        if request.endpoint == "account.log_in":
+            metrics.LOG_INS.labels("too_often").inc()
         return answer(429, None, "limit.reached")
 
     @app.errorhandler(HTTPException)
@@ -110,6 +111,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> ResponseReturnValue:
+        metrics.UNFORESEEN.inc()
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
         return page(500)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TypeVar, cast
 
 from flask import Flask, current_app, g, redirect, request, url_for
+from prometheus_client import CollectorRegistry
 from werkzeug.wrappers import Response
 
 from recorder.access.door import Door, Who
@@ -17,7 +18,9 @@ from recorder.catalogue import queries
 from recorder.catalogue.models import connected
 from recorder.catalogue.rows import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
+from recorder.health import Readiness
 from recorder.ids import Entropy
+from recorder.watched import Neighbours
 from web.config import WebConfig
 
 KEY = "accord"
@@ -31,6 +34,9 @@ class State:
     gate: Door
     now: Now
     entropy: Entropy
+    readiness: Readiness
+    registry: CollectorRegistry
+    neighbours: Neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,14 @@ def tenant_of(user: UserRow) -> TenantRow:
     return found
 
 
-def init_app(app: Flask) -> None:
-    """One connection to the catalogue a request; a view's queries share it."""
+def init_app(app: Flask, without: Container[str | None]) -> None:
+    """One connection to the catalogue a request; a view's queries share it.  ``without``: endpoints that
+    need none."""
     app.jinja_env.globals["visitor"] = visitor
 
     @app.before_request
     def connect() -> None:
-        if request.endpoint == "static":
+        if request.endpoint in without:
             return
         stack = ExitStack()
         stack.enter_context(connected())

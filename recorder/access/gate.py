@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import metrics
 from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
@@ -86,6 +87,7 @@ class Gate:
             now=self._now(),
             entropy=self._entropy,
         )
+        metrics.GRANTS.inc()
         log.info("gate.granted", recording=row.id, grant=given.id, purpose=purpose)
         return Grant(given.id, given.recording, given.purpose, given.until)
 
@@ -171,6 +173,7 @@ class Gate:
 
     def _write_sent(self, listen: ListenRow | None, sent: int) -> None:
         if listen is not None and sent:
+            metrics.SENT.inc(sent)
             grants.add_sent(listen, sent, self._now())
 
     def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, Sealed]:
@@ -264,6 +267,7 @@ class Gate:
         grants.note(
             who.tenant, "access.refused", said, recording=mine, now=self._now(), entropy=self._entropy
         )
+        metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=asked, error_id=error_id)
         raise AccessError(error_id, message)
 
@@ -278,6 +282,7 @@ class Gate:
             grants.note(
                 who.tenant, "seal.broken", said, recording=row.id, now=self._now(), entropy=self._entropy
             )
+            metrics.SEALS_BROKEN.inc()
             log.error("gate.seal_broken", recording=row.id, object=name, error_id=error.error_id)
             raise
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from peewee import (
     Database,
+    DatabaseError,
     DatabaseProxy,
     Field,
+    IntegrityError,
     InternalError,
     Model,
     OperationalError,
     SqliteDatabase,
 )
 
+from recorder import metrics
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError
 
@@ -174,7 +177,13 @@ def connected() -> Iterator[None]:
         finally:
             database.close()
     except AWAY as error:
+        metrics.CATALOGUE_ERRORS.labels(metrics.AWAY).inc()
         raise away(error) from error
+    except IntegrityError:
+        raise  # an answer: whoever asked knows what it means
+    except DatabaseError:
+        metrics.CATALOGUE_ERRORS.labels(metrics.FAILED).inc()
+        raise
 
 
 @contextmanager
@@ -187,7 +196,8 @@ def writing() -> Iterator[None]:
     which lets one writer a tenant through at a time, or is a conditional UPDATE."""
     with connected():
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
-        with database.atomic(*lock):
+        timed = nullcontext() if database.in_transaction() else metrics.CATALOGUE_WRITE.time()
+        with timed, database.atomic(*lock):
             yield
 
 

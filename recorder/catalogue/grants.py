@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
@@ -145,6 +146,7 @@ def open_listen(grant: GrantRow, play: str, name: str, *, now: datetime, entropy
                 "purpose": grant.purpose,
                 "name": name,
             }
+            metrics.LISTENS.inc()
             append(grant.tenant, "listen.opened", said, now, entropy, recording=grant.recording)
     return ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
 

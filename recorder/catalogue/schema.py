@@ -22,6 +22,7 @@ from peewee import Database, DatabaseError, IntegerField, Model, OperationalErro
 from playhouse.migrations import Migration, Runner
 from playhouse.pool import PooledDatabase
 
+from recorder import metrics
 from recorder.catalogue.database import away, kind_of, shown, sqlite_path
 from recorder.catalogue.models import make_database
 from recorder.errors import CatalogueError
@@ -61,7 +62,9 @@ def check_schema(url: str, *, folder: Path = FOLDER) -> None:
     database = make_database(url)
     try:
         with database.connection_context():
-            missing = _look(Runner(database, str(folder)))
+            runner = Runner(database, str(folder))
+            missing = _look(runner)
+            _show(runner)
     except OperationalError as error:
         raise _away(url, error) from error
     except DatabaseError as error:
@@ -92,6 +95,14 @@ def _look(runner: Runner) -> list[str]:
             "install that version here too, or restore the copy from before its `accord migrate`",
         )
     return missing
+
+
+def _show(runner: Runner) -> None:
+    """The newest step that the catalogue has had, for whoever watches."""
+    applied = [step.name for step in runner.status() if step.applied]
+    metrics.CATALOGUE_SCHEMA.clear()
+    if applied:
+        metrics.CATALOGUE_SCHEMA.labels(applied[-1]).set(1)
 
 
 def _level(runner: Runner) -> int:

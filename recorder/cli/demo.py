@@ -71,6 +71,7 @@ class Ports:
     sip: int
     phones: int
     phones_sip: int
+    metrics: int
 
 
 class _Stopped(Exception):  # no error: somebody asked for the end
@@ -193,6 +194,7 @@ def choose_ports() -> Ports:
         sip=pick(5080),
         phones=pick(8031),
         phones_sip=pick(5090),
+        metrics=pick(9184, 2),
     )
 
 
@@ -220,6 +222,8 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_SWITCH_LISTEN_PORT": str(ports.daemon),
         "ACCORD_STORE_EMBEDDED_PORT": str(ports.store),
         "ACCORD_WEB_PORT": str(ports.web),
+        "ACCORD_METRICS_DAEMON_PORT": str(ports.metrics),
+        "ACCORD_METRICS_WORKER_PORT": str(ports.metrics + 1),
         "ACCORD_SIP_PORT": str(ports.sip),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
@@ -239,10 +243,10 @@ def _quiet_supervisor(logs: Path) -> None:
 
 
 def _ready(context: Context, ports: Ports) -> bool:
-    """The panel answers, the node knows its lines, and the daemon takes calls."""
+    """The panel reaches catalogue and store, the node knows its lines, and the daemon takes calls."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", ports.web, timeout=2)
-        connection.request("GET", "/healthz")
+        connection.request("GET", "/readyz")
         if connection.getresponse().status != 200:
             return False
         socket.create_connection(("127.0.0.1", ports.daemon), timeout=2).close()

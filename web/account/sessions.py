@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Container
 from datetime import timedelta
 
 import structlog
@@ -21,10 +22,12 @@ TOUCH = timedelta(minutes=2)
 """How old ``seen_at`` may get before it is written again: not every request is a write."""
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, without: Container[str | None]) -> None:
+    """Know who asks, but at the endpoints in ``without``."""
+
     @app.before_request
     def recognise() -> None:
-        if request.endpoint in ("static", "health.healthz"):
+        if request.endpoint in without:
             return
         token = request.cookies.get(_cookie())
         found = people.session_by_token(_hash(token), now()) if token else None

@@ -7,6 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from recorder import metrics
 from recorder.catalogue import people
 from recorder.catalogue.rows import UserRow
 from web.account.forms import LogInForm
@@ -44,12 +45,14 @@ def log_in() -> Response | str | tuple[str, int]:
         return render_template("account/log_in.html", form=form), 422
     user = _check(form.login.data or "", form.password.data or "")
     if user is None:
+        metrics.LOG_INS.labels("refused").inc()
         log.info("web.log_in_refused", address=address())
         refused = _("That log-in and password do not belong together.")
         return render_template("account/log_in.html", form=form, refused=refused), 422
     response = redirect(inside(form.next.data) or url_for("recordings.listed"), 303)
     open_session(response, user)
     remember_device(response)
+    metrics.LOG_INS.labels("ok").inc()
     log.info("web.logged_in", user=user.id, tenant=user.tenant)
     return response
 

@@ -94,13 +94,25 @@ def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(brows
     assert browser().get("/static/../config.py").status_code == 404
 
 
-def test_health_says_little_and_whether_the_catalogue_is_there(browser, house, tmp_path):
-    answer = browser().get("/healthz")
-    assert (answer.status_code, answer.json) == (200, {"status": "ok"})
-    assert "Set-Cookie" not in answer.headers
+def test_health_says_little_and_whether_the_catalogue_is_there(browser, house):
+    for path, said in (("/healthz", "ok"), ("/readyz", "ready")):
+        answer = browser().get(path)
+        assert (answer.status_code, answer.json["status"]) == (200, said)
+        assert "Set-Cookie" not in answer.headers
+        assert list(answer.json) == ["status"]
+    assert browser().get("/readyz").json == {"status": "ready"}, "what was found is for neighbours"
+    neighbour = browser(address="127.0.0.1").get("/readyz").json
+    assert neighbour["checks"]["catalogue"]["ok"]
+
+
+def test_a_catalogue_that_is_away_makes_the_panel_alive_and_not_ready(browser, house, tmp_path):
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))
-    answer = browser().get("/healthz")
-    assert (answer.status_code, answer.json) == (503, {"status": "away"})
+    assert browser().get("/healthz").status_code == 200
+    answer = browser().get("/readyz")
+    assert (answer.status_code, answer.json) == (503, {"status": "not_ready"})
+    told = browser(address="127.0.0.1").get("/readyz").json["checks"]["catalogue"]
+    assert not told["ok"]
+    assert "nothing is lost" in told["hint"]
 
 
 def test_a_store_that_is_away_is_told_without_a_code(browser, house, bakery, monkeypatch):
