@@ -38,6 +38,8 @@ from recorder.take.spool import (
 FIRST: tuple[Stage, ...] = ("note", "encode")
 STAGES: tuple[Stage, ...] = (*FIRST, "seal", "store", "catalogue")
 
+NOBODY = "no customer"
+
 UNWATCHED = 10.0
 """Seconds after which a daemon that runs does not watch the switch; it says so every second."""
 
@@ -45,15 +47,17 @@ ASK = 5.0
 """Seconds between two questions to daemon and worker, each of which may take as long."""
 
 RATE_OVER = 60.0
-"""Seconds that rates are measured over."""
+MEASURED = 4.0
+"""Seconds that rates are measured over, and that there must be before one is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:
     """A call that is going on.  ``seconds`` since it arrived; ``size`` in bytes of its sound, ``grows`` since
-    the picture before; ``told`` is what the announcement's state is."""
+    the picture before."""
 
     recording: str
+    tenant: str
     number: str
     outside: str
     seconds: float
@@ -162,6 +166,7 @@ class Watcher:
         self._sizes[folder.name] = size
         return LiveCall(
             recording=start.recording,
+            tenant=start.tenant or NOBODY,
             number=start.number,
             outside=start.outside.value,
             seconds=(self.now() - start.started_at).total_seconds(),
@@ -185,7 +190,7 @@ class Watcher:
                 if stage is None:
                     continue  # the worker was faster
                 names.add(folder.name)
-                tenant = self._start(folder).tenant or "no customer"
+                tenant = self._start(folder).tenant or NOBODY
                 age = self.now().timestamp() - (folder / END).stat().st_mtime
                 one = found.setdefault(tenant, Waiting(tenant, Counter(), age))
                 one.stages[stage] += 1
@@ -219,10 +224,10 @@ class Watcher:
 
     def _rates(self) -> tuple[float | None, float | None]:
         """Finished calls that came into the spool and that left it, a minute."""
-        if len(self._times) < 2:
+        if len(self._times) < 2 or self._times[-1][0] - self._times[0][0] < MEASURED:
             return None, None
         (began, came, went), (ended, now_came, now_went) = self._times[0], self._times[-1]
-        minutes = max(1.0, ended - began) / 60
+        minutes = (ended - began) / 60
         return (now_came - came) / minutes, (now_went - went) / minutes
 
     def _keep_asking(self) -> None:

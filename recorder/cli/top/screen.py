@@ -13,6 +13,9 @@ from recorder.take.disk import Room
 Style = Literal["", "bold", "dim", "bad", "warn"]
 
 BYTES_A_SECOND = 8000 * 2 * 2
+WIDE = 100
+"""Columns from which there is room for a call's customer."""
+
 SMALLEST = 12
 """Lines below which there is no room for a table."""
 
@@ -99,11 +102,15 @@ def _calls(picture: Picture, view: View, width: int) -> list[Line]:
     if not picture.calls:
         return lines
     parties = f"{'FROM':<17}{'TO':<17}" if view.numbers else ""
+    if width >= WIDE:
+        parties = f"{'CUSTOMER':<20}{parties}"
     lines.append(
         Line(fit(f"{'SINCE':>9}  {'STATE':<11}{'SOUND':>9} {'':<7}{parties}RECORDING", width), "dim")
     )
     for call in sorted(picture.calls, key=lambda call: (not _stands(call), call.seconds)):
         who = f"{fit(clean(call.outside), 16):<17}{fit(clean(call.number), 16):<17}" if view.numbers else ""
+        if width >= WIDE:
+            who = f"{fit(view.tenant(call.tenant), 19):<20}{who}"
         grows = {None: "", True: "grows", False: "stands"}[call.grows] if call.size else ""
         text = (
             f"{length(call.seconds):>9}  {call.state:<11}{length(call.size / BYTES_A_SECOND):>9} "
