@@ -7,6 +7,7 @@ Every function can be repeated: a worker that dies right after one does it again
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_columns, recording_row
@@ -72,15 +73,25 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
     """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
     those that come ``after`` one that was given before."""
-    holds = (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
-    held = Amendment.select(Amendment.recording).where(holds)
-    over = (Recording.keep_until <= now) & Recording.destroyed_at.is_null() & Recording.id.not_in(held)
+    over = _over(now)
     if after is not None:
         later = Recording.keep_until > after.keep_until
         over &= later | ((Recording.keep_until == after.keep_until) & (Recording.id > after.id))
     with connected():
         query = Recording.select().where(over).order_by(Recording.keep_until, Recording.id).limit(limit)
         return tuple(recording_row(row) for row in query)
+
+
+def is_due(row: RecordingRow, now: datetime) -> bool:
+    """Whether a recording that :func:`due` gave still is: another worker may have destroyed it."""
+    with connected():
+        return bool(Recording.select().where(_over(now) & (Recording.id == row.id)).exists())
+
+
+def _over(now: datetime) -> Any:
+    holds = (Amendment.kind == HOLD_SET) & Amendment.ended_by.is_null()
+    held = Amendment.select(Amendment.recording).where(holds)
+    return (Recording.keep_until <= now) & Recording.destroyed_at.is_null() & Recording.id.not_in(held)
 
 
 def forget_key(row: RecordingRow) -> None:

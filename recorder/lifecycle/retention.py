@@ -21,7 +21,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue import amending, grants, keeping
+from recorder.catalogue import amending, claims, grants, keeping
 from recorder.catalogue.conditions import holds_unconfirmed
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
@@ -54,7 +54,8 @@ class Means:
 
 
 def destroy_due(means: Means, now: datetime) -> int:
-    """Destroy recordings whose time is over, those first that were over first; how many.
+    """Destroy recordings whose time is over, those first that were over first; how many.  Several workers
+    share them: each claims what it is at (:mod:`recorder.catalogue.claims`).
 
     One that cannot be destroyed, or that the bucket keeps longer, is logged as an error, stays, and holds
     up no other.  Raises :class:`Unreachable` with the one that failed still due."""
@@ -67,28 +68,40 @@ def destroy_due(means: Means, now: datetime) -> int:
                 hint="look at the holds, then `accord rebuild --confirm-holds`",
             )
         return 0
+    owner = means.entropy(8).hex()
+    claims.drop_old(now)
     destroyed, last = 0, None
     while due := keeping.due(now, after=last):
         for row in due:
             last = row
+            claim = f"recording:{row.id}"
+            if not claims.take(claim, owner, now):
+                continue
             try:
-                chain = check_over(row, means.store, means.root, now)
-                destroy(row, chain, EXPIRED if row.announced else NEVER_ANNOUNCED, means, now)
-            except Unreachable:
-                raise
-            except (SealError, StoreError) as error:
-                refused = isinstance(error, SealError)
-                metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
-                log.error(
-                    "recording.not_destroyed",
-                    recording=row.id,
-                    error_id=error.error_id,
-                    error=error.message,
-                    hint=error.hint,
-                )
-            else:
-                destroyed += 1
+                destroyed += keeping.is_due(row, now) and _destroy_one(row, means, now)
+            finally:
+                claims.give_back(claim, owner)
     return destroyed
+
+
+def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
+    try:
+        chain = check_over(row, means.store, means.root, now)
+        destroy(row, chain, EXPIRED if row.announced else NEVER_ANNOUNCED, means, now)
+    except Unreachable:
+        raise
+    except (SealError, StoreError) as error:
+        refused = isinstance(error, SealError)
+        metrics.NOT_DESTROYED.labels("refused" if refused else "failed").inc()
+        log.error(
+            "recording.not_destroyed",
+            recording=row.id,
+            error_id=error.error_id,
+            error=error.message,
+            hint=error.hint,
+        )
+        return False
+    return True
 
 
 def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: datetime) -> Chain:
