@@ -25,7 +25,7 @@ BUSY, SILENT = "3225550186", "3225550287"
 
 UNKNOWN, EMERGENCY = "3225550999", "112"
 
-PROCESSES = {"daemon": 30, "worker": 20, "encoder": 8, "web": 10, "switch": 13, "store": 15, "supervisor": 8}
+PROCESSES = {"daemon": 24, "worker": 21, "encoder": 10, "web": 11, "switch": 10, "store": 16, "supervisor": 8}
 """Which processes are struck, and how often.  The supervisor only where ``accord run`` runs."""
 
 DEEDS: dict[Deed, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}

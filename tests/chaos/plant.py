@@ -175,14 +175,13 @@ class Plant:
         """Everything ends in order."""
         for one in self._released:
             send(one.pid, signal.SIGCONT)
-        for name in ("web", "daemon", "worker", "supervisor", "switch"):
+        for name in ("web", "daemon", "worker", "supervisor", "switch", "store"):
             self._stop(name)
-        if (pid := self.units["store"].pid) is not None:
-            send(pid, signal.SIGKILL)  # it takes up to 16 s otherwise, and loses nothing
-        self._stop("store")
 
     def _stop(self, name: str) -> None:
-        if self.units[name].process is not None:
+        if (pid := self.units[name].pid) is not None:
+            if name == "store":
+                send(pid, signal.SIGKILL)  # it takes up to 16 s otherwise, and loses nothing
             if name in ("daemon", "supervisor"):
                 self.died.append(Died("daemon", time.time()))
             self.units[name].end(ENDS_IN[name])

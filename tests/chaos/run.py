@@ -61,7 +61,7 @@ class Run:
         self.database = gather.Database(self.plant.settings.catalogue_url)
         self.ears = gather.Ears(self.plant, stores.open_store(self.plant.settings))
         logs = self.folder / "logs"
-        self.watch = gather.Watch(logs / "daemon.log", logs / "run.log")
+        self.watch = gather.Watch(logs / "daemon.log", logs / "supervisor.log")
         self.visitors = [
             Visitor(self.plant.web_port, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
         ]
@@ -247,7 +247,8 @@ class Run:
         while not met():
             if time.time() > end:
                 left = [str(call) for call in self.board.open][:5], gather.left_in(self.plant.spool)
-                self._judge([Violation("settling", f"not within {seconds:.0f} s: {what}; {left}")])
+                ends = [end for unit in self.plant.units.values() for end in unit.ends][-3:]
+                self._judge([Violation("settling", f"not within {seconds:.0f} s: {what}; {left}; {ends}")])
 
     def _judge(self, found: list[Violation]) -> None:
         if not found:
