@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 Now = Callable[[], datetime]
 """Returns the present, aware, in UTC."""
+
+
+SLACK = timedelta(minutes=1)
+"""By which two clocks that are both right may differ, and by which one may be corrected at a time."""
 
 
 def utc_now() -> datetime:

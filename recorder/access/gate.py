@@ -21,7 +21,7 @@ from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
 from recorder.catalogue import grants, people, queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.grants import GrantRow, ListenRow
+from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
@@ -31,9 +31,6 @@ from recorder.seal.keys import Keyring
 from recorder.store.base import NotFound, Store
 
 __all__ = ["Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
-
-LASTS = timedelta(minutes=15)
-"""How long a grant lasts, and how long each renewal makes it last from then on."""
 
 LOOK_AGAIN = timedelta(seconds=5)
 """While one request is being answered, its grant is looked at this often, and what was sent is written."""

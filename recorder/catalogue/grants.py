@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
+from recorder.clock import SLACK
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
+
+
+LASTS = timedelta(minutes=15)
+"""How long a grant lasts at most, and how long each renewal makes it last from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +90,15 @@ def note(
 
 
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
-    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over."""
+    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that would
+    last longer than any does: it was given by a clock that had jumped ahead."""
     with connected():
         row = Grant.get_or_none(
             (Grant.tenant == tenant)
             & (Grant.user == user)
             & (Grant.id == grant_id)
             & (Grant.until > now)
+            & (Grant.until <= now + LASTS + SLACK)
             & Grant.ended_at.is_null()
         )
     if row is None:

@@ -7,13 +7,14 @@ answer whose tenant it is; both need what only that person has (a password is ch
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from peewee import IntegrityError
 
 from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
 from recorder.catalogue.rows import ROLES, SessionRow, UserRow
-from recorder.clock import to_iso
+from recorder.clock import SLACK, to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, no_tenant
@@ -131,7 +132,7 @@ def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, User
             .where(
                 (Session.token_sha256 == token_sha256)
                 & Session.ended_at.is_null()
-                & (Session.until > now)
+                & _lasts(now)
                 & User.revoked_at.is_null()
             )
             .first()
@@ -155,7 +156,7 @@ def session_lives(tenant: str, user_id: str, session_id: str | None, now: dateti
                 (Session.id == session_id)
                 & (Session.user == user_id)
                 & Session.ended_at.is_null()
-                & (Session.until > now)
+                & _lasts(now)
             )
             .exists()
         )
@@ -181,6 +182,12 @@ def drop_old_sessions(before: datetime) -> int:
     """Forget sessions that were over before a time; how many."""
     with writing():
         return int(Session.delete().where(Session.until < to_iso(before)).execute())
+
+
+def _lasts(now: datetime) -> Any:
+    """The condition that a session's time is not over.  One that was last seen in the future is over too: it
+    was given by a clock that had jumped ahead, and would last until that time comes."""
+    return (Session.until > now) & (Session.seen_at <= now + SLACK)
 
 
 def _end_sessions(user_id: str, now: datetime) -> None:

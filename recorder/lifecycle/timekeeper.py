@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from recorder.clock import Now, from_iso, to_iso, utc_now
+from recorder.clock import SLACK, Now, from_iso, to_iso, utc_now
 from recorder.errors import AccordError, ClockError
 from recorder.lifecycle.kernel import kernel_time
 from recorder.take.files import write_file
@@ -29,9 +29,6 @@ log = structlog.get_logger()
 
 NAME: Final = ".clock"
 """In the spool: what the clock was at the last look at which it was believed."""
-
-SLACK: Final = timedelta(seconds=60)
-"""By which two clocks that are both right may differ, and by which one may have been corrected."""
 
 OFF: Final = timedelta(days=1)
 """How long a machine may have been off, as far as is believed without anybody else's clock."""

@@ -98,3 +98,24 @@ def test_old_sessions_are_forgotten(person, clock, entropy) -> None:
 
 def test_a_password_is_not_shown(person) -> None:
     assert "argon2" not in repr(person)
+
+
+def test_a_session_from_the_future_is_none(person, tenants, clock, entropy) -> None:
+    """A clock that was ten years ahead for a while makes nobody's session last ten years."""
+    clock.forward(days=3650)
+    ahead = people.open_session(
+        person, token_sha256="t", now=clock(), until=clock() + timedelta(hours=8), entropy=entropy
+    )
+    assert people.session_by_token("t", clock()) is not None
+    clock.forward(days=-3650)
+    assert people.session_by_token("t", clock()) is None
+    assert not people.session_lives(tenants[0], person.id, ahead.id, clock())
+    now = people.open_session(
+        person, token_sha256="n", now=clock(), until=clock() + timedelta(hours=8), entropy=entropy
+    )
+    clock.forward(seconds=-50)
+    assert people.session_lives(tenants[0], person.id, now.id, clock()), "clocks differ a little"
+    clock.forward(days=3650)
+    people.touch_session(person, now.id, now=clock(), until=clock() + timedelta(hours=8))
+    clock.forward(days=-3650)
+    assert people.session_by_token("n", clock()) is None, "renewed by a clock that was ahead"
