@@ -15,7 +15,6 @@ from recorder.clock import SLACK
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
 
-
 LASTS = timedelta(minutes=15)
 """How long a grant lasts at most, and how long each renewal makes it last from then on."""
 
@@ -90,8 +89,8 @@ def note(
 
 
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
-    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that would
-    last longer than any does: it was given by a clock that had jumped ahead."""
+    """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
+    would last longer than any does: it was given by a clock that had jumped ahead."""
     with connected():
         row = Grant.get_or_none(
             (Grant.tenant == tenant)
