@@ -79,8 +79,7 @@ def _histogram(
 
 # --- every process
 
-BUILD = _gauge("accord_build_info", "Always 1; which Accord this is, and the node's name.",
-               "version", "node", on=(DAEMON, WORKER, WEB))
+BUILD = _gauge("accord_build_info", "Always 1; which Accord this is.", "version", on=(DAEMON, WORKER, WEB))
 UNFORESEEN = _counter("accord_unforeseen_errors_total", "Mistakes of Accord itself, logged with a traceback.",
                       on=(DAEMON, WORKER, WEB))
 
@@ -256,6 +255,6 @@ def registry(process: str) -> CollectorRegistry:
     return shown
 
 
-def introduce(node: str) -> None:
-    """Say which Accord this is, and on which node."""
-    BUILD.labels(__version__, node).set(1)
+def introduce() -> None:
+    """Say which Accord this is.  On which node is for whoever scrapes to say: a label of the target."""
+    BUILD.labels(__version__).set(1)

@@ -47,7 +47,6 @@ class Overseer:
     worker: Worker
     probe: Store
     expiry: datetime
-    node: str
     host: str = "127.0.0.1"
     port: int = 0
     allow: Iterable[str] = ()
@@ -62,7 +61,7 @@ class Overseer:
         """Begin to look and to serve; returns at once."""
         if not self.port:
             return
-        metrics.introduce(self.node)
+        metrics.introduce()
         self._show()
         threading.Thread(target=self._keep_measuring, name="depth", daemon=True).start()
         application = watched.Watched(

@@ -80,7 +80,7 @@ def create_app(
     Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
     language.check(app, config.languages)
     Assets(app)
-    health.init_app(app, config.node)
+    health.init_app(app)
     state.init_app(app, health.PLAIN)
     sessions.init_app(app, health.PLAIN)
     CSRFProtect(app)

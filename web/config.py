@@ -17,7 +17,7 @@ class WebConfig:
     many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
     in this order, the first is the default.  A session ends after ``idle`` without a request and at the
     latest after ``longest``.  ``page`` is how many calls a page of the list shows.
-    ``node`` is this machine's name, ``neighbours`` networks beside loopback that may watch the panel.
+    ``neighbours`` are networks beside loopback that may watch the panel.
     """
 
     secret_key: bytes = field(repr=False)
@@ -27,7 +27,6 @@ class WebConfig:
     idle: timedelta = timedelta(hours=2)
     longest: timedelta = timedelta(hours=12)
     page: int = 50
-    node: str = "node1"
     neighbours: tuple[str, ...] = ()
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
 

@@ -55,9 +55,9 @@ def _neighbour() -> bool:
     return request.environ in here().neighbours
 
 
-def init_app(app: Flask, node: str) -> None:
+def init_app(app: Flask) -> None:
     """Count requests; before anything else looks at them."""
-    metrics.introduce(node)
+    metrics.introduce()
     metrics.zero_shared()
     metrics.zero(metrics.REFUSALS, REFUSALS)
     metrics.zero(metrics.LOG_INS, ("ok", "refused", "too_often"))

@@ -91,7 +91,6 @@ def worker(context: Context) -> None:
         working,
         stores.probe(settings),
         signer.endorsement.not_after,
-        settings.node.name,
         settings.metrics.host,
         settings.metrics.worker_port,
         tuple(str(network) for network in settings.metrics.allow),
@@ -119,7 +118,6 @@ def web(context: Context) -> None:
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
-            node=context.settings.node.name,
             neighbours=tuple(str(network) for network in context.settings.metrics.allow),
         ),
         gate=Gate(context.store(), context.keyring(), context.root()),
@@ -131,11 +129,15 @@ def web(context: Context) -> None:
 @click.command()
 @click.pass_obj
 def migrate(context: Context) -> None:
-    """Bring the catalogue's schema up to this version, making it where there is none."""
+    """Bring the catalogue's schema up to this version, making it where there is none, and with it the
+    store's folder."""
+    from recorder.catalogue.schema import FIRST
     from recorder.catalogue.schema import migrate as apply
 
     context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
     applied = apply(context.settings.catalogue_url)
+    if FIRST in applied and context.settings.store.kind == "directory":
+        stores.directory(context.settings).init()
     click.echo("\n".join(applied) if applied else "the schema is current")
 
 

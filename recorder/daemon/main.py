@@ -177,7 +177,6 @@ class Daemon:
             return []
         return serve(
             Shown(self.calls, self.knowledge, self.node),
-            chosen.node,
             chosen.metrics_host,
             chosen.metrics_port,
             Neighbours(chosen.metrics_allow),

@@ -132,10 +132,10 @@ class _Server(WSGIServer):
 
 
 def serve(
-    shown: Shown, node: str, host: str, port: int, neighbours: watched.Neighbours
+    shown: Shown, host: str, port: int, neighbours: watched.Neighbours
 ) -> list[gevent.Greenlet[[], None]]:
     """Serve, and watch the hub; greenlets to be killed at the end.  A port that is taken is tried again."""
-    metrics.introduce(node)
+    metrics.introduce()
     shown.show()
     application = watched.Watched(
         metrics.DAEMON, metrics.registry(metrics.DAEMON), shown.readiness(), neighbours
