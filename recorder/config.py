@@ -66,8 +66,10 @@ class SwitchSettings(_Section):
 
 
 class CatalogueSettings(_Section):
-    url: str = ""
-    """``sqlite:////path/to/file``; default ``<data>/catalogue.db``."""
+    url: str = Field(default="", repr=False)
+    """``sqlite:////path/to/file`` or ``postgresql://user@host/name``; default ``<data>/catalogue.db``."""
+    connections: int = Field(default=20, ge=2, le=500)
+    """That each process opens to a PostgreSQL server at most."""
 
 
 class StoreSettings(_Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import peewee
 import structlog
 from flask import Flask, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -84,11 +83,6 @@ def init_app(app: Flask) -> None:
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
         return answer(code, words.error(error.error_id), error.error_id, _way_back())
-
-    @app.errorhandler(peewee.OperationalError)
-    def catalogue_away(error: peewee.OperationalError) -> ResponseReturnValue:
-        log.error("web.catalogue_away", error=str(error))
-        return page(503, words.error("catalogue.away"))
 
     @app.errorhandler(CSRFError)
     def stale(_error: CSRFError) -> ResponseReturnValue:

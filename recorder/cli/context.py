@@ -32,7 +32,7 @@ class Context:
         from recorder.catalogue.schema import check_schema
 
         check_schema(self.settings.catalogue_url)
-        open_catalogue(self.settings.catalogue_url)
+        open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)
 
     def keyring(self) -> Keyring:
         """The key-encryption key, from the settings or its file.  Raises :class:`ConfigError`."""
