@@ -29,6 +29,9 @@ from recorder.errors import CatalogueError
 
 FOLDER = Path(__file__).parent / "migrations"
 
+FIRST = "0001_initial"
+"""The migration that makes a catalogue."""
+
 ALONE_S = 60.0
 """How long ``accord migrate`` waits for another one to end."""
 

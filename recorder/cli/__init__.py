@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import customers, doctor, keys, logs, processes, rebuild, top, verify
+from recorder.cli import customers, doctor, keys, logs, processes, rebuild, store, top, verify
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -56,6 +56,7 @@ for command in (
     verify.verify,
     rebuild.rebuild,
     keys.keys,
+    store.store,
     customers.tenant,
     customers.user,
     customers.line,

@@ -44,10 +44,15 @@ def bucket(settings: Settings) -> Bucket:
     )
 
 
+def directory(settings: Settings) -> DirectoryStore:
+    """The folder that is the store."""
+    return DirectoryStore(settings.store_folder, marked=True)
+
+
 def open_store(settings: Settings) -> Store:
     """The store, each operation tried again while it is away.  Raises :class:`ConfigError`."""
     if settings.store.kind == "directory":
-        return retrying(DirectoryStore(settings.store_folder))
+        return retrying(directory(settings))
     return retrying(S3Store(bucket(settings)))
 
 
@@ -55,5 +60,5 @@ def probe(settings: Settings) -> Store:
     """The store for asking whether it is there: nothing is tried again, and nobody waits long.  Raises
     :class:`ConfigError`."""
     if settings.store.kind == "directory":
-        return DirectoryStore(settings.store_folder)
+        return directory(settings)
     return S3Store(replace(bucket(settings), connect_timeout=2.0, read_timeout=3.0, connections=2))

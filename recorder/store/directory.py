@@ -2,6 +2,10 @@
 
 An object appears whole or not at all: temp, fsync, hard link (which fails where the name is taken, so a
 put never replaces), fsync of the folders.  A folder has no versions, and nothing in it is locked.
+
+A disk that is not mounted leaves an empty folder where the store was: nothing is written beneath it,
+nothing is taken for missing or deleted because of it.  What tells them apart is a mark that
+:meth:`DirectoryStore.init` puts there once.
 """
 
 from __future__ import annotations
@@ -17,21 +21,31 @@ from recorder.errors import StoreError
 from recorder.ids import Entropy
 from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
 from recorder.store.keys import check_key, check_prefix
-from recorder.take.files import sync_folder
+from recorder.take import disk
+from recorder.take.files import sync_folder, write_file
 
+MARK = ".accord-store"
 _INCOMING = ".incoming"
 _PIECE = 1024 * 1024
 
 
 class DirectoryStore:
-    """The contract of ``base.py`` over a folder, which is made where it is missing."""
+    """The contract of ``base.py`` over a folder.  Where it need not be ``marked``, it is made where it is
+    missing; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until it is there."""
 
-    def __init__(self, folder: Path, entropy: Entropy = os.urandom) -> None:
+    def __init__(self, folder: Path, entropy: Entropy = os.urandom, *, marked: bool = False) -> None:
         self._folder = folder
         self._entropy = entropy
+        self._marked = marked
+
+    def init(self) -> None:
+        """Say that this folder is the store.  Raises ``OSError``."""
+        self._make(self._folder)
+        write_file(self._folder / MARK, b"Accord keeps recordings here: the disk of this store is mounted.\n")
 
     def put(self, key: str, path: Path, sha256: str) -> None:
         target = self._path(key)
+        self._check_mark()
         incoming = self._folder / _INCOMING
         temporary = incoming / self._entropy(12).hex()
         with open(path, "rb") as source, self._errors(key):
@@ -69,12 +83,14 @@ class DirectoryStore:
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
+        self._check_mark()
         folder, _, _ = prefix.rpartition("/")
         with self._errors(prefix):
             yield from self._walk(f"{folder}/" if folder else "", prefix, after)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
+        self._check_mark()
         with self._errors(key):
             try:
                 path.unlink()
@@ -84,6 +100,7 @@ class DirectoryStore:
             self._prune(path.parent)
 
     def abilities(self) -> Abilities:
+        self._check_mark()
         return Abilities(put_if_absent=True, checks_sha256=True, versioning=False, object_lock=False)
 
     def _path(self, key: str) -> Path:
@@ -143,20 +160,42 @@ class DirectoryStore:
                 return  # not empty, or somebody else was faster
             folder = folder.parent
 
+    def _check_mark(self) -> None:
+        """A folder with objects in it is the store, marked or not."""
+        if not self._marked:
+            return
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise self._away(error) from error
+        if MARK in names or any(name[0] != "." and name != "lost+found" for name in names):
+            return
+        raise Unreachable(
+            "store.not_mounted",
+            f"{self._folder} is not the store that it was",
+            "mount its disk; where this is the place for a new one, `accord store init`",
+        )
+
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError):
+            self._check_mark()
             raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
         except (NotADirectoryError, FileExistsError):
             raise StoreError("store.bad_key", f"a part of {key} is an object already") from None
         except OSError as error:
-            raise Unreachable(
-                "store.unreachable",
-                f"{self._folder}: {error.strerror}",
-                "nothing is lost: the spool keeps it",
-            ) from error
+            raise self._away(error) from error
+
+    def _away(self, error: OSError) -> Unreachable:
+        return Unreachable(
+            "store.unreachable",
+            f"{self._folder}: {error.strerror}",
+            f"nothing is lost, the spool keeps it: {disk.hint(error)}",
+        )
 
 
 def _copy(source: BinaryIO, target: Path) -> str:

@@ -17,7 +17,6 @@ from recorder.errors import SealError
 from recorder.seal import signing
 from recorder.seal.keys import WrappedKey
 from recorder.store import probe
-from recorder.store.directory import DirectoryStore
 from recorder.store.s3 import S3Store
 
 RENEW_WITHIN = timedelta(days=30)
@@ -113,7 +112,7 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
 def store(patient: Patient) -> Iterator[Finding]:
     """The bucket takes, compares and gives back; what it cannot do is done by Accord, more slowly."""
     if patient.settings.store.kind == "directory":
-        DirectoryStore(patient.settings.store_folder).abilities()
+        stores.directory(patient.settings).abilities()
         yield Finding("ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies")
         return
     # Without the worker's patience: what is away is said now.

@@ -92,3 +92,42 @@ def test_a_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert refused.value.error_id == "store.unreachable"
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_nothing_is_written_beneath_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store", marked=True)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "lost+found").mkdir()
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    operations = {
+        "put": lambda: store.put("a/b", source, hashlib.sha256(b"x").hexdigest()),
+        "read": lambda: store.read("a/b"),
+        "size": lambda: store.size("a/b"),
+        "list": lambda: list(store.list("")),
+        "delete": lambda: store.delete("a/b"),
+        "abilities": store.abilities,
+    }
+    for place in ("empty", "missing"):
+        for name, operation in operations.items():
+            with pytest.raises(Unreachable) as refused:
+                operation()
+            assert refused.value.error_id == "store.not_mounted", (place, name)
+            assert "accord store init" in refused.value.hint
+        if place == "empty":
+            assert [path.name for path in (tmp_path / "store").iterdir()] == ["lost+found"]
+            (tmp_path / "store" / "lost+found").rmdir()
+            (tmp_path / "store").rmdir()
+    assert not (tmp_path / "store").exists()
+    store.init()
+    store.init()
+    operations["put"]()
+    assert list(store.list("")) == ["a/b"]
+
+
+def test_a_folder_with_recordings_in_it_is_the_store(tmp_path: Path) -> None:
+    """It was made by an earlier version, that did not mark it."""
+    put(DirectoryStore(tmp_path / "store"), tmp_path, "a/b")
+    store = DirectoryStore(tmp_path / "store", marked=True)
+    assert store.read("a/b") == b"x"
+    assert list(store.list("")) == ["a/b"]

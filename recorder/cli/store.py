@@ -1,0 +1,26 @@
+"""``accord store``: the place where recordings are kept."""
+
+from __future__ import annotations
+
+import click
+
+from recorder.cli import stores
+from recorder.cli.context import Context
+from recorder.errors import ConfigError
+
+
+@click.group()
+def store() -> None:
+    """The place where recordings are kept."""
+
+
+@store.command()
+@click.pass_obj
+def init(context: Context) -> None:
+    """Say that the store's folder is the right one: its disk is mounted.  Once, for kind = "directory"."""
+    if context.settings.store.kind != "directory":
+        raise ConfigError(
+            "store.no_folder", "the store is no folder: there is nothing to mark", "see kind in [store]"
+        )
+    stores.directory(context.settings).init()
+    click.echo(f"{context.settings.store_folder} is the store")
