@@ -43,6 +43,7 @@ from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
 from recorder.store.base import Store
 from recorder.take import disk
+from recorder.take.files import share_folder
 from recorder.take.spool import purge
 from recorder.waiting import Waiting
 
@@ -318,7 +319,7 @@ class _alone:
 
     def __enter__(self) -> None:
         try:
-            self._path.parent.mkdir(mode=0o2770, parents=True, exist_ok=True)
+            share_folder(self._path.parent)
             self._file = open(self._path, "ab")
         except OSError as error:
             raise ConfigError(

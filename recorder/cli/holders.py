@@ -35,6 +35,15 @@ class Process:
         return None
 
     @property
+    def umask(self) -> int:
+        """What is taken from the modes of its files; 0 where it cannot be seen."""
+        with suppress(OSError, ValueError):
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+        return 0
+
+    @property
     def stopped(self) -> bool:
         """It is there and does not run: somebody stopped it (SIGSTOP, a debugger)."""
         with suppress(OSError, IndexError):

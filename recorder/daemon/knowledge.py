@@ -18,6 +18,7 @@ from recorder.clock import Now
 from recorder.errors import ConfigError
 from recorder.take import disk
 from recorder.take.disk import Disk, Room
+from recorder.take.files import share_folder
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class Knowledge:
 
     def start(self) -> None:
         """Take the spool, read everything once.  Raises :class:`ConfigError` ``daemon.second``."""
-        self._spool.mkdir(mode=0o2770, parents=True, exist_ok=True)
+        share_folder(self._spool)
         self._descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

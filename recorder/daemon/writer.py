@@ -28,7 +28,7 @@ SLOWEST: Final = 15
 PATIENCE: Final = 0.5
 """Seconds that a call waits for its folder before it goes on unrecorded."""
 
-_FOLDER_MODE: Final = 0o2770
+_FOLDER_MODE: Final = 0o770
 
 
 class Writer:

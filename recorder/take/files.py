@@ -42,6 +42,16 @@ def replacing(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def share_folder(folder: Path) -> None:
+    """Make a folder for several users of one group, where there is none: what they make in it is the
+    group's (set-group-ID).  One that is there stays as its owner has it.  Raises ``OSError``."""
+    try:
+        folder.mkdir(mode=0o770, parents=True)
+    except FileExistsError:
+        return
+    folder.chmod(0o2770)  # mkdir does not take that bit
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -148,7 +148,7 @@ class Take:
 def open_take(spool: Path, start: CallStart) -> Path:
     """Make the folder of a call and write ``call.json``; returns the folder.  Raises ``OSError``."""
     folder = spool / start.recording
-    folder.mkdir(mode=0o2770, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o770, parents=True, exist_ok=True)
     write_file(folder / CALL, _dump(start_body(start)))
     sync_folder(spool)
     return folder
@@ -265,7 +265,7 @@ def quarantine(folder: Path, reason: str, now: datetime, until: datetime) -> Pat
     """Set an impossible take aside with its reason and the day it will be destroyed; returns where it
     went.  Nothing in it is deleted."""
     target = folder.parent / QUARANTINE / folder.name
-    target.parent.mkdir(mode=0o2770, exist_ok=True)
+    target.parent.mkdir(mode=0o770, exist_ok=True)
     body = {"reason": reason, "since": to_iso(now), "until": to_iso(until)}
     write_file(folder / "quarantine.json", _dump(body))
     os.rename(folder, target)

@@ -42,7 +42,7 @@ def spool(patient: Patient) -> Iterator[Finding]:
         yield Finding("wrong", f"spool: there is no folder {folder}", "start the daemon or the worker once")
         return
     probe = folder / f".doctor-{uuid.uuid4()}"
-    probe.mkdir(mode=0o2770)
+    probe.mkdir(mode=0o770)
     moved = probe.with_name(f"{probe.name}.moved")
     try:
         (probe / AUDIO).write_bytes(b"accord")

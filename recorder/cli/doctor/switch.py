@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from recorder.call import policy, session
 from recorder.cli.doctor.findings import Finding, Patient
-from recorder.cli.holders import User, listener, user_of
+from recorder.cli.holders import DAEMON, User, holder, listener, user_of
 from recorder.config import SwitchSettings
 from recorder.errors import ConfigError, SwitchError
 
@@ -220,7 +220,15 @@ def recording(patient: Patient) -> Iterator[Finding]:
             f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
             f"chmod g+rX {prompts} and what lies above it",
         )
-    if user.may(spool, 3) and not unread:
+    running = holder(spool / DAEMON)
+    keeper = user_of(running.pid) if running else None
+    if running and keeper and user.uid not in {0, keeper.uid} and running.umask & 0o020:
+        yield Finding(
+            "wrong",
+            f"recording: the daemon (umask {running.umask:03o}) makes folders that {name} may not write to",
+            "UMask=0007 in its unit, or `umask 0007` before it is started",
+        )
+    elif user.may(spool, 3) and not unread:
         yield Finding(
             "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
         )
