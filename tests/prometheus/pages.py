@@ -1,0 +1,57 @@
+"""The tables of docs/operate.md that are made from the code: ``python -m tests.prometheus.pages`` writes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recorder import metrics
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "operate.md"
+RULES = ROOT / "deploy" / "prometheus" / "accord.rules.yml"
+RULE_TESTS = RULES.with_name("accord.rules.test.yml")
+DASHBOARD = ROOT / "deploy" / "grafana" / "accord.json"
+
+
+def alerts() -> list[dict[str, Any]]:
+    """The rules, in their order."""
+    groups = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def metrics_table() -> str:
+    """Every metric: name, kind, labels, processes, what it says."""
+    rows = ["| Metric | | By | Shown by | |", "|---|---|---|---|---|"]
+    for each in metrics.DECLARED.values():
+        by = ", ".join(f"`{label}`" for label in each.labels)
+        rows.append(f"| `{each.name}` | {each.kind} | {by} | {', '.join(each.on)} | {each.help} |")
+    return "\n".join(rows)
+
+
+def alerts_table() -> str:
+    """Every alert, with the anchor that its annotation names."""
+    rows = ["| Alert | | For | What it means, and what to do |", "|---|---|---|---|"]
+    for rule in alerts():
+        name = rule["alert"]
+        said = re.sub(r"\{\{.*?\}\}", "…", rule["annotations"]["description"])
+        severity, lasting = rule["labels"]["severity"], rule.get("for", "")
+        rows.append(f'| <a id="{name.lower()}"></a>`{name}` | {severity} | {lasting} | {said} |')
+    return "\n".join(rows)
+
+
+def filled(page: str) -> str:
+    """The page with its tables as they are to be."""
+    for name, table in (("metrics", metrics_table()), ("alerts", alerts_table())):
+        begin, end = f"<!-- {name}: made by tests/prometheus/pages.py -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}{table}\n{end}{after}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,172 @@
+"""Rules, dashboard and documentation speak of the numbers that there are, and of no others."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from recorder import metrics
+from tests.prometheus import pages
+
+FOREIGN = {
+    "up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
+    "process_start_time_seconds",
+}  # fmt: skip
+"""Prometheus' own, and those of every process."""
+
+NAME = re.compile(r"\b(?:accord|process)_[a-z_]+\b|\bup\b|\bALERTS\b")
+QUOTED = re.compile(r'"[^"]*"')
+
+promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (prometheus) is not installed"
+)
+
+
+def names(expression: str) -> set[str]:
+    """The metrics in a query, histograms by their own name."""
+    found = set()
+    for name in NAME.findall(QUOTED.sub("", expression)):
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        histogram = metrics.DECLARED.get(base)
+        found.add(base if histogram is not None and histogram.kind == "histogram" else name)
+    return found
+
+
+def dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(pages.DASHBOARD.read_text("utf-8"))
+    return found
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Title and expression of every query of the dashboard."""
+    found = dashboard()
+    for panel in found["panels"]:
+        for target in panel.get("targets", ()):
+            yield f"{panel['title']} {target['refId']}", target["expr"]
+    for each in found["annotations"]["list"]:
+        yield each["name"], each["expr"]
+
+
+def test_every_metric_is_declared_as_prometheus_wants_it() -> None:
+    for each in metrics.DECLARED.values():
+        assert re.fullmatch(r"accord_[a-z_]+[a-z]", each.name)
+        assert (each.kind == "counter") == each.name.endswith("_total"), each.name
+        assert each.help.endswith("."), each.name
+        assert each.on, each.name
+        assert not {"recording", "tenant", "user", "id", "number", "node"} & set(each.labels), each.name
+        if each.kind == "histogram":
+            assert each.name.endswith("_seconds"), each.name
+
+
+def test_every_metric_is_shown_and_every_shown_one_is_declared() -> None:
+    shown = set().union(*(names(expression) for _, expression in queries()))
+    watched = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
+    assert (shown | watched) - FOREIGN <= set(metrics.DECLARED)
+    assert set(metrics.DECLARED) <= shown, "a number that nobody looks at is none"
+
+
+def test_the_page_has_the_tables_of_the_code() -> None:
+    page = pages.PAGE.read_text("utf-8")
+    assert page == pages.filled(page), "python -m tests.prometheus.pages"
+    mentioned = set(re.findall(r"`(accord_[a-z_]+)`", page))
+    assert mentioned == set(metrics.DECLARED)
+
+
+def test_every_alert_says_what_to_do_and_where_it_is_written() -> None:
+    page = pages.PAGE.read_text("utf-8")
+    seen = [rule["alert"] for rule in pages.alerts()]
+    assert len(seen) == len(set(seen))
+    for rule in pages.alerts():
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        said = rule["annotations"]
+        assert len(said["summary"]) > 10
+        assert len(said["description"]) > 40
+        path, _, anchor = said["runbook"].partition("#")
+        assert (pages.ROOT / path) == pages.PAGE
+        assert f'<a id="{anchor}"></a>' in page
+
+
+def test_every_alert_is_shown_quiet_and_firing() -> None:
+    tests = {each["name"]: each for each in yaml.safe_load(pages.RULE_TESTS.read_text("utf-8"))["tests"]}
+    for rule in pages.alerts():
+        samples = [len(one["exp_samples"]) for one in tests[rule["alert"]]["promql_expr_test"]]
+        assert samples == [0, 1], rule["alert"]
+
+
+@promtool
+@pytest.mark.parametrize("what", [["check", "rules", pages.RULES.name], ["test", "rules", pages.RULE_TESTS.name],
+                                  ["check", "config", "--syntax-only", "prometheus.yml"]])  # fmt: skip
+def test_promtool_agrees(what: list[str]) -> None:
+    ended = subprocess.run(
+        ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_dashboard_is_one_of_grafanas() -> None:
+    """Read and written by Grafana's own types, nothing of it is lost but what is outside of their schema."""
+    plugins.register_default_plugins()
+    ours = dashboard()
+    theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))
+    assert set(_lost(ours, theirs)) <= {
+        "/annotations/list/titleFormat", "/annotations/list/textFormat", "/templating/list/definition"
+    }  # fmt: skip
+
+
+def _lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name, value in ours.items():
+            if name in theirs:
+                yield from _lost(value, theirs[name], f"{path}/{name}")
+            else:
+                yield f"{path}/{name}"
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for one, other in zip(ours, theirs, strict=True):
+            yield from _lost(one, other, path)
+    elif ours != theirs:
+        yield path
+
+
+def test_the_dashboard_has_rows_units_and_room() -> None:
+    panels = dashboard()["panels"]
+    assert [each["title"] for each in panels if each["type"] == "row"] == [
+        "Calls", "Spool", "Store and catalogue", "Panel", "Nodes"
+    ]  # fmt: skip
+    assert len({each["id"] for each in panels}) == len(panels)
+    for each in panels:
+        place = each["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        if each["type"] == "row":
+            continue
+        assert each["datasource"]["uid"] == "${datasource}", each["title"]
+        assert each["fieldConfig"]["defaults"]["unit"], each["title"]
+        ids = [target["refId"] for target in each["targets"]]
+        assert len(ids) == len(set(ids))
+    for one, other in combinations(panels, 2):
+        assert not _overlap(one["gridPos"], other["gridPos"]), (one["title"], other["title"])
+
+
+def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    across = one["x"] < other["x"] + other["w"] and other["x"] < one["x"] + one["w"]
+    down = one["y"] < other["y"] + other["h"] and other["y"] < one["y"] + one["h"]
+    return across and down
+
+
+def test_every_query_of_the_dashboard_asks_for_the_chosen_nodes() -> None:
+    for title, expression in queries():
+        if title == "Alerts":
+            continue
+        selectors = re.findall(r"\b(?:accord_[a-z_]+|process_[a-z_]+|up)\b(\{[^}]*\})?", expression)
+        assert selectors, title
+        assert all('node=~"$node"' in selector for selector in selectors), title
