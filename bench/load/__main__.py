@@ -23,6 +23,7 @@ import argparse
 import os
 import pickle
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import suppress
@@ -48,6 +49,9 @@ def main() -> int:
         with suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, 0, 0)
+        # Broken off, by whatever: the switch and all others are ended, too.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
         measured = _measure(asked)
     command = "python -m " + " ".join(["bench.load", *asked.said])
     name = "load-ramp" if asked.ramp else "load"
