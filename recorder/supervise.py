@@ -46,13 +46,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run.  ``watched`` children must send heartbeats; ``environment`` replaces the
+    """What to run.  ``watched`` children must send heartbeats; ``tied`` ones may be silent as long as they
+    like, but end, as watched ones do, when their supervisor is gone; ``environment`` replaces the
     supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints.
     What is ``last`` is told to end when the others have."""
 
     name: str
     argv: Sequence[str]
     watched: bool = False
+    tied: bool = False
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     output: Path | None = None
@@ -145,7 +147,7 @@ class Supervisor:
         environment = dict(self.environment if program.environment is None else program.environment)
         passed: tuple[int, ...] = ()
         writer = None
-        if child.program.watched:
+        if program.watched or program.tied:
             child.pipe, writer = os.pipe()
             os.set_blocking(child.pipe, False)
             environment[HEARTBEAT_FD] = str(writer)

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -233,7 +233,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
 def _logged(program: Program, logs: Path) -> Program:
     if program.output is not None:
         return program
-    return Program(program.name, program.argv, program.watched, output=logs / f"{program.name}.log")
+    return replace(program, output=logs / f"{program.name}.log")
 
 
 def _quiet_supervisor(logs: Path) -> None:

@@ -189,7 +189,7 @@ def programs(context: Context) -> list[Program]:
     found = [
         Program("daemon", [*own, "daemon"], watched=True),
         Program("worker", [*own, "worker"], watched=True),
-        Program("web", [*own, "web"]),
+        Program("web", [*own, "web"], tied=True),
     ]
     return [*store_programs(context), *found]
 

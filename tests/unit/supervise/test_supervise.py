@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recorder.supervise import Program, Supervisor
+from recorder.supervise import SILENCE, Program, Supervisor
 
 BEATS = """
 import os, time
@@ -68,3 +69,35 @@ def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
     begun = time.monotonic()
     supervisor._end()
     assert time.monotonic() - begun < 5
+
+
+def test_whoever_is_tied_ends_when_its_supervisor_is_killed_and_not_for_its_silence() -> None:
+    """Otherwise an old panel would keep the port from the one that the next supervisor starts."""
+    child = (
+        "import os; from recorder.supervise import heartbeat; import time; beat = heartbeat(os.environ)\n"
+        "print(os.getpid(), flush=True); time.sleep({silent})\n"
+        "while True: beat(); time.sleep(0.1)"
+    )
+    programs = "Program('web', [sys.executable, '-c', sys.argv[1]], tied=True)"
+    parent = (
+        f"import os, sys; from recorder.supervise import *\nSupervisor([{programs}], dict(os.environ)).run()"
+    )
+    argv = [sys.executable, "-c", parent, child.format(silent=SILENCE + 0.5)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        pid = next(int(line) for line in supervisor.stdout if line.strip().isdigit())
+        time.sleep(SILENCE + 1.0)
+        assert _runs(pid), "it was killed for its silence"
+        supervisor.kill()
+        deadline = time.monotonic() + 5
+        while _runs(pid):
+            assert time.monotonic() < deadline, "it outlives its supervisor"
+            time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """There, and not only waiting for somebody to ask how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
+    except OSError:
+        return False
