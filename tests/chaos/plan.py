@@ -52,14 +52,15 @@ STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Strike ``process`` with ``deed``: ``delay`` seconds after the next ``moment``, which is waited for
-    from ``after`` seconds after the fault before.  ``lasts`` is how long it is stopped, or is away until it
-    is started again, in seconds."""
+    from ``after`` seconds after the fault before, and once it has run for ``ran`` seconds.  ``lasts`` is
+    how long it is stopped, or is away until it is started again, in seconds."""
 
     number: int
     process: str
     deed: Deed
     moment: str
     after: float
+    ran: float
     delay: float
     lasts: float
 
@@ -112,10 +113,12 @@ def epochs(seed: int, faults: int) -> Iterator[Epoch]:
 
 def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None) -> Fault:
     weights = {name: weight for name, weight in PROCESSES.items() if mode == "run" or name != "supervisor"}
+    if mode == "run":
+        weights["daemon"] //= 2  # its supervisor waits up to ten seconds before it starts it again
     process = chance.choices(list(weights), list(weights.values()))[0]
     deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
-    if process == "encoder" and deed == "restart":
-        deed = "kill"  # nothing but its worker starts it
+    if deed == "restart" and (process == "encoder" or (process == "supervisor" and chance.random() < 0.7)):
+        deed = "kill"  # nothing but its worker starts an encoder, and a supervisor ends in half a minute
     moment = chance.choice(MOMENTS[process])
     again = chance.random() < AGAIN
     if again and before is not None and before.deed in ("kill", "restart") and before.process != "encoder":
@@ -130,7 +133,8 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None)
         process,
         deed,
         moment,
-        after=0.0 if moment == "starting" else chance.uniform(0.0, 1.4),
+        after=0.0 if moment == "starting" else chance.uniform(0.0, 1.0),
+        ran=0.0 if moment == "starting" or chance.random() < 0.2 else chance.uniform(2.0, 7.0),
         # Half of them at once: most of what is short is short after its moment.
         delay=chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, longest))),
         lasts=round(lasts, 3),

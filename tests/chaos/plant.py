@@ -82,7 +82,7 @@ class Plant:
     on_switch_gone: Callable[[float], None] = lambda at: None
     units: dict[str, Unit] = field(default_factory=dict)
     _released: list[Released] = field(default_factory=list)
-    _pids: dict[str, int] = field(default_factory=dict)
+    _pids: dict[str, tuple[int, float]] = field(default_factory=dict)
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
@@ -200,6 +200,14 @@ class Plant:
                 return child
         return None
 
+    def ran(self, process: str, now: float) -> float:
+        """Seconds for which a process has run; an encoder, its worker."""
+        process = {"encoder": "worker"}.get(process, process)
+        if self.mode == "units" or process in ("switch", "supervisor"):
+            unit = self.units[process]
+            return now - unit.started if unit.process is not None else 0.0
+        return now - self._pids.get(process, (0, now))[1]
+
     # --- faults
 
     def strike(self, fault: Fault, now: float) -> bool:
@@ -232,8 +240,10 @@ class Plant:
             self._looked = now
             for name in ("store", "daemon", "worker", "web"):
                 pid = self.pid(name)
-                if pid is not None and self._pids.get(name) != pid:
-                    self._pids[name] = pid
+                if pid is None:
+                    self._pids.pop(name, None)
+                elif self._pids.get(name, (0, 0.0))[0] != pid:
+                    self._pids[name] = (pid, now)
                     self.signals.append((f"starting {name}", now))
 
     def _release(self, one: Released, now: float) -> None:

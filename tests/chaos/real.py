@@ -90,7 +90,7 @@ class RealBoard:
         self._events_of: int | None = None
         phones = plant.phone_ports
         self.sip_port = phones
-        base = 20000 + (os.getpid() * 1600) % 36000
+        base = 10000 + (os.getpid() * 1600) % 8000  # below every other port
         folder = plant.folder / "phones"
         sounds = plant.folder / "phones-sound"
         sounds.mkdir(parents=True)

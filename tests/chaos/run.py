@@ -25,6 +25,9 @@ TICK = 0.01
 PATIENCE = 1.0
 """Seconds that a moment is waited for; then the fault comes without it."""
 
+LIVES_IN = 13.0
+"""Seconds that a process has to run for as long as a fault wants it to have."""
+
 SETTLES_IN = 150.0
 READY_IN = 60.0
 AT_MOST = 40
@@ -105,18 +108,19 @@ class Run:
 
     def _strike(self, fault: Fault) -> Iterator[float]:
         """Ticks until the fault is done."""
-        begins = time.time() + fault.after
+        begins = waits_from = time.time() + fault.after
         strikes: float | None = begins if fault.moment == "any" else None
         given_up = False
         while True:
             now = self._tick()
             yield now
-            if now < begins:
+            if now < begins or (now < begins + LIVES_IN and self.plant.ran(fault.process, now) < fault.ran):
                 self.plant.signals.clear()
+                waits_from = now
                 continue
             if strikes is None:
-                at = self._moment(fault, begins, now)
-                if at is None and now > begins + PATIENCE:
+                at = self._moment(fault, waits_from, now)
+                if at is None and now > waits_from + PATIENCE:
                     at, given_up = now, True
                 strikes = None if at is None else at + fault.delay
             if strikes is not None and now >= strikes:
