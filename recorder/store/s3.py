@@ -10,23 +10,25 @@ import base64
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import structlog
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ResponseStreamingError,
-)
 
 from recorder.errors import StoreError
 from recorder.ids import Entropy
+from recorder.store.answers import (
+    MISMATCH,
+    Exists,
+    PastTheEnd,
+    bad_answer,
+    content,
+    hash_mismatch,
+    made_ours,
+    no_success,
+)
 from recorder.store.base import Abilities, Conflict, NotFound, Unreachable
 from recorder.store.bucket import Bucket, connect
 from recorder.store.keys import check_key, check_prefix
@@ -37,24 +39,7 @@ LARGEST = 5 * 1024**3
 """Bytes that one PUT may have (Amazon S3's limit): 43 hours of 8 kHz stereo WAV."""
 
 _PIECE = 8 * 1024 * 1024
-_AWAY = frozenset(
-    {
-        "ConditionalRequestConflict",  # 409: another put of this key is going on
-        "InternalError",
-        "OperationAborted",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-    }
-)
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-_HASH = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
-_NOT_IMPLEMENTED = 501
 _EXISTS = "store.exists"
-_MISMATCH = "store.hash_mismatch"
-_DENIED = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
 class S3Store:
@@ -64,6 +49,9 @@ class S3Store:
         self._client = connect(bucket)
         self._hash_in_header = connect(bucket, sign_payload=False)
         self._bucket = bucket.name
+        self._seconds = bucket.read_timeout
+        for client in (self._client, self._hash_in_header):
+            client.meta.events.register("after-call.s3", no_success)
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
@@ -94,7 +82,7 @@ class S3Store:
                     ContentLength=size,
                     **known,
                 )
-        except _Exists:
+        except Exists:
             self._compare(key, sha256)
             return
         if not able.checks_sha256:
@@ -113,20 +101,25 @@ class S3Store:
         try:
             with self._errors(key):
                 answer = self._client.get_object(Bucket=self._bucket, Key=key, **wanted)
-                # Not as its own context manager: that would hand out urllib3's stream and its errors.
-                with closing(answer["Body"]) as body:
-                    content: bytes = body.read()
-        except _PastTheEnd:
+                part = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+                if part and (
+                    not wanted
+                    or not answer.get("ContentRange", f"bytes {start}-").startswith(f"bytes {start}-")
+                ):
+                    raise bad_answer(self._where, key, "another part than was asked for")
+                most = end - start if part and end is not None else None
+                came = content(answer, most, self._seconds)
+        except PastTheEnd:
+            if not wanted:
+                raise
             return b""
         # A server that does not know ranges sends everything.
-        if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] == 200:
-            return content[start:end]
-        return content
+        return came if part else came[start:end]
 
     def size(self, key: str) -> int:
         check_key(key)
         with self._errors(key):
-            return self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+            return _length(self._client.head_object(Bucket=self._bucket, Key=key))
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
@@ -134,11 +127,15 @@ class S3Store:
         while True:
             with self._errors(prefix):
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
+                keys = [entry["Key"] for entry in page.get("Contents", ())]
+                if not all(key.startswith(prefix) for key in keys):
+                    raise bad_answer(self._where, prefix, "it lists what does not begin so")
+                more = _next(page, token, ContinuationToken="NextContinuationToken")
             # A server that does not know where to start gives what comes before as well.
-            yield from (entry["Key"] for entry in page.get("Contents", ()) if entry["Key"] > after)
-            if not page.get("IsTruncated"):
+            yield from (key for key in keys if key > after)
+            if more is None:
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token = more
 
     def delete(self, key: str) -> None:
         check_key(key)
@@ -179,11 +176,11 @@ class S3Store:
         """The SHA-256 that the server keeps of an object, or that of its bytes where it keeps none."""
         with self._errors(key):
             head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-        kept = head.get("ChecksumSHA256", "")
-        if self.abilities().checks_sha256 and kept and "-" not in kept:
-            return base64.b64decode(kept).hex()
+            length, kept = _length(head), head.get("ChecksumSHA256", "")
+            if self.abilities().checks_sha256 and kept and "-" not in kept:
+                return base64.b64decode(kept, validate=True).hex()
         total = hashlib.sha256()
-        for start in range(0, head["ContentLength"], _PIECE):
+        for start in range(0, length, _PIECE):
             total.update(self.read(key, start, start + _PIECE))
         return total.hexdigest()
 
@@ -194,19 +191,20 @@ class S3Store:
         which: dict[str, Any] = {"VersionId": version} if version else {}
         with self._errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=key, **which)
-        raise _hash_mismatch(key)
+        raise hash_mismatch(key)
 
     def _versions(self, key: str) -> Iterator[str]:
         more: dict[str, Any] = {}
         while True:
             with self._errors(key):
                 page = self._client.list_object_versions(Bucket=self._bucket, Prefix=key, **more)
-            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                if entry["Key"] == key:
-                    yield entry["VersionId"]
-            if not page.get("IsTruncated"):
+                entries = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+                found = [entry["VersionId"] for entry in entries if entry["Key"] == key]
+                further = _next(page, more, KeyMarker="NextKeyMarker", VersionIdMarker="NextVersionIdMarker")
+            yield from found
+            if further is None:
                 return
-            more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+            more = further
 
     def _versioned(self) -> bool:
         with self._errors("versioning"):
@@ -221,7 +219,7 @@ class S3Store:
                 checks_sha256=self._refusal(
                     key, b"3", ChecksumSHA256=base64.b64encode(hashlib.sha256(b"4").digest()).decode()
                 )
-                == _MISMATCH,
+                == MISMATCH,
                 versioning=self._versioned() and self._keeps_versions(key),
                 object_lock=self._locks(),
             )
@@ -241,7 +239,7 @@ class S3Store:
             self._put_small(key, body, **more)
         except Unreachable:
             raise
-        except _Exists:
+        except Exists:
             return _EXISTS
         except StoreError as error:
             return error.error_id
@@ -253,71 +251,35 @@ class S3Store:
 
     def _locks(self) -> bool:
         try:
-            answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
-        except ClientError:
+            with self._errors("object lock"):
+                answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
+                return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
+        except Unreachable:
+            raise
+        except StoreError:
             return False
-        return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
 
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        """boto3's errors as ours."""
-        try:
-            yield
-        except ClientError as error:
-            raise self._answered(key, error) from error
-        except (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
-            raise Unreachable(
-                "store.unreachable", f"{self._where} is away: {error}", "nothing is lost: the spool keeps it"
-            ) from error
-        except BotoCoreError as error:
-            raise StoreError(
-                "store.failed", f"{self._where}: {error}", "check the [store] settings"
-            ) from error
-
-    def _answered(self, key: str, error: ClientError) -> StoreError | _Exists | _PastTheEnd:
-        code = error.response.get("Error", {}).get("Code", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status == 412:
-            return _Exists(key)
-        if status == 416:
-            return _PastTheEnd(key)
-        if status == _NOT_IMPLEMENTED:
-            return StoreError(
-                "store.not_implemented",
-                f"{self._where} does not know what was asked for {key}: {code}",
-                "`accord doctor` shows what this server can do",
-            )
-        if status >= 500 or status == 429 or code in _AWAY:
-            return Unreachable("store.busy", f"{self._where} answers {status} {code}", "it is tried again")
-        if code == "NoSuchBucket":
-            return StoreError("store.no_bucket", f"there is no {self._where}", "make it, or correct its name")
-        if code in _MISSING:
-            return NotFound("store.not_found", f"there is no object {key} in {self._where}")
-        if code in _HASH:
-            return _hash_mismatch(key)
-        if code in _DENIED:
-            return StoreError(
-                "store.denied",
-                f"{self._where} refused {key}: {code}",
-                "check the access key and its rights; a locked object cannot be deleted before its date",
-            )
-        return StoreError("store.failed", f"{self._where} refused {key}: {status} {error}")
-
-
-class _Exists(Exception):
-    """412: the condition ``If-None-Match`` was not met."""
-
-
-class _PastTheEnd(Exception):
-    """416: the range begins after the last byte."""
+    def _errors(self, key: str) -> AbstractContextManager[None]:
+        return made_ours(self._where, key)
 
 
 _NAMES = ("put_if_absent", "checks_sha256", "versioning", "object_lock")
 
 
-def _hash_mismatch(key: str) -> StoreError:
-    return StoreError(
-        _MISMATCH,
-        f"what arrived as {key} does not have the hash that was sent; it was not kept",
-        "the file was changed, or the network or a disk is broken",
-    )
+def _length(head: Mapping[str, Any]) -> int:
+    """What a HEAD says of the object's length.  Raises ``KeyError``, ``ValueError``."""
+    length: int = head["ContentLength"]
+    if length < 0:
+        raise ValueError(f"a length of {length} bytes")
+    return length
+
+
+def _next(page: Mapping[str, Any], before: Mapping[str, Any], **names: str) -> dict[str, Any] | None:
+    """How to ask for the page after this one, ``None`` where it is the last.  Raises ``KeyError``, and
+    ``ValueError`` where it would be the same page again, for ever."""
+    if not page.get("IsTruncated"):
+        return None
+    further = {asked: page[told] for asked, told in names.items()}
+    if further == before:
+        raise ValueError("a list that goes on where it began")
+    return further
