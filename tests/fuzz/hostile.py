@@ -1,0 +1,93 @@
+"""A server on loopback that gives prepared answers, byte for byte, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Asked:
+    """A request, and what was answered: ``answer`` is what went over the wire, whole or not."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    answer: bytes = b""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``pieces`` are sent with ``pause`` seconds before each; ``close`` ends the connection after them."""
+
+    pieces: tuple[bytes, ...]
+    pause: float = 0.0
+    close: bool = False
+
+
+@dataclass
+class Server:
+    """Answers from ``script`` in order; when it is used up, ends the connection."""
+
+    script: list[Answer] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def begin(self, script: list[Answer]) -> None:
+        """Another input: no connection of the last one is left."""
+        with self._lock:
+            self.script, self.asked = list(script), []
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with self._lock:
+                self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(20)
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
+            while self._one(connection, file):
+                pass
+        with self._lock:
+            self._open.discard(connection)
+
+    def _one(self, connection: socket.socket, file) -> bool:  # noqa: ANN001
+        first = file.readline(65536)
+        if not first.strip():
+            return False
+        method, target, _ = first.decode("latin-1").split(" ", 2)
+        headers: dict[str, str] = {}
+        while (line := file.readline(65536)) not in (b"\r\n", b"\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        if headers.get("expect", "").lower() == "100-continue":
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = file.read(int(headers.get("content-length", "0")))
+        asked = Asked(method, target, headers, body)
+        with self._lock:
+            self.asked.append(asked)
+            answer = self.script.pop(0) if self.script else None
+        if answer is None:
+            return False
+        for piece in answer.pieces:
+            time.sleep(answer.pause)
+            asked.answer += piece  # before: whoever asked may look as soon as it is sent
+            connection.sendall(piece)
+        return not answer.close

@@ -1,0 +1,136 @@
+"""Anything may happen in a call, in any order: nothing is raised, it ends once, and it counts as recorded only
+if it was told to the end, while it was recorded, on disk, and the switch took the daemon's word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from recorder.call import session
+from recorder.call.session import Do, Finish, Note, Phase
+from recorder.switch.observed import Observed, What
+from recorder.take.spool import MARKS, REASONS
+from tests.fuzz.choices import Choices
+
+INSTRUMENT = ("recorder.call", "recorder.switch.observed")
+LONGEST = 400
+
+PROMPT = "/spool/prompts/a.wav"
+START = datetime(2026, 11, 25, 9, tzinfo=UTC)
+STATES = ("", "waiting", "announcing", "announced", "passed", "failed", "late", "unrecorded", "never_record", "²")
+LEFT = ("", "waiting", "announcing", "late", "failed", "announced", "x")
+
+
+class Told:
+    """What the events themselves say, without the state machine."""
+
+    def __init__(self) -> None:
+        self.confirmed = self.heard = self.disk = self.captured = self.capturing = False
+        self.finished = 0
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    at = START
+    length = timedelta(milliseconds=choices.pick((0, 1, 6200, 60_000)))
+    begun_anew = choices.below(4) == 3
+    told = Told()
+    if begun_anew:
+        kinds = frozenset(kind for kind in sorted(MARKS) if choices.below(2))
+        state = session.resume(PROMPT, length, kinds, at)
+        told.confirmed = told.heard = "announcement_finished" in kinds
+        told.disk, told.captured = True, "recording_started" in kinds
+        actions: session.Actions = ()
+    else:
+        state, actions = session.arrive(PROMPT, length, at)
+        assert actions == (Do.BEGIN,)
+    while choices.left:
+        at += timedelta(milliseconds=choices.pick((0, 20, 700, 5000, 90_000, -3000)))
+        event = _event(choices, at)
+        before = state
+        state, actions = session.step(before, event)
+        _holds(before, event, state, actions, told)
+    state, actions = session.step(state, Observed(What.GONE, at, ending=True, cause="NORMAL_CLEARING"))
+    told.finished += sum(isinstance(action, Finish) for action in actions)
+    assert state.phase is Phase.ENDED
+    assert told.finished == 1, "every call is written down once"
+    # A recording that starts after the end is stopped, whatever it is.
+    assert session.step(state, Observed(What.RECORDING, at))[1] == (Do.STOP,)
+
+
+def _event(choices: Choices, at: datetime) -> Observed:
+    return Observed(
+        choices.pick(tuple(What)),
+        at,
+        state=choices.pick(STATES),
+        left=choices.pick(LEFT),
+        ending=bool(choices.below(2)),
+        sound=choices.pick((PROMPT, "", "/other.wav")),
+        complete=bool(choices.below(2)),
+        party=choices.pick((None, ("extension", "1001"), ("withheld", ""))),
+        cause=choices.pick(("", "NORMAL_CLEARING")),
+        bridged_at=choices.pick((None, START)),
+        since=choices.pick((None, START)),
+        capturing=bool(choices.below(2)),
+    )
+
+
+def _holds(before, event, state, actions, told: Told) -> None:  # noqa: ANN001
+    assert state.phase >= before.phase, "phases only go forward"
+    if event.what is What.RECORDING:
+        told.captured = told.capturing = True
+    if event.what is What.RECORDED:
+        told.capturing = False
+    if event.what is What.UNWATCHED:
+        told.capturing = event.capturing
+        # The switch's word that it was announced stands for its recording too; the sound itself is looked
+        # for later, and a take without one is set aside.
+        told.captured |= event.capturing or event.state == "announced"
+    if event.what is What.ON_DISK:
+        told.disk = True
+    if event.what is What.PLAYED and event.sound == PROMPT and event.complete:
+        told.heard = True
+    for action in actions:
+        if isinstance(action, Note):
+            assert action.kind in MARKS
+            if action.kind == "announcement_finished":
+                assert told.heard or (event.what is What.UNWATCHED and event.state == "announced")
+        elif isinstance(action, Finish):
+            told.finished += 1
+            assert action.reason is None or action.reason in REASONS, action.reason
+            if action.reason is None:
+                assert before.phase is Phase.ANNOUNCED or event.state == "announced" or event.since is not None
+                assert told.heard or told.confirmed
+                assert told.captured
+        elif action is Do.CONFIRM:
+            assert told.heard, "confirmed what was not heard to its end"
+            assert told.disk, "confirmed what is not on disk"
+            assert state.told
+            assert not before.held or not before.spoiled
+    if before.phase is Phase.ENDED:
+        assert state == before
+        assert set(actions) <= {Do.STOP}
+    if state.phase is Phase.ANNOUNCED and before.phase < Phase.ANNOUNCED:
+        # Nobody but the switch says so: by its state, or (unwatched) because its recording went on.
+        assert event.state == "announced" or (event.what is What.GONE and event.capturing and before.told)
+        told.confirmed = True
+    capturing = event.capturing if event.what is What.UNWATCHED else before.capturing
+    if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and capturing:
+        assert {Do.STOP, Do.FAIL} & set(actions), "a recording that may not be goes on"
+    if state.phase is Phase.UNRECORDED and event.what is What.RECORDING:
+        assert Do.STOP in actions
+    assert actions.count(Do.BEGIN) == 0
+
+
+def _seed(*events: What) -> bytes:
+    kinds = list(What)
+    return b"\x02\x00" + b"".join(
+        bytes([1, kinds.index(what), 0, 0, 0, 0, int(what is What.PLAYED), 0, 0, 0, 0, 0]) for what in events
+    )
+
+
+SEEDS = (
+    _seed(What.RECORDING, What.ON_DISK, What.PLAYING, What.PLAYED, What.BRIDGED, What.HUNG_UP, What.RECORDED),
+    _seed(What.RECORDING, What.PLAYING, What.HELD, What.PLAYED, What.UNHELD, What.PLAYED, What.ON_DISK),
+    _seed(What.NO_DISK, What.UNWATCHED, What.GONE, What.RECORDING),
+    b"\x02\x03" + bytes(range(1, 120)),
+)

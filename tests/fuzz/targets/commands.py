@@ -1,0 +1,219 @@
+"""No argument breaks out of its command: whatever is put in, the switch reads the very command that was meant
+with the very argument, or nothing was made.
+
+The reader here is written after FreeSWITCH: ``mod_event_socket.c`` (a command is the lines before an empty
+line, its first line cut at the first space; ``sendmsg`` has headers), ``switch_utils.c``
+(``switch_separate_string``: words at spaces, ``'…'`` holds one together, a backslash escapes) and
+``switch_channel.c`` (``${…}`` is expanded where it stands).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.events import NAMES
+from tests.fuzz.choices import Choices
+
+INSTRUMENT = ("recorder.switch.commands",)
+LONGEST = 200
+
+RECORDING = "0198c0de-0000-7000-8000-000000000001"
+
+
+def lines_of(command: Command) -> list[str]:
+    """The lines as the switch gets them: one command, whole, and nothing after it."""
+    wire = command.wire
+    assert wire.endswith(b"\n\n")
+    text = wire[:-2].decode()
+    assert not text.endswith("\n") and not text.startswith("\n")
+    for bad in ("\n\n", "\r", "\0"):
+        assert bad not in text, repr(text)
+    return text.split("\n")
+
+
+def words(text: str) -> list[str]:
+    """``switch_separate_string`` with a space."""
+    found, word, quoted, begun, at = [], "", False, False, 0
+    while at < len(text):
+        letter = text[at]
+        if letter == "\\" and at + 1 < len(text):
+            word, begun, at = word + text[at + 1], True, at + 1
+        elif letter == "'":
+            quoted, begun = not quoted, True
+        elif letter == " " and not quoted:
+            if begun:
+                found.append(word)
+            word, begun = "", False
+        else:
+            word, begun = word + letter, True
+        at += 1
+    assert not quoted, f"a quote that nobody closes: {text!r}"
+    return [*found, word] if begun else found
+
+
+def api(command: Command, *expected: str) -> None:
+    (line,) = lines_of(command)
+    assert "$" not in line
+    assert words(line) == ["api", *expected], line
+
+
+def sendmsg(command: Command, **expected: str) -> None:
+    first, *headers = lines_of(command)
+    uuid = expected.pop("uuid", "")
+    assert first == (f"sendmsg {uuid}" if uuid else "sendmsg")
+    told: dict[str, str] = {}
+    for line in headers:
+        name, colon, value = line.partition(": ")
+        assert colon and name not in told, line
+        told[name] = value
+    wanted = {"call-command": "execute", "event-lock": "true"}
+    wanted |= {name.replace("_", "-"): value for name, value in expected.items() if value}
+    wanted = {("Event-UUID" if name == "tag" else name): value for name, value in wanted.items()}
+    assert told == wanted
+    assert "${" not in told.get("execute-app-arg", "")
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    which = choices.pick(MADE)
+    one, two, three = choices.text(60), choices.text(60), choices.text(60)
+    if choices.below(2):
+        two = "a_name"
+    if choices.below(2):
+        one = "5c6e9f3a-0000-4000-8000-000000000001"
+    try:
+        which(one, two, three)
+    except SwitchError as error:
+        assert error.error_id == "switch.argument"
+        assert "\n" not in error.message
+        assert str(error).isprintable()
+
+
+def _auth(one: str, two: str, three: str) -> None:
+    command = commands.auth(three)
+    (line,) = lines_of(command)
+    assert line == f"auth {three}"
+    assert three not in str(command) or three in "auth"
+    assert three not in repr(command) or three in "<Command auth>"
+
+
+def _subscribe(one: str, two: str, three: str) -> None:
+    names = [name for name in (one, two, three) if name in NAMES] or [NAMES[0]]
+    (line,) = lines_of(commands.subscribe(names, [three]))
+    assert re.fullmatch(r"event plain( [A-Z_]+)+ CUSTOM [A-Za-z0-9_.:-]+", line)
+    assert line.endswith(f" {three}")
+
+
+def _name(one: str, two: str, three: str) -> None:
+    (line,) = lines_of(commands.subscribe([three]))
+    assert line == f"event plain {three}"
+
+
+def _filter(one: str, two: str, three: str) -> None:
+    (line,) = lines_of(commands.only_channel(three))
+    assert words(line) == ["filter", "Unique-ID", three]
+
+
+def _execute(one: str, two: str, three: str) -> None:
+    sendmsg(
+        commands.execute("answer", "", uuid=one, tag=two), uuid=one, execute_app_name="answer", tag=two
+    )
+    commands.execute(three)
+    assert three in commands.APPLICATIONS
+
+
+def _set(one: str, two: str, three: str) -> None:
+    sendmsg(
+        commands.set_variable(two, three, tag=one),
+        execute_app_name="set", execute_app_arg=f"{two}={three}", tag=one,
+    )  # fmt: skip
+    # `set` splits at the first '='.
+    assert f"{two}={three}".partition("=")[::2] == (two, three)
+
+
+def _extension(one: str, two: str, three: str) -> None:
+    command = commands.execute_extension(three, two, tag=one)
+    sendmsg(command, execute_app_name="execute_extension", execute_app_arg=f"{three} XML {two}", tag=one)
+    assert words(f"{three} XML {two}") == [three, "XML", two]
+
+
+def _linger(one: str, two: str, three: str) -> None:
+    seconds = len(three) * 37 - 300
+    (line,) = lines_of(commands.linger(seconds))
+    assert line == f"linger {seconds}" and 1 <= seconds <= 600
+
+
+def _bugs(one: str, two: str, three: str) -> None:
+    api(commands.media_bugs(three), "uuid_buglist", three)
+
+
+def _get(one: str, two: str, three: str) -> None:
+    api(commands.get_variable(one, three), "uuid_getvar", one, three)
+
+
+def _put(one: str, two: str, three: str) -> None:
+    command = commands.put_variable(one, two, three)
+    (line,) = lines_of(command)
+    # uuid_setvar splits at spaces twice, the value is the rest (`setvar_function`).
+    assert line.split(" ", 4) == ["api", "uuid_setvar", one, two, three]
+    assert not set(line) & set("$'\"\\{}`")
+
+
+def _answer(one: str, two: str, three: str) -> None:
+    (line,) = lines_of(commands.answer_in_state(one, two, three))
+    looked = f"${{uuid_getvar({one} {two})}}"
+    assert line == f"api expand uuid_answer ${{cond({looked} == {three} ? {one} : none)}}"
+    for part in (one, two, three):
+        assert re.fullmatch(r"[A-Za-z0-9_.*+-]+", part)
+
+
+def _start(one: str, two: str, three: str) -> None:
+    path = Path(three)
+    command = commands.record_start(one, path, RECORDING)
+    variables = f"{{RECORD_STEREO=true,accord_recording={RECORDING}}}"
+    api(command, "uuid_record", one, "start", str(path), "0", variables)
+    _inside(path)
+
+
+def _other_recording(one: str, two: str, three: str) -> None:
+    command = commands.record_start(one, Path("/spool/a.wav"), three)
+    assert words(lines_of(command)[0])[-1] == f"{{RECORD_STEREO=true,accord_recording={three}}}"
+    assert re.fullmatch(r"[0-9a-f-]{36}", three)
+
+
+def _stop(one: str, two: str, three: str) -> None:
+    path = Path(three)
+    api(commands.record_stop(one, path), "uuid_record", one, "stop", str(path))
+    _inside(path)
+
+
+def _inside(path: Path) -> None:
+    assert path.is_absolute() and ".." not in path.parts
+    assert str(path).isprintable()
+
+
+def _module(one: str, two: str, three: str) -> None:
+    api(commands.module_exists(three), "module_exists", three)
+
+
+def _locate(one: str, two: str, three: str) -> None:
+    api(commands.locate("directory", two, three, one), "xml_locate", "directory", two, three, one)
+
+
+MADE = (
+    _auth, _subscribe, _name, _filter, _execute, _set, _extension, _linger, _bugs, _get, _put, _answer, _start,
+    _other_recording, _stop, _module, _locate,
+)  # fmt: skip
+
+SEEDS = tuple(
+    bytes([which, 0, 0, len(value)]) + value + b"\x01\x01"
+    for which in range(len(MADE))
+    for value in (
+        b"accord_state", b"/var/spool/accord/a b.wav", b"a\n\napi status", b"${system(id)}", b"a'b", b"a b", b"a\\",
+        b"/x/../y", b"0198c0de-0000-7000-8000-000000000001", b"\x82\x83\x84", b"a;b`c`", b"{x=y}",
+    )
+)  # fmt: skip

@@ -1,0 +1,166 @@
+"""A caller's words in an event: no value becomes a header, whatever it holds, and nothing but a bad time is
+an error.
+
+Two halves.  Genuine events, written as FreeSWITCH writes them from values that are chosen here: every header
+is the one that was written.  And any bytes: the headers are those of a reader that splits lines first.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from recorder.errors import SwitchError
+from recorder.switch.caller import EXTENSION, SIP, WITHHELD, caller
+from recorder.switch.dialplan import Arrival
+from recorder.switch.events import CallEvent, Reply, decode
+from recorder.switch.framing import Frame, Framer
+from recorder.switch.observed import What, observe
+from tests.fuzz.choices import Choices
+
+INSTRUMENT = ("recorder.switch",)
+LONGEST = 1024
+
+FORGERIES = (
+    b"%0AUnique-ID%3A%20evil", b"%0D%0AUnique-ID: evil", b"\nUnique-ID: evil\n\n", b"%250AUnique-ID%253A%20evil",
+    b"%0Avariable_accord_state%3A%20announced", b"\xe2\x80\xa8Unique-ID: evil", b"\xc2\x85Unique-ID: evil",
+    b"\x0bUnique-ID: evil", b"%0A%0AContent-Length%3A%2099999", b"Content-Length: 3\n\nabc", b"\xff\xfe\xc3",
+    b"%", b"%%0A", b"%0", b"_undef_", b"%5Fundef_", b": ", b"%3A%20",
+)  # fmt: skip
+NAMES = (
+    "Caller-Caller-ID-Name", "Caller-Caller-ID-Number", "variable_sip_from_host", "variable_accord_line",
+    "Caller-Destination-Number", "Other-Leg-Destination-Number", "variable_sip_h_X-Told", "Hangup-Cause",
+    "Application-Data", "Record-File-Path", "Recording-Variable-accord_recording", "variable_accord_left",
+    "Caller-Channel-Bridged-Time", "Answer-State", "Caller-Privacy-Hide-Number", "Application-Response",
+)  # fmt: skip
+EVENTS = (
+    "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_BRIDGE", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "RECORD_START",
+    "RECORD_STOP", "PLAYBACK_START", "CHANNEL_HOLD", "CUSTOM", "HEARTBEAT",
+)  # fmt: skip
+
+_UNSAFE = frozenset(b"\r\n \"#%&+:;<=>?@[\\]^`{|}")
+
+
+def switch_writes(value: bytes) -> bytes:
+    """``switch_url_encode``: what is encoded already stays, so a caller's ``%0A`` goes out as it came."""
+    out = bytearray()
+    for at, byte in enumerate(value):
+        encoded = byte == 0x25 and re.match(rb"%[0-9A-Fa-f]{2}", value[at : at + 3])
+        if encoded or (0x20 <= byte <= 0x7E and byte not in _UNSAFE):
+            out.append(byte)
+        else:
+            out += b"%%%02X" % byte
+    return bytes(out)
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    if choices.below(2):
+        any_bytes(choices.rest())
+    else:
+        genuine(choices)
+
+
+def genuine(choices: Choices) -> None:
+    fields = [
+        (b"Event-Name", choices.pick(EVENTS).encode()),
+        (b"Unique-ID", b"5c6e9f3a-genuine"),
+        (b"Event-Date-Timestamp", b"1764063000123456"),
+        (b"variable_accord_state", choices.pick((b"waiting", b"announcing", b"late"))),
+    ]
+    names = {name for name, _ in fields}
+    while choices.left and len(fields) < 24:
+        name = choices.pick(NAMES).encode()
+        value = choices.pick(FORGERIES) if choices.below(2) else choices.blob(48)
+        if name not in names and b"\0" not in value:
+            fields.append((name, choices.blob(8).replace(b"\0", b"") + value))
+            names.add(name)
+    body = choices.pick((b"", b"", b"Unique-ID: evil\nvariable_accord_state: announced\n"))
+    raw = b"".join(b"%s: %s\n" % (name, switch_writes(value) or b"_undef_") for name, value in fields)
+    raw += b"Content-Length: %d\n\n%s" % (len(body), body) if body else b"\n"
+    wire = b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s" % (len(raw), raw)
+    (frame,) = [frame for piece in choices.cut(wire, 255) for frame in _framer(piece)]
+    event = CallEvent(frame.body)
+    for name, value in fields:
+        written = value.decode() if re.fullmatch(rb"[\x21-\x24\x26-\x7e]+", value) else None
+        if written is not None:
+            assert event.header(name.decode()) == ("" if written == "_undef_" else written)
+    assert event.uuid == "5c6e9f3a-genuine"
+    assert event.variable("accord_state") == fields[3][1].decode()
+    assert event.name == fields[0][1].decode()
+    assert {name.encode() for name in event.headers} - {b"Content-Length"} == names
+    meaning = observe(event)
+    assert meaning is None or meaning.state == fields[3][1].decode()
+    arrives(Frame(b"command/reply", frame.body, b"\n"))
+
+
+_held = Framer()
+
+
+def _framer(piece: bytes) -> list[Frame]:
+    return _held.feed(piece)
+
+
+def any_bytes(stream: bytes) -> None:
+    event = CallEvent(b"\n" + stream)
+    lines, _, _ = stream.partition(b"\n\n") if b"\nContent-Length: " in b"\n" + stream else (stream, b"", b"")
+    expected: dict[bytes, bytes] = {}
+    for line in lines.split(b"\n"):
+        name, colon, value = line.partition(b": ")
+        if colon:
+            expected.setdefault(name, value)
+    assert set(event.headers) == {name.decode("utf-8", "replace") for name in expected}
+    for name, value in expected.items():
+        try:
+            asked = name.decode()
+        except UnicodeDecodeError:
+            continue
+        assert event.header(asked) == reference_decode(value) == decode(value), name
+    first = lines.split(b"\n")[0]
+    name = reference_decode(first[12:]) if first.startswith(b"Event-Name: ") else ""
+    assert event.name == name
+    for ask in NAMES:
+        if ask.encode() not in expected:
+            assert event.header(ask, "none") == "none"
+    try:
+        meaning = observe(event)
+        assert meaning is None or (meaning.at.tzinfo is not None and isinstance(meaning.what, What))
+    except SwitchError as error:
+        assert error.error_id == "switch.event_time"
+    assert event.sequence >= 0
+    arrives(Frame(b"command/reply", b"\n" + stream, b"\n"))
+    arrives(Frame(b"api/response", b"\n", b"\n" + stream))
+
+
+def reference_decode(value: bytes) -> str:
+    if value == b"_undef_":
+        return ""
+    return unquote_to_bytes(value).decode("utf-8", "replace")
+
+
+def arrives(frame: Frame) -> None:
+    """A call's own data: never raises, and what is kept of the caller is fit to be shown."""
+    reply = Reply(frame)
+    assert isinstance(reply.refused, bool)
+    for region in (None, "BE"):
+        arrival = Arrival.of(reply.headers, region)
+        outside = arrival.outside
+        assert outside == caller(reply.headers, region)
+        assert outside.value.isprintable()
+        assert len(outside.value) <= 140
+        if outside.kind == WITHHELD:
+            assert outside.value == ""
+        elif outside.kind == SIP:
+            assert outside.value.startswith("sip:")
+        elif outside.kind != EXTENSION:
+            assert re.fullmatch(r"\+[0-9]{3,20}", outside.value), outside
+
+
+SEEDS = (
+    b"\x00\x00\x00" + bytes(range(64)),
+    *(b"\x00\x01\x00" + bytes([n, 0, n, 1, n, 0, 4]) + forged for n, forged in enumerate(FORGERIES)),
+    b"\x01Event-Name: CHANNEL_BRIDGE\nUnique-ID: 1\nEvent-Date-Timestamp: 1764063000123456\n"
+    b"Caller-Channel-Bridged-Time: 1764063000123456\nOther-Leg-Destination-Number: 1001\n\n",
+    b"\x01Event-Name: RECORD_START\nRecording-Variable-accord_recording: 1\nContent-Length: 3\n\nabc",
+    b"\x01Caller-Caller-ID-Number: +32470123456\nvariable_sip_from_host: example.org\n\n",
+)

@@ -1,0 +1,138 @@
+"""The files of a take and a node's snapshot with anything in them: read as written, or refused with the declared
+error, so that a broken file costs its own call and no other."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recorder import pipeline, unrecorded
+from recorder.call import policy
+from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.errors import ConfigError, TakeError
+from recorder.take import spool
+from recorder.take.encoded import ENCODED, Encoded, read_encoded, write_encoded
+from recorder.take.spool import Mark, Take
+from recorder.typed import checked
+from tests.fuzz.choices import Choices
+from tests.fuzz.documents import changed, roughened, scratch
+from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
+
+INSTRUMENT = ("recorder.take", "recorder.call.policy", "recorder.typed", "recorder.clock")
+LONGEST = 160
+
+_root = scratch()
+
+
+def _genuine() -> dict[str, bytes]:
+    made = make_encoded(_root / "made")
+    folder = spool.open_take(_root, made.take.start)
+    for mark in made.take.marks:
+        spool.append_mark(folder, mark)
+    spool.close_take(folder, made.take.end)
+    for sound in made.sounds:
+        os.link(sound.path, folder / sound.name)
+    write_encoded(Encoded(**{name: getattr(made, name) for name in ENCODED_FIELDS} | {"take": _at(made, folder)}))
+    line = LinePolicy("t", "l", "+3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
+    files = {name: (folder / name).read_bytes() for name in (*FILES, spool.EVENTS)}
+    return files | {"snapshot.json": to_json("2026-11-25T09:00:00.000Z", [line, line], ["112"])}
+
+
+ENCODED_FIELDS = ("duration_ms", "sample_rate", "announced", "gaps", "markers", "drift_ms", "sounds")
+FILES = (spool.CALL, spool.END, ENCODED)
+
+
+def _at(made: Encoded, folder: Path) -> Take:
+    return Take(folder, made.take.start, made.take.marks, made.take.end)
+
+
+GENUINE = _genuine()
+FOLDER = _root / json.loads(GENUINE[spool.CALL])["recording"]
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    name = choices.pick(sorted(GENUINE))
+    content = _changed(name, choices)
+    if name == "snapshot.json":
+        a_snapshot(content)
+        return
+    (FOLDER / name).write_bytes(content)
+    try:
+        a_folder()
+    finally:
+        (FOLDER / name).write_bytes(GENUINE[name])
+
+
+def _changed(name: str, choices: Choices) -> bytes:
+    content = GENUINE[name]
+    if choices.below(4) == 3:
+        return roughened(content, choices)
+    if choices.below(16) == 15:
+        return choices.rest()
+    if name == spool.EVENTS:
+        lines = [json.loads(line) for line in content.splitlines()]
+        lines = [changed(line, choices, lines) if choices.below(3) == 2 else line for line in lines]
+        return b"\n".join(json.dumps(line, ensure_ascii=True).encode() for line in lines) + choices.pick(
+            (b"\n", b"", b"\n[]", b'\n{"at":', b"\n\xff\n")
+        )
+    document = json.loads(content)
+    for _ in range(choices.below(3)):
+        document = changed(document, choices, [json.loads(each) for each in (content, GENUINE[spool.CALL])])
+    return roughened(json.dumps(document, ensure_ascii=True).encode(), choices)
+
+
+def a_folder() -> None:
+    stage = pipeline.next_stage(FOLDER)
+    assert stage in ("note", "encode", "seal")
+    start, end = unrecorded.what_is_known(FOLDER, NOW)
+    assert checked(start) and checked(end)
+    if start.started_at != NOW:
+        assert datetime(1, 1, 1, tzinfo=UTC) <= start.started_at
+    try:
+        take = spool.read_take(FOLDER)
+    except TakeError as error:
+        assert error.error_id == "spool.broken"
+        assert len(str(error)) < 20_000
+        return
+    for mark in take.marks:
+        assert isinstance(mark, Mark)
+        json.dumps(dict(mark.data)).encode()
+    unrecorded.unkept(take)
+    try:
+        encoded = read_encoded(FOLDER)
+    except TakeError as error:
+        assert error.error_id == "take.encoded"
+        return
+    for sound in encoded.sounds:
+        assert sound.path.parent == FOLDER, "a sound from outside the take's folder"
+    json.dumps(spool.start_body(take.start)).encode()
+
+
+def a_snapshot(content: bytes) -> None:
+    (_root / "snapshot.json").write_bytes(content)
+    try:
+        read = policy.read(_root)
+    except ConfigError as error:
+        assert error.error_id in ("snapshot.broken", "snapshot.format")
+        return
+    for number, line in read.lines.items():
+        assert checked(line)
+        assert number == line.number.removeprefix("+")
+        assert read.line(number) is line
+        told = line.announcement
+        assert isinstance(told, Announcement)
+        assert read.prompt(told).parent == _root / "prompts"
+        assert told.sha256 in read.damaged, "there are no sounds here at all"
+    for number in ("", "x", "+", "32 255", "٣٢٢٥٥٥٠١٠٠", "3225550100\n", "+3225550100;x"):
+        assert read.line(number) is None
+
+
+SEEDS = tuple(
+    bytes([name, way, 0, 1 + n % 2, n, n * 7 % 256, n * 13 % 256, n % 8, n % 45, 0, n % 7])
+    for name in range(len(GENUINE))
+    for way in (0, 3)
+    for n in range(8)
+)

@@ -1,0 +1,91 @@
+"""A manifest that was not signed as it stands is not believed, whatever was changed in it, in its keys, in its
+objects, or where it lies; and what is refused is refused with an error that says so."""
+
+from __future__ import annotations
+
+import json
+
+from recorder.errors import SealError
+from recorder.seal.manifest import open_manifest
+from recorder.seal.verify import verify
+from tests.fuzz.choices import Choices
+from tests.fuzz.documents import changed, roughened, spelled, world
+from tests.unit.seal.recording import NOW, Bucket
+
+INSTRUMENT = ("recorder.seal", "rfc8785")
+LONGEST = 120
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    if choices.below(4) == 3:
+        a_bucket(choices)
+    else:
+        a_document(choices)
+
+
+def a_document(choices: Choices) -> None:
+    made = world()
+    genuine = {each.manifest_bytes for each in made.sealed}
+    named = sorted(made.documents)
+    parsed = [json.loads(made.documents[name]) for name in named]
+    document = json.loads(choices.pick(made.sealed).manifest_bytes)
+    if choices.below(8) == 7:
+        content = roughened(made.documents[choices.pick(named)], choices)
+    else:
+        for _ in range(choices.below(4)):
+            if isinstance(document, dict) and choices.below(4) == 3:
+                part = choices.pick(("body", "endorsement", "signatures"))
+                other = choices.pick(parsed)
+                document = {**document, part: other.get(part, other)}
+            else:
+                document = changed(document, choices, parsed)
+        content = spelled(document, choices)
+    try:
+        manifest = open_manifest(content, made.root.public_key(), NOW)
+    except SealError as error:
+        assert error.error_id.startswith("seal.")
+        str(error)
+        return
+    assert content in genuine, "a manifest was believed that nobody signed"
+    assert any(manifest == each.manifest for each in made.sealed)
+
+
+def a_bucket(choices: Choices) -> None:
+    """One of the bucket's objects is changed, swapped, added or gone: a report without findings means that
+    everything of the recording is as it was sealed."""
+    made = world()
+    bucket = Bucket(dict(made.objects))
+    keys = sorted(bucket.objects)
+    for _ in range(choices.below(3)):
+        key, other = choices.pick(keys), choices.pick(keys)
+        match choices.below(6):
+            case 0 if key in bucket.objects:
+                bucket.objects[key] = roughened(bucket.objects[key], choices)
+            case 1:
+                bucket.objects[key] = made.objects[other]
+            case 2:
+                bucket.objects[key], bucket.objects[other] = made.objects[other], made.objects[key]
+            case 3:
+                bucket.objects.pop(key, None)
+            case 4:
+                bucket.objects[key.rpartition("/")[0] + "/" + choices.pick(("x", "Audio.opus"))] = b"x"
+            case _ if key in made.documents:
+                others = [json.loads(content) for content in made.documents.values()]
+                document = changed(json.loads(made.objects[key]), choices, others)
+                bucket.objects[key] = spelled(document, choices)
+    sealed = choices.pick(made.sealed)
+    for keyring in (None, made.keyring):
+        report = verify(bucket, sealed.prefix, made.root.public_key(), keyring, NOW)
+        if not report.ok:
+            continue
+        mine = [key for key in made.objects if key.startswith(sealed.prefix)]
+        if keyring is not None:
+            mine += [f"keys/{sealed.manifest.tenant}/{name}.json" for name in ("tenant", sealed.recording)]
+        for key in mine:
+            assert bucket.objects.get(key) == made.objects[key], f"{key} was changed and nothing was found"
+        assert {key for key in bucket.objects if key.startswith(sealed.prefix)} <= set(made.objects)
+        assert report.manifest == sealed.manifest
+
+
+SEEDS = (b"", b"\x03", *(bytes([n % 4, n % 3, 0, 1 + n % 3, n, n * 7 % 256, n * 3, 5, n]) for n in range(40)))
