@@ -22,6 +22,7 @@ class Keeper:
         self._spool = spool_folder
         self._folder = folder
         self._linked: dict[str, set[str]] = {}
+        self._ended: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.waiting = 0
@@ -45,13 +46,22 @@ class Keeper:
     def _look(self) -> None:
         waiting = 0
         for entry in os.scandir(self._spool):
-            if entry.name.startswith(".") or not entry.is_dir() or entry.name == spool.QUARANTINE:
-                continue
-            linked = self._linked.setdefault(entry.name, set())
-            for name in (spool.CALL, spool.AUDIO, spool.EVENTS):
-                if name not in linked:
-                    with suppress(FileNotFoundError):  # not there yet, or there no more
-                        os.link(Path(entry.path, name), self._folder / f"{entry.name}.{name}")
-                        linked.add(name)
-            waiting += os.path.exists(Path(entry.path, spool.END))
+            if entry.name in self._ended:
+                waiting += 1
+            elif not entry.name.startswith(".") and entry.is_dir() and entry.name != spool.QUARANTINE:
+                waiting += self._link(entry.name, Path(entry.path))
         self.waiting = waiting
+
+    def _link(self, name: str, folder: Path) -> bool:
+        """Link what has no second name yet; whether the call has ended, so that nothing more will come."""
+        ended = (folder / spool.END).exists()
+        linked = self._linked.setdefault(name, set())
+        for file in (spool.CALL, spool.AUDIO, spool.EVENTS):
+            if file not in linked:
+                with suppress(FileNotFoundError):  # not there yet, or there no more
+                    os.link(folder / file, self._folder / f"{name}.{file}")
+                    linked.add(file)
+        if ended:
+            self._ended.add(name)
+            del self._linked[name]
+        return ended

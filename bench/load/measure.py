@@ -173,7 +173,7 @@ class Run:
         if self._keeper is None:
             return
         ended = time.monotonic()
-        limit = 120 + 10 * max(step[0] for step in self._plan.steps)
+        limit = 120 + 2 * self.measured.counted.begun  # seconds
         time.sleep(3)
         while self._keeper.waiting and time.monotonic() < ended + limit:
             self._look(shared=False)
