@@ -78,9 +78,13 @@ def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
         else:
             steps = ((asked.calls, (asked.minutes if mode == "accord" else asked.beside) * 60),)
         plan = Plan(mode, steps, asked.shortest, asked.longest, asked.store)
-        measured[mode] = Run(plan, folder / mode, asked.keep).run()
-        # After each, so that an hour is not lost to the next one's mistake.
-        (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
+        run = Run(plan, folder / mode, asked.keep)
+        measured[mode] = run.measured
+        try:
+            run.run()
+        finally:
+            # After each, and whatever happens, so that an hour is not lost to a mistake at its end.
+            (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
     print(f"the raw measurements: --saved {asked.save or folder / 'measured'}", file=sys.stderr)
     return measured
 

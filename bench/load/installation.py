@@ -129,12 +129,17 @@ class Installation:
         return found
 
     def metrics(self) -> str:
-        """What the daemon shows to Prometheus; empty without one."""
+        """What the daemon shows to Prometheus; empty where there is none, or
+        where it does not answer."""
         if self._accord is None:
             return ""
         url = f"http://127.0.0.1:{self.environment['ACCORD_METRICS_DAEMON_PORT']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return str(answer.read().decode())
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            print(f"the daemon does not show its numbers: {error}", file=sys.stderr)
+            return ""
 
     def stop_accord(self) -> None:
         """End it as an operator does; what it has made stays."""
