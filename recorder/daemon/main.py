@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -125,7 +125,7 @@ class Daemon:
         )
         self.notes = Notes(settings.spool)
         self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
-        self._passed = PassedBy(self.node, self._passed_by, self._follow)
+        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
@@ -196,6 +196,8 @@ class Daemon:
         if arrival.state != "waiting":
             # Already handled once, or not brought here by our dialplan.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
+            if arrival.state == "unrecorded" and arrival.channel not in self.calls:
+                self._passed.late(arrival.channel, arrival.line, arrival.outside)
             return
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at
@@ -283,7 +285,6 @@ class Daemon:
     # --- the rest of the calls
 
     def _event(self, event: CallEvent) -> None:
-        metrics.EVENTS.inc()
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         call = self.calls.get(event.uuid)
         if call is not None:
@@ -297,24 +298,24 @@ class Daemon:
         """A call that the switch let go by itself has ended: written down with why."""
         observed = observe(event)
         assert observed is not None  # it is a hang-up
-        start, told = self._unannounced(event.uuid, number, event.headers, reason, observed.at)
+        outside = caller(event.headers, self.settings.region)
+        start, told = self._unannounced(event.uuid, number, outside, reason, observed.at)
         writer = self._writer(start)
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
         metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
-    def _follow(self, channel: str, number: str, headers: Mapping[str, str], reason: str) -> None:
+    def _follow(self, channel: str, number: str, outside: Caller, reason: str) -> None:
         """One that goes on."""
-        start, told = self._unannounced(channel, number, headers, reason, self.now())
+        start, told = self._unannounced(channel, number, outside, reason, self.now())
         state, _ = session.refuse(told)
         self._adopt(start, state).writer.open(start)
 
     def _unannounced(
-        self, channel: str, number: str, headers: Mapping[str, str], reason: str, at: datetime
+        self, channel: str, number: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
         policy, refused = self.knowledge.decide(number)
-        outside = caller(headers, self.settings.region)
         told = reason if reason == "never_record" or refused != "no_line" else refused
         return self._start(channel, number, "inbound", outside, policy, at), told
 

@@ -1,19 +1,21 @@
 """Calls that the switch let go by itself, because no daemon was there in time: each is written down too.
 
-Some are told of by their hang-up; those that are still going on when the switch is taken over are
-followed from then on, for they may end while no daemon is there again, or with the switch itself.
+Some are told of by their hang-up; those that are still going on when the switch is taken over, or when a
+daemon that hung comes to them, are followed from then on: they may end while no daemon is there again, or
+with the switch itself.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from typing import Final
 
 import structlog
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
+from recorder.switch.caller import Caller, caller
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 
@@ -37,20 +39,20 @@ _ASKED: Final = {
 }
 """What says who calls, as an event has it and as the switch is asked for it."""
 
-Headers = Mapping[str, str]
-
 
 class PassedBy:
-    """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number, headers,
-    reason)`` begins to follow one that goes on."""
+    """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number, outside,
+    reason)`` begins to follow one that goes on.  ``region``: see :func:`recorder.switch.caller.caller`."""
 
     def __init__(
         self,
         node: Node,
+        region: str | None,
         ended: Callable[[CallEvent, str, str], object],
-        follow: Callable[[str, str, Headers, str], object],
+        follow: Callable[[str, str, Caller, str], object],
     ) -> None:
         self._node = node
+        self._region = region
         self._ended = ended
         self._follow = follow
         self._written: set[str] = set()
@@ -74,6 +76,11 @@ class PassedBy:
         self.written(event.uuid)
         self._ended(event, number, reason)
 
+    def late(self, channel: str, number: str, outside: Caller) -> None:
+        """A call that was brought here, and that the switch had let go by the time we came to it."""
+        if number and channel not in self._written:
+            self._follow(channel, number, outside, "daemon_late")
+
     def look(self, live: Live, calls: Container[str]) -> None:
         """Follow what goes on unrecorded and is not in hand.  Raises :class:`SwitchError`."""
         for channel in live.channels.values():
@@ -90,7 +97,8 @@ class PassedBy:
             headers = {name: self._ask(channel.uuid, variable) for name, variable in _ASKED.items()}
             left = self._ask(channel.uuid, "accord_left")
             log.info("call.followed", channel=repr(channel.uuid), left=left)
-            self._follow(channel.uuid, number, headers, _REASONS.get(left, "daemon_away"))
+            outside = caller(headers, self._region)
+            self._follow(channel.uuid, number, outside, _REASONS.get(left, "daemon_away"))
 
     def _ask(self, channel: str, name: str) -> str:
         """A variable of a channel; empty where it has none, or has hung up since."""

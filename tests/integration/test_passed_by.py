@@ -72,3 +72,17 @@ def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDr
     assert call.wait("bridged", 5)
     call.hang_up()
     written(driver)
+
+
+def test_a_daemon_that_hung_comes_to_it_too_late_and_dies(driver: PracticeDriver) -> None:
+    driver.daemon("start")
+    driver.daemon("stall")
+    call = driver.place(CALL)
+    assert call.wait("bridged", 8)
+    driver.daemon("wake")
+    driver.until("it is followed", lambda: list(driver.spool.glob(f"*/{spool.CALL}")), 5)
+    driver.daemon("kill")
+    call.hang_up()
+    assert call.wait("ended", 5)
+    driver.daemon("start")
+    written(driver)
