@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.chaos.facts import CallSeen, Catalogue, Recorded, Span, Unrecorded, World
 
-BLIND = 0.5
+BLIND = 1.5
 """Seconds before a daemon's death in which it may not have come to what happened."""
 
 GLIMPSE = 0.2

@@ -120,7 +120,8 @@ class Run:
                 continue
             if strikes is None:
                 at = self._moment(fault, waits_from, now)
-                if at is None and now > waits_from + PATIENCE:
+                patience = PATIENCE * (4 if fault.moment == "starting" else 1)
+                if at is None and now > waits_from + patience:
                     at, given_up = now, True
                 strikes = None if at is None else at + fault.delay
             if strikes is not None and now >= strikes:
