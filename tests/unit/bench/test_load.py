@@ -10,7 +10,12 @@ import pytest
 import soundfile
 
 from bench.load import figures, sound, tables
+from bench.load.installation import Mode
+from bench.load.listening import Heard, Kept
+from bench.load.measure import Measured, Plan, Sample
+from bench.load.phones import Count
 from bench.load.sound import FRAME, RATE, Speech
+from bench.load.usage import Machine, Use
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +83,54 @@ def test_the_page_has_a_place_for_the_tables(tmp_path: Path, monkeypatch: pytest
     text = page.read_text("utf-8")
     assert "<!-- load:begin -->\nthe new tables of load\n<!-- load:end -->" in text
     assert "<!-- load-ramp:begin -->\nthe new tables of load-ramp\n<!-- load-ramp:end -->" in text
+
+
+def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> Measured:
+    """Thirty calls: nothing for 20 s, then all of them for a minute, then one comes and one goes a second.
+
+    The daemon uses ``a_minute`` seconds for a minute of a call, ``a_call`` for a call, ``idle`` a second."""
+    made = Measured(Plan(mode, ((30, 60.0),), 60, 90), idle=(0, 1), still=(2, 3), steps=[(3, 4)])
+    cpu = 5.0
+    for at, live, begun in ((-20, 0, 0), (0, 0, 0), (20, 30, 30), (80, 30, 30), (140, 30, 90)):
+        if made.samples:
+            last = made.samples[-1]
+            minutes = (at - last.at) * (live + last.count.live) / 2 / 60
+            cpu += idle * (at - last.at) + a_minute * minutes + a_call * (begun - last.count.begun)
+        use = Use(cpu=cpu, rss=100 << 20, pss=50 << 20, files=10, processes=1)
+        machine = Machine(idle=float(at), stolen=0.0, waiting=0.0)
+        uses = dict.fromkeys(("switch", "daemon", "encoder", "phones"), use)
+        made.samples.append(Sample(at, Count(begun, live, 0, 0), 3, uses, machine))
+    made.metrics = [("", "")]
+    made.answers = [(float(second), 20.0 + second) for second in range(81, 140)]
+    made.heard = [
+        Heard("a", 60.0, 3000, 2, 3000, 1, 9, 120.0, ((100.0, 2), (110.0, 1), (30.0, 500)), 0.02)
+    ]  # the last was lost before the minute that is measured
+    return made
+
+
+def test_what_a_minute_and_what_a_call_costs_is_told_apart() -> None:
+    got = figures.step(measured("accord", a_minute=0.3, a_call=0.05), 0, 2)
+    cost = got.cost["daemon"]
+    assert cost.a_minute == pytest.approx(300)
+    assert cost.a_call == pytest.approx(50)
+    assert cost.cores == pytest.approx((60 * 0.01 + 30 * 0.3 + 60 * 0.05) / 60)
+    assert got.live == 30
+    assert got.begun == pytest.approx(1)
+    assert got.lost == pytest.approx(3e6 / (30 * 60 * 50 * 2))
+    assert figures.percentile(got.answer, 0.5) == pytest.approx(130, abs=1)
+
+
+def test_both_tables_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(90, ("+32470000007",), (), (), 0, {"never_connected": 1}, [0, 20], [20])
+    ours = measured("accord", 0.3, 0.05)
+    ours.kept, ours.counted, ours.worked_off = kept, Count(91, 0, 91, 0), 12.0
+    beside = measured("recorded", 0.2, 0.04)
+    text = tables.hour({"accord": ours, "recorded": beside}, "the command")
+    assert "| daemon | 0.210 | 300 | 50.0 |" in text
+    assert "The daemon takes 100.0% of the switch's CPU" in text
+    assert "| Calls begun; recordings in the catalogue | 91; 90 |" in text
+    steps = tables.ramp({"accord": ours, "recorded": beside}, "the command")
+    assert [line.split(" | ")[1] for line in steps.splitlines()[4:]] == [
+        "with Accord",
+        "recorded by the dialplan alone",
+    ]
