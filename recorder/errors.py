@@ -53,6 +53,10 @@ class CatalogueError(AccordError):
     """The database is away or has another schema than this version of Accord."""
 
 
+class BackupError(AccordError):
+    """A backup's file is not what was written, or cannot be restored here."""
+
+
 class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
 

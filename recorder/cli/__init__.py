@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import customers, doctor, keys, logs, processes, rebuild, store, top, verify
+from recorder.cli import backup, customers, doctor, keys, logs, processes, rebuild, store, top, verify
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -55,6 +55,8 @@ for command in (
     top.top,
     verify.verify,
     rebuild.rebuild,
+    backup.backup,
+    backup.restore,
     keys.keys,
     store.store,
     customers.tenant,

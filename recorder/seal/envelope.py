@@ -111,6 +111,13 @@ def encrypt(
     return result
 
 
+def encrypt_stream(
+    plain: BinaryIO, out: BinaryIO, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom
+) -> Stored:
+    """The same from one open file into another; what reaches the disk when is the caller's."""
+    return _encrypt(plain, out.write, key, associated_data, entropy)
+
+
 def encrypt_bytes(plain: bytes, key: bytes, associated_data: bytes, entropy: Entropy = os.urandom) -> bytes:
     """The same for a few bytes in memory (the parties)."""
     out = bytearray()

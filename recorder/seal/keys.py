@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
@@ -121,6 +123,19 @@ class Keyring:
     def current(self) -> str:
         """The id of the key-encryption key that wraps."""
         return self._current.id
+
+    def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
+        """The key that a backup is encrypted under, made from a key-encryption key (the current one), and
+        that one's id.  Raises :class:`SealError` (``seal.kek_missing``)."""
+        kek = self._current if kek_id is None else self._keks.get(kek_id)
+        if kek is None:
+            raise SealError(
+                "seal.kek_missing",
+                f"it was encrypted under key-encryption key {kek_id}, which is not here "
+                f"(here: {', '.join(self._keks)})",
+                "give the key-encryption key that was in use then",
+            )
+        return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
 
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
         """Make a tenant's key, wrapped by the current key-encryption key."""

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.catalogue import models, places, schema
+from recorder import pipeline
+from recorder.catalogue import customers, keeping, models, places, schema
+from recorder.catalogue.described import recording_of
 from recorder.catalogue.models import Amendment, Recording, connected
 from recorder.lifecycle import retention
 from recorder.recover.rebuild import Rebuild, Report
+from recorder.seal.keys import WrappedKey
+from recorder.seal.manifest import seal
+from tests.recover.many import small
 
 
 def rows(model: Any) -> list[dict[str, Any]]:
@@ -25,21 +29,26 @@ class Recovery:
     """Loses the catalogue of a house, and makes it again."""
 
     house: Any
-    report: Report | None = None
+    request: pytest.FixtureRequest
     troubles: list[tuple[str, str]] = field(default_factory=list)
 
     @contextmanager
-    def lost(self, name: str = "again.db") -> Iterator[str]:
-        """Another, empty catalogue; the house's own is back afterwards."""
-        url = f"sqlite:///{self.house.root / name}"
-        schema.migrate(url)
-        before = models.database.obj
-        opened = models.open_catalogue(url)
-        try:
-            yield url
-        finally:
-            opened.close()
-            models.database.initialize(before)
+    def lost(self, kind: str | None = None) -> Iterator[None]:
+        """Another, empty catalogue, of the same kind or another; the house's own is back afterwards."""
+        own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"
+        with ExitStack() as stack:
+            url = f"sqlite:///{self.house.root / 'again.db'}"
+            if (kind or own) == "postgresql":
+                server = self.request.getfixturevalue("postgres")
+                url = stack.enter_context(server.database(empty=True))
+            schema.migrate(url)
+            before = models.database.obj
+            opened = models.open_catalogue(url)
+            try:
+                yield
+            finally:
+                getattr(opened, "close_all", opened.close)()
+                models.database.initialize(before)
 
     def rebuild(self, **changes: Any) -> Report:
         """What a rebuild says; what is wrong is in ``troubles`` as pairs of code and place."""
@@ -63,19 +72,30 @@ class Recovery:
 
 
 @pytest.fixture
-def recovery(house) -> Recovery:
-    return Recovery(house)
+def recovery(house, request: pytest.FixtureRequest) -> Recovery:
+    return Recovery(house, request)
 
 
 @pytest.fixture
 def recorded(house) -> Callable[..., str]:
-    """Makes a recording that is in bucket and catalogue; its id."""
+    """Makes a small recording that is in bucket and catalogue; its id."""
 
-    def make(**changes: Any) -> str:
-        folder: Path = house.take(talk_ms=300, **changes)
-        house.work(folder)
-        house.clock.forward(seconds=5)
-        return folder.name
+    def make(announced: bool = True) -> str:
+        means, start = house.means, house.start()
+        folder = house.root / "sealing" / start.recording
+        folder.mkdir(parents=True)
+        encoded = small(folder, start, house.entropy, announced=announced)
+        key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
+        pipeline._put_tenant_key(folder, key, means.store)
+        house.clock.forward(seconds=65)
+        sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
+        for upload in sealed.uploads:
+            means.store.put(upload.key, upload.path, upload.sha256)
+        row = recording_of(
+            sealed.manifest, sealed.manifest_bytes, start.outside, encoded.take.end.inside, sealed.key
+        )
+        keeping.add_recording(row, now=house.clock(), entropy=house.entropy)
+        return start.recording
 
     return make
 

@@ -1,0 +1,53 @@
+"""``accord backup`` and ``accord restore``: what the bucket does not hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from recorder.cli.context import Context
+from recorder.clock import to_iso, utc_now
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.pass_obj
+def backup(context: Context, file: Path) -> None:
+    """Write customers, people, lines, announcements, the log and all else that the bucket does not hold into
+    a new FILE, encrypted under the key-encryption key; no keys are in it. Accord may go on meanwhile."""
+    from recorder.recover import backup as backups
+
+    context.open_catalogue()
+    header = backups.write(file, context.keyring(), utc_now(), os.urandom, _tell)
+    click.echo(f"{file}: {file.stat().st_size} bytes, read back and whole; key {header.kek}")
+    click.echo("Keep it where the catalogue is not, and the keys where it is not.")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--check", is_flag=True, help="Only read FILE to its end; no catalogue is touched.")
+@click.pass_obj
+def restore(context: Context, file: Path, check: bool) -> None:
+    """Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or
+    PostgreSQL, whichever it was made from."""
+    from recorder.recover import backup as backups
+
+    if check:
+        header = backups.read_header(file)
+        for table, rows in backups.check(file, context.keyring()).items():
+            _tell(table, rows)
+        click.echo(f"{file} is whole: made {to_iso(header.made_at)} by {header.software}")
+        return
+    context.open_catalogue()
+    header = backups.restore(file, context.keyring(), utc_now(), os.urandom, _tell)
+    click.echo(f"Restored as it was at {to_iso(header.made_at)}.")
+    click.echo("Now run `accord rebuild`: recordings come from the bucket, also those since, and what was")
+    click.echo("destroyed since goes. Nobody is logged in; nothing expires until the holds are confirmed.")
+
+
+def _tell(table: str, rows: int) -> None:
+    click.echo(f"{rows:>9}  {table}")
