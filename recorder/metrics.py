@@ -110,7 +110,6 @@ SWITCH_COMMAND = _histogram("accord_switch_command_duration_seconds",
 SWITCH_COMMAND_FAILURES = _counter("accord_switch_command_failures_total",
     "Commands that were refused, not answered in time, or cut off by the connection's end.",
     "reason", on=(DAEMON,))
-EVENTS = _counter("accord_switch_events_total", "Events of the standing connection.", on=(DAEMON,))
 EVENT_LAG = _histogram("accord_switch_event_lag_seconds",
     "From an event at the switch to its turn in the daemon.", on=(DAEMON,), buckets=FINE)
 EVENTS_LOST = _counter("accord_switch_events_lost_total",

@@ -1,4 +1,4 @@
-"""The tables of docs/operate.md that are made from the code: ``python -m tests.prometheus.pages`` writes them."""
+"""The tables of docs/operate.md that come from the code; ``python -m tests.prometheus.pages`` writes them."""
 
 from __future__ import annotations
 

@@ -105,8 +105,14 @@ def test_every_alert_is_shown_quiet_and_firing() -> None:
 
 
 @promtool
-@pytest.mark.parametrize("what", [["check", "rules", pages.RULES.name], ["test", "rules", pages.RULE_TESTS.name],
-                                  ["check", "config", "--syntax-only", "prometheus.yml"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "what",
+    [
+        ["check", "rules", pages.RULES.name],
+        ["test", "rules", pages.RULE_TESTS.name],
+        ["check", "config", "--syntax-only", "prometheus.yml"],
+    ],
+)
 def test_promtool_agrees(what: list[str]) -> None:
     ended = subprocess.run(
         ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=60

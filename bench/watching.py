@@ -1,0 +1,104 @@
+"""What being watched costs the daemon: processor time of an event with its metrics and without.
+
+    python -m bench.watching [--events 20000] [--rounds 7]
+
+The same bytes as in ``bench/events.py`` come over a socket to the daemon's own handler of events; without
+metrics its counters are replaced by ones that do nothing.  A scrape is timed besides.  Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from gevent.event import Event
+from prometheus_client import generate_latest
+
+from bench.events import measure, one
+from recorder import metrics
+from recorder.daemon import Daemon, DaemonSettings
+from recorder.daemon.watched import Shown
+from recorder.switch.esl import Inbound
+from recorder.switch.events import CallEvent
+
+
+class Nothing:
+    """Counts nothing."""
+
+    def observe(self, _value: float) -> None: ...
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    with patch.object(metrics, "EVENT_LAG", Nothing()):
+        yield
+
+
+def handled(port: int, count: int) -> tuple[float, float]:
+    """Seconds and CPU seconds until the daemon has handled so many events."""
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
+        done, seen = Event(), 0
+
+        def handle(event: CallEvent) -> None:
+            nonlocal seen
+            daemon._event(event)
+            seen += 1
+            if seen == count:
+                done.set()
+
+        connection = Inbound("127.0.0.1", port, "bench")
+        connection.register_handle("*", handle)
+        connection.connect()
+        return measure(lambda: connection.sock.send(b"go\n\n"), done)
+
+
+def scrape() -> float:
+    """Milliseconds of one page of the daemon's metrics."""
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
+        Shown(daemon.calls, daemon.knowledge, daemon.node).show()
+        registry = metrics.registry(metrics.DAEMON)
+        began = time.process_time()
+        for _ in range(200):
+            generate_latest(registry)
+        return (time.process_time() - began) * 1000 / 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    event = (Path(__file__).parent / "channel_create.event").read_bytes()
+    count = options.events // 100 * 100
+    rates: dict[str, list[float]] = {"with": [], "without": []}
+    for _ in range(options.rounds):
+        rates["with"].append(one(handled, event, count)[1])
+        with unwatched():
+            rates["without"].append(one(handled, event, count)[1])
+    each = {name: 1e6 / statistics.median(values) for name, values in rates.items()}
+    print(
+        json.dumps(
+            {
+                "bench": "what metrics cost the daemon",
+                "events": count,
+                "rounds": options.rounds,
+                "microseconds_an_event": {name: round(value, 2) for name, value in each.items()},
+                "share": round(each["with"] / each["without"] - 1, 3),
+                "milliseconds_a_scrape": round(scrape(), 2),
+            },
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

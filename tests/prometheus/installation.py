@@ -1,0 +1,218 @@
+"""An installation whose processes run, on the practice switch, with people and a store that comes late; and a
+real Prometheus that watches it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recorder import config
+from recorder.catalogue import queries
+from recorder.catalogue.database import database
+from recorder.cli import demo, demo_switch, processes, stores
+from recorder.cli.context import Context
+from recorder.clock import utc_now
+from recorder.ids import uuid7
+from recorder.supervise import Supervisor
+from tests.ports import free_ports
+from tests.prometheus import pages
+
+CALLS = (("+3225550101", "fr"), ("+3225550102", "en"))
+PORTS = 14
+JOBS = {"accord-daemon": "daemon", "accord-worker": "worker", "accord-web": "web"}
+
+
+def until(what: str, done: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
+    """Wait for it to be true; what it was.  Raises ``AssertionError``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = done()
+        if found:
+            return found
+        time.sleep(pause)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+def get(address: str, timeout: float = 10) -> tuple[int, str]:
+    """Status and text; status 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(address, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+@dataclass
+class Installation:
+    """Its processes and their ports.  The store is not among them: :attr:`store` is started by hand."""
+
+    folder: Path
+    first: int = field(default_factory=lambda: free_ports(PORTS))
+
+    def __post_init__(self) -> None:
+        event, daemon, self.daemon, self.worker, self.web, self.prometheus, store = range(
+            self.first, self.first + 7
+        )
+        self.ports = demo.Ports(
+            web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, phones=0, phones_sip=0,
+            metrics=self.daemon,
+        )  # fmt: skip
+        self.variables = {
+            "ACCORD_SWITCH_PASSWORD": "only-for-this-test-1",
+            "ACCORD_SWITCH_PORT": str(event),
+            "ACCORD_SWITCH_LISTEN_PORT": str(daemon),
+            "ACCORD_NODE_DATA": str(self.folder),
+            "ACCORD_NODE_NAME": "n1",
+            "ACCORD_NODE_REGION": "BE",
+            "ACCORD_STORE_EMBEDDED": "true",
+            "ACCORD_STORE_EMBEDDED_PORT": str(store),
+            "ACCORD_WEB_PORT": str(self.web),
+            "ACCORD_WEB_SECURE_COOKIES": "false",
+            "ACCORD_METRICS_DAEMON_PORT": str(self.daemon),
+            "ACCORD_METRICS_WORKER_PORT": str(self.worker),
+        }
+        self.context = Context(config.load(None, self.variables), None)
+        self.tenant, self.password = demo.prepare(self.context, self.folder)
+        self.store = stores.embedded(self.context.settings)
+        self.store.prepare()
+        environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
+        programs = [each for each in processes.programs(self.context) if each.name != "store"]
+        logged = [demo._logged(each, self.folder) for each in programs]
+        self.supervisor = Supervisor(logged, environment)
+        self.calls = demo._logged(demo_switch.practice_switch(self.ports, CALLS), self.folder)
+        self._thread = threading.Thread(target=self.supervisor.run)
+
+    def start(self) -> None:
+        self._thread.start()
+        for port in (self.daemon, self.worker, self.web):
+            until(f"port {port} answers", lambda port=port: get(self.at(port, "healthz"))[0] == 200)
+
+    def stop(self) -> None:
+        self.supervisor.stop()
+        self._thread.join(60)
+        self.store.stop(seconds=0)
+        database.obj.close()
+
+    def at(self, port: int, path: str) -> str:
+        return f"http://127.0.0.1:{port}/{path}"
+
+    def ports_of(self, job: str) -> int:
+        return {"accord-daemon": self.daemon, "accord-worker": self.worker, "accord-web": self.web}[job]
+
+    def number(self, port: int, line: str) -> float:
+        """A sample of a process's page, by its name and labels as they are written there."""
+        found = re.search(rf"^{re.escape(line)} (\S+)$", get(self.at(port, "metrics"))[1], re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def ready(self, port: int) -> tuple[int, dict[str, Any], float]:
+        """Status and body of ``/readyz``, and the seconds that it took."""
+        began = time.monotonic()
+        status, text = get(self.at(port, "readyz"))
+        return status, json.loads(text), time.monotonic() - began
+
+    def recordings(self) -> list[str]:
+        return [row.id for row in queries.recordings(self.tenant, limit=50).rows]
+
+    def put_broken_take(self) -> None:
+        """What can never become a recording: its call cannot be read."""
+        folder = self.context.settings.node.spool_folder / str(uuid7(utc_now()))
+        folder.mkdir(mode=0o2770)
+        for name in ("call.json", "take.json"):
+            (folder / name).write_text("{")
+
+    @contextlib.contextmanager
+    def stopped_store(self) -> Iterator[None]:
+        """The store takes connections and does not answer."""
+        pid = self.store.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Person:
+    """Somebody at the panel."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def open(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Status, text and where it ended."""
+        data = None if form is None else urllib.parse.urlencode(form).encode()
+        try:
+            with self._browser.open(self._address + path, data, timeout=60) as answer:
+                return answer.status, answer.read().decode("utf-8", "replace"), answer.url
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(), error.url or ""
+
+    def send(self, path: str, page: str, **fields: str) -> tuple[int, str, str]:
+        """Fill in the form of a page."""
+        token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', self.open(page)[1])
+        assert token is not None
+        return self.open(path, {"csrf_token": token[1], **fields})
+
+
+class Prometheus:
+    """A real one, with the shipped rules and the shipped example of scraping, a second apart."""
+
+    def __init__(self, folder: Path, installation: Installation) -> None:
+        chosen = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))
+        chosen["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        chosen["rule_files"] = [str(pages.RULES)]
+        for job in chosen["scrape_configs"]:
+            targets = [f"127.0.0.1:{installation.ports_of(job['job_name'])}"]
+            job["static_configs"] = [{"targets": targets, "labels": {"node": "n1"}}]
+        folder.mkdir()
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(chosen))
+        self._folder = folder
+        self._address = f"127.0.0.1:{installation.prometheus}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with open(self._folder / "log", "wb") as log:
+            self._process = subprocess.Popen(
+                ["prometheus", f"--config.file={self._folder}/prometheus.yml", "--log.level=warn",
+                 f"--storage.tsdb.path={self._folder}/data", f"--web.listen-address={self._address}"],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        until("Prometheus is ready", lambda: get(f"http://{self._address}/-/ready")[0] == 200)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+
+    def api(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        status, text = get(f"http://{self._address}/api/v1/{path}?{query}")
+        assert status == 200, text
+        return json.loads(text)["data"]
+
+    def values(self, expression: str, over: float = 600) -> list[float]:
+        """The finite values of a query in the last minutes."""
+        now = time.time()
+        found = self.api("query_range", query=expression, start=str(now - over), end=str(now), step="5")
+        values = [float(value) for series in found["result"] for _, value in series["values"]]
+        return [value for value in values if math.isfinite(value)]

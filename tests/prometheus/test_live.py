@@ -1,0 +1,197 @@
+"""A real Prometheus watches real processes: every query of dashboard and rules finds something."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from recorder import metrics
+from recorder.cli import demo
+from tests.prometheus import pages
+from tests.prometheus.installation import JOBS, Installation, Person, Prometheus, get, until
+from tests.prometheus.test_files import queries
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed"),
+    pytest.mark.timeout(400),
+]
+
+COMPARED = re.compile(r" (==|!=|>=|<=|>|<) ")
+
+
+@dataclass
+class Watched:
+    here: Installation
+    prometheus: Prometheus
+    taken: float
+    """How long the slowest ``/readyz`` took while the store hung, in seconds."""
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Two calls while the store is away, then the store, then people; then the store hangs, and ends."""
+    here = Installation(tmp_path_factory.mktemp("installation"))
+    prometheus = Prometheus(here.folder / "prometheus", here)
+    try:
+        here.start()
+        prometheus.start()
+        until("Prometheus looks at all three", lambda: len(set(scraped(prometheus))) == len(JOBS))
+        live(here)
+        listen(here)
+        taken = hang(here)
+        here.store.stop(seconds=0)
+        person = Person(here.at(here.web, ""))
+        log_in(here, person)
+        assert person.open(f"recordings/{here.recordings()[0]}")[0] == 503
+        time.sleep(3)  # three scrapes of what was last
+        yield Watched(here, prometheus, taken)
+    finally:
+        prometheus.stop()
+        here.stop()
+
+
+def scraped(prometheus: Prometheus) -> list[str]:
+    """The jobs that have answered."""
+    return [series["metric"]["job"] for series in prometheus.api("query", query="up == 1")["result"]]
+
+
+def live(here: Installation) -> None:
+    """Calls, with no store to put them into; then it comes."""
+    away = 'accord_store_errors_total{kind="away",operation="put"}'
+    here.supervisor.add(here.calls)
+    until("a call is on", lambda: here.number(here.daemon, "accord_recordings_live"), 60)
+    until("the daemon is ready", lambda: here.ready(here.daemon)[0] == 200)
+    until("a put failed", lambda: here.number(here.worker, away), 90)
+    assert here.number(here.worker, 'accord_spool_takes{stage="call"}') >= 0
+    until("a take is seen waiting", lambda: here.number(here.worker, "accord_spool_oldest_take_age_seconds"))
+    status, body, _ = here.ready(here.worker)
+    assert (status, body["checks"]["store"]["ok"]) == (503, False)
+    assert body["checks"]["store"]["hint"]
+    here.put_broken_take()
+    here.store.start()
+    until("both calls are listed", lambda: len(here.recordings()) == 2, 120)
+    until("worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.web)} == {200})
+    until("the broken take was set aside",
+          lambda: here.number(here.worker, 'accord_takes_total{outcome="quarantined"}'))  # fmt: skip
+
+
+def log_in(here: Installation, person: Person) -> None:
+    assert person.send("login", "login", login=demo.LOGIN, password=here.password)[0] == 200
+
+
+def listen(here: Installation) -> None:
+    """Somebody mistypes, logs in, and hears a call."""
+    person = Person(here.at(here.web, ""))
+    assert person.send("login", "login", login=demo.LOGIN, password="not this one")[0] == 422
+    log_in(here, person)
+    page = f"recordings/{here.recordings()[0]}"
+    status, text, _ = person.send(page, page, purpose="agreement")
+    assert status == 200
+    sound = re.search(r'"/?(listen/[^"]+/audio\.opus\?play=[^"]+)"', text)
+    assert sound is not None, text
+    assert person.open(sound[1])[0] == 200
+    assert person.open("listen/none/audio.opus?play=" + "x" * 22)[0] == 404
+    assert person.open("nowhere")[0] == 404
+
+
+def hang(here: Installation) -> float:
+    """The store takes connections and says nothing: whoever asks is answered all the same."""
+    time.sleep(2.1)  # until what was found before is not good any more
+    longest = 0.0
+    with here.stopped_store():
+        for port in (here.worker, here.web):
+            status, body, took = here.ready(port)
+            longest = max(longest, took)
+            assert (status, body["status"]) == (503, "not_ready")
+            assert "does not answer" in body["checks"]["store"]["what"]
+            assert body["checks"]["catalogue"]["ok"]
+            assert get(here.at(port, "healthz"), 2)[0] == 200
+        assert here.ready(here.daemon)[0] == 200, "no call needs the store"
+    return longest
+
+
+def test_an_answer_comes_however_the_store_hangs(watched: Watched) -> None:
+    assert watched.taken < 3.5
+
+
+def test_each_process_shows_what_is_declared_for_it(watched: Watched) -> None:
+    for job, process in JOBS.items():
+        status, text = get(watched.here.at(watched.here.ports_of(job), "metrics"))
+        assert status == 200
+        shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
+        assert shown == {each.name for each in metrics.DECLARED.values() if process in each.on}
+        if shutil.which("promtool"):
+            linted = subprocess.run(
+                ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60
+            )
+            assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_no_label_holds_what_somebody_sent(watched: Watched) -> None:
+    here = watched.here
+    personal = [*here.recordings(), here.tenant, demo.LOGIN, "3225550101", "+32"]
+    for job in JOBS:
+        text = get(here.at(here.ports_of(job), "metrics"))[1]
+        assert not [each for each in personal if each in text]
+        assert len(text.splitlines()) < 1500
+
+
+def test_what_happened_is_what_is_counted(watched: Watched) -> None:
+    here = watched.here
+    for port, line, least in (
+        (here.daemon, 'accord_calls_total{outcome="recorded"}', 2),
+        (here.daemon, "accord_announcement_delay_seconds_count", 2),
+        (here.daemon, "accord_switch_up", 1),
+        (here.daemon, "accord_snapshot_lines", 2),
+        (here.worker, 'accord_takes_total{outcome="stored"}', 2),
+        (here.worker, 'accord_stage_duration_seconds_count{stage="store"}', 2),
+        (here.worker, 'accord_stage_failures_total{error="store_away",stage="store"}', 1),
+        (here.worker, 'accord_store_retries_total{operation="put"}', 1),
+        (here.worker, "accord_encoded_audio_seconds_total", 10),
+        (here.worker, "accord_encode_cpu_seconds_total", 0.05),
+        (here.worker, "accord_store_written_bytes_total", 20_000),
+        (here.worker, "accord_quarantine_takes", 1),
+        (here.web, "accord_grants_total", 1),
+        (here.web, "accord_listens_total", 1),
+        (here.web, "accord_listen_sent_bytes_total", 10_000),
+        (here.web, 'accord_refusals_total{reason="grant_over"}', 1),
+        (here.web, 'accord_log_ins_total{result="refused"}', 1),
+        (here.web, 'accord_log_ins_total{result="ok"}', 2),
+    ):
+        assert here.number(port, line) >= least, line
+    assert here.number(here.daemon, 'accord_calls_total{outcome="recorded"}') == 2
+    for port in (here.daemon, here.worker, here.web):
+        assert here.number(port, "accord_unforeseen_errors_total") == 0
+
+
+@pytest.mark.parametrize(("title", "expression"), [pytest.param(*each, id=each[0]) for each in queries()])
+def test_every_query_of_the_dashboard_finds_something(watched: Watched, title: str, expression: str) -> None:
+    asked = expression.replace("$__rate_interval", "60s").replace("$node", ".*")
+    if title == "Alerts":
+        asked = asked.replace(',alertstate="firing"', "")  # some wait for their time to be over
+    assert watched.prometheus.values(asked), asked
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in pages.alerts()])
+def test_every_rule_can_be_judged(watched: Watched, rule: dict[str, str]) -> None:
+    """Every comparison gives its answer, yes or no: none is quiet because there is nothing to compare."""
+    judged = COMPARED.sub(r" \1 bool ", rule["expr"])
+    assert "bool" in judged
+    assert watched.prometheus.values(judged), judged
+
+
+def test_prometheus_takes_every_rule_and_scrapes_every_process(watched: Watched) -> None:
+    groups = watched.prometheus.api("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert {rule["name"] for rule in rules} == {rule["alert"] for rule in pages.alerts()}
+    assert {rule["health"] for rule in rules} == {"ok"}
+    targets = watched.prometheus.api("targets")["activeTargets"]
+    assert {(each["labels"]["job"], each["health"]) for each in targets} == {(job, "up") for job in JOBS}
+    for alert in watched.prometheus.api("alerts")["alerts"]:
+        assert not [text for text in alert["annotations"].values() if "error expanding" in text], alert
