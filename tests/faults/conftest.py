@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.store.directory import DirectoryStore
 from tests.conftest import Clock
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Processes
@@ -48,6 +49,7 @@ def clock(clock: Clock) -> Clock:
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts real processes, and ends them all."""
+    DirectoryStore(tmp_path / "bucket").init()
     made = Processes(tmp_path)
     yield made
     made.end()

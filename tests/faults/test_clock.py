@@ -1,0 +1,164 @@
+"""A clock that jumps under real processes: libfaketime moves it, nobody else's."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.s3 import S3Store
+from recorder.take import spool
+from tests.faults.conftest import until
+from tests.faults.processes import Process, Processes
+from tests.ports import free_ports
+
+LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
+
+
+class Jumping:
+    """A clock for processes that is moved while they run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "faketime"
+        self.set("+0")
+
+    def set(self, offset: str) -> None:
+        """``+10y``, ``-1d``, ``+5m``; from the next moment on, in every process."""
+        new = self.file.with_suffix(".new")
+        new.write_text(offset + "\n")
+        new.rename(self.file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": str(LIBRARIES[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_RESET": "1",
+        }
+
+    def seen(self) -> datetime:
+        """The time as a process has it."""
+        said = subprocess.run(
+            ["date", "+%s"], env=self.environment, capture_output=True, text=True, check=True
+        )
+        return datetime.fromtimestamp(int(said.stdout), UTC)
+
+
+@pytest.fixture
+def jumping(tmp_path: Path) -> Jumping:
+    if not LIBRARIES:
+        pytest.skip("libfaketime is not installed")
+    return Jumping(tmp_path)
+
+
+def rows(house) -> list:
+    return [row for row in queries.recordings(house.tenant).rows if row.destroyed_at is None]
+
+
+def kept(house, recording: str) -> bool:
+    row = queries.recording(house.tenant, recording)
+    return row is not None and row.destroyed_at is None
+
+
+def worker(processes: Processes, jumping: Jumping) -> Process:
+    process = processes.worker(**jumping.environment)
+    until(lambda: process.log("worker.started"), "a worker")
+    return process
+
+
+def test_the_clock_is_moved(jumping: Jumping) -> None:
+    jumping.set("+10y")
+    assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
+
+
+@pytest.mark.parametrize(
+    "jump", ["+10y", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("-1d", "+5m"))]
+)
+def test_a_worker_whose_clock_jumps_destroys_nothing_and_keeps_working(
+    house, processes: Processes, jumping: Jumping, jump: str
+) -> None:
+    """One recording is not over, one take in quarantine neither; the clock jumps while the worker runs."""
+    folder, aside = house.take(), house.take()
+    (aside / spool.AUDIO).write_bytes(b"RIFF")
+    process = worker(processes, jumping)
+    until(lambda: kept(house, folder.name), "the recording")
+    until(lambda: (house.spool / spool.QUARANTINE / aside.name).exists(), "quarantine")
+    until(lambda: (house.spool / ".clock").exists(), "a first look at the clock")
+    process.stop()
+    jumping.set(jump)
+    # The next one begins with a look; what comes meanwhile is worked on.
+    process = worker(processes, jumping)
+    until(lambda: len(process.log("housekeeping.waits")) >= 2, "housekeeping that waits")
+    said = [entry["error"] for entry in process.log("housekeeping.waits")]
+    assert all("clock says" in text and "NTP" in text for text in said)
+    house.take()
+    late = house.unrecorded()
+    until(lambda: queries.not_recorded(house.tenant, limit=10).rows, "a call that is listed")
+    until(lambda: not late.exists(), "it leaves the spool")
+    assert kept(house, folder.name)
+    assert (house.spool / spool.QUARANTINE / aside.name).exists()
+    jumping.set("+0")
+    process.stop()
+    process = worker(processes, jumping)
+    until(lambda: len(rows(house)) == 2, "both recordings, once the clock is right")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert kept(house, folder.name)
+    assert process.log("housekeeping.waits") == []
+    with connected():
+        numbers = [
+            entry.number
+            for entry in LedgerEntry.select(LedgerEntry.number)
+            .where(LedgerEntry.tenant == house.tenant)
+            .order_by(LedgerEntry.number)
+        ]
+    assert numbers == list(range(len(numbers))), "the log has no gap and no fork"
+
+
+@pytest.mark.long
+def test_a_clock_that_jumps_while_the_worker_runs_and_back(
+    house, processes: Processes, jumping: Jumping, clock
+) -> None:
+    """Takes that are worked on before, during and after are all kept, once."""
+    process = worker(processes, jumping)
+    folders = []
+    for offset in ("+0", "-1d", "+5m", "+10y", "+0"):
+        jumping.set(offset)
+        folders.append(house.take())
+        clock.forward(seconds=1)
+    until(lambda: len(rows(house)) == len(folders), "every recording")
+    assert sorted(row.id for row in rows(house)) == sorted(folder.name for folder in folders)
+    assert process.stop() == 0
+
+
+def test_the_object_stores_clock_settles_it(
+    house, processes: Processes, jumping: Jumping, tmp_path: Path
+) -> None:
+    """The store is on another machine, for the worker: a name that is none of its addresses.  Its clock is
+    right, and so the worker's wrong one is found at the first look."""
+
+    server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS))
+    server.start()
+    try:
+        bucket = server.bucket()
+        processes.store_in(bucket)
+        assert bucket.endpoint is not None
+        store = S3Store(bucket)
+        jumping.set("+1d")
+        folder = house.take()
+        process = worker(processes, jumping)
+        until(lambda: process.log("take.waits"), "a store that refuses a clock a day ahead")
+        (said, *_) = process.log("take.waits")
+        assert said["error_id"] == "store.clock"
+        assert "NTP" in said["error"]
+        jumping.set("+0")
+        until(lambda: kept(house, folder.name), "the recording, once the clock is right")
+        assert len(list(store.list(""))) > 0
+    finally:
+        server.stop(seconds=0)
