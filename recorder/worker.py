@@ -192,7 +192,8 @@ class Worker:
             # Not here: a catalogue may take its time to answer, and this thread is the process's heart.
             self._look_due = self.monotonic() + TICK
             self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
-        if self.monotonic() >= self._house_due and self._lanes["rest"].busy < self._lanes["rest"].room:
+        due = self.monotonic() >= self._house_due and HOUSE not in self._under_way
+        if due and self._lanes["rest"].busy < self._lanes["rest"].room:
             self._house_due = self.monotonic() + HOUSEKEEPING
             self._submit("rest", HOUSE, self._house.keep)
         self._backlog.look()

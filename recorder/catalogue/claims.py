@@ -31,10 +31,11 @@ class Claim(Row):
 def take(name: str, owner: str, now: datetime) -> bool:
     """Claim something for :data:`LASTS` from now; false where another worker is at it.
 
-    A claim that ends later than any taken now would is one of a clock that ran ahead, and counts as over.
+    Clocks of nodes differ by a little.  A claim that ends much later than one taken now would is one of a
+    clock that had jumped ahead, and counts as over.
     """
     until = now + LASTS
-    over = (Claim.until <= now) | (Claim.until > until) | (Claim.owner == owner)
+    over = (Claim.until <= now) | (Claim.until > until + LASTS) | (Claim.owner == owner)
     with writing():
         if Claim.update(owner=owner, until=until).where((Claim.name == name) & over).execute():
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -16,10 +15,8 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import queries
-from recorder.catalogue.models import LedgerEntry, connected
-from recorder.seal.manifest import open_manifest
 from recorder.take import spool
+from tests.stored import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 WORK = Path(__file__).with_name("work.py")
@@ -88,24 +85,11 @@ class Workers:
 
     def assert_stored_once(self, recording: str) -> None:
         """One object set that is what was sealed, one row, one leaf."""
-        house = self.house
-        row = queries.recording(house.tenant, recording)
-        assert row is not None
-        mine = [key for key in house.objects() if recording in key]
-        names = ("audio.opus", "audio.wav", "manifest.json", "peaks")
-        keys = [*(row.prefix + name for name in names), f"keys/{house.tenant}/{recording}.json"]
-        assert mine == sorted(keys)
-        content = house.means.store.read(row.prefix + "manifest.json")
-        assert hashlib.sha256(content).hexdigest() == row.manifest_sha256
-        for each in open_manifest(content, house.means.root_public).objects:
-            stored = house.means.store.read(row.prefix + each.name)
-            assert hashlib.sha256(stored).hexdigest() == each.stored_sha256
-        assert self.kinds(recording) == ["recording.stored"]
+        assert_stored_once(self.house, recording, self.house.objects())
 
     def kinds(self, recording: str) -> list[str]:
         """Kinds of the leaves that speak of a recording."""
-        with connected():
-            return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
+        return kinds(recording)
 
 
 @pytest.fixture

@@ -290,7 +290,14 @@ def test_the_claim_of_a_worker_that_died_ends(tenants, clock) -> None:
     assert len(won) == 1
 
 
-def test_a_claim_by_a_clock_that_ran_ahead_ends_at_once(tenants, clock) -> None:
+def test_a_claim_holds_whichever_clock_is_a_little_ahead(tenants, clock) -> None:
+    assert claims.take("x", "ahead", clock() + timedelta(seconds=2))
+    assert not claims.take("x", "b", clock())
+    assert claims.take("y", "behind", clock() - timedelta(seconds=2))
+    assert not claims.take("y", "b", clock())
+
+
+def test_a_claim_by_a_clock_that_had_jumped_ahead_ends_at_once(tenants, clock) -> None:
     ahead = clock() + timedelta(days=400)
     assert claims.take("x", "ahead", ahead)
     assert claims.take("x", "b", clock())

@@ -1,0 +1,233 @@
+"""Several nodes with one catalogue and one bucket: each has its own data folder, spool and worker process;
+PostgreSQL and SeaweedFS are real."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import recorder
+from recorder.catalogue.claims import Claim
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.s3 import S3Store
+from recorder.take import spool
+from tests.ports import free_ports
+from tests.stored import assert_stored_once
+
+SOURCE = str(Path(recorder.__file__).parents[1])
+RUN = Path(__file__).with_name("node.py")
+DEADLINE = 90.0
+
+SETTINGS = """\
+[node]
+name = "{name}"
+data = "{data}"
+
+[catalogue]
+url = "{url}"
+
+[store]
+endpoint = "{endpoint}"
+bucket = "{bucket}"
+
+[keys]
+folder = "{keys}"
+
+[worker]
+nice = 5
+
+[web]
+secure_cookies = false
+
+[metrics]
+daemon_port = 0
+worker_port = 0
+"""
+
+
+def until(met: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Process:
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """Its exit status, once it has ended by the signal."""
+        self.popen.send_signal(how)
+        return self.popen.wait(DEADLINE)
+
+
+@dataclass
+class Node:
+    """A machine: a folder with a spool, and processes of ours."""
+
+    name: str
+    house: object
+    settings: Path
+    environment: dict[str, str]
+    started: list[Process] = field(default_factory=list)
+    migrations: Path | None = None
+    """Set on a node with an Accord to come."""
+
+    @property
+    def data(self) -> Path:
+        return self.house.root
+
+    def take(self, **changes: object) -> str:
+        """A call that has ended, in this node's spool; its id."""
+        values = {"node": self.name, "talk_ms": 500, "formats": ("wav",)}
+        return self.house.take(**(values | changes)).name
+
+    def left(self) -> list[Path]:
+        """Takes, and what is left of them."""
+        kept = (spool.QUARANTINE,)
+        return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in kept]
+
+    def command(self, *arguments: str) -> list[str]:
+        future = ["--migrations", str(self.migrations)] if self.migrations else []
+        return [sys.executable, str(RUN), *future, "--config", str(self.settings), *arguments]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, timeout=60)
+
+    def start(self, *arguments: str) -> Process:
+        log = self.data / f"{arguments[0]}-{len(self.started)}.log"
+        with open(log, "wb") as out:
+            popen = subprocess.Popen(
+                self.command(*arguments), env=self.environment, stdout=out, stderr=subprocess.STDOUT
+            )
+        self.started.append(Process(popen, log))
+        return self.started[-1]
+
+    def work(self) -> Process:
+        """Start its worker, and wait until it works."""
+        process = self.start("worker")
+        until(lambda: "worker.started" in process.said() or not process.alive, f"a worker on {self.name}")
+        assert process.alive, process.said()
+        return process
+
+    def said(self) -> str:
+        return "".join(process.said() for process in self.started)
+
+
+@dataclass
+class Nodes:
+    """All of them, and what they should have done."""
+
+    house: object
+    url: str
+    all: list[Node]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.all)
+
+    def assert_whole(self, recordings: list[str]) -> None:
+        """Every spool is empty; every call is in the bucket and the catalogue once; nothing is locked."""
+        assert not [left for node in self for left in node.left()]
+        objects = self.house.objects()
+        for recording in recordings:
+            assert_stored_once(self.house, recording, objects, ("audio.wav", "manifest.json", "peaks"))
+        self.assert_numbered()
+        self.assert_nothing_held()
+
+    def assert_numbered(self) -> None:
+        with connected():
+            entries = list(LedgerEntry.select().order_by(LedgerEntry.tenant, LedgerEntry.number))
+        for _, leaves in itertools.groupby(entries, key=lambda entry: entry.tenant_id):
+            numbers = [leaf.number for leaf in leaves]
+            assert numbers == list(range(len(numbers))), "a gap or a fork"
+
+    def assert_nothing_held(self) -> None:
+        asked = (
+            "SELECT pid, state, query FROM pg_stat_activity "
+            "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+        )
+        with psycopg.connect(self.url, autocommit=True) as server:
+            assert server.execute(asked).fetchall() == []
+        with connected():
+            assert [row.name for row in Claim.select()] == []
+
+
+@pytest.fixture
+def catalogue_kind() -> str:
+    return "postgresql"
+
+
+@pytest.fixture
+def entropy() -> Callable[[int], bytes]:
+    """One bucket serves all tests: ids must not repeat."""
+    return os.urandom
+
+
+@pytest.fixture
+def clock(clock):
+    """Real processes have the machine's clock: what is made here must not lie in their future."""
+    clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    return clock
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports(PORTS))
+    server.start()
+    yield server
+    server.stop(seconds=0)
+
+
+@pytest.fixture
+def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
+    """Three nodes; no process is running yet."""
+    there = bucket.bucket()
+    house.means = replace(house.means, store=S3Store(there))
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")},
+        "PYTHONPATH": SOURCE,
+        "ACCORD_STORE_ACCESS_KEY": there.access_key,
+        "ACCORD_STORE_SECRET_KEY": there.secret_key,
+    }
+    made = []
+    for name in ("north", "east", "south"):
+        data = house.root / name
+        (data / "spool").mkdir(parents=True)
+        settings = data / "accord.toml"
+        settings.write_text(
+            SETTINGS.format(
+                name=name,
+                data=data,
+                url=house.catalogue_url,
+                endpoint=there.endpoint,
+                bucket=there.name,
+                keys=house.root / "keys",
+            )
+        )
+        made.append(Node(name, replace(house, root=data), settings, environment))
+    yield Nodes(house, house.catalogue_url, made)
+    for node in made:
+        for process in node.started:
+            if process.alive:
+                process.kill()

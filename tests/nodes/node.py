@@ -1,0 +1,36 @@
+"""``accord`` with waits that a test can sit out: ``node.py [--migrations FOLDER] ARGUMENTS…``.
+
+``--migrations`` makes it an Accord to come, which knows other migrations than ours."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+HUBS = ("daemon", "web")
+
+if [word for word in sys.argv if word in HUBS]:
+    from gevent import monkey
+
+    monkey.patch_all()
+
+from recorder import worker  # noqa: E402  # gevent first
+from recorder.catalogue import claims, schema  # noqa: E402
+from recorder.cli import accord  # noqa: E402
+
+
+def main() -> None:
+    claims.LASTS = timedelta(seconds=8)
+    worker.HOUSEKEEPING = 1.0
+    if sys.argv[1] == "--migrations":
+        folder = Path(sys.argv[2])
+        schema.check_schema = partial(schema.check_schema, folder=folder)
+        schema.migrate = partial(schema.migrate, folder=folder)
+        del sys.argv[1:3]
+    accord(prog_name="accord")
+
+
+if __name__ == "__main__":
+    main()

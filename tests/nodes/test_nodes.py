@@ -1,0 +1,131 @@
+"""Several nodes with one catalogue and one bucket.  One of them dies, or PostgreSQL does."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.models import LedgerEntry, connected
+from tests.nodes.conftest import until
+from tests.ports import free_ports
+
+SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
+
+
+def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house) -> None:
+    """SIGKILL at random moments of one node's worker, while the others work."""
+    chance = random.Random(SEED)
+    print(f"ACCORD_SEED={SEED}")
+    north, east, south = nodes
+    calls = [node.take() for _ in range(4) for node in nodes]
+    others = [north.work(), south.work()]
+    for _ in range(5):
+        process = east.work()
+        time.sleep(chance.uniform(0, 0.6))
+        assert process.kill() == -signal.SIGKILL
+        calls.append(north.take())
+        calls.append(east.take())
+    waiting = {folder.name for folder in east.left()}
+    assert waiting, "it was killed too late to leave anything undone"
+    until(lambda: not north.left() and not south.left(), "the others' spools are empty without it")
+    assert {folder.name for folder in east.left()} == waiting, "a node's spool is its own"
+    nodes.assert_nothing_held()
+    again = east.work()
+    until(lambda: not east.left(), "the dead node's work is done")
+    for process in (*others, again):
+        assert process.kill(signal.SIGTERM) == 0
+    nodes.assert_whole(calls)
+
+
+def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, house, clock) -> None:
+    """Every node wants to destroy the same recordings; one dies in the middle."""
+    chance = random.Random(SEED)
+    real = clock()
+    clock.at = real - timedelta(days=40)
+    over = [nodes.all[0].take() for _ in range(12)]
+    clock.at = real
+    for recording in over:
+        house.work(nodes.all[0].house.spool / recording)
+    keeps = nodes.all[1].take()
+    processes = [node.start("worker") for node in nodes]
+    until(lambda: all("worker.started" in node.said() for node in nodes), "three workers")
+
+    def destroyed() -> int:
+        return sum(queries.recording(house.tenant, each).destroyed_at is not None for each in over)
+
+    until(lambda: destroyed() >= 1, "the first one is destroyed")
+    time.sleep(chance.uniform(0, 0.1))
+    assert processes[2].kill() == -signal.SIGKILL
+    until(lambda: destroyed() == len(over), "the others do what the dead one had claimed")
+    until(lambda: not nodes.all[1].left(), "calls are stored meanwhile")
+    until(lambda: _claims() == 0, "the dead node's claim is over", 30)
+    for process in processes[:2]:
+        assert process.kill(signal.SIGTERM) == 0
+    with connected():
+        leaves = Counter(leaf.kind for leaf in LedgerEntry.select())
+    assert leaves["recording.destroyed"] == len(over)
+    said = [node.said().count("recording.destroyed") for node in nodes]
+    assert sum(said) in (len(over), len(over) - 1), f"not once each: {said}"
+    left = [key for key in house.objects() for recording in over if recording in key]
+    assert {key.rpartition("/")[2] for key in left} == {"manifest.json", "amendment-0001.json"}
+    assert len(left) == 2 * len(over)
+    nodes.assert_whole([keeps])
+
+
+def _claims() -> int:
+    from recorder.catalogue.claims import Claim
+
+    with connected():
+        return Claim.select().count()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nodes, postgres, how) -> None:
+    """Nobody is started again: the workers keep what they did, the panel says so and recovers."""
+    north, _, _ = nodes
+    workers = [node.work() for node in nodes]
+    port = free_ports()
+    north.environment["ACCORD_WEB_PORT"] = str(port)
+    panel = north.start("web")
+    until(lambda: _get(port, "/login")[0] == 200, "the panel")
+    calls = [node.take() for node in nodes]
+    until(lambda: not [each for node in nodes for each in node.left()], "all stored")
+
+    postgres.stop(how)
+    calls += [node.take() for node in nodes for _ in range(2)]
+    until(lambda: _get(port, "/login")[0] == 503, "the panel says that it is away")
+    assert "Rien n" in _get(port, "/login")[1], "in their language, that nothing is lost"
+    assert _get(port, "/healthz")[0] == 200, "it is alive"
+    assert _get(port, "/readyz")[0] == 503, "and not ready"
+    until(lambda: all("catalogue.away" in worker.said() for worker in workers), "each worker says so")
+    assert [len(node.left()) for node in nodes] == [2, 2, 2], "nothing is deleted meanwhile"
+
+    postgres.start()
+    until(lambda: _get(port, "/login")[0] == 200, "the panel is back")
+    until(lambda: not [each for node in nodes for each in node.left()], "what waited is stored")
+    assert panel.alive
+    for worker in workers:
+        assert worker.kill(signal.SIGTERM) == 0
+    nodes.assert_whole(calls)
+    assert "Traceback" not in "".join(node.said() for node in nodes)
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    """Status and text; 0 where nobody listens."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept-Language": "fr"})
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, ""

@@ -1,0 +1,33 @@
+"""What must be true of a recording that went all the way, however often its worker died."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from recorder.catalogue import queries
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.seal.manifest import open_manifest
+
+NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
+
+
+def assert_stored_once(house, recording: str, objects: Sequence[str], names: Sequence[str] = NAMES) -> None:
+    """One object set that is what was sealed, one row, one leaf.  ``objects`` are the bucket's keys."""
+    row = queries.recording(house.tenant, recording)
+    assert row is not None
+    mine = [key for key in objects if recording in key]
+    keys = [*(row.prefix + name for name in names), f"keys/{house.tenant}/{recording}.json"]
+    assert sorted(mine) == sorted(keys)
+    content = house.means.store.read(row.prefix + "manifest.json")
+    assert hashlib.sha256(content).hexdigest() == row.manifest_sha256
+    for each in open_manifest(content, house.means.root_public).objects:
+        stored = house.means.store.read(row.prefix + each.name)
+        assert hashlib.sha256(stored).hexdigest() == each.stored_sha256
+    assert kinds(recording) == ["recording.stored"]
+
+
+def kinds(recording: str) -> list[str]:
+    """Kinds of the leaves that speak of a recording."""
+    with connected():
+        return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
