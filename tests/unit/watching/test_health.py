@@ -1,0 +1,68 @@
+"""Asking whether a process can work: answered in time, whatever hangs, and cheap however often."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from recorder import health
+from recorder.errors import StoreError
+from recorder.health import Finding, Readiness
+
+
+class Seconds:
+    """A monotonic clock that is set."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_what_a_check_says_and_what_it_raises_are_findings() -> None:
+    def away() -> Finding:
+        raise StoreError("store.unreachable", "it is away", "nothing is lost")
+
+    found = Readiness({"good": lambda: Finding(True, "fine"), "away": away, "odd": lambda: 1 // 0})()
+    assert found["good"] == Finding(True, "fine")
+    assert found["away"] == Finding(False, "it is away", "nothing is lost")
+    assert not found["odd"].ok
+    assert "ZeroDivisionError" in found["odd"].what
+
+
+def test_a_check_that_hangs_is_told_in_time_and_not_started_again() -> None:
+    hanging, started = threading.Event(), []
+
+    def hangs() -> Finding:
+        started.append(1)
+        hanging.wait(30)
+        return Finding(True, "at last")
+
+    ready = Readiness({"hangs": hangs, "good": lambda: Finding(True, "fine")}, limit=0.2)
+    try:
+        for _ in range(3):
+            began = time.monotonic()
+            found = ready()
+            assert time.monotonic() - began < 1.0
+            assert found["good"].ok
+            assert "does not answer" in found["hangs"].what
+        assert started == [1]
+    finally:
+        hanging.set()
+    deadline = time.monotonic() + 10
+    while not ready()["hangs"].ok:
+        assert time.monotonic() < deadline
+
+
+def test_asking_often_looks_once() -> None:
+    looked, clock = [], Seconds()
+
+    def look() -> Finding:
+        looked.append(1)
+        return Finding(True, f"look {len(looked)}")
+
+    ready = Readiness({"one": look}, monotonic=clock)
+    assert [ready()["one"].what for _ in range(5)] == ["look 1"] * 5
+    clock.at += health.FRESH
+    assert ready()["one"].what == "look 2"
