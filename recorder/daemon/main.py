@@ -193,8 +193,8 @@ class Daemon:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
         policy, reason = self.knowledge.decide(arrival.line)
-        if arrival.state != "waiting":
-            # Already handled once, or not brought here by our dialplan.
+        if arrival.state != "waiting" or self._passed.over(arrival.channel):
+            # Already handled once, not brought here by our dialplan, or over before we came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state == "unrecorded" and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.outside)

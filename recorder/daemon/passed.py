@@ -67,6 +67,10 @@ class PassedBy:
         if len(self._order) > _KEPT:
             self._written.discard(self._order.popleft())
 
+    def over(self, channel: str) -> bool:
+        """Whether a call's end is written already."""
+        return channel in self._written
+
     def hung_up(self, event: CallEvent) -> None:
         """A call that nobody here has in hand has ended."""
         number = event.variable("accord_line")

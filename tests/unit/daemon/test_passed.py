@@ -1,0 +1,85 @@
+"""A call that is told of twice is written down once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import gevent
+import pytest
+
+from recorder.daemon import Daemon, DaemonSettings
+from recorder.daemon.passed import PassedBy
+from recorder.switch.dialplan import Arrival
+from recorder.switch.esl import OutboundSession
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Node
+from recorder.take import spool
+
+CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
+DATA = {
+    "Unique-ID": CHANNEL,
+    "Caller-Caller-ID-Number": "+32470000001",
+    "Call-Direction": "inbound",
+    "Event-Date-Timestamp": "1795576840000000",
+    "Answer-State": "hangup",
+    "Hangup-Cause": "ORIGINATOR_CANCEL",
+    "variable_accord_line": "3225550101",
+}
+
+
+def hung_up(**variables: str) -> CallEvent:
+    said = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA}
+    said |= {f"variable_accord_{name}": value for name, value in variables.items()}
+    lines = "".join(f"{name}: {value}\n" for name, value in said.items())
+    return CallEvent(f"\n{lines}\n".encode())
+
+
+def written(root: Path) -> list[str | None]:
+    gevent.sleep(0.2)
+    return [spool.read_end(folder).reason for folder in spool.finished_takes(root)]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    settings = DaemonSettings(node="n", spool=tmp_path / "spool", snapshot=tmp_path, password="x" * 12)
+    settings.spool.mkdir()
+    return Daemon(settings)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"state": "waiting"}, "daemon_away"),
+        ({"state": "announcing"}, "daemon_away"),
+        ({"state": "unrecorded", "left": "late"}, "daemon_late"),
+        ({"state": "unrecorded", "left": "announcing"}, "daemon_away"),
+        ({"state": "never_record"}, "never_record"),
+        ({"state": "announced"}, None),
+    ],
+)
+def test_a_call_that_nobody_here_had_is_written_down_with_why(
+    daemon: Daemon, told: Mapping[str, str], reason: str | None
+) -> None:
+    daemon._event(hung_up(**told))
+    daemon._event(hung_up(**told))
+    assert written(daemon.settings.spool) == ([] if reason is None else [reason])
+
+
+def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemon) -> None:
+    """A daemon that hung reads the end on one connection, and then the arrival on the call's own."""
+    daemon._event(hung_up(state="waiting"))
+    arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
+    daemon._arrive(arrival, cast("OutboundSession", None))
+    assert written(daemon.settings.spool) == ["daemon_away"]
+    assert not list(spool.open_takes(daemon.settings.spool))
+    assert not daemon.calls
+
+
+def test_only_so_many_ends_are_remembered() -> None:
+    passed = PassedBy(cast("Node", None), None, lambda *_: None, lambda *_: None)
+    for number in range(10_001):
+        passed.written(f"c{number}")
+    assert not passed.over("c0")
+    assert passed.over("c1")
