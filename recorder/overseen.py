@@ -100,8 +100,9 @@ class Overseer:
         metrics.zero(metrics.TAKES, ("stored", "noted", "quarantined"))
         metrics.zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
         metrics.zero(metrics.HOUSEKEEPING_FAILURES, DUTIES)
+        metrics.zero(metrics.HOUSEKEEPING_DONE, DUTIES)
         metrics.zero(metrics.DESTROYED, ("expired", "not_announced"))
-        metrics.zero(metrics.NOT_DESTROYED, ("refused", "failed"))
+        metrics.zero(metrics.NOT_DESTROYED, ("refused", "failed", "holds"))
         metrics.zero_shared()
 
     def _waiting(self, stage: str) -> int:

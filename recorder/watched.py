@@ -18,7 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from recorder import __version__
+from recorder import __version__, metrics
 from recorder.health import Finding, Readiness
 
 if TYPE_CHECKING:
@@ -74,7 +74,13 @@ class Watched:
         self._alive = alive
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        status, kind, body = self._answer(environ)
+        try:
+            status, kind, body = self._answer(environ)
+        except Exception:
+            # Whoever watches is told that there is nothing to see; what is watched goes on.
+            metrics.UNFORESEEN.inc()
+            log.exception("metrics.failed", path=environ.get("PATH_INFO"))
+            status, kind, body = "500 Internal Server Error", TEXT, b"see the process's log\n"
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
         start_response(status, headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

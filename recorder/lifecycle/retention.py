@@ -62,6 +62,7 @@ def destroy_due(means: Means, now: datetime) -> int:
     up no other.  Raises :class:`Unreachable` with the one that failed still due."""
     if (since := holds_unconfirmed()) is not None:
         if waiting := keeping.due(now, limit=1):
+            metrics.NOT_DESTROYED.labels("holds").inc()
             log.warning(
                 "retention.waits_for_holds",
                 since=to_iso(since),
