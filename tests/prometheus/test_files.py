@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from recorder import metrics
+from recorder.take.spool import REASONS
 from tests.prometheus import pages
 
 FOREIGN = {
@@ -81,6 +82,16 @@ def test_the_page_has_the_tables_of_the_code() -> None:
     assert page == pages.filled(page), "python -m tests.prometheus.pages"
     mentioned = set(re.findall(r"`(accord_[a-z_]+)`", page))
     assert mentioned == set(metrics.DECLARED)
+
+
+def test_the_page_explains_every_outcome_of_a_call() -> None:
+    section = pages.PAGE.read_text("utf-8").partition("### Calls that are not recorded")[2].partition("###")[0]
+    explained = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert set(explained) == REASONS
+    (rule,) = [rule for rule in pages.alerts() if rule["alert"] == "AccordCallsNotRecorded"]
+    quiet = re.search(r'outcome!~"([^"]+)"', rule["expr"])
+    assert quiet is not None
+    assert quiet[1].split("|") == ["recorded", *explained[:4]], "the first four are no alert"
 
 
 def test_every_alert_says_what_to_do_and_where_it_is_written() -> None:
