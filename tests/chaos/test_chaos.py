@@ -13,6 +13,7 @@ from tests.freeswitch.process import binary
 SEED = int(os.environ.get("ACCORD_CHAOS_SEED", "20261125"))
 FAULTS = int(os.environ.get("ACCORD_CHAOS_FAULTS", "1000"))
 REAL_FAULTS = int(os.environ.get("ACCORD_CHAOS_REAL_FAULTS", "200"))
+GOES_ON = "ACCORD_CHAOS_GO_ON" in os.environ
 
 
 @pytest.mark.timeout(180)
@@ -24,7 +25,7 @@ def test_a_few_faults(tmp_path: Path) -> None:
 @pytest.mark.timeout(7200)
 def test_a_thousand_faults(tmp_path: Path) -> None:
     print(f"ACCORD_CHAOS_SEED={SEED} ACCORD_CHAOS_FAULTS={FAULTS}")
-    run = Run(tmp_path / "chaos", SEED, FAULTS)
+    run = Run(tmp_path / "chaos", SEED, FAULTS, goes_on=GOES_ON)
     run.all()
     assert len(run.plant.struck) >= FAULTS
 
@@ -34,6 +35,6 @@ def test_a_thousand_faults(tmp_path: Path) -> None:
 @pytest.mark.skipif(binary() is None, reason="no FreeSWITCH: set ACCORD_FREESWITCH, or put it on the PATH")
 def test_faults_on_the_real_switch(tmp_path: Path) -> None:
     print(f"ACCORD_CHAOS_SEED={SEED} ACCORD_CHAOS_REAL_FAULTS={REAL_FAULTS}")
-    run = Run(tmp_path / "chaos", SEED, REAL_FAULTS, real=True)
+    run = Run(tmp_path / "chaos", SEED, REAL_FAULTS, real=True, goes_on=GOES_ON)
     run.all()
     assert len(run.plant.struck) >= REAL_FAULTS
