@@ -44,6 +44,11 @@ LIMITS = {
 }
 """Set in every connection, by the server's own names; ``accord migrate`` has none of them."""
 
+DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""The spool's copy goes after the row's commit, so the commit must be on the server's disk."""
+
 DEFAULTS: dict[str, str | int] = {
     "connect_timeout": CONNECT_S,
     "keepalives": 1,
@@ -130,6 +135,7 @@ class _Adapter(Psycopg3Adapter):
                 connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in LIMITS.items()))
             else:
                 connection.answer_s = None
+            connection.execute(DURABLE)
         except psycopg.Error as error:
             db.away, db.away_until = error, time.monotonic() + AWAY_S
             raise

@@ -21,14 +21,15 @@ from tests.ports import free_ports
 SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
 
 
-def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house) -> None:
+@pytest.mark.parametrize("deaths", [2, pytest.param(20, marks=pytest.mark.long)])
+def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house, deaths) -> None:
     """SIGKILL at random moments of one node's worker, while the others work."""
     chance = random.Random(SEED)
     print(f"ACCORD_SEED={SEED}")
     north, east, south = nodes
-    calls = [node.take() for _ in range(4) for node in nodes]
+    calls = [node.take() for _ in range(3) for node in nodes]
     others = [north.work(), south.work()]
-    for _ in range(5):
+    for _ in range(deaths):
         process = east.work()
         time.sleep(chance.uniform(0, 0.6))
         assert process.kill() == -signal.SIGKILL
@@ -88,7 +89,7 @@ def _claims() -> int:
         return Claim.select().count()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)])
 def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nodes, postgres, how) -> None:
     """Nobody is started again: the workers keep what they did, the panel says so and recovers."""
     north, _, _ = nodes

@@ -55,6 +55,12 @@ def stopped(postgres: Server, brief) -> Iterator[Callable[[], None]]:
     postgres.start()
 
 
+@pytest.fixture
+def run_on_server(postgres: Server) -> Iterator[Callable[[str], None]]:
+    yield postgres.execute
+    postgres.execute("ALTER ROLE accord RESET ALL")
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
@@ -139,6 +145,18 @@ def test_every_limit_holds_in_a_connection_but_not_for_migrating(catalogue: str)
     patient = models.make_database(catalogue, limited=False)
     assert patient.execute_sql(f"SELECT {shown}").fetchone() == ("0", "0")
     patient.close_all()
+
+
+@ON_SERVER
+@pytest.mark.parametrize(("is_set", "holds"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
+def test_what_was_committed_is_on_the_servers_disk_whatever_its_settings(
+    catalogue: str, run_on_server, is_set: str, holds: str
+) -> None:
+    """The spool's copy of a recording goes after its row is committed."""
+    models.database.close_all()
+    run_on_server(f"ALTER ROLE accord SET synchronous_commit = '{is_set}'")
+    with connected():
+        assert models.database.execute_sql("SHOW synchronous_commit").fetchone() == (holds,)
 
 
 @ON_SERVER
