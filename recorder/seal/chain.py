@@ -113,7 +113,8 @@ def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None
         raise SealError("amendment.doubled", f"it is amendment {amendment.number} under another name")
     if before is not None and amendment.predecessor != before:
         raise SealError("amendment.predecessor", "it follows another document than the one before it")
-    _makes_sense(chain, amendment)
+    if not chain.problems:  # otherwise nobody knows what came before
+        _makes_sense(chain, amendment)
 
 
 def _makes_sense(chain: Chain, amendment: Amendment) -> None:

@@ -71,6 +71,14 @@ class Command:
                 command, env=self.environment, stdout=said, stderr=said, preexec_fn=polite
             )
 
+    def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it has begun, or ended."""
+        before = self.said.read_bytes().count(b"rebuild.phase")
+        deadline = time.monotonic() + 60
+        while process.poll() is None and self.said.read_bytes().count(b"rebuild.phase") == before:
+            assert time.monotonic() < deadline, self.said.read_text()[-2000:]
+            time.sleep(0.02)
+
     def run(self, *argv: str) -> int:
         return self.start(*argv).wait()
 
@@ -115,9 +123,9 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
         while True:
             runs += 1
             process = killed.start("rebuild")
+            killed.until_at_work(process)
             try:
-                # The first second is starting up; a run is as long as the whole at most.
-                process.wait(1.0 + chance.uniform(0, max(took / 6, 1.0)))
+                process.wait(chance.uniform(0, took / 6))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()

@@ -1,0 +1,43 @@
+"""A real process for crash tests: ``destroy.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is over at a time
+and kills itself with SIGKILL at a boundary, with ``-`` at none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from recorder.catalogue.models import open_catalogue
+from recorder.lifecycle import retention
+from recorder.seal import signing
+from recorder.store.directory import DirectoryStore
+
+
+def main() -> None:
+    root, catalogue, now, fatal = (
+        Path(sys.argv[1]),
+        sys.argv[2],
+        datetime.fromisoformat(sys.argv[3]),
+        sys.argv[4],
+    )
+
+    def boundary(name: str) -> None:
+        if name == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    open_catalogue(catalogue)
+    keys = root / "keys"
+    means = retention.Means(
+        DirectoryStore(root / "bucket"),
+        signing.load_public(keys / signing.ROOT_PUBLIC),
+        signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
+        os.urandom,
+        boundary,
+    )
+    retention.destroy_due(means, now)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""Amendments: signed, in order, and of no other recording."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recorder.errors import SealError
+from recorder.seal import amendment, canonical, signing
+from recorder.seal.amendment import Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
+from recorder.seal.chain import Chain, erasure, read_chain
+from recorder.seal.keys import data_key_path
+from recorder.seal.manifest import NAME, Sealed, open_manifest
+from recorder.seal.verify import Report, verify
+
+from .recording import NOW, RECORDING, TENANT, Bucket, Keys
+
+PREFIX = f"{TENANT}/2026/11/25/{RECORDING}/"
+USER = By("user", "0198c0de-0000-7000-8000-0000000000cc")
+HOLD = HoldSet(("agreement",), "0198c0de-0000-7000-8000-0000000000cc", "they still talk", NOW)
+LATER = NOW + timedelta(hours=1)
+
+
+def chain_in(bucket: Bucket, keys: Keys) -> Chain:
+    content = bucket.objects[PREFIX + NAME]
+    found = sorted(
+        (key.removeprefix(PREFIX), each) for key, each in bucket.objects.items() if "amendment-" in key
+    )
+    manifest = open_manifest(content, keys.root.public_key())
+    return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, keys.root.public_key(), LATER)
+
+
+def amend(bucket: Bucket, keys: Keys, data: Data, by: By = USER) -> Amendment:
+    """The next amendment, put."""
+    unsigned = chain_in(bucket, keys).following(data, by, NOW)
+    bucket.objects[PREFIX + name(unsigned.number)] = amendment.write(unsigned, keys.signer)
+    return chain_in(bucket, keys).amendments[-1]
+
+
+def erase(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    amend(bucket, keys, erasure(chain_in(bucket, keys), "expired"), amendment.SYSTEM)
+    for each in sealed.manifest.objects:
+        del bucket.objects[PREFIX + each.name]
+    del bucket.objects[data_key_path(TENANT, RECORDING)]
+
+
+def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> Report:
+    return verify(bucket, PREFIX, keys.root.public_key(), keys.keyring if with_key else None, LATER)
+
+
+def codes(report: Report) -> list[tuple[int, str]]:
+    return [(finding.check, finding.code) for finding in report.findings]
+
+
+def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    written = [HOLD, HoldLifted(1, "they agree"), erasure(chain_in(bucket, keys), "expired")]
+    for data in written[:2]:
+        amend(bucket, keys, data)
+    tombstone = erasure(chain_in(bucket, keys), "expired")
+    assert tombstone.remains == ("amendment-0001.json", "amendment-0002.json", NAME)
+    amend(bucket, keys, tombstone)
+    chain = chain_in(bucket, keys)
+    assert chain.problems == []
+    assert [each.data for each in chain.amendments] == [*written[:2], tombstone]
+    assert [each.number for each in chain.amendments] == [1, 2, 3]
+    assert chain.amendments[0].predecessor == chain.manifest_sha256
+    assert chain.amendments[1].predecessor == chain.amendments[0].sha256
+    assert (chain.holds, chain.erased) == ((), chain.amendments[2])
+
+
+def test_it_can_be_read_without_us(bucket: Bucket, keys: Keys) -> None:
+    """From docs/formats.md alone."""
+    amend(bucket, keys, HOLD)
+    document = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
+    body = document["body"]
+    assert (body["type"], body["version"], body["kind"]) == ("accord-amendment", 1, "hold_set")
+    assert body["predecessor"] == hashlib.sha256(bucket.objects[PREFIX + NAME]).hexdigest()
+    assert document["endorsement"]["body"]["uses"] == ["manifest", "amendment"]
+    assert body["by"] == {"kind": "user", "id": USER.id}
+
+
+def test_a_recording_with_amendments_is_as_it_was_sealed(bucket: Bucket, keys: Keys) -> None:
+    amend(bucket, keys, HOLD)
+    report = check(bucket, keys)
+    assert report.findings == []
+    assert 12 in report.checked
+    assert report.chain is not None
+    assert len(report.chain.holds) == 1
+
+
+def test_a_destroyed_recording_is_as_it_was_sealed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    erase(bucket, keys, sealed)
+    for with_key in (True, False):
+        report = check(bucket, keys, with_key=with_key)
+        assert report.findings == []
+        assert report.checked == [1, 2, 3, 4, 5, 6, 8, 9, 12]
+
+
+def test_what_is_still_there_of_a_destroyed_recording_is_named(
+    bucket: Bucket, keys: Keys, sealed: Sealed
+) -> None:
+    key, peaks = bucket.objects[data_key_path(TENANT, RECORDING)], bucket.objects[PREFIX + "peaks"]
+    erase(bucket, keys, sealed)
+    bucket.objects[data_key_path(TENANT, RECORDING)] = key
+    bucket.objects[PREFIX + "peaks"] = peaks
+    assert codes(check(bucket, keys)) == [(6, "object.not_erased"), (9, "key.not_erased")]
+
+
+Change = Callable[[Bucket, Keys, Sealed], None]
+
+
+def removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    del bucket.objects[PREFIX + name(1)]
+
+
+def many_removed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    bucket.objects[PREFIX + name(9999)] = bucket.objects.pop(PREFIX + name(2))
+
+
+def copied(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    bucket.objects[PREFIX + name(3)] = bucket.objects[PREFIX + name(2)]
+
+
+def exchanged(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    one, two = PREFIX + name(1), PREFIX + name(2)
+    bucket.objects[one], bucket.objects[two] = bucket.objects[two], bucket.objects[one]
+
+
+def resign(bucket: Bucket, keys: Keys, **changes: object) -> None:
+    """The signing key itself lies."""
+    lie = replace(chain_in(bucket, keys).amendments[1], **changes)  # type: ignore[arg-type]
+    bucket.objects[PREFIX + name(2)] = amendment.write(lie, keys.signer)
+
+
+def of_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, recording="0198c0de-0000-7000-8000-000000000099")
+
+
+def of_another_customer(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, tenant="0198c0de-0000-7000-8000-000000000099")
+
+
+def after_another_document(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, predecessor="0" * 64)
+
+
+def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, data=HoldLifted(7, "…"))
+
+
+def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, data=erasure(chain_in(bucket, keys), "expired"))
+
+
+def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    said = erasure(chain_in(bucket, keys), "expired")
+    resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
+
+
+def erasing_another_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, data=replace(erasure(chain_in(bucket, keys), "expired"), key_id="0" * 32))
+
+
+def one_letter_changed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    key = PREFIX + name(2)
+    bucket.objects[key] = bucket.objects[key].replace(b"they agree", b"they argue")
+
+
+def signed_by_a_stranger(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    root = Ed25519PrivateKey.generate()
+    own = Ed25519PrivateKey.generate()
+    said = signing.endorse(root, own.public_key(), ("amendment",), NOW - timedelta(days=1), LATER)
+    content = amendment.write(chain_in(bucket, keys).amendments[1], signing.Signer(own, said))
+    bucket.objects[PREFIX + name(2)] = content
+
+
+def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    own = Ed25519PrivateKey.generate()
+    said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
+    body = json.loads(bucket.objects[PREFIX + name(2)])["body"]
+    signature = canonical.b64(signing.Signer(own, said).sign(body))
+    bucket.objects[PREFIX + name(2)] = canonical.dump(
+        {
+            "body": body,
+            "endorsement": said.document(),
+            "signatures": [{"algorithm": "Ed25519", "key_id": said.key_id, "signature": signature}],
+        }
+    )
+
+
+def a_manifest_in_its_place(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    bucket.objects[PREFIX + name(2)] = bucket.objects[PREFIX + NAME]
+
+
+def from_the_future(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, at=NOW + timedelta(days=30))
+
+
+def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    body = json.loads(bucket.objects[PREFIX + name(2)])["body"] | {"kind": "praised"}
+    signature = canonical.b64(keys.signer.sign(body))
+    bucket.objects[PREFIX + name(2)] = canonical.dump(
+        {
+            "body": body,
+            "endorsement": keys.signer.endorsement.document(),
+            "signatures": [{"algorithm": "Ed25519", "key_id": keys.signer.key_id, "signature": signature}],
+        }
+    )
+
+
+CHANGES: dict[Change, list[str]] = {
+    removed: ["amendment.missing"],
+    many_removed: ["amendment.missing", "amendment.doubled"],
+    copied: ["amendment.doubled"],
+    exchanged: ["amendment.doubled", "amendment.doubled"],
+    of_another_recording: ["amendment.foreign"],
+    of_another_customer: ["amendment.foreign"],
+    after_another_document: ["amendment.predecessor"],
+    lifting_what_is_not_set: ["amendment.contradiction"],
+    erasing_what_is_held: ["amendment.contradiction"],
+    erasing_other_objects: ["amendment.contradiction"],
+    erasing_another_key: ["amendment.contradiction"],
+    one_letter_changed: ["seal.signature"],
+    signed_by_a_stranger: ["seal.endorsement_root"],
+    signed_by_a_key_for_manifests_only: ["seal.endorsement_use"],
+    a_manifest_in_its_place: ["seal.field"],
+    from_the_future: ["seal.from_the_future"],
+    of_a_kind_that_nobody_knows: ["amendment.kind"],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_each_change_is_found_and_named(bucket: Bucket, keys: Keys, sealed: Sealed, change: Change) -> None:
+    amend(bucket, keys, HOLD)
+    amend(bucket, keys, HoldLifted(1, "they agree"))
+    assert check(bucket, keys).ok
+    change(bucket, keys, sealed)
+    report = check(bucket, keys)
+    assert [code for number, code in codes(report) if number == 12] == CHANGES[change]
+    assert len(report.findings) == len(CHANGES[change])
+    chain = chain_in(bucket, keys)
+    assert chain.erased is None
+    with pytest.raises(SealError) as refused:
+        chain.check()
+    assert refused.value.error_id == CHANGES[change][0]
+
+
+def test_nothing_comes_after_a_tombstone(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    erase(bucket, keys, sealed)
+    unsigned = chain_in(bucket, keys).following(HOLD, USER, NOW)
+    bucket.objects[PREFIX + name(2)] = amendment.write(unsigned, keys.signer)
+    assert codes(check(bucket, keys)) == [(12, "amendment.contradiction")]
+    assert chain_in(bucket, keys).erased is not None
+
+
+def test_what_cannot_be_believed_is_not_believed(bucket: Bucket, keys: Keys) -> None:
+    """Of what follows a broken one nothing counts, neither hold nor tombstone."""
+    for data in (HOLD, HoldLifted(1, "…"), HOLD):
+        amend(bucket, keys, data)
+    key = PREFIX + name(1)
+    bucket.objects[key] = bucket.objects[key].replace(b"they still talk", b"they still walk")
+    assert chain_in(bucket, keys).amendments == []
+
+
+@pytest.mark.parametrize("data", [Erased("bored", "0" * 32, (), ()), HoldLifted(0, "…")])
+def test_what_no_reader_would_accept_is_not_written(bucket: Bucket, keys: Keys, data: Data) -> None:
+    with pytest.raises(SealError):
+        amendment.write(chain_in(bucket, keys).following(data, USER, NOW), keys.signer)
+
+
+@pytest.mark.parametrize("by", [By("user"), By("system", "claire"), By("ghost")])
+def test_who_it_was_is_a_user_with_an_id_or_nobody(bucket: Bucket, keys: Keys, by: By) -> None:
+    with pytest.raises(SealError):
+        amendment.write(chain_in(bucket, keys).following(HOLD, by, NOW), keys.signer)
+
+
+def test_a_key_for_manifests_only_says_what_to_do(bucket: Bucket, keys: Keys) -> None:
+    own = Ed25519PrivateKey.generate()
+    said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
+    with pytest.raises(SealError) as refused:
+        amendment.write(chain_in(bucket, keys).following(HOLD, USER, NOW), signing.Signer(own, said))
+    assert refused.value.error_id == "seal.endorsement_use"
+    assert "accord keys renew" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "other", ["amendment-0000.json", "amendment-1.json", "amendment-00001.json", "amendment-0001"]
+)
+def test_only_four_digits_make_a_name(bucket: Bucket, keys: Keys, other: str) -> None:
+    bucket.objects[PREFIX + other] = b"{}"
+    assert codes(check(bucket, keys)) == [(8, "object.unknown")]
+    with pytest.raises(SealError):
+        name(0)
+    with pytest.raises(SealError):
+        name(10_000)
