@@ -56,7 +56,7 @@ class Database:
             if self.url.startswith("sqlite"):
                 connection.execute("BEGIN")
             recordings = tuple(
-                Recorded(row[0], row[1], row[2], row[3], frozenset(o["name"] for o in json.loads(row[4])),
+                Recorded(row[0], row[1], row[2], row[3], frozenset(o["name"] for o in _data(row[4])),
                          row[5], bool(row[6]), row[7])
                 for row in ask(RECORDING)
             )  # fmt: skip
@@ -80,6 +80,11 @@ class Database:
         if self.url.startswith("sqlite"):
             yield from (row[0] for row in ask("PRAGMA integrity_check") if row[0] != "ok")
             yield from (f"{row} refers to nothing" for row in ask("PRAGMA foreign_key_check"))
+
+
+def _data(value: Any) -> Any:
+    """What a database gives back as text, or as what it says."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _leaf(

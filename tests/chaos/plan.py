@@ -28,6 +28,9 @@ UNKNOWN, EMERGENCY = "3225550999", "112"
 PROCESSES = {"daemon": 24, "worker": 21, "encoder": 10, "web": 11, "switch": 10, "store": 16, "supervisor": 8}
 """Which processes are struck, and how often.  The supervisor only where ``accord run`` runs."""
 
+DATABASE = 12
+"""The same for a database server, where there is one."""
+
 DEEDS: dict[Deed, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}
 
 MOMENTS = {
@@ -38,6 +41,7 @@ MOMENTS = {
     "switch": ("any", "arriving", "announcing", "announced", "bridged"),
     "store": ("any", "storing"),
     "supervisor": ("any", "announcing", "storing"),
+    "database": ("any", "cataloguing", "storing"),
 }
 """After what a process is struck: something of a call, or of a take's way through the spool."""
 
@@ -45,7 +49,7 @@ AGAIN = 0.2
 """How often one that was killed is struck again as soon as it starts."""
 
 STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3.0, "store": 6.0,
-           "supervisor": 4.0}  # fmt: skip
+           "supervisor": 4.0, "database": 3.0}  # fmt: skip
 """Seconds that a process is stopped at most."""
 
 
@@ -100,19 +104,22 @@ class Epoch:
     faults: tuple[Fault, ...]
 
 
-def epochs(seed: int, faults: int) -> Iterator[Epoch]:
-    """All faults, in epochs of :data:`PER_EPOCH`; every third epoch is under ``accord run``."""
+def epochs(seed: int, faults: int, database: bool = False) -> Iterator[Epoch]:
+    """All faults, in epochs of :data:`PER_EPOCH`; every third epoch is under ``accord run``.  ``database``:
+    there is a server of it to strike."""
     for at, first in enumerate(range(1, faults + 1, PER_EPOCH)):
         mode: Mode = "run" if at % 3 == 2 else "units"
         chance = random.Random(f"faults/{seed}/{at}")
         made: list[Fault] = []
         for n in range(PER_EPOCH):
-            made.append(_fault(chance, first + n, mode, made[-1] if made else None))
+            made.append(_fault(chance, first + n, mode, made[-1] if made else None, database))
         yield Epoch(at, mode, tuple(fault for fault in made if fault.number <= faults))
 
 
-def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None) -> Fault:
+def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None, database: bool) -> Fault:
     weights = {name: weight for name, weight in PROCESSES.items() if mode == "run" or name != "supervisor"}
+    if database:
+        weights["database"] = DATABASE
     if mode == "run":
         weights["daemon"] //= 2  # its supervisor waits up to ten seconds before it starts it again
     process = chance.choices(list(weights), list(weights.values()))[0]
@@ -133,8 +140,8 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None)
         process,
         deed,
         moment,
-        after=0.0 if moment == "starting" else chance.uniform(0.0, 1.0),
-        ran=0.0 if moment == "starting" or chance.random() < 0.2 else chance.uniform(2.0, 7.0),
+        after=0.0 if moment == "starting" else chance.uniform(0.0, 0.7),
+        ran=0.0 if moment == "starting" or chance.random() < 0.2 else chance.uniform(1.5, 5.0),
         # Half of them at once: most of what is short is short after its moment.
         delay=chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, longest))),
         lasts=round(lasts, 3),

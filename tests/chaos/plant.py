@@ -26,6 +26,7 @@ from recorder.cli.customers import make_tenant, make_user
 from recorder.clock import utc_now
 from recorder.seal import signing
 from recorder.store.embedded import PORTS
+from tests.chaos.database import Database
 from tests.chaos.facts import Died, Span
 from tests.chaos.plan import BUSY, NUMBERS, SILENT, Fault, Mode
 from tests.chaos.processes import Unit, born, children, kind, running, send
@@ -34,6 +35,9 @@ from tests.ports import free_ports
 
 PASSWORD = "only-for-this-test-1"
 SOURCE = str(Path(recorder.__file__).parents[1])
+OURS = ("switch", "supervisor", "database")
+"""What is started by us even where ``accord run`` starts the rest."""
+
 LOGINS = ("claire@example.com", "dyck@example.com")
 
 SETTINGS = """\
@@ -73,7 +77,7 @@ class Plant:
     """One installation in ``folder``; ``switch`` is made by whoever knows which switch it is."""
 
     folder: Path
-    url: str = ""
+    database: Database | None = None
     mode: Mode = "units"
     died: list[Died] = field(default_factory=list)
     stalled: list[Span] = field(default_factory=list)
@@ -98,8 +102,9 @@ class Plant:
         )  # fmt: skip
         if "metrics" in config.Settings.model_fields:
             text += f"[metrics]\ndaemon_port = {first + PORTS + 3}\nworker_port = {first + PORTS + 4}\n"
-        if self.url:
-            text += f'[catalogue]\nurl = "{self.url}"\n'
+        if self.database is not None:
+            text += f'[catalogue]\nurl = "{self.database.url}"\n'
+            self.units["database"] = self.database
         self.config.write_text(text)
         self.settings = config.load(self.config, {})
         self.context = Context(self.settings, self.config)
@@ -175,8 +180,9 @@ class Plant:
         """Everything ends in order."""
         for one in self._released:
             send(one.pid, signal.SIGCONT)
-        for name in ("web", "daemon", "worker", "supervisor", "switch", "store"):
-            self._stop(name)
+        for name in ("web", "daemon", "worker", "supervisor", "switch", "store", "database"):
+            if name in self.units:
+                self._stop(name)
 
     def _stop(self, name: str) -> None:
         if (pid := self.units[name].pid) is not None:
@@ -184,7 +190,7 @@ class Plant:
                 send(pid, signal.SIGKILL)  # it takes up to 16 s otherwise, and loses nothing
             if name in ("daemon", "supervisor"):
                 self.died.append(Died("daemon", time.time()))
-            self.units[name].end(ENDS_IN[name])
+            self.units[name].end(ENDS_IN.get(name, 25.0))
 
     def pid(self, process: str) -> int | None:
         """The number of a running process."""
@@ -192,7 +198,7 @@ class Plant:
             worker = self.pid("worker")
             found = [] if worker is None else [p for p in children(worker) if kind(p) == "encoder"]
             return found[0] if found else None
-        if self.mode == "units" or process in ("switch", "supervisor"):
+        if self.mode == "units" or process in OURS:
             return self.units[process].pid
         supervisor = self.units["supervisor"].pid
         for child in () if supervisor is None else children(supervisor):
@@ -203,7 +209,7 @@ class Plant:
     def ran(self, process: str, now: float) -> float:
         """Seconds for which a process has run; an encoder, its worker."""
         process = {"encoder": "worker"}.get(process, process)
-        if self.mode == "units" or process in ("switch", "supervisor"):
+        if self.mode == "units" or process in OURS:
             unit = self.units[process]
             return now - unit.started if unit.process is not None else 0.0
         return now - self._pids.get(process, (0, now))[1]
@@ -216,7 +222,9 @@ class Plant:
         if pid is None or any(one.pid == pid for one in self._released):
             return False
         unit = self._own(fault.process)
-        number = {"kill": signal.SIGKILL, "restart": signal.SIGTERM}.get(fault.deed, signal.SIGSTOP)
+        # SIGTERM would have a database server wait until nobody is connected.
+        ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
+        number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.deed, signal.SIGSTOP)
         if not running(pid) or not send(pid, number):
             return False
         self.struck.append((now, fault.process, fault.deed))
@@ -272,7 +280,7 @@ class Plant:
 
     def _own(self, process: str) -> Unit | None:
         """The unit of a process that we start again, not its supervisor."""
-        if process == "encoder" or (self.mode == "run" and process not in ("switch", "supervisor")):
+        if process == "encoder" or (self.mode == "run" and process not in OURS):
             return None
         return self.units[process]
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg
+
 from recorder.cli import stores
 from recorder.take import spool
 from tests.chaos import gather, model, processes
 from tests.chaos.board import Board
+from tests.chaos.database import Database
 from tests.chaos.facts import Catalogue, World
 from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
@@ -48,7 +51,7 @@ class Run:
     folder: Path
     seed: int
     faults: int
-    url: str = ""
+    database: Database | None = None
     real: bool = False
     goes_on: bool = False
     """Go on after something that did not hold, and tell of all of it at the end."""
@@ -60,10 +63,10 @@ class Run:
     _checked: float = 0.0
 
     def __post_init__(self) -> None:
-        self.plant = Plant(self.folder, self.url)
+        self.plant = Plant(self.folder, self.database)
         self.plant.prepare()
         self.board: Board | RealBoard = RealBoard(self.plant) if self.real else Board(self.plant)
-        self.database = gather.Database(self.plant.settings.catalogue_url)
+        self.catalogue = gather.Database(self.plant.settings.catalogue_url)
         self.ears = gather.Ears(self.plant, stores.open_store(self.plant.settings))
         logs = self.folder / "logs"
         self.watch = gather.Watch(logs / "daemon.log", logs / "supervisor.log")
@@ -77,7 +80,7 @@ class Run:
         for visitor in self.visitors:
             visitor.start()
         try:
-            for epoch in epochs(self.seed, self.faults):
+            for epoch in epochs(self.seed, self.faults, self.database is not None):
                 self._epoch = epoch
                 self._run(epoch)
                 self._settle(f"after epoch {epoch.number}")
@@ -184,7 +187,10 @@ class Run:
         if now - self._checked < 1.0:
             return
         self._checked = now
-        catalogue = self.database.read()
+        try:
+            catalogue = self.catalogue.read()
+        except psycopg.OperationalError:
+            return  # its server is away just now
         found = model.always(catalogue)
         if self._before is not None:
             found += model.grown(self._before, catalogue)
@@ -197,7 +203,7 @@ class Run:
         self._until("every call is over", self._all_over, 60)
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
-        catalogue = self.database.read()
+        catalogue = self.catalogue.read()
         self._judge(model.grown(self._before, catalogue) if self._before else [])
         self._before = catalogue
         world = self.world(catalogue)
@@ -239,7 +245,7 @@ class Run:
     def _strangers(self) -> Iterator[str]:
         counted = Counter(processes.kind(pid) for pid in processes.of_folder(self.folder))
         for kind, count in counted.items():
-            ours = (*self.plant.names(), "daemon", "worker", "web", "store", "encoder", "phones")
+            ours = ("database", *self.plant.names(), "daemon", "worker", "web", "store", "encoder", "phones")
             if kind not in ours or count > 1:
                 yield f"{count} of {kind} run"
         for unit in self.plant.units.values():

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.database import Database
 from tests.chaos.run import Run
 from tests.freeswitch.process import binary
+from tests.postgres import binaries
 
 SEED = int(os.environ.get("ACCORD_CHAOS_SEED", "20261125"))
 FAULTS = int(os.environ.get("ACCORD_CHAOS_FAULTS", "1000"))
 REAL_FAULTS = int(os.environ.get("ACCORD_CHAOS_REAL_FAULTS", "200"))
+DATABASE_FAULTS = int(os.environ.get("ACCORD_CHAOS_DATABASE_FAULTS", "200"))
 GOES_ON = "ACCORD_CHAOS_GO_ON" in os.environ
 
 
@@ -38,3 +41,13 @@ def test_faults_on_the_real_switch(tmp_path: Path) -> None:
     run = Run(tmp_path / "chaos", SEED, REAL_FAULTS, real=True, goes_on=GOES_ON)
     run.all()
     assert len(run.plant.struck) >= REAL_FAULTS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server: apt-get install postgresql")
+def test_faults_with_a_database_server(tmp_path: Path) -> None:
+    print(f"ACCORD_CHAOS_SEED={SEED} ACCORD_CHAOS_DATABASE_FAULTS={DATABASE_FAULTS}")
+    run = Run(tmp_path / "chaos", SEED, DATABASE_FAULTS, database=Database(), goes_on=GOES_ON)
+    run.all()
+    assert len(run.plant.struck) >= DATABASE_FAULTS

@@ -36,3 +36,9 @@ def test_every_process_gets_every_deed_and_each_mode_comes() -> None:
 def test_no_two_calls_have_a_caller() -> None:
     callers = [call.caller for epoch in range(40) for call in islice(calls(7, epoch), 200)]
     assert len(callers) == len(set(callers))
+
+
+def test_a_database_server_is_struck_where_there_is_one() -> None:
+    struck = Counter(fault.process for epoch in epochs(7, 200, database=True) for fault in epoch.faults)
+    assert struck["database"] > 10
+    assert all(fault.process != "database" for epoch in epochs(7, 200) for fault in epoch.faults)
