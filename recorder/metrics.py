@@ -121,7 +121,9 @@ HUB_LAG = _histogram("accord_hub_lag_seconds", "How late the hub comes to what i
 
 DISK_SIZE = _gauge("accord_spool_disk_size_bytes", "Size of the spool's disk.", on=(DAEMON,))
 DISK_FREE = _gauge("accord_spool_disk_free_bytes", "Free on the spool's disk.", on=(DAEMON,))
-DISK_USED = _gauge("accord_spool_disk_used_ratio", "Share of the spool's disk in use, 0 to 1.", on=(DAEMON,))
+DISK_USED = _gauge("accord_spool_disk_used_ratio",
+    "Share of the spool's disk in use, 0 to 1: of its space or of its files, whichever is scarcer.",
+    on=(DAEMON,))
 DISK_STATE = _gauge("accord_spool_disk_state",
     "1 for what there is room for: ok, warn ([node] warn_at), full ([node] full_at: no new recordings).",
     "state", on=(DAEMON,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -52,13 +52,10 @@ class Overseer:
     allow: Iterable[str] = ()
     now: Now = utc_now
     _depth: Depth = field(default_factory=Depth)
-    _measured: float = float("-inf")
     _problem: str = "the spool was not looked at yet"
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _stop_serving: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Begin to look and to serve; returns at once."""
+        """Begin to look and to serve, for the life of the process; returns at once."""
         if not self.port:
             return
         metrics.introduce()
@@ -77,12 +74,7 @@ class Overseer:
             watched.Neighbours(self.allow),
             self._alive,
         )
-        self._stop_serving = watched.in_thread(application, self.host, self.port)
-
-    def stop(self) -> None:
-        """End both."""
-        self._stopping.set()
-        self._stop_serving()
+        watched.in_thread(application, self.host, self.port)
 
     def _show(self) -> None:
         for stage in depth.STAGES:
@@ -119,7 +111,7 @@ class Overseer:
         return time.monotonic() - self.worker.turned < STUCK
 
     def _keep_measuring(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             began = time.monotonic()
             try:
                 self._depth = depth.measure(self.worker.settings.spool)
@@ -127,8 +119,7 @@ class Overseer:
             except OSError as error:
                 self._problem = f"the spool cannot be looked at: {error}"
                 log.warning("spool.not_measured", error=str(error))
-            self._measured = time.monotonic()
-            self._stopping.wait(max(EVERY, SHARE * (self._measured - began)))
+            time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
 
     def _spool(self) -> Finding:
         folder = self.worker.settings.spool
