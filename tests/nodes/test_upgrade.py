@@ -1,0 +1,148 @@
+"""Nodes are upgraded one after another while calls go on: the first one migrates, the others are served by
+the schema that they do not know."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries, schema
+from recorder.catalogue.models import connected, database
+from tests.nodes.conftest import Node, Nodes, Process, until
+from tests.ports import free_ports
+
+OURS = max(path.stem for path in schema.FOLDER.glob("0*.py"))
+ADDS = """
+from peewee import TextField
+
+
+def up(migrator, db):
+    db.execute_sql("CREATE TABLE mood (id TEXT PRIMARY KEY)")
+    migrator.migrate(migrator.add_column("recording", "mood", TextField(null=True)))
+"""
+BREAKS = """
+def up(migrator, db):
+    db.execute_sql("ALTER TABLE recording RENAME COLUMN number TO called")
+"""
+
+
+@pytest.fixture
+def to_come(tmp_path: Path) -> Callable[..., Path]:
+    """Makes the migrations of an Accord to come."""
+
+    def make(**more: str) -> Path:
+        folder = tmp_path / f"migrations-{len(more)}"
+        shutil.copytree(schema.FOLDER, folder)
+        for name, content in more.items():
+            (folder / f"{name[1:]}.py").write_text(content)
+        return folder
+
+    return make
+
+
+def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_come) -> None:
+    north, east, _ = nodes
+    adds = f"SERVES = {OURS!r}\n{ADDS}"
+    calls = [node.take() for _ in range(3) for node in (north, east)]
+    before, old = north.work(), east.work()
+
+    north.migrations = to_come(_0098_adds=adds)
+    assert north.run("migrate").stdout.decode().split() == ["0098_adds"]
+    assert _has_column("mood")
+    assert before.kill(signal.SIGTERM) == 0
+    new = north.work()
+    calls += [node.take() for node in (north, east)]
+    until(lambda: not north.left() and not east.left(), "both go on, the new one and the old one")
+    assert old.alive
+    assert old.kill() == -signal.SIGKILL
+    calls.append(east.take())
+    old = east.work()
+    until(lambda: not east.left(), "an old one that is started again is served too")
+
+    # What follows serves nobody of before: an old one that is started refuses, and loses nothing.
+    assert old.kill(signal.SIGTERM) == 0
+    assert new.kill(signal.SIGTERM) == 0
+    north.migrations = to_come(_0098_adds=adds, _0099_breaks=BREAKS)
+    assert north.run("migrate").stdout.decode().split() == ["0099_breaks"]
+    calls.append(east.take())
+    refused = east.run("worker")
+    assert refused.returncode != 0
+    assert b"newer Accord" in refused.stderr
+    assert b"install that version" in refused.stderr
+    assert len(east.left()) == 1
+    with connected():  # our models stand for that version's too
+        database.execute_sql("ALTER TABLE recording RENAME COLUMN called TO number")
+    east.migrations = north.migrations
+    east.work()
+    until(lambda: not east.left(), "upgraded itself, it does what waited")
+    nodes.assert_whole(calls)
+
+
+@pytest.mark.long
+def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house, to_come) -> None:
+    """Daemon, worker and schema are exchanged while four people talk, and the next four call."""
+    north, east, _ = nodes
+    event_port = free_ports(2)
+    listen_port = event_port + 1
+    for node in nodes:
+        node.environment |= {
+            "ACCORD_SWITCH_PASSWORD": "only-in-this-test",
+            "ACCORD_SWITCH_PORT": str(event_port),
+            "ACCORD_SWITCH_LISTEN_PORT": str(listen_port),
+        }
+    other = north.work()
+    worker = east.work()
+    until(lambda: (east.data / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    daemon = east.start("daemon")
+
+    first = _calls(east, event_port, listen_port, stay=True)
+    until(lambda: first.said().count("is connected") == 4, "four people talk")
+    assert north.run("migrate").stdout == b"the schema is current\n"
+    north.migrations = to_come(_0098_adds=f"SERVES = {OURS!r}\n{ADDS}")
+    assert north.run("migrate").stdout.decode().split() == ["0098_adds"]
+    assert other.kill(signal.SIGTERM) == 0
+    north.work()
+    assert "has hung up" not in first.said(), "the upgrade took longer than the calls"
+    east.migrations = north.migrations
+    assert worker.kill(signal.SIGTERM) == 0
+    east.work()
+    daemon.kill(signal.SIGTERM)
+    daemon = east.start("daemon")
+    until(lambda: first.said().count("has hung up") == 4, "they have hung up")
+    until(lambda: len(queries.recordings(house.tenant).rows) == 4 and not east.left(), "four recordings")
+    first.kill(signal.SIGTERM)
+
+    second = _calls(east, event_port, listen_port)
+    until(lambda: not second.alive, "the next four have hung up")
+    assert second.popen.returncode == 0, second.said()
+    until(lambda: len(queries.recordings(house.tenant).rows) == 8 and not east.left(), "eight recordings")
+    assert not queries.not_recorded(house.tenant).rows
+    for row in queries.recordings(house.tenant).rows:
+        assert row.announced
+        assert row.duration_ms > 15_000
+    nodes.assert_numbered()
+    nodes.assert_nothing_held()
+
+
+def _calls(node: Node, event_port: int, listen_port: int, stay: bool = False) -> Process:
+    """A practice switch with four callers, who hang up when they have talked."""
+    log = node.data / f"switch-{len(node.started)}.log"
+    argv = [sys.executable, "-m", "recorder.practice", f"--event-port={event_port}"]
+    argv += [f"--daemon=127.0.0.1:{listen_port}", *["--call=+3225550100:fr"] * 4]
+    with open(log, "wb") as out:
+        popen = subprocess.Popen(
+            [*argv, "--stay"] if stay else argv, env=node.environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    node.started.append(Process(popen, log))
+    return node.started[-1]
+
+
+def _has_column(name: str) -> bool:
+    with connected():
+        return name in {column.name for column in database.get_columns("recording")}
