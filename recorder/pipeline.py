@@ -17,6 +17,7 @@ What can never become a recording is set aside with its reason and the day it wi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -40,9 +41,10 @@ from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Upload, read_sealed, seal
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
+from recorder.take import disk
 from recorder.take.encode import encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
-from recorder.take.files import write_file
+from recorder.take.files import in_memory, write_file
 from recorder.take.spool import (
     END,
     read_take,
@@ -55,7 +57,6 @@ Stage = Literal["note", "encode", "seal", "store", "catalogue"]
 STAGES: tuple[Stage, ...] = ("note", "encode", "seal", "store", "catalogue")
 
 STORED = "stored.json"
-TENANT_KEY = "tenant-key.json"
 
 QUARANTINED_FOR = timedelta(days=30)
 """How long an impossible take is kept for somebody to look at."""
@@ -208,13 +209,20 @@ def _seal(folder: Path, now: datetime, means: Means) -> bool:
 def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
     key_of_tenant = _tenant_key(sealed.manifest.tenant)
-    _put_tenant_key(folder, key_of_tenant, means.store)
+    _put_tenant_key(key_of_tenant, means.store)
     *before, manifest = sealed.uploads
     # The key first: no object is ever in the bucket that its key could not follow after a crash.
     for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
         _put(upload, means)
     _put(manifest, means)
-    write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
+    try:
+        write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # No room to write down how far it got: go all the way at once, which is what makes room.
+        log.warning("take.no_room", recording=folder.name, hint=disk.hint(error))
+        return _catalogue(folder, now, means)
     means.boundary("stored")
     return True
 
@@ -249,14 +257,13 @@ def _put(upload: Upload, means: Means) -> None:
     means.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _put_tenant_key(folder: Path, key: WrappedKey, store: Store) -> None:
+def _put_tenant_key(key: WrappedKey, store: Store) -> None:
     """The tenant's wrapped key lies in the bucket too, so that the bucket is enough (P8).  It may have
     been wrapped anew since: then the one that is there opens to the same key, and stays."""
-    path, content = folder / TENANT_KEY, key.to_bytes()
-    write_file(path, content)
-    place = tenant_key_path(key.tenant)
+    content, place = key.to_bytes(), tenant_key_path(key.tenant)
     try:
-        store.put(place, path, snapshot.sha256_of(content))
+        with in_memory(content) as path:
+            store.put(place, path, snapshot.sha256_of(content))
     except Conflict:
         there = WrappedKey.from_bytes(store.read(place))
         if there.key_id != key.key_id:

@@ -61,6 +61,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def in_memory(content: bytes) -> Iterator[Path]:
+    """Something as a file for the time of a block, which needs no disk (``memfd_create(2)``)."""
+    descriptor = os.memfd_create("accord")
+    try:
+        write_all(descriptor, content, 0)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
 def append_line(path: Path, line: bytes) -> None:
     """Add a line to a file, and fsync it.  What a crash has cut at its end is no line, and goes first.
 

@@ -19,16 +19,21 @@ class SmallDisk:
     def __init__(self, folder: Path, kind: str, size: int) -> None:
         self.folder = folder
         self._image = folder.with_suffix(".image")
-        folder.mkdir()
-        if kind == "tmpfs":
-            argv = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", str(folder)]
-        else:
+        folder.mkdir(exist_ok=True)
+        self._argv = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", str(folder)]
+        if kind != "tmpfs":
             with open(self._image, "wb") as image:
                 image.truncate(size)
             # No blocks for root alone: tests run as root, for whom a disk would never be full.
             _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
-            argv = ["mount", "-o", "loop", str(self._image), str(folder)]
-        _run(*argv)
+            self._argv = ["mount", "-o", "loop", str(self._image), str(folder)]
+        self.mount()
+
+    def mount(self) -> None:
+        _run(*self._argv)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", str(self.folder)], check=True, capture_output=True)
 
     def fill(self, leave: int = 0) -> None:
         """Use every block there is, but for so many bytes."""

@@ -86,7 +86,7 @@ def recorded(house) -> Callable[..., str]:
         folder.mkdir(parents=True)
         encoded = small(folder, start, house.entropy, announced=announced)
         key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
-        pipeline._put_tenant_key(folder, key, means.store)
+        pipeline._put_tenant_key(key, means.store)
         house.clock.forward(seconds=65)
         sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
         for upload in sealed.uploads:

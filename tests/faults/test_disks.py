@@ -1,0 +1,292 @@
+"""The disks of the spool, the catalogue and the store are full, closed or away under a real worker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import queries
+from recorder.store.directory import DirectoryStore
+from recorder.take import spool
+from tests.faults.conftest import until
+from tests.faults.disks import MIB, SmallDisk
+from tests.faults.processes import Process, Processes
+
+
+def stored(house) -> set[str]:
+    return {row.id for row in queries.recordings(house.tenant, limit=200).rows}
+
+
+def waits(process: Process, text: str) -> bool:
+    return any(text in entry.get("error", "") for entry in process.log("take.waits"))
+
+
+def sounds(folders: list[Path]) -> list[bytes]:
+    return [(folder / spool.AUDIO).read_bytes() for folder in folders]
+
+
+@pytest.fixture(params=["tmpfs", pytest.param("ext4", marks=pytest.mark.long)])
+def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDisk:
+    """The house's spool is a disk of its own."""
+    return small_disk("spool", request.param, 24 * MIB)
+
+
+def test_the_spools_disk_is_full_to_the_last_block(
+    house, clock, processes: Processes, spool_disk: SmallDisk
+) -> None:
+    """Takes wait as they are, none is set aside; what needs no room goes on; with room, all are kept."""
+    folders = []
+    for _ in range(3):
+        folders.append(house.take())
+        clock.forward(seconds=1)
+    unrecorded = house.unrecorded()
+    before = sounds(folders)
+    spool_disk.fill()
+    process = processes.worker()
+    until(lambda: waits(process, "No space left"), "a failure that is written down")
+    until(lambda: not unrecorded.exists(), "what needs no room")
+    said = [entry for entry in process.log("take.waits") if "No space left" in entry["error"]]
+    assert all("make room" in entry["hint"] for entry in said)
+    until(lambda: len(process.log("take.waits")) >= 4, "it is tried again")
+    assert sounds(folders) == before
+    assert not (house.spool / spool.QUARANTINE).exists()
+    spool_disk.free()
+    until(lambda: stored(house) == {folder.name for folder in folders}, "all, once there is room")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert process.stop() == 0
+
+
+def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
+    house, clock, processes: Processes, spool_disk: SmallDisk
+) -> None:
+    """Sealed before the disk was full: not one block is needed to store them."""
+    folders = []
+    for _ in range(3):
+        folders.append(house.take())
+        clock.forward(seconds=1)
+        while pipeline.next_stage(folders[-1]) != "store":
+            pipeline.step(folders[-1], clock(), house.means)
+    spool_disk.fill()
+    assert spool_disk.left() == 0
+    process = processes.worker()
+    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert spool_disk.left() > 0
+    assert process.stop() == 0
+
+
+def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
+    house, clock, processes: Processes, spool_disk: SmallDisk, tmp_path: Path
+) -> None:
+    """Past ``warn_at``, takes wait as they are; once the store is back they go on though it is still full."""
+    (tmp_path / "bucket").rename(tmp_path / "elsewhere")
+    first = house.take()
+    process = processes.worker()
+    until(lambda: waits(process, "is not the store that it was"), "a store that is away")
+    spool_disk.fill(leave=2 * MIB)
+    until(lambda: process.log("worker.holds_back"), "it holds back")
+    clock.forward(seconds=1)
+    second = house.take(talk_ms=1000)
+    left = spool_disk.left()
+    time.sleep(4)
+    assert pipeline.next_stage(second) == "encode"
+    assert spool_disk.left() == left
+    (tmp_path / "elsewhere").rename(tmp_path / "bucket")
+    until(lambda: stored(house) == {first.name, second.name}, "both, once the store is back")
+    assert process.stop() == 0
+
+
+def test_the_catalogues_disk_is_full(
+    house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+) -> None:
+    disk = small_disk("database", "ext4", 8 * MIB)
+    source = house.catalogue_url.removeprefix("sqlite:///")
+    if "://" in source:
+        pytest.skip("a PostgreSQL server has its own disk")
+    copy = disk.folder / "catalogue.db"
+    with (
+        contextlib.closing(sqlite3.connect(source)) as original,
+        contextlib.closing(sqlite3.connect(copy)) as there,
+    ):
+        original.backup(there)
+    disk.fill()
+    folder = house.take()
+    process = processes.worker(ACCORD_CATALOGUE_URL=f"sqlite:///{copy}")
+    until(lambda: process.log("take.waits"), "a failure that is written down")
+    said = process.log("take.waits")[0]
+    assert said["error_id"] == "catalogue.away"
+    assert "full" in said["error"]
+    assert folder.exists()
+    disk.free()
+    until(lambda: not folder.exists(), "it leaves the spool, once there is room")
+    assert process.stop() == 0
+    with contextlib.closing(sqlite3.connect(copy)) as there:
+        assert there.execute("SELECT id FROM recording").fetchall() == [(folder.name,)]
+        assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_stores_disk_is_full_and_then_not_mounted(
+    house, clock, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+) -> None:
+    """Nothing is written beneath a disk that is not there, and nothing half is kept on one that is full."""
+    shutil.rmtree(tmp_path / "bucket")
+    disk = small_disk("bucket", "ext4", 16 * MIB)
+    DirectoryStore(disk.folder).init()
+    disk.fill()
+    folders = [house.take()]
+    process = processes.worker()
+    until(lambda: waits(process, "No space left"), "a failure that is written down")
+    assert list(house.means.store.list("")) == []
+    disk.free()
+    until(lambda: stored(house) == {folders[0].name}, "the recording, once there is room")
+    process.stop()
+    disk.unmount()
+    clock.forward(seconds=1)
+    folders.append(house.take())
+    process = processes.worker()
+    until(lambda: waits(process, "is not the store that it was"), "a disk that is missed")
+    assert list((tmp_path / "bucket").iterdir()) == []
+    disk.mount()
+    until(lambda: stored(house) == {folder.name for folder in folders}, "both, once it is mounted")
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def mortal() -> tuple[str, ...]:
+    """Before a command that is not to read and write what root may not read and write as an owner."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed (util-linux)")
+    return ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+
+
+@pytest.fixture
+def chmod() -> Iterator[Callable[[Path, int], None]]:
+    """Takes permissions; gives them back at the end."""
+    before: dict[Path, int] = {}
+
+    def change(path: Path, mode: int) -> None:
+        before.setdefault(path, path.stat().st_mode)
+        path.chmod(mode)
+
+    yield change
+    for path, mode in before.items():
+        if path.exists():
+            path.chmod(mode)
+
+
+def test_permission_is_lost(
+    house, clock, processes: Processes, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
+) -> None:
+    """A take's folder, a take's file, the spool itself, and the store are closed to the worker, one after
+    another.  The others go on, nothing is set aside, and all are kept when it may again."""
+    closed, unreadable, well = house.take(), house.take(), house.take()
+    chmod(closed, 0o000)
+    chmod(unreadable / spool.AUDIO, 0o000)
+    process = processes.worker(before=mortal)
+    until(lambda: stored(house) == {well.name}, "the one that is open")
+    until(lambda: waits(process, "Permission denied"), "a failure that is written down")
+    said = [entry for entry in process.log("take.waits") if entry["recording"] == unreadable.name]
+    assert "one group" in said[0]["hint"]
+    (looked,) = process.log("spool.unreadable")
+    assert "1 folders" in looked["what"]
+    chmod(closed, 0o755)
+    chmod(unreadable / spool.AUDIO, 0o644)
+    until(lambda: {closed.name, unreadable.name} <= stored(house), "both, once it may")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+
+    clock.forward(minutes=1)
+    late = house.take()
+    chmod(house.spool, 0o555)
+    until(lambda: stored(house) >= {late.name}, "stored and listed")
+    assert late.exists(), "its folder cannot be removed"
+    chmod(house.spool, 0o755)
+    until(lambda: not late.exists(), "its folder goes, once it may")
+    assert len(stored(house)) == 4
+
+    chmod(house.root / "bucket", 0o555)
+    clock.forward(minutes=1)
+    last = house.take()
+    until(lambda: pipeline.next_stage(last) == "store" and waits(process, "bucket"), "a store that is closed")
+    chmod(house.root / "bucket", 0o755)
+    until(lambda: last.name in stored(house), "stored, once it may")
+    assert not (house.spool / spool.QUARANTINE).exists()
+    assert process.stop() == 0
+
+
+def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
+    """Not one more file can be opened, while takes come; then they can, without a restart."""
+    process = processes.worker()
+    until(lambda: process.log("snapshot.written"), "a worker")
+    first = house.take()
+    until(lambda: stored(house) == {first.name}, "one that goes through")
+    allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, allowed[1]))
+    folders = []
+    for _ in range(3):
+        clock.forward(seconds=1)
+        folders.append(house.take())
+    until(lambda: process.log("spool.unreadable"), "it says so")
+    assert "LimitNOFILE" in process.log("spool.unreadable")[0]["hint"]
+    time.sleep(2)
+    assert process.popen.poll() is None
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
+    until(lambda: stored(house) == {each.name for each in (first, *folders)}, "all of them")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert not (house.spool / spool.QUARANTINE).exists()
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("spare", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Processes, spare: int) -> None:
+    """A few can still be opened: enough to begin, and not to end.  No take is set aside for it."""
+    process = processes.worker()
+    until(lambda: process.log("snapshot.written"), "a worker")
+    folders = [house.take()]
+    until(lambda: stored(house) == {folders[0].name}, "one that goes through")
+    allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (highest + 1 + spare, allowed[1]))
+    for _ in range(4):
+        clock.forward(seconds=1)
+        folders.append(house.take())
+        house.unrecorded()
+    time.sleep(6)
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
+    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert not (house.spool / spool.QUARANTINE).exists()
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("seconds", [7, pytest.param(70, marks=pytest.mark.long)])
+def test_somebody_else_holds_the_catalogues_lock(house, clock, processes: Processes, seconds: int) -> None:
+    """Another writer sits on SQLite's one lock: takes wait, one tries for all, and nothing is lost."""
+    path = house.catalogue_url.removeprefix("sqlite:///")
+    if "://" in path:
+        pytest.skip("PostgreSQL has no lock that holds up everybody")
+    process = processes.worker()
+    until(lambda: process.log("snapshot.written"), "a worker")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        folders = []
+        for _ in range(3):
+            folders.append(house.take())
+            clock.forward(seconds=1)
+        until(lambda: waits(process, "locked"), "a failure that is written down")
+        time.sleep(seconds - 5)
+        assert len(process.log("take.waits")) < 10 + seconds
+        assert all(folder.exists() for folder in folders)
+        other.execute("ROLLBACK")
+    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
+    assert process.stop() == 0

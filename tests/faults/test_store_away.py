@@ -1,0 +1,145 @@
+"""A real object store that is away, hangs, cuts, or talks nonsense, for real workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import queries
+from recorder.seal.verify import verify
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.s3 import S3Store
+from recorder.take import spool
+from tests.faults.conftest import until
+from tests.faults.processes import Processes
+from tests.faults.proxy import Proxy
+from tests.ports import free_ports
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports(PORTS))
+    server.start()
+    yield server
+    server.stop(seconds=0)
+
+
+@pytest.fixture
+def proxy(seaweedfs: SeaweedFS, processes: Processes) -> Iterator[Proxy]:
+    """Between the worker and its store."""
+    endpoint = seaweedfs.bucket().endpoint
+    assert endpoint is not None
+    made = Proxy(int(endpoint.rpartition(":")[2]))
+    processes.store_in(made.before(seaweedfs.bucket()))
+    yield made
+    made.end()
+
+
+def stored(house) -> set[str]:
+    return {row.id for row in queries.recordings(house.tenant, limit=200).rows}
+
+
+def whole(house, server: SeaweedFS, recording: str) -> bool:
+    """What lies in the bucket is what was sealed, every block of it."""
+    row = queries.recording(house.tenant, recording)
+    assert row is not None
+    means = house.means
+    report = verify(S3Store(server.bucket()), row.prefix, means.root_public, means.keyring)
+    assert report.ok, report.findings
+    return True
+
+
+FAULTS = [
+    "cut",
+    "reset",
+    *(pytest.param(mode, marks=pytest.mark.long) for mode in ("black hole", "slow", "garbage", "full")),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_way_to_the_store_breaks_and_nothing_is_lost(
+    house, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS, clock, fault: str
+) -> None:
+    """Broken before the worker stores, and again in the middle; a call that is not recorded is listed all
+    the while, and the heart beats."""
+    proxy.set(fault)
+    folders = [house.take(talk_ms=6000)]
+    process = processes.worker()
+    if fault != "slow":
+        until(lambda: process.log("take.waits"), "a failure that is written down")
+        assert {entry["stage"] for entry in process.log("take.waits")} == {"store"}
+        assert folders[0].exists()
+        assert stored(house) == set()
+    clock.forward(seconds=1)
+    house.unrecorded()
+    until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on")
+    proxy.set("pass")
+    until(lambda: stored(house) == {folders[0].name}, "the recording, once it is back")
+    for _ in range(3):
+        clock.forward(seconds=1)
+        folders.append(house.take(talk_ms=6000))
+        proxy.set(fault)
+        time.sleep(0.3)
+        proxy.set("pass")
+    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
+    until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")
+    assert process.stop() == 0
+    for folder in folders:
+        assert whole(house, seaweedfs, folder.name)
+
+
+def test_a_store_that_is_stopped_and_not_dead(
+    house, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS
+) -> None:
+    """SIGSTOP: the kernel takes connections for it, and nobody answers."""
+    processes.settings["ACCORD_STORE_ENDPOINT"] = seaweedfs.bucket().endpoint or ""
+    pid = seaweedfs.pid
+    assert pid is not None
+    folder = house.take()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        process = processes.worker()
+        until(lambda: pipeline.next_stage(folder) == "store", "as far as it gets")
+        time.sleep(1)
+        house.unrecorded()
+        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on")
+        assert folder.exists()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: stored(house) == {folder.name}, "the recording")
+    assert process.stop() == 0
+    assert whole(house, seaweedfs, folder.name)
+
+
+def test_a_name_that_is_not_resolved(
+    house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path
+) -> None:
+    """DNS is away: the store's name has no address for a while.  The resolver that the worker asks is a
+    file and a server of ours, in a mount namespace of its own."""
+    from tests.faults.names import Names
+
+    names = Names(tmp_path)
+    port = (seaweedfs.bucket().endpoint or "").rpartition(":")[2]
+    processes.store_in(replace(seaweedfs.bucket(), endpoint=f"http://store.accord.test:{port}"))
+    try:
+        folder = house.take()
+        process = processes.worker(before=names.inside())
+        until(lambda: process.log("take.waits"), "a failure that is written down")
+        said = process.log("take.waits")[0]
+        assert (said["stage"], said["error_id"]) == ("store", "store.unreachable")
+        house.unrecorded()
+        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on")
+        names.mode = "answer"
+        until(lambda: stored(house) == {folder.name}, "the recording, once the name is resolved")
+        assert process.stop() == 0
+        assert names.asked > 0
+    finally:
+        names.end()
+    assert whole(house, seaweedfs, folder.name)
