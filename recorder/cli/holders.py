@@ -107,6 +107,16 @@ def user_of(pid: int) -> User | None:
     return User(int(found["Uid"][1]), groups)
 
 
+def processes_of(uid: int) -> list[int]:
+    """The processes that run as a user."""
+    found = []
+    for each in Path("/proc").iterdir():
+        with suppress(OSError):
+            if each.name.isdecimal() and each.stat().st_uid == uid:
+                found.append(int(each.name))
+    return found
+
+
 def listener(port: int) -> int | None:
     """The user id of whoever listens on a TCP port; ``None`` where nobody does."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -63,7 +63,8 @@ class Dialplan:
 
     def locate(self, words: list[str]) -> str | None:
         """``xml_locate``: a section, or the element of a tag and an attribute's value in one, as XML."""
-        section = next((each for each in self._root.iterfind("section") if each.get("name") == words[0]), None)
+        sections = self._root.iterfind("section")
+        section = next((each for each in sections if each.get("name") == words[0]), None)
         if section is None or len(words) == 1:
             found = section
         else:

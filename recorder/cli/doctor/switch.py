@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from xml.etree import ElementTree
 
 from recorder.call import policy, session
 from recorder.cli.doctor.findings import Finding, Patient
-from recorder.cli.holders import DAEMON, User, holder, listener, user_of
+from recorder.cli.holders import DAEMON, User, holder, listener, processes_of, user_of
 from recorder.config import SwitchSettings
 from recorder.errors import ConfigError, SwitchError
 
@@ -299,11 +298,9 @@ def _switch_user(run_dir: str, port: int) -> User | None:
     uid = listener(port)
     if uid is None:
         return None
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        return User(uid, frozenset())
-    return User(uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+    # Whoever listens there: which of its user's processes it is, only root could see.
+    groups = [user.groups for pid in processes_of(uid) if (user := user_of(pid)) is not None]
+    return User(uid, frozenset().union(*groups))
 
 
 def _name(uid: int) -> str:

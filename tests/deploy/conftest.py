@@ -1,0 +1,117 @@
+"""The units as they are shipped, and a machine that runs them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.boot import PYTHON, REPOSITORY, Machine, missing
+
+SYSTEMD = REPOSITORY / "deploy" / "systemd"
+UNITS = ("accord-daemon.service", "accord-worker.service", "accord-web.service")
+
+SETTINGS = """\
+[node]
+region = "BE"
+[store]
+kind = "directory"
+[web]
+secure_cookies = false
+[log]
+path = "/var/log/accord/accord.log"
+"""
+
+NO_S3 = """\
+[Service]
+LoadCredential=
+LoadCredential=kek:/etc/accord/secrets/kek
+LoadCredential=web-secret-key:/etc/accord/secrets/web-secret-key
+UnsetEnvironment=ACCORD_STORE_ACCESS_KEY_FILE ACCORD_STORE_SECRET_KEY_FILE
+"""
+"""What docs/operate.md says for a store that is a folder."""
+
+SWITCH = """\
+[Service]
+User=freeswitch
+Group=freeswitch
+Environment=ACCORD_SWITCH_PASSWORD=practice-practice
+ExecStart=/bin/sh -c '{python} -m recorder.practice --stay --call +3225550101:en'
+"""
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    """An installation by the steps of docs/operate.md, started."""
+    if (lacking := missing()) is not None:
+        pytest.skip(f"a machine of its own needs {lacking}")
+    booted = Machine(Path(tempfile.mkdtemp(prefix="accord-machine-")))
+    try:
+        booted.boot()
+        install(booted)
+        yield booted
+    finally:
+        booted.kill()
+
+
+def install(machine: Machine) -> None:
+    """As the page says; ``/opt/accord`` leads to this checkout."""
+    command = machine.path("/opt/accord/bin/accord")
+    command.write_text(
+        f'#!/bin/sh\nexport {PYTHON.rpartition(" ")[0]}\nexec {PYTHON.split()[-1]} -m recorder "$@"\n'
+    )
+    command.chmod(0o755)
+    units = machine.path("/etc/systemd/system")
+    for name in ("sysusers.d", "tmpfiles.d", "accord"):
+        machine.path(f"/etc/{name}").mkdir(exist_ok=True)
+    for name in (*UNITS, "accord.target"):
+        shutil.copy(SYSTEMD / name, units / name)
+    shutil.copy(SYSTEMD / "sysusers.conf", machine.path("/etc/sysusers.d/accord.conf"))
+    machine.path("/etc/sysusers.d/freeswitch.conf").write_text("u freeswitch - switch -\n")
+    shutil.copy(SYSTEMD / "tmpfiles.conf", machine.path("/etc/tmpfiles.d/accord.conf"))
+    machine.run("systemd-sysusers")
+    machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/accord.conf")
+    machine.path("/etc/accord/accord.toml").write_text(SETTINGS)
+    secrets = machine.path("/etc/accord/secrets")
+    (secrets / "switch-password").write_text("practice-practice\n")
+    (secrets / "web-secret-key").write_text("0123456789abcdef0123456789abcdef\n")
+    as_root(machine, "keys", "init")
+    shutil.move(machine.path("/etc/accord/keys/kek"), secrets / "kek")
+    machine.run("sh", "-c", "chgrp accord /etc/accord/keys/* && chmod 640 /etc/accord/keys/*")
+    for name in ("accord-worker", "accord-web"):
+        folder = units / f"{name}.service.d"
+        folder.mkdir()
+        (folder / "store.conf").write_text(NO_S3)
+    as_accord(machine, "migrate")
+    as_accord(machine, "store", "init")
+    as_accord(machine, "tenant", "create", "Menuiserie Dubois", "--language", "en")
+    as_accord(machine, "line", "add", "--tenant", "Menuiserie Dubois", "+3225550101")
+    (units / "freeswitch.service").write_text(SWITCH.format(python=PYTHON))
+    shutil.copytree(SYSTEMD / "freeswitch.service.d", units / "freeswitch.service.d")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "accord.target")
+
+
+def as_root(machine: Machine, *words: str) -> str:
+    return _accord(machine, ["env"], words)
+
+
+def as_accord(machine: Machine, *words: str, check: bool = True) -> str:
+    who = ["setpriv", "--reuid=accord", "--regid=accord", "--init-groups", "env"]
+    return _accord(machine, who, words, check)
+
+
+def _accord(machine: Machine, who: list[str], words: tuple[str, ...], check: bool = True) -> str:
+    secrets = machine.path("/etc/accord/secrets")
+    kek = (secrets / "kek").read_text().strip() if (secrets / "kek").exists() else ""
+    settings = {
+        "ACCORD_CONFIG": "/etc/accord/accord.toml",
+        "ACCORD_KEYS_FOLDER": "/etc/accord/keys",
+        "ACCORD_SWITCH_PASSWORD": "practice-practice",
+        **({"ACCORD_KEYS_KEK": kek} if kek else {}),
+    }
+    given = [f"{name}={value}" for name, value in settings.items()]
+    return machine.run(*who, *given, "/opt/accord/bin/accord", *words, check=check).stdout

@@ -1,0 +1,167 @@
+"""The shipped units under a real systemd, hardened as they are: an installation on a machine of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+
+import pytest
+
+from recorder.take.spool import END
+from tests.deploy.boot import Machine
+from tests.deploy.conftest import UNITS, as_accord
+
+NAMES = [unit.removesuffix(".service") for unit in UNITS]
+
+
+def main_pid(machine: Machine, unit: str) -> int:
+    return int(machine.show(unit, "MainPID"))
+
+
+def outside(machine: Machine, inside: int) -> int:
+    """The process id that a process of the machine has here."""
+    for each in os.listdir("/proc"):
+        try:
+            lines = open(f"/proc/{each}/status").read().splitlines()  # noqa: SIM115
+            here = os.stat(f"/proc/{each}/ns/pid").st_ino == os.stat(f"/proc/{machine.pid}/ns/pid").st_ino
+        except OSError:
+            continue
+        numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+        if here and numbers and numbers[-1] == str(inside):
+            return int(each)
+    raise AssertionError(f"no process {inside} in the machine")
+
+
+def wait_active(machine: Machine, unit: str, seconds: float = 30) -> None:
+    try:
+        machine.until(f"{unit} is active", lambda: machine.show(unit, "ActiveState") == "active", seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{machine.journal(unit)}") from error
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_process_says_that_it_is_ready_under_everything_that_hardens_it(
+    machine: Machine, unit: str
+) -> None:
+    wait_active(machine, unit)
+    assert machine.show(unit, "User") == "accord"
+    assert machine.show(unit, "NRestarts") == "0", machine.journal(unit)
+
+
+def test_the_folders_belong_to_the_group(machine: Machine) -> None:
+    status = machine.path("/var/lib/accord/spool").stat()
+    assert stat.S_IMODE(status.st_mode) == 0o2770
+
+
+def test_a_call_becomes_a_recording_though_the_switch_is_another_user(machine: Machine) -> None:
+    for unit in UNITS:
+        wait_active(machine, unit)
+    machine.run("systemctl", "start", "freeswitch")
+    store = machine.path("/var/lib/accord/store")
+
+    def stored() -> bool:
+        return any(store.glob("**/manifest.json"))
+
+    try:
+        machine.until("the call is a sealed recording", stored, 90)
+    except AssertionError as error:
+        logs = machine.path("/var/log/accord/accord.log").read_text()
+        raise AssertionError(f"{error}\n{machine.journal('freeswitch')}\n{logs}") from error
+    spool = machine.path("/var/lib/accord/spool")
+    machine.until("the spool is empty", lambda: not list(spool.glob(f"*/{END}")))
+
+
+def test_the_doctor_has_nothing_to_say_of_the_processes(machine: Machine) -> None:
+    for unit in UNITS:
+        wait_active(machine, unit)
+    if machine.show("freeswitch", "ActiveState") != "active":
+        machine.run("systemctl", "start", "freeswitch")
+    daemon = f"ok      daemon: process {main_pid(machine, 'accord-daemon')} watches the switch"
+
+    machine.until("the daemon watches", lambda: daemon in as_accord(machine, "doctor", check=False), 30)
+    said = as_accord(machine, "doctor", check=False)
+    assert "ok      recording: the switch's user freeswitch may write to the spool" in said, said
+    for name in ("daemon: nobody", "worker: nobody", "without a watchdog", "files open"):
+        assert name not in said, said
+    assert "ok      panel: answers" in said, said
+
+
+def test_a_hub_that_stops_is_killed_within_the_watchdog_s_time(machine: Machine) -> None:
+    wait_active(machine, "accord-daemon")
+    before = main_pid(machine, "accord-daemon")
+    time.sleep(1)  # past its first heartbeats
+    os.kill(outside(machine, before), signal.SIGSTOP)
+    stopped = time.monotonic()
+    machine.until(
+        "another daemon is ready",
+        lambda: (
+            main_pid(machine, "accord-daemon") not in {0, before}
+            and machine.show("accord-daemon", "ActiveState") == "active"
+        ),
+    )
+    assert time.monotonic() - stopped < 10
+    assert "watchdog" in machine.journal("accord-daemon").lower()
+
+
+@pytest.mark.parametrize("unit", NAMES)
+def test_a_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
+    wait_active(machine, unit)
+    before = main_pid(machine, unit)
+    machine.run("systemctl", "reload", unit)
+    time.sleep(1.5)  # what would end it ends it at once
+    assert main_pid(machine, unit) == before
+    assert machine.show(unit, "ActiveState") == "active"
+
+
+@pytest.mark.parametrize("unit", NAMES)
+def test_what_dies_is_started_again(machine: Machine, unit: str) -> None:
+    wait_active(machine, unit)
+    before = main_pid(machine, unit)
+    machine.run("systemctl", "kill", "--signal=SIGKILL", unit)
+    machine.until(f"{unit} runs again", lambda: main_pid(machine, unit) not in {0, before})
+    wait_active(machine, unit)
+
+
+def test_the_daemon_reads_no_key(machine: Machine) -> None:
+    wait_active(machine, "accord-daemon")
+    inside = f"/proc/{outside(machine, main_pid(machine, 'accord-daemon'))}/root"
+    assert not os.path.exists(f"{inside}/etc/accord/keys/manifest.key")
+    assert os.path.exists(machine.path("/etc/accord/keys/manifest.key"))
+
+
+def test_nothing_but_its_own_folders_can_be_written(machine: Machine) -> None:
+    """As the worker's process sees the machine: with its mounts and its user."""
+    wait_active(machine, "accord-worker")
+    pid = main_pid(machine, "accord-worker")
+    as_worker = (
+        "nsenter",
+        "-t",
+        str(pid),
+        "-m",
+        "setpriv",
+        "--reuid=accord",
+        "--regid=accord",
+        "--init-groups",
+    )
+    script = """
+        for each in / /etc /usr /opt /var /srv /home /root; do touch $each/.probe && echo $each; done
+        touch /var/lib/accord/spool/.probe && rm /var/lib/accord/spool/.probe && echo spool
+    """
+    tried = machine.run(*as_worker, "sh", "-c", script, check=False).stdout.split()
+    assert tried == ["spool"]
+
+
+def test_all_end_in_order_and_in_time(machine: Machine) -> None:
+    for unit in UNITS:
+        wait_active(machine, unit)
+    began = time.monotonic()
+    machine.run("systemctl", "stop", "accord.target")
+    machine.until(
+        "all have ended", lambda: all(machine.show(each, "ActiveState") == "inactive" for each in UNITS)
+    )
+    assert time.monotonic() - began < 25
+    for unit in UNITS:
+        assert machine.show(unit, "Result") == "success", machine.journal(unit)
+    machine.run("systemctl", "start", "accord.target")

@@ -1,0 +1,66 @@
+"""The shipped units as systemd's own tools judge them, and the pages' words against them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.boot import REPOSITORY
+
+SYSTEMD = REPOSITORY / "deploy" / "systemd"
+UNITS = sorted(path.name for path in SYSTEMD.glob("accord-*.service"))
+EXPOSED = 1.5
+"""Of 10; what is left is mostly that they talk to a network at all."""
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing (package systemd)"
+)
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """A copy whose command is one that this machine has."""
+    for path in SYSTEMD.glob("accord*"):
+        text = path.read_text().replace("/opt/accord/bin/accord", sys.executable)
+        (tmp_path / path.name).write_text(text)
+    return tmp_path
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", [*UNITS, "accord.target"])
+def test_systemd_understands_every_line(units: Path, unit: str) -> None:
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"./{unit}"], cwd=units, capture_output=True, text=True
+    )
+    lines = [line for line in (said.stdout + said.stderr).splitlines() if "accord" in line]
+    assert (said.returncode, lines) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_little_is_exposed(units: Path, unit: str) -> None:
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSED * 10:.0f}",
+         f"./{unit}"],
+        cwd=units, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout[-2000:]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_stopped_process_is_reached_by_the_watchdog(unit: str) -> None:
+    text = (SYSTEMD / unit).read_text()
+    assert "WatchdogSignal=SIGKILL" in text
+    assert re.search(r"^Restart=always$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_secret_is_in_a_unit_s_environment(unit: str) -> None:
+    for line in (SYSTEMD / unit).read_text().splitlines():
+        if line.startswith("Environment=") and re.search("PASSWORD|KEY|KEK", line):
+            assert "_FILE=%d/" in line or "FOLDER=" in line, line

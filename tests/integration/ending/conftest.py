@@ -1,0 +1,154 @@
+"""Real processes of a real installation, to be told to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.ports import free_ports
+
+REPOSITORY = Path(__file__).parents[3]
+PASSWORD = "practice-practice"
+NUMBER = "+3225550101"
+
+
+def until(what: str, check: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Process:
+    """One of Accord's processes, what it printed, and what it told systemd."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+    told: list[tuple[float, str]] = field(default_factory=list)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait_said(self, text: str, seconds: float = 30) -> None:
+        def there() -> bool:
+            assert self.popen.poll() is None or text in self.said(), self.said()
+            return text in self.said()
+
+        until(f"{self.name} says {text}: {self.log}", there, seconds)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.popen.send_signal(number)
+
+    def wait(self, seconds: float) -> float:
+        """Wait for its end; how long that took."""
+        began = time.monotonic()
+        try:
+            code = self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} has not ended within {seconds} s:\n{self.said()}") from None
+        assert code == 0, self.said()
+        return time.monotonic() - began
+
+    def receive(self, notify: socket.socket) -> None:
+        """Keep what it has told systemd since."""
+        while True:
+            try:
+                self.told.append((time.monotonic(), notify.recv(4096).decode()))
+            except (BlockingIOError, TimeoutError):
+                return
+
+
+class Site:
+    """An installation in a folder, on ports of its own."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.event_port, self.call_port, self.web_port, daemon, worker = range(
+            first := free_ports(5), first + 5
+        )
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "ACCORD_NODE_DATA": str(folder),
+            "ACCORD_STORE_KIND": "directory",
+            "ACCORD_SWITCH_PASSWORD": PASSWORD,
+            "ACCORD_SWITCH_PORT": str(self.event_port),
+            "ACCORD_SWITCH_LISTEN_PORT": str(self.call_port),
+            "ACCORD_WEB_PORT": str(self.web_port),
+            "ACCORD_WEB_SECURE_COOKIES": "false",
+            "ACCORD_METRICS_DAEMON_PORT": str(daemon),
+            "ACCORD_METRICS_WORKER_PORT": str(worker),
+            **(environment or {}),
+        }
+        self.running: list[Process] = []
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(f"\0accord-test-{os.getpid()}-{id(self)}")
+        self.notify.setblocking(False)
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def accord(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "recorder", *words], env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def install(self) -> None:
+        self.accord("keys", "init")
+        self.accord("migrate")
+        self.accord("store", "init")
+        self.accord("tenant", "create", "Menuiserie Dubois", "--language", "en")
+        self.accord("line", "add", "--tenant", "Menuiserie Dubois", NUMBER)
+
+    def start(self, name: str, *argv: str, **more: str) -> Process:
+        """A process: one of Accord's, or another command."""
+        log = self.folder / f"{name}.log"
+        command = list(argv) or [sys.executable, "-m", "recorder", name]
+        address = self.notify.getsockname().decode().replace("\0", "@")
+        environment = {**self.environment, "NOTIFY_SOCKET": address, **more}
+        with open(log, "ab") as file:
+            popen = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
+        self.running.append(Process(name, popen, log))
+        return self.running[-1]
+
+    def call(self, name: str = "switch") -> Process:
+        """A practice switch on which a call comes in."""
+        return self.start(
+            name, sys.executable, "-m", "recorder.practice", f"--event-port={self.event_port}",
+            f"--daemon=127.0.0.1:{self.call_port}", f"--call={NUMBER}:en", "--stay",
+        )  # fmt: skip
+
+    def marks(self) -> str:
+        return "".join(path.read_text() for path in self.spool.glob("*/events.jsonl"))
+
+    def close(self) -> None:
+        for each in self.running:
+            if each.popen.poll() is None:
+                each.popen.kill()
+                each.popen.wait()
+        self.notify.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.install()
+    yield made
+    made.close()

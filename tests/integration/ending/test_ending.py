@@ -1,0 +1,264 @@
+"""SIGTERM to each process while it is busy, a second one, SIGHUP, and what systemd is told."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from recorder.supervise import HURRY, Program, Supervisor
+from tests.integration.ending.conftest import Site, until
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def snapshot(site: Site) -> None:
+    """The node's lines, as the worker writes them."""
+    worker = site.start("worker")
+    until("the snapshot is there", (site.folder / "snapshot" / "snapshot.json").exists)
+    worker.wait_said("worker.started")
+    worker.end()
+    worker.wait(20)
+
+
+def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_end(site: Site) -> None:
+    snapshot(site)
+    daemon, switch = site.start("daemon"), site.call()
+    daemon.wait_said("snapshot.read")
+    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    daemon.end()
+    until("nobody listens for calls", lambda: not listens(site.call_port), 2)
+    assert daemon.wait(18) > 1, "the announcement has seconds to go"
+    assert "announcement_finished" in site.marks()
+    switch.wait_said("is connected")
+    audio = next(site.spool.glob("*/audio.wav"))
+    before = audio.stat().st_size
+    until("the switch records on", lambda: audio.stat().st_size > before, 5)
+    # And the next one takes the call over, to its end.
+    site.start("daemon")
+    until("the call is written down", lambda: list(site.spool.glob("*/take.json")), 60)
+    assert '"outcome": "recorded"' in next(site.spool.glob("*/take.json")).read_text()
+
+
+def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
+    snapshot(site)
+    daemon, switch = site.start("daemon"), site.call()
+    daemon.wait_said("snapshot.read")
+    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    daemon.end()
+    until("it drains", lambda: "daemon.draining" in daemon.said())
+    daemon.end()
+    assert daemon.wait(5) < 4
+    assert "announcement_finished" not in site.marks()
+    switch.wait_said("is connected")
+    sizes = [path.stat().st_size for path in site.spool.glob("*/audio.wav")]
+    time.sleep(0.5)  # half a second of sound would be there
+    assert [path.stat().st_size for path in site.spool.glob("*/audio.wav")] == sizes
+
+
+def test_what_systemd_is_told(site: Site) -> None:
+    snapshot(site)
+    for name in ("daemon", "worker", "web"):
+        while True:
+            try:
+                site.notify.recv(4096)
+            except BlockingIOError:
+                break
+        process = site.start(name)
+        began = time.monotonic()
+
+        def told(word: str, count: int = 1) -> bool:
+            process.receive(site.notify)  # noqa: B023  # called within the round
+            return sum(word in each for _, each in process.told) >= count  # noqa: B023
+
+        until(f"{name} is ready", lambda: told("READY=1"))
+        ready = next(at for at, each in process.told if "READY=1" in each)
+        until(f"{name} feeds the watchdog", lambda: told("WATCHDOG=1", 6), 20)
+        fed = [at for at, each in process.told if "WATCHDOG=1" in each]
+        assert max(late - early for early, late in pairwise(fed)) < 2.5, name
+        assert ready - began < 20
+        process.end()
+        process.wait(20)
+
+
+@pytest.mark.parametrize("name", ["daemon", "worker", "web"])
+def test_a_hang_up_signal_interrupts_nothing(site: Site, name: str) -> None:
+    process = site.start(name)
+    process.wait_said({"daemon": "daemon.ready", "worker": "worker.started", "web": "web.listening"}[name])
+    until("it beats", lambda: process.receive(site.notify) or process.told)
+    process.end(signal.SIGHUP)
+    count = len(process.told)
+    until("it beats on", lambda: process.receive(site.notify) or len(process.told) > count + 3)
+    assert process.popen.poll() is None
+    process.end()
+    process.wait(20)
+
+
+def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(tmp_path: Path) -> None:
+    """The take stays where it was: whatever is broken off is done again."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.listen()
+        site = Site(tmp_path)
+        try:
+            site.install()
+            snapshot(site)
+            daemon, switch = site.start("daemon"), site.call()
+            until("the call is over", lambda: list(site.spool.glob("*/take.json")), 90)
+            daemon.end()
+            daemon.wait(20)
+            switch.end()
+            worker = site.start(
+                "worker",
+                ACCORD_STORE_KIND="s3",
+                ACCORD_STORE_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+                ACCORD_STORE_ACCESS_KEY="a",
+                ACCORD_STORE_SECRET_KEY="b",
+            )
+            until("it waits for the store", lambda: list(site.spool.glob("*/manifest.json")), 60)
+            encoders = _children(worker.popen.pid)
+            time.sleep(1)
+            worker.end()
+            time.sleep(1)
+            assert worker.popen.poll() is None, "it lets what is under way end"
+            worker.end()
+            worker.wait(5)
+            assert list(site.spool.glob("*/manifest.json"))
+            until("its encoders have ended", lambda: not [pid for pid in encoders if _alive(pid)], 5)
+        finally:
+            site.close()
+
+
+def test_a_panel_sends_what_it_began_to_a_slow_reader_and_refuses_others(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    script = Path(__file__).with_name("panel.py")
+    try:
+        panel = site.start("panel", sys.executable, str(script), str(site.web_port))
+        panel.wait_said("web.listening")
+        connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
+        connection.connect()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.request("GET", "/much")
+        answer = connection.getresponse()
+        got = len(answer.read(100_000))
+        panel.end()
+        until("nobody listens", lambda: not listens(site.web_port), 3)
+        while piece := answer.read(1_000_000):
+            got += len(piece)
+            time.sleep(0.05)
+        assert got == 16_000_000
+        panel.wait(10)
+    finally:
+        site.close()
+
+
+def test_a_panel_breaks_off_at_the_second_signal(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    try:
+        panel = site.start(
+            "panel", sys.executable, str(Path(__file__).with_name("panel.py")), str(site.web_port)
+        )
+        panel.wait_said("web.listening")
+        connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
+        connection.request("GET", "/much")
+        answer = connection.getresponse()
+        answer.read(1000)
+        panel.end()
+        until("nobody listens", lambda: not listens(site.web_port), 3)
+        assert panel.popen.poll() is None
+        panel.end()
+        assert panel.wait(5) < 3
+        connection.close()
+    finally:
+        site.close()
+
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(99)"
+)
+
+
+def test_what_does_not_end_is_killed_sooner_at_the_second_signal(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    supervisor = Supervisor(
+        [Program("stubborn", [sys.executable, "-c", STUBBORN], output=output)], dict(os.environ)
+    )
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    until("it runs", lambda: output.exists() and output.read_bytes())
+    supervisor.stop()
+    time.sleep(0.5)
+    assert thread.is_alive()
+    began = time.monotonic()
+    supervisor.stop()
+    thread.join(HURRY + 5)
+    assert not thread.is_alive()
+    assert HURRY - 1 < time.monotonic() - began < HURRY + 2
+
+
+ENDS = """
+import pathlib, signal, sys, time
+path, wait = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+def end(*_):
+    time.sleep(wait)
+    path.with_suffix(".ended").write_text(repr(time.time()))
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+path.touch()
+while True:
+    time.sleep(1)
+"""
+
+
+def test_the_store_ends_after_those_that_use_it(tmp_path: Path) -> None:
+    programs = [
+        Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], last=True),
+        Program("worker", [sys.executable, "-c", ENDS, str(tmp_path / "worker"), "1"]),
+    ]
+    supervisor = Supervisor(programs, dict(os.environ))
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    until("both run", lambda: all((tmp_path / each.name).exists() for each in programs))
+    supervisor.stop()
+    thread.join(20)
+    ended = {each.name: float((tmp_path / f"{each.name}.ended").read_text()) for each in programs}
+    assert ended["store"] > ended["worker"]
+
+
+def test_all_of_accord_ends_in_order(site: Site) -> None:
+    run = site.start("run", ACCORD_LOG_PATH=str(site.folder / "accord.log"))
+    log = site.folder / "accord.log"
+    until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 40)
+    until("the daemon is there", lambda: listens(site.call_port))
+    site.call()
+    until("the call is announced to", lambda: "announcement_started" in site.marks(), 40)
+    run.end()
+    run.wait(25)
+    said = log.read_text()
+    for word in ("daemon.ended", "worker.stopped", "web.stopped"):
+        assert word in said, said
+    assert "announcement_finished" in site.marks()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,178 @@
+"""Ways in which a switch's dialplan can be wrong, and what the doctor must say of each."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+CONF = Path(__file__).parents[2] / "freeswitch_conf"
+ACCORD = "dialplan/accord.xml"
+ENTRY = "dialplan/public/00_accord.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """``change`` is done to the text of ``file``; ``says`` is a part of a line."""
+
+    name: str
+    file: str
+    change: Callable[[str], str]
+    says: str
+
+
+def without(pattern: str) -> Callable[[str], str]:
+    return lambda text: re.sub(pattern, "", text, flags=re.DOTALL)
+
+
+def instead(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new)
+
+
+def extension(name: str) -> Callable[[str], str]:
+    return without(rf'<extension name="{name}"[^>]*>.*?</extension>')
+
+
+def within(name: str, old: str, new: str = "") -> Callable[[str], str]:
+    """Something else in one extension alone."""
+
+    def change(text: str) -> str:
+        found = re.search(rf'<extension name="{name}"[^>]*>.*?</extension>', text, re.DOTALL)
+        assert found is not None, name
+        assert old in found[0], (name, old)
+        return text.replace(found[0], found[0].replace(old, new))
+
+    return change
+
+
+STOP = '<action application="stop_record_session" data="${accord_recorded}"/>'
+GUARD = '<action application="execute_extension" data="accord_after_${accord_state} XML accord"/>'
+BOUND = '<action application="sched_transfer" data="+$${accord_wait} accord_timeout XML accord"/>'
+UNDO = '<action application="set" data="accord_done=${sched_del(${accord_bound})}"/>'
+
+BROKEN = (
+    Broken("no guard", ENTRY, instead(GUARD, ""), "has no guard after its socket"),
+    Broken(
+        "something before the guard",
+        ENTRY,
+        instead(GUARD, f'<action application="sleep" data="1"/>{GUARD}'),
+        "has no guard after its socket",
+    ),
+    Broken("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
+    Broken("a long bound", ENTRY, instead("+$${accord_wait}", "+60"), "lets a call wait 60 s"),
+    Broken(
+        "no resume", ENTRY, instead('data="socket_resume=true"', 'data="a=b"'), "does not set socket_resume"
+    ),
+    Broken("calls end", ENTRY, instead('name="accord" continue="true"', 'name="accord"'), "calls end there"),
+    Broken("sync", ENTRY, instead("async full", "full"), "is not `async full`"),
+    Broken(
+        "another daemon", ENTRY, instead("$${accord_daemon}", "127.0.0.1:1"), "sends calls to 127.0.0.1:1"
+    ),
+    Broken(
+        "no entry",
+        ENTRY,
+        without(r'<extension name="accord".*?</extension>'),
+        "no extension brings calls to the daemon",
+    ),
+    Broken("no timeout", ACCORD, extension("accord_timeout"), "there is no extension accord_timeout"),
+    Broken("no catch-all", ACCORD, extension("accord_after_any"), "there is no extension accord_after_any"),
+    Broken(
+        "the guard keeps recordings",
+        ACCORD,
+        within("accord_after_any", STOP),
+        "a call left in state 'announcing' keeps its recording",
+    ),
+    Broken(
+        "the guard stops another recording",
+        ACCORD,
+        within("accord_after_any", "${accord_recorded}", "${accord_audio}"),
+        "a call left in state 'failed' keeps its recording",
+    ),
+    Broken(
+        "the guard passes a state",
+        ACCORD,
+        instead("accord_after_(waiting|passed)$", "accord_after_(waiting|passed|late)$"),
+        "a call left in state 'late' keeps its recording",
+    ),
+    Broken(
+        "the bound stays",
+        ACCORD,
+        within("accord_after_announced", UNDO),
+        "a call left in state 'announced' keeps its bound",
+    ),
+    Broken(
+        "keys end the announcement",
+        ACCORD,
+        within("accord_begin", "playback_terminators=none", "playback_terminators=*"),
+        "leaves playback_terminators",
+    ),
+    Broken(
+        "begins at any time",
+        ACCORD,
+        within("accord_begin", "^waiting$", "."),
+        "accord_begin acts in state 'announced'",
+    ),
+    Broken(
+        "confirms at any time",
+        ACCORD,
+        within("accord_announced", "^announcing$", "^.*$"),
+        "accord_announced acts in state 'waiting'",
+    ),
+    Broken(
+        "records after the announcement",
+        ACCORD,
+        within("accord_begin", "record_session", "log"),
+        "does not record before it plays",
+    ),
+    Broken(
+        "one channel",
+        ACCORD,
+        within("accord_begin", "RECORD_STEREO=true", "RECORD_STEREO=false"),
+        "does not record in two channels",
+    ),
+    Broken(
+        "a bound of its own",
+        ACCORD,
+        within("accord_begin", "+${accord_seconds}", "+2"),
+        "announcements are broken off after 2 s",
+    ),
+    Broken(
+        "the socket keeps its power",
+        ACCORD,
+        within("accord_timeout", '<action application="unset" data="socket_resume"/>'),
+        "does not first take the socket's power away",
+    ),
+    Broken(
+        "late is not marked",
+        ACCORD,
+        within("accord_timeout", "accord_state=late", "accord_late=1"),
+        "does not mark the call as late",
+    ),
+    Broken(
+        "the timeout sends nobody on",
+        ACCORD,
+        within("accord_timeout_on", 'application="transfer"', 'application="log"'),
+        "does not send the call on",
+    ),
+)
+
+
+def copy(folder: Path) -> Path:
+    """The shipped configuration, to be changed."""
+    return Path(shutil.copytree(CONF, folder / "conf"))
+
+
+def apply(conf: Path, broken: Broken) -> None:
+    """Change a copy.  A change that changes nothing is a mistake of the test's."""
+    path = conf / broken.file
+    before = (CONF / broken.file).read_text()
+    after = broken.change(before)
+    assert after != before, broken.name
+    path.write_text(after)
+
+
+def mend(conf: Path, broken: Broken) -> None:
+    """As it is shipped."""
+    (conf / broken.file).write_text((CONF / broken.file).read_text())

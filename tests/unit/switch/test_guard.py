@@ -1,0 +1,80 @@
+"""The guard, walked through dialplans as the switch shows them: the shipped one, and ones that are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import SwitchError
+from recorder.practice.dialplan import Dialplan
+from recorder.switch import guard
+from recorder.switch.loaded import Action, Loaded
+from tests.scenarios.broken_dialplans import BROKEN, Broken, apply, copy
+
+
+def load(conf: Path) -> Loaded:
+    answer = Dialplan(conf, {"ACCORD_DAEMON": "127.0.0.1:8084"}).locate(["dialplan"])
+    assert answer is not None
+    return Loaded(answer)
+
+
+def said(loaded: Loaded) -> list[str]:
+    found = [f"there is no extension {name}" for name in guard.missing(loaded)]
+    for entry in loaded.entries():
+        found += [fault.what for fault in guard.entry_faults(entry)]
+        found.append("sends calls to " + ", ".join(f"{host}:{port}" for host, port in entry.addresses))
+    if not list(loaded.entries()):
+        found.append("no extension brings calls to the daemon")
+    for each in (guard.guard_faults, guard.begin_faults, guard.timeout_faults):
+        found += [fault.what for fault in each(loaded)]
+    told = guard.told_bound(loaded)
+    return found if told is None else [*found, f"announcements are broken off after {told} s"]
+
+
+def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
+    loaded = load(copy(tmp_path))
+    assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
+    (entry,) = loaded.entries()
+    assert (entry.context, entry.extension, guard.bound(entry)) == ("public", "accord", 3)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+def test_what_is_wrong_is_named(tmp_path: Path, broken: Broken) -> None:
+    conf = copy(tmp_path)
+    apply(conf, broken)
+    found = said(load(conf))
+    assert any(broken.says in each for each in found), found
+
+
+def test_several_daemons_are_tried_in_turn() -> None:
+    (entry,) = Loaded(
+        '<section><context name="public"><extension name="accord"><condition>'
+        '<action application="set" data="accord_state=waiting"/>'
+        '<action application="socket" data="10.0.0.1:8084|10.0.0.2 async full"/>'
+        "</condition></extension></context></section>"
+    ).entries()
+    assert entry.addresses == (("10.0.0.1", 8084), ("10.0.0.2", 8084))
+
+
+def test_it_walks_as_the_switch_does() -> None:
+    loaded = Loaded(
+        '<section name="dialplan"><context name="c">'
+        '<extension name="no"><condition field="destination_number" expression="^2$" break="on-true">'
+        '<action application="a"/><anti-action application="b" data="${x}"/></condition></extension>'
+        '<extension name="on" continue="true"><condition field="${x}" expression="(.)(.)">'
+        '<action application="c" data="$2$1$3 ${y}"/></condition></extension>'
+        '<extension name="last"><condition><action application="d"/></condition></extension>'
+        '<extension name="never"><condition><action application="e"/></condition></extension>'
+        "</context></section>"
+    )
+    assert loaded.walk("c", "1", {"x": "hi"}) == (
+        Action("b", "hi"), Action("c", "ih ${y}"), Action("d", ""),
+    )  # fmt: skip
+    assert loaded.walk("nowhere", "1", {}) == ()
+
+
+def test_what_is_no_xml_is_said_to_be_none() -> None:
+    with pytest.raises(SwitchError) as raised:
+        Loaded("<section")
+    assert raised.value.error_id == "switch.answer"
