@@ -86,6 +86,8 @@ def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
             # After each, and whatever happens, so that an hour is not lost to a mistake at its end.
             (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
     print(f"the raw measurements: --saved {asked.save or folder / 'measured'}", file=sys.stderr)
+    with suppress(OSError):  # where something was to be kept
+        folder.rmdir()
     return measured
 
 
