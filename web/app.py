@@ -21,6 +21,7 @@ from recorder.watched import Neighbours
 from web import account, errors, health, language, playback, recordings, security, state, words
 from web.account import sessions
 from web.account.limits import limiter
+from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
 
@@ -62,6 +63,8 @@ def create_app(
         BABEL_DEFAULT_LOCALE=config.languages[0],
         BABEL_TRANSLATION_DIRECTORIES="translations",
     )
+    # A path with // in it is none of ours: sending it on would believe the request's own word on our host.
+    app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions[state.KEY] = state.State(
         config,
@@ -77,6 +80,7 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             behind, x_for=config.proxies, x_proto=config.proxies, x_host=0, x_prefix=0
         )
+    app.wsgi_app = ascii_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
     language.check(app, config.languages)
     Assets(app)

@@ -73,6 +73,13 @@ def init_app(app: Flask) -> None:
             log.warning("web.cross_site", path=request.path, site=site)
             abort(400)
 
+    @app.before_request
+    def texts_only() -> None:
+        """NUL is in nothing that people type, and PostgreSQL takes none."""
+        said = (request.path, *request.args.values(), *request.form.values(), *request.form, *request.args)
+        if any("\0" in each for each in said):
+            abort(404 if "\0" in request.path else 400)
+
     @app.after_request
     def protect(response: Response) -> Response:
         headers = response.headers

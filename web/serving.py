@@ -11,15 +11,14 @@ import structlog
 from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.pywsgi import WSGIServer
+
+from web.handling import Handler
 
 log = structlog.get_logger()
 
 GRACE = 10.0
 """Seconds that answers under way have to end after SIGTERM."""
-
-IDLE = 75.0
-"""Seconds that a connection may wait for its next request."""
 
 BEAT = 0.5
 """Seconds between two heartbeats of the hub."""
@@ -28,28 +27,10 @@ CONNECTIONS = 1000
 """At a time; more wait to be accepted."""
 
 
-class _Handler(WSGIHandler):
-    """Knows when it only waits for a request: such a connection ends by itself after a while, and at once
-    when the panel ends."""
+class Server(WSGIServer):
+    """Serves one application; knows which connections only wait."""
 
-    server: _Server
-
-    def read_requestline(self) -> Any:
-        if self.server.closed:
-            return b""
-        waiting, me = self.server.waiting, gevent.getcurrent()
-        waiting.add(me)
-        line: Any = b""  # what a connection says that has been closed
-        try:
-            with gevent.Timeout(IDLE, False):  # type: ignore[arg-type]  # False: end the block quietly
-                line = super().read_requestline()
-        finally:
-            waiting.discard(me)
-        return line
-
-
-class _Server(WSGIServer):
-    handler_class = _Handler
+    handler_class = Handler
 
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
         self.waiting: set[Any] = set()
@@ -84,7 +65,7 @@ def serve(
     one; ``ready`` is called with the port once it listens, ``beat`` from the hub twice a second from then
     on, until the end.  Raises ``OSError`` where it is taken.
     """
-    server = _Server((host, port), app)
+    server = Server((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
     taken = int(server.server_port or port)

@@ -1,4 +1,4 @@
-"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER``."""
+"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER [LIMIT]``."""
 
 # ruff: noqa: E402
 from gevent import monkey
@@ -13,10 +13,13 @@ from pathlib import Path
 
 from recorder.clock import utc_now
 from tests.house import House
-from web import WebConfig, create_app, serve
+from web import WebConfig, create_app, handling, serve
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, limit: float | None = None) -> None:
+    """``limit``: seconds for the head and for the body of a request, instead of the panel's own."""
+    if limit is not None:
+        handling.HEAD = handling.BODY = handling.STALLED = limit
     house = House(folder, utc_now, os.urandom)
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate)
 
@@ -32,4 +35,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None)

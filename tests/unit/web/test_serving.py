@@ -24,10 +24,11 @@ KIND = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Served:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *limit: str) -> None:
+        self.folder = folder
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.unit.web.served", str(folder)],
+                [sys.executable, "-m", "tests.unit.web.served", str(folder), *limit],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
