@@ -49,9 +49,7 @@ class Target:
 
 def load(name: str) -> Target:
     module = importlib.import_module(f"tests.fuzz.targets.{name}")
-    return Target(
-        name, module.check, tuple(module.SEEDS), module.LONGEST, tuple(module.INSTRUMENT)
-    )
+    return Target(name, module.check, tuple(module.SEEDS), module.LONGEST, tuple(module.INSTRUMENT))
 
 
 @contextmanager

@@ -16,7 +16,18 @@ LONGEST = 400
 
 PROMPT = "/spool/prompts/a.wav"
 START = datetime(2026, 11, 25, 9, tzinfo=UTC)
-STATES = ("", "waiting", "announcing", "announced", "passed", "failed", "late", "unrecorded", "never_record", "²")
+STATES = (
+    "",
+    "waiting",
+    "announcing",
+    "announced",
+    "passed",
+    "failed",
+    "late",
+    "unrecorded",
+    "never_record",
+    "²",
+)
 LEFT = ("", "waiting", "announcing", "late", "failed", "announced", "x")
 
 
@@ -98,7 +109,9 @@ def _holds(before, event, state, actions, told: Told) -> None:  # noqa: ANN001
             told.finished += 1
             assert action.reason is None or action.reason in REASONS, action.reason
             if action.reason is None:
-                assert before.phase is Phase.ANNOUNCED or event.state == "announced" or event.since is not None
+                assert (
+                    before.phase is Phase.ANNOUNCED or event.state == "announced" or event.since is not None
+                )
                 assert told.heard or told.confirmed
                 assert told.captured
         elif action is Do.CONFIRM:

@@ -119,9 +119,7 @@ def _filter(one: str, two: str, three: str) -> None:
 
 
 def _execute(one: str, two: str, three: str) -> None:
-    sendmsg(
-        commands.execute("answer", "", uuid=one, tag=two), uuid=one, execute_app_name="answer", tag=two
-    )
+    sendmsg(commands.execute("answer", "", uuid=one, tag=two), uuid=one, execute_app_name="answer", tag=two)
     commands.execute(three)
     assert three in commands.APPLICATIONS
 

@@ -15,7 +15,7 @@ from tests.fuzz.choices import Choices
 from tests.fuzz.targets.framing import reference
 
 INSTRUMENT = ("recorder.switch",)
-LONGEST = 1024
+LONGEST = 400
 
 _listener = socket.create_server(("127.0.0.1", 0))
 

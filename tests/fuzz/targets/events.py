@@ -19,7 +19,7 @@ from recorder.switch.observed import What, observe
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)
-LONGEST = 1024
+LONGEST = 400
 
 FORGERIES = (
     b"%0AUnique-ID%3A%20evil", b"%0D%0AUnique-ID: evil", b"\nUnique-ID: evil\n\n", b"%250AUnique-ID%253A%20evil",
@@ -38,7 +38,7 @@ EVENTS = (
     "RECORD_STOP", "PLAYBACK_START", "CHANNEL_HOLD", "CUSTOM", "HEARTBEAT",
 )  # fmt: skip
 
-_UNSAFE = frozenset(b"\r\n \"#%&+:;<=>?@[\\]^`{|}")
+_UNSAFE = frozenset(b'\r\n "#%&+:;<=>?@[\\]^`{|}')
 
 
 def switch_writes(value: bytes) -> bytes:

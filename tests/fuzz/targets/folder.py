@@ -34,7 +34,9 @@ def _genuine() -> dict[str, bytes]:
     spool.close_take(folder, made.take.end)
     for sound in made.sounds:
         os.link(sound.path, folder / sound.name)
-    write_encoded(Encoded(**{name: getattr(made, name) for name in ENCODED_FIELDS} | {"take": _at(made, folder)}))
+    write_encoded(
+        Encoded(**{name: getattr(made, name) for name in ENCODED_FIELDS} | {"take": _at(made, folder)})
+    )
     line = LinePolicy("t", "l", "+3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
     files = {name: (folder / name).read_bytes() for name in (*FILES, spool.EVENTS)}
     return files | {"snapshot.json": to_json("2026-11-25T09:00:00.000Z", [line, line], ["112"])}

@@ -8,7 +8,7 @@ from recorder.switch.framing import Frame, Framer
 from tests.fuzz.choices import Choices
 
 INSTRUMENT = ("recorder.switch",)
-LONGEST = 1024
+LONGEST = 400
 
 HEAD, BODY = 160, 300
 """Limits small enough for a search to meet them."""

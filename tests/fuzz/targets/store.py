@@ -92,7 +92,11 @@ def _whole(content: bytes, start: int, end: int | None) -> None:
     (asked,) = [each for each in _server.asked if each.method == "GET"][-1:]
     head, _, body = asked.answer.rpartition(b"HTTP/1.")[2].partition(b"\r\n\r\n")
     assert b" 20" in head[:6] or head[2:3] == b"2", head
-    lengths = [line.split(b":")[1].strip() for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+    lengths = [
+        line.split(b":")[1].strip()
+        for line in head.lower().split(b"\r\n")
+        if line.startswith(b"content-length")
+    ]
     if b"chunked" not in head.lower():
         if lengths:
             assert len(body) >= int(lengths[0]), "an answer that was cut"
@@ -131,16 +135,23 @@ def _delete(able: Abilities | None) -> None:
 
 def _able(able: Abilities | None) -> None:
     found = _store.abilities()
-    assert all(isinstance(getattr(found, name), bool) for name in ("put_if_absent", "checks_sha256", "object_lock"))
+    assert all(
+        isinstance(getattr(found, name), bool) for name in ("put_if_absent", "checks_sha256", "object_lock")
+    )
 
 
 def _answer(choices: Choices) -> Answer:
     status = choices.pick(STATUS)
     body = _body(choices)
-    lines = [b"HTTP/1.%d %d %s" % (choices.pick((1, 1, 1, 0, 9)), status, choices.pick((b"OK", b"", b"\xff\r"))[:2])]
+    lines = [
+        b"HTTP/1.%d %d %s"
+        % (choices.pick((1, 1, 1, 0, 9)), status, choices.pick((b"OK", b"", b"\xff\r"))[:2])
+    ]
     length = choices.pick((len(body),) * 8 + (len(body) + 5, max(0, len(body) - 3), -1, 10**12, None, 768))
     if choices.below(6) == 5:
-        chunks = choices.pick((b"%x\r\n%s\r\n0\r\n\r\n", b"%x\r\n%s\r\n", b"%x\r\n%s", b"g%x\r\n%s\r\n0\r\n\r\n"))
+        chunks = choices.pick(
+            (b"%x\r\n%s\r\n0\r\n\r\n", b"%x\r\n%s\r\n", b"%x\r\n%s", b"g%x\r\n%s\r\n0\r\n\r\n")
+        )
         lines.append(b"Transfer-Encoding: chunked")
         body = chunks % (len(body), body)
     if length is not None and choices.below(8) != 7:
@@ -192,10 +203,18 @@ def _body(choices: Choices) -> bytes:
         case 7:
             version = choices.pick((b"<VersionId>1</VersionId>", b"<VersionId/>", b""))
             entry = b"<Version><Key>%s</Key>%s</Version>" % (key, version)
-            marker = choices.pick((b"<NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>", b""))
-            return b"<ListVersionsResult>%s<IsTruncated>%s</IsTruncated>%s</ListVersionsResult>" % (entry, more, marker)
+            marker = choices.pick(
+                (b"<NextKeyMarker>k</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>", b"")
+            )
+            return b"<ListVersionsResult>%s<IsTruncated>%s</IsTruncated>%s</ListVersionsResult>" % (
+                entry,
+                more,
+                marker,
+            )
         case 8:
-            return choices.pick((BOMB, OUTSIDE, b"<html>captive</html>", b"<a><b></a>", b"<" * 2000, b"\x00\xff"))
+            return choices.pick(
+                (BOMB, OUTSIDE, b"<html>captive</html>", b"<a><b></a>", b"<" * 2000, b"\x00\xff")
+            )
         case 9:
             return b"<VersioningConfiguration><Status>%s</Status></VersioningConfiguration>" % code
         case 10:

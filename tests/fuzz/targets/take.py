@@ -73,7 +73,9 @@ def check(data: bytes) -> None:
         kind = choices.pick(_kinds)
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
         spool.append_mark(folder, Mark(_time(choices), kind, data_))
-    spool.close_take(folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x")))))
+    spool.close_take(
+        folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
+    )
     (folder / spool.AUDIO).write_bytes(_audio(choices))
     try:
         take = spool.read_take(folder)
@@ -91,9 +93,7 @@ def check(data: bytes) -> None:
         left = soundfile.read(folder / "kept.wav", dtype="int16")[0][:, 0] if "wav" in start.formats else None
         told = take.first("announcement_finished")
         assert left is None or told is not None or not left.any(), "kept what was said before they were told"
-    tenant_key = next(
-        key for key in _tenant_keys() if key.tenant == tenant
-    )
+    tenant_key = next(key for key in _tenant_keys() if key.tenant == tenant)
     try:
         sealed = seal(encoded, made.keyring, tenant_key, _signer(), take.end.ended_at, repeating("take"))
     except SealError as error:
@@ -138,7 +138,9 @@ def _tenant_keys():  # noqa: ANN202
 def _seed(*marks: tuple[str, int], ended: int = 3000) -> bytes:
     out = bytes([0, 2, 0, len(marks)])
     for kind, at in marks:
-        out += bytes([_kinds.index(kind), *([3, 0x31, 0x30, 0x30] if kind == "bridged" else []), TIMES.index(at)])
+        out += bytes(
+            [_kinds.index(kind), *([3, 0x31, 0x30, 0x30] if kind == "bridged" else []), TIMES.index(at)]
+        )
     return out + bytes([TIMES.index(ended), 1, 0, 1, 3, 0, 1, 1, 0, 0, 0])
 
 

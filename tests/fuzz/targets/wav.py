@@ -25,9 +25,13 @@ def riff(choices: Choices) -> bytes:
     out = bytearray()
     frames = choices.below(40)
     for _ in range(1 + choices.below(5)):
-        name = choices.pick((b"fmt ", b"data", b"LIST", b"fact", b"JUNK", b"\x00\x00\x00\x00", b"ds64", b"bext"))
+        name = choices.pick(
+            (b"fmt ", b"data", b"LIST", b"fact", b"JUNK", b"\x00\x00\x00\x00", b"ds64", b"bext")
+        )
         if name == b"fmt ":
-            code, bits = choices.pick(((1, 16), (1, 16), (1, 8), (1, 24), (3, 32), (7, 8), (0xFFFE, 16), (0, 0)))
+            code, bits = choices.pick(
+                ((1, 16), (1, 16), (1, 8), (1, 24), (3, 32), (7, 8), (0xFFFE, 16), (0, 0))
+            )
             channels = choices.pick((2, 2, 2, 1, 0, 6, 65535))
             rate = choices.pick((8000, 16000, 48000, 11025, 0, 0xFFFFFFFF, 44100))
             align = choices.pick((channels * bits // 8 & 0xFFFF, 4, 0, 1))
@@ -41,7 +45,9 @@ def riff(choices: Choices) -> bytes:
             content = choices.take(frames * 4).ljust(frames * 4, b"\x05")
         else:
             content = choices.blob(20)
-        length = choices.pick((len(content),) * 5 + (0, 0xFFFFFFFF, len(content) + 1, len(content) - 1, 7, 1 << 31))
+        length = choices.pick(
+            (len(content),) * 5 + (0, 0xFFFFFFFF, len(content) + 1, len(content) - 1, 7, 1 << 31)
+        )
         out += name + struct.pack("<I", length & 0xFFFFFFFF) + content
         out += b"\0" * (len(content) % 2 if choices.below(4) else 0)
     size = choices.pick((len(out) + 4, len(out) + 4, 8, 0, 0xFFFFFFFF, 4))
@@ -87,7 +93,10 @@ def as_libsndfile(content: bytes) -> tuple[int, np.ndarray] | None:
         return None
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            if (file.format, file.subtype, file.channels) not in (("WAV", "PCM_16", 2), ("WAVEX", "PCM_16", 2)):
+            if (file.format, file.subtype, file.channels) not in (
+                ("WAV", "PCM_16", 2),
+                ("WAVEX", "PCM_16", 2),
+            ):
                 return None
             return file.samplerate, file.read(dtype="int16", always_2d=True)
     except (soundfile.SoundFileError, TypeError, ValueError):
@@ -100,9 +109,7 @@ def plain_pcm(content: bytes) -> bool:
         return False
     fields = struct.unpack("<IHHIIHH", content[16:36])
     rate = fields[3]
-    return (
-        fields == (16, 1, 2, rate, rate * 4, 4, 16) and rate in wav.RATES and content[36:40] == b"data"
-    )
+    return fields == (16, 1, 2, rate, rate * 4, 4, 16) and rate in wav.RATES and content[36:40] == b"data"
 
 
 _SOUND = bytes(range(200))
@@ -111,6 +118,10 @@ SEEDS = (
     b"\x00" + wav.header(16000, 0) + _SOUND,
     b"\x00" + wav.header(8000, 20) + _SOUND,
     b"\x00" + wav.header(8000, 50) + _SOUND + b"LIST\x04\x00\x00\x00abcd",
-    b"\x00" + wav.header(8000, 50)[:36] + b"fact\x04\x00\x00\x00\x32\x00\x00\x00" + wav.header(8000, 50)[36:] + _SOUND,
+    b"\x00"
+    + wav.header(8000, 50)[:36]
+    + b"fact\x04\x00\x00\x00\x32\x00\x00\x00"
+    + wav.header(8000, 50)[36:]
+    + _SOUND,
     *(bytes([1, 20, 2, 0, n % 8, 0, n % 7, 0, n, n, 1, 0, n * 3 % 256, n, 0]) for n in range(20)),
 )

@@ -1,0 +1,157 @@
+"""Runs targets for a number of inputs or a time, and keeps what was found.
+
+Two engines.  ``random`` changes seeds without looking (and draws from hypothesis' own generator, which is good
+at edges); ``atheris`` is guided by which branches of the product an input reaches, in a process of its own that
+imports the product instrumented.  A finding never ends a campaign: one input is kept for each place that raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+
+from tests.fuzz.target import Target, load, mutated
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Result:
+    """What one engine did with one target: ``findings`` maps a place to the shortest input that raised there
+    (hex) and what was raised."""
+
+    target: str
+    engine: str
+    inputs: int = 0
+    seconds: float = 0.0
+    findings: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target:12} {self.engine:8} {self.inputs:9,} inputs {self.seconds:7.0f} s "
+            f"{len(self.findings)} findings"
+        )
+
+
+class Counted:
+    """A check that counts, and keeps what it raised instead of raising it."""
+
+    def __init__(self, target: Target, engine: str, out: Path | None = None) -> None:
+        self.target = target
+        self.result = Result(target.name, engine)
+        self._out = out
+        self._begun = self._saved = time.monotonic()
+
+    def __call__(self, data: bytes) -> None:
+        self.result.inputs += 1
+        try:
+            self.target.guarded(data)
+        except Exception as error:
+            self._keep(data, error)
+        if self._out is not None and time.monotonic() - self._saved > 5:
+            self.save()
+
+    def save(self) -> None:
+        """Write it down: an engine may end the process without returning."""
+        self._saved = time.monotonic()
+        self.result.seconds = self._saved - self._begun
+        if self._out is not None:
+            self._out.write_text(json.dumps(asdict(self.result)))
+
+    def _keep(self, data: bytes, error: Exception) -> None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} {Path(last.filename).name}:{last.lineno}"
+        known = self.result.findings.get(place)
+        if known is None or len(data) < len(known[0]) // 2:
+            text = "".join(traceback.format_exception(error, limit=-12))[-6000:]
+            self.result.findings[place] = (data.hex(), text)
+            self.save()
+
+
+def at_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+    """The engine that is not guided."""
+    counted = Counted(target, "random")
+    chance = random.Random(f"{target.name}/{seed}")
+    until = time.monotonic() + seconds
+    for data in target.seeds:
+        counted(data)
+    while counted.result.inputs < inputs and time.monotonic() < until:
+        counted(mutated(target.seeds, target.longest, chance))
+    counted.save()
+    return counted.result
+
+
+def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+    """atheris, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
+        out = Path(folder) / "result.json"
+        ended = subprocess.run(
+            [
+                sys.executable, "-m", "tests.fuzz.guided", target.name, str(out), folder,
+                str(inputs), str(seconds), str(seed or 1),
+            ],
+            cwd=HERE.parents[1],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=seconds + 300,
+        )  # fmt: skip
+        if not out.exists():
+            raise RuntimeError(ended.stderr.decode("utf-8", "replace")[-4000:])
+        read = json.loads(out.read_text())
+    findings = {place: (data, text) for place, (data, text) in read.pop("findings").items()}
+    return Result(**read, findings=findings)
+
+
+def engines() -> dict[str, Callable[[Target, int, float, int], Result]]:
+    """Those that are installed."""
+    found = {"random": at_random}
+    if find_spec("atheris") is not None:
+        found["atheris"] = guided
+    return found
+
+
+def run(
+    names: list[str], engine: list[str], inputs: int, seconds: float, seed: int, keep: Path
+) -> list[Result]:
+    """Each target with each engine; inputs of findings are kept in ``keep``."""
+    quiet()
+    results = []
+    for name in names:
+        target = load(name)
+        for each in engine:
+            if each == "atheris" and not target.instrument:
+                continue
+            result = engines()[each](target, inputs, seconds, seed)
+            results.append(result)
+            print(result, flush=True)
+            for place, (data, text) in result.findings.items():
+                save(keep / name, bytes.fromhex(data))
+                print(f"  {place}\n{text}", flush=True)
+    return results
+
+
+def save(folder: Path, data: bytes) -> Path:
+    """Into a folder, named by its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / hashlib.sha256(data).hexdigest()[:16]
+    path.write_bytes(data)
+    return path
+
+
+def quiet() -> None:
+    """What the product logs of bad input is not what a campaign tells."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)

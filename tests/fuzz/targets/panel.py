@@ -1,0 +1,89 @@
+"""Any request to the panel: an answer for people, never a trace, never a word of another customer's, never the way
+to another site, and always with the content policy."""
+
+from __future__ import annotations
+
+import sys
+from io import BytesIO
+from urllib.parse import unquote_to_bytes
+
+from werkzeug.test import run_wsgi_app
+
+from tests.fuzz.choices import Choices
+from tests.fuzz.panel import SECRETS, Asking, alive, asking, log_in, panel
+
+INSTRUMENT = ("web", "recorder.access", "werkzeug.http", "werkzeug.sansio")
+LONGEST = 300
+
+
+def environ(request: Asking) -> dict:
+    """As gevent's server makes it."""
+    path, _, query = request.target.partition(b"?")
+    made = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8080",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(request.body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+    }
+    for name, value in request.headers:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        made["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value.decode("latin-1")
+    return made
+
+
+def check(data: bytes) -> None:
+    made = panel()
+    request = asking(made, Choices(data))
+    body, status, headers = run_wsgi_app(made.app.wsgi_app, environ(request), buffered=True)
+    content = b"".join(body)
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+    code = int(status.split()[0])
+    told(request, code, headers, content)
+    if "logout" in request.target.decode("latin-1").lower() or code == 303:
+        if not alive(made):
+            log_in(made)
+
+
+def told(request: Asking, code: int, headers, content: bytes) -> None:  # noqa: ANN001
+    """What must be true of an answer; also of one that came over a wire."""
+    assert 200 <= code < 500, f"{code} for {request}"
+    assert headers.get("Content-Security-Policy", "").startswith("default-src 'none'"), headers
+    assert headers.get("X-Content-Type-Options") == "nosniff"
+    for bad in (b"Traceback", b"werkzeug.exceptions", b"sqlite3", b"psycopg"):
+        assert bad not in content
+    asked = unquote_to_bytes(request.target) + request.body + unquote_to_bytes(request.body)
+    for secret in SECRETS:
+        if secret.encode() in content:
+            assert secret.encode() in asked, f"told of another customer: {secret}"
+    where = headers.get("Location")
+    if where is not None:
+        assert where.startswith("/") and not where.startswith(("//", "/\\")), where
+    for name, value in headers.items():
+        assert "\n" not in value and "\r" not in value, (name, value)
+        if name.lower() == "set-cookie" and not value.startswith("accord-"):
+            raise AssertionError(f"a cookie that is not ours: {value}")
+    if headers.get("Content-Type", "").startswith("audio/"):
+        assert code in (200, 206)
+        assert request.target.startswith(b"/listen/" + panel().grant.encode()), "sound without its grant"
+
+
+SEEDS = tuple(
+    bytes([path, which % 4, 1, which % 3, n % 13, method, 1, 0, 1, 0, n, n * 3 % 256, 5, n % 17])
+    for path in range(18)
+    for which, (n, method) in enumerate(((3, 0), (77, 3), (150, 4), (201, 5)))
+)
