@@ -65,6 +65,14 @@ def create_tenant(
     return tenant_row(row)
 
 
+def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
+    """Give a customer another name and language: one that a rebuild found has its id for a name.  Raises
+    :class:`CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        append(tenant, "tenant.changed", {"tenant": tenant, "name": name}, now, entropy)
+        Tenant.update(name=name, language=language).where(Tenant.id == tenant).execute()
+
+
 def tenants() -> tuple[TenantRow, ...]:
     """Every customer, by name: for the operator's command line and the worker."""
     with connected():

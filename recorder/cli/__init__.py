@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import backup, customers, doctor, keys, logs, processes, rebuild, store, top, verify
+from recorder.cli import adopt, backup, customers, doctor, keys, logs, processes, rebuild, store, top, verify
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -65,3 +65,4 @@ for command in (
     customers.announcement,
 ):
     accord.add_command(command)
+customers.tenant.add_command(adopt.adopt)

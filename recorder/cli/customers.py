@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -72,9 +73,15 @@ def make_tenant(context: Context, name: str, *, language: str, time_zone: str, c
         now=now,
         entropy=os.urandom,
     )
+    give_shipped(identity, now)
+    return row
+
+
+def give_shipped(owner: str, now: datetime) -> None:
+    """The shipped announcements, as a customer's own."""
     for offered in shipped():
         customers.create_announcement(
-            identity,
+            owner,
             name=f"shipped-{offered.language}",
             language=offered.language,
             text=offered.text,
@@ -84,7 +91,6 @@ def make_tenant(context: Context, name: str, *, language: str, time_zone: str, c
             now=now,
             entropy=os.urandom,
         )
-    return row
 
 
 @tenant.command("list")

@@ -18,7 +18,7 @@ EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
 
 SHOWN = 50
-"""Troubles that are printed; ``--report`` has all."""
+"""Troubles and holds that are printed; ``--report`` and ``--holds`` have all."""
 
 DOES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
 SAYS = {
@@ -82,7 +82,7 @@ def rebuild(
         click.echo(f"Nothing was changed, in {done.seconds:.0f} s.")
     places.finish()
     if conditions.holds_unconfirmed() is not None:
-        _holds()
+        _holds(SHOWN)
         click.echo("Nothing expires until that is confirmed: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
 
@@ -102,14 +102,16 @@ def _troubles(report: Path | None) -> int:
     return count
 
 
-def _holds() -> None:
+def _holds(most: int | None = None) -> None:
     found = amending.holds()
-    click.echo(f"{len(found)} holds are set in the bucket{':' if found else '.'}")
-    for each in found:
+    click.echo(f"{len(found)} holds are set{':' if found else '.'}")
+    for each in found[:most]:
         click.echo(
             f"  {each.tenant}  {each.recording}  since {to_iso(each.since)}, looked at again"
             f" {to_iso(each.review_at)}  {', '.join(each.purposes)}: {each.reason}"
         )
+    if most is not None and len(found) > most:
+        click.echo(f"  … and {len(found) - most} more: `accord rebuild --holds`")
 
 
 class _Bar:
@@ -127,8 +129,8 @@ class _Bar:
         if phase != self._phase:
             self.end()
             self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0
-            if total is not None and done > 0:
-                self._from = done
+            if total is not None:
+                self._from = done  # what an earlier run did is not this one's pace
         rate = (done - self._from) / max(time.monotonic() - self._began, 0.001)
         left = "" if total is None or not rate else f", {_span((total - done) / rate)} left"
         of = "" if total is None else f" of {total}"

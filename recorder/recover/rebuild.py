@@ -111,6 +111,7 @@ class Rebuild:
 
     def _read(self, _after: str) -> None:
         total, done = places.amount()
+        self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys())
         reading = Reading(self.store, self.keyring, self.root, keys)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:

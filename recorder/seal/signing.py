@@ -238,9 +238,14 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a new signing key, endorsed by the root; the old one's files are kept under
-    its key id.  Returns the files made.  Raises :class:`ConfigError`."""
-    old = load_endorsement(folder / ENDORSEMENT)
+    """Make a new signing key, endorsed by the root; the old one's files are kept under its key id, where
+    they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
+    if (folder / ENDORSEMENT).exists():
+        old = load_endorsement(folder / ENDORSEMENT).key_id
+    elif (folder / SIGNING_KEY).exists():
+        old = key_id(load_private(folder / SIGNING_KEY).public_key())
+    else:
+        old = ""
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse_worker(root, signing, now)
     made = []
@@ -248,8 +253,9 @@ def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy
         (SIGNING_KEY, _private_pem(signing), 0o600),
         (ENDORSEMENT, canonical.dump(endorsement.document()), 0o644),
     ):
-        kept = folder / f"{old.key_id}.{name}"
-        if not kept.exists():  # there already where an earlier renewal was broken off
+        kept = folder / f"{old}.{name}"
+        # There already where an earlier renewal was broken off.
+        if (folder / name).exists() and not kept.exists():
             os.link(folder / name, kept)
         fresh = folder / f".{name}.new"
         fresh.unlink(missing_ok=True)

@@ -1,0 +1,26 @@
+"""``accord tenant adopt``: a customer of whom only the bucket knew."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from recorder.catalogue import customers, queries
+from recorder.cli.context import Context
+from recorder.cli.customers import TENANT, find_tenant, give_shipped
+from recorder.clock import utc_now
+
+
+@click.command()
+@TENANT
+@click.argument("name")
+@click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.pass_obj
+def adopt(context: Context, tenant_name: str, name: str, language: str) -> None:
+    """Give a customer that `accord rebuild` found a NAME, and the shipped announcements where it has none."""
+    context.open_catalogue()
+    found, now = find_tenant(tenant_name), utc_now()
+    customers.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
+    if not queries.announcements(found.id):
+        give_shipped(found.id, now)

@@ -1,0 +1,137 @@
+"""docs/recover.md as an operator walks it: a lost catalogue, with a backup and without."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recorder.catalogue import models, queries
+from recorder.cli import accord
+from recorder.seal.keys import data_key_path
+from tests.conftest import Clock, House
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """In the past: the commands look at the machine's own clock, and nothing may be sealed after it."""
+    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+
+class Shell:
+    """Types commands on a house."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.environment = {
+            "ACCORD_NODE_DATA": str(house.root),
+            "ACCORD_STORE_KIND": "directory",
+            "ACCORD_STORE_PATH": str(house.bucket),
+        }
+
+    def __call__(self, *words: str) -> Result:
+        return CliRunner().invoke(accord, [*words], env=self.environment)
+
+    def good(self, *words: str) -> str:
+        result = self(*words)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    def bad(self, *words: str) -> str:
+        result = self(*words)
+        assert result.exit_code == 1, result.output
+        assert "Traceback" not in result.output
+        return str(result.output)
+
+    def lose_the_catalogue(self) -> None:
+        models.database.close_all() if hasattr(models.database.obj, "close_all") else models.database.close()
+        for path in self.house.root.glob("catalogue.db*"):
+            path.unlink()
+        self.good("migrate")
+
+
+@pytest.fixture
+def shell(house: House) -> Shell:
+    return Shell(house)
+
+
+def test_a_lost_catalogue_with_a_backup(shell: Shell, house: House) -> None:
+    name, password = "Boulangerie Martin", "let us listen together"
+    shell.good("user", "create", "--tenant", name, "claire@example.com", "--password", password)
+    first = house.take(talk_ms=300)
+    house.work(first)
+    file = str(house.root / "accord.backup")
+    said = shell.good("backup", file)
+    assert "read back and whole" in said
+    assert "is whole: made" in shell.good("restore", "--check", file)
+    assert "is there already" in shell.bad("backup", file)
+    assert "restored into an empty one" in shell.bad("restore", file)
+    second = house.take(talk_ms=300)
+    house.work(second)
+
+    shell.lose_the_catalogue()
+    said = shell.good("restore", file)
+    assert "Now run `accord rebuild`" in said
+    said = shell.good("rebuild")
+    assert "1  completed" in said
+    assert "1  made again" in said
+    assert "`accord rebuild --confirm-holds`" in said
+    assert "claire@example.com" in shell.good("user", "list", "--tenant", name)
+    assert "+3225550100" in shell.good("line", "list", "--tenant", name)
+    for folder in (first, second):
+        assert "as it was sealed: " in shell.good("verify", folder.name)
+        assert queries.recording(house.tenant, folder.name).outside is not None
+    assert "Nothing was changed" in shell.good("rebuild")
+    assert "0 holds are set." in shell.good("rebuild", "--holds")
+    assert "recordings expire again" in shell.good("rebuild", "--confirm-holds")
+    assert "Nobody waited" in shell.good("rebuild", "--confirm-holds")
+
+
+def test_a_lost_catalogue_without_a_backup(shell: Shell, house: House) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    shell.lose_the_catalogue()
+    assert "1  made again" in shell.good("rebuild")
+    assert f"{house.tenant}  {house.tenant}" in shell.good("tenant", "list")
+    shell.good("tenant", "adopt", "--tenant", house.tenant, "Boulangerie Martin")
+    shell.good("tenant", "adopt", "--tenant", house.tenant, "Martin et filles", "--language", "fr")
+    assert f"{house.tenant}  Martin et filles  fr" in shell.good("tenant", "list")
+    assert shell.good("announcement", "list", "--tenant", "Martin et filles").count("\n") == 2
+    shell.good("line", "add", "--tenant", "Martin et filles", "+3225550100")
+    assert queries.recordings(house.tenant).rows[0].id == folder.name
+
+
+def test_what_is_wrong_in_the_bucket_is_told_and_written_down(shell: Shell, house: House) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    (house.bucket / data_key_path(house.tenant, folder.name)).unlink()
+    report = house.root / "report.txt"
+    assert "key.missing" in shell.bad("rebuild", "--report", str(report))
+    assert report.read_text().startswith(f"key.missing  {house.tenant}/2026/03/02/{folder.name}/: ")
+
+
+def test_another_key_encryption_key_is_told(shell: Shell, house: House) -> None:
+    house.work(house.take(talk_ms=300))
+    file = str(house.root / "accord.backup")
+    shell.good("backup", file)
+    kek = house.root / "keys" / "kek"
+    kek.unlink()
+    assert "make the keys with `accord keys init`" in shell.bad("rebuild")
+    kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
+    kek.chmod(0o600)
+    for words in (("rebuild",), ("restore", "--check", file)):
+        assert "give the key-encryption key that was in use then" in shell.bad(*words)
+
+
+@pytest.mark.parametrize(
+    "lost", [("manifest.key",), ("manifest.endorsement.json",), ("manifest.key", "manifest.endorsement.json")]
+)
+def test_a_lost_signing_key_is_made_anew_with_the_root(shell: Shell, house: House, lost) -> None:
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    for name in lost:
+        (house.root / "keys" / name).unlink()
+    shell.good("keys", "renew")
+    assert "manifest, amendment" in shell.good("keys", "show")
+    assert "as it was sealed: " in shell.good("verify", folder.name)
