@@ -95,21 +95,21 @@ class PassedBy:
                 or self._ask(channel.uuid, "accord_state") != "unrecorded"
             ):
                 continue
-            number = self._ask(channel.uuid, "accord_line")
-            if not number:
-                continue
+            number, left = self._ask(channel.uuid, "accord_line"), self._ask(channel.uuid, "accord_left")
             headers = {name: self._ask(channel.uuid, variable) for name, variable in _ASKED.items()}
-            left = self._ask(channel.uuid, "accord_left")
+            if not number or left is None or None in headers.values():
+                continue  # it has hung up in between: its last event says all of it
+            said = {name: value for name, value in headers.items() if value is not None}
             log.info("call.followed", channel=repr(channel.uuid), left=left)
-            outside = caller(headers, self._region)
+            outside = caller(said, self._region)
             self._follow(channel.uuid, number, outside, _REASONS.get(left, "daemon_away"))
 
-    def _ask(self, channel: str, name: str) -> str:
-        """A variable of a channel; empty where it has none, or has hung up since."""
+    def _ask(self, channel: str, name: str) -> str | None:
+        """A variable of a channel, empty where it is not set; ``None`` where there is no such channel."""
         try:
             answer = self._node.api(commands.get_variable(channel, name))
         except SwitchError as error:
             if error.error_id == "switch.refused":
-                return ""
+                return None
             raise
         return "" if answer == "_undef_" else answer

@@ -11,10 +11,12 @@ import pytest
 
 from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.passed import PassedBy
+from recorder.errors import SwitchError
+from recorder.switch.caller import Caller
 from recorder.switch.dialplan import Arrival
 from recorder.switch.esl import OutboundSession
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Node
+from recorder.switch.node import Live, LiveChannel, Node
 from recorder.take import spool
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
@@ -83,3 +85,28 @@ def test_only_so_many_ends_are_remembered() -> None:
         passed.written(f"c{number}")
     assert not passed.over("c0")
     assert passed.over("c1")
+
+
+class Answering:
+    """A switch that answers for a channel so many times, and then has no such channel."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def api(self, command: object) -> str:
+        self.times -= 1
+        if self.times < 0:
+            raise SwitchError("switch.refused", "-ERR No such channel!")
+        said = {"accord_state": "unrecorded", "accord_line": "3225550101", "accord_left": "waiting",
+                "caller_id_number": "+32470000001"}  # fmt: skip
+        return said.get(str(command).split()[-1], "_undef_")
+
+
+@pytest.mark.parametrize("times", range(8))
+def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
+    followed: list[tuple[str, str, Caller, str]] = []
+    node = cast("Node", Answering(times))
+    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
+    whole = (CHANNEL, "3225550101", Caller("e164", "+32470000001"), "daemon_away")
+    assert followed == ([whole] if times >= 6 else [])
