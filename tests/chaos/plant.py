@@ -157,9 +157,8 @@ class Plant:
 
     def names(self) -> list[str]:
         """The processes that are started by us in this mode."""
-        return (
-            ["switch", "supervisor"] if self.mode == "run" else ["switch", "store", "daemon", "worker", "web"]
-        )
+        own = ["supervisor"] if self.mode == "run" else ["store", "daemon", "worker", "web"]
+        return ["switch", *own, *(["database"] if self.database is not None else [])]
 
     def start(self, mode: Mode) -> None:
         """Go over to a mode: what belongs to the other one ends in order."""

@@ -249,7 +249,8 @@ class Run:
             if kind not in ours or count > 1:
                 yield f"{count} of {kind} run"
         for unit in self.plant.units.values():
-            yield from unit.ends
+            # Without its catalogue at the start a process ends, and says why.
+            yield from (end for end in unit.ends if "the catalogue cannot be used" not in end)
 
     def _handles(self) -> Iterator[str]:
         for name, most in HANDLES.items():
