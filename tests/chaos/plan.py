@@ -14,7 +14,7 @@ from typing import Literal
 Deed = Literal["kill", "stall", "stall_kill", "restart"]
 Mode = Literal["units", "run"]
 
-PER_EPOCH = 25
+PER_EPOCH = 50
 """Faults between two quiet points."""
 
 NUMBERS = ("3225550101", "3225550102", "3225550201", "3225550202")
@@ -141,7 +141,7 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
         deed,
         moment,
         after=0.0 if moment == "starting" else chance.uniform(0.0, 0.7),
-        ran=0.0 if moment == "starting" or chance.random() < 0.2 else chance.uniform(1.5, 5.0),
+        ran=0.0 if moment == "starting" or chance.random() < 0.3 else chance.uniform(0.5, 3.5),
         # Half of them at once: most of what is short is short after its moment.
         delay=chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, longest))),
         lasts=round(lasts, 3),
@@ -155,7 +155,7 @@ def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
     while True:
         burst = chance.random() < 0.06
         for n in range(chance.randint(4, 8) if burst else 1):
-            yield _call(chance, epoch, at, 0.02 if n else chance.uniform(0.1, 1.1))
+            yield _call(chance, epoch, at, 0.02 if n else chance.uniform(0.1, 1.4))
             at += 1
 
 

@@ -25,10 +25,10 @@ from tests.chaos.real import RealBoard
 from tests.chaos.visitor import Visitor
 
 TICK = 0.01
-PATIENCE = 1.0
+PATIENCE = 0.8
 """Seconds that a moment is waited for; then the fault comes without it."""
 
-LIVES_IN = 13.0
+LIVES_IN = 8.0
 """Seconds that a process has to run for as long as a fault wants it to have."""
 
 SETTLES_IN = 150.0

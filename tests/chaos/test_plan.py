@@ -22,7 +22,7 @@ def test_a_longer_run_begins_as_a_shorter_one() -> None:
 
 
 def test_every_process_gets_every_deed_and_each_mode_comes() -> None:
-    made = list(epochs(7, 1000))
+    made = list(epochs(7, 3000))
     struck = Counter((fault.process, fault.deed) for epoch in made for fault in epoch.faults)
     for process in PROCESSES:
         for deed in DEEDS:
