@@ -13,6 +13,7 @@ def _announcing(call: CallUnderTest) -> None:
 
 
 def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
+    daemon.wait_watching()  # a call from before has a gap of its own
     talking = daemon.call()
     talking.wait_bridged()
     told = daemon.call()
