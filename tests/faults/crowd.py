@@ -1,0 +1,127 @@
+"""Customers with many calls each, made cheaply: one real take, under many ids."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import wave
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from recorder.call.policy import Announcement
+from recorder.catalogue import customers
+from recorder.ids import uuid7
+from recorder.take import spool
+from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from tests.conftest import write_wav
+
+RATE = 8000
+TOLD = 2 * RATE
+TALK = 2 * RATE
+
+
+def _prompt() -> np.ndarray:
+    """Two seconds that sound like nothing else: noise, the same each time."""
+    return np.random.default_rng(7).integers(-6000, 6000, TOLD).astype("<i2")
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+@dataclass
+class Customer:
+    """``calls`` are the ids of theirs, in the order in which they were made."""
+
+    tenant: str
+    template: CallStart
+    calls: list[str] = field(default_factory=list)
+
+
+class Crowd:
+    """Makes customers of a house, and their calls in its spool."""
+
+    def __init__(self, house: Any) -> None:
+        self._house = house
+        self._sound = house.root / "crowd.wav"
+        self._made = 0
+        said = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
+        heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
+        write_wav(self._sound, np.stack([heard, said], axis=1))
+
+    def customer(self, name: str) -> Customer:
+        house = self._house
+        tenant = str(uuid7(house.clock(), house.entropy))
+        common = {"now": house.clock(), "entropy": house.entropy}
+        key = house.means.keyring.new_tenant_key(tenant, house.entropy)
+        customers.create_tenant(tenant, name=name, wrapped_key=key.to_bytes().decode(), **common)
+        row = customers.create_announcement(
+            tenant,
+            name="short",
+            language="en",
+            text="This call is recorded.",
+            purposes=("agreement",),
+            keep_days=30,
+            wav=_wav(_prompt()),
+            **common,
+        )
+        self._made += 1
+        number = f"+32255502{self._made:02}"
+        line = customers.create_line(tenant, number=number, announcement=row.id, **common)
+        told = Announcement(
+            row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,
+            row.duration_ms,
+        )  # fmt: skip
+        start = CallStart(
+            "", tenant, line.id, number, "inbound", "node1", "channel", Party("e164", "+32470123456"),
+            house.clock(), ("opus",), told,
+        )  # fmt: skip
+        return Customer(tenant, start)
+
+    def call(self, customer: Customer) -> str:
+        """A call of theirs that has just ended, in the spool."""
+        house = self._house
+        house.clock.forward(milliseconds=7)
+        at = house.clock()
+        recording = str(uuid7(at, house.entropy))
+        body = spool.start_body(customer.template) | {"recording": recording}
+        # Elsewhere first: a worker must not see half of it.
+        folder = house.spool / f".making-{recording}"
+        folder.mkdir(mode=0o2770)
+        began = customer.template.started_at
+        ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
+        (folder / spool.CALL).write_text(json.dumps(body))
+        marks = [
+            Mark(began, "recording_started", {}),
+            Mark(began, "announcement_started", {}),
+            Mark(began + timedelta(seconds=TOLD / RATE), "announcement_finished", {}),
+            Mark(began + timedelta(seconds=TOLD / RATE), "bridged", {"party": "extension", "value": "1"}),
+            Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
+            Mark(ended, "recording_stopped", {}),
+        ]
+        with open(folder / spool.EVENTS, "w") as events:
+            for mark in marks:
+                at_ = mark.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                events.write(json.dumps({"at": at_, "kind": mark.kind, **mark.data}) + "\n")
+        try:
+            os.link(self._sound, folder / spool.AUDIO)
+        except OSError:  # more links than the file system gives one file
+            shutil.copy(self._sound, self._sound.with_suffix(".new"))
+            self._sound.with_suffix(".new").rename(self._sound)
+            os.link(self._sound, folder / spool.AUDIO)
+        end = CallEnd("recorded", None, ended, Party("extension", "1"))
+        (folder / spool.END).write_text(json.dumps(spool.end_body(end)))
+        folder.rename(house.spool / recording)
+        customer.calls.append(recording)
+        return recording
