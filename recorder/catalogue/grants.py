@@ -117,6 +117,7 @@ def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | N
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
     """A grant lasts until a later time; false where it ended meanwhile."""
     with writing():
+        hold(grant.tenant)
         lasting = (Grant.id == grant.id) & (Grant.until > now) & Grant.ended_at.is_null()
         if not Grant.update(until=until).where(lasting).execute():
             return False

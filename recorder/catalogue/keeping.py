@@ -108,6 +108,7 @@ def make_tombstone(
     it went.  Parties, grants and what the log's leaves could be opened with go too.  False where it is one
     already."""
     with writing():
+        hold(row.tenant)
         mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
         changed = (
             Recording.update(

@@ -58,8 +58,9 @@ def append(
     speaks of.  ``recording`` names the recording whose erasure takes the body and salt with it.
 
     The number comes from an UPDATE of the tenant's row, which holds that row until the transaction
-    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What else a transaction locks,
-    it locks before: in one order, nobody waits in a circle.
+    ends: so numbers have no gap and no fork, on SQLite and PostgreSQL alike.  What other rows a
+    transaction changes it changes before, or it begins with :func:`hold`: grants, and what destroying
+    changes, are reached only that way, so nobody waits in a circle.
 
     Raises :class:`CatalogueError` where there is no such tenant, and ``RuntimeError`` outside a
     transaction.
