@@ -221,26 +221,42 @@ class Supervisor:
             process.wait()
 
 
-def heartbeat(environment: Mapping[str, str]) -> Callable[[], None]:
+class heartbeat:
     """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to systemd's
-    watchdog; the first one also says that the process is ready.  Does nothing where neither is there."""
-    import sdnotify
+    watchdog, to which the first one also says that the process is ready.  Does nothing where neither is
+    there, and never waits: a systemd that is busy must not stop a hub."""
 
-    notifier = sdnotify.SystemdNotifier()
-    descriptor = int(environment[HEARTBEAT_FD]) if HEARTBEAT_FD in environment else None
-    if descriptor is not None:
-        os.set_blocking(descriptor, False)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        import sdnotify
 
-    words = iter(("READY=1\nWATCHDOG=1",))
+        self._systemd = sdnotify.SystemdNotifier().socket
+        if self._systemd is not None:
+            self._systemd.setblocking(False)
+        self._pipe = int(environment[HEARTBEAT_FD]) if HEARTBEAT_FD in environment else None
+        if self._pipe is not None:
+            os.set_blocking(self._pipe, False)
+        self._ready = False
 
-    def beat() -> None:
-        notifier.notify(next(words, "WATCHDOG=1"))
-        if descriptor is not None:
+    def __call__(self) -> None:
+        self._ready = self._tell("WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1") or self._ready
+        if self._pipe is not None:
             try:
-                os.write(descriptor, b".")
+                os.write(self._pipe, b".")
             except BlockingIOError:
                 pass  # a full pipe is heartbeats enough
             except BrokenPipeError:
                 os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died: end in order
 
-    return beat
+    def stopping(self) -> None:
+        """Say that the end has begun."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, words: str) -> bool:
+        """Whether systemd has it; it may have a queue of things to read, or be gone."""
+        if self._systemd is None:
+            return True
+        try:
+            self._systemd.send(words.encode())
+        except OSError:
+            return False
+        return True

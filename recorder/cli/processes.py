@@ -36,6 +36,7 @@ def daemon(context: Context) -> None:
             "there is no password for the switch's event socket",
             "set ACCORD_SWITCH_PASSWORD, or ACCORD_SWITCH_PASSWORD_FILE: there is no default",
         )
+    beat = heartbeat(os.environ)
     Daemon(
         DaemonSettings(
             node=node.name,
@@ -54,7 +55,8 @@ def daemon(context: Context) -> None:
             metrics_port=settings.metrics.daemon_port,
             metrics_allow=tuple(str(network) for network in settings.metrics.allow),
         ),
-        beat=heartbeat(os.environ),
+        beat=beat,
+        leaving=beat.stopping,
     ).run()
 
 

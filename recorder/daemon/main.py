@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import gevent
-import sdnotify
 import structlog
 from gevent.event import Event
 
@@ -84,7 +83,8 @@ class DaemonSettings:
 class Daemon:
     """Build it, then :meth:`run`; the process must have been monkey-patched by gevent.
 
-    ``beat`` is called from the hub twice a second: what watches the process kills it when that stops.
+    ``beat`` is called from the hub twice a second: what watches the process kills it when that stops;
+    ``leaving`` once, when it is asked to end.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Daemon:
         entropy: Entropy = os.urandom,
         chance: Callable[[], float] = random.random,
         beat: Callable[[], object] = lambda: None,
+        leaving: Callable[[], object] = lambda: None,
     ) -> None:
         self.settings = settings
         self.now = now
@@ -102,7 +103,7 @@ class Daemon:
         self._entropy = entropy
         self._beat = beat
         self._stopping = Event()
-        self._notifier = sdnotify.SystemdNotifier()
+        self._leaving = leaving
         self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
         limits = Limits(reply=settings.command_timeout)
         self.dialplan = Dialplan(
@@ -150,11 +151,11 @@ class Daemon:
         server = gevent.spawn(self.dialplan.serve)
         settling = gevent.spawn(self.notes.keep_settling)
         self.node.start()
-        self._notifier.notify("READY=1")
+        self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
         while not self._stopping.wait(BEAT):
             self._beat()
-        self._notifier.notify("STOPPING=1")
+        self._leaving()
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
         self.dialplan.stop(DRAIN)

@@ -120,6 +120,8 @@ class Switch:
     password: str
     own_session: bool = False
     process: subprocess.Popen[bytes] | None = None
+    user: str | None = None
+    """Whom it runs as, where it is not us."""
     esl: Esl = field(init=False)
 
     def start(self) -> None:
@@ -135,6 +137,8 @@ class Switch:
             stdout=open(self.folder / "out", "wb"),  # noqa: SIM115
             stderr=subprocess.STDOUT,
             start_new_session=self.own_session,
+            user=self.user,
+            extra_groups=None if self.user is None else [],
         )
         until("FreeSWITCH is ready", self._ready, 30)
 

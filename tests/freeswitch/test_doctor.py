@@ -1,28 +1,208 @@
-"""What ``accord doctor`` says of the real switch."""
+"""What ``accord doctor`` says of the real switch: as it is shipped, and broken in one way after another."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.freeswitch.switches import Rig
+import pytest
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor import switch
+from recorder.cli.doctor.findings import Patient, examine
+from recorder.clock import utc_now
+from tests.freeswitch.process import until
+from tests.freeswitch.switches import PASSWORD, Rig
+from tests.scenarios.broken_dialplans import BROKEN, Broken, apply, copy, mend
+
+ABOUT_THE_SWITCH = (switch.switch, switch.event_socket, switch.dialplan, switch.guards, switch.recording)
 
 
-def doctor(folder: Path, rig: Rig) -> list[str]:
-    said = subprocess.run(
-        [sys.executable, "-m", "recorder", "doctor"],
-        env={**os.environ, **rig.environment, "ACCORD_NODE_DATA": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return [line for line in said.stdout.splitlines() if "switch: " in line]
+def settings(rig: Rig, **more: str) -> dict[str, str]:
+    return {**rig.environment, "ACCORD_NODE_DATA": str(rig.folder), **more}
 
 
-def test_it_finds_modules_and_extensions_in_the_running_switch(tmp_path: Path, rig: Rig) -> None:
-    first, *rest = doctor(tmp_path, rig)
-    assert first.startswith(f"ok    switch: 127.0.0.1:{rig.environment['ACCORD_SWITCH_PORT']}, UP ")
-    assert rest == ["ok    switch: the dialplan has every extension"]
+def doctor(rig: Rig, **more: str) -> list[tuple[str, str]]:
+    """State and words of every finding about the switch."""
+    patient = Patient(Context(config.load(None, settings(rig, **more)), None), utc_now)
+    return [(each.state, each.what) for check in ABOUT_THE_SWITCH for each in examine(check, patient)]
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Path]]:
+    """A switch whose configuration may be changed; no phones."""
+    folder = tmp_path_factory.mktemp("changing")
+    conf = copy(folder)
+    rig = Rig(folder, conf)
+    rig.spool.mkdir()
+    rig.switch.start()
+    yield rig, conf
+    rig.stop()
+
+
+def reload(rig: Rig) -> None:
+    assert "+OK" in rig.switch.esl.api("reloadxml")
+
+
+def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path]) -> None:
+    rig, _ = changing
+    found = doctor(rig)
+    assert {state for state, _ in found} == {"ok"}, found
+    words = "\n".join(what for _, what in found)
+    for part in (
+        "1.11",
+        "6 modules",
+        "127.0.0.1 alone",
+        "8 extensions",
+        "waits 3 s",
+        "in 5 states",
+        "may write",
+    ):
+        assert part in words, words
+    assert PASSWORD not in words
+
+
+def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) -> None:
+    rig, _ = changing
+    environment = {**os.environ, **settings(rig)}
+    for more in ([], ["--json"]):
+        said = subprocess.run(
+            [sys.executable, "-m", "recorder", "doctor", *more],
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert said.returncode == 2, said.stderr
+        assert said.stderr == ""
+        assert PASSWORD not in said.stdout
+        if more:
+            found = json.loads(said.stdout)["findings"]
+            assert {"ok", "wrong"} <= {each["state"] for each in found}
+        else:
+            assert "ok      guard: in 5 states" in said.stdout
+            assert "wrong   catalogue: there is no catalogue" in said.stdout
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: Broken) -> None:
+    rig, conf = changing
+    apply(conf, broken)
+    try:
+        reload(rig)
+        found = doctor(rig)
+    finally:
+        mend(conf, broken)
+        reload(rig)
+    bad = [what for state, what in found if state != "ok"]
+    assert any(broken.says in what for what in bad), found
+
+
+def test_a_file_that_was_not_reloaded_is_not_what_counts(changing: tuple[Rig, Path]) -> None:
+    rig, conf = changing
+    broken = BROKEN[0]
+    apply(conf, broken)
+    try:
+        assert {state for state, _ in doctor(rig)} == {"ok"}
+    finally:
+        mend(conf, broken)
+
+
+def test_a_wrong_password_and_a_switch_that_is_away(changing: tuple[Rig, Path]) -> None:
+    rig, _ = changing
+    found = doctor(rig, ACCORD_SWITCH_PASSWORD="another-one-than-that")
+    assert any("refuses the password" in what for _, what in found)
+    found = doctor(rig, ACCORD_SWITCH_PORT="1")
+    assert any("cannot be reached" in what for _, what in found)
+    found = doctor(rig, ACCORD_SWITCH_PASSWORD="")
+    assert ("wrong", "switch: no password for the event socket") in found
+
+
+def test_a_stopped_switch_is_no_hang(changing: tuple[Rig, Path]) -> None:
+    rig, _ = changing
+    assert rig.switch.process is not None
+    rig.switch.process.send_signal(19)
+    try:
+        found = doctor(rig, ACCORD_SWITCH_COMMAND_TIMEOUT="1")
+    finally:
+        rig.switch.process.send_signal(18)
+    assert found
+    assert {state for state, _ in found} == {"wrong"}
+
+
+def test_a_module_that_is_missing(changing: tuple[Rig, Path]) -> None:
+    rig, _ = changing
+    assert "+OK" in rig.switch.esl.api("unload mod_sndfile")
+    try:
+        found = doctor(rig)
+    finally:
+        rig.switch.esl.api("load mod_sndfile")
+    assert ("wrong", "switch: mod_sndfile is not loaded (WAV: prompts and recordings)") in found
+
+
+def test_an_event_socket_that_is_open_to_strangers(changing: tuple[Rig, Path]) -> None:
+    """It is read from the loaded configuration; the socket itself stays as it is until a restart."""
+    rig, conf = changing
+    path = conf / "autoload_configs/event_socket.conf.xml"
+    before = path.read_text()
+    try:
+        path.write_text(re.sub(r".*(listen-ip|apply-inbound-acl).*\n", "", before))
+        reload(rig)
+        assert ("ok", "event socket: listens on 127.0.0.1 alone") in doctor(rig), "as FreeSWITCH has it"
+        open_to_all = before.replace('"127.0.0.1"', '"0.0.0.0"').replace("loopback.auto", "any_v4.auto")
+        path.write_text(re.sub('value="[^"]*password}"', 'value="ClueCon"', open_to_all))
+        reload(rig)
+        found = doctor(rig)
+        assert ("wrong", "event socket: listens on 0.0.0.0, behind list any_v4.auto") in found, found
+        assert ("wrong", "event socket: it has the password that everybody knows") in found, found
+        path.write_text(before.replace('"127.0.0.1"', '"0.0.0.0"'))
+        reload(rig)
+        found = doctor(rig)
+        said = "event socket: listens on 0.0.0.0, behind list loopback.auto"
+        assert ("warning", said) in found, found
+    finally:
+        path.write_text(before)
+        reload(rig)
+
+
+def test_a_spool_that_the_switch_s_user_may_not_write_to(tmp_path: Path) -> None:
+    """The switch as somebody else, as packages run it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a switch as another user")
+    folder = Path("/tmp") / f"accord-doctor-{os.getpid()}"  # where everybody gets in
+    try:
+        rig = Rig(folder, copy(tmp_path))
+        rig.spool.mkdir(mode=0o700)
+        for each in ("log", "db", "run"):
+            (folder / "switch" / each).mkdir(parents=True)
+        shutil.copytree(tmp_path / "conf", folder / "conf")
+        rig.switch.conf = folder / "conf"
+        subprocess.run(["chown", "-R", "nobody", folder / "switch"], check=True)
+        rig.switch.user = "nobody"
+        rig.switch.start()
+        bad = [what for state, what in doctor(rig) if state == "wrong"]
+        assert any("does not find" in what for what in bad), bad
+        rig.spool.chmod(0o711)
+        bad = [what for state, what in doctor(rig) if state == "wrong"]
+        assert f"recording: the switch's user nobody may not write to {rig.spool}" in bad
+        rig.spool.chmod(0o777)
+        assert {state for state, _ in doctor(rig)} == {"ok"}
+        for each in (rig.snapshot / "prompts").iterdir():
+            each.chmod(0o600)
+        bad = [what for state, what in doctor(rig) if state == "wrong"]
+        assert any("may not read 1 prompts" in what for what in bad), bad
+        rig.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_spool_by_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
+    """As a container sees it: here stands a folder that the switch's own root does not have."""
+    rig, _ = changing
+    until("the switch answers", lambda: "UP" in rig.switch.esl.api("status"))
+    bad = [what for state, what in doctor(rig, ACCORD_NODE_SPOOL=str(tmp_path / "none")) if state == "wrong"]
+    assert any(what.startswith("recording:") for what in bad), bad

@@ -32,6 +32,7 @@ MODULES = {
 """Modules of FreeSWITCH that the dialplan and the commands use, and for what."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
 
 def switch(patient: Patient) -> Iterator[Finding]:
@@ -77,20 +78,16 @@ def event_socket(patient: Patient) -> Iterator[Finding]:
         yield Finding("warning", "event socket: the switch does not show how it listens", "look at its file")
         return
     values = {each.get("name"): each.get("value", "") for each in root.iter("param")}
-    listens = values.get("listen-ip", "")
+    # What FreeSWITCH takes where its file says nothing (mod_event_socket.c).
+    listens = values.get("listen-ip") or "127.0.0.1"
+    behind = values.get("apply-inbound-acl") or "loopback.auto"
     if listens in LOOPBACK:
         yield Finding("ok", f"event socket: listens on {listens} alone")
-    elif values.get("apply-inbound-acl"):
-        yield Finding(
-            "warning",
-            f"event socket: listens on {listens or 'any'}, behind list {values['apply-inbound-acl']}",
-            "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
-        )
     else:
         yield Finding(
-            "wrong",
-            f"event socket: listens on {listens or 'every address'} without a list of who may",
-            "set listen-ip to 127.0.0.1 or apply-inbound-acl to loopback.auto in event_socket.conf.xml",
+            "wrong" if behind in EVERYBODY else "warning",
+            f"event socket: listens on {listens}, behind list {behind}",
+            "listen-ip 127.0.0.1 closes it to the network: who logs in there commands every call",
         )
     if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
         yield Finding("wrong", "event socket: it has the password that everybody knows", "choose another")
