@@ -151,3 +151,20 @@ def test_what_is_not_there_and_what_is_not_allowed_have_pages(browser, bakery):
 def test_a_short_secret_is_refused():
     with pytest.raises(ValueError, match="at least 32 bytes"):
         WebConfig(b"short")
+
+
+def test_metrics_are_for_neighbours_that_no_proxy_stands_for(app, house, bakery, browser, tmp_path):
+    recording = house.call(bakery)
+    browser("claire").listen_to(recording)
+    assert browser().get("/metrics").status_code == 404
+    behind = app.test_client().get(
+        "/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}, headers={"X-Forwarded-For": "127.0.0.1"}
+    )
+    assert behind.status_code == 404
+    house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # they need no catalogue
+    told = browser(address="127.0.0.1").get("/metrics")
+    assert told.status_code == 200
+    assert "Set-Cookie" not in told.headers
+    assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told.text
+    assert recording not in told.text
+    assert bakery.id not in told.text
