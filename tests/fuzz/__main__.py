@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz --inputs N --seconds S --target T --engine E --seed X``: a campaign, with its counts."""
+"""A campaign, with its counts: ``python -m tests.fuzz --inputs N --seconds S --target T --seed X``."""
 
 from __future__ import annotations
 

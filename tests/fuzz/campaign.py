@@ -1,8 +1,10 @@
 """Runs targets for a number of inputs or a time, and keeps what was found.
 
-Two engines.  ``random`` changes seeds without looking (and draws from hypothesis' own generator, which is good
-at edges); ``atheris`` is guided by which branches of the product an input reaches, in a process of its own that
-imports the product instrumented.  A finding never ends a campaign: one input is kept for each place that raised.
+Two engines.  ``random`` changes seeds without looking (and draws from hypothesis' own generator,
+which is good
+at edges); ``atheris`` is guided by which branches of the product an input reaches,
+in a process of its own that imports the product instrumented.
+A finding never ends a campaign: one input is kept for each place that raised.
 """
 
 from __future__ import annotations

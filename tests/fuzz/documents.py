@@ -26,7 +26,7 @@ from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW, START, make_encoded
 
 
-def repeating(seed: str):  # noqa: ANN201
+def repeating(seed: str):
     """Bytes that are the same in every run."""
     count = 0
 
@@ -42,7 +42,7 @@ def repeating(seed: str):  # noqa: ANN201
 
 
 def scratch() -> Path:
-    """A folder of this process, gone with it; in memory where that is possible, for it is written to often."""
+    """A folder of this process, gone with it; in memory where that can be."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="accord-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -129,10 +129,14 @@ def wrapped_keys() -> dict[str, WrappedKey]:
 
 
 ODD_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1.5, 10**15, 2**53, -(2**53) - 1, 10**40, float("nan"), float("inf"), -0.0, 1e-320, "",
-    "0", "\x00", "\ud800", "é", "e\u0301", "../../etc", "0001-01-01T00:00:00.000+14:00", "2026-11-25T09:30:00.123Z",
-    "9999-12-31T23:59:59.999-14:00", "2026-11-25T09:30:00.123", "2026-W01-1T00:00Z", "9999-12-31T23:59:59.999Z",
-    "0001-01-01T00:00:00.000Z", [], {}, [[]], {"": {}}, "A" * 64, "f" * 64, "=", "AA==", "_-_-", "NaN", "tenant",
+    None, True, False, 0, -1, 1.5, 10**15, 2**53, -(2**53) - 1, 10**40, float("nan"), float("inf"), -0.0,
+    1e-320, "",
+    "0", "\x00", "\ud800", "é", "e\u0301", "../../etc", "0001-01-01T00:00:00.000+14:00",
+    "2026-11-25T09:30:00.123Z",
+    "9999-12-31T23:59:59.999-14:00", "2026-11-25T09:30:00.123", "2026-W01-1T00:00Z",
+    "9999-12-31T23:59:59.999Z",
+    "0001-01-01T00:00:00.000Z", [], {}, [[]], {"": {}}, "A" * 64, "f" * 64, "=", "AA==", "_-_-", "NaN",
+    "tenant",
     "recording", "accord-endorsement", "accord-manifest", "manifest", ["manifest"], 1, 2, "1", "Ed25519",
 )  # fmt: skip
 
@@ -237,6 +241,8 @@ def _field(content: bytes, bomb: bytes) -> bytes:
 
 SPELLINGS = (
     (b":1", b":1.0"), (b":1", b":1e0"), (b":0", b":-0"), (b'"a', b'"\\u0061'), (b",", b", "), (b"true", b"1"),
-    (b'"type"', b'"type":"x","type"'), (b'"version":1', b'"version":1,"version":1'), (b"null", b"NaN"), (b"}", b",}"),
-    (b"{", b'{"":0,'), (b'":', b'":\xff'), (b"0", b"\xd9\xa0"), (b":", b":" + b"9" * 5000 + b","), (b'"', b"'"),
+    (b'"type"', b'"type":"x","type"'), (b'"version":1', b'"version":1,"version":1'), (b"null", b"NaN"),
+    (b"}", b",}"),
+    (b"{", b'{"":0,'), (b'":', b'":\xff'), (b"0", b"\xd9\xa0"), (b":", b":" + b"9" * 5000 + b","), (b'"',
+    b"'"),
 )  # fmt: skip

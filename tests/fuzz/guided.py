@@ -16,7 +16,7 @@ def main() -> None:
     from tests.fuzz import target as targets
 
     source = Path(targets.__file__).parent / "targets" / f"{NAME}.py"
-    # What is instrumented must be known before it is imported: the module's one constant is read, not imported.
+    # What is instrumented must be known before it is imported: the module's one constant is read as text.
     line = next(line for line in source.read_text().splitlines() if line.startswith("INSTRUMENT = "))
     packages = [word.strip("\"'() ") for word in line.partition("=")[2].split(",")]
     with atheris.instrument_imports(include=[package for package in packages if package]):
@@ -40,7 +40,8 @@ def main() -> None:
     for path in target.corpus():
         (corpus / path.name).write_bytes(path.read_bytes())
     atheris.Setup(
-        [sys.argv[0], f"-max_len={target.longest}", f"-seed={SEED}", "-rss_limit_mb=4000", "-timeout=60", "-verbosity=0",
+        [sys.argv[0], f"-max_len={target.longest}", f"-seed={SEED}", "-rss_limit_mb=4000", "-timeout=60",
+        "-verbosity=0",
          str(corpus)],
         one,
     )  # fmt: skip

@@ -68,7 +68,7 @@ class Server:
         with self._lock:
             self._open.discard(connection)
 
-    def _one(self, connection: socket.socket, file) -> bool:  # noqa: ANN001
+    def _one(self, connection: socket.socket, file) -> bool:
         first = file.readline(65536)
         if not first.strip():
             return False

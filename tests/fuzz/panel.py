@@ -107,14 +107,19 @@ class Asking:
 
 
 PIECES = (
-    b"..", b".", b"%2e%2e", b"%2f", b"%00", b"%0a", b"%0d%0aSet-Cookie:%20a=b", b"%ff", b"%c3%28", b"%25", b"%", b"%u0041",
-    b"//evil.example", b"\\\\evil.example", b"http://evil.example", b"javascript:alert(1)", b"<script>", b"{{7*7}}", b"'", b'"',
-    b";", b"a" * 300, b"0", b"-1", b"\xd9\xa3", b"\xe2\x80\xae", b"audio.opus", b"audio.wav", b"peaks", b"manifest.json",
-    b"agreement", b"quality", b"2026-11-25", b"9999-12-31", b"0001-01-01", b"2026-W48-3", b"20261125", b"1e3", b"NaN",
+    b"..", b".", b"%2e%2e", b"%2f", b"%00", b"%0a", b"%0d%0aSet-Cookie:%20a=b", b"%ff", b"%c3%28", b"%25",
+    b"%", b"%u0041",
+    b"//evil.example", b"\\\\evil.example", b"http://evil.example", b"javascript:alert(1)", b"<script>",
+    b"{{7*7}}", b"'", b'"',
+    b";", b"a" * 300, b"0", b"-1", b"\xd9\xa3", b"\xe2\x80\xae", b"audio.opus", b"audio.wav", b"peaks",
+    b"manifest.json",
+    b"agreement", b"quality", b"2026-11-25", b"9999-12-31", b"0001-01-01", b"2026-W48-3", b"20261125",
+    b"1e3", b"NaN",
 )  # fmt: skip
 METHODS = ("GET", "GET", "GET", "POST", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "FOO")
 FIELDS = (
-    b"csrf_token", b"login", b"password", b"next", b"purpose", b"play", b"language", b"number", b"from", b"to", b"show",
+    b"csrf_token", b"login", b"password", b"next", b"purpose", b"play", b"language", b"number", b"from",
+    b"to", b"show",
     b"after", b"v", b"_method",
 )  # fmt: skip
 
@@ -123,8 +128,10 @@ def asking(made: Panel, choices: Choices) -> Asking:
     ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
     play = b"?play=" + b"x" * 22
     paths = (
-        b"/", b"/login", b"/logout", b"/language", b"/recordings", b"/healthz", b"/static/accord.css", b"/recordings/%s",
-        b"/listen/%s", b"/listen/%s/audio.opus" + play, b"/listen/%s/audio.wav" + play, b"/listen/%s/peaks" + play,
+        b"/", b"/login", b"/logout", b"/language", b"/recordings", b"/healthz", b"/static/accord.css",
+        b"/recordings/%s",
+        b"/listen/%s", b"/listen/%s/audio.opus" + play, b"/listen/%s/audio.wav" + play,
+        b"/listen/%s/peaks" + play,
         b"/listen/%s/renew", b"/listen/%s/close", b"/static/%s", b"/%s", b"/metrics", b"/readyz",
     )  # fmt: skip
     path = choices.pick(paths)
@@ -158,7 +165,7 @@ def _word(choices: Choices, ids: list[bytes]) -> bytes:
 
 def _quoted(value: bytes) -> bytes:
     return b"".join(
-        bytes([c]) if c in b"%./:_-" or chr(c).isalnum() and c < 128 else b"%%%02X" % c for c in value
+        bytes([c]) if c in b"%./:_-" or (chr(c).isalnum() and c < 128) else b"%%%02X" % c for c in value
     )
 
 
@@ -196,7 +203,8 @@ def _cookies(made: Panel, choices: Choices) -> bytes:
 def _header(choices: Choices) -> tuple[bytes, bytes]:
     name, values = choices.pick(
         (
-            (b"Range", (b"bytes=0-", b"bytes=-1", b"bytes=5-2", b"bytes=0-0,2-3", b"bytes=99999999999999999999-", b"bytes=-0",
+            (b"Range", (b"bytes=0-", b"bytes=-1", b"bytes=5-2", b"bytes=0-0,2-3",
+            b"bytes=99999999999999999999-", b"bytes=-0",
                         b"bytes=1-\xd9\xa3", b"x=1-2", b"bytes=", b"bytes=--5", b"bytes=0-" + b"1" * 400)),
             (b"If-Range", (b'"x"', b"Wed, 21 Oct 2015 07:28:00 GMT", b"junk", b'W/"x"')),
             (b"Accept", (b"application/json", b"text/html;q=nan", b"*/*;q=1e999", b"," * 90, b"\xff")),
@@ -224,8 +232,10 @@ def _body(made: Panel, choices: Choices, ids: list[bytes]) -> tuple[bytes, bytes
     if kind == 3:
         boundary = choices.pick((b"b", b'"', b"", b"x" * 80, b"\xff"))
         part = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n%s\r\n%s\r\n' % (
-            choices.pick(FIELDS), choices.pick((b"", b'; filename="../../x"', b"; filename*=utf-8''%ff", b"; x=" + b"y" * 999)),
-            choices.pick((b"", b"Content-Type: text/plain; charset=utf-99\r\n", b"no header\r\n")), choices.blob(20),
+            choices.pick(FIELDS), choices.pick((b"", b'; filename="../../x"', b"; filename*=utf-8''%ff",
+            b"; x=" + b"y" * 999)),
+            choices.pick((b"", b"Content-Type: text/plain; charset=utf-99\r\n", b"no header\r\n")),
+            choices.blob(20),
         )  # fmt: skip
         return b"multipart/form-data; boundary=" + boundary, part * choices.pick((1, 2, 300)) + choices.pick(
             (b"--b--\r\n", b"")

@@ -1,5 +1,5 @@
-"""Anything may happen in a call, in any order: nothing is raised, it ends once, and it counts as recorded only
-if it was told to the end, while it was recorded, on disk, and the switch took the daemon's word."""
+"""Anything may happen in a call, in any order: nothing is raised, it ends once, and it counts as recorded
+only if it was told to the end, while it was recorded, on disk, and the switch took the daemon's word."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _event(choices: Choices, at: datetime) -> Observed:
     )
 
 
-def _holds(before, event, state, actions, told: Told) -> None:  # noqa: ANN001
+def _holds(before, event, state, actions, told: Told) -> None:
     assert state.phase >= before.phase, "phases only go forward"
     if event.what is What.RECORDING:
         told.captured = told.capturing = True

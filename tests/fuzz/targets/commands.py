@@ -203,7 +203,8 @@ def _locate(one: str, two: str, three: str) -> None:
 
 
 MADE = (
-    _auth, _subscribe, _name, _filter, _execute, _set, _extension, _linger, _bugs, _get, _put, _answer, _start,
+    _auth, _subscribe, _name, _filter, _execute, _set, _extension, _linger, _bugs, _get, _put, _answer,
+    _start,
     _other_recording, _stop, _module, _locate,
 )  # fmt: skip
 
@@ -211,7 +212,8 @@ SEEDS = tuple(
     bytes([which, 0, 0, len(value)]) + value + b"\x01\x01"
     for which in range(len(MADE))
     for value in (
-        b"accord_state", b"/var/spool/accord/a b.wav", b"a\n\napi status", b"${system(id)}", b"a'b", b"a b", b"a\\",
+        b"accord_state", b"/var/spool/accord/a b.wav", b"a\n\napi status", b"${system(id)}", b"a'b", b"a b",
+        b"a\\",
         b"/x/../y", b"0198c0de-0000-7000-8000-000000000001", b"\x82\x83\x84", b"a;b`c`", b"{x=y}",
     )
 )  # fmt: skip

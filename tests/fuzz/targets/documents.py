@@ -1,5 +1,5 @@
-"""Wrapped keys, endorsements, key files and canonical JSON: read as written, or refused with the declared error;
-a key opens for nothing but what it was wrapped for."""
+"""Wrapped keys, endorsements, key files and canonical JSON: read as written, or refused with the declared
+error; a key opens for nothing but what it was wrapped for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recorder.seal import canonical, signing
 from recorder.seal.canonical import Fields
 from recorder.seal.keys import WrappedKey, parse_kek
 from tests.fuzz.choices import Choices
-from tests.fuzz.documents import ODD_VALUES, changed, roughened, spelled, world, wrapped_keys
+from tests.fuzz.documents import ODD_VALUES, changed, spelled, world, wrapped_keys
 from tests.unit.seal.recording import NOW
 
 INSTRUMENT = ("recorder.seal", "rfc8785")

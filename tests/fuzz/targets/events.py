@@ -22,7 +22,8 @@ INSTRUMENT = ("recorder.switch",)
 LONGEST = 400
 
 FORGERIES = (
-    b"%0AUnique-ID%3A%20evil", b"%0D%0AUnique-ID: evil", b"\nUnique-ID: evil\n\n", b"%250AUnique-ID%253A%20evil",
+    b"%0AUnique-ID%3A%20evil", b"%0D%0AUnique-ID: evil", b"\nUnique-ID: evil\n\n",
+    b"%250AUnique-ID%253A%20evil",
     b"%0Avariable_accord_state%3A%20announced", b"\xe2\x80\xa8Unique-ID: evil", b"\xc2\x85Unique-ID: evil",
     b"\x0bUnique-ID: evil", b"%0A%0AContent-Length%3A%2099999", b"Content-Length: 3\n\nabc", b"\xff\xfe\xc3",
     b"%", b"%%0A", b"%0", b"_undef_", b"%5Fundef_", b": ", b"%3A%20",
@@ -34,7 +35,8 @@ NAMES = (
     "Caller-Channel-Bridged-Time", "Answer-State", "Caller-Privacy-Hide-Number", "Application-Response",
 )  # fmt: skip
 EVENTS = (
-    "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_BRIDGE", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY", "RECORD_START",
+    "CHANNEL_EXECUTE_COMPLETE", "CHANNEL_BRIDGE", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY",
+    "RECORD_START",
     "RECORD_STOP", "PLAYBACK_START", "CHANNEL_HOLD", "CUSTOM", "HEARTBEAT",
 )  # fmt: skip
 

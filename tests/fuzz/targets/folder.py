@@ -1,5 +1,5 @@
-"""The files of a take and a node's snapshot with anything in them: read as written, or refused with the declared
-error, so that a broken file costs its own call and no other."""
+"""The files of a take and a node's snapshot with anything in them: read as written, or refused with the
+declared error, so that a broken file costs its own call and no other."""
 
 from __future__ import annotations
 

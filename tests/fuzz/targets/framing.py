@@ -1,4 +1,4 @@
-"""Any bytes on the event socket, in any pieces: the same frames as one who reads it all at once by the rules."""
+"""Any bytes on the event socket, in any pieces: the same frames as for one who reads all at once."""
 
 from __future__ import annotations
 

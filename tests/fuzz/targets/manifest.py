@@ -1,5 +1,5 @@
-"""A manifest that was not signed as it stands is not believed, whatever was changed in it, in its keys, in its
-objects, or where it lies; and what is refused is refused with an error that says so."""
+"""A manifest that was not signed as it stands is not believed, whatever was changed in it, in its keys, in
+its objects, or where it lies; and what is refused is refused with an error that says so."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Any request to the panel: an answer for people, never a trace, never a word of another customer's, never the way
-to another site, and always with the content policy."""
+"""Any request to the panel: an answer for people, never a trace, never a word of another customer's, never
+the way to another site, and always with the content policy."""
 
 from __future__ import annotations
 
@@ -54,12 +54,11 @@ def check(data: bytes) -> None:
         close()
     code = int(status.split()[0])
     told(request, code, headers, content)
-    if "logout" in request.target.decode("latin-1").lower() or code == 303:
-        if not alive(made):
-            log_in(made)
+    if code == 303 and not alive(made):
+        log_in(made)
 
 
-def told(request: Asking, code: int, headers, content: bytes) -> None:  # noqa: ANN001
+def told(request: Asking, code: int, headers, content: bytes) -> None:
     """What must be true of an answer; also of one that came over a wire."""
     assert 200 <= code < 500, f"{code} for {request}"
     assert headers.get("Content-Security-Policy", "").startswith("default-src 'none'"), headers

@@ -1,5 +1,5 @@
-"""A server that answers anything to what the store asks: the store's own errors, in time; no bytes but those that
-came whole; nothing is told as stored that was not; no credentials go anywhere else."""
+"""A server that answers anything to what the store asks: the store's own errors, in time; no bytes but those
+that came whole; nothing is told as stored that was not; no credentials go anywhere else."""
 
 from __future__ import annotations
 
@@ -36,12 +36,15 @@ KEY = "tenant/2026/11/25/recording/audio.opus"
 GOOD = base64.b64encode(bytes.fromhex(SHA256)).decode()
 
 STATUS = (
-    200, 200, 200, 206, 204, 400, 403, 404, 409, 412, 416, 429, 500, 501, 503, 301, 302, 307, 308, 100, 101, 199, 205,
+    200, 200, 200, 206, 204, 400, 403, 404, 409, 412, 416, 429, 500, 501, 503, 301, 302, 307, 308, 100, 101,
+    199, 205,
     304, 999, 0,
 )  # fmt: skip
 CODES = (
-    "NoSuchKey", "NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "BadDigest",
-    "SlowDown", "PreconditionFailed", "InvalidRange", "AccessDenied", "", "<", "RequestTimeout", "NotImplemented",
+    "NoSuchKey", "NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+    "BadDigest",
+    "SlowDown", "PreconditionFailed", "InvalidRange", "AccessDenied", "", "<", "RequestTimeout",
+    "NotImplemented",
 )  # fmt: skip
 BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
@@ -177,8 +180,10 @@ def _answer(choices: Choices) -> Answer:
 _LINES = (
     b"", b"Connection: close", b"Content-Type: application/xml", b"ETag: \"x\"", b"Last-Modified: yesterday",
     b"x-amz-checksum-sha256: " + GOOD.encode(), b"x-amz-checksum-sha256: AAAA", b"x-amz-checksum-sha256: %%%",
-    b"x-amz-bucket-region: eu-west-9", b"x-amz-version-id: \xff", b"Content-Encoding: gzip", b"Content-Length: 7",
-    b"Location: http://127.0.0.1:%d/stolen" % _trap.port, b"Content-Range: bytes 0-9/768", b" folded", b"no colon",
+    b"x-amz-bucket-region: eu-west-9", b"x-amz-version-id: \xff", b"Content-Encoding: gzip",
+    b"Content-Length: 7",
+    b"Location: http://127.0.0.1:%d/stolen" % _trap.port, b"Content-Range: bytes 0-9/768", b" folded",
+    b"no colon",
     b"x-amz-request-id: " + b"a" * 70_000, b"x-amz-meta-\xe9: 1", b"Transfer-Encoding: gzip", b"Trailer: x",
 )  # fmt: skip
 
@@ -218,7 +223,8 @@ def _body(choices: Choices) -> bytes:
         case 9:
             return b"<VersioningConfiguration><Status>%s</Status></VersioningConfiguration>" % code
         case 10:
-            return b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+            locked = b"<ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+            return b"<ObjectLockConfiguration>%s</ObjectLockConfiguration>" % locked
         case _:
             return choices.blob(200)
 

@@ -1,5 +1,6 @@
-"""A take of any sound, any marks and any times, through finding, blanking, encoding and sealing: what comes out
-verifies and explains itself, or the take is refused as what it is; nothing else is raised, and nothing hangs."""
+"""A take of any sound, any marks and any times, through finding, blanking, encoding and sealing: what comes
+out verifies and explains itself, or the take is refused as what it is; nothing else is raised,
+and nothing hangs."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ _MS = timedelta(milliseconds=1)
 LAST = (datetime(9999, 12, 31, 23, 59, tzinfo=UTC) - START) // _MS
 FIRST = (datetime(1, 1, 1, tzinfo=UTC) - START) // _MS
 TIMES = (
-    0, 0, 20, 100, 500, 520, 700, 1500, 3000, 10_000, 86_400_000, -20, -5000, -86_400_000, 10**13, -(10**12), 4 * 10**13, LAST, FIRST
+    0, 0, 20, 100, 500, 520, 700, 1500, 3000, 10_000, 86_400_000, -20, -5000, -86_400_000, 10**13,
+    -(10**12), 4 * 10**13, LAST, FIRST
 )  # fmt: skip
 
 
@@ -122,14 +124,14 @@ def _audio(choices: Choices) -> bytes:
     return head + both.astype("<i2").tobytes() + choices.blob(5)
 
 
-def _signer():  # noqa: ANN202
+def _signer():
     from recorder.seal import signing
 
     keys = world().folder / "keys"
     return signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
 
 
-def _tenant_keys():  # noqa: ANN202
+def _tenant_keys():
     from tests.fuzz.documents import wrapped_keys
 
     return [key for key in wrapped_keys().values() if key.kind == "tenant"]

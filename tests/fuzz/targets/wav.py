@@ -1,5 +1,5 @@
-"""Any file where a take's WAV must be: read right or refused.  Right is what libsndfile reads, where it reads 16
-bit stereo and the header told the truth; and where it did not, every frame that is in the file."""
+"""Any file where a take's WAV must be: read right or refused.  Right is what libsndfile reads, where it reads
+16 bit stereo and the header told the truth; and where it did not, every frame that is in the file."""
 
 from __future__ import annotations
 

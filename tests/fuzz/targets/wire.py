@@ -1,5 +1,5 @@
-"""Bytes on the panel's own port: every answer is one that the panel means, there are no more answers than requests,
-and when all is said the connection ends by itself."""
+"""Bytes on the panel's own port: every answer is one that the panel means, there are no more answers than
+requests, and when all is said the connection ends by itself."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def answers(said: bytes) -> list[tuple[int, bytes]]:
         length = int(fields.get("Content-Length", "0"))
         if fields.get("Transfer-Encoding"):
             raise AssertionError("an answer without its length")
-        said = said[length:] if not said[:9] == b"HTTP/1.1 " else said  # HEAD has a length and no body
+        said = said[length:] if said[:9] != b"HTTP/1.1 " else said  # HEAD has a length and no body
     return found
 
 
@@ -113,13 +113,18 @@ def _request(choices: Choices) -> bytes:
 
 
 _LINES = (
-    b"", b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", b"Transfer-Encoding:\x0bchunked", b"Expect: 100-continue",
-    b"Connection: keep-alive", b"Connection: close", b"Connection: Upgrade", b"Upgrade: websocket", b" folded: x", b"no colon",
-    b"Content-Length: 5", b"Host: evil.example", b"X: " + b"y" * 9000, b"Cookie: \xff", b": empty", b"Range: bytes=0-0",
-    b"X\x00: y", b"X: y\x00z", b"X: a\rb", b"Status: 200", b"Content-Type: multipart/form-data; boundary=b", b"\xff\xfe: x",
+    b"", b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", b"Transfer-Encoding:\x0bchunked",
+    b"Expect: 100-continue",
+    b"Connection: keep-alive", b"Connection: close", b"Connection: Upgrade", b"Upgrade: websocket",
+    b" folded: x", b"no colon",
+    b"Content-Length: 5", b"Host: evil.example", b"X: " + b"y" * 9000, b"Cookie: \xff", b": empty",
+    b"Range: bytes=0-0",
+    b"X\x00: y", b"X: y\x00z", b"X: a\rb", b"Status: 200", b"Content-Type: multipart/form-data; boundary=b",
+    b"\xff\xfe: x",
 )  # fmt: skip
 
 SEEDS = (
-    b"", *(bytes([n % 4, 1 + n % 3, n % 10, n % 6, 1, n % 12, 1, 20]) + b"0\r\n\r\nGET /healthz HTTP/1.1\r\n" + bytes([n, n % 9, n % 22])
+    b"", *(bytes([n % 4, 1 + n % 3, n % 10, n % 6, 1, n % 12, 1,
+    20]) + b"0\r\n\r\nGET /healthz HTTP/1.1\r\n" + bytes([n, n % 9, n % 22])
            for n in range(40)),
 )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Every target for a moment: its seeds, what was found before (``corpus``), and a few inputs of hypothesis'
+choosing, the same in every run.  Campaigns are ``python -m tests.fuzz``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.campaign import run
+from tests.fuzz.target import CORPUS, NAMES, load
+
+SLOW = {"take": 12, "store": 12, "panel": 60, "wire": 25, "connection": 60}
+"""Inputs of those that take milliseconds each."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_keep_the_promise(name: str) -> None:
+    target = load(name)
+    for seed in target.seeds[: SLOW.get(name, 300)]:
+        target.guarded(seed)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CORPUS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_what_was_found_before_is_not_found_again(path: Path) -> None:
+    load(path.parent.name).guarded(path.read_bytes())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_some_inputs_keep_the_promise(name: str) -> None:
+    target = load(name)
+
+    @settings(
+        max_examples=SLOW.get(name, 200),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds or (b"",)))
+    def tried(data: bytes) -> None:
+        target.guarded(data)
+
+    tried()
+
+
+def test_every_corpus_folder_is_a_targets() -> None:
+    assert {path.name for path in CORPUS.iterdir() if path.is_dir()} <= set(NAMES)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_million_inputs(tmp_path: Path) -> None:
+    """More for what is quick: about 40 minutes on two cores."""
+    each = {
+        "framing": 120_000, "events": 150_000, "connection": 20_000, "calls": 200_000, "commands": 300_000,
+        "wav": 60_000,
+        "take": 1500, "manifest": 60_000, "documents": 90_000, "folder": 30_000, "store": 3000,
+        "panel": 15_000,
+        "wire": 8000,
+    }  # fmt: skip
+    total = 0
+    for name, inputs in each.items():
+        (result,) = run([name], ["random"], inputs, 1200, 3, tmp_path)
+        assert result.findings == {}
+        total += result.inputs
+    assert total >= 1_000_000
