@@ -74,7 +74,7 @@ KINDS = (
     ),
 )
 ON_BOTH = tuple(
-    Path(__file__).parent / "unit" / room for room in ("access", "catalogue", "ledger", "pipeline")
+    Path(__file__).parent / "unit" / room for room in ("access", "catalogue", "ledger", "pipeline", "recover")
 )
 """The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
 
