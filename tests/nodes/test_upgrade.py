@@ -86,7 +86,7 @@ def test_the_others_go_on_when_one_node_has_migrated(nodes: Nodes, house, to_com
 
 @pytest.mark.long
 def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house, to_come) -> None:
-    """Daemon, worker and schema are exchanged while four people talk, and the next four call."""
+    """Schema, worker and daemon are exchanged, each while four people talk."""
     north, east, _ = nodes
     event_port = free_ports(2)
     listen_port = event_port + 1
@@ -96,32 +96,38 @@ def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house
             "ACCORD_SWITCH_PORT": str(event_port),
             "ACCORD_SWITCH_LISTEN_PORT": str(listen_port),
         }
-    other = north.work()
-    worker = east.work()
+    running = {"north": north.work(), "east": east.work()}
     until(lambda: (east.data / "snapshot" / "snapshot.json").exists(), "a snapshot")
     daemon = east.start("daemon")
+    to_come = to_come(_0098_adds=f"SERVES = {OURS!r}\n{ADDS}")
 
-    first = _calls(east, event_port, listen_port, stay=True)
-    until(lambda: first.said().count("is connected") == 4, "four people talk")
-    assert north.run("migrate").stdout == b"the schema is current\n"
-    north.migrations = to_come(_0098_adds=f"SERVES = {OURS!r}\n{ADDS}")
-    assert north.run("migrate").stdout.decode().split() == ["0098_adds"]
-    assert other.kill(signal.SIGTERM) == 0
-    north.work()
-    assert "has hung up" not in first.said(), "the upgrade took longer than the calls"
-    east.migrations = north.migrations
-    assert worker.kill(signal.SIGTERM) == 0
-    east.work()
-    daemon.kill(signal.SIGTERM)
-    daemon = east.start("daemon")
-    until(lambda: first.said().count("has hung up") == 4, "they have hung up")
-    until(lambda: len(queries.recordings(house.tenant).rows) == 4 and not east.left(), "four recordings")
-    first.kill(signal.SIGTERM)
+    def migrate() -> None:
+        north.migrations = to_come
+        assert north.run("migrate").stdout.decode().split() == ["0098_adds"]
+        assert running["north"].kill(signal.SIGTERM) == 0
+        north.work()
 
-    second = _calls(east, event_port, listen_port)
-    until(lambda: not second.alive, "the next four have hung up")
-    assert second.popen.returncode == 0, second.said()
-    until(lambda: len(queries.recordings(house.tenant).rows) == 8 and not east.left(), "eight recordings")
+    def exchange_worker() -> None:
+        east.migrations = to_come
+        assert running["east"].kill(signal.SIGTERM) == 0
+        east.work()
+
+    def exchange_daemon() -> None:
+        assert daemon.kill(signal.SIGTERM) == 0
+        east.start("daemon")
+
+    for number, change in enumerate((migrate, exchange_worker, exchange_daemon), start=1):
+        switch = _calls(east, event_port, listen_port)
+        until(lambda switch=switch: switch.said().count("is connected") == 4, "four people talk")
+        change()
+        until(lambda switch=switch: switch.said().count("has hung up") == 4, "they have hung up")
+        until(
+            lambda number=number: (
+                len(queries.recordings(house.tenant).rows) == 4 * number and not east.left()
+            ),
+            f"four recordings more after {change.__name__}",
+        )
+        switch.kill(signal.SIGTERM)
     assert not queries.not_recorded(house.tenant).rows
     for row in queries.recordings(house.tenant).rows:
         assert row.announced
@@ -130,15 +136,13 @@ def test_nothing_is_lost_of_calls_that_go_on_over_an_upgrade(nodes: Nodes, house
     nodes.assert_nothing_held()
 
 
-def _calls(node: Node, event_port: int, listen_port: int, stay: bool = False) -> Process:
+def _calls(node: Node, event_port: int, listen_port: int) -> Process:
     """A practice switch with four callers, who hang up when they have talked."""
     log = node.data / f"switch-{len(node.started)}.log"
     argv = [sys.executable, "-m", "recorder.practice", f"--event-port={event_port}"]
-    argv += [f"--daemon=127.0.0.1:{listen_port}", *["--call=+3225550100:fr"] * 4]
+    argv += [f"--daemon=127.0.0.1:{listen_port}", *["--call=+3225550100:fr"] * 4, "--stay"]
     with open(log, "wb") as out:
-        popen = subprocess.Popen(
-            [*argv, "--stay"] if stay else argv, env=node.environment, stdout=out, stderr=subprocess.STDOUT
-        )
+        popen = subprocess.Popen(argv, env=node.environment, stdout=out, stderr=subprocess.STDOUT)
     node.started.append(Process(popen, log))
     return node.started[-1]
 
