@@ -73,7 +73,9 @@ class Database:
         if not self.url.startswith("sqlite"):
             import psycopg
 
-            return psycopg.connect(self.url, options="-c default_transaction_isolation=repeatable\\ read")
+            return psycopg.connect(
+                self.url, connect_timeout=5, options="-c default_transaction_isolation=repeatable\\ read"
+            )
         return sqlite3.connect(f"file:{self.url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=30)
 
     def _unsound(self, ask: Any) -> Iterable[str]:

@@ -283,6 +283,10 @@ class Plant:
             return None
         return self.units[process]
 
+    def stopped(self, process: str) -> bool:
+        """It stands still."""
+        return any(one.fault.process == process for one in self._released)
+
     @property
     def calm(self) -> bool:
         """Nothing is stopped, and everything that we start runs."""

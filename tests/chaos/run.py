@@ -184,7 +184,7 @@ class Run:
     def _look_quickly(self) -> None:
         """What can be said of the catalogue while everything goes on."""
         now = time.time()
-        if now - self._checked < 1.0:
+        if now - self._checked < 1.0 or self.plant.stopped("database"):
             return
         self._checked = now
         try:
