@@ -1,0 +1,68 @@
+"""A database that is stopped (SIGSTOP) still acknowledges what is sent: the worker's heart beats on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from recorder.catalogue import queries
+from recorder.worker import Worker, WorkerSettings
+
+DEADLINE = 60.0
+SILENCE = 3.0
+"""After which a process that is watched is killed (``recorder/supervise.py``)."""
+
+
+def until(met: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not met():
+        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("catalogue_kind", ["postgresql"])
+def test_the_heart_beats_while_the_catalogue_is_silent_and_the_work_goes_on_after(house, postgres) -> None:
+    house.take(formats=("wav",))
+    beats: list[float] = []
+    settings = WorkerSettings(spool=house.spool, snapshot=house.root / "snapshot", nice=1, drain=5)
+    means = house.means
+    worker = Worker(
+        settings,
+        store=means.store,
+        keyring=means.keyring,
+        signer=means.signer,
+        root_public=means.root_public,
+        now=house.clock,
+        beat=lambda: beats.append(time.monotonic()),
+    )
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    try:
+        until(lambda: len(queries.recordings(house.tenant).rows) == 1, "the first recording")
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as asking:
+            asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
+            silent = [postgres.pid, *(pid for (pid,) in asking.execute(asked))]
+        for pid in silent:
+            os.kill(pid, signal.SIGSTOP)
+        house.take(formats=("wav",))
+        began = len(beats)
+        try:
+            time.sleep(SILENCE + 1)
+        finally:
+            for pid in reversed(silent):
+                os.kill(pid, signal.SIGCONT)
+        during = beats[began:]
+        until(lambda: len(queries.recordings(house.tenant).rows) == 2, "the second, once it answers")
+    finally:
+        worker.stop()
+        running.join(DEADLINE)
+    assert not running.is_alive()
+    assert len(during) >= 2
+    assert max(after - before for before, after in itertools.pairwise(during)) < SILENCE
