@@ -85,7 +85,9 @@ def test_the_page_has_the_tables_of_the_code() -> None:
 
 
 def test_the_page_explains_every_outcome_of_a_call() -> None:
-    section = pages.PAGE.read_text("utf-8").partition("### Calls that are not recorded")[2].partition("###")[0]
+    section = (
+        pages.PAGE.read_text("utf-8").partition("### Calls that are not recorded")[2].partition("###")[0]
+    )
     explained = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert set(explained) == REASONS
     (rule,) = [rule for rule in pages.alerts() if rule["alert"] == "AccordCallsNotRecorded"]
