@@ -29,7 +29,7 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of, put
-from recorder.seal.amendment import SYSTEM, name
+from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
@@ -157,14 +157,15 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: dateti
     reached("key deleted")
     keeping.forget_key(row)
     reached("key forgotten")
-    remains = {row.prefix + MANIFEST, *(row.prefix + name(each.number) for each in chain.amendments)}
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
     # Also by name: a listing shows no object whose newest version is a mark of its deletion.
     for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
-        if place not in remains:
+        name = place.removeprefix(row.prefix)
+        # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
+        if name != MANIFEST and number_in(name) is None:
             store.delete(place)
-            reached(f"deleted {place.removeprefix(row.prefix)}")
+            reached(f"deleted {name}")
     _check_gone(store, [key, *sealed])
     reached("looked")
     if chain.erased is None:

@@ -1,0 +1,116 @@
+"""Amendments and tombstones on a real, versioned SeaweedFS: a number is written once, every version goes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle import amend, retention
+from recorder.seal.amendment import By, HoldSet
+from recorder.seal.keys import data_key_path
+from recorder.seal.verify import verify
+from recorder.store.base import Conflict
+from recorder.store.s3 import S3Store
+from tests.conftest import Repeating
+
+
+@pytest.fixture
+def entropy() -> Repeating:
+    """The tests share a bucket: each has recordings of its own."""
+    return Repeating(uuid4().hex)
+
+
+@pytest.fixture
+def stored(house, bucket_store: S3Store) -> tuple[object, object, S3Store]:
+    """A recording in the bucket: the house, its row, the store."""
+    house.means = replace(house.means, store=bucket_store)
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    return house, queries.recording(house.tenant, folder.name), bucket_store
+
+
+def versions(store: S3Store, key: str) -> int:
+    return len(list(store._versions(key)))
+
+
+def test_of_nodes_that_write_the_same_number_one_is_refused(stored) -> None:
+    house, row, store = stored
+    means = house.means
+    nodes = 8
+    chains = [amend.chain_of(store, row.prefix, means.root_public) for _ in range(nodes)]
+
+    def put(number: int) -> str:
+        said = HoldSet(("agreement",), f"0198c0de-0000-7000-8000-{number:012}", "…", house.clock())
+        by = By("user", said.owner)
+        try:
+            amend.put(store, chains[number], said, by, means.signer, means.root_public, house.clock())
+        except Conflict:
+            return "refused"
+        return said.owner
+
+    with ThreadPoolExecutor(nodes) as pool:
+        said = list(pool.map(put, range(nodes)))
+    assert said.count("refused") == nodes - 1
+    chain = amend.chain_of(store, row.prefix, means.root_public)
+    assert chain.problems == []
+    (only,) = chain.amendments
+    assert only.by.id in said
+    assert versions(store, row.prefix + "amendment-0001.json") == 1
+
+
+def test_every_version_goes_and_the_tombstone_stays(stored) -> None:
+    house, row, store = stored
+    for name in ("audio.opus", "peaks"):
+        store._put_small(row.prefix + name, b"another version")
+    # A version that a listing does not show: its newest is a mark of deletion.
+    store._client.delete_object(Bucket=store._bucket, Key=row.prefix + "audio.wav")
+    key = data_key_path(house.tenant, row.id)
+    assert [versions(store, row.prefix + name) for name in ("audio.opus", "audio.wav", "peaks")] == [2, 2, 2]
+    house.clock.forward(days=31)
+    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    assert retention.destroy_due(means, house.clock()) == 1
+    gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
+    assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
+    assert [each.removeprefix(row.prefix) for each in store.list(row.prefix)] == [
+        "amendment-0001.json",
+        "manifest.json",
+    ]
+    assert verify(store, row.prefix, house.means.root_public).findings == []
+
+
+def test_what_is_locked_stays_due_and_its_key_is_gone(stored) -> None:
+    house, row, store = stored
+    key = row.prefix + "audio.opus"
+    (version,) = store._versions(key)
+    lock = {"Bucket": store._bucket, "Key": key, "VersionId": version}
+    store._client.put_object_legal_hold(**lock, LegalHold={"Status": "ON"})
+    house.clock.forward(days=31)
+    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    assert retention.destroy_due(means, house.clock()) == 0
+    left = queries.recording(house.tenant, row.id)
+    assert (left.wrapped_key, left.destroyed_at) == (None, None)
+    assert versions(store, data_key_path(house.tenant, row.id)) == 0
+    assert not any(name.endswith("amendment-0001.json") for name in store.list(row.prefix)), (
+        "it is not gone yet"
+    )
+    store._client.put_object_legal_hold(**lock, LegalHold={"Status": "OFF"})
+    house.clock.forward(hours=1)
+    assert retention.destroy_due(means, house.clock()) == 1
+    assert verify(store, row.prefix, house.means.root_public).findings == []
+
+
+def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -> None:
+    """Without their claims, as when a clock is wrong: what decides is the bucket."""
+    house, row, store = stored
+    house.clock.forward(days=31)
+    means = retention.Means(store, house.means.root_public, house.means.signer, house.entropy)
+    chains = [amend.chain_of(store, row.prefix, means.root) for _ in range(2)]
+    for chain in chains:
+        retention.destroy(row, chain, retention.EXPIRED, means, house.clock.forward(seconds=1))
+    chain = amend.chain_of(store, row.prefix, means.root)
+    assert (len(chain.amendments), chain.problems) == (1, [])
+    assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at
