@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -146,9 +147,21 @@ class Site:
         self.notify.close()
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation, with its lines known to the node; each test gets a copy."""
+    site = Site(tmp_path_factory.mktemp("installed"))
+    site.install()
+    worker = site.start("worker")
+    until("the snapshot is there", (site.folder / "snapshot" / "snapshot.json").exists)
+    worker.end()
+    worker.wait(20)
+    site.close()
+    return site.folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    made.install()
+def site(installed: Path, tmp_path: Path) -> Iterator[Site]:
+    made = Site(Path(shutil.copytree(installed, tmp_path / "site")))
     yield made
     made.close()

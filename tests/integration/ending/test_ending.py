@@ -26,17 +26,7 @@ def listens(port: int) -> bool:
     return True
 
 
-def snapshot(site: Site) -> None:
-    """The node's lines, as the worker writes them."""
-    worker = site.start("worker")
-    until("the snapshot is there", (site.folder / "snapshot" / "snapshot.json").exists)
-    worker.wait_said("worker.started")
-    worker.end()
-    worker.wait(20)
-
-
 def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_end(site: Site) -> None:
-    snapshot(site)
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_said("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
@@ -55,7 +45,6 @@ def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_en
 
 
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
-    snapshot(site)
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_said("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
@@ -71,7 +60,6 @@ def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unreco
 
 
 def test_what_systemd_is_told(site: Site) -> None:
-    snapshot(site)
     for name in ("daemon", "worker", "web"):
         while True:
             try:
@@ -108,38 +96,32 @@ def test_a_hang_up_signal_interrupts_nothing(site: Site, name: str) -> None:
     process.wait(20)
 
 
-def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(tmp_path: Path) -> None:
+def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) -> None:
     """The take stays where it was: whatever is broken off is done again."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.listen()
-        site = Site(tmp_path)
-        try:
-            site.install()
-            snapshot(site)
-            daemon, switch = site.start("daemon"), site.call()
-            until("the call is over", lambda: list(site.spool.glob("*/take.json")), 90)
-            daemon.end()
-            daemon.wait(20)
-            switch.end()
-            worker = site.start(
-                "worker",
-                ACCORD_STORE_KIND="s3",
-                ACCORD_STORE_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
-                ACCORD_STORE_ACCESS_KEY="a",
-                ACCORD_STORE_SECRET_KEY="b",
-            )
-            until("it waits for the store", lambda: list(site.spool.glob("*/manifest.json")), 60)
-            encoders = _children(worker.popen.pid)
-            time.sleep(1)
-            worker.end()
-            time.sleep(1)
-            assert worker.popen.poll() is None, "it lets what is under way end"
-            worker.end()
-            worker.wait(5)
-            assert list(site.spool.glob("*/manifest.json"))
-            until("its encoders have ended", lambda: not [pid for pid in encoders if _alive(pid)], 5)
-        finally:
-            site.close()
+        daemon, switch = site.start("daemon"), site.call()
+        until("the call is over", lambda: list(site.spool.glob("*/take.json")), 90)
+        daemon.end()
+        daemon.wait(20)
+        switch.end()
+        worker = site.start(
+            "worker",
+            ACCORD_STORE_KIND="s3",
+            ACCORD_STORE_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            ACCORD_STORE_ACCESS_KEY="a",
+            ACCORD_STORE_SECRET_KEY="b",
+        )
+        until("it is sealed", lambda: list(site.spool.glob("*/manifest.json")), 60)
+        encoders = children(worker.popen.pid)
+        silent.settimeout(20)
+        silent.accept()  # it asks the store, which says nothing
+        worker.end()
+        time.sleep(1)
+        assert worker.popen.poll() is None, "it lets what is under way end"
+        worker.end()
+        worker.wait(5)
+        assert list(site.spool.glob("*/manifest.json"))
+        until("its encoders have ended", lambda: not [pid for pid in encoders if alive(pid)], 5)
 
 
 def test_a_panel_sends_what_it_began_to_a_slow_reader_and_refuses_others(tmp_path: Path) -> None:
@@ -253,11 +235,11 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
     assert "announcement_finished" in site.marks()
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import base64
 import json
 import os
-from datetime import UTC, datetime
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from recorder import config
+from recorder.catalogue import snapshot
 from recorder.catalogue.models import Announcement, Line, Sound, writing
 from recorder.cli import accord
-from recorder.take.spool import CALL, END
+from recorder.cli.context import Context
+from recorder.cli.doctor import keeping, node
+from recorder.cli.doctor.findings import Finding, Patient, examine
+from recorder.seal import signing
+from recorder.take.disk import look
+from recorder.take.spool import AUDIO, CALL, END, open_take
 from tests.conftest import Clock, House
 
 
@@ -30,7 +43,11 @@ def doctor(house: House, **more: str) -> str:
         "ACCORD_STORE_KIND": "directory",
         **more,
     }
-    return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
+    done = CliRunner().invoke(accord, ["doctor"], env=environment)
+    assert done.exit_code in {0, 1, 2}, done.exception
+    assert "Traceback" not in done.output
+    assert "not foreseen" not in done.output, done.output
+    return str(done.output)
 
 
 def change(folder: Path, **values: object) -> None:
@@ -39,30 +56,30 @@ def change(folder: Path, **values: object) -> None:
 
 
 def test_the_key_that_opens_nothing_is_named(house: House) -> None:
-    assert "ok    customers: 1, the key-encryption key opens the key of each" in doctor(house)
+    assert "ok      customers: 1, the key-encryption key opens the key of each" in doctor(house)
     said = doctor(house, ACCORD_KEYS_KEK=base64.b64encode(b"another key-encryption key......").decode())
-    assert f"wrong customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in said
+    assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in said
     assert "give the key-encryption key that was in use then" in said
     assert "opens the key of each" not in said
 
 
 def test_calls_on_their_way_are_counted(house: House) -> None:
     house.take()
-    assert "ok    takes: 1 finished calls on their way" in doctor(house)
+    assert "ok      takes: 1 finished calls on their way: 1 to encode" in doctor(house)
 
 
 def test_calls_that_wait_long_are_named(house: House) -> None:
     os.utime(house.take() / END, (1, 1))
     house.take()
-    assert "look  takes: 1 of 2 finished calls wait for more than 10 minutes" in doctor(house)
+    assert "warning takes: 1 of 2 finished calls wait for more than 10 minutes" in doctor(house)
 
 
 def test_calls_of_a_customer_that_nobody_knows_are_named(house: House) -> None:
     folder = house.take()
     change(folder, tenant="01a2102b-40af-71a9-aae8-3a609be670c0")
     said = doctor(house)
-    assert "wrong takes: calls wait for customer 01a2102b-40af-71a9-aae8-3a609be670c0" in said
-    assert "ok    takes" not in said
+    assert "wrong   takes: calls wait for customer 01a2102b-40af-71a9-aae8-3a609be670c0" in said
+    assert "ok      takes" not in said
 
 
 def test_calls_whose_sound_is_nowhere_are_named(house: House) -> None:
@@ -72,11 +89,209 @@ def test_calls_whose_sound_is_nowhere_are_named(house: House) -> None:
         Announcement.delete().execute()
         Sound.delete().execute()
     said = doctor(house)
-    assert f"wrong takes: calls wait for the sound {house.announcement.sha256[:12]}" in said
+    assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in said
     assert f"{house.announcement.sha256}.wav" in said
     assert not (house.root / "snapshot" / "prompts").exists(), "the doctor only looks"
 
 
 def test_a_call_that_cannot_be_read_is_named(house: House) -> None:
     (house.take() / CALL).write_bytes(b"{")
-    assert "look  takes: 1 cannot be read" in doctor(house)
+    assert "warning takes: 1 cannot be read" in doctor(house)
+
+
+def test_a_snapshot_that_is_not_there_not_ours_damaged_or_old(house: House) -> None:
+    folder = house.root / "snapshot"
+    assert "wrong   snapshot: no snapshot of lines at" in doctor(house)
+    snapshot.write(folder, house.spool, (), house.clock())
+    assert "ok      snapshot: 1 lines" in doctor(house)
+    for content in ("[]", '{"format": 1}', '{"format": 1, "lines": [1], "made_at": "x", "never_record": []}'):
+        before = (folder / "snapshot.json").read_bytes()
+        (folder / "snapshot.json").write_text(content)
+        assert "wrong   snapshot:" in doctor(house), content
+        (folder / "snapshot.json").write_bytes(before)
+    (folder / "prompts" / f"{house.announcement.sha256}.wav").write_bytes(b"noise")
+    assert "wrong   snapshot: prompt" in doctor(house)
+    with writing():
+        Line.update(until=house.clock()).execute()
+    assert "wrong   snapshot: it is not what the catalogue says" in doctor(house)
+
+
+def test_the_disk_s_two_shares(house: House) -> None:
+    used = look(house.spool).used
+    if not 0.05 < used < 0.45:
+        full = used > 0.51  # full_at is more than a half
+        more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}
+        assert ("wrong   disk:" in doctor(house, **more)) == full
+    said = doctor(house, ACCORD_NODE_WARN_AT=f"{max(0.001, used - 0.001):.4f}", ACCORD_NODE_FULL_AT="0.9999")
+    assert "warning disk:" in said, said
+    assert "hours" not in said
+    assert "warn_at (0.9) is not below full_at (0.8)" in doctor(
+        house, ACCORD_NODE_WARN_AT="0.9", ACCORD_NODE_FULL_AT="0.8"
+    )
+
+
+def test_how_long_the_disk_lasts_at_this_rate(house: House) -> None:
+    folder = open_take(house.spool, house.start(started_at=datetime.now(UTC) - timedelta(seconds=100)))
+    (folder / AUDIO).write_bytes(bytes(3_200_000))
+    said = doctor(house)
+    found = re.search(
+        r"disk: .* ([0-9.]+) GB until then: ([0-9.]+) hours of the 1 recordings that grow", said
+    )
+    if found is None:
+        assert "0.0 GB until then" in said, said  # this machine's own disk is full
+        return
+    hours = float(found[1]) * 1e9 / 32_000 / 3600
+    assert abs(float(found[2]) - hours) < hours / 20 + 2
+
+
+def test_a_spool_that_is_not_there_or_not_ours(house: House) -> None:
+    assert "wrong   spool: there is no folder" in doctor(house, ACCORD_NODE_SPOOL=str(house.root / "none"))
+    (house.spool / "quarantine").symlink_to("/dev/shm")
+    if os.stat("/dev/shm").st_dev != os.stat(house.spool).st_dev:
+        assert "is another file system" in doctor(house)
+
+
+def test_what_lies_in_quarantine_is_told(house: House) -> None:
+    (house.spool / "quarantine" / "a").mkdir(parents=True)
+    assert "warning spool: 1 takes in quarantine" in doctor(house)
+
+
+def test_folders_that_this_user_may_not_enter() -> None:
+    """As somebody else than root, for whom nothing is closed."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        spool = Path(made) / "spool"
+        closed = spool / "01a2102b-40af-71a9-aae8-3a609be670c0"
+        closed.mkdir(parents=True)
+        for each in (Path(made), spool):
+            each.chmod(0o777)
+        closed.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(spool)],
+            capture_output=True, text=True, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+        closed.chmod(0o770)
+    assert "wrong spool: 1 folders cannot be looked into or emptied" in done.stdout, done.stderr
+
+
+AS_NOBODY = """
+import os
+import sys
+from pathlib import Path
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor import node
+from recorder.cli.doctor.findings import Patient
+from recorder.clock import utc_now
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+settings = config.load(None, {"ACCORD_NODE_SPOOL": sys.argv[1]})
+for each in node.spool(Patient(Context(settings, None), utc_now)):
+    print(each.state, each.what)
+"""
+
+
+def test_a_catalogue_that_is_away_not_ours_older_or_held(house: House, tmp_path: Path) -> None:
+    assert "ok      catalogue: sqlite:///" in doctor(house)
+    assert "wrong   catalogue: there is no catalogue" in doctor(
+        house, ACCORD_CATALOGUE_URL=f"sqlite:///{tmp_path}/none.db"
+    )
+    (tmp_path / "text.db").write_text("no database at all, and long enough to be looked at\n" * 50)
+    assert "wrong   catalogue:" in doctor(house, ACCORD_CATALOGUE_URL=f"sqlite:///{tmp_path}/text.db")
+    holder = sqlite3.connect(house.catalogue_url.removeprefix("sqlite:///"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        assert "wrong   catalogue:" in doctor(house)
+    finally:
+        holder.execute("ROLLBACK")
+    holder.execute("DELETE FROM schema_migration WHERE name LIKE '0003%' OR name LIKE '0002%'")
+    holder.close()
+    assert "wrong   catalogue: the catalogue's schema lacks" in doctor(house)
+
+
+def test_keys_that_are_open_broken_foreign_or_near_their_end(house: House) -> None:
+    keys = house.root / "keys"
+    assert "ok      keys: signing key" in doctor(house)
+    (keys / "kek").chmod(0o644)
+    assert "wrong   keys: the key file" in doctor(house)
+    (keys / "kek").chmod(0o600)
+    assert "wrong   keys: the key-encryption key in [keys] kek is not 32 bytes" in doctor(
+        house, ACCORD_KEYS_KEK="c2hvcnQ="
+    )
+    near = patient(house, house.means.signer.endorsement.not_after - timedelta(days=3))
+    assert any("ends in 3 days" in each.what for each in examine(keeping.keys, near))
+    over = patient(house, house.means.signer.endorsement.not_after + timedelta(days=3))
+    assert [each.state for each in examine(keeping.keys, over)] == ["wrong"]
+    other = house.root / "other"
+    signing.init(other, house.clock())
+    shutil.copy(other / signing.ROOT_PUBLIC, keys / signing.ROOT_PUBLIC)
+    assert "wrong   keys:" in doctor(house)
+
+
+def patient(house: House, at: datetime) -> Patient:
+    settings = config.load(
+        None,
+        {
+            "ACCORD_NODE_DATA": str(house.root),
+            "ACCORD_CATALOGUE_URL": house.catalogue_url,
+            "ACCORD_STORE_KIND": "directory",
+        },
+    )
+    return Patient(Context(settings, None), lambda: at)
+
+
+def confirm(house: House, *files: Path) -> Result:
+    return CliRunner().invoke(
+        accord,
+        ["keys", "confirm-copy", *map(str, files)],
+        env={"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url},
+    )
+
+
+def test_a_copy_of_the_keys_is_asked_for_until_one_was_shown(house: House, tmp_path: Path) -> None:
+    said = doctor(house)
+    assert "warning key copies: nobody has confirmed a copy of the key-encryption key" in said
+    assert "warning key copies: nobody has confirmed a copy of the root's key" in said
+    copies = tmp_path / "safe"
+    copies.mkdir()
+    for name in ("kek", "root.key"):
+        shutil.copy(house.root / "keys" / name, copies / name)
+    done = confirm(house, copies / "kek", copies / "root.key")
+    assert done.exit_code == 0, done.output
+    assert "opens the keys of 1 customers" in done.output
+    assert "is the root's key" in done.output
+    said = doctor(house)
+    assert "ok      key copies: the key-encryption key, confirmed on" in said
+    assert "ok      key copies: the root's key, confirmed on" in said
+    assert "key copies: nobody" not in said
+    late = patient(house, datetime.now(UTC) + timedelta(days=401))
+    assert [each.state for each in examine(keeping.key_copies, late)] == ["warning", "warning"]
+
+
+def test_a_copy_of_another_key_is_none(house: House, tmp_path: Path) -> None:
+    signing.init(tmp_path / "other", house.clock())
+    for name in ("kek", "root.key", "manifest.key"):
+        done = confirm(house, tmp_path / "other" / name)
+        assert done.exit_code == 1, name
+        assert "accord: " in done.output
+    (tmp_path / "text").write_text("no key")
+    assert "is not 32 bytes in base64" in confirm(house, tmp_path / "text").output
+    assert "cannot be read" in confirm(house, tmp_path / "nowhere").output
+    assert not (house.root / "keys" / "copies.json").exists()
+
+
+def test_what_hangs_is_named_and_left_behind(house: House) -> None:
+    """A pipe that nobody writes to: reading it never ends."""
+    (house.root / "snapshot").mkdir(exist_ok=True)
+    os.mkfifo(house.root / "snapshot" / "snapshot.json")
+    found = list(examine(node.snapshot, patient(house, house.clock()), limit=0.3))
+    assert [(each.state, each.what) for each in found] == [("wrong", "snapshot: no answer within 0.3 s")]
+
+
+def test_what_nobody_foresaw_is_a_line_too(house: House) -> None:
+    def odd(_: Patient) -> list[Finding]:
+        raise KeyError("odd")
+
+    (found,) = examine(odd, patient(house, house.clock()))
+    assert (found.state, found.what) == ("wrong", "odd: KeyError: 'odd'")

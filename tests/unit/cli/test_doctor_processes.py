@@ -1,0 +1,132 @@
+"""``accord doctor`` on processes that are away, stopped, unwatched or unhappy, and on settings."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from recorder.cli import accord
+from recorder.cli.doctor import machine
+from tests.conftest import Clock, House
+
+HOLDING = """
+import fcntl, sys, time
+file = open(sys.argv[1], "a")
+fcntl.flock(file, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(99)
+"""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """In the past: the command looks at the machine's own clock."""
+    return Clock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+
+def doctor(house: House) -> str:
+    environment = {
+        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_CATALOGUE_URL": house.catalogue_url,
+        "ACCORD_STORE_KIND": "directory",
+    }
+    return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
+
+
+def test_the_processes_are_found_by_their_locks_and_looked_at(house: House) -> None:
+    said = doctor(house)
+    assert "wrong   daemon: none is running on this spool" in said
+    assert "wrong   worker: none is running on this spool" in said
+    assert "warning panel: nobody listens on port" in said
+    for lock, name in ((".daemon", "daemon"), (".worker.lock", "worker")):
+        (house.spool / lock).write_bytes(b".")
+        with subprocess.Popen(
+            [
+                "sh",
+                "-c",
+                'ulimit -n 200; exec "$@"',
+                "sh",
+                sys.executable,
+                "-c",
+                HOLDING,
+                str(house.spool / lock),
+            ],
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            said = doctor(house)
+            assert f"{name}: process {process.pid}" in said, said
+            assert f"warning {name}: nobody looks after it" in said
+            assert f"warning {name}: may have 200 files open" in said
+            process.send_signal(signal.SIGSTOP)
+            until_stopped(process.pid)
+            assert f"wrong   {name}: process {process.pid} is stopped" in doctor(house)
+            if name == "daemon":
+                process.send_signal(signal.SIGCONT)
+                os.utime(house.spool / lock, (1, 1))
+                assert "has not watched the switch since" in doctor(house)
+            process.kill()
+
+
+def until_stopped(pid: int) -> None:
+    for _ in range(500):
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return
+        time.sleep(0.01)
+    raise AssertionError("not stopped")
+
+
+def test_a_process_that_says_what_it_lacks_is_heard(house: House) -> None:
+    """What a daemon answers on its own port is shown as it says it."""
+    body = {"status": "not_ready", "checks": {"lines": {"ok": False, "what": "no lines", "hint": "do it"}}}
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = list(machine._says("daemon", "127.0.0.1", server.server_port))
+        server.shutdown()
+    assert [(each.state, each.what, each.hint) for each in found] == [
+        ("wrong", "daemon: lines: no lines", "do it")
+    ]
+
+
+def test_a_library_of_another_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ok      versions: greenswitch 0.0.19" in doctor(house)
+    monkeypatch.setitem(machine.TESTED, "greenswitch", "9")
+    assert "warning versions: greenswitch 0.0.19; 9 was tested" in doctor(house)
+
+
+def test_settings_that_cannot_be_used_are_wrong_and_no_warning() -> None:
+    done = CliRunner().invoke(accord, ["doctor"], env={"ACCORD_NODE_FULL_AT": "7"})
+    assert done.exit_code == 2
+    assert "accord: the setting node.full_at" in done.output
+
+
+def test_in_json(house: House) -> None:
+    done = CliRunner().invoke(
+        accord,
+        ["doctor", "--json"],
+        env={"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url},
+    )
+    body = json.loads(done.stdout)
+    assert (body["state"], done.exit_code) == ("wrong", 2)
+    assert {"catalogue", "guards", "disk", "clock"} <= {each["check"] for each in body["findings"]}
