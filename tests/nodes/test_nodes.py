@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder import pipeline
 from recorder.catalogue import queries
 from recorder.catalogue.models import LedgerEntry, connected
 from tests.nodes.conftest import until
@@ -44,6 +45,21 @@ def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, ho
     until(lambda: not east.left(), "the dead node's work is done")
     for process in (*others, again):
         assert process.kill(signal.SIGTERM) == 0
+    nodes.assert_whole(calls)
+
+
+def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spool(nodes, house) -> None:
+    """Whatever stage they are at; the other node is at work meanwhile."""
+    north, east, _ = nodes
+    calls = [east.take() for _ in range(3)]
+    for recording, stages in zip(calls, (0, 1, 3), strict=True):
+        for _ in range(stages):
+            pipeline.step(east.house.spool / recording, house.clock(), house.means)
+    worker = north.work()
+    for folder in east.left():
+        folder.rename(north.house.spool / folder.name)
+    until(lambda: not north.left(), "the other node does them")
+    assert worker.kill(signal.SIGTERM) == 0
     nodes.assert_whole(calls)
 
 
