@@ -264,7 +264,8 @@ def _variable(name: str) -> str:
 
 def _value(name: str, value: str) -> str:
     # Without '$' nothing is expanded, without quotes and backslashes no argument moves.
-    if not _VALUE.fullmatch(value):
+    # The pattern knows ASCII's control characters; there are others, and ends of lines among them.
+    if not _VALUE.fullmatch(value) or not value.isprintable():
         raise _refuse(f"the value of {name}", "no control characters, quotes, backslashes, braces or '$'")
     return value
 

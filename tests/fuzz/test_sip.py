@@ -7,33 +7,16 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recorder.take import spool
-from tests.freeswitch.switches import NUMBER, Rig, binary, until
+from tests.freeswitch.switches import NUMBER, Rig, until
 from tests.fuzz.sip import Stranger, pace
 
 NUMBERS = [f"{NUMBER}{n:02}" for n in range(20, 40)]
 """Lines that strangers call; the honest call's is another."""
-
-WITHOUT = "no FreeSWITCH: set ACCORD_FREESWITCH to its binary, or put it on the PATH"
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    if binary() is None:
-        pytest.skip(WITHOUT)
-    rig = Rig(tmp_path_factory.mktemp("sip"))
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
-        yield rig
-    finally:
-        rig.stop()
 
 
 def honest(rig: Rig) -> None:

@@ -1,0 +1,74 @@
+"""What the real switch makes of the arguments that commands let through: the very argument, nothing more."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from tests.freeswitch.switches import Rig, until
+from tests.fuzz.choices import Choices
+
+RECORDING = "0198c0de-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(scope="module")
+def leg(rig: Rig) -> str:
+    """A live call's leg."""
+    call = rig.call()
+    call.wait_bridged(60)
+    leg = until("the call is listed", lambda: call.leg, 10)
+    assert isinstance(leg, str)
+    return leg
+
+
+def texts(seed: int, longest: int) -> list[str]:
+    chance = random.Random(seed)
+    return [Choices(chance.randbytes(90)).text(longest) for _ in range(20_000)]
+
+
+def test_a_value_is_set_as_it_is(rig: Rig, leg: str) -> None:
+    tried = 0
+    for value in texts(1, 12):
+        try:
+            put = commands.put_variable(leg, "fuzzed", value)
+        except SwitchError:
+            continue
+        if value != value.strip(" ") or value in ("", "_undef_", "undef"):
+            continue  # the switch takes no spaces at the ends, and these words for "not set"
+        answer = rig.switch.esl.command(put.text)
+        assert answer.startswith("+OK"), (value, answer)
+        got = rig.switch.esl.command(commands.get_variable(leg, "fuzzed").text)
+        assert got == value, (value, got)
+        tried += 1
+        if tried == 2000:
+            break
+    assert tried == 2000
+    assert rig.switch.esl.command(commands.get_variable(leg, "accord_state").text) == "announced"
+
+
+def test_a_recording_lies_at_its_very_path(rig: Rig, leg: str) -> None:
+    folder = rig.folder / "paths"
+    folder.mkdir()
+    made: set[Path] = set()
+    for name in texts(2, 8):
+        path = folder / f"{name}x.wav"
+        try:
+            start = commands.record_start(leg, path, RECORDING)
+        except SwitchError:
+            continue
+        if path.parent != folder or path in made:
+            continue
+        answer = rig.switch.esl.command(start.text)
+        assert answer.startswith("+OK"), (path, answer)
+        until(f"{path} is written", path.exists, 5)
+        assert set(folder.iterdir()) == {path}
+        assert rig.switch.esl.command(commands.record_stop(leg, path).text).startswith("+OK")
+        made.add(path)
+        path.unlink(missing_ok=True)  # the switch itself throws away what is shorter than three seconds
+        if len(made) == 40:
+            break
+    assert len(made) == 40
