@@ -235,6 +235,10 @@ def _sound(world: World) -> Iterator[Violation]:
         missing = (talked(world, call) - still) * 1000 - heard.voice_ms - heard.explained_ms
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
+        if "repair" in heard.gaps and not call.cut:
+            yield Violation("gap", f"{row.id} of {call}: repaired, and its switch lived")
+        if "write_error" in heard.gaps and not still:
+            yield Violation("gap", f"{row.id} of {call}: it ends early, and its switch stood still nowhere")
         watched = any(since < call.placed and until > call.over for since, until in sure(world))
         if watched and any(gap == "unobserved" for gap in heard.gaps):
             yield Violation("gap", f"{row.id} of {call}: unobserved, and a daemon watched all of it")

@@ -53,6 +53,8 @@ class Run:
     faults: int
     database: Database | None = None
     real: bool = False
+    hurry: float = 1.0
+    """How much of the plan's pauses between faults is kept."""
     goes_on: bool = False
     """Go on after something that did not hold, and tell of all of it at the end."""
     found: list[Violation] = field(default_factory=list)
@@ -116,13 +118,13 @@ class Run:
 
     def _strike(self, fault: Fault) -> Iterator[float]:
         """Ticks until the fault is done."""
-        begins = waits_from = time.time() + fault.after
+        begins = waits_from = time.time() + fault.after * self.hurry
         strikes: float | None = begins if fault.moment == "any" else None
-        given_up = False
+        ran, given_up = fault.ran * self.hurry, False
         while True:
             now = self._tick()
             yield now
-            if now < begins or (now < begins + LIVES_IN and self.plant.ran(fault.process, now) < fault.ran):
+            if now < begins or (now < begins + LIVES_IN and self.plant.ran(fault.process, now) < ran):
                 self.plant.signals.clear()
                 waits_from = now
                 continue

@@ -21,7 +21,10 @@ GOES_ON = "ACCORD_CHAOS_GO_ON" in os.environ
 
 @pytest.mark.timeout(180)
 def test_a_few_faults(tmp_path: Path) -> None:
-    Run(tmp_path / "chaos", 3, 20).all()
+    run = Run(tmp_path / "chaos", 3, 20, hurry=0.4)
+    run.all()
+    assert len(run.plant.struck) == 20
+    assert run.ears.heard
 
 
 @pytest.mark.long

@@ -134,6 +134,8 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("announcement", catalogue(recordings=(replace(ROW, announced=False), GOOD.recordings[1]))),
         ("unexplained", heard(voice_ms=1500)),
         ("gap", heard(gaps=("unobserved",))),
+        ("gap", heard(gaps=("repair",))),
+        ("gap", heard(gaps=("write_error",))),
         ("verify", heard(findings=("object.block",))),
         ("unheard", lambda w: replace(w, heard={})),
         ("waits", lambda w: replace(w, bound=1.0)),
