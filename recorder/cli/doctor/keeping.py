@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from recorder.catalogue import customers
+from recorder.catalogue import conditions, customers
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.cli import copies, stores
 from recorder.cli.doctor.findings import Finding, Patient
@@ -34,6 +34,12 @@ def catalogue(patient: Patient) -> Iterator[Finding]:
     with writing():
         server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
     yield Finding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
+    if (since := conditions.holds_unconfirmed()) is not None:
+        yield Finding(
+            "warning",
+            f"catalogue: made again at {to_iso(since)}: nothing expires until the holds are confirmed",
+            "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms",
+        )
     if server is not None and (skew := abs(patient.now() - server)) > SKEW:
         yield Finding(
             "warning",
