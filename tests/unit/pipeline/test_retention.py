@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from recorder import pipeline
 from recorder.catalogue import keeping, queries
 from recorder.catalogue.models import LedgerEntry, Recording, connected, writing
 from recorder.lifecycle import retention
+from recorder.seal import signing
 from recorder.seal.keys import data_key_path, tenant_key_path
 from recorder.store.base import StoreError, Unreachable
 from recorder.take import spool
@@ -263,3 +265,60 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
 
 def test_no_quarantine_is_no_error(house) -> None:
     assert retention.empty_quarantine(house.spool, house.clock()) == 0
+
+
+def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:
+    folder = house.take()
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    house.clock.at = row.keep_until
+    store = house.means.store
+
+    class Keeps:
+        list = store.list
+        put = store.put
+        read = store.read
+        size = store.size
+
+        def delete(self, key: str) -> None:
+            if not key.endswith("peaks"):
+                store.delete(key)
+
+    with capture_logs() as logs:
+        assert destroy_with(house, Keeps()) == 0
+    assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["store.not_deleted"]
+    assert row.prefix + "amendment-0001.json" not in house.objects()
+    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert destroy_due(house) == 1
+
+
+def test_an_amendment_that_is_not_to_be_believed_keeps_the_recording(house) -> None:
+    """It could have been a hold."""
+    folder = house.take()
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    (house.bucket / row.prefix / "amendment-0001.json").write_bytes(b"{}")
+    house.clock.at = row.keep_until
+    with capture_logs() as logs:
+        assert destroy_due(house) == 0
+    assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["seal.field"]
+    assert kept(house, row.id)
+
+
+def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) -> None:
+    """No signing key that ran out keeps a recording past its day."""
+    folder = house.take()
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    root = signing.load_private(house.root / "keys" / signing.ROOT_KEY)
+    own = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
+    begin, end = house.clock() - timedelta(days=1), house.clock() + timedelta(days=1)
+    said = signing.endorse(root, own.public_key(), ("manifest", "amendment"), begin, end)
+    house.clock.at = row.keep_until
+    with capture_logs() as logs:
+        assert destroy_with(house, house.means.store, signer=signing.Signer(own, said)) == 0
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert (line["error_id"], "accord keys renew" in line["hint"]) == ("seal.endorsement_time", True)
+    assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
+    assert queries.recording(house.tenant, row.id).destroyed_at is None
+    assert destroy_due(house) == 1
