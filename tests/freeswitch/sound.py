@@ -20,18 +20,13 @@ def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
 
     Not by correlation: this is the truth that the product's correlator is measured against.
     """
-    loud = np.abs(heard) > 0.02
+    loud = np.flatnonzero(np.abs(heard) > 0.02)
+    silent = np.diff(loud, prepend=-RATE) > 160
     last: int | None = None
-    silent = 0
-    for at, now in enumerate(loud):
-        if not now:
-            silent += 1
-            continue
-        if silent >= 160 or at < 160:
-            piece = heard[at : at + len(prompt)]
-            whole = len(piece) == len(prompt) and _alike(piece, prompt).all()
-            last = at if whole else last
-        silent = 0
+    for at in loud[silent | (loud < 160)].tolist():
+        piece = heard[at : at + len(prompt)]
+        if len(piece) == len(prompt) and _alike(piece, prompt).all():
+            last = at
     return last
 
 
