@@ -9,6 +9,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from flask import Flask
 
+from recorder.seal.keys import Keyring
 from tests.conftest import Clock
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch
@@ -37,6 +38,15 @@ class Panel:
     token: str = ""
 
 
+_keyring: list[Keyring] = []
+
+
+def keyring() -> Keyring:
+    """What opens the installation's recordings and backups."""
+    panel()
+    return _keyring[0]
+
+
 @cache
 def panel() -> Panel:
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -49,6 +59,7 @@ def panel() -> Panel:
     from recorder.take.spool import Party
 
     mine = house.call(ours)
+    _keyring.append(house.keyring)
     theirs = house.call(rival, outside=Party("e164", "+32499000111"))
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*["100000000/second"] * 4)

@@ -14,8 +14,8 @@ from types import FrameType
 CORPUS = Path(__file__).parent / "corpus"
 
 NAMES = (
-    "framing", "events", "connection", "calls", "commands", "wav", "take", "manifest", "documents", "folder",
-    "store", "panel", "wire",
+    "framing", "events", "connection", "calls", "commands", "wav", "take", "manifest", "documents",
+    "amendments", "backup", "folder", "store", "panel", "wire",
 )  # fmt: skip
 """Modules of ``tests/fuzz/targets``."""
 

@@ -35,6 +35,16 @@ def honest(rig: Rig) -> None:
     assert end.outcome == "recorded", end
 
 
+def settle(rig: Rig, stranger: Stranger) -> None:
+    """What was answered is acknowledged and ended, so that the honest call measures what is left behind."""
+
+    def quiet() -> bool:
+        stranger.hear()
+        return not rig.switch.channels()
+
+    until("strangers' calls have ended", quiet, 60, 0.05)
+
+
 def believed(rig: Rig, known: set[Path]) -> int:
     """What the daemon has written of strangers' calls is what the switch routed; how many it looked at."""
     seen = 0
@@ -69,6 +79,7 @@ def unleash(rig: Rig, count: int, each_second: float, honest_every: int, seed: i
             assert rig.switch.process is not None and rig.switch.process.poll() is None, last
             assert rig.daemon is not None and rig.daemon.poll() is None, last
         if number % honest_every == honest_every - 1:
+            settle(rig, stranger)
             honest(rig)
             believed(rig, known)
     for _ in range(40):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz.campaign import run
 from tests.fuzz.target import CORPUS, NAMES, load
 
-SLOW = {"take": 12, "store": 12, "panel": 60, "wire": 25, "connection": 60}
+SLOW = {"take": 12, "store": 12, "panel": 60, "wire": 25, "connection": 60, "amendments": 40, "backup": 40}
 """Inputs of those that take milliseconds each."""
 
 

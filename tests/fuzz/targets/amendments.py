@@ -1,0 +1,99 @@
+"""Amendments beside a manifest, changed, exchanged, moved, left out: what is believed was signed for this
+very recording at this very place, and a chain without a problem is the beginning of the genuine one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from functools import cache
+
+from recorder.errors import SealError
+from recorder.seal import amendment, signing
+from recorder.seal.amendment import By, HoldLifted, HoldSet, name, open_amendment
+from recorder.seal.chain import Chain, erasure, read_chain
+from tests.fuzz.choices import Choices
+from tests.fuzz.documents import changed, roughened, spelled, world
+from tests.unit.seal.recording import NOW
+
+INSTRUMENT = ("recorder.seal", "rfc8785")
+LONGEST = 160
+
+USER = By("user", "0198c0de-0000-7000-8000-0000000000cc")
+HOLD = HoldSet(("agreement",), USER.id or "", "they still talk", NOW)
+LATER = NOW + timedelta(hours=1)
+
+
+@cache
+def genuine() -> list[list[bytes]]:
+    """Each recording's amendments: a hold, its end, and the tombstone."""
+    made = world()
+    keys = made.folder / "keys"
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    chains = []
+    for number in range(len(made.sealed)):
+        contents: list[bytes] = []
+        for data in (HOLD, HoldLifted(1, "they agreed"), None):
+            chain = read(number, [(name(n + 1), each) for n, each in enumerate(contents)])
+            following = chain.following(data or erasure(chain, "expired"), USER, NOW)
+            contents.append(amendment.write(following, signer))
+        chains.append(contents)
+    return chains
+
+
+def read(number: int, found: list[tuple[str, bytes]]) -> Chain:
+    made = world()
+    sealed = made.sealed[number]
+    sha256 = hashlib.sha256(sealed.manifest_bytes).hexdigest()
+    return read_chain(sealed.manifest, sha256, found, made.root.public_key(), LATER)
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    made, chains = world(), genuine()
+    number = choices.below(len(chains))
+    everything = [each for chain in chains for each in chain]
+    parsed = [json.loads(each) for each in (*everything, *made.documents.values())]
+    contents = list(chains[number])
+    for _ in range(choices.below(4)):
+        at = choices.below(len(contents)) if contents else 0
+        match choices.below(7):
+            case 0 if contents:
+                contents[at] = choices.pick(everything)
+            case 1 if contents:
+                del contents[at]
+            case 2:
+                contents.insert(at, choices.pick(everything))
+            case 3 if contents:
+                contents[at] = roughened(contents[at], choices)
+            case 4:
+                contents.insert(at, choices.pick(list(made.documents.values())))
+            case _ if contents:
+                try:
+                    document = json.loads(contents[at])
+                except ValueError:
+                    continue
+                contents[at] = spelled(changed(document, choices, parsed), choices)
+    gap = choices.below(3)
+    found = [(name(n + 1 + (gap if n else 0)), each) for n, each in enumerate(contents)]
+    chain = read(number, found)
+    for place, each in enumerate(chain.amendments):
+        assert contents[place] == chains[number][place], "believed what was not signed for this place"
+        assert each.recording == made.sealed[number].recording
+    if not chain.problems:
+        assert contents == chains[number][: len(contents)]
+        assert len(chain.amendments) == len(contents)
+    for problem in chain.problems:
+        assert problem.code.startswith(("seal.", "amendment."))
+    for content in contents:
+        try:
+            open_amendment(content, made.root.public_key(), LATER)
+        except SealError:
+            continue
+        assert content in everything, "an amendment was believed that nobody signed"
+
+
+SEEDS = (
+    b"",
+    *(bytes([n % 3, 1 + n % 3, n % 3, n % 7, n, n * 5 % 256, n * 11 % 256, 3, n]) for n in range(40)),
+)
