@@ -60,7 +60,9 @@ def test_a_million_inputs(tmp_path: Path) -> None:
     each = {
         "framing": 120_000, "events": 150_000, "connection": 20_000, "calls": 200_000, "commands": 300_000,
         "wav": 60_000,
-        "take": 1500, "manifest": 60_000, "documents": 90_000, "folder": 30_000, "store": 3000,
+        "take": 1500, "manifest": 60_000, "documents": 90_000,
+        "amendments": 10_000,
+        "backup": 10_000, "folder": 30_000, "store": 3000,
         "panel": 15_000,
         "wire": 8000,
     }  # fmt: skip

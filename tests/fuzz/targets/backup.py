@@ -1,4 +1,4 @@
-"""A backup's file with anything in it: its very rows, or refused before a row of another is given out as whole."""
+"""A backup's file with anything in it: its very rows, or refused."""
 
 from __future__ import annotations
 
