@@ -9,12 +9,27 @@ import socket
 import sys
 import threading
 import time
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from recorder.call import policy
+from recorder.clock import utc_now
+from recorder.ids import uuid7
 from recorder.supervise import HURRY, Program, Supervisor
+from recorder.take.spool import (
+    AUDIO,
+    CallEnd,
+    CallStart,
+    Mark,
+    Party,
+    append_mark,
+    close_take,
+    open_take,
+)
+from tests.house import LEAD_MS, conversation
 from tests.integration.ending.conftest import Site, until
 
 
@@ -38,10 +53,9 @@ def test_a_daemon_takes_no_call_any_more_and_lets_an_announcement_come_to_its_en
     audio = next(site.spool.glob("*/audio.wav"))
     before = audio.stat().st_size
     until("the switch records on", lambda: audio.stat().st_size > before, 5)
-    # And the next one takes the call over, to its end.
-    site.start("daemon")
-    until("the call is written down", lambda: list(site.spool.glob("*/take.json")), 60)
-    assert '"outcome": "recorded"' in next(site.spool.glob("*/take.json")).read_text()
+    # And the next one takes the call over.
+    daemon = site.start("daemon")
+    daemon.wait_said("call.taken_over")
 
 
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
@@ -99,11 +113,7 @@ def test_a_hang_up_signal_interrupts_nothing(site: Site, name: str) -> None:
 def test_a_worker_with_a_store_that_hangs_ends_at_the_second_signal(site: Site) -> None:
     """The take stays where it was: whatever is broken off is done again."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        daemon, switch = site.start("daemon"), site.call()
-        until("the call is over", lambda: list(site.spool.glob("*/take.json")), 90)
-        daemon.end()
-        daemon.wait(20)
-        switch.end()
+        finished_take(site)
         worker = site.start(
             "worker",
             ACCORD_STORE_KIND="s3",
@@ -233,6 +243,26 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
     for word in ("daemon.ended", "worker.stopped", "web.stopped"):
         assert word in said, said
     assert "announcement_finished" in site.marks()
+
+
+def finished_take(site: Site) -> None:
+    """A call as a daemon leaves it."""
+    (line,) = policy.read(site.folder / "snapshot").lines.values()
+    at = utc_now()
+    start = CallStart(
+        str(uuid7(at, os.urandom)), line.tenant, line.line, line.number, "inbound", "node1", "channel",
+        Party("e164", "+32470123456"), at, line.formats, line.announcement,
+    )  # fmt: skip
+    folder = open_take(site.spool, start)
+    (folder / AUDIO).write_bytes(conversation("en", 1, True))
+    told = at + timedelta(milliseconds=LEAD_MS + line.announcement.duration_ms)
+    for when, kind in (
+        (at, "recording_started"),
+        (at, "announcement_started"),
+        (told, "announcement_finished"),
+    ):
+        append_mark(folder, Mark(when, kind, {}))
+    close_take(folder, CallEnd("recorded", None, told + timedelta(seconds=20), Party("extension", "1001")))
 
 
 def children(pid: int) -> list[int]:
