@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue import customers, database, models, people, postgresql, queries, schema
+from recorder.catalogue import customers, models, people, postgresql, queries, schema
 from recorder.catalogue.models import LedgerEntry, connected, writing
 from recorder.errors import CatalogueError
 from recorder.ledger.append import append
-from tests.ports import free_ports
 from tests.postgres import Server
 
 SECRET = "s3cr3t"
@@ -59,58 +58,6 @@ def stopped(postgres: Server, brief) -> Iterator[Callable[[], None]]:
 def run_on_server(postgres: Server) -> Iterator[Callable[[str], None]]:
     yield postgres.execute
     postgres.execute("ALTER ROLE accord RESET ALL")
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("postgresql://ada@db/accord", "postgresql://ada@db/accord"),
-        ("postgres://db/accord", "postgresql://db/accord"),
-        (f"postgresql://ada:{SECRET}@db:5433/accord", "postgresql://ada@db:5433/accord"),
-        (f"postgresql://db/accord?user=ada&password={SECRET}", "postgresql://ada@db/accord"),
-        ("postgresql://ada@/accord?host=/run/pg", "postgresql://ada@/accord?host=/run/pg"),
-        ("postgresql://a,b:5433/accord?target_session_attrs=any", "postgresql://a,b:,5433/accord"),
-        ("sqlite:////var/lib/accord/catalogue.db", "sqlite:////var/lib/accord/catalogue.db"),
-    ],
-)
-def test_an_address_is_shown_without_its_password(url: str, said: str) -> None:
-    assert database.shown(url) == said
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"postgresql://ada:{SECRET}@db",
-        f"postgresql://ada:{SECRET}@db:a{SECRET}/accord?x",
-        f"postgresql://ada:%{SECRET}@db/accord",
-        f"postgresql://db/accord?passwort={SECRET}",
-        f"postgresql://[{SECRET}/accord",
-    ],
-)
-def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
-    for refusing in (models.make_database, schema.migrate, schema.check_schema, database.shown):
-        error = refused(lambda refusing=refusing: refusing(url))
-        assert error.error_id == "catalogue.url"
-        assert SECRET not in f"{error!r}{error}{error.__cause__}"
-
-
-def test_a_server_that_is_away_is_told_without_the_password() -> None:
-    url = f"postgresql://ada:{SECRET}@127.0.0.1:{free_ports()}/accord"
-    for refusing in (schema.migrate, schema.check_schema):
-        error = refused(lambda refusing=refusing: refusing(url))
-        assert error.error_id == "catalogue.away"
-        assert "refused" in error.message
-        assert "pgpass" in error.hint
-        assert SECRET not in f"{error!r}{error}{error.__cause__!r}"
-
-
-def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.delitem(sys.modules, "recorder.catalogue.postgresql")
-    monkeypatch.delattr("recorder.catalogue.postgresql")
-    error = refused(lambda: models.make_database("postgresql://ada@db/accord"))
-    assert error.error_id == "catalogue.driver_missing"
-    assert "accord-recorder[postgresql]" in error.hint
 
 
 def test_a_database_that_is_not_there_is_told(postgres: Server) -> None:
