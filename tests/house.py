@@ -59,10 +59,12 @@ class House:
         now: Callable[[], datetime],
         entropy: Entropy,
         store: Store | None = None,
+        url: str = "",
     ) -> None:
-        """Makes what is not there yet; without ``store``, objects are files in the folder."""
+        """Makes what is not there yet; without ``store``, objects are files in the folder, and without
+        ``url`` the catalogue is."""
         self.folder, self.now, self.entropy = folder, now, entropy
-        url = f"sqlite:///{folder / 'catalogue.db'}"
+        url = url or f"sqlite:///{folder / 'catalogue.db'}"
         schema.migrate(url)
         self.database = models.open_catalogue(url)
         keys = folder / "keys"

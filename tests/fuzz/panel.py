@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,9 @@ from tests.house import PASSWORD, House
 from web import WebConfig, create_app
 from web.account import passwords
 from web.config import LoginLimits
+
+CATALOGUE = "ACCORD_FUZZ_CATALOGUE"
+"""An environment variable with an empty catalogue's URL, to look at the panel over PostgreSQL."""
 
 SECRETS = ("Van Dyck", "3225550199", "dyck", "+32499000111")
 """Words that only the other customer may see."""
@@ -51,7 +55,7 @@ def keyring() -> Keyring:
 def panel() -> Panel:
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     clock, entropy = Clock(), repeating("panel")
-    house = House(scratch(), clock, entropy)
+    house = House(scratch(), clock, entropy, url=os.environ.get(CATALOGUE, ""))
     ours = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")
     house.person(ours, "claire", "Claire Martin")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
