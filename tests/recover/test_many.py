@@ -125,7 +125,7 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
             process = killed.start("rebuild")
             killed.until_at_work(process)
             try:
-                process.wait(chance.uniform(0, took / 6))
+                process.wait(chance.uniform(0, took / 4) if kills < KILLS else None)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
