@@ -9,10 +9,12 @@ import shutil
 import wave
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recorder import pipeline
 from recorder.call.policy import Announcement
 from recorder.catalogue import customers
 from recorder.ids import uuid7
@@ -89,8 +91,9 @@ class Crowd:
         )  # fmt: skip
         return Customer(tenant, start)
 
-    def call(self, customer: Customer) -> str:
-        """A call of theirs that has just ended, in the spool."""
+    def call(self, customer: Customer, encoded: bool = False) -> str:
+        """A call of theirs that has just ended, in the spool; or that was encoded before the store went
+        away, once for all."""
         house = self._house
         house.clock.forward(milliseconds=7)
         at = house.clock()
@@ -99,7 +102,33 @@ class Crowd:
         # Elsewhere first: a worker must not see half of it.
         folder = house.spool / f".making-{recording}"
         folder.mkdir(mode=0o2770)
-        began = customer.template.started_at
+        self._fill(folder, body, customer.template)
+        if encoded:
+            for path in self._encoded(customer).iterdir():
+                self._link(path, folder / path.name)
+        folder.rename(house.spool / recording)
+        customer.calls.append(recording)
+        return recording
+
+    def _encoded(self, customer: Customer) -> Path:
+        """What the encoder makes of this sound, which is the same for all."""
+        made = self._house.root / "encoded"
+        if not made.exists():
+            work = self._house.root / "encoding"
+            work.mkdir()
+            self._fill(
+                work, spool.start_body(customer.template) | {"recording": "template"}, customer.template
+            )
+            prompt = self._house.root / "prompt.wav"
+            prompt.write_bytes(_wav(_prompt()))
+            pipeline.encode_take(work, prompt)
+            for name in (spool.CALL, spool.EVENTS, spool.AUDIO, spool.END):
+                (work / name).unlink()
+            work.rename(made)
+        return made
+
+    def _fill(self, folder: Path, body: dict[str, Any], template: CallStart) -> None:
+        began = template.started_at
         ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
         (folder / spool.CALL).write_text(json.dumps(body))
         marks = [
@@ -114,14 +143,14 @@ class Crowd:
             for mark in marks:
                 at_ = mark.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
                 events.write(json.dumps({"at": at_, "kind": mark.kind, **mark.data}) + "\n")
-        try:
-            os.link(self._sound, folder / spool.AUDIO)
-        except OSError:  # more links than the file system gives one file
-            shutil.copy(self._sound, self._sound.with_suffix(".new"))
-            self._sound.with_suffix(".new").rename(self._sound)
-            os.link(self._sound, folder / spool.AUDIO)
+        self._link(self._sound, folder / spool.AUDIO)
         end = CallEnd("recorded", None, ended, Party("extension", "1"))
         (folder / spool.END).write_text(json.dumps(spool.end_body(end)))
-        folder.rename(house.spool / recording)
-        customer.calls.append(recording)
-        return recording
+
+    def _link(self, path: Path, name: Path) -> None:
+        try:
+            os.link(path, name)
+        except OSError:  # more links than the file system gives one file
+            shutil.copy(path, path.with_suffix(".new"))
+            path.with_suffix(".new").rename(path)
+            os.link(path, name)

@@ -32,7 +32,16 @@ def processor_seconds(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def work_off(house, processes: Processes, count: int, bound: float, every: float, limit: float) -> dict:
+def work_off(
+    house,
+    processes: Processes,
+    *,
+    count: int,
+    bound: float,
+    every: float,
+    limit: float,
+    encoded: bool = False,
+) -> dict:
     """``count`` calls wait, of customers with very uneven shares; every so many seconds a new call of another
     one comes, which must be kept within ``bound`` seconds.  What was measured."""
     crowd = Crowd(house)
@@ -40,7 +49,7 @@ def work_off(house, processes: Processes, count: int, bound: float, every: float
     newcomer = crowd.customer("newcomer")
     for name, share in SHARES.items():  # the crowd's calls are the oldest
         for _ in range(round(count * share)):
-            crowd.call(customers[name])
+            crowd.call(customers[name], encoded)
     began = time.monotonic()
     process = processes.worker()
     until(lambda: process.log("worker.started"), "a worker")
@@ -102,10 +111,11 @@ def seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
 @pytest.mark.long
 @pytest.mark.timeout(15000)
 def test_ten_thousand_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
-    """``ACCORD_TAKES`` makes it more or fewer."""
+    """The store was away for long; what waits is encoded already, what comes is not.  ``ACCORD_TAKES`` makes
+    it more or fewer."""
     processes.store_in(seaweedfs.bucket())
     processes.settings["ACCORD_WORKER_PROCESSES"] = "2"
     count = int(os.environ.get("ACCORD_TAKES", "10000"))
-    measured = work_off(house, processes, count=count, bound=120, every=5, limit=14000)
+    measured = work_off(house, processes, count=count, bound=120, every=5, limit=14000, encoded=True)
     print(measured)
     assert measured["memory_mb"] < 400
