@@ -105,7 +105,11 @@ def _framer(piece: bytes) -> list[Frame]:
 
 def any_bytes(stream: bytes) -> None:
     event = CallEvent(b"\n" + stream)
-    lines, _, _ = stream.partition(b"\n\n") if b"\nContent-Length: " in b"\n" + stream else (stream, b"", b"")
+    # A body, behind an empty line, is there only where a header says how long it is.
+    lines = b"\n" + stream
+    if b"\nContent-Length: " in lines:
+        lines = lines.partition(b"\n\n")[0]
+    lines = lines[1:]
     expected: dict[bytes, bytes] = {}
     for line in lines.split(b"\n"):
         name, colon, value = line.partition(b": ")
