@@ -1,0 +1,96 @@
+"""What the doctor says of a real object store, and of ones that are away, silent or another clock's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor import keeping
+from recorder.cli.doctor.findings import Finding, Patient, examine
+from recorder.clock import utc_now
+from recorder.store import probe
+from recorder.store.bucket import Bucket
+from recorder.store.embedded import SeaweedFS
+from tests.ports import free_ports
+
+
+def environment(bucket: Bucket) -> dict[str, str]:
+    return {
+        "ACCORD_STORE_ENDPOINT": bucket.endpoint or "",
+        "ACCORD_STORE_BUCKET": bucket.name,
+        "ACCORD_STORE_ACCESS_KEY": bucket.access_key,
+        "ACCORD_STORE_SECRET_KEY": bucket.secret_key,
+    }
+
+
+def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> list[Finding]:
+    context = Context(config.load(None, environment(bucket)), None)
+    return list(examine(keeping.store, Patient(context, lambda: utc_now() + by), limit))
+
+
+def test_what_a_server_can_do_is_tried(seaweedfs: SeaweedFS) -> None:
+    found = look(seaweedfs.bucket())
+    assert {each.state for each in found} == {"ok"}, found
+    said = "\n".join(each.what for each in found)
+    for words in (
+        "takes, gives and deletes",
+        "puts only where nothing is: yes",
+        "compares SHA-256: yes",
+        "sends parts: yes",
+    ):
+        assert words in said, said
+    seen = probe.look(seaweedfs.bucket(), os.urandom)
+    assert seen.ranges
+    assert seen.clock is not None
+
+
+def test_clocks_that_differ(seaweedfs: SeaweedFS) -> None:
+    for by, state in ((timedelta(minutes=2), "warning"), (timedelta(minutes=-11), "wrong")):
+        (found,) = [each for each in look(seaweedfs.bucket(), by) if each.state != "ok"]
+        assert found.state == state
+        assert "seconds" not in found.what
+        assert "its clock and this machine's are" in found.what
+
+
+def test_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
+    """The whole command under another clock: it is the signature's time that the server looks at."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is missing (package libfaketime)")
+    done = subprocess.run(
+        [sys.executable, "-m", "recorder", "doctor"],
+        env={
+            **os.environ, **environment(seaweedfs.bucket()), "ACCORD_NODE_DATA": "/nowhere",
+            "LD_PRELOAD": str(library), "FAKETIME": "+40m", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        },
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100,
+    )  # fmt: skip
+    assert "wrong   store:" in done.stdout, done.stdout + done.stderr
+
+
+def test_keys_that_do_not_fit(seaweedfs: SeaweedFS) -> None:
+    (found,) = look(replace(seaweedfs.bucket(), secret_key="not that one"))
+    assert (found.state, "refused" in found.what) == ("wrong", True), found
+
+
+def test_a_server_that_is_away_or_says_nothing(seaweedfs: SeaweedFS) -> None:
+    bucket = replace(seaweedfs.bucket(), endpoint=f"http://127.0.0.1:{free_ports()}")
+    (found,) = look(bucket)
+    assert (found.state, "is away" in found.what) == ("wrong", True), found
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bucket = replace(bucket, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        (found,) = look(bucket, limit=1.0)
+    assert found == Finding(
+        "wrong",
+        "store: no answer within 1 s",
+        "what it looks at hangs: a disk, the database, the network or the switch",
+    )
