@@ -2,7 +2,8 @@
 
 Some are told of by their hang-up; those that are still going on when the switch is taken over, or when a
 daemon that hung comes to them, are followed from then on: they may end while no daemon is there again, or
-with the switch itself.
+with the switch itself.  What is never to be recorded (an emergency call) is not even followed: it is listed
+where a daemon hears of its end.
 """
 
 from __future__ import annotations

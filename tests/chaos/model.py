@@ -134,7 +134,9 @@ def _calls(world: World) -> Iterator[Violation]:
 
 
 def known(world: World, call: CallSeen) -> bool:
-    """Whether a daemon was there for any of it."""
+    """Whether a daemon was there for any of it; for the end of one that is not to be touched at all."""
+    if call.state == "never_record":
+        return any(since < call.over < until for since, until in sure(world)) and not call.cut
     return any(overlap(span, (call.placed, call.over)) > GLIMPSE for span in sure(world))
 
 

@@ -184,6 +184,12 @@ def test_a_call_without_any_daemon_may_be_nowhere_and_no_other() -> None:
         assert ("unaccounted" in rules(w)) == expected, watched
 
 
+def test_a_call_that_is_not_to_be_touched_is_known_by_its_end_alone() -> None:
+    for watched, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
+        w = one_call(2, state="never_record")(replace(world(), watched=[watched, (90.0, 200.0)]))
+        assert ("unaccounted" in rules(w)) == expected, watched
+
+
 def test_time_in_which_the_switch_stands_still_is_nobodys_wait() -> None:
     w = replace(world(), bound=1.5)
     one_call(0, phases={**w.calls[0].phases, "ringing": 103.0, "bridged": 103.5}, ended=106.5)(w)
