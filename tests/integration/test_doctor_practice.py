@@ -1,0 +1,133 @@
+"""The practice switch answers the doctor as the real one was heard to answer it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import gevent
+import pytest
+from gevent import socket
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor import switch
+from recorder.cli.doctor.findings import Finding, Patient
+from recorder.clock import utc_now
+from recorder.practice.switch import PracticeSwitch
+from tests.scenarios.broken_dialplans import BROKEN, apply, copy
+from tests.scenarios.transcript import TRANSCRIPTS
+
+PASSWORD = "only-for-this-test-1"
+
+
+def spoken(who: str) -> str:
+    lines = (TRANSCRIPTS / "doctor.jsonl").read_text().splitlines()
+    pieces = [json.loads(line) for line in lines]
+    return "".join(each["bytes"] for each in pieces if each["from"] == who)
+
+
+def asked() -> list[str]:
+    """The ``api`` commands of the transcript, in order."""
+    return re.findall(r"(?m)^api (.*)$", spoken("daemon"))
+
+
+def answered() -> list[str]:
+    """The real switch's answers to them."""
+    said, at, answers = spoken("switch"), 0, []
+    while (found := re.compile(r"api/response\nContent-Length: (\d+)\n\n").search(said, at)) is not None:
+        at = found.end() + int(found[1])
+        answers.append(said[found.end() : at])
+    return answers
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    return copy(tmp_path)
+
+
+@pytest.fixture
+def practice(conf: Path) -> Iterator[PracticeSwitch]:
+    environment = {"ACCORD_SWITCH_PASSWORD": PASSWORD, "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$"}
+    with PracticeSwitch(
+        password=PASSWORD, daemon="127.0.0.1:8084", conf=conf, environment=environment
+    ) as made:
+        yield made
+
+
+def test_each_answer_has_the_real_one_s_shape(practice: PracticeSwitch) -> None:
+    assert len(asked()) == len(answered()) > 10
+    for command, real in zip(asked(), answered(), strict=True):
+        ours = practice.api(command)
+        if real.lstrip().startswith("<"):
+            assert shape(ours) == shape(real), command
+        elif command == "status":
+            assert re.match("UP 0 years, ", ours)
+            assert re.match("UP 0 years, ", real)
+        elif command.startswith(("file_exists", "global_getvar")):
+            continue  # of another machine's files; below
+        else:
+            assert ours == real, command
+
+
+def shape(xml: str) -> list[tuple[str, ...]]:
+    """Every element with its attributes, but for the addresses of the machine and the way on."""
+    found = []
+    for each in ElementTree.fromstring(xml).iter():
+        values = {key: re.sub(r"127\.0\.0\.1:\d+", "<address>", value) for key, value in each.items()}
+        if each.get("name") == "listen-port":
+            values["value"] = "<port>"
+        found.append((each.tag, *(f"{key}={value}" for key, value in sorted(values.items()))))
+    return found
+
+
+def test_what_is_not_there(practice: PracticeSwitch, tmp_path: Path) -> None:
+    """As seen of FreeSWITCH 1.11: no ``-ERR``, but words."""
+    assert practice.api("xml_locate dialplan context name nowhere") == "can't find anything\n"
+    assert practice.api("global_getvar nowhere") == "-ERR no reply\n"
+    assert practice.api(f"file_exists {tmp_path}/nowhere") == "false"
+    assert practice.api(f"file_exists {tmp_path}") == "true"
+
+
+def examine(practice: PracticeSwitch, folder: Path) -> list[Finding]:
+    """In this thread: the practice switch lives in its hub."""
+    (folder / "spool").mkdir(exist_ok=True)
+    environment = {
+        "ACCORD_NODE_DATA": str(folder),
+        "ACCORD_SWITCH_PASSWORD": PASSWORD,
+        "ACCORD_SWITCH_PORT": str(practice.event_port),
+    }
+    patient = Patient(Context(config.load(None, environment), None), utc_now)
+    checks = (switch.switch, switch.event_socket, switch.dialplan, switch.guards, switch.recording)
+    with gevent.Timeout(20):
+        return [finding for check in checks for finding in check(patient)]
+
+
+def test_the_doctor_finds_nothing_wrong_with_it(practice: PracticeSwitch, tmp_path: Path) -> None:
+    found = examine(practice, tmp_path)
+    assert {each.state for each in found} == {"ok"}, found
+
+
+def test_the_doctor_finds_what_is_wrong(conf: Path, tmp_path: Path) -> None:
+    apply(conf, BROKEN[0])
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        bad = [each.what for each in examine(practice, tmp_path) if each.state != "ok"]
+    assert any(BROKEN[0].says in each for each in bad), bad
+
+
+def test_a_switch_that_says_nothing(tmp_path: Path) -> None:
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    settings = {"ACCORD_SWITCH_PASSWORD": PASSWORD, "ACCORD_SWITCH_PORT": str(server.getsockname()[1])}
+    settings |= {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_SWITCH_COMMAND_TIMEOUT": "0.3"}
+    patient = Patient(Context(config.load(None, settings), None), utc_now)
+    from recorder.cli.doctor import findings
+
+    found = list(findings.examine(switch.switch, patient))
+    server.close()
+    assert [each.state for each in found] == ["wrong"]
+    assert "did not let us log in within 0.3 s" in found[0].what
