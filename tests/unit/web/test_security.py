@@ -148,6 +148,26 @@ def test_what_is_not_there_and_what_is_not_allowed_have_pages(browser, bakery):
     assert person.get("/listen/%00/audio.opus?play=" + "x" * 22).status_code == 404
 
 
+def test_nul_is_no_text_and_bytes_in_a_query_are_read_as_they_can_be(browser, bakery):
+    person = browser("claire")
+    assert person.get("/recordings?number=%00").status_code == 400
+    assert person.get("/recordings?%00=1").status_code == 400
+    assert person.get("/recordings/%00").status_code == 404
+    assert person.send("/login", login="a\0b", password="x").status_code == 400
+    # On the wire these are bytes; the client must not encode them first.
+    for path in ("/recordings", "/nowhere", "/static/nothing", "/login"):
+        answer = person.client.open(path, environ_overrides={"QUERY_STRING": "number=\xff&\xe9=\x96"})
+        assert answer.status_code in (200, 302, 404), path
+
+
+def test_a_double_slash_is_not_sent_on_to_the_host_that_the_request_names(browser, bakery):
+    client = browser("claire").client
+    for path in ("/recordings//x", "//recordings//x", "/listen//x/audio.opus"):
+        host = {"Host": "evil.example"}
+        answer = client.open("/", environ_overrides={"PATH_INFO": path}, headers=host)
+        assert (answer.status_code, answer.headers.get("Location")) == (404, None), path
+
+
 def test_a_short_secret_is_refused():
     with pytest.raises(ValueError, match="at least 32 bytes"):
         WebConfig(b"short")
