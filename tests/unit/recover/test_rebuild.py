@@ -130,7 +130,10 @@ def test_a_hold_that_only_the_bucket_knows_keeps_the_recording(house, recovery, 
     amended(house, held, hold(house))
     house.clock.forward(days=40)
     assert [row.id for row in keeping.due(house.clock())] == [held]
+    before = house.objects()
     assert recovery.destroy_due() == 0
+    assert house.objects() == before
+    assert queries.recording(house.tenant, held).wrapped_key is not None
     assert recovery.rebuild().outcomes == {"completed": 1}
     assert keeping.due(house.clock()) == ()
 
