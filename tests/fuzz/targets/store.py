@@ -19,7 +19,7 @@ INSTRUMENT = ("recorder.store",)
 LONGEST = 400
 
 READ_TIMEOUT = 0.15
-LIMIT = 6.0
+LIMIT = 15.0
 """Seconds that one operation may take here: every prepared answer has its own share, and there are few."""
 
 _server = Server()
