@@ -32,7 +32,7 @@ IN_SEAWEEDFS = int(os.environ.get("ACCORD_REBUILD_IN_SEAWEEDFS", "500"))
 KILLS = 10
 TABLES = ("recording", "amendment")
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(6 * 3600)]
 
 
 def polite() -> None:
