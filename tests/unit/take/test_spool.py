@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.errors import TakeError
 from recorder.take import spool
 from recorder.take.spool import Mark
 
@@ -70,3 +71,31 @@ def test_a_mark_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
     assert (tmp_path / spool.EVENTS).read_bytes() == before
     spool.append_mark(tmp_path, Mark(AT, "hangup", {}))
     assert [mark.kind for mark in spool.read_marks(tmp_path)] == ["recording_started", "hangup"]
+
+
+GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"5",
+        b'"text"',
+        b"null",
+        b'{"at": 5, "kind": "hold"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": 5}',
+        b'{"at": "0001-01-01T00:00:00.000+14:00", "kind": "hold"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": {"a": 1}}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": "\\ud800"}',
+        b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold", "cause": "\\u0000"}',
+        b"[" * 5000 + b"]" * 5000,
+    ],
+    ids=lambda line: line[:60].decode(),
+)
+def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path, line: bytes) -> None:
+    """Anything else that is raised here ends the worker, which looks at every take."""
+    (tmp_path / spool.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
+    with pytest.raises(TakeError) as broken:
+        spool.read_marks(tmp_path)
+    assert broken.value.error_id == "spool.broken"
