@@ -15,7 +15,9 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="for each target and engine, at most")
     parser.add_argument("--seconds", type=float, default=60, help="for each target and engine, at most")
     parser.add_argument("--target", action="append", choices=NAMES, help="all without it; may be repeated")
-    parser.add_argument("--engine", action="append", choices=["random", "atheris"], help="those installed")
+    parser.add_argument(
+        "--engine", action="append", choices=["random", "hypothesis", "atheris"], help="those installed"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--keep", type=Path, default=Path("fuzz-findings"), help="where inputs of findings go"

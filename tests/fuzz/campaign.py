@@ -1,14 +1,14 @@
 """Runs targets for a number of inputs or a time, and keeps what was found.
 
-Two engines.  ``random`` changes seeds without looking (and draws from hypothesis' own generator,
-which is good
-at edges); ``atheris`` is guided by which branches of the product an input reaches,
-in a process of its own that imports the product instrumented.
-A finding never ends a campaign: one input is kept for each place that raised.
+Three engines.  ``random`` changes seeds without looking, and is quick; ``hypothesis`` draws bytes as its
+tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own that
+imports the product instrumented.  A finding never ends a campaign: one input is kept for each place that
+raised.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -23,7 +23,9 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import structlog
+from hypothesis import strategies as st
 
 from tests.fuzz.target import Target, load, mutated
 
@@ -43,7 +45,7 @@ class Result:
 
     def __str__(self) -> str:
         return (
-            f"{self.target:12} {self.engine:8} {self.inputs:9,} inputs {self.seconds:7.0f} s "
+            f"{self.target:12} {self.engine:10} {self.inputs:9,} inputs {self.seconds:7.0f} s "
             f"{len(self.findings)} findings"
         )
 
@@ -96,6 +98,35 @@ def at_random(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     return counted.result
 
 
+def drawn(target: Target, inputs: int, seconds: float, seed: int) -> Result:
+    """hypothesis, without its shrinking: an input of each finding is kept as it is."""
+    counted = Counted(target, "hypothesis")
+    until = time.monotonic() + seconds
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=inputs,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds))
+    def tried(data: bytes) -> None:
+        if time.monotonic() > until:
+            raise _Enough
+        counted(data)
+
+    with contextlib.suppress(_Enough):
+        tried()
+    counted.save()
+    return counted.result
+
+
+class _Enough(BaseException):
+    """The time is over."""
+
+
 def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
     """atheris, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
@@ -119,7 +150,7 @@ def guided(target: Target, inputs: int, seconds: float, seed: int) -> Result:
 
 def engines() -> dict[str, Callable[[Target, int, float, int], Result]]:
     """Those that are installed."""
-    found = {"random": at_random}
+    found = {"random": at_random, "hypothesis": drawn}
     if find_spec("atheris") is not None:
         found["atheris"] = guided
     return found
