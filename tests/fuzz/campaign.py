@@ -1,9 +1,9 @@
 """Runs targets for a number of inputs or a time, and keeps what was found.
 
 Three engines.  ``random`` changes seeds without looking, and is quick; ``hypothesis`` draws bytes as its
-tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own that
-imports the product instrumented.  A finding never ends a campaign: one input is kept for each place that
-raised.
+tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own
+that imports the product instrumented.  A finding never ends a campaign: one input is kept for each place
+that raised.
 """
 
 from __future__ import annotations
