@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from recorder.catalogue import models, queries
 from recorder.cli import accord
+from recorder.seal import canonical, signing
 from recorder.seal.keys import data_key_path
 from tests.conftest import Clock, House
 
@@ -124,6 +125,17 @@ def test_another_key_encryption_key_is_told(shell: Shell, house: House) -> None:
     kek.chmod(0o600)
     for words in (("rebuild",), ("restore", "--check", file)):
         assert "give the key-encryption key that was in use then" in shell.bad(*words)
+
+
+def test_a_signing_key_of_before_amendments_is_told(shell: Shell, house: House) -> None:
+    keys = house.root / "keys"
+    root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
+    begin, end = house.clock(), house.clock() + timedelta(days=900)
+    said = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
+    (keys / signing.ENDORSEMENT).write_bytes(canonical.dump(said.document()))
+    assert "not endorsed for amendments" in shell("doctor").output
+    shell.good("keys", "renew")
+    assert "not endorsed for amendments" not in shell("doctor").output
 
 
 @pytest.mark.parametrize(
