@@ -37,6 +37,10 @@ QUICK = {
 
 DEADLINE = 30.0
 
+_SETPRIV = shutil.which("setpriv")
+WITH_US = (_SETPRIV, "--pdeathsig", "QUIT") if _SETPRIV else ()
+"""So that no server stays behind when the tests are killed."""
+
 
 @cache
 def binaries() -> Path | None:
@@ -81,7 +85,7 @@ class Server:
         options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                [self.binaries / "postgres", "-D", "data", "-k", str(self.folder), *options],
+                [*WITH_US, self.binaries / "postgres", "-D", "data", "-k", str(self.folder), *options],
                 cwd=self.folder, stdout=log, stderr=log, **self._user,
             )  # fmt: skip
         deadline = time.monotonic() + DEADLINE
