@@ -91,6 +91,11 @@ class Waiting:
         self._held = held
         return frozenset[Stage]().union(*waiting, ADDS if held else ())
 
+    def uploads(self, most: int) -> int:
+        """How many takes may be stored at once: one, to try, while the store is away.  One that hangs would
+        take all of them for minutes."""
+        return 1 if self._needs["store"].failures else most
+
     def failed(self, error: Exception, stage: Stage) -> Callable[[int], float]:
         """A step failed; what says how many seconds its take waits, by how often it failed before."""
         need = needed(error, stage)

@@ -45,7 +45,7 @@ from recorder.store.base import Store
 from recorder.take import disk
 from recorder.take.files import share_folder
 from recorder.take.spool import purge
-from recorder.waiting import Waiting
+from recorder.waiting import HOLDS_UP, Waiting
 
 LOCK = ".worker.lock"
 
@@ -62,6 +62,9 @@ SNAPSHOT_BACK_OFF = 5.0
 DIED = "take.encoder_died"
 DEATHS = 3
 """How often a take may take its encoder down with it before it is set aside."""
+
+SPARE = 2
+"""Threads beside those that store, which a store that hangs can all take: for other steps, and the house."""
 
 LANES = ("encode", "rest")
 
@@ -120,6 +123,7 @@ class Worker:
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: set[str] = field(default_factory=set)
+    _storing: int = 0
     _deaths: dict[str, int] = field(default_factory=dict)
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _encoders: list[Encoder] = field(default_factory=list)
@@ -159,7 +163,6 @@ class Worker:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self.stop)
         with _alone(self.settings.spool):
-            self._purge()
             self._begin()
             try:
                 while not self._stopping:
@@ -170,17 +173,15 @@ class Worker:
                 self._end()
         return not self._under_way
 
-    def _purge(self) -> None:
+    def _begin(self) -> None:
         try:
             purge(self.settings.spool)
         except OSError as error:
             log.error("spool.not_purged", error=str(error), hint=disk.hint(error))
-
-    def _begin(self) -> None:
         self._encoders = [Encoder(self.settings.nice) for _ in range(self.settings.processes)]
         for encoder in self._encoders:
             self._free.put(encoder)
-        rooms = {"encode": self.settings.processes, "rest": self.settings.uploads, "snapshot": 1}
+        rooms = {"encode": self.settings.processes, "rest": self.settings.uploads + SPARE, "snapshot": 1}
         for name, room in rooms.items():
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
         log.info("worker.started", spool=str(self.settings.spool))
@@ -200,10 +201,13 @@ class Worker:
         blocked = self._common.blocked()
         for lane in LANES:
             while self._lanes[lane].busy < self._lanes[lane].room:
-                item = self._backlog.next(lane, blocked)
+                full = self._storing >= self._common.uploads(self.settings.uploads)
+                item = self._backlog.next(lane, blocked | HOLDS_UP["store"] if full else blocked)
                 if item is None:
                     break
                 folder, stage = item
+                with self._lock:
+                    self._storing += stage == "store"
                 self._submit(lane, folder.name, partial(self._step, folder, stage))
 
     def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
@@ -241,6 +245,9 @@ class Worker:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
             self._common.succeeded(stage)
             self._backlog.done(folder)
+        finally:
+            with self._lock:
+                self._storing -= stage == "store"
 
     def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
