@@ -13,6 +13,8 @@ from recorder.take.spool import END
 from tests.deploy.boot import Machine
 from tests.deploy.conftest import UNITS, as_accord
 
+pytestmark = pytest.mark.long
+
 NAMES = [unit.removesuffix(".service") for unit in UNITS]
 
 

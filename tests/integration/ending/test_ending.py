@@ -260,6 +260,7 @@ def finished_take(site: Site) -> None:
         (at, "recording_started"),
         (at, "announcement_started"),
         (told, "announcement_finished"),
+        (told, "bridged"),
     ):
         append_mark(folder, Mark(when, kind, {}))
     close_take(folder, CallEnd("recorded", None, told + timedelta(seconds=20), Party("extension", "1001")))
