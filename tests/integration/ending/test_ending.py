@@ -29,7 +29,7 @@ from recorder.take.spool import (
     close_take,
     open_take,
 )
-from tests.house import LEAD_MS, conversation
+from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site, until
 
 
@@ -254,16 +254,19 @@ def finished_take(site: Site) -> None:
         Party("e164", "+32470123456"), at, line.formats, line.announcement,
     )  # fmt: skip
     folder = open_take(site.spool, start)
-    (folder / AUDIO).write_bytes(conversation("en", 1, True))
+    sound = conversation("en", 1, True)
+    (folder / AUDIO).write_bytes(sound)
+    ended = at + timedelta(seconds=(len(sound) - 44) / 4 / RATE)
     told = at + timedelta(milliseconds=LEAD_MS + line.announcement.duration_ms)
     for when, kind in (
         (at, "recording_started"),
         (at, "announcement_started"),
         (told, "announcement_finished"),
         (told, "bridged"),
+        (ended, "recording_stopped"),
     ):
         append_mark(folder, Mark(when, kind, {}))
-    close_take(folder, CallEnd("recorded", None, told + timedelta(seconds=20), Party("extension", "1001")))
+    close_take(folder, CallEnd("recorded", None, ended, Party("extension", "1001")))
 
 
 def children(pid: int) -> list[int]:
