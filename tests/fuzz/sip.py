@@ -179,52 +179,63 @@ class Stranger:
         return self.word(choices).replace(b";", b"") or b"text/plain", choices.blob(200)
 
     def message(self, choices: Choices) -> bytes:
+        """Half of them have one or two odd places and are calls that the switch takes; the others are odd
+        all over."""
         if choices.below(16) == 15:
             return choices.rest()
-        method = choices.pick(METHODS)
-        user = self.number
-        for _ in range(choices.below(3)):
-            user = choices.pick(
-                (
-                    self.number + self.word(choices),
-                    self.word(choices),
-                    self.word(choices) + self.number,
-                    self.number,
-                )
-            )
-        name = choices.pick((b"", b'"Ann" ', b'"%s" ' % self.word(choices), self.word(choices) + b" "))
-        sender = choices.pick((b"3225550100", b"3225550100" + self.word(choices), self.word(choices)))
+        often = choices.pick((2, 12))
+
+        def or_odd(plain: bytes, *odd: bytes) -> bytes:
+            return choices.pick(odd or (self.word(choices),)) if choices.below(often) == 0 else plain
+
+        method = choices.pick(METHODS) if often == 2 else b"INVITE"
+        user = or_odd(self.number, self.number + self.word(choices), self.word(choices))
+        name = or_odd(b'"Ann" ', b"", b'"%s" ' % self.word(choices), self.word(choices) + b" ")
+        sender = or_odd(b"3225550100", b"3225550100" + self.word(choices), self.word(choices))
         uri = b"sip:%s@127.0.0.1:%d" % (user, self.port)
         ident = b"%d-%d" % (self.chance.getrandbits(48), self.sent)
-        kind, body = self.body(choices) if choices.below(5) else (b"", b"")
+        kind, body = (
+            (PLAIN if often == 12 and choices.below(2) else self.body(choices))
+            if choices.below(8)
+            else (b"", b"")
+        )
         lines = [
-            b"%s %s %s" % (method, choices.pick((uri, uri, uri, uri + b";" + self.word(choices),
-            self.word(choices))),
-                           choices.pick((b"SIP/2.0",) * 9 + (b"SIP/3.0",))),
+            b"%s %s %s" % (method, or_odd(uri, uri + b";" + self.word(choices), self.word(choices)),
+                           or_odd(b"SIP/2.0", b"SIP/2.0", b"SIP/3.0")),
             b"Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bK%s" % (self.mine, ident),
             b"Max-Forwards: 70",
-            b"From: %s<sip:%s@127.0.0.1>;tag=%s" % (name, sender, choices.pick((b"t",
-            b"t" + self.word(choices)))),
+            b"From: %s<sip:%s@127.0.0.1>;tag=%s" % (name, sender, or_odd(b"t", b"t" + self.word(choices))),
             b"To: <%s>" % uri,
-            b"Call-ID: %s" % (ident + (b"" if choices.below(8) else self.word(choices))),
-            b"CSeq: %s %s" % (choices.pick((b"1",) * 8 + (b"0", b"4294967296", b"-1", b"")), method),
-            b"Contact: <sip:x%s@127.0.0.1:%d>" % (b"" if choices.below(6) else self.word(choices), self.mine),
+            b"Call-ID: %s" % or_odd(ident, ident + self.word(choices)),
+            b"CSeq: %s %s" % (or_odd(b"1", b"0", b"4294967296", b"-1", b""), method),
+            b"Contact: <sip:x%s@127.0.0.1:%d>" % (or_odd(b""), self.mine),
         ]  # fmt: skip
-        if choices.below(12) == 11:
+        if often == 2 and choices.below(8) == 7:
             del lines[1 + choices.below(len(lines) - 1)]
         head = b"".join(line + b"\r\n" for line in lines) + self.extra(choices)
         if body:
             head += b"Content-Type: %s\r\n" % kind
-        length = choices.pick((len(body),) * 9 + (len(body) + 7, 0, 99999999))
+        length = (
+            int(or_odd(b"%d" % len(body), b"%d" % (len(body) + 7), b"0", b"99999999"))
+            if often == 2
+            else len(body)
+        )
         whole = head + b"Content-Length: %d\r\n\r\n" % length + body
         if choices.below(20) == 19:
             at = choices.below(len(whole))
             whole = whole[:at] + choices.blob(6) + whole[at + choices.below(3) :]
         if choices.below(60) == 59:
-            whole = whole.replace(
-                b"Max-Forwards", b"X-Long: " + b"z" * choices.pick((5000, 40_000)) + b"\r\nMax-Forwards", 1
-            )
+            long = b"X-Long: " + b"z" * choices.pick((5000, 40_000)) + b"\r\nMax-Forwards"
+            whole = whole.replace(b"Max-Forwards", long, 1)
         return whole[:65000]
+
+
+PLAIN = (
+    b"application/sdp",
+    b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio 40000 RTP/AVP 0 8 101\r\n"
+    b"a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n",
+)
 
 
 def pace(began: float, sent: int, each_second: float) -> None:

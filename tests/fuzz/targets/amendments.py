@@ -71,7 +71,7 @@ def check(data: bytes) -> None:
             case _ if contents:
                 try:
                     document = json.loads(contents[at])
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 contents[at] = spelled(changed(document, choices, parsed), choices)
     gap = choices.below(3)
