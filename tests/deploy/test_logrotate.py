@@ -73,6 +73,7 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
         assert (writer.returncode, said) == (0, b"")
     assert rotations >= 2
     seen: dict[tuple[str, int], int] = {}
+    written_to: dict[str, set[str]] = {}
     files = [each for each in tmp_path.iterdir() if each.name.startswith("accord.log")]
     assert len(files) == rotations + path.exists()
     for each in files:
@@ -81,8 +82,10 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
             body = json.loads(line)
             key = (body["writer"], body["number"])
             seen[key] = seen.get(key, 0) + 1
+            written_to.setdefault(body["writer"], set()).add(each.name)
     assert len(seen) == WRITERS * LINES
     assert set(seen.values()) == {1}
+    assert all(len(names) > 1 for names in written_to.values()), "each went on in the new file"
 
 
 def test_what_does_not_fit_on_the_disk_is_counted(tmp_path: Path) -> None:
