@@ -76,7 +76,7 @@ class Database:
             return psycopg.connect(
                 self.url, connect_timeout=5, options="-c default_transaction_isolation=repeatable\\ read"
             )
-        return sqlite3.connect(f"file:{self.url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=30)
+        return sqlite3.connect(f"file:{self.url.removeprefix('sqlite:///')}?mode=ro", uri=True, timeout=0.5)
 
     def _unsound(self, ask: Any) -> Iterable[str]:
         if self.url.startswith("sqlite"):
@@ -189,8 +189,8 @@ class Watch:
         self._downs: list[float] = []
         self._ending = False
 
-    def spans(self, died: Iterable[Died], now: float) -> list[Span]:
-        """Up to now."""
+    def spans(self, died: Iterable[Died], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
+        """Up to now, without those in which the daemon was stopped."""
         for path in self._logs:
             self._read(path)
         ends = sorted([*self._downs, *(each.at for each in died if each.process == "daemon")])
@@ -198,6 +198,9 @@ class Watch:
         for up in sorted(self._ups):
             end = next((at for at in ends if at > up), now)
             spans.append((up, end))
+        for since, until in stopped:
+            parts = [((up, min(end, since)), (max(up, until), end)) for up, end in spans]
+            spans = sorted({span for pair in parts for span in pair if span[1] > span[0]})
         return spans
 
     def up(self, died: Iterable[Died]) -> bool:

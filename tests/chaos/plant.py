@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import wave
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,8 @@ class Plant:
     database: Database | None = None
     mode: Mode = "units"
     died: list[Died] = field(default_factory=list)
-    stalled: list[Span] = field(default_factory=list)
+    stalled: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    """When each process was stopped."""
     signals: list[tuple[str, float]] = field(default_factory=list)
     struck: list[tuple[float, str, str]] = field(default_factory=list)
     on_switch_gone: Callable[[float], None] = lambda at: None
@@ -256,8 +258,7 @@ class Plant:
     def _release(self, one: Released, now: float) -> None:
         process = one.fault.process
         there = born(one.pid) == one.born and running(one.pid)
-        if process == "switch":
-            self.stalled.append((one.stopped, now))
+        self.stalled[process].append((one.stopped, now))
         if not there:  # its supervisor has killed it meanwhile, or it died with its worker
             self._dead(process, one.stopped)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -191,8 +192,8 @@ class Run:
         self._checked = now
         try:
             catalogue = self.catalogue.read()
-        except psycopg.OperationalError:
-            return  # its server is away just now
+        except (psycopg.OperationalError, sqlite3.OperationalError):
+            return  # its server is away just now, or somebody was stopped with the lock
         found = model.always(catalogue)
         if self._before is not None:
             found += model.grown(self._before, catalogue)
@@ -224,8 +225,8 @@ class Run:
             catalogue=catalogue,
             objects=frozenset(self.ears.names()),
             heard=heard,
-            watched=self.watch.spans(plant.died, time.time()),
-            stalled=list(plant.stalled),
+            watched=self.watch.spans(plant.died, time.time(), plant.stalled["daemon"]),
+            stalled=list(plant.stalled["switch"]),
             died=list(plant.died),
             plays=self.ears.plays([f for f in fetched if f.grant in catalogue.grants], catalogue.grants),
             left_in_spool=gather.left_in(plant.spool),

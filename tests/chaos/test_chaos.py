@@ -31,7 +31,7 @@ def test_a_few_faults(tmp_path: Path) -> None:
 @pytest.mark.timeout(7200)
 def test_a_thousand_faults(tmp_path: Path) -> None:
     print(f"ACCORD_CHAOS_SEED={SEED} ACCORD_CHAOS_FAULTS={FAULTS}")
-    run = Run(tmp_path / "chaos", SEED, FAULTS, goes_on=GOES_ON)
+    run = Run(tmp_path / "chaos", SEED, FAULTS, hurry=0.5, goes_on=GOES_ON)
     run.all()
     assert len(run.plant.struck) >= FAULTS
 
