@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -88,3 +89,16 @@ def test_it_is_not_ended_by_the_signal_that_its_parent_drains_on(house, encoder,
     encoder.encode(house.take(), prompt)
     os.kill(encoder.process.pid, signal.SIGTERM)
     encoder.encode(house.take(), prompt)
+
+
+def test_a_file_that_cannot_be_read_just_now_is_no_broken_take(house, encoder, prompt) -> None:
+    """It would be set aside, and destroyed after its days: for a disk that was away for a moment."""
+    folder = house.take()
+    (folder / "call.json").rename(folder / "elsewhere")
+    (folder / "call.json").mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        encoder.encode(folder, prompt)
+    assert refused.value.errno == errno.EISDIR
+    (folder / "call.json").rmdir()
+    (folder / "elsewhere").rename(folder / "call.json")
+    encoder.encode(folder, prompt)
