@@ -44,8 +44,15 @@ class _Look:
     at: datetime
 
 
+HIDDEN: Final = ""
+"""In place of this start's name, where a unit or container hides it (systemd's ``ProcSubset=pid`` does)."""
+
+
 def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return HIDDEN
 
 
 def _up() -> float:
@@ -108,7 +115,7 @@ class Timekeeper:
         before = self._read()
         if before is None:
             return None
-        if before.boot == look.boot:
+        if self._same_start(before, look):
             expected = before.at + timedelta(seconds=look.up - before.up)
             if abs(look.at - expected) <= SLACK:
                 return None
@@ -116,6 +123,13 @@ class Timekeeper:
         if before.at - SLACK <= look.at <= before.at + OFF:
             return None
         return f"before this machine started it was {to_iso(before.at)}"
+
+    @staticmethod
+    def _same_start(before: _Look, look: _Look) -> bool:
+        """Whether the machine has not been started in between; where that is hidden, its uptime tells."""
+        if HIDDEN in (before.boot, look.boot):
+            return look.up >= before.up
+        return before.boot == look.boot
 
     def _read(self) -> _Look | None:
         try:

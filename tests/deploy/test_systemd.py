@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -131,6 +132,15 @@ def test_the_daemon_reads_no_key(machine: Machine) -> None:
     inside = f"/proc/{outside(machine, main_pid(machine, 'accord-daemon'))}/root"
     assert not os.path.exists(f"{inside}/etc/accord/keys/manifest.key")
     assert os.path.exists(machine.path("/etc/accord/keys/manifest.key"))
+
+
+def test_the_worker_believes_the_clock_and_keeps_house(machine: Machine) -> None:
+    """Where it cannot, nothing is ever destroyed: what it needs for that is not hidden from it."""
+    wait_active(machine, "accord-worker")
+    noted = machine.path("/var/lib/accord/spool/.clock")
+    machine.until("the clock is believed", noted.exists, 30)
+    assert json.loads(noted.read_bytes())["boot"]
+    assert "housekeeping.waits" not in machine.path("/var/log/accord/accord.log").read_text()
 
 
 def test_nothing_but_its_own_folders_can_be_written(machine: Machine) -> None:

@@ -1,0 +1,72 @@
+"""A unit or a container may hide which start of the machine this is: its clock is watched all the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorder.errors import ClockError
+from recorder.lifecycle.timekeeper import HIDDEN, Timekeeper
+from tests.conftest import Clock
+
+
+def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN) -> Timekeeper:
+    return Timekeeper(path / ".clock", {}, clock, kernel=lambda: None, boot=lambda: boot, up=lambda: up)
+
+
+def test_time_goes_on_as_the_uptime_says(tmp_path: Path, clock: Clock) -> None:
+    assert keeper(tmp_path, clock, 100.0).check() == clock()
+    clock.forward(minutes=1)
+    assert keeper(tmp_path, clock, 160.0).check() == clock()
+    clock.forward(days=40)
+    with pytest.raises(ClockError):
+        keeper(tmp_path, clock, 161.0).check()
+
+
+def test_an_uptime_that_begins_anew_is_another_start(tmp_path: Path, clock: Clock) -> None:
+    keeper(tmp_path, clock, 100_000.0).check()
+    clock.forward(hours=5)
+    assert keeper(tmp_path, clock, 30.0).check() == clock()
+    clock.forward(days=2)
+    with pytest.raises(ClockError):
+        keeper(tmp_path, clock, 10.0).check()
+
+
+def test_a_start_that_is_hidden_from_now_on_is_no_jump(tmp_path: Path, clock: Clock) -> None:
+    keeper(tmp_path, clock, 100.0, boot="first").check()
+    clock.forward(minutes=1)
+    assert keeper(tmp_path, clock, 160.0).check() == clock()
+    clock.forward(minutes=1)
+    assert keeper(tmp_path, clock, 220.0, boot="first").check() == clock()
+
+
+LOOKS = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from recorder.lifecycle.timekeeper import Timekeeper
+assert not Path("/proc/sys").exists()
+Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC), kernel=lambda: None).check()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a /proc that hides the machine")
+def test_a_proc_of_processes_alone(tmp_path: Path) -> None:
+    """As systemd's ``ProcSubset=pid`` has it."""
+    shell = 'mount -t proc -o subset=pid proc /proc && exec "$@"'
+    python = [sys.executable, "-c", LOOKS, str(tmp_path / ".clock")]
+    ran = subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", "sh", "-c", shell, "-", *python],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "unshare failed" in ran.stderr or "mount:" in ran.stderr:
+        pytest.skip(f"no namespaces here: {ran.stderr.strip()}")
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / ".clock").exists()
