@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,12 +19,15 @@ Value = TypeVar("Value")
 LARGEST = 2**53
 """Beyond it another reader of JSON rounds whole numbers, and canonical JSON refuses them."""
 
+YEARS = range(1970, 9000)
+"""Of times: from others, and from these a lifetime of keeping later, the calendar ends."""
+
 
 def checked(value: Value) -> Value:
     """The dataclass's instance, whose every field is of the type that it declares.
 
-    Texts can be written in UTF-8 and hold no NUL, numbers are finite and below 2^53.  Raises ``TypeError``
-    for another type, ``ValueError`` for another value.
+    Texts can be written in UTF-8 and hold no NUL, numbers are finite and below 2^53, times lie in
+    :data:`YEARS`.  Raises ``TypeError`` for another type, ``ValueError`` for another value.
     """
     kind: Any = type(value)  # mypy takes no class for hashable
     for name, hint in _hints(kind).items():
@@ -56,6 +60,8 @@ def _fits(value: object, hint: Any) -> bool:
         return type(value) is int and _number(value)
     if hint is float:
         return type(value) in (int, float) and _number(value)  # type: ignore[arg-type]  # just looked at
+    if hint is datetime:
+        return isinstance(value, datetime) and _time(value)
     if is_dataclass(hint):
         return isinstance(value, hint) and checked(value) is value  # type: ignore[arg-type]  # a class
     return isinstance(value, hint)
@@ -65,6 +71,12 @@ def _text(value: str) -> bool:
     if "\0" in value:
         raise ValueError("a text with NUL in it")
     value.encode()  # halves of a surrogate pair are no text: UnicodeEncodeError is a ValueError
+    return True
+
+
+def _time(value: datetime) -> bool:
+    if value.year not in YEARS:
+        raise ValueError(f"a time in the year {value.year}")
     return True
 
 

@@ -27,6 +27,10 @@ NUMBER = re.compile(r"\+?[0-9]{2,15}")
 """A number as the dialplan hands it over; anything else has no line."""
 
 
+LONGEST_DAYS = 365 * 900
+"""More than any purpose allows, and few enough that the calendar does not end before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """One immutable version of what a line says before it records.
@@ -136,6 +140,14 @@ def read(folder: Path) -> Snapshot:
     return Snapshot(made_at, lines, never, damaged, folder)
 
 
+def check_announcement(told: Announcement) -> None:
+    """Raises ``ValueError`` for one that nobody can have been told."""
+    if not re.fullmatch("[0-9a-f]{64}", told.sha256) or told.duration_ms <= 0:
+        raise ValueError("an announcement without a sound")
+    if not 0 < told.keep_days <= LONGEST_DAYS:
+        raise ValueError(f"an announcement that promises {told.keep_days} days")
+
+
 def _line(entry: Mapping[str, Any]) -> LinePolicy:
     """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
     ``KeyError``, ``TypeError``, ``ValueError``."""
@@ -143,8 +155,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
     announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
     policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), "announcement": announcement})
     checked(policy)
-    if not re.fullmatch("[0-9a-f]{64}", announcement.sha256) or announcement.duration_ms <= 0:
-        raise ValueError("an announcement without a sound")
+    check_announcement(announcement)
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement
+from recorder.call.policy import Announcement, check_announcement
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.take.files import append_line, sync_folder, write_file
@@ -212,7 +212,10 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             "formats": tuple(body["formats"]),
         }
     )
-    return checked(start)
+    checked(start)
+    if announcement is not None:
+        check_announcement(announcement)
+    return start
 
 
 def read_marks(folder: Path) -> tuple[Mark, ...]:
