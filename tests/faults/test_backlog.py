@@ -95,7 +95,7 @@ def work_off(
 
 
 def test_customers_take_turns_and_new_calls_do_not_wait(house, processes: Processes) -> None:
-    measured = work_off(house, processes, count=40, bound=60, every=2, limit=200)
+    measured = work_off(house, processes, count=20, bound=60, every=1, limit=200)
     assert measured["waits"] == 0
     assert measured["new_calls"] > 0
 

@@ -262,7 +262,7 @@ def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Pr
         clock.forward(seconds=1)
         folders.append(house.take())
         house.unrecorded()
-    time.sleep(6)
+    time.sleep(4)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
     until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
     until(lambda: not list(spool.finished_takes(house.spool)), "an empty spool")

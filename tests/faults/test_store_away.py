@@ -58,8 +58,10 @@ def whole(house, server: SeaweedFS, recording: str) -> bool:
 
 FAULTS = [
     "cut",
-    "reset",
-    *(pytest.param(mode, marks=pytest.mark.long) for mode in ("black hole", "slow", "garbage", "full")),
+    *(
+        pytest.param(mode, marks=pytest.mark.long)
+        for mode in ("reset", "black hole", "slow", "garbage", "full")
+    ),
 ]
 
 
