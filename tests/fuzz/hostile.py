@@ -42,11 +42,13 @@ class Server:
         self.port = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._input = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def begin(self, script: list[Answer]) -> None:
         """Another input: no connection of the last one is left."""
         with self._lock:
+            self._input += 1
             self.script, self.asked = list(script), []
             for connection in self._open:
                 with contextlib.suppress(OSError):
@@ -57,18 +59,19 @@ class Server:
             connection, _ = self._listener.accept()
             with self._lock:
                 self._open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                of_input = self._input
+            threading.Thread(target=self._serve, args=(connection, of_input), daemon=True).start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, of_input: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(20)
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
-            while self._one(connection, file):
+            while self._one(connection, file, of_input):
                 pass
         with self._lock:
             self._open.discard(connection)
 
-    def _one(self, connection: socket.socket, file) -> bool:
+    def _one(self, connection: socket.socket, file, of_input: int) -> bool:
         first = file.readline(65536)
         if not first.strip():
             return False
@@ -82,6 +85,8 @@ class Server:
         body = file.read(int(headers.get("content-length", "0")))
         asked = Asked(method, target, headers, body)
         with self._lock:
+            if of_input != self._input:
+                return False  # a request of an input that is over
             self.asked.append(asked)
             answer = self.script.pop(0) if self.script else None
         if answer is None:
