@@ -183,7 +183,7 @@ class Installation:
 
 def _name(argv: list[str]) -> str:
     words = [Path(word).name for word in argv]
-    if "recorder.encoders" in words:
+    if "recorder.worker.encoders" in words:
         return "encoder"
     if any(word.startswith("weed") for word in words):
         return "store"

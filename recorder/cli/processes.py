@@ -65,8 +65,8 @@ def daemon(context: Context) -> None:
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
-    from recorder.overseen import Overseer
     from recorder.worker import Worker, WorkerSettings
+    from recorder.worker.watched import Overseer
 
     logs.begin(context.settings.log.path)
     settings = context.settings

@@ -16,9 +16,9 @@ if [word for word in sys.argv if word in HUBS]:
 
     monkey.patch_all()
 
-from recorder import worker  # noqa: E402  # gevent first
-from recorder.catalogue import claims, schema  # noqa: E402
+from recorder.catalogue import claims, schema  # noqa: E402  # gevent first
 from recorder.cli import accord  # noqa: E402
+from recorder.worker import main as worker  # noqa: E402
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def test_a_call_is_announced_recorded_and_ended() -> None:
 def test_a_switch_that_is_taken_over_as_the_recording_begins_loses_nothing() -> None:
     """The connection comes between the recording's start and the switch's telling of it."""
     taken_over = told(What.UNWATCHED, 0.05, since=AT, state="announcing", capturing=True)
-    state, actions = run(taken_over, *WHOLE)
+    _, actions = run(taken_over, *WHOLE)
     assert the_end(actions).reason is None
     assert kinds(actions).count("recording_started") == 1
 

@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder import pipeline
-from recorder.backlog import Backlog
 from recorder.ids import uuid7
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from recorder.worker.backlog import Backlog
 from tests.conftest import Clock
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

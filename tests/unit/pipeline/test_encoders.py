@@ -11,8 +11,8 @@ import pytest
 
 from recorder import pipeline
 from recorder.catalogue import snapshot
-from recorder.encoders import Encoder
 from recorder.errors import TakeError
+from recorder.worker.encoders import Encoder
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_encoder_that_dies_is_started_again(house, encoder, prompt) -> None:
 
 def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> None:
     encoder.encode(house.take(), prompt)
-    monkeypatch.setattr("recorder.encoders._limit", lambda _: 0.3)
+    monkeypatch.setattr("recorder.worker.encoders._limit", lambda _: 0.3)
     os.kill(encoder.process.pid, signal.SIGSTOP)
     began = time.monotonic()
     with pytest.raises(TakeError, match="longer") as died:

@@ -135,8 +135,8 @@ def test_the_real_clocks_agree(tmp_path: Path) -> None:
 
 def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
-    from recorder.housekeeping import House as Housekeeping
     from recorder.lifecycle import retention
+    from recorder.worker.housekeeping import House as Housekeeping
 
     recording = house.take()
     house.work(recording)

@@ -178,7 +178,7 @@ def test_a_take_that_kills_its_encoder_again_and_again_is_set_aside(house, start
     import os
     import signal
 
-    from recorder.encoders import Encoder
+    from recorder.worker.encoders import Encoder
 
     encode = Encoder.encode
     deaths: list[str] = []
@@ -193,7 +193,7 @@ def test_a_take_that_kills_its_encoder_again_and_again_is_set_aside(house, start
         encode(self, folder, prompt)
 
     monkeypatch.setattr(Encoder, "encode", deadly)
-    monkeypatch.setattr("recorder.waiting.BACK_OFF", (0.01,))
+    monkeypatch.setattr("recorder.worker.waiting.BACK_OFF", (0.01,))
     start()
     until(lambda: (house.spool / spool.QUARANTINE / bad.name).exists(), "quarantine")
     assert len(deaths) == DEATHS

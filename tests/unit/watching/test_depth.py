@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from recorder import depth
-from recorder.depth import measure
-from recorder.overseen import Overseer
 from recorder.pipeline import STORED, next_stage, step
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.store.directory import DirectoryStore
 from recorder.take.encoded import ENCODED
-from recorder.worker import Worker, WorkerSettings
+from recorder.worker import Worker, WorkerSettings, depth
+from recorder.worker.depth import measure
+from recorder.worker.watched import Overseer
 
 
 def put(spool: Path, name: str, *files: str, ended: datetime | None = None) -> Path:

@@ -1,8 +1,8 @@
 """Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
 
-Each :class:`Encoder` is ``python -m recorder.encoders``, which reads a line of JSON a take (``folder``,
-``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done, with what
-it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder that
+Each :class:`Encoder` is ``python -m recorder.worker.encoders``, which reads a line of JSON a take (``folder``
+and ``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done, with
+what it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder that
 the next worker works on.
 """
 
@@ -92,7 +92,7 @@ class Encoder:
             self.stop()
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "recorder.encoders", str(self.nice), str(os.getpid())],
+                [sys.executable, "-m", "recorder.worker.encoders", str(self.nice), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

@@ -28,16 +28,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import PeeweeException
 
 from recorder import metrics, pipeline
-from recorder.backlog import Backlog
 from recorder.catalogue import customers, snapshot
 from recorder.clock import Now, utc_now
-from recorder.encoders import Encoder
 from recorder.errors import AccordError, ConfigError
-from recorder.housekeeping import House
 from recorder.ids import Entropy
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import NAME, Timekeeper
-from recorder.obstacles import obstacle
 from recorder.pipeline import Means, Stage
 from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
@@ -45,7 +41,11 @@ from recorder.store.base import Store
 from recorder.take import disk
 from recorder.take.files import share_folder
 from recorder.take.spool import purge
-from recorder.waiting import HOLDS_UP, Waiting
+from recorder.worker.backlog import Backlog
+from recorder.worker.encoders import Encoder
+from recorder.worker.housekeeping import House
+from recorder.worker.obstacles import obstacle
+from recorder.worker.waiting import HOLDS_UP, Waiting
 
 LOCK = ".worker.lock"
 

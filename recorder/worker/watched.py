@@ -16,16 +16,17 @@ from typing import Final
 
 import structlog
 
-from recorder import depth, metrics, watched
+from recorder import metrics, watched
 from recorder.catalogue import reach as catalogue
 from recorder.clock import Now, utc_now
-from recorder.depth import Depth
 from recorder.health import Finding, Readiness
-from recorder.housekeeping import DUTIES
 from recorder.pipeline import STAGES
 from recorder.store import reach as store
 from recorder.store.base import Store
-from recorder.worker import LANES, Worker
+from recorder.worker import depth
+from recorder.worker.depth import Depth
+from recorder.worker.housekeeping import DUTIES
+from recorder.worker.main import LANES, Worker
 
 log = structlog.get_logger()
 
