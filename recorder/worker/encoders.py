@@ -2,8 +2,8 @@
 
 Each :class:`Encoder` is ``python -m recorder.worker.encoders``, which reads a line of JSON a take (``folder``
 and ``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done, with
-what it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder that
-the next worker works on.
+what it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder
+that the next worker works on.
 """
 
 from __future__ import annotations
