@@ -193,12 +193,12 @@ def _close(database: Database) -> None:
 
 
 def _make_private(url: str) -> int | None:
-    """An open descriptor of a SQLite file, made where there is none: it is its owner's and group's alone
-    (SQLite gives its other files the same mode), since who called whom is in it.  Two connections of a
-    process must not lose their locks by its being closed: it is closed last.  ``None`` where the file cannot
-    be opened: SQLite says why."""
+    """An open descriptor of a SQLite file, made where there is none: it is its owner's alone (SQLite
+    gives its other files the same mode): who called whom is in it, and the switch is of Accord's group.  Two
+    connections of a process must not lose their locks by its being closed: it is closed last.  ``None`` where
+    the file cannot be opened: SQLite says why."""
     try:
-        return os.open(sqlite_path(url), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        return os.open(sqlite_path(url), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
 

@@ -143,6 +143,26 @@ def test_the_worker_believes_the_clock_and_keeps_house(machine: Machine) -> None
     assert "housekeeping.waits" not in machine.path("/var/log/accord/accord.log").read_text()
 
 
+def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
+    """It is of Accord's group, for the spool's sake, and whoever calls talks to it."""
+    wait_active(machine, "accord-worker")
+    closed = (
+        "/etc/accord/accord.toml",
+        "/etc/accord/keys/manifest.key",
+        "/etc/accord/keys/root.key",
+        "/etc/accord/secrets/kek",
+        "/var/lib/accord/catalogue.db",
+        "/var/log/accord/accord.log",
+    )
+    for path in closed:
+        assert machine.path(path).exists(), path
+    group = machine.run("id", "--group", "accord").stdout.strip()
+    as_switch = ("setpriv", "--reuid=freeswitch", "--regid=freeswitch", f"--groups={group}")
+    read = f"for each in {' '.join(closed)}; do cat $each >/dev/null && echo $each; done"
+    tried = machine.run(*as_switch, "sh", "-c", f"{read}; ls /var/lib/accord/spool >&2")
+    assert tried.stdout.split() == []
+
+
 def test_nothing_but_its_own_folders_can_be_written(machine: Machine) -> None:
     """As the worker's process sees the machine: with its mounts and its user."""
     wait_active(machine, "accord-worker")
