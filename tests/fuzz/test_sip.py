@@ -19,8 +19,9 @@ NUMBERS = [f"{NUMBER}{n:02}" for n in range(20, 40)]
 """Lines that strangers call; the honest call's is another."""
 
 
-LATE = {"daemon_late", "announcement_failed", "daemon_away"}
-"""What a machine that is too busy makes of a call: it is connected and goes on unrecorded, as it must."""
+LATE = {"daemon_late", "announcement_failed", "daemon_away", "recording_failed"}
+"""What a machine (or a disk) that is too busy makes of a call: it is connected and goes on unrecorded, as it
+must."""
 
 
 def honest(rig: Rig) -> int:
