@@ -36,6 +36,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
+from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Upload, read_sealed, seal
@@ -265,7 +266,7 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
         with in_memory(content) as path:
             store.put(place, path, snapshot.sha256_of(content))
     except Conflict:
-        there = WrappedKey.from_bytes(store.read(place))
+        there = WrappedKey.from_bytes(read_document(store, place, WrappedKey.MAX_BYTES))
         if there.key_id != key.key_id:
             raise StoreError(
                 "store.other_tenant_key",

@@ -26,8 +26,9 @@ from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
 from recorder.seal.body import decrypt_parties
 from recorder.seal.contents import Manifest, Parties
+from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
-from recorder.seal.manifest import NAME, open_manifest
+from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.store.base import NotFound, Store
 
 CACHED = 64
@@ -58,7 +59,7 @@ class Seals:
         """All checks, with the manifest as the bucket has it now.  Raises :class:`SealError`,
         :class:`recorder.errors.StoreError`."""
         try:
-            content = self._store.read(row.prefix + NAME)
+            content = read_document(self._store, row.prefix + NAME, MAX_BYTES)
         except NotFound as error:
             raise SealError(
                 "seal.manifest_missing",
@@ -108,7 +109,9 @@ class Seals:
         wrapped = row.wrapped_key
         if wrapped is None:
             try:
-                wrapped = self._store.read(data_key_path(row.tenant, row.id)).decode()
+                wrapped = read_document(
+                    self._store, data_key_path(row.tenant, row.id), WrappedKey.MAX_BYTES
+                ).decode()
             except (NotFound, UnicodeDecodeError) as error:
                 raise SealError(
                     "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"

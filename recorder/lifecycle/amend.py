@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.seal.amendment import Amendment, By, Data, name, number_in, open_amendment, write
-from recorder.seal.chain import Chain, read_chain
+from recorder.seal.amendment import Amendment, By, Data, name, open_amendment, write
+from recorder.seal.chain import Chain, amendments_in, read_chain
+from recorder.seal.files import read_document
+from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.manifest import open_manifest
 from recorder.seal.signing import Signer
 from recorder.store.base import Store
 
@@ -23,9 +24,9 @@ def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
     """A recording's manifest and what was sealed after it; what is wrong with the amendments is in the
     chain.  Raises :class:`recorder.errors.SealError` for a manifest that is not what was sealed,
     :class:`recorder.store.base.NotFound` where there is none, :class:`recorder.errors.StoreError`."""
-    content = store.read(prefix + MANIFEST)
-    names = sorted(key.removeprefix(prefix) for key in store.list(prefix + _BEGINNING))
-    found = [(each, store.read(prefix + each)) for each in names if number_in(each)]
+    content = read_document(store, prefix + MANIFEST, MAX_BYTES)
+    names = [key.removeprefix(prefix) for key in store.list(prefix + _BEGINNING)]
+    found = amendments_in(store, prefix, names)
     manifest = open_manifest(content, root)
     return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, root)
 

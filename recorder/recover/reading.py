@@ -17,11 +17,12 @@ from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
 from recorder.seal.amendment import Erased, number_in
 from recorder.seal.body import decrypt_parties
-from recorder.seal.chain import Chain, read_chain
+from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
+from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
+from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.manifest import open_manifest
 from recorder.store.base import NotFound, Store
 
 PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
@@ -60,7 +61,9 @@ class TenantKeys:
             if tenant not in self._stored:
                 place = tenant_key_path(tenant)
                 try:
-                    self._stored[tenant] = WrappedKey.from_bytes(self._store.read(place))
+                    self._stored[tenant] = WrappedKey.from_bytes(
+                        read_document(self._store, place, WrappedKey.MAX_BYTES)
+                    )
                 except NotFound:
                     raise SealError("key.missing", f"there is no {place}") from None
             return self._stored[tenant]
@@ -92,7 +95,7 @@ class Reading:
     def _row(self, found: Found, blame: Callable[[tuple[str, str]], None]) -> tuple[RecordingRow, Chain]:
         if MANIFEST not in found.names:
             raise SealError("manifest.missing", "there are objects and no manifest: nothing was committed")
-        content = self._get(found.place + MANIFEST)
+        content = self._get(found.place + MANIFEST, MAX_BYTES)
         manifest = open_manifest(content, self._root)
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
@@ -117,8 +120,10 @@ class Reading:
         return recording_of(manifest, content, outside, inside, key), chain
 
     def _chain(self, found: Found, manifest: Manifest, content: bytes) -> Chain:
-        names = sorted(name for name in found.names if number_in(name))
-        amendments = [(name, self._get(found.place + name)) for name in names]
+        try:
+            amendments = amendments_in(self._store, found.place, found.names)
+        except NotFound as error:
+            raise SealError("object.missing", error.message) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
     def _open(
@@ -127,7 +132,7 @@ class Reading:
         """The recording's key and who spoke, as far as they can be had."""
         place = data_key_path(manifest.tenant, manifest.recording)
         try:
-            key = WrappedKey.from_bytes(self._get(place))
+            key = WrappedKey.from_bytes(self._get(place, WrappedKey.MAX_BYTES))
             if (key.tenant, key.recording) != (manifest.tenant, manifest.recording):
                 raise SealError("seal.key_foreign", f"{place} is the key of another recording")
             data_key = self._keyring.open_data_key(tenant_key, key)
@@ -138,9 +143,9 @@ class Reading:
             blame((error.error_id, error.message))
             return None, None
 
-    def _get(self, key: str) -> bytes:
+    def _get(self, key: str, largest: int) -> bytes:
         try:
-            return self._store.read(key)
+            return read_document(self._store, key, largest)
         except NotFound:
             code = "key.missing" if key.startswith("keys/") else "object.missing"
             raise SealError(code, f"{key} is not there") from None

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
+from recorder.seal import amendment as amendments
 from recorder.seal.amendment import (
     ERASED,
     HOLD_SET,
@@ -25,7 +26,22 @@ from recorder.seal.amendment import (
     open_amendment,
 )
 from recorder.seal.contents import Manifest
+from recorder.seal.files import Source, read_document
 from recorder.seal.manifest import NAME as MANIFEST
+
+ALL_MAX_BYTES = 64 * 1024 * 1024
+"""Of all amendments of one recording; of what comes after that too little is read to be believed."""
+
+
+def amendments_in(source: Source, prefix: str, names: Iterable[str]) -> list[tuple[str, bytes]]:
+    """The amendments among the names of what lies at ``prefix``, for :func:`read_chain`.  Raises
+    :class:`recorder.errors.StoreError`."""
+    found, left = [], ALL_MAX_BYTES
+    for each in sorted(filter(number_in, names)):
+        content = read_document(source, prefix + each, min(amendments.MAX_BYTES, left))
+        left = max(0, left - len(content))
+        found.append((each, content))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

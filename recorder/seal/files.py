@@ -19,6 +19,12 @@ class Source(Protocol):
     def list(self, prefix: str) -> Iterator[str]: ...
 
 
+def read_document(source: Source, key: str, largest: int) -> bytes:
+    """A document of at most ``largest`` bytes.  Of anything larger, which somebody else put there, no more
+    than one byte too many: whoever reads it refuses it, and nobody's memory is filled with it."""
+    return source.read(key, 0, largest + 1)
+
+
 class Files:
     """A recording's files in a folder, however it came there, as a :class:`Source`.  The wrapped keys
     are found as ``tenant.json`` and ``<recording>.json`` beside the manifest, or below ``keys/``."""

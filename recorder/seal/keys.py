@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -85,6 +86,8 @@ class WrappedKey:
                 "wrapped": canonical.b64(self.wrapped),
             }
         )
+
+    MAX_BYTES: ClassVar[int] = 64 * 1024
 
     @classmethod
     def from_bytes(cls, content: bytes) -> WrappedKey:

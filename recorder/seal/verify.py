@@ -43,11 +43,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError, StoreError
 from recorder.seal import body, envelope
 from recorder.seal.amendment import Amendment, number_in
-from recorder.seal.chain import Chain, read_chain
+from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Object
-from recorder.seal.files import Files, Source
+from recorder.seal.files import Files, Source, read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path, tenant_key_path
-from recorder.seal.manifest import NAME, open_manifest
+from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 
 __all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
 
@@ -144,7 +144,7 @@ def _whole(source: Source, prefix: str, manifest: Manifest, keyring: Keyring | N
 def _manifest(
     source: Source, prefix: str, root: Ed25519PublicKey, now: datetime | None, report: Report
 ) -> Manifest | None:
-    content = _read(source, prefix + NAME)
+    content = _read(source, prefix + NAME, MAX_BYTES)
     if content is None:
         report.add(1, "manifest.missing", prefix + NAME, "there is no manifest: nothing was committed here")
         return None
@@ -192,7 +192,7 @@ def _keys(source: Source, manifest: Manifest, keyring: Keyring, report: Report) 
     data_at = data_key_path(manifest.tenant, manifest.recording)
     found = []
     for key in (tenant_at, data_at):
-        content = _read(source, key)
+        content = _read(source, key, WrappedKey.MAX_BYTES)
         if content is None:
             report.add(9, "key.missing", key, "the wrapped key is not there")
         else:
@@ -293,7 +293,7 @@ def _amendments(
     report: Report,
 ) -> Amendment | None:
     """The tombstone, where there is one."""
-    found = [(name, source.read(prefix + name)) for name in sorted(filter(number_in, names))]
+    found = amendments_in(source, prefix, names)
     report.chain = read_chain(manifest, report.manifest_sha256, found, root, now)
     for problem in report.chain.problems:
         report.add(12, problem.code, prefix + problem.name, problem.message)
@@ -306,7 +306,7 @@ def _gone(source: Source, prefix: str, manifest: Manifest, names: list[str], rep
         if each.name in names:
             report.add(6, "object.not_erased", prefix + each.name, "it was erased, and is there")
     key = data_key_path(manifest.tenant, manifest.recording)
-    if _read(source, key) is not None:
+    if _read(source, key, WrappedKey.MAX_BYTES) is not None:
         report.add(9, "key.not_erased", key, "the recording was erased, and its key is there")
     report.checked += [6, 9]
 
@@ -319,9 +319,9 @@ def _parties(manifest: Manifest, prefix: str, data_key: Secret, report: Report) 
         report.add(11, "parties.decryption", prefix + NAME, error.message)
 
 
-def _read(source: Source, key: str) -> bytes | None:
+def _read(source: Source, key: str, largest: int) -> bytes | None:
     try:
-        return source.read(key)
+        return read_document(source, key, largest)
     except StoreError as error:
         if error.error_id != "store.not_found":
             raise

@@ -1,0 +1,116 @@
+"""What somebody puts in a document's place may be of any size: no more is read than a document can have."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from recorder.access.sealed import Seals
+from recorder.catalogue import places, queries
+from recorder.errors import SealError
+from recorder.lifecycle import retention
+from recorder.lifecycle.amend import chain_of
+from recorder.recover.rebuild import Rebuild
+from recorder.seal import chain as chains
+from recorder.seal.amendment import MAX_BYTES as AMENDMENT_MAX
+from recorder.seal.keys import WrappedKey, data_key_path
+from recorder.seal.manifest import MAX_BYTES, NAME
+from recorder.seal.verify import verify
+from recorder.store.base import Store
+
+
+class Huge:
+    """A bucket in which some objects are a gigabyte long; ``read_in_all`` is how
+    much of those was asked for."""
+
+    def __init__(self, store: Store, huge: frozenset[str]) -> None:
+        self._store = store
+        self._huge = huge
+        self.read_in_all = 0
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if key not in self._huge:
+            return self._store.read(key, start, end)
+        length = (1 << 30) - start if end is None else end - start
+        self.read_in_all += length
+        return b"[" * min(length, 1024)  # the test's own memory is spared; what was asked for counts
+
+    def size(self, key: str) -> int:
+        return 1 << 30 if key in self._huge else self._store.size(key)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        there = {*self._store.list(prefix), *(key for key in self._huge if key.startswith(prefix))}
+        return iter(sorted(key for key in there if key > after))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def row(house):
+    """A recording's."""
+    folder = house.take()
+    house.work(folder)
+    found = queries.recording(house.tenant, folder.name)
+    assert found is not None
+    return found
+
+
+def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
+    means = house.means
+    Rebuild(store, means.keyring, means.root_public, house.clock, house.entropy).run()
+    return [(each.code, each.place) for each in places.troubles()]
+
+
+def test_a_manifest(house, row) -> None:
+    store = Huge(house.means.store, frozenset({row.prefix + NAME}))
+    root = house.means.root_public
+    for look in (
+        lambda: chain_of(store, row.prefix, root),
+        lambda: Seals(store, house.means.keyring, root).open(row, house.clock()),
+    ):
+        with pytest.raises(SealError):
+            look()
+    assert [each.check for each in verify(store, row.prefix, root).findings] == [2]
+    assert [place for _, place in rebuilt(house, store)] == [row.prefix]
+    assert 0 < store.read_in_all <= 4 * (MAX_BYTES + 1)
+
+
+def test_a_wrapped_key(house, row) -> None:
+    store = Huge(house.means.store, frozenset({data_key_path(row.tenant, row.id)}))
+    report = verify(store, row.prefix, house.means.root_public, house.means.keyring)
+    assert 9 in [each.check for each in report.findings]
+    assert rebuilt(house, store)
+    assert 0 < store.read_in_all <= 2 * (WrappedKey.MAX_BYTES + 1)
+
+
+def test_amendments_without_end(house, row, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "ALL_MAX_BYTES", 4 * AMENDMENT_MAX)
+    many = frozenset(f"{row.prefix}amendment-{number:04}.json" for number in range(1, 101))
+    store = Huge(house.means.store, many)
+    real = Huge.read
+
+    def whole(self: Huge, key: str, start: int = 0, end: int | None = None) -> bytes:
+        before = self.read_in_all
+        found = real(self, key, start, end)
+        length = min(self.read_in_all - before, AMENDMENT_MAX + 1)
+        return b"[" * length if length else found
+
+    monkeypatch.setattr(Huge, "read", whole)
+    chain = chain_of(store, row.prefix, house.means.root_public)
+    assert chain.problems
+    with pytest.raises(SealError):
+        chain.check()
+    assert store.read_in_all <= 5 * AMENDMENT_MAX + 100
+
+
+def test_a_whole_chain_is_read(house, row) -> None:
+    """Nothing of what belongs there is cut off."""
+    house.clock.forward(days=31)
+    means = retention.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    assert retention.destroy_due(means, house.clock()) == 1
+    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    assert (chain.problems, chain.erased is not None) == ([], True)
+    assert chain.manifest_sha256 == hashlib.sha256(house.means.store.read(row.prefix + NAME)).hexdigest()
