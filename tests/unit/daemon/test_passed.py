@@ -39,7 +39,8 @@ def hung_up(**variables: str) -> CallEvent:
 
 
 def written(root: Path) -> list[str | None]:
-    gevent.sleep(0.2)
+    """Why calls were not recorded, once nothing is left to be done."""
+    assert gevent.wait(timeout=20), "the daemon still writes"
     return [spool.read_end(folder).reason for folder in spool.finished_takes(root)]
 
 
