@@ -41,7 +41,7 @@ def test_a_recording_is_verified_from_the_bucket_alone(
 ) -> None:
     report = verify(bucket_store, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
     assert report.findings == []
-    assert report.checked == list(range(1, 12))
+    assert report.checked == list(range(1, 13))
 
 
 def test_each_object_overwritten_by_who_has_the_bucket_is_found(

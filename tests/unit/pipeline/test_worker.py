@@ -110,7 +110,7 @@ def test_what_nobody_foresaw_in_housekeeping_is_in_the_log(house, start) -> None
     house.clock.forward(days=31)
 
     class Broken:
-        def read(self, key: str) -> bytes:
+        def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
             raise RuntimeError("nobody foresaw this")
 
     with capture_logs() as logs:
