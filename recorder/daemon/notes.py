@@ -103,19 +103,30 @@ class Notes:
         return True
 
     def _settle(self) -> None:
-        """Give every call that is kept its folder; all are kept until all have one."""
+        """Give every call that is kept its folder; their space is free again when all have one.  Each is
+        blotted out once it has: a slow disk that the daemon is killed over does not begin anew."""
         if not self.waiting:
             return
+        calls = 0
         try:
-            calls = list(_read(self._path.read_bytes()))
-            for start, end in calls:
-                spool.close_take(spool.open_take(self._root, start), end)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                at = 0
+                for line in _lines(os.pread(descriptor, self._used, 0)):
+                    if (call := _read(line)) is not None:
+                        start, end = call
+                        spool.close_take(spool.open_take(self._root, start), end)
+                        write_all(descriptor, b" " * len(line), at)
+                        calls += 1
+                    at += len(line) + 1
+            finally:
+                os.close(descriptor)
             self._write(bytes(self._used), 0)
         except OSError as error:
             log.warning("notes.wait", error=str(error), hint="make room on the spool's disk")
             return
         self._used = 0
-        log.info("notes.settled", calls=len(calls))
+        log.info("notes.settled", calls=calls)
 
     def _write(self, content: bytes, at: int) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -135,10 +146,13 @@ def _lines(content: bytes) -> Iterator[bytes]:
         yield line
 
 
-def _read(content: bytes) -> Iterator[tuple[CallStart, CallEnd]]:
-    for line in _lines(content):
-        try:
-            body = json.loads(line)
-            yield spool.start_of(body["call"]), spool.end_of(body["end"])
-        except (ValueError, KeyError, TypeError) as error:
-            log.error("notes.broken_line", error=str(error))
+def _read(line: bytes) -> tuple[CallStart, CallEnd] | None:
+    """The call of a line; nothing for one that is blotted out, or broken."""
+    if not line.strip():
+        return None
+    try:
+        body = json.loads(line)
+        return spool.start_of(body["call"]), spool.end_of(body["end"])
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("notes.broken_line", error=str(error))
+        return None

@@ -167,3 +167,26 @@ def test_done_again_after_a_crash_nothing_changes(tmp_path: Path) -> None:
     notes.keep(call, other)
     notes.start()
     assert finished(tmp_path) == {call.recording: END}
+
+
+def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk so slow that whoever watches the daemon kills it over its notes, it starts all the same."""
+    notes = Notes(tmp_path)
+    notes.start()
+    calls = [start() for _ in range(5)]
+    assert all(notes.keep(call, END) for call in calls)
+    opened: list[str] = []
+
+    def killed(root: Path, call: CallStart) -> Path:
+        opened.append(call.recording)
+        if len(opened) == 3:
+            raise KeyboardInterrupt  # as good as SIGKILL: nothing of ours runs after it
+        return open_take(root, call)
+
+    open_take = spool.open_take
+    monkeypatch.setattr(spool, "open_take", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Notes(tmp_path).start()
+    Notes(tmp_path).start()
+    assert opened == [*(call.recording for call in calls[:3]), *(call.recording for call in calls[2:])]
+    assert set(finished(tmp_path)) == {call.recording for call in calls}
