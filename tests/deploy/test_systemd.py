@@ -163,14 +163,27 @@ def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
     assert tried.stdout.split() == []
 
 
-def test_nothing_but_its_own_folders_can_be_written(machine: Machine) -> None:
-    """As the worker's process sees the machine: with its mounts and its user."""
-    wait_active(machine, "accord-worker")
-    pid = main_pid(machine, "accord-worker")
-    as_worker = (
+WRITABLE = {
+    "accord-daemon": ["/var/lib/accord/spool", "/var/log/accord"],
+    "accord-worker": [
+        "/var/lib/accord",
+        "/var/lib/accord/snapshot/prompts",
+        "/var/lib/accord/store",
+        "/var/lib/accord/spool",
+        "/var/log/accord",
+        "catalogue",
+    ],
+}
+
+
+@pytest.mark.parametrize("unit", WRITABLE)
+def test_nothing_but_its_own_folders_can_be_written(machine: Machine, unit: str) -> None:
+    """As the process sees the machine: with its mounts and its user."""
+    wait_active(machine, unit)
+    as_process = (
         "nsenter",
         "-t",
-        str(pid),
+        str(main_pid(machine, unit)),
         "-m",
         "setpriv",
         "--reuid=accord",
@@ -178,11 +191,38 @@ def test_nothing_but_its_own_folders_can_be_written(machine: Machine) -> None:
         "--init-groups",
     )
     script = """
-        for each in / /etc /usr /opt /var /srv /home /root; do touch $each/.probe && echo $each; done
-        touch /var/lib/accord/spool/.probe && rm /var/lib/accord/spool/.probe && echo spool
+        for each in / /etc /usr /opt /var /srv /home /root /var/lib/accord /var/lib/accord/snapshot/prompts \
+            /var/lib/accord/store /var/lib/accord/spool /var/log/accord
+        do touch $each/.probe && rm $each/.probe && echo $each; done
+        touch -c /var/lib/accord/catalogue.db && echo catalogue
     """
-    tried = machine.run(*as_worker, "sh", "-c", script, check=False).stdout.split()
-    assert tried == ["spool"]
+    tried = machine.run(*as_process, "sh", "-c", script, check=False).stdout.split()
+    assert tried == WRITABLE[unit]
+
+
+NO_DISK = """\
+[Mount]
+What=tmpfs
+Where=/var/lib/accord/spool
+Type=tmpfs
+Options=there-is-no-such-option
+"""
+
+
+def test_without_its_disk_the_daemon_makes_no_spool_beneath_the_mount_point(machine: Machine) -> None:
+    unit = machine.path("/etc/systemd/system/var-lib-accord-spool.mount")
+    wait_active(machine, "accord-daemon")
+    machine.run("systemctl", "stop", "accord-daemon")
+    try:
+        unit.write_text(NO_DISK)
+        machine.run("systemctl", "daemon-reload")
+        assert machine.run("systemctl", "start", "accord-daemon", check=False).returncode != 0
+        assert machine.show("accord-daemon", "ActiveState") == "inactive"
+    finally:
+        unit.unlink()
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", "accord-daemon")
+    wait_active(machine, "accord-daemon")
 
 
 def test_all_end_in_order_and_in_time(machine: Machine) -> None:

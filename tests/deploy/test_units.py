@@ -64,3 +64,16 @@ def test_no_secret_is_in_a_unit_s_environment(unit: str) -> None:
     for line in (SYSTEMD / unit).read_text().splitlines():
         if line.startswith("Environment=") and re.search("PASSWORD|KEY|KEK", line):
             assert "_FILE=%d/" in line or "FOLDER=" in line, line
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_disk_of_its_own_is_waited_for(unit: str) -> None:
+    """Whatever of Accord's folders a unit may write may be a mount of its own."""
+    text = (SYSTEMD / unit).read_text()
+    waited = re.search(r"^RequiresMountsFor=(.*)$", text, re.MULTILINE)
+    written = re.search(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
+    assert waited is not None
+    assert written is not None
+    for folder in written[1].split():
+        if not folder.startswith("-"):
+            assert any(Path(each).is_relative_to(folder) for each in waited[1].split()), folder
