@@ -15,6 +15,7 @@ import structlog
 from recorder.call import policy
 from recorder.call.policy import LinePolicy, Snapshot
 from recorder.clock import Now
+from recorder.daemon.threads import in_thread
 from recorder.errors import ConfigError
 from recorder.take import disk
 from recorder.take.disk import Disk, Room
@@ -43,7 +44,7 @@ _DO: Final = {
 
 
 class Knowledge:
-    """Refreshed in the thread pool once a second; asking it never waits."""
+    """Refreshed in a thread once a second; asking it never waits."""
 
     def __init__(
         self, spool: Path, snapshot: Path, full_at: float, now: Now, warn_at: float | None = None
@@ -134,7 +135,7 @@ class Knowledge:
     def _keep_looking(self) -> None:
         while True:
             gevent.sleep(LOOK)
-            gevent.get_hub().threadpool.apply(self._look)
+            in_thread(self._look)
 
     def _look(self) -> None:
         try:

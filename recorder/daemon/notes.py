@@ -18,7 +18,7 @@ import gevent
 import structlog
 from gevent.lock import Semaphore
 
-from recorder.daemon.writer import in_thread
+from recorder.daemon.threads import in_thread
 from recorder.take import disk, spool
 from recorder.take.files import write_all
 from recorder.take.spool import CallEnd, CallStart

@@ -13,7 +13,7 @@ from recorder import metrics
 from recorder.call import session
 from recorder.clock import Now
 from recorder.daemon.calls import Call, length_of
-from recorder.daemon.writer import in_thread
+from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
 from recorder.switch.events import CallEvent

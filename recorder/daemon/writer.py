@@ -1,4 +1,4 @@
-"""The disk work of one call, in order, in the hub's thread pool: the hub itself never waits for a disk."""
+"""The disk work of one call, in order, in threads: the hub itself never waits for a disk."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import errno
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final
 
 import gevent
 import structlog
 
 from recorder import metrics
+from recorder.daemon.threads import in_thread
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -198,18 +197,3 @@ class Writer:
 def reason_for(error: OSError) -> str:
     """Why a call is not recorded whose folder cannot be written (:data:`recorder.take.spool.REASONS`)."""
     return "full_disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "recording_failed"
-
-
-def in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work in the hub's thread pool; what it raises is raised here, and not printed there."""
-
-    def attempt() -> tuple[T | None, Exception | None]:
-        try:
-            return work(), None
-        except Exception as error:
-            return None, error
-
-    result, error = gevent.get_hub().threadpool.apply(attempt)
-    if error is not None:
-        raise error
-    return cast("T", result)

@@ -1,0 +1,62 @@
+"""A disk that hangs takes every thread of the daemon's disk work, and nothing else waits for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from recorder.daemon.threads import THREADS
+from recorder.daemon.writer import Writer
+from recorder.ids import uuid7
+from recorder.switch.node import Backoff, Node
+from recorder.take.spool import CallStart, Party
+from tests.integration.switch.conftest import QUICK
+from tests.integration.switch.test_standing import Diary, switch
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def hung(tmp_path: Path) -> Iterator[list[Writer]]:
+    """More calls than threads, each at a file that does not open: a pipe that nobody reads."""
+    writers, pipes = [], []
+    for _ in range(2 * THREADS):
+        one = CallStart(
+            str(uuid7(AT)), None, None, "112", "inbound", "n", "c", Party("withheld", ""), AT, (), None
+        )
+        writers.append(Writer(tmp_path, one.recording, lambda error: None))
+        writers[-1].folder.mkdir()
+        pipes.append(writers[-1].folder / ".call.json.tmp")
+        os.mkfifo(pipes[-1])
+        writers[-1].open(one)
+    gevent.sleep(0)  # each has asked for its thread
+    yield writers
+    read = [os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) for pipe in pipes]
+    assert all(writer.flush(10) for writer in writers)
+    for descriptor in read:
+        os.close(descriptor)
+
+
+def test_the_switch_is_found_again_by_its_name(
+    peer: Any, wait: Callable[[Callable[[], object]], None], hung: list[Writer]
+) -> None:
+    diary = Diary()
+    peer.script = switch
+    node = Node(
+        "localhost", peer.port, "secret", names=("DTMF",), on_event=diary.event, on_up=diary.up,
+        on_down=diary.down, random=lambda: 0.0, limits=QUICK, backoff=Backoff(first=0.05, longest=0.1),
+    )  # fmt: skip
+    node.start()
+    try:
+        wait(node.up.is_set)
+        peer.lines[0].sock.shutdown(2)
+        wait(lambda: diary.order.count("up") == 2)
+    finally:
+        node.stop()
+    assert not any(writer.flush(0.0) for writer in hung), "the disk hung all the while"
