@@ -269,7 +269,7 @@ def test_another_key_encryption_key_stops_it_and_loses_nobodys_name(house, recov
         assert recovery.rebuild().outcomes == {"made": 1}
 
 
-@pytest.mark.parametrize("after", range(1, 14, 2))
+@pytest.mark.parametrize("after", [1, 5, 9, 13])
 def test_broken_off_anywhere_it_goes_on_and_ends_the_same(
     house, recovery, recorded, after, monkeypatch
 ) -> None:
