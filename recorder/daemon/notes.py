@@ -18,6 +18,7 @@ import gevent
 import structlog
 from gevent.lock import Semaphore
 
+from recorder import metrics
 from recorder.daemon.threads import in_thread
 from recorder.take import disk, spool
 from recorder.take.files import write_all
@@ -68,7 +69,12 @@ class Notes:
         while True:
             gevent.sleep(AGAIN)
             with self._turn:
-                in_thread(self._settle if self.waiting else self._prepare)
+                try:
+                    in_thread(self._settle if self.waiting else self._prepare)
+                except Exception:
+                    # A mistake of ours: shown, and the next look is taken all the same.
+                    metrics.UNFORESEEN.inc()
+                    log.exception("notes.failed")
 
     def _prepare(self) -> None:
         if self._size:
@@ -107,26 +113,43 @@ class Notes:
         blotted out once it has: a slow disk that the daemon is killed over does not begin anew."""
         if not self.waiting:
             return
-        calls = 0
+        calls = left = 0
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 at = 0
                 for line in _lines(os.pread(descriptor, self._used, 0)):
                     if (call := _read(line)) is not None:
-                        start, end = call
-                        spool.close_take(spool.open_take(self._root, start), end)
-                        write_all(descriptor, b" " * len(line), at)
-                        calls += 1
+                        if self._give_folder(*call):
+                            write_all(descriptor, b" " * len(line), at)
+                            calls += 1
+                        else:
+                            left += 1
                     at += len(line) + 1
             finally:
                 os.close(descriptor)
-            self._write(bytes(self._used), 0)
+            if not left:
+                self._write(bytes(self._used), 0)
         except OSError as error:
             log.warning("notes.wait", error=str(error), hint="make room on the spool's disk")
             return
-        self._used = 0
-        log.info("notes.settled", calls=calls)
+        if not left:
+            self._used = 0
+        if calls:
+            log.info("notes.settled", calls=calls)
+
+    def _give_folder(self, start: CallStart, end: CallEnd) -> bool:
+        """Whether it has one now; a call that cannot have one by a mistake of ours is kept, shown, and holds
+        up no other, nor the daemon's start.  Raises ``OSError``."""
+        try:
+            spool.close_take(spool.open_take(self._root, start), end)
+        except OSError:
+            raise
+        except Exception:
+            metrics.UNFORESEEN.inc()
+            log.exception("notes.not_settled", recording=start.recording)
+            return False
+        return True
 
     def _write(self, content: bytes, at: int) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)

@@ -11,6 +11,7 @@ import gevent
 import pytest
 from structlog.testing import capture_logs
 
+from recorder import metrics
 from recorder.daemon import notes as module
 from recorder.daemon import writer as writers
 from recorder.daemon.notes import NOTES, Notes
@@ -190,3 +191,55 @@ def test_a_start_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch
     Notes(tmp_path).start()
     assert opened == [*(call.recording for call in calls[:3]), *(call.recording for call in calls[2:])]
     assert set(finished(tmp_path)) == {call.recording for call in calls}
+
+
+def test_a_mistake_over_one_note_holds_up_neither_the_others_nor_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only disks fail: the daemon starts, and goes on settling."""
+    monkeypatch.setattr(module, "AGAIN", 0.01)
+    notes = Notes(tmp_path)
+    notes.start()
+    calls = [start() for _ in range(3)]
+    assert all(notes.keep(call, END) for call in calls)
+    mistaken = [True]
+
+    def failing(root: Path, call: CallStart) -> Path:
+        if mistaken and call == calls[1]:
+            raise ArithmeticError("nobody thought of this")
+        return open_take(root, call)
+
+    open_take = spool.open_take
+    monkeypatch.setattr(spool, "open_take", failing)
+    counted = mistakes()
+    again = Notes(tmp_path)
+    with capture_logs() as logs:
+        again.start()
+    assert [line["event"] for line in logs] == ["notes.not_settled", "notes.settled"]
+    assert logs[0]["recording"] == calls[1].recording
+    assert mistakes() == counted + 1
+    assert set(finished(tmp_path)) == {calls[0].recording, calls[2].recording}
+    assert again.waiting
+    settling = gevent.spawn(again.keep_settling)
+    mistaken.clear()
+    until(lambda: not again.waiting)
+    assert set(finished(tmp_path)) == {call.recording for call in calls}
+    later = start()
+    with monkeypatch.context() as patch:
+        patch.setattr(again, "_settle", lambda: 1 / 0)
+        assert again.keep(later, END)
+        seen = mistakes()
+        until(lambda: mistakes() > seen)
+    until(lambda: not again.waiting)
+    settling.kill()
+    assert later.recording in finished(tmp_path)
+
+
+def mistakes() -> float:
+    return next(sample.value for metric in metrics.UNFORESEEN.collect() for sample in metric.samples)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(10):
+        while not condition():
+            gevent.sleep(0.01)
