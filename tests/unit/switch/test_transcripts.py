@@ -23,7 +23,8 @@ SENT = re.compile(
     r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( accord::\w+)+)?"
     r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
     r"execute-app-arg: [^\n]+(\nEvent-UUID: \S+)?\nevent-lock: true"
-    r"|api (status|show channels as json|uuid_buglist \S+|uuid_getvar \S+ \w+|uuid_record \S+ stop '[^'\n]+')"
+    r"|api (status|show channels as json|uuid_buglist \S+|uuid_getvar \S+ \w+|uuid_record \S+ stop '[^'\n]+'"
+    r"|module_exists \w+|xml_locate (dialplan|\w+ \w+ \w+ \S+)|global_getvar \w+|file_exists /[^\n]+)"
 )
 
 
@@ -75,9 +76,10 @@ def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
 @pytest.mark.parametrize("path", CALLS, ids=lambda path: path.stem)
 def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
     assert said(path, "daemon")[0] == b"connect\n\n"
-    arrival = Arrival.of(Reply(frames(path)[0]).headers)
+    headers = Reply(frames(path)[0]).headers
+    arrival = Arrival.of(headers)
     assert arrival.state == "waiting"
-    assert arrival.line == arrival.destination == arrival.variable("accord_destination")
+    assert arrival.line == headers["Caller-Destination-Number"] == headers["variable_accord_destination"]
     assert arrival.direction == "inbound"
     assert {event.uuid for event in events(path)} == {arrival.channel}
 
