@@ -131,18 +131,6 @@ def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:
     return next((row for row in announcements(tenant) if row.id == announcement_id), None)
 
 
-def announcement_sound(tenant: str, announcement_id: str) -> bytes | None:
-    """The WAV of a version of an announcement of a tenant."""
-    with connected():
-        row = (
-            Sound.select(Sound.wav)
-            .join(Announcement)
-            .where((Announcement.tenant == tenant) & (Announcement.id == announcement_id))
-            .first()
-        )
-    return None if row is None else bytes(row.wav)
-
-
 def _has_number(model: Any, digits: str) -> Any:
     return (
         model.outside_value.contains(digits)

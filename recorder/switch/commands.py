@@ -104,45 +104,25 @@ def only_channel(uuid: str) -> Command:
 # --- on a call's own socket
 
 
-def execute(
-    application: str, argument: str = "", *, uuid: str = "", lock: bool = True, tag: str = ""
-) -> Command:
-    """Have the channel run one dialplan application.
+def execute(application: str, argument: str) -> Command:
+    """Have the channel run one dialplan application, after those that were sent before (``event-lock``).
 
-    Not for direct use with free text: the functions below make the arguments.  ``uuid`` only on the
-    standing connection.  With ``lock`` (``event-lock``) the applications run one after another in the
-    order sent, so many can be sent without waiting.  ``tag`` comes back as ``Application-UUID`` in
-    CHANNEL_EXECUTE and CHANNEL_EXECUTE_COMPLETE.
+    Not for direct use with free text: :func:`execute_extension` makes the argument.
     """
     if application not in APPLICATIONS:
         raise _refuse(f"application {application!r}", "one of " + ", ".join(sorted(APPLICATIONS)))
-    lines = [f"sendmsg {_uuid(uuid)}" if uuid else "sendmsg"]
-    lines += ["call-command: execute", f"execute-app-name: {application}"]
-    if argument:
-        lines.append(f"execute-app-arg: {_one_line('argument', argument)}")
-    if tag:
-        lines.append(f"Event-UUID: {_uuid(tag)}")
-    if lock:
-        lines.append("event-lock: true")
+    lines = ["sendmsg", "call-command: execute", f"execute-app-name: {application}"]
+    lines += [f"execute-app-arg: {_one_line('argument', argument)}", "event-lock: true"]
     return Command("\n".join(lines))
 
 
-APPLICATIONS: Final = frozenset({"answer", "execute_extension", "set"})
+APPLICATIONS: Final = frozenset({"execute_extension"})
+"""No other: what is done to a call stands in the dialplan, behind its guards."""
 
 
-def set_variable(name: str, value: str, *, tag: str = "") -> Command:
-    """Set one channel variable."""
-    return execute("set", f"{_variable(name)}={_value(name, value)}", tag=tag)
-
-
-def execute_extension(extension: str, context: str = CONTEXT, *, tag: str = "") -> Command:
+def execute_extension(extension: str, context: str = CONTEXT) -> Command:
     """Run an extension of Accord's dialplan; what the switch itself then checks is written there."""
-    return execute("execute_extension", f"{_word(extension)} XML {_word(context)}", tag=tag)
-
-
-def answer(*, tag: str = "") -> Command:
-    """Answer the call."""
-    return execute("answer", tag=tag)
+    return execute("execute_extension", f"{_word(extension)} XML {_word(context)}")
 
 
 # --- on the standing connection
@@ -187,16 +167,6 @@ def put_variable(uuid: str, name: str, value: str) -> Command:
     return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")
 
 
-def record_start(uuid: str, path: Path, recording: str) -> Command:
-    """Start a recording from outside the call, in two channels: left what it says, right what it hears.
-
-    The variables stand *behind* the path: before it they are not read, and the file is mono.  The
-    recording's id comes back as ``Recording-Variable-accord_recording``.
-    """
-    variables = _recording_variables(recording)
-    return Command(f"api uuid_record {_uuid(uuid)} start '{_path(path)}' 0 {variables}")
-
-
 def record_stop(uuid: str, path: Path) -> Command:
     """Stop one recording from outside the call."""
     return Command(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
@@ -233,7 +203,6 @@ def file_exists(path: Path) -> Command:
 
 _SUBCLASS = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_RECORDING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
 _WORD = re.compile(r"[A-Za-z0-9_.*+-]{1,80}")
 _VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
@@ -281,9 +250,3 @@ def _path(path: Path) -> str:
     if not _PATH.fullmatch(text) or ".." in path.parts or text != text.strip():
         raise _refuse(f"path {text!r}", "an absolute path of letters, digits, spaces and / . _ + @ = -")
     return text
-
-
-def _recording_variables(recording: str) -> str:
-    if not _RECORDING.fullmatch(recording):
-        raise _refuse(f"recording {recording!r}", "a UUID in lower case")
-    return f"{{RECORD_STEREO=true,accord_recording={recording}}}"

@@ -22,18 +22,14 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``line`` (``accord_line``) and ``state`` (``accord_state``) are the dialplan's own words, set after a
-    strict match; ``outside`` and ``destination`` are a stranger's.  ``channel`` is the switch's id of
-    the leg.  ``data`` is everything the switch said, for what is not here.
+    strict match; ``outside`` is a stranger's.  ``channel`` is the switch's id of the leg.
     """
 
     channel: str
     line: str
     state: str
-    context: str
-    destination: str
     direction: str
     outside: Caller
-    data: Mapping[str, str]
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
@@ -42,16 +38,9 @@ class Arrival:
             channel=data.get("Unique-ID", ""),
             line=data.get("variable_accord_line", ""),
             state=data.get("variable_accord_state", ""),
-            context=data.get("Caller-Context", ""),
-            destination=data.get("Caller-Destination-Number", ""),
             direction=data.get("Call-Direction", ""),
             outside=caller(data, region),
-            data=data,
         )
-
-    def variable(self, name: str, default: str = "") -> str:
-        """A channel variable as it was when the call arrived."""
-        return self.data.get(f"variable_{name}", default)
 
 
 class Dialplan:

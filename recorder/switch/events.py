@@ -204,11 +204,6 @@ class CallEvent(Message):
         """The channel's ``Unique-ID``; empty for an event without a channel."""
         return self.header("Unique-ID")
 
-    @property
-    def other_uuid(self) -> str:
-        """The channel it is bridged with (``Other-Leg-Unique-ID``), or empty."""
-        return self.header("Other-Leg-Unique-ID")
-
     @cached_property
     def at(self) -> datetime:
         """When it happened by the switch's clock, UTC, from ``Event-Date-Timestamp`` (microseconds).

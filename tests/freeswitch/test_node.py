@@ -12,6 +12,7 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
+from recorder.switch.commands import Command
 from recorder.switch.esl import Inbound
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Backoff, Live, Node
@@ -75,7 +76,8 @@ def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
     call.wait_bridged()
     leg = leg_of(call)
     audio = tmp_path / "with space.wav"
-    node.api(commands.record_start(leg, audio, ID))
+    variables = f"{{RECORD_STEREO=true,accord_recording={ID}}}"
+    node.api(Command(f"api uuid_record {leg} start '{audio}' 0 {variables}"))
     until("it is recorded", lambda: [e for e in watched.events if e.name == "RECORD_START"])
     start = next(event for event in watched.events if event.name == "RECORD_START")
     assert (start.uuid, start.recording_variable("accord_recording")) == (leg, ID)

@@ -21,8 +21,6 @@ from tests.fuzz.choices import Choices
 INSTRUMENT = ("recorder.switch.commands",)
 LONGEST = 200
 
-RECORDING = "0198c0de-0000-7000-8000-000000000001"
-
 
 def lines_of(command: Command) -> list[str]:
     """The lines as the switch gets them: one command, whole, and nothing after it."""
@@ -63,16 +61,14 @@ def api(command: Command, *expected: str) -> None:
 
 def sendmsg(command: Command, **expected: str) -> None:
     first, *headers = lines_of(command)
-    uuid = expected.pop("uuid", "")
-    assert first == (f"sendmsg {uuid}" if uuid else "sendmsg")
+    assert first == "sendmsg"
     told: dict[str, str] = {}
     for line in headers:
         name, colon, value = line.partition(": ")
         assert colon and name not in told, line
         told[name] = value
     wanted = {"call-command": "execute", "event-lock": "true"}
-    wanted |= {name.replace("_", "-"): value for name, value in expected.items() if value}
-    wanted = {("Event-UUID" if name == "tag" else name): value for name, value in wanted.items()}
+    wanted |= {name.replace("_", "-"): value for name, value in expected.items()}
     assert told == wanted
     assert "${" not in told.get("execute-app-arg", "")
 
@@ -119,23 +115,13 @@ def _filter(one: str, two: str, three: str) -> None:
 
 
 def _execute(one: str, two: str, three: str) -> None:
-    sendmsg(commands.execute("answer", "", uuid=one, tag=two), uuid=one, execute_app_name="answer", tag=two)
-    commands.execute(three)
+    commands.execute(three, one)
     assert three in commands.APPLICATIONS
 
 
-def _set(one: str, two: str, three: str) -> None:
-    sendmsg(
-        commands.set_variable(two, three, tag=one),
-        execute_app_name="set", execute_app_arg=f"{two}={three}", tag=one,
-    )  # fmt: skip
-    # `set` splits at the first '='.
-    assert f"{two}={three}".partition("=")[::2] == (two, three)
-
-
 def _extension(one: str, two: str, three: str) -> None:
-    command = commands.execute_extension(three, two, tag=one)
-    sendmsg(command, execute_app_name="execute_extension", execute_app_arg=f"{three} XML {two}", tag=one)
+    command = commands.execute_extension(three, two)
+    sendmsg(command, execute_app_name="execute_extension", execute_app_arg=f"{three} XML {two}")
     assert words(f"{three} XML {two}") == [three, "XML", two]
 
 
@@ -169,20 +155,6 @@ def _answer(one: str, two: str, three: str) -> None:
         assert re.fullmatch(r"[A-Za-z0-9_.*+-]+", part)
 
 
-def _start(one: str, two: str, three: str) -> None:
-    path = Path(three)
-    command = commands.record_start(one, path, RECORDING)
-    variables = f"{{RECORD_STEREO=true,accord_recording={RECORDING}}}"
-    api(command, "uuid_record", one, "start", str(path), "0", variables)
-    _inside(path)
-
-
-def _other_recording(one: str, two: str, three: str) -> None:
-    command = commands.record_start(one, Path("/spool/a.wav"), three)
-    assert words(lines_of(command)[0])[-1] == f"{{RECORD_STEREO=true,accord_recording={three}}}"
-    assert re.fullmatch(r"[0-9a-f-]{36}", three)
-
-
 def _stop(one: str, two: str, three: str) -> None:
     path = Path(three)
     api(commands.record_stop(one, path), "uuid_record", one, "stop", str(path))
@@ -203,9 +175,8 @@ def _locate(one: str, two: str, three: str) -> None:
 
 
 MADE = (
-    _auth, _subscribe, _name, _filter, _execute, _set, _extension, _linger, _bugs, _get, _put, _answer,
-    _start,
-    _other_recording, _stop, _module, _locate,
+    _auth, _subscribe, _name, _filter, _execute, _extension, _linger, _bugs, _get, _put, _answer, _stop,
+    _module, _locate,
 )  # fmt: skip
 
 SEEDS = tuple(

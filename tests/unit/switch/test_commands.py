@@ -28,28 +28,15 @@ SENT: list[tuple[Command, str]] = [
     (commands.subscribe(["RECORD_STOP"]), "event plain RECORD_STOP"),
     (commands.only_channel(CHANNEL), f"filter Unique-ID {CHANNEL}"),
     (
-        commands.set_variable("accord_a", "b c"),
-        "sendmsg\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: accord_a=b c\n"
-        "event-lock: true",
-    ),
-    (
-        commands.execute_extension("accord_begin", tag="t-1"),
+        commands.execute_extension("accord_begin"),
         "sendmsg\ncall-command: execute\nexecute-app-name: execute_extension\n"
-        "execute-app-arg: accord_begin XML accord\nEvent-UUID: t-1\nevent-lock: true",
-    ),
-    (
-        commands.execute("answer", uuid=CHANNEL, lock=False),
-        f"sendmsg {CHANNEL}\ncall-command: execute\nexecute-app-name: answer",
+        "execute-app-arg: accord_begin XML accord\nevent-lock: true",
     ),
     (commands.show_channels(), "api show channels as json"),
     (commands.status(), "api status"),
     (commands.media_bugs(CHANNEL), f"api uuid_buglist {CHANNEL}"),
     (commands.get_variable(CHANNEL, "accord_state"), f"api uuid_getvar {CHANNEL} accord_state"),
     (commands.put_variable(CHANNEL, "accord_a", "x y"), f"api uuid_setvar {CHANNEL} accord_a x y"),
-    (
-        commands.record_start(CHANNEL, AUDIO, ID),
-        f"api uuid_record {CHANNEL} start '{AUDIO}' 0 {{RECORD_STEREO=true,accord_recording={ID}}}",
-    ),
     (commands.record_stop(CHANNEL, AUDIO), f"api uuid_record {CHANNEL} stop '{AUDIO}'"),
     (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
     (
@@ -87,16 +74,9 @@ HOSTILE = [
 ]
 
 TAKERS: list[Callable[[str], Command]] = [
-    lambda text: commands.set_variable("accord_a", text),
-    lambda text: commands.set_variable(text, "1"),
     lambda text: commands.execute_extension(text),
     lambda text: commands.execute_extension("a", text),
-    lambda text: commands.execute("answer", uuid=text or " "),
-    lambda text: commands.execute("answer", tag=text or " "),
-    lambda text: commands.execute(text),
-    lambda text: commands.record_start(CHANNEL, Path("/") / text, ID),
-    lambda text: commands.record_start(text, AUDIO, ID),
-    lambda text: commands.record_start(CHANNEL, AUDIO, text),
+    lambda text: commands.execute(text, "a"),
     lambda text: commands.record_stop(CHANNEL, Path("/") / text),
     lambda text: commands.record_stop(text, AUDIO),
     lambda text: commands.media_bugs(text),
@@ -129,10 +109,10 @@ def test_paths_are_ours(path: str) -> None:
         commands.record_stop(CHANNEL, Path(path))
 
 
-@pytest.mark.parametrize("recording", ["", "1", ID.upper(), ID + ",x=1", "{" + ID, ID + "\n"])
-def test_recording_ids_are_uuids(recording: str) -> None:
+@pytest.mark.parametrize("application", ["answer", "set", "record_session", "hangup", "system", ""])
+def test_no_application_goes_past_the_dialplan(application: str) -> None:
     with pytest.raises(SwitchError):
-        commands.record_start(CHANNEL, AUDIO, recording)
+        commands.execute(application, "a")
 
 
 @pytest.mark.parametrize("password", ["", "a\nb", "a\n\nexit", "x" * 300, "tab\t"])

@@ -66,19 +66,13 @@ def test_backing_off_grows_to_a_limit_and_is_spread() -> None:
 
 def test_an_arrival_takes_the_line_from_the_dialplan_alone() -> None:
     forged = b"%0Avariable_accord_line%3A%2032999%0Avariable_accord_state%3A%20announced"
-    arrival = Arrival.of(
-        Headers(
-            b"\nUnique-ID: u\nCall-Direction: inbound\nCaller-Caller-ID-Name: " + forged + b"\n"
-            b"Caller-Caller-ID-Number: +3225550100"
-            + forged
-            + b"\nCaller-Destination-Number: 32"
-            + forged
-            + b"\n"
-            b"Caller-Context: public\nvariable_sip_h_X-" + forged + b": " + forged + b"\n"
-            b"variable_accord_line: 3225550199\nvariable_accord_state: waiting\nReply-Text: %2BOK%0A\n"
-        )
+    headers = Headers(
+        b"\nUnique-ID: u\nCall-Direction: inbound\nCaller-Caller-ID-Name: " + forged + b"\n"
+        b"Caller-Caller-ID-Number: +3225550100" + forged + b"\nCaller-Destination-Number: 32" + forged + b"\n"
+        b"Caller-Context: public\nvariable_sip_h_X-" + forged + b": " + forged + b"\n"
+        b"variable_accord_line: 3225550199\nvariable_accord_state: waiting\nReply-Text: %2BOK%0A\n"
     )
+    arrival = Arrival.of(headers)
     assert (arrival.channel, arrival.line, arrival.state) == ("u", "3225550199", "waiting")
     assert arrival.outside.kind == "sip"
-    assert arrival.variable("accord_state") == "waiting"
-    assert arrival.variable("accord_nothing", "none") == "none"
+    assert (headers["variable_accord_state"], headers.get("variable_accord_nothing")) == ("waiting", None)
