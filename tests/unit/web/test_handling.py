@@ -40,6 +40,7 @@ def say(served: Served, *pieces: bytes, pause: float = 0.0, seconds: float = 10.
 
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\n"
+MULTIPART = b"Content-Type: multipart/form-data; boundary=b\r\n"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\n"
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Content-Length : 36\r\n\r\n" + SMUGGLED,
         HEAD + b"no header\r\nContent-Length: 36\r\n\r\n" + SMUGGLED,
+        HEAD + MULTIPART + b"no header\r\nContent-Length: 36\r\n\r\n" + SMUGGLED,
         HEAD + b"X: a\r\n Content-Length: 36\r\n\r\n" + SMUGGLED,
         HEAD + b"Host: y\r\nContent-Length: 0\r\n\r\n",
         b"GET /healthz\r\n\r\n",
@@ -102,3 +104,13 @@ def test_nobody_holds_a_connection_by_sending_slowly(
 def test_a_request_as_browsers_send_it_is_answered_on_a_connection_that_stays(served: Served) -> None:
     answer = say(served, SMUGGLED, SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_form_in_parts_is_read(served: Served) -> None:
+    """As a page sends one on leaving it (``sendBeacon``)."""
+    form = b'--b\r\nContent-Disposition: form-data; name="login"\r\n\r\nclaire\r\n--b--\r\n'
+    length = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form)
+    answer = say(served, HEAD + MULTIPART + length + form)
+    assert b"csrf" in answer.lower() or b"session" in answer.lower(), answer
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert len(answer) > 500, "the panel's own page, not the connection's end"
