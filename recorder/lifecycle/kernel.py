@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -29,14 +30,34 @@ class _Timex(ctypes.Structure):
     )
 
 
-def kernel_time() -> datetime | None:
-    """The kernel's time, where NTP keeps it; ``None`` where nobody does, or nobody may ask."""
+@dataclass(frozen=True, slots=True)
+class KernelClock:
+    """``at``: its time (UTC).  ``kept``: whether something, NTP mostly, synchronises it.  ``off``: by how
+    much it is wrong at most, as far as it is kept."""
+
+    at: datetime
+    kept: bool
+    off: timedelta
+
+
+def kernel_clock() -> KernelClock | None:
+    """What the kernel says; ``None`` where nobody may ask.  Nothing is changed."""
     found = _Timex()
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(found))
     except (OSError, AttributeError):
         return None  # a C library without it
-    if state < 0 or found.status & _UNSYNCHRONISED:
+    if state < 0:
         return None
     parts = 1000 if found.status & _NANOSECONDS else 1
-    return _EPOCH + timedelta(seconds=found.seconds, microseconds=found.fraction // parts)
+    return KernelClock(
+        at=_EPOCH + timedelta(seconds=found.seconds, microseconds=found.fraction // parts),
+        kept=not found.status & _UNSYNCHRONISED,
+        off=timedelta(microseconds=found.maxerror),
+    )
+
+
+def kernel_time() -> datetime | None:
+    """The kernel's time, where NTP keeps it; ``None`` where nobody does, or nobody may ask."""
+    found = kernel_clock()
+    return found.at if found is not None and found.kept else None

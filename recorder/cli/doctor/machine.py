@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import json
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.cli.holders import DAEMON, WORKER, Process, holder, listener
+from recorder.lifecycle.kernel import kernel_clock
 from recorder.supervise import HEARTBEAT_FD
 
 FILES = 4096
@@ -24,28 +24,20 @@ TESTED = {"greenswitch": "0.0.19"}
 
 ANSWERS_IN = 5.0
 
-_STA_UNSYNC = 0x0040
+MILLISECOND = timedelta(milliseconds=1)
+
 _NTP = "install and start chrony or systemd-timesyncd: times are sealed, and a store refuses a wrong clock"
 
 
-class _Timex(ctypes.Structure):
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_char * 256),
-    )
-
-
 def clock(patient: Patient) -> Iterator[Finding]:
-    """The kernel says that something keeps its clock (``adjtimex``; nothing is changed)."""
-    read = _Timex()
-    if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(read)) < 0:
+    """The kernel says that something keeps its clock."""
+    kernel = kernel_clock()
+    if kernel is None:
         yield Finding("warning", "clock: the kernel does not say whether it is synchronised", _NTP)
-    elif read.status & _STA_UNSYNC:
+    elif not kernel.kept:
         yield Finding("warning", "clock: nothing synchronises it", _NTP)
     else:
-        yield Finding("ok", f"clock: synchronised, at most {read.maxerror / 1000:.0f} ms off")
+        yield Finding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
 
 
 def versions(patient: Patient) -> Iterator[Finding]:

@@ -22,8 +22,9 @@ from recorder.catalogue import snapshot
 from recorder.catalogue.models import Announcement, Line, Sound, writing
 from recorder.cli import accord
 from recorder.cli.context import Context
-from recorder.cli.doctor import keeping, node
+from recorder.cli.doctor import keeping, machine, node
 from recorder.cli.doctor.findings import Finding, Patient, examine
+from recorder.lifecycle.kernel import KernelClock, kernel_clock, kernel_time
 from recorder.seal import signing
 from recorder.take.disk import look
 from recorder.take.spool import AUDIO, CALL, END, open_take
@@ -295,3 +296,35 @@ def test_what_nobody_foresaw_is_a_line_too(house: House) -> None:
 
     (found,) = examine(odd, patient(house, house.clock()))
     assert (found.state, found.what) == ("wrong", "odd: KeyError: 'odd'")
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (None, ("warning", "clock: the kernel does not say whether it is synchronised")),
+        (
+            KernelClock(datetime.now(UTC), False, timedelta(seconds=16)),
+            ("warning", "clock: nothing synchronises it"),
+        ),
+        (
+            KernelClock(datetime.now(UTC), True, timedelta(microseconds=2600)),
+            ("ok", "clock: synchronised, at most 3 ms off"),
+        ),
+    ],
+)
+def test_the_clock_is_what_the_kernel_says_of_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, said: KernelClock | None, found: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(machine, "kernel_clock", lambda: said)
+    (told,) = examine(machine.clock, patient(house, house.clock()))
+    assert (told.state, told.what) == found
+
+
+def test_the_kernel_s_time_is_believed_where_something_keeps_it() -> None:
+    kernel = kernel_clock()
+    if kernel is None:
+        assert kernel_time() is None
+        return
+    assert abs(kernel.at - datetime.now(UTC)) < timedelta(seconds=10)
+    assert kernel.off >= timedelta()
+    assert (kernel_time() is not None) is kernel.kept
