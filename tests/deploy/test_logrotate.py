@@ -17,14 +17,21 @@ from recorder.cli.logs import LogFile
 from tests.deploy.boot import REPOSITORY
 
 WRITER = """
-import sys, structlog
+import sys, time, structlog
 from recorder.cli import logs
 from pathlib import Path
-logs.begin(Path(sys.argv[1]))
+path, lines = Path(sys.argv[1]), int(sys.argv[3])
+logs.begin(path)
 log = structlog.get_logger()
-for number in range(int(sys.argv[3])):
+for number in range(lines):
+    if number == lines // 2:
+        path.with_name(f"half-{sys.argv[2]}").touch()
+        while not path.with_name("rotated").exists():
+            time.sleep(0.01)
     log.info("line", writer=sys.argv[2], number=number, more="x" * (number % 300))
 """
+"""The second half of its lines is written once there was a rotation, the first after all had got so far."""
+
 LINES = 20_000
 WRITERS = 3
 
@@ -64,14 +71,15 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
     ]
     rotations = 0
     while any(writer.poll() is None for writer in writers):
-        if path.exists() and path.stat().st_size:
+        if len(list(tmp_path.glob("half-*"))) == WRITERS and path.exists() and path.stat().st_size:
             rotate(rotation)
             rotations += 1
+            path.with_name("rotated").touch()
         time.sleep(1.05)  # the names of what was rotated go by the second
     for writer in writers:
         said = writer.communicate()[1]
         assert (writer.returncode, said) == (0, b"")
-    assert rotations >= 2
+    assert rotations >= 1
     seen: dict[tuple[str, int], int] = {}
     written_to: dict[str, set[str]] = {}
     files = [each for each in tmp_path.iterdir() if each.name.startswith("accord.log")]
