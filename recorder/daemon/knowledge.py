@@ -12,6 +12,7 @@ from typing import Final
 import gevent
 import structlog
 
+from recorder import metrics
 from recorder.call import policy
 from recorder.call.policy import LinePolicy, Snapshot
 from recorder.clock import Now
@@ -135,7 +136,13 @@ class Knowledge:
     def _keep_looking(self) -> None:
         while True:
             gevent.sleep(LOOK)
-            in_thread(self._look)
+            try:
+                in_thread(self._look)
+            except Exception:
+                # A mistake of ours: shown, and the next look is taken all the same.
+                metrics.UNFORESEEN.inc()
+                log.exception("daemon.look_failed")
+                self._complained = "a mistake of Accord itself: see the log, daemon.look_failed"
 
     def _look(self) -> None:
         try:

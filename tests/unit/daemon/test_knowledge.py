@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import gevent
 import pytest
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.call import policy
+from recorder.call.policy import Announcement, LinePolicy, Snapshot, to_json
 from recorder.daemon import knowledge
 from recorder.daemon.knowledge import Knowledge
 from recorder.errors import ConfigError
@@ -84,6 +87,36 @@ def test_a_new_snapshot_is_read_and_a_broken_one_is_not(known, tmp_path: Path) -
     (tmp_path / "snapshot" / "snapshot.json").unlink()
     one._look()
     assert one.decide("3225550101")[1] is None
+
+
+def test_a_mistake_over_one_look_does_not_end_the_looking(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the daemon would never see again that the disk is full, nor a new line."""
+    monkeypatch.setattr(knowledge, "LOOK", 0.01)
+    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
+    one.start()
+    failed: list[Path] = []
+
+    def failing(folder: Path) -> Snapshot:
+        failed.append(folder)
+        raise ArithmeticError("nobody thought of this")
+
+    def until(condition: Callable[[], object]) -> None:
+        with gevent.Timeout(10):
+            while not condition():
+                gevent.sleep(0.01)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(policy, "read", failing)
+            write(tmp_path / "snapshot", "3225550100")
+            until(lambda: len(failed) > 1)
+            until(lambda: "mistake" in one.complaint)
+        until(lambda: one.decide("3225550100")[1] is None)
+        assert one.complaint == ""
+    finally:
+        one.stop()
 
 
 def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
