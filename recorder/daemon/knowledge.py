@@ -89,7 +89,9 @@ class Knowledge:
         """Give the spool up."""
         if self._greenlet is not None:
             self._greenlet.kill()
-        os.close(self._descriptor)
+        # A look may be under way in its thread, and the next file that is opened gets this number.
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
     def decide(self, number: str) -> tuple[LinePolicy | None, str | None]:
         """What to do with a call to a number: its line, and the reason if it is not to be recorded."""
@@ -160,7 +162,7 @@ class Knowledge:
             say, what = _SAID[room]
             getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])
         self.room = room
-        if self._watched is None:
+        if self._watched is None and self._descriptor >= 0:
             os.pwrite(self._descriptor, b".", 0)
 
     def _look_at_snapshot(self) -> None:

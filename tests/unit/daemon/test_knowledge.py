@@ -142,6 +142,21 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     second.stop()
 
 
+def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Clock) -> None:
+    """It was under way in a thread when the spool was given up."""
+    one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    one.start()
+    one.watched_until()
+    number = one._descriptor
+    one.stop()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    os.dup2(other, number)
+    one._look()
+    for each in {other, number}:
+        os.close(each)
+    assert (tmp_path / "other").read_bytes() == b""
+
+
 def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
     one = known()
     one.watched_until()
