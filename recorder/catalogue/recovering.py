@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from recorder.catalogue import amending, conditions, customers
@@ -30,6 +30,9 @@ ERASED = "erased"
 UNCHANGED = "unchanged"
 DIFFERS = "differs"
 LEFT_OUT = "left_out"
+LISTED_WITHIN = timedelta(minutes=15)
+"""From sealing to listing where nothing is wrong; it takes seconds."""
+
 CHANGES = (MADE, COMPLETED, CORRECTED, ERASED)
 """Outcomes that changed the catalogue."""
 
@@ -67,6 +70,7 @@ class Recovering:
             mine |= Recording.prefix.in_([row.prefix for row in rows])
             there = {row.id: row for row in map(recording_row, Recording.select().where(mine))}
             places = {row.prefix: row.id for row in there.values()}
+            lived = Recording.select().exists()
             fresh = [seen for seen in batch if _is_fresh(seen, there, places)]
             self._make(fresh)
             made = {seen.place for seen in fresh}
@@ -74,12 +78,19 @@ class Recovering:
                 (seen, MADE, None, None) if seen.place in made else (seen, *self._settle(seen, there, places))
                 for seen in batch
             ]
-            if any(outcome in CHANGES for _, outcome, _, _ in outcomes):
+            changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
+            if any(not (lived and self._on_its_way(*each)) for each in changed):
                 conditions.wait_for_holds("rebuild", self.now)
             note_outcomes(
                 (seen.place, outcome, code or seen.code, message or seen.message)
                 for seen, outcome, code, message in outcomes
             )
+
+    def _on_its_way(self, seen: Seen, outcome: str) -> bool:
+        """A recording that a worker has just stored and not yet listed: no sign that the catalogue
+        was lost, where it has others."""
+        row = seen.row
+        return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
     def _know(self, tenant: str) -> None:
         """A tenant that the catalogue does not know is made with its id for a name."""

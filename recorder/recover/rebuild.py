@@ -16,6 +16,7 @@ has confirmed the holds.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,6 +49,11 @@ LISTED = 1000
 
 BATCH = 200
 """Recordings in one transaction; at most two batches are in memory."""
+
+STRANGE = 100
+"""Objects that are not Accord's and are named of one place: whoever can write there could put millions."""
+
+_OURS = re.compile(r"manifest\.json|peaks|audio\.[a-z]+|amendment-[0-9]{4}\.json")
 
 THREADS = 8
 
@@ -191,13 +197,18 @@ def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
     """Keys of the bucket, a place at a time, each with its last key; wrapped keys and probes are left out."""
     wanted = (key for key in keys if not key.startswith(("keys/", "probe/")))
     for place, members in groupby(wanted, _place_of):
-        lying = list(members)
-        names = tuple(key.removeprefix(place) for key in lying)
+        names: list[str] = []
+        strange, last = 0, ""
+        for last in members:
+            name = last.removeprefix(place)
+            strange += (foreign := not _OURS.fullmatch(name))
+            if not foreign or strange <= STRANGE:
+                names.append(name)
         if (match := PLACE.fullmatch(place)) is not None:
-            yield Found(place, names, match[2]), lying[-1]
+            yield Found(place, tuple(names), match[2]), last
         else:
             what = f"nothing of Accord's lies here: {', '.join(names[:5])}"
-            yield Found(place or "/", (), "", UNPLACED, "object.unplaced", what), lying[-1]
+            yield Found(place or "/", (), "", UNPLACED, "object.unplaced", what), last
 
 
 def _place_of(key: str) -> str:

@@ -10,6 +10,7 @@ from recorder.catalogue import amending, conditions, customers, keeping, queries
 from recorder.catalogue.models import Amendment, LedgerEntry, Recording, writing
 from recorder.errors import SealError
 from recorder.lifecycle import amend
+from recorder.recover.rebuild import STRANGE, _places
 from recorder.seal.amendment import By, HoldLifted, HoldSet
 from recorder.seal.keys import Keyring, data_key_path, secret
 from recorder.store.base import Unreachable
@@ -208,6 +209,36 @@ def test_what_lies_where_it_should_not_is_named(house, recovery, recorded) -> No
         )
         row = queries.recording(house.tenant, keyless)
         assert (row.wrapped_key, row.outside) == (None, None)
+
+
+def test_a_place_that_somebody_filled_is_no_burden_and_hides_nothing(house, recovery, recorded) -> None:
+    place = queries.recording(house.tenant, recorded()).prefix
+    for number in range(STRANGE + 50):
+        (house.bucket / place / f"a-{number}").write_bytes(b"")
+    with recovery.lost():
+        assert recovery.rebuild().outcomes == {"made": 1}
+        assert [code for code, _ in recovery.troubles] == ["object.unknown"]
+    ((found, last),) = _places(iter(sorted(key for key in house.objects() if key.startswith(place))))
+    assert len([name for name in found.names if name.startswith("a-")]) == STRANGE
+    assert {"manifest.json", "peaks"} < set(found.names)
+    assert last == place + "peaks"
+
+
+def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, recorded) -> None:
+    """A worker is between the bucket and the catalogue while somebody compares the two."""
+    recorded()
+    house.clock.forward(days=1)
+    under_way = recorded()
+    with writing():
+        Recording.delete().where(Recording.id == under_way).execute()
+    house.clock.forward(minutes=1)
+    assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
+    assert conditions.holds_unconfirmed() is None
+    with writing():
+        Recording.delete().where(Recording.id == under_way).execute()
+    house.clock.forward(hours=1)
+    assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
+    assert conditions.holds_unconfirmed() is not None
 
 
 def test_rows_and_keys_that_are_alone_are_named(house, recovery, recorded) -> None:
