@@ -224,7 +224,10 @@ class Supervisor:
 class heartbeat:
     """What a process calls from its hub twice a second: writes to the supervisor's pipe, and to systemd's
     watchdog, to which the first one also says that the process is ready.  Does nothing where neither is
-    there, and never waits: a systemd that is busy must not stop a hub."""
+    there, and never waits: a systemd that is busy must not stop a hub.
+
+    Once the supervisor is dead, each beat asks the process to end, so the second one to end at once: the
+    next supervisor's daemon and worker need the spool that this one's hold."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         import sdnotify
@@ -245,7 +248,7 @@ class heartbeat:
             except BlockingIOError:
                 pass  # a full pipe is heartbeats enough
             except BrokenPipeError:
-                os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died: end in order
+                os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died
 
     def stopping(self) -> None:
         """Say that the end has begun."""

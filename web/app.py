@@ -43,7 +43,7 @@ def create_app(
     ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
     (``/readyz``).  Raises ``ValueError`` for a language without translation.
     """
-    app = Flask(__name__)
+    app = errors.Panel(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
         MAX_CONTENT_LENGTH=64 * 1024,  # the panel takes small forms only

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
-from flask import Flask, render_template, request, url_for
+from flask import Flask, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
+from gevent import GreenletExit
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
@@ -51,6 +52,18 @@ KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over"})
 GONE = frozenset({"access.expired", "access.destroyed", "access.revoked"})
+
+
+class Panel(Flask):
+    """An application that says so where it is ended before it could answer; a server that ends kills the
+    greenlets that are still at work, and what they leave unsaid it would call a mistake of ours (500)."""
+
+    def full_dispatch_request(self) -> Response:
+        try:
+            return super().full_dispatch_request()
+        except GreenletExit:
+            log.info("web.ended_early", endpoint=request.endpoint)
+            return self.finalize_request(page(503), from_error_handler=True)
 
 
 def status(error: AccordError) -> int:

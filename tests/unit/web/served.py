@@ -31,6 +31,13 @@ def main(folder: Path, limit: float | None = None) -> None:
     app.add_url_rule(
         "/slow", view_func=lambda: app.response_class(slow(), headers={"Content-Length": "1000"})
     )
+
+    def long() -> str:
+        (folder / "asked").touch()
+        time.sleep(60)
+        return "done"
+
+    app.add_url_rule("/long", view_func=long)
     serve(app, "127.0.0.1", 0, ready=lambda port: (folder / "port").write_text(f"{port}\n"))
 
 

@@ -69,6 +69,37 @@ def test_what_is_being_sent_is_sent_to_its_end(served, number):
         served.get("/healthz")
 
 
+def test_whoever_is_not_answered_before_the_end_is_asked_to_come_again(served):
+    """The store hangs, and the panel is told a second time to end: no mistake of ours, in their language."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection.request("GET", "/long", headers={"Accept-Language": "fr"})
+    deadline = time.monotonic() + 20
+    while not (served.folder / "asked").exists():
+        assert time.monotonic() < deadline, "it never came to the view"
+        time.sleep(0.01)
+    served.process.terminate()
+    while _listens(served):
+        assert time.monotonic() < deadline, "it never closed its door"
+    served.process.terminate()
+    answer = connection.getresponse()
+    page = answer.read().decode()
+    assert answer.status == 503, page
+    assert "Rien n’est perdu" in page
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert served.process.wait(15) == 0
+    log = (served.folder / "log").read_text()
+    assert "web.ended_early" in log
+    assert "Traceback" not in log
+
+
+def _listens(served: Served) -> bool:
+    try:
+        served.get("/healthz")
+    except OSError:
+        return False
+    return True
+
+
 def test_connections_that_only_wait_do_not_hold_up_the_end(served):
     kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     kept.request("GET", "/healthz")
