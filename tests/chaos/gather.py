@@ -34,7 +34,7 @@ from tests.chaos.facts import (
 )
 from tests.chaos.model import TAILS
 from tests.chaos.plant import Plant
-from tests.chaos.visitor import Fetched
+from tests.chaos.visitor import Fetched, Visitor
 from tests.freeswitch.sound import RATE, level, onset_of
 
 RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha256, announced, duration_ms FROM recording"  # noqa: E501
@@ -124,16 +124,15 @@ class Ears:
         return set(self._store.list(""))
 
     def plays(self, fetched: Iterable[Fetched], grants: dict[str, str]) -> list[Play]:
-        """What listeners got, beside what was sealed."""
-        return [
-            Play(each.grant, each.play, grants.get(each.grant, ""), each.status, each.received,
-                 None if each.sha256 is None else each.sha256 == self._sha256(grants[each.grant], each.name))
-            for each in fetched
-        ]  # fmt: skip
+        """What listeners got, beside what was sealed; also under a grant that is in no row."""
+        return [self._play(each, grants.get(each.grant, "")) for each in fetched]
 
-    def _sha256(self, recording: str, name: str) -> str:
-        found = self._sealed[recording].object(name)
-        return "" if found is None else found.plain_sha256
+    def _play(self, fetched: Fetched, recording: str) -> Play:
+        right = None
+        if fetched.sha256 is not None and recording:
+            found = self._sealed[recording].object(fetched.name)
+            right = found is not None and fetched.sha256 == found.plain_sha256
+        return Play(fetched.grant, fetched.play, recording, fetched.status, fetched.received, right)
 
     def _hear(self, row: Recorded) -> Heard:
         report = seals.verify(self._store, row.prefix, self._root, self._keyring, utc_now())
@@ -166,6 +165,13 @@ class Ears:
         content = b"".join(reader.read())
         at = content.index(b"data") + 8
         return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768
+
+
+def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[Fetched], Catalogue]:
+    """What listeners got, and then the catalogue, while they listen on.  In this order: all that came was
+    written down before it, so the later look has it; what comes during the look may be in no row of it."""
+    fetched = [each for visitor in visitors for each in list(visitor.fetched)]
+    return fetched, database.read()
 
 
 def left_in(root: Path) -> tuple[str, ...]:

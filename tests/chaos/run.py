@@ -23,7 +23,7 @@ from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
 from tests.chaos.plant import LOGINS, PASSWORD, Plant
 from tests.chaos.real import RealBoard
-from tests.chaos.visitor import Visitor
+from tests.chaos.visitor import Fetched, Visitor
 
 TICK = 0.01
 PATIENCE = 0.8
@@ -206,19 +206,18 @@ class Run:
         self._until("every call is over", self._all_over, 60)
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
-        catalogue = self.catalogue.read()
+        fetched, catalogue = gather.heard_so_far(self.visitors, self.catalogue)
         self._judge(model.grown(self._before, catalogue) if self._before else [])
         self._before = catalogue
-        world = self.world(catalogue)
+        world = self.world(catalogue, fetched)
         (self.folder / "world.pickle").write_bytes(pickle.dumps(world))
         self._judge(model.settled(world))
         took = time.time() - begun
         self._say(f"settled {when} in {took:.1f} s: {self.figures(world)}")
 
-    def world(self, catalogue: Catalogue) -> World:
+    def world(self, catalogue: Catalogue, fetched: list[Fetched]) -> World:
         """Everything as it is now."""
         plant = self.plant
-        fetched = [each for visitor in self.visitors for each in list(visitor.fetched)]
         heard = self.ears.hear(catalogue.recordings)
         return World(
             calls=list(self.board.calls.values()),
@@ -228,7 +227,7 @@ class Run:
             watched=self.watch.spans(plant.died, time.time(), plant.stalled["daemon"]),
             stalled=list(plant.stalled["switch"]),
             died=list(plant.died),
-            plays=self.ears.plays([f for f in fetched if f.grant in catalogue.grants], catalogue.grants),
+            plays=self.ears.plays(fetched, catalogue.grants),
             left_in_spool=gather.left_in(plant.spool),
             quarantined=gather.quarantined(plant.spool),
             bound=self.board.bound,

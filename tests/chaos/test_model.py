@@ -151,6 +151,7 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("process", lambda w: replace(w, strangers=("2 of web run",))),
         ("handles", lambda w: replace(w, handles=("web holds 900 files",))),
         ("listens", lambda w: replace(w, plays=[replace(w.plays[0], play="q")])),
+        ("listens", lambda w: replace(w, plays=[replace(w.plays[0], grant="h", recording="")])),
         ("listens", lambda w: replace(w, plays=[replace(w.plays[0], right=False)])),
         ("listens", catalogue(listens=(replace(GOOD.listens[0], closed=False),))),
         ("web", lambda w: replace(w, plays=[replace(w.plays[0], status=500)])),

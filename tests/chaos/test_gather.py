@@ -1,0 +1,30 @@
+"""The looks at an installation are taken in an order in which nothing that goes on meanwhile is held against
+it."""
+
+from __future__ import annotations
+
+from tests.chaos import gather
+from tests.chaos.facts import Catalogue
+from tests.chaos.visitor import Fetched, Visitor
+
+NOTHING = Catalogue((), (), (), {}, {}, (), ())
+
+
+def fetched(play: str) -> Fetched:
+    return Fetched("g", play, "audio.wav", 206, 152_004, None)
+
+
+def test_what_comes_while_the_catalogue_is_read_is_not_held_against_that_look() -> None:
+    """A listen that is opened after the look is in no row of it, whatever has come of it by now."""
+    visitor = Visitor(0, "claire", "", "")
+    visitor.fetched.append(fetched("before"))
+
+    class Read(gather.Database):
+        def read(self) -> Catalogue:
+            visitor.fetched.append(fetched("meanwhile"))
+            return NOTHING
+
+    seen, catalogue = gather.heard_so_far([visitor], Read(""))
+    assert [each.play for each in seen] == ["before"]
+    assert catalogue is NOTHING
+    assert len(visitor.fetched) == 2
