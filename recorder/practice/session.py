@@ -234,6 +234,9 @@ class Session:
         except SwitchError as error:
             log.error("practice.call_failed", error=str(error))
             self.hang_up("DESTINATION_OUT_OF_ORDER")
+        except Exception:  # a mistake of ours ends this call, and does not leave it waiting for ever
+            log.exception("practice.call_failed")
+            self.hang_up("DESTINATION_OUT_OF_ORDER")
         self._finish()
 
     def extension_steps(self, name: str, context: str) -> None:

@@ -127,8 +127,11 @@ class Tape:
         self._file.close()
 
     def length_on_disk(self) -> int:
-        """Bytes in the file."""
-        return os.stat(self.path).st_size
+        """Bytes in the file; 0 where somebody has removed it, which the real switch does not mind."""
+        try:
+            return os.stat(self.path).st_size
+        except FileNotFoundError:
+            return 0
 
     def _flush(self) -> None:
         self._file.write(self._unwritten)

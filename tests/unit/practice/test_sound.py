@@ -53,6 +53,16 @@ def test_a_buffer_holds_at_most_two_seconds(tmp_path: Path) -> None:
     assert (tape.length_on_disk() - 44) // 4 == 2 * 8000
 
 
+def test_a_recording_whose_file_was_removed_is_closed_all_the_same(tmp_path: Path) -> None:
+    """The daemon destroys what was recorded without an announcement while the switch still has it open."""
+    tape = Tape(tmp_path / "audio.wav", {}, buffered=False)
+    tape.write(SILENCE, SILENCE)
+    tape.path.unlink()
+    tape.write(SILENCE, SILENCE)
+    tape.close()
+    assert (tape.length_on_disk(), tape.samples) == (0, 2 * FRAME)
+
+
 def test_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"audio|file"):

@@ -1,0 +1,24 @@
+"""The practice switch by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.practice import applications
+from recorder.practice.party import Party
+from recorder.practice.session import Session
+from recorder.practice.switch import PracticeSwitch
+
+
+def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that nobody serves any more would wait for ever, as no call on the real switch does."""
+
+    def mistaken(_session: Session, _data: str) -> None:
+        raise ValueError("a mistake")
+
+    monkeypatch.setitem(applications._APPLICATIONS, "bridge", mistaken)
+    with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
+        session = switch.call("3225550199", Party(number="+32475000001"))
+        assert session.wait("ended", 10)
+        assert session.leg.cause == "DESTINATION_OUT_OF_ORDER"
+        assert not switch.sessions
