@@ -42,7 +42,7 @@ def work_off(folder: Path, port: int) -> None:
     from recorder.store.embedded import SeaweedFS
     from recorder.store.retry import retrying
     from recorder.store.s3 import S3Store
-    from recorder.worker import Worker, WorkerSettings
+    from recorder.worker.main import Worker, WorkerSettings
     from tests.house import House
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

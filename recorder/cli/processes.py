@@ -65,7 +65,7 @@ def daemon(context: Context) -> None:
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
-    from recorder.worker import Worker, WorkerSettings
+    from recorder.worker.main import Worker, WorkerSettings
     from recorder.worker.watched import Overseer
 
     logs.begin(context.settings.log.path)

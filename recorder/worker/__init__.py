@@ -1,7 +1,5 @@
-"""The process that takes finished calls from the spool to the catalogue, and keeps house."""
+"""The process that takes finished calls from the spool to the catalogue, and keeps house.
 
-from __future__ import annotations
-
-from recorder.worker.main import DEATHS, LANES, Worker, WorkerSettings
-
-__all__ = ["DEATHS", "LANES", "Worker", "WorkerSettings"]
+Nothing is imported here: the encoders are processes of their own (``python -m recorder.worker.encoders``) and
+need none of it.
+"""

@@ -16,7 +16,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.store.embedded import SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
-from recorder.worker import Worker, WorkerSettings
+from recorder.worker.main import Worker, WorkerSettings
 
 
 def main() -> None:

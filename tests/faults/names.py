@@ -17,7 +17,7 @@ ADDRESS = 1
 
 class Names:
     """Answers for every name with 127.0.0.1 while its ``mode`` is ``answer``; with ``nothing`` it says
-    nothing, with ``unknown`` that there is no such name.
+    nothing (whoever asks waits five seconds twice, as is usual), with ``unknown`` that there is no such name.
 
     A process asks it in a mount namespace where ``/etc/resolv.conf`` names it (:meth:`inside`), on an
     address of loopback's own where port 53 is free."""
@@ -27,13 +27,14 @@ class Names:
         self.asked = 0
         self._file = folder / "resolv.conf"
         self._address = "127.5.3.53"
-        self._file.write_text(f"nameserver {self._address}\noptions timeout:1 attempts:1\n")
+        self._file.write_text(f"nameserver {self._address}\n")
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._sock.bind((self._address, 53))
         except OSError as error:
             pytest.skip(f"port 53 cannot be had for a name server: {error}")
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def inside(self) -> tuple[str, ...]:
         """What goes before a command that is to ask here."""
@@ -48,13 +49,15 @@ class Names:
         return command
 
     def end(self) -> None:
+        """Let go of the port: a thread that reads would hold it after the close."""
+        self._sock.sendto(b"", self._sock.getsockname())
+        self._serving.join()
         self._sock.close()
 
     def _serve(self) -> None:
         while True:
-            try:
-                question, who = self._sock.recvfrom(512)
-            except OSError:
+            question, who = self._sock.recvfrom(512)
+            if not question:
                 return
             self.asked += 1
             if self.mode != "nothing":

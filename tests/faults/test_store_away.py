@@ -127,24 +127,25 @@ def test_a_store_that_is_stopped_and_not_dead(
         assert whole(house, seaweedfs, folder.name)
 
 
+@pytest.mark.parametrize("mode", ["unknown", pytest.param("nothing", marks=pytest.mark.long)])
 def test_a_name_that_is_not_resolved(
-    house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path
+    house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path, mode: str
 ) -> None:
-    """DNS is away: the store's name has no address for a while.  The resolver that the worker asks is a
-    file and a server of ours, in a mount namespace of its own."""
+    """DNS is away, or says nothing: the store's name has no address for a while.  The resolver that the
+    worker asks is a file and a server of ours, in a mount namespace of its own."""
     from tests.faults.names import Names
 
-    names = Names(tmp_path)
+    names = Names(tmp_path, mode)
     port = (seaweedfs.bucket().endpoint or "").rpartition(":")[2]
     processes.store_in(replace(seaweedfs.bucket(), endpoint=f"http://store.accord.test:{port}"))
     try:
         folder = house.take()
         process = processes.worker(before=names.inside())
-        until(lambda: process.log("take.waits"), "a failure that is written down")
+        until(lambda: process.log("take.waits"), "a failure that is written down", 120)
         said = process.log("take.waits")[0]
         assert (said["stage"], said["error_id"]) == ("store", "store.unreachable")
         house.unrecorded()
-        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on")
+        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)
         names.mode = "answer"
         until(lambda: stored(house) == {folder.name}, "the recording, once the name is resolved")
         assert process.stop() == 0

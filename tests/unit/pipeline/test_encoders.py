@@ -35,6 +35,13 @@ def test_it_encodes_one_take_after_another_in_one_process_at_low_priority(house,
     assert os.getpriority(os.PRIO_PROCESS, encoder.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 1
 
 
+def test_it_has_nothing_to_say_of_its_own(house, encoder, prompt, capfd) -> None:
+    """The worker's log is where its errors go: a warning there would be one for every start of it."""
+    encoder.encode(house.take(), prompt)
+    encoder.stop()
+    assert capfd.readouterr().err == ""
+
+
 def test_it_is_nice_to_those_of_other_sessions_too(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
     pid = encoder.process.pid

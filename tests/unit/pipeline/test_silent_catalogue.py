@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from recorder.catalogue import queries
-from recorder.worker import Worker, WorkerSettings
+from recorder.worker.main import Worker, WorkerSettings
 
 DEADLINE = 60.0
 SILENCE = 3.0

@@ -14,7 +14,7 @@ from recorder.catalogue import customers, queries
 from recorder.errors import ConfigError
 from recorder.store.base import Unreachable
 from recorder.take import spool
-from recorder.worker import DEATHS, Worker, WorkerSettings
+from recorder.worker.main import DEATHS, Worker, WorkerSettings
 
 DEADLINE = 60.0
 

@@ -12,8 +12,9 @@ from recorder.pipeline import STORED, next_stage, step
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.store.directory import DirectoryStore
 from recorder.take.encoded import ENCODED
-from recorder.worker import Worker, WorkerSettings, depth
+from recorder.worker import depth
 from recorder.worker.depth import measure
+from recorder.worker.main import Worker, WorkerSettings
 from recorder.worker.watched import Overseer
 
 
