@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,14 @@ class Snapshot:
             return None
         return self.lines.get(number.removeprefix("+"))
 
-    def prompt(self, announcement: Announcement) -> Path:
-        """The sound file of an announcement."""
-        return self.folder / "prompts" / f"{announcement.sha256}.wav"
+    @property
+    def prompts(self) -> frozenset[str]:
+        """The sounds that the lines announce with, by their SHA-256."""
+        return frozenset(line.announcement.sha256 for line in self.lines.values())
+
+    def prompt(self, sha256: str) -> Path:
+        """The file of a sound."""
+        return self.folder / "prompts" / f"{sha256}.wav"
 
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
@@ -116,7 +121,9 @@ def read(folder: Path) -> Snapshot:
         ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
-            "snapshot.broken", f"{path} is not JSON: {error}", "delete it; the worker writes it again"
+            "snapshot.broken",
+            f"{path} is not JSON: {error}",
+            "the worker writes it again within a minute: look at the disk, and whether it runs",
         ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         found = body.get("format") if isinstance(body, dict) else type(body).__name__
@@ -133,11 +140,10 @@ def read(folder: Path) -> Snapshot:
         raise ConfigError(
             "snapshot.broken",
             f"{path} is not what this version reads: {type(error).__name__} {error}",
-            "delete it, and the worker writes it again; run the daemon and the worker in the same version",
+            "run the daemon and the worker in the same version; the worker writes it again within a minute",
         ) from None
-    hashes = {policy.announcement.sha256 for policy in lines.values()}
-    damaged = frozenset(h for h in hashes if not _intact(folder / "prompts" / f"{h}.wav", h))
-    return Snapshot(made_at, lines, never, damaged, folder)
+    found = Snapshot(made_at, lines, never, frozenset(), folder)
+    return replace(found, damaged=frozenset(h for h in found.prompts if not _intact(found.prompt(h), h)))
 
 
 def check_announcement(told: Announcement) -> None:

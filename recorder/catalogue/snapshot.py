@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recorder.call.policy import Announcement as Told
-from recorder.call.policy import LinePolicy, to_json
+from recorder.call.policy import LinePolicy, read, to_json
 from recorder.catalogue.models import Announcement, Line, Sound, connected
 from recorder.clock import to_iso
-from recorder.errors import TakeError
+from recorder.errors import ConfigError, TakeError
 from recorder.take.files import write_file
 from recorder.take.spool import finished_takes, open_takes, read_start
 
@@ -48,6 +48,14 @@ def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime)
         write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
+
+
+def whole(folder: Path) -> bool:
+    """Whether the snapshot can be read and every prompt is there as it was written; asks no catalogue."""
+    try:
+        return not read(folder).damaged
+    except ConfigError:
+        return False
 
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -62,6 +63,7 @@ class Knowledge:
         self._now = now
         self._snapshot: Snapshot | None = None
         self._stamp: tuple[int, int, int] | None = None
+        self._prompts: frozenset[tuple[str, int, int]] = frozenset()
         self._descriptor = -1
         self._watched: datetime | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -119,7 +121,7 @@ class Knowledge:
 
     def prompt(self, line: LinePolicy) -> Path:
         """The sound that a line announces with."""
-        return policy.Snapshot.prompt(self._known(), line.announcement).absolute()
+        return self._known().prompt(line.announcement.sha256).absolute()
 
     def watched_until(self) -> datetime:
         """Since when nobody watched the switch; now, if nobody ever did.  From now on somebody does."""
@@ -172,18 +174,31 @@ class Knowledge:
         except FileNotFoundError:
             self._complain(f"there is no snapshot of lines in {self._folder}: calls go on unrecorded")
             return
-        if stamp == self._stamp:
+        known = self._snapshot
+        whole = known is not None and not known.damaged and self._look_at_prompts(known) == self._prompts
+        if stamp == self._stamp and whole:
             self._complained = ""
             return
         try:
-            self._snapshot = policy.read(self._folder)
+            read = policy.read(self._folder)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
             # The one that was read before stays: better the lines of a minute ago than none.
             self._complain(f"the snapshot of lines cannot be read: {error}")
             return
-        self._stamp = stamp
+        self._snapshot, self._stamp, self._prompts = read, stamp, self._look_at_prompts(read)
         self._complained = ""
-        log.info("snapshot.read", lines=len(self._snapshot.lines), damaged=len(self._snapshot.damaged))
+        if read != known:
+            log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
+
+    def _look_at_prompts(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
+        """What shows that a prompt is gone or another; its time does not, for the worker sets that to say
+        that it is needed."""
+        found = set()
+        for sha256 in snapshot.prompts:
+            with suppress(FileNotFoundError):
+                status = os.stat(snapshot.prompt(sha256))
+                found.add((sha256, status.st_size, status.st_ino))
+        return frozenset(found)
 
     def _complain(self, what: str) -> None:
         if what != self._complained:

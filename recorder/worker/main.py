@@ -56,6 +56,10 @@ HOUSEKEEPING = 60.0
 SNAPSHOT_ANYWAY = 3600.0
 """Seconds after which prompts that nobody needs any more are looked for."""
 
+SNAPSHOT_WHOLE = 60.0
+"""Seconds after which a snapshot that should not have changed is looked at: a disk may have harmed it, or
+somebody who was told to delete what is damaged."""
+
 SNAPSHOT_BACK_OFF = 5.0
 """Seconds until a snapshot that could not be written is tried again."""
 
@@ -132,6 +136,7 @@ class Worker:
     """When the loop last came round, by the machine's monotonic clock."""
     _revision: int = -1
     _snapshot_due: float = 0.0
+    _whole_due: float = 0.0
     _look_due: float = 0.0
     _house_due: float = 0.0
 
@@ -291,7 +296,7 @@ class Worker:
         settings = self.settings
         try:
             revision = customers.revision(customers.LINES)
-            if revision == self._revision and self.monotonic() < self._snapshot_due:
+            if revision == self._revision and self.monotonic() < self._snapshot_due and self._whole():
                 metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
                 return
             if snapshot.write(settings.snapshot, settings.spool, settings.never_record, self.now()):
@@ -303,6 +308,13 @@ class Worker:
         metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
         self._revision = revision
         self._snapshot_due = self.monotonic() + SNAPSHOT_ANYWAY
+
+    def _whole(self) -> bool:
+        """Whether the snapshot is still as it was written, as far as was looked at of late."""
+        if self.monotonic() < self._whole_due:
+            return True
+        self._whole_due = self.monotonic() + SNAPSHOT_WHOLE
+        return snapshot.whole(self.settings.snapshot)
 
     def _end(self) -> None:
         """Let what is under way end, for a while; what does not is done again by the next worker."""

@@ -192,7 +192,9 @@ def snapshot(patient: Patient) -> Iterator[Finding]:
     yield Finding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
         yield Finding(
-            "wrong", f"snapshot: prompt {sha256[:12]} is damaged", "delete it; the worker writes it again"
+            "wrong",
+            f"snapshot: prompt {sha256[:12]} is damaged",
+            "look at the disk; the worker writes it again within a minute",
         )
     if not read.lines:
         yield Finding("warning", "snapshot: no line is recorded", "`accord line add` switches one on")

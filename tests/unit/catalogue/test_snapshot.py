@@ -38,7 +38,7 @@ def test_what_is_written_is_what_a_node_reads(
     assert (found.tenant, found.line, found.formats) == (mine, line.id, ("wav", "opus"))
     assert found.announcement.id == line.announcement
     assert (found.announcement.purposes, found.announcement.keep_days) == (("agreement",), 30)
-    assert read.prompt(found.announcement).read_bytes() == tone(1000, level=700)
+    assert read.prompt(found.announcement.sha256).read_bytes() == tone(1000, level=700)
     assert read.damaged == frozenset()
     assert read.never_record == {"112", "3225550199"}
     assert read.made_at == "2026-11-25T09:00:00.000Z"

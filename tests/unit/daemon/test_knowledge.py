@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,6 +66,31 @@ def test_without_a_snapshot_nothing_is_recorded(known) -> None:
 def test_a_changed_prompt_stops_its_line_alone(known, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", sound=b"something else")
     assert known().decide("3225550100")[1] == "prompt_damaged"
+
+
+def test_a_prompt_that_goes_or_is_put_right_is_noticed_without_a_new_snapshot(known, tmp_path: Path) -> None:
+    """The worker puts it back, and has no reason to write the snapshot again."""
+    write(tmp_path / "snapshot", "3225550100")
+    prompt = tmp_path / "snapshot" / "prompts" / f"{SHA}.wav"
+    one = known()
+    assert one.decide("3225550100")[1] is None
+    for harm in (prompt.unlink, lambda: prompt.write_bytes(SOUND[:-1])):
+        harm()
+        one._look()
+        assert one.decide("3225550100")[1] == "prompt_damaged"
+        prompt.write_bytes(SOUND)
+        one._look()
+        assert one.decide("3225550100")[1] is None
+
+
+def test_what_has_not_changed_is_not_read_again(
+    known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    one = known()
+    monkeypatch.setattr(policy, "read", lambda _: pytest.fail("read again"))
+    os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
+    one._look()
 
 
 def test_a_full_disk_stops_recording(known, tmp_path: Path) -> None:
@@ -133,7 +157,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     assert first.watched_until() == clock()  # the first ever: nothing was missed
     first._look()
     first.stop()
-    seen = time.time() - 500
+    seen = clock().timestamp() - 500
     os.utime(tmp_path / "spool" / knowledge.SEEN, (seen, seen))
     second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     second.start()

@@ -165,6 +165,25 @@ def test_the_snapshot_follows_the_catalogue(house, start) -> None:
     until(lambda: policy.read(folder).line("3225550177") is not None, "the new line")
 
 
+def test_a_prompt_or_a_snapshot_that_is_harmed_is_put_right(house, start, monkeypatch) -> None:
+    from recorder.call import policy
+
+    monkeypatch.setattr("recorder.worker.main.SNAPSHOT_WHOLE", 0.1)
+    monkeypatch.setattr("recorder.worker.main.TICK", 0.1)
+    start()
+    folder = house.root / "snapshot"
+    until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
+    prompt = policy.read(folder).prompt(house.announcement.sha256)
+    right = prompt.read_bytes()
+    prompt.write_bytes(right[:-1])
+    until(lambda: prompt.read_bytes() == right, "the sound")
+    prompt.unlink()
+    until(prompt.exists, "the sound again")
+    (folder / "snapshot.json").write_bytes(b"{")
+    until(lambda: (folder / "snapshot.json").read_bytes() != b"{", "the snapshot")
+    assert not policy.read(folder).damaged
+
+
 def test_what_is_over_is_destroyed(house, start) -> None:
     folder = house.take()
     house.work(folder)
