@@ -138,6 +138,14 @@ FIELDS = (
     b"after", b"v", b"_method",
 )  # fmt: skip
 
+JSON = (
+    b"{}", b"[" * 3000, b'{"login":{"$gt":""}}', b"null", b"\xff", b"", b"[1]", b'"x"', b"5",
+    b'{"login":5,"password":5}', b'{"login":["claire"],"password":["x"]}',
+    b'[["login","claire"],["password",5]]', b'{"purpose":5,"play":[]}',
+    b'{"login":"\\ud800","password":"\\udfff"}', b'{"login":"a\\u0000b","password":"x"}',
+    b'{"login":"nobody","password":"x","next":7}', b'{"login":1e999,"password":NaN}',
+)  # fmt: skip
+
 
 def asking(made: Panel, choices: Choices) -> Asking:
     ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
@@ -165,6 +173,9 @@ def asking(made: Panel, choices: Choices) -> Asking:
     if method in ("POST", "PUT", "PATCH", "FOO"):
         kind, body = _body(made, choices, ids)
         headers.append((b"Content-Type", kind))
+        # What is no form has its token in a header, as a script of ours would send it.
+        if not kind.startswith(b"application/x-www-form-urlencoded") and choices.below(4):
+            headers.append((b"X-CSRFToken", made.token.encode()))
     path = b"".join(b"%%%02X" % byte if byte <= 0x20 or byte == 0x7F else bytes([byte]) for byte in path)
     return Asking(method, path if path.startswith(b"/") else b"/" + path, headers, body)
 
@@ -256,9 +267,7 @@ def _body(made: Panel, choices: Choices, ids: list[bytes]) -> tuple[bytes, bytes
             (b"--b--\r\n", b"")
         )
     if kind == 4:
-        return b"application/json", choices.pick(
-            (b"{}", b"[" * 3000, b'{"login":{"$gt":""}}', b"null", b"\xff")
-        )
+        return b"application/json", choices.pick(JSON) or choices.blob(60)
     return choices.pick(
         (b"text/plain", b"application/x-www-form-urlencoded; charset=utf-7", b"\xff", b"")
     ), choices.blob(80)

@@ -37,10 +37,14 @@ def address() -> str:
 limiter = Limiter(key_func=address)
 
 
+def _name() -> str:
+    """The log-in that is tried, as it is looked up."""
+    return request.form.get("login", "").strip().casefold()
+
+
 def account() -> str:
     """The account that somebody tries, whether there is one of that name or not."""
-    name = request.form.get("login", "").strip().casefold()
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    return hashlib.sha256(_name().encode()).hexdigest()[:32]
 
 
 def account_and_address() -> str:
@@ -48,7 +52,10 @@ def account_and_address() -> str:
 
 
 def known_device() -> str | None:
-    """The device's id, where this browser has logged in to this very account before."""
+    """The device's id, where this browser has logged in to this very account before.  Nobody's log-in is
+    empty: a cookie that names the empty one was not given for an account, and opens nothing."""
+    if not _name():
+        return None
     try:
         said = _signer().loads(request.cookies.get(_cookie(), ""), max_age=A_YEAR)
         return str(said["device"]) if said["account"] == account() else None

@@ -35,7 +35,8 @@ blueprint = Blueprint("account", __name__, template_folder="templates")
 @limit_account
 @limit_device
 def log_in() -> Response | str | tuple[str, int]:
-    form = LogInForm()
+    # The form's fields alone: what limits.py counts by is what is tried, never JSON or a file beside it.
+    form = LogInForm(request.form)
     if request.method == "GET":
         if visitor() is not None:
             return redirect(url_for("recordings.listed"))

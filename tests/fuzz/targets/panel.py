@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.test import run_wsgi_app
 
 from tests.fuzz.choices import Choices
-from tests.fuzz.panel import SECRETS, Asking, alive, asking, log_in, panel
+from tests.fuzz.panel import JSON, SECRETS, Asking, alive, asking, log_in, panel
 
 INSTRUMENT = ("web", "recorder.access", "werkzeug.http", "werkzeug.sansio")
 LONGEST = 300
@@ -84,8 +84,20 @@ def told(request: Asking, code: int, headers, content: bytes) -> None:
         assert request.target.startswith(b"/listen/" + panel().grant.encode()), "sound without its grant"
 
 
-SEEDS = tuple(
-    bytes([path, which % 4, 1, which % 3, n % 13, method, 1, 0, 1, 0, n, n * 3 % 256, 5, n % 17])
-    for path in range(18)
-    for which, (n, method) in enumerate(((3, 0), (77, 3), (150, 4), (201, 5)))
+LOG_IN = bytes([1, 0, 0, 3, 0, 0, 1, 1, 0, 0, 0])
+"""Posted to ``/login`` with Claire's cookies, up to the choice of the body."""
+
+NO_FORM = (
+    *(LOG_IN + bytes([4, n, 1]) for n in range(len(JSON))),
+    LOG_IN + bytes([3, 0, 1, 1, 0, 1, 65, 0, 0, 1]),  # a file of that name in a form in parts
+)
+"""Each with the form's token in a header."""
+
+SEEDS = (
+    *NO_FORM,
+    *(
+        bytes([path, which % 4, 1, which % 3, n % 13, method, 1, 0, 1, 0, n, n * 3 % 256, 5, n % 17])
+        for path in range(18)
+        for which, (n, method) in enumerate(((3, 0), (77, 3), (150, 4), (201, 5)))
+    ),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import re
 
 import pytest
+from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue import people
 from recorder.catalogue.models import Session, connected
 from tests.house import PASSWORD
-from web.account import passwords
+from web.account import limits, passwords
 from web.addresses import inside
 
 pytestmark = pytest.mark.usefixtures("bakery")
@@ -164,6 +167,77 @@ def test_a_device_is_known_for_its_own_account_alone(browser, house, bakery):
     person = browser("claire")
     codes = [person.log_in("luc", "guess").status_code for _ in range(11)]
     assert codes[-1] == 429
+
+
+def sent_in_json(person, body: bytes):
+    """A log-in as a script would send it: the form's token in a header, for JSON has no fields."""
+    return person.client.post(
+        "/login",
+        data=body,
+        content_type="application/json",
+        headers={"X-CSRFToken": person.token()},
+        environ_base={"REMOTE_ADDR": person.address},
+    )
+
+
+def test_a_log_in_in_json_is_an_empty_form_and_plants_nothing(browser):
+    """What is no field is counted for no account: were it tried, guessing would have no end."""
+    person = browser()
+    right = json.dumps({"login": "claire", "password": PASSWORD}).encode()
+    answer = sent_in_json(person, right)
+    assert answer.status_code == 422
+    assert "Write your log-in." in answer.text
+    assert person.client.get_cookie("accord-session") is None
+    assert person.client.get_cookie("accord-device") is None
+    codes = [sent_in_json(person, right).status_code for _ in range(10)]
+    assert codes == [422] * 9 + [429], "and it is counted all the same"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"login": 5, "password": 5}',
+        b'{"login": ["claire"], "password": {"a": 1}}',
+        b"[1]",
+        b'"x"',
+        b"null",
+        b'{"login": "\\ud800", "password": "\\udfff"}',
+        b'{"login": "a\\u0000b", "password": "x"}',
+        b"[" * 3000,
+        b"\xff",
+        b"",
+    ],
+)
+def test_no_json_is_a_mistake_of_ours(browser, body):
+    assert sent_in_json(browser(), body).status_code == 422
+
+
+def test_a_form_in_parts_is_a_form_and_a_file_is_no_field(browser):
+    def send(person, **fields):
+        form = {"csrf_token": person.token(), **fields}
+        return person.client.post("/login", data=form, content_type="multipart/form-data")
+
+    def a_file(content: str):
+        return io.BytesIO(content.encode()), "claire"
+
+    assert send(browser(), login="claire", password=PASSWORD).status_code == 303
+    person = browser()
+    assert send(person, login=a_file("claire"), password=PASSWORD).status_code == 422
+    assert send(person, login="claire", password=a_file(PASSWORD)).status_code == 422
+    both = MultiDict([("csrf_token", person.token()), ("login", "nobody"), ("password", PASSWORD)])
+    both.add("login", a_file("claire"))
+    assert person.client.post("/login", data=both, content_type="multipart/form-data").status_code == 422
+    assert person.client.get_cookie("accord-session") is None
+
+
+def test_a_cookie_that_was_planted_for_no_account_exempts_from_nothing(app, browser):
+    person = browser()
+    with app.test_request_context("/login", method="POST"):
+        nobody = {"account": limits.account(), "device": "0" * 32}
+        planted = limits._signer().dumps(nobody)
+    person.client.set_cookie("accord-device", planted)
+    assert [person.log_in("claire", "guess").status_code for _ in range(11)] == [422] * 10 + [429]
+    assert [person.log_in(" ", "guess").status_code for _ in range(11)] == [422] * 10 + [429]
 
 
 def test_a_session_ends_when_idle_and_after_the_longest_time(browser, clock, config):
