@@ -13,9 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 help:
 	@echo "make run        four calls through the real path, and the panel to hear them in"
-	@echo "make test       unit, contract, scenario, crash and browser tests; the real switch where installed"
+	@echo "make test       unit, contract, scenario, crash, fault and browser tests; the real switch where installed"
 	@echo "make test-long  what takes longer"
-	@echo "make check      ruff, mypy, import rules and unit tests, in about a minute"
+	@echo "make check      ruff, mypy, import rules and unit tests, in a minute or two"
 	@echo "make bench      one table beside the rivals"
 	@echo "make lock       resolve the dependencies again"
 
@@ -31,7 +31,7 @@ test: $(VENV)/.test tools
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
-# About a minute: nothing here starts a server.
+# A minute or two: nothing here starts a server, but PostgreSQL where it is installed.
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
