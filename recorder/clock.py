@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final
 
 Now = Callable[[], datetime]
 """Returns the present, aware, in UTC."""
@@ -16,6 +21,33 @@ SLACK = timedelta(minutes=1)
 def utc_now() -> datetime:
     """The machine's clock, in UTC."""
     return datetime.now(UTC)
+
+
+HIDDEN: Final = ""
+"""In place of a start's name, where a unit or container hides it (systemd's ``ProcSubset=pid`` does)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """The machine's clock that nobody sets: ``up`` is seconds since the start that ``boot`` names
+    (:data:`HIDDEN` where that cannot be read), sleep included."""
+
+    boot: str
+    up: float
+
+
+def uptime() -> Uptime:
+    """This machine's, now."""
+    return Uptime(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+@cache
+def _boot() -> str:
+    # Once: no process lives longer than its machine's start.
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return HIDDEN
 
 
 def to_iso(at: datetime) -> str:

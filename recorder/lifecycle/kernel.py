@@ -55,9 +55,3 @@ def kernel_clock() -> KernelClock | None:
         kept=not found.status & _UNSYNCHRONISED,
         off=timedelta(microseconds=found.maxerror),
     )
-
-
-def kernel_time() -> datetime | None:
-    """The kernel's time, where NTP keeps it; ``None`` where nobody does, or nobody may ask."""
-    found = kernel_clock()
-    return found.at if found is not None and found.kept else None

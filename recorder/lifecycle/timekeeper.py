@@ -1,9 +1,12 @@
 """Whether this machine's clock can be believed.  Nothing is destroyed by one that has jumped.
 
-A clock is believed where somebody else's agrees: the kernel's, once NTP keeps it; the object store's or the
-database's, where they are on another machine.  Where nobody can say, it must go on from what it was at the
-last look, as far as the time since then is known: by the clock since boot, which nobody sets.  What it was is
-kept in a file, so that this holds over restarts too.
+Somebody else's clock is asked: the object store's and the database's, where they are on another machine.
+One that says otherwise is a doubt, whatever else agrees.  Where nobody else can say, the clock must go on from
+what it was at the last look, as far as the time since then is known: by the clock since boot, which nobody
+sets.  What it was is kept in a file, so that this holds over restarts too.
+
+The kernel is not asked.  What it says is this very clock, and that NTP keeps it is no word for it: a server
+that is wrong, or somebody who plays one, sets it ten years ahead and the kernel calls it synchronised.
 
 Too early cannot be undone, and too late can: in doubt, what is due stays until the doubt is over.
 """
@@ -11,7 +14,6 @@ Too early cannot be undone, and too late can: in doubt, what is due stays until 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,9 +22,8 @@ from typing import Final
 
 import structlog
 
-from recorder.clock import SLACK, Now, from_iso, to_iso, utc_now
+from recorder.clock import HIDDEN, SLACK, Now, Uptime, from_iso, to_iso, uptime, utc_now
 from recorder.errors import AccordError, ClockError
-from recorder.lifecycle.kernel import kernel_time
 from recorder.take.files import write_file
 
 log = structlog.get_logger()
@@ -44,24 +45,9 @@ class _Look:
     at: datetime
 
 
-HIDDEN: Final = ""
-"""In place of this start's name, where a unit or container hides it (systemd's ``ProcSubset=pid`` does)."""
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return HIDDEN
-
-
-def _up() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class Timekeeper:
-    """Watches one clock, ``now``; ``witnesses`` by what they are.  ``boot`` names this start of the machine
-    and ``up`` is the seconds since then."""
+    """Watches one clock, ``now``; ``witnesses`` by what they are; ``since_boot`` reads the clock that nobody
+    sets."""
 
     def __init__(
         self,
@@ -69,29 +55,27 @@ class Timekeeper:
         witnesses: Mapping[str, Witness],
         now: Now = utc_now,
         *,
-        kernel: Witness = kernel_time,
-        boot: Callable[[], str] = _boot,
-        up: Callable[[], float] = _up,
+        since_boot: Callable[[], Uptime] = uptime,
     ) -> None:
         self._path = path
-        self._witnesses = {"the kernel's clock": kernel, **witnesses}
+        self._witnesses = witnesses
         self._now = now
-        self._boot = boot
-        self._up = up
+        self._since_boot = since_boot
 
     def check(self) -> datetime:
         """The time, where it can be believed.  Raises :class:`ClockError` (``clock.doubtful``)."""
-        look = _Look(self._boot(), self._up(), self._now())
-        doubts = []
+        since = self._since_boot()
+        look = _Look(since.boot, since.up, self._now())
+        agreed, doubts = False, []
         for name, witness in self._witnesses.items():
             told = self._ask(name, witness)
             if told is None:
                 continue
             if abs(told - look.at) <= SLACK:
-                self._believe(look)
-                return look.at
-            doubts.append(f"{name} says {to_iso(told)}")
-        if not doubts and (jump := self._jump(look)) is not None:
+                agreed = True
+            else:
+                doubts.append(f"{name} says {to_iso(told)}")
+        if not agreed and not doubts and (jump := self._jump(look)) is not None:
             doubts.append(jump)
         if doubts:
             raise ClockError(

@@ -24,7 +24,7 @@ from recorder.cli import accord
 from recorder.cli.context import Context
 from recorder.cli.doctor import keeping, machine, node
 from recorder.cli.doctor.findings import Finding, Patient, examine
-from recorder.lifecycle.kernel import KernelClock, kernel_clock, kernel_time
+from recorder.lifecycle.kernel import KernelClock, kernel_clock
 from recorder.seal import signing
 from recorder.take.disk import look
 from recorder.take.spool import AUDIO, CALL, END, open_take
@@ -320,11 +320,9 @@ def test_the_clock_is_what_the_kernel_says_of_it(
     assert (told.state, told.what) == found
 
 
-def test_the_kernel_s_time_is_believed_where_something_keeps_it() -> None:
+def test_the_kernel_says_the_time() -> None:
     kernel = kernel_clock()
     if kernel is None:
-        assert kernel_time() is None
         return
     assert abs(kernel.at - datetime.now(UTC)) < timedelta(seconds=10)
     assert kernel.off >= timedelta()
-    assert (kernel_time() is not None) is kernel.kept

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from recorder.clock import HIDDEN, Uptime
 from recorder.errors import ClockError
-from recorder.lifecycle.timekeeper import HIDDEN, Timekeeper
+from recorder.lifecycle.timekeeper import Timekeeper
 from tests.conftest import Clock
 
 
 def keeper(path: Path, clock: Clock, up: float, boot: str = HIDDEN) -> Timekeeper:
-    return Timekeeper(path / ".clock", {}, clock, kernel=lambda: None, boot=lambda: boot, up=lambda: up)
+    return Timekeeper(path / ".clock", {}, clock, since_boot=lambda: Uptime(boot, up))
 
 
 def test_time_goes_on_as_the_uptime_says(tmp_path: Path, clock: Clock) -> None:
@@ -50,7 +51,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from recorder.lifecycle.timekeeper import Timekeeper
 assert not Path("/proc/sys").exists()
-Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC), kernel=lambda: None).check()
+Timekeeper(Path(sys.argv[1]), {}, lambda: datetime.now(UTC)).check()
 """
 
 

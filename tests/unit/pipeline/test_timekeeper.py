@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder.clock import Uptime
 from recorder.errors import ClockError, StoreError
+from recorder.lifecycle import kernel
 from recorder.lifecycle.timekeeper import Timekeeper, Witness
 from tests.conftest import Clock
 
@@ -30,6 +32,9 @@ class Machine:
     def starts_again(self) -> None:
         self.boot, self.up = self.boot + "+", 3.0
 
+    def since_boot(self) -> Uptime:
+        return Uptime(self.boot, self.up)
+
 
 @pytest.fixture
 def machine(clock: Clock) -> Machine:
@@ -38,15 +43,8 @@ def machine(clock: Clock) -> Machine:
 
 @pytest.fixture
 def keeper(tmp_path: Path, machine: Machine) -> Callable[..., Timekeeper]:
-    def make(kernel: Witness = lambda: None, **witnesses: Witness) -> Timekeeper:
-        return Timekeeper(
-            tmp_path / ".clock",
-            witnesses,
-            machine.clock,
-            kernel=kernel,
-            boot=lambda: machine.boot,
-            up=lambda: machine.up,
-        )
+    def make(**witnesses: Witness) -> Timekeeper:
+        return Timekeeper(tmp_path / ".clock", witnesses, machine.clock, since_boot=machine.since_boot)
 
     return make
 
@@ -103,7 +101,32 @@ def test_another_machines_clock_settles_it_either_way(keeper, machine: Machine) 
     machine.jumps(days=300)
     assert doubts(keeper(store=lambda: true))
     assert not doubts(keeper(store=lambda: true + timedelta(days=300)))
-    assert not doubts(keeper(store=lambda: true, kernel=lambda: true + timedelta(days=300)))
+
+
+def test_one_that_disagrees_is_a_doubt_whoever_agrees(keeper, machine: Machine) -> None:
+    true = machine.clock()
+    machine.jumps(days=3650)
+
+    def wrong() -> datetime:
+        return true + timedelta(days=3650)
+
+    assert doubts(keeper(database=wrong, store=lambda: true)), "whoever is asked first"
+    assert doubts(keeper(database=lambda: true, store=wrong))
+    assert not doubts(keeper(database=wrong, store=wrong))
+
+
+def test_that_something_keeps_the_clock_is_no_word_for_it(keeper, machine: Machine, monkeypatch) -> None:
+    """A time server that is wrong, or somebody who plays one, sets the clock; the kernel then says that it is
+    synchronised, and says the time that was set."""
+    monkeypatch.setattr(
+        kernel, "kernel_clock", lambda: kernel.KernelClock(machine.clock(), True, timedelta(milliseconds=1))
+    )
+    true = machine.clock()
+    one = keeper()
+    one.check()
+    machine.jumps(days=3650)
+    assert doubts(one), "where nobody else can say"
+    assert doubts(keeper(store=lambda: true)), "nor where somebody says otherwise"
 
 
 def test_a_witness_that_is_away_says_nothing(keeper, machine: Machine) -> None:
@@ -144,14 +167,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     (aside / "audio.wav").write_bytes(b"RIFF")
     house.work(aside)
     machine = Machine(house.clock)
-    keeper = Timekeeper(
-        house.spool / ".clock",
-        {},
-        house.clock,
-        kernel=lambda: None,
-        boot=lambda: machine.boot,
-        up=lambda: machine.up,
-    )
+    keeper = Timekeeper(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
     means = house.means
     keeping = Housekeeping(
         house.spool,
