@@ -289,7 +289,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.ANNOUNCING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
-        return state, (Note("announcement_finished", event.at), *gap)
+        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap)
     if state.phase is Phase.ANNOUNCING and state.deadline is None:
         return state, gap
     if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.held:

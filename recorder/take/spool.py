@@ -82,7 +82,9 @@ MARKS = frozenset(
         "recording_stopped",
         "announcement_started",
         "announcement_broken",  # data: reason (hold, stopped, failed)
-        "announcement_finished",  # its playback ended by itself, no hold in it
+        # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
+        # is then when the switch was asked.
+        "announcement_finished",
         "bridged",  # data: party (its kind), value: the inside party
         "unbridged",
         "hold",

@@ -144,9 +144,9 @@ def ms(length: timedelta) -> int:
 def _playing(take: Take, started: datetime, found: Found) -> Iterator[Point]:
     """The marks of the playing that was found: of several, those that lie as far apart as the sound is
     long, or else those nearest to it by the clock.  A daemon that took the call over has noted the end
-    when it came back: such a mark is no point."""
+    when it came back ("seen": "later"): such a mark is no point, however soon that was."""
     length = timedelta(milliseconds=found.end_ms - found.offset_ms)
-    ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished"]
+    ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished" and not mark.data]
     begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]
     pairs = [
         (begin, end)

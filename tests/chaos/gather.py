@@ -109,6 +109,8 @@ class Ears:
         self._store = store
         self._keyring, self._root = plant.context.keyring(), plant.context.root()
         self._prompt = plant.prompt
+        # A sound's beginning is seen from where it is loud on.
+        self._quiet = int(np.flatnonzero(np.abs(plant.prompt) > 0.02)[0])
         self.heard: dict[str, Heard] = {}
         self._sealed: dict[str, Manifest] = {}
 
@@ -142,7 +144,7 @@ class Ears:
         self._sealed[row.id] = manifest = report.manifest
         sound = self._decrypt(manifest)
         onset = onset_of(sound[:, 1], self._prompt)
-        told = None if onset is None else onset + len(self._prompt)
+        told = None if onset is None else onset - self._quiet + len(self._prompt)
         before = sound[:told, 0]
         voice = level(sound[:, 0], 440)
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]

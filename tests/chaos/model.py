@@ -237,6 +237,10 @@ def _sound(world: World) -> Iterator[Violation]:
         missing = (talked(world, call) - still) * 1000 - heard.voice_ms - heard.explained_ms
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
+        # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
+        early = heard.voice_ms - talked(world, call) * 1000
+        if row.announced and early > LOOSE_MS and not still and not call.cut:
+            yield Violation("ringing", f"{row.id} of {call}: {early:.0f} ms are heard from before the talk")
         if "repair" in heard.gaps and not call.cut:
             yield Violation("gap", f"{row.id} of {call}: repaired, and its switch lived")
         if "write_error" in heard.gaps and not still:

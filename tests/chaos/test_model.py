@@ -133,6 +133,7 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("unannounced", one_call(0, plan=replace(call("+1", 0).plan, called="112"))),
         ("announcement", catalogue(recordings=(replace(ROW, announced=False), GOOD.recordings[1]))),
         ("unexplained", heard(voice_ms=1500)),
+        ("ringing", heard(voice_ms=9000)),
         ("gap", heard(gaps=("unobserved",))),
         ("gap", heard(gaps=("repair",))),
         ("gap", heard(gaps=("write_error",))),

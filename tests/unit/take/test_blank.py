@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def test_an_end_that_was_noted_late_moves_nothing() -> None:
     """By a daemon that took the call over while it rang."""
     late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
     assert blank.plan(take(late), sound(), FOUND).left_until_ms == 14_300
+
+
+@pytest.mark.parametrize("late_ms", [1600, 3000])
+def test_an_end_that_was_noted_soon_after_it_moves_nothing_either(late_ms: int) -> None:
+    """A daemon was away for seconds: what it noted then is no end of the playing that was found, though it
+    would be near enough; the bridge would lie in the announcement, and all that they said while it rang
+    would be kept."""
+    marks = [Mark(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
+    noted = START + timedelta(milliseconds=10_200 + late_ms)
+    later = replace(take(NORMAL), marks=(*marks, Mark(noted, "announcement_finished", {"seen": "later"})))
+    assert blank.plan(later, sound(), FOUND).left_until_ms == 14_300
 
 
 def test_an_announcement_that_was_found_after_the_bridge_counts() -> None:
