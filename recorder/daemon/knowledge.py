@@ -82,8 +82,7 @@ class Knowledge:
                 "one daemon a switch: stop the other, or give this one a spool of its own",
             ) from None
         status = os.fstat(self._descriptor)
-        if status.st_size:
-            self._watched = datetime.fromtimestamp(status.st_mtime, UTC)
+        self._watched = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._now()
         self._look()
         self._greenlet = gevent.spawn(self._keep_looking)
 
@@ -124,10 +123,14 @@ class Knowledge:
         return self._known().prompt(line.announcement.sha256).absolute()
 
     def watched_until(self) -> datetime:
-        """Since when nobody watched the switch; now, if nobody ever did.  From now on somebody does."""
+        """Since when nobody watches the switch: the start, if nobody ever did; now, if somebody does."""
         now = self._now()
-        until, self._watched = self._watched or now, None
-        return min(until, now)  # a clock that was set back in between must not make an end before its start
+        # A clock that was set back in between must not make an end before its start.
+        return min(self._watched or now, now)
+
+    def watching(self) -> None:
+        """The switch is watched from now on: all that happened meanwhile has been taken in."""
+        self._watched = None
 
     def unwatched(self) -> None:
         """The switch cannot be watched from now on."""

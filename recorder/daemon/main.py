@@ -200,6 +200,11 @@ class Daemon:
             if arrival.state == "unrecorded" and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.outside)
             return
+        if not commands.addressable(arrival.channel):
+            # Nothing can be ordered for it: it goes on, and is written down.
+            log.warning("call.not_addressable", channel=repr(arrival.channel))
+            self._follow(arrival.channel, arrival.line, arrival.outside, "announcement_failed")
+            return
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at
         )  # fmt: skip
@@ -323,6 +328,7 @@ class Daemon:
     def _up(self, live: Live) -> None:
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
         self._passed.look(live, self.calls)
+        self.knowledge.watching()  # not before: what fails half-way is done again, and over the same time
 
     def _down(self, reason: str) -> None:
         log.warning("daemon.unwatched", reason=reason)

@@ -79,7 +79,11 @@ class Takeover:
                     self._stop(channel.uuid, Path(path))
 
     def _tell(self, call: Call, since: datetime) -> None:
-        """Tell a call what the switch says of it."""
+        """Tell a call what the switch says of it.  One that cannot be asked about was never recorded: it is
+        written down now, for its end may be told while nobody watches."""
+        if not commands.addressable(call.channel):
+            call.feed(Observed(What.GONE, self._now(), since=since))
+            return
         state = self._ask(call.channel)
         if state is None:
             went_on = in_thread(lambda: _went_on(call.writer.folder))
@@ -142,9 +146,17 @@ class Takeover:
         return "" if answer == "_undef_" else answer
 
     def _stop(self, channel: str, path: Path) -> None:
+        try:
+            command = commands.record_stop(channel, path)
+        except SwitchError as error:
+            # Of a channel or a file that we never named: it must not cost us the connection.
+            log.error(
+                "call.recording_not_stopped", channel=repr(channel), path=repr(str(path)), error=error.message
+            )
+            return
         metrics.RECORDINGS_STOPPED.inc()
         log.warning("call.recording_stopped", channel=repr(channel), folder=path.parent.name)
-        self._node.send_later(commands.record_stop(channel, path))
+        self._node.send_later(command)
 
 
 def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:

@@ -5,7 +5,9 @@ argument is checked against what it may be, because the event socket has no quot
 a line feed ends a command, ``${…}`` is expanded by the switch, a quote or a space moves the next
 argument.  What is not allowed raises :class:`SwitchError` (``switch.argument``) before anything is sent.
 
-Recording ids and paths come from Accord alone; nothing a caller sent is ever an argument.
+Recording ids and paths come from Accord alone; nothing a caller sent is ever an argument, but a channel's id
+where the switch takes a call's SIP Call-ID for it: ask :func:`addressable` before a command about a channel
+that was not made here.
 """
 
 from __future__ import annotations
@@ -219,8 +221,14 @@ def _one_line(what: str, text: str) -> str:
     return text
 
 
+def addressable(uuid: str) -> bool:
+    """Whether a command can be about the channel of this id.  FreeSWITCH makes UUIDs, but lets callers
+    (``inbound-use-callid-as-uuid``) and applications (``origination_uuid``) choose others."""
+    return _UUID.fullmatch(uuid) is not None
+
+
 def _uuid(uuid: str) -> str:
-    if not _UUID.fullmatch(uuid):
+    if not addressable(uuid):
         raise _refuse(f"channel id {uuid!r}", "letters, digits, '.', '_' and '-'")
     return uuid
 

@@ -51,7 +51,8 @@ class LiveChannel:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a switch has in hand, at the moment it was asked.
+    """What a switch has in hand, at the moment it was asked; of channels whose id can be in no command
+    (:func:`recorder.switch.commands.addressable`) it knows nothing.
 
     ``show channels`` answers from a database that the switch writes behind its back: a channel of the
     last tenth of a second may be missing (70 ms were seen).  So absence proves nothing; ask for a
@@ -113,6 +114,7 @@ class Node:
     _stopping: Event = field(default_factory=Event, init=False)
     _connection: Inbound | None = field(default=None, init=False)
     _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
+    _passed_over: frozenset[str] = field(default=frozenset(), init=False)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -137,7 +139,7 @@ class Node:
 
     def reconcile(self) -> Live:
         """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
-        found = channels(self.api(commands.show_channels()))
+        found = self._askable(channels(self.api(commands.show_channels())))
         live: dict[str, LiveChannel] = {}
         for start in range(0, len(found), AT_ONCE):
             some = found[start : start + AT_ONCE]
@@ -154,6 +156,20 @@ class Node:
                     recordings=recordings(reply.data),
                 )
         return Live(live)
+
+    def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Those whose id can be in a command.  The others are said, once while they last: one call with an
+        odd id must not keep us from all calls."""
+        odd = frozenset(row["uuid"] for row in rows if not commands.addressable(row["uuid"]))
+        for uuid in odd - self._passed_over:
+            log.warning(
+                "switch.channel_passed_over",
+                channel=repr(uuid[:128]),
+                hint="Accord neither records nor asks about a channel whose id is not letters, digits, "
+                "'.', '_' and '-' alone: is inbound-use-callid-as-uuid set, or an origination_uuid?",
+            )
+        self._passed_over = odd
+        return [row for row in rows if row["uuid"] not in odd]
 
     def recordings_of(self, uuid: str) -> tuple[str, ...] | None:
         """The paths that one channel is being recorded to now, by the channel itself; ``None`` where there

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
@@ -122,6 +123,26 @@ def test_state_first_then_every_event_since_the_subscription(
     assert live.channels["one"].recordings == ("/spool/one.wav",)
     assert node.up.is_set()
     assert node.api(commands.status()) == "UP 0 years"
+
+
+def test_a_channel_that_no_command_can_name_is_passed_over_and_said_once(
+    node: Node, peer: Any, diary: Diary, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller chooses it where the switch takes the SIP Call-ID for its id."""
+    odd = ["a84b4c76e66710@pc33.atlanta.com", "a b", "${x}"]
+    more = [{**ROWS["rows"][0], "uuid": uuid} for uuid in odd]  # type: ignore[index]
+    monkeypatch.setitem(ROWS, "rows", [more[0], *ROWS["rows"], *more[1:]])  # type: ignore[misc]
+    peer.script = switch
+    with capture_logs() as logs:
+        node.start()
+        wait(lambda: diary.order == ["up", "event"])
+        live = diary.told[0][1]
+        assert isinstance(live, Live)
+        assert set(live.channels) == {"one"}
+        peer.lines[0].sock.close()
+        wait(lambda: diary.order == ["up", "event", "down", "up", "event"])
+    said = [entry["channel"] for entry in logs if entry["event"] == "switch.channel_passed_over"]
+    assert sorted(said) == sorted(map(repr, odd))
 
 
 def test_a_connection_that_ends_is_made_again_and_reconciled(

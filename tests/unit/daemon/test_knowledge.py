@@ -155,6 +155,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     first = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     first.start()
     assert first.watched_until() == clock()  # the first ever: nothing was missed
+    first.watching()
     first._look()
     first.stop()
     seen = clock().timestamp() - 500
@@ -170,7 +171,7 @@ def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Cl
     """It was under way in a thread when the spool was given up."""
     one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     one.start()
-    one.watched_until()
+    one.watching()
     number = one._descriptor
     one.stop()
     other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
@@ -183,10 +184,25 @@ def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Cl
 
 def test_a_connection_that_is_lost_counts_from_then(known, clock: Clock) -> None:
     one = known()
-    one.watched_until()
+    one.watching()
     clock.forward(minutes=5)
     one.unwatched()
     lost = clock()
     clock.forward(minutes=1)
     one.unwatched()
     assert one.watched_until() == lost
+
+
+def test_asking_since_when_does_not_say_that_somebody_watches(known, tmp_path: Path, clock: Clock) -> None:
+    """What asked may fail half-way, and asks again."""
+    one = known()
+    began = clock()
+    for _ in range(2):
+        clock.forward(minutes=1)
+        assert one.watched_until() == began
+        one._look()
+        assert (tmp_path / "spool" / knowledge.SEEN).stat().st_size == 0
+    one.watching()
+    assert one.watched_until() == clock()
+    one._look()
+    assert (tmp_path / "spool" / knowledge.SEEN).stat().st_size == 1
