@@ -1,7 +1,7 @@
 """Sends a sound as it comes through the gate: by range, in pieces, never held whole.
 
 RFC 9110, section 14: one range of bytes is answered with 206, one that is not there with 416; several
-ranges at once may be ignored, and are.
+ranges at once may be ignored, and are.  A range is a GET's alone: a HEAD is answered for the whole.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _asked(validator: str) -> bool:
-    """Whether a range counts: RFC 9110, section 13.1.5, with ``If-Range`` only for these very bytes."""
+    """Whether a range counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
+    only for these very bytes."""
+    if request.method != "GET":
+        return False
     wanted, same = request.range, request.if_range
     single = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
     if not single and not _no_bytes():
