@@ -1,9 +1,9 @@
 """Whether this machine's clock can be believed.  Nothing is destroyed by one that has jumped.
 
 Somebody else's clock is asked: the object store's and the database's, where they are on another machine.
-One that says otherwise is a doubt, whatever else agrees.  Where nobody else can say, the clock must go on from
-what it was at the last look, as far as the time since then is known: by the clock since boot, which nobody
-sets.  What it was is kept in a file, so that this holds over restarts too.
+One that says otherwise is a doubt, whatever else agrees.  Where nobody else can say, the clock must go on
+from what it was at the last look, as far as the time since then is known: by the clock since boot, which
+nobody sets.  What it was is kept in a file, so that this holds over restarts too.
 
 The kernel is not asked.  What it says is this very clock, and that NTP keeps it is no word for it: a server
 that is wrong, or somebody who plays one, sets it ten years ahead and the kernel calls it synchronised.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 
 from recorder.take.encoded import Found, Gap, Marker
 from recorder.take.spool import Take
-from recorder.take.times import SURE_MS, Times, end_seen, spans, times
+from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, ms, spans, times
 from recorder.take.wav import Samples, Wav
 
 AFTER_PLAYBACK_MS = 1000
@@ -41,7 +42,7 @@ def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
     end = clock.duration_ms
     told = _told(take, clock, found)
     bridged_at = take.first("bridged")
-    talk = end if bridged_at is None else max(told, clock.place(bridged_at))
+    talk = end if bridged_at is None else _talk(clock, bridged_at, told)
     away = list(_away(take, clock))
     holds, silent = _holds(clock, talk)
     # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
@@ -80,9 +81,18 @@ def _told(take: Take, clock: Times, found: Found | None) -> int:
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
     finished, begun = take.last("announcement_finished"), take.last("announcement_started")
-    if finished is None or (begun is not None and begun > finished):
+    if finished is None or (begun is not None and begun > finished) or clock.set_back_ms:
         return clock.duration_ms
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
+
+
+def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
+    """From when on they talk.  Nobody is connected before the announcement's end: where the clock says so, it
+    was set back before that."""
+    at = clock.unbounded(bridged_at)
+    if clock.set_back_ms and at < told - ms(AT_MOST):
+        at += clock.set_back_ms
+    return max(told, min(at, clock.duration_ms))
 
 
 def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -106,10 +116,11 @@ def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[i
 
 
 def _markers(take: Take, clock: Times) -> Iterator[Marker]:
-    """Marks in the order of their times; none lies before an earlier one."""
+    """Marks in the order of their times, or, where a clock was set back, of their writing; none lies before
+    an earlier one."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     reached = 0
-    for mark in sorted(take.marks, key=lambda mark: mark.at):
+    for mark in take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at):
         reached = max(reached, ends.get(mark.kind, clock.place(mark.at)))
         yield Marker(mark.at, reached, mark.kind, dict(mark.data))
 

@@ -37,9 +37,6 @@ lost.  At 32 kb/s speech is 40 dB down in the other channel while both talk, 80 
 SEARCH_MARGIN_MS = 10_000
 """How much later than the clock says the announcement is looked for first."""
 
-LONGER_MS, LONGER_SHARE = 5000, 0.03
-"""Audio that is longer than the call by more than this is not this call's."""
-
 
 class _Output(Protocol):
     def add(self, samples: wav.Samples) -> None: ...
@@ -63,7 +60,6 @@ def encode(take: Take, prompt: Path) -> Encoded:
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
     found = _find(take, sound, prompt)
-    _check_clock(take, sound, found)
     plan = blank.plan(take, sound, found)
     _write(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
@@ -102,15 +98,6 @@ def _find(take: Take, sound: wav.Wav, prompt: Path) -> Found | None:
     until = max(due) + SEARCH_MARGIN_MS if due else None
     match = align.locate(signal, sound, channel=1, until_ms=until)
     return None if match is None else align.as_found(match, sound.sample_rate)
-
-
-def _check_clock(take: Take, sound: wav.Wav, found: Found | None) -> None:
-    clock = times.times(take, sound, found)
-    surplus = sound.duration_ms - clock.clock_ms
-    if surplus > max(LONGER_MS, clock.clock_ms * LONGER_SHARE):
-        raise wav.impossible(
-            take.audio, f"it holds {surplus / 1000:.1f} s more than the call of {clock.clock_ms / 1000:.1f} s"
-        )
 
 
 def _write(take: Take, sound: wav.Wav, plan: blank.Plan) -> None:

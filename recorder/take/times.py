@@ -5,6 +5,10 @@ nothing (not while it is the colleague who holds), and events come some tenths o
 after their samples.  So a time is placed from the nearest point at which both are known: the
 recording's start and end, and the announcement where it was found.  What is missing between two such
 points is taken to be missing in the holds between them.
+
+No clock makes sound: where there is more of it than the call was long, a clock was set back in the call,
+the switch's or (where the daemon was away at its end) the machine's.  Nobody knows when, so the end is then
+no point, and no time is placed from it.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ UNWRITTEN_MS = 2000
 CUT_MS = 100
 """From here a missing end is told, where the header was never finished."""
 
+LONGER_MS, LONGER_SHARE = 5000, 0.03
+"""Audio that is longer than the call by more than this: a clock was set back in the call."""
+
 SURE_MS = 300
 """Where less is missing in holds, they are in the audio, at their places give or take this."""
 
@@ -41,7 +48,8 @@ Span = tuple[datetime, datetime]
 @dataclass(frozen=True, slots=True)
 class Times:
     """``points``: (time, milliseconds of audio), in order, at least the start.  ``holds``: when a phone
-    was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks."""
+    was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks.
+    ``set_back_ms``: by how much a clock was set back in the call, 0 where there is no such surplus."""
 
     started: datetime
     ended: datetime
@@ -49,6 +57,7 @@ class Times:
     holds: tuple[Span, ...]
     missing_ms: int
     duration_ms: int
+    set_back_ms: int
 
     @property
     def clock_ms(self) -> int:
@@ -111,9 +120,13 @@ def times(take: Take, sound: Wav, found: Found | None) -> Times:
         tail = min(max(lacking, 0), UNWRITTEN_MS)
         missing = tail + max(0, lacking - tail - held)
     early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, ms(ended - started) * TAIL_SHARE))
-    if seen and not early and ended > points[-1][0]:
+    length = ms(ended - started)
+    surplus = sound.duration_ms - length
+    set_back = surplus if surplus > max(LONGER_MS, length * LONGER_SHARE) else 0
+    if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
-    return Times(started, ended, tuple(points), holds, missing if early else 0, sound.duration_ms)
+    missing = missing if early else 0
+    return Times(started, ended, tuple(points), holds, missing, sound.duration_ms, set_back)
 
 
 def end_seen(take: Take) -> bool:
