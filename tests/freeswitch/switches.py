@@ -307,14 +307,14 @@ class Rig:
 
     # --- calls
 
-    def call(self, number: str = f"{NUMBER}01", caller: str | None = None) -> CallUnderTest:
-        """A phone calls; returns at once."""
+    def call(self, number: str = f"{NUMBER}01", caller: str | None = None, more: str = "") -> CallUnderTest:
+        """A phone calls, with ``more`` variables (``,name=value``); returns at once."""
         self._calls += 1
         caller = caller or f"3247{os.getpid() % 1000:03}{self._calls:04}"
         ident = str(uuid.uuid4())
         answer = self.phones.esl.command(
             f"bgapi originate {{origination_uuid={ident},origination_caller_id_number={caller},"
-            f"absolute_codec_string=PCMU,ignore_early_media=true}}"
+            f"absolute_codec_string=PCMU,ignore_early_media=true{more}}}"
             f"sofia/phones/{number}@127.0.0.1:{self.sip_port} talk XML caller"
         )
         assert "ERR" not in answer, answer
