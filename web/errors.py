@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
-from flask import Flask, Response, render_template, request, url_for
+from flask import Flask, Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
@@ -17,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from recorder import metrics
 from recorder.errors import AccessError, AccordError, CatalogueError, SealError, StoreError
 from web import words
+from web.account.limits import wait
 
 log = structlog.get_logger()
 
@@ -39,7 +42,7 @@ PAGES = {
     410: Said(_l("No longer here"), _l("This recording can no longer be heard.")),
     413: Said(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
     416: Said(_l("Past the end"), _l("The recording has no such part.")),
-    429: Said(_l("A little slower"), _l("That was tried often. Wait a quarter of an hour, then try again.")),
+    429: Said(_l("A little slower"), _l("That was tried often. Wait a little, then try again.")),
     500: Said(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
     503: Said(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
 }
@@ -105,7 +108,12 @@ def init_app(app: Flask) -> None:
     def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
         if request.endpoint == "account.log_in":
             metrics.LOG_INS.labels("too_often").inc()
-        return answer(429, None, "limit.reached")
+        seconds = wait()
+        time = words.length(math.ceil(seconds / 60) * 60_000)
+        text = _("That was tried often. Wait %(time)s, then try again.", time=time)
+        response = make_response(answer(429, text, "limit.reached"))
+        response.headers["Retry-After"] = str(seconds)
+        return response
 
     @app.errorhandler(HTTPException)
     def standard(error: HTTPException) -> ResponseReturnValue:

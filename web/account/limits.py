@@ -1,13 +1,16 @@
-"""How often somebody may try to log in, without letting anybody lock somebody else out cheaply.
+"""How often somebody may try to log in, without letting anybody lock somebody else out cheaply, and how often
+somebody who is logged in may be refused.
 
-Every attempt counts, the right ones too, before the password is looked at: so many at once win nothing.
-Which limit was reached, and whether the account exists, does not show.
+Every attempt to log in counts, the right ones too, before the password is looked at: so many at once win
+nothing.  How long to wait is told; whether the account exists does not show.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
+import time
 
 from flask import request
 from flask_limiter import Limiter
@@ -15,7 +18,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from web.security import cookie_name
-from web.state import here, someone
+from web.state import here, someone, visitor
 
 A_YEAR = 365 * 24 * 3600
 
@@ -109,6 +112,31 @@ limit_device = limiter.limit(
 limit_grants = limiter.limit(
     "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
 )
+limit_refusals = limiter.shared_limit(
+    "60/minute; 600/hour",
+    scope="refusals",
+    key_func=lambda: someone().user.id,
+    exempt_when=lambda: visitor() is None,
+    deduct_when=lambda answer: _refused(answer),
+)
+"""Each refusal is a leaf in the log, on disk before it is answered: nobody fills the log with them.  What is
+given does not count, however much a player asks for."""
+
+
+def _refused(answer: Response) -> bool:
+    """Whether an answer says no to what was asked; one of 500 and above says that we cannot, and one of 429
+    is in no log."""
+    return 400 <= answer.status_code < 500 and answer.status_code != 429
+
+
+def wait() -> int:
+    """Seconds until the limit that this request has reached lets one more through."""
+    reached = limiter.current_limit
+    if reached is None:
+        raise RuntimeError("no limit was looked at in this request")
+    # No longer than the limit itself, wherever the machine's clock has been set meanwhile.
+    left = math.ceil(reached.window.reset_time - time.time())
+    return min(max(left, 1), reached.limit.get_expiry())
 
 
 def _signer() -> URLSafeTimedSerializer:

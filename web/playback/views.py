@@ -15,7 +15,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
 from web import words
-from web.account.limits import limit_grants
+from web.account.limits import limit_grants, limit_refusals
 from web.errors import answer, page
 from web.playback.heard import from_manifest
 from web.playback.sending import send
@@ -29,15 +29,15 @@ PLAY = re.compile(r"[A-Za-z0-9_-]{22}")
 
 @blueprint.get("/recordings/<recording_id>")
 @logged_in
-def choose(recording_id: str) -> str | tuple[str, int]:
+@limit_refusals
+def choose(recording_id: str) -> str:
+    choices = gate().purposes(who(), recording_id)  # it says no, and writes it down
     row = _recording(recording_id)
-    if row.destroyed_at is not None:
-        return page(410, words.error("access.destroyed"), back=url_for("recordings.listed"))
     tenant = someone().tenant
     return render_template(
         "playback/choose.html",
         recording=row,
-        choices=gate().purposes(who(), row.id),
+        choices=choices,
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
@@ -57,6 +57,7 @@ def ask(recording_id: str) -> Response | tuple[str, int]:
 
 @blueprint.get("/listen/<grant_id>")
 @logged_in
+@limit_refusals
 def listen(grant_id: str) -> str:
     grant = gate().given(who(), grant_id)
     heard = from_manifest(gate().manifest(who(), grant_id))
@@ -78,6 +79,7 @@ def listen(grant_id: str) -> str:
 
 
 @blueprint.get("/listen/<grant_id>/<name>")
+@limit_refusals
 def sound(grant_id: str, name: str) -> FlaskResponse:
     """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
     play = request.args.get("play", "")
@@ -89,6 +91,7 @@ def sound(grant_id: str, name: str) -> FlaskResponse:
 
 
 @blueprint.post("/listen/<grant_id>/renew")
+@limit_refusals
 def renew(grant_id: str) -> ResponseReturnValue:
     """The player asks for another quarter of an hour while it plays."""
     if visitor() is None:
@@ -98,6 +101,7 @@ def renew(grant_id: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/listen/<grant_id>/close")
+@limit_refusals
 def close(grant_id: str) -> tuple[str, int]:
     """The player has stopped."""
     play = request.form.get("play", "")

@@ -1,0 +1,157 @@
+"""What is refused: that it is written down, how often one may be refused, and how long to wait then."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle import retention
+from recorder.lifecycle.retention import chain_of
+from recorder.store.base import Unreachable
+from tests.unit.web.test_playback import leaves, open_player
+
+NOBODYS = "01930000-0000-7000-8000-000000000000"
+OFTEN = 60
+"""Refusals a minute."""
+
+
+@pytest.fixture
+def recording(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def test_looking_at_what_is_not_theirs_is_written_down_wherever_it_is_asked_for(browser, rival, recording):
+    stranger = browser("dyck")
+    for number, recording_id in enumerate((recording, NOBODYS), 1):
+        assert stranger.get(f"/recordings/{recording_id}").status_code == 404
+        (*_, leaf) = said = leaves("access.refused")
+        assert len(said) == number
+        assert (leaf["user"], leaf["recording"]) == (rival.people["dyck"].id, recording_id)
+        assert leaf["reason"] == "access.not_found"
+
+
+def test_looking_at_what_was_destroyed_is_written_down(browser, house, bakery, recording):
+    row = queries.recording(bakery.id, recording)
+    means = retention.Means(house.store, house.root, house.means.signer, house.entropy)
+    retention.destroy(
+        row, chain_of(house.store, row.prefix, house.root), retention.EXPIRED, means, house.now()
+    )
+    answer = browser("claire").get(f"/recordings/{recording}")
+    assert answer.status_code == 410
+    assert "a été détruit" in answer.text
+    assert 'href="/recordings"' in answer.text
+    assert [leaf["reason"] for leaf in leaves("access.refused")] == ["access.destroyed"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/recordings/{id}"),
+        ("get", "/listen/{id}"),
+        ("get", "/listen/{id}/audio.opus?play=" + "x" * 22),
+        ("post", "/listen/{id}/renew"),
+        ("post", "/listen/{id}/close"),
+    ],
+)
+def test_nobody_fills_the_log_with_refusals(browser, house, bakery, recording, method, path):
+    house.person(bakery, "luc", "Luc")
+    person = browser("claire")
+    mine = open_player(person, recording)["audio.opus"]
+    token = person.token(f"/recordings/{recording}")
+
+    def ask(number: int) -> int:
+        address = path.format(id=f"{number:08}-0000-7000-8000-000000000000")
+        if method == "post":
+            return person.send(address, token=token, play="x" * 22).status_code
+        return person.get(address).status_code
+
+    codes = [ask(number) for number in range(OFTEN + 20)]
+    assert codes == [404] * OFTEN + [429] * 20
+    assert len(leaves("access.refused")) == OFTEN
+    assert person.get(mine).status_code == 429, "one limit for all that may be refused"
+    assert browser("luc").get(f"/recordings/{recording}").status_code == 200, "and each has their own"
+
+
+def test_a_player_that_asks_hundreds_of_times_is_never_stopped(browser, recording):
+    person = browser("claire")
+    found = open_player(person, recording)
+    token = person.token(f"/recordings/{recording}")
+    grant = found["audio.wav"].rpartition("/")[0]
+    for number in range(240):
+        asked = {"Range": f"bytes={number * 100}-{number * 100 + 99}"}
+        assert person.get(found["audio.wav"], headers=asked).status_code == 206, number
+        if number % 20 == 0:
+            assert person.get(found["peaks"]).status_code == 200
+            assert person.get(grant).status_code == 200
+            assert person.send(f"{grant}/renew", token=token).status_code == 200
+    assert leaves("access.refused") == []
+
+
+def test_a_store_that_is_away_is_not_held_against_whoever_listens(browser, house, recording, monkeypatch):
+    person = browser("claire")
+    found = open_player(person, recording)
+
+    def away(*_: object) -> bytes:
+        raise Unreachable("store.unreachable", "the store is away", "")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store, "read", away)
+        codes = {person.get(found["audio.opus"]).status_code for _ in range(OFTEN + 5)}
+    assert codes == {503}
+    assert person.get(found["audio.opus"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "fifteen", "hour"),
+    [("en", "Wait 1 minute,", "Wait 15 minutes,", "Wait 1 hour,"),
+     ("fr", "Attendez 1 minute,", "Attendez 15 minutes,", "Attendez 1 heure,")],
+)  # fmt: skip
+def test_how_long_to_wait_is_told_from_the_limit_that_was_reached(
+    browser, bakery, recording, language, one, fifteen, hour
+):
+    asked = {"Accept-Language": language}
+
+    def told(answer, sentence: str, seconds: int) -> None:
+        assert answer.status_code == 429
+        assert sentence in answer.text.replace("\u00a0", " "), answer.text
+        assert seconds - 30 < int(answer.headers["Retry-After"]) <= seconds
+
+    def guess(address: str):
+        person = browser(address=address)
+        form = {"csrf_token": person.token(), "login": "claire", "password": "guess"}
+        return person.client.post("/login", data=form, environ_base={"REMOTE_ADDR": address}, headers=asked)
+
+    person = browser("claire")
+    person.send("/language", language=language)
+    for _ in range(OFTEN):
+        person.get(f"/listen/{NOBODYS}")
+    told(person.get(f"/listen/{NOBODYS}"), one, 60)
+    said = person.get(f"/listen/{NOBODYS}", headers={"Accept": "application/json"})
+    assert one in said.json["message"]
+    for _ in range(10):
+        guess("192.0.2.1")
+    told(guess("192.0.2.1"), fifteen, 15 * 60)
+    for n in range(60):
+        guess(f"198.51.{n}.1")
+    told(guess("198.51.200.1"), hour, 60 * 60)
+
+
+def test_the_wait_grows_shorter_and_is_as_long_as_was_told(browser, bakery, monkeypatch):
+    person = browser()
+    for _ in range(10):
+        person.log_in("claire", "guess")
+    real, later = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: real() + later)
+    later = 700.0
+    answer = person.log_in("claire")
+    seconds = int(answer.headers["Retry-After"])
+    assert 100 < seconds <= 200
+    assert re.search(r"Wait [34] minutes, then", answer.text)
+    later = -100_000.0  # the machine's clock was set back
+    answer = browser().log_in("claire")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "900")
+    later = 700.0 + seconds + 1
+    assert person.log_in("claire").status_code == 303
