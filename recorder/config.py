@@ -41,8 +41,8 @@ class NodeSettings(_Section):
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """Country (``BE``) that numbers without a country code are from; empty: they stay as they are."""
-    never_record: tuple[str, ...] = ()
-    """Numbers that are neither announced nor recorded, beside the dialplan's own list."""
+    never_record: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
+    """Numbers that are neither announced nor recorded, called or calling, beside the dialplan's own list."""
 
     @property
     def spool_folder(self) -> Path:

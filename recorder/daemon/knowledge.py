@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,13 +95,16 @@ class Knowledge:
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
 
-    def decide(self, number: str) -> tuple[LinePolicy | None, str | None]:
-        """What to do with a call to a number: its line, and the reason if it is not to be recorded."""
+    def decide(self, number: str, calling: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
+        """What to do with a call to a number: its line, and the reason if it is not to be recorded.
+
+        ``calling`` is the caller's number, in several ways to write it.  It is a stranger's word: it can
+        only be a reason not to record."""
         snapshot = self._snapshot
         if snapshot is None:
             return None, "no_snapshot"
         line = snapshot.line(number)
-        if number.removeprefix("+") in snapshot.never_record:
+        if any(each.removeprefix("+") in snapshot.never_record for each in (number, *calling)):
             return line, "never_record"
         if line is None:
             return None, "no_line"

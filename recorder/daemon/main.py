@@ -193,7 +193,7 @@ class Daemon:
     def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
-        policy, reason = self.knowledge.decide(arrival.line)
+        policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
         if arrival.state != "waiting" or self._passed.over(arrival.channel):
             # Already handled once, not brought here by our dialplan, or over before we came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
@@ -321,8 +321,8 @@ class Daemon:
     def _unannounced(
         self, channel: str, number: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
-        policy, refused = self.knowledge.decide(number)
-        told = reason if reason == "never_record" or refused != "no_line" else refused
+        policy, refused = self.knowledge.decide(number, (outside.value,))
+        told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
         return self._start(channel, number, "inbound", outside, policy, at), told
 
     def _up(self, live: Live) -> None:

@@ -1,7 +1,8 @@
 """Who is on the other end, as far as a stranger's SIP message can be believed: not at all.
 
-What a caller sends about themselves is shown and kept, never decided on.  It is cut to a length, cleaned
-of everything that is not printable, and put into one of four kinds.
+What a caller sends about themselves is shown and kept, and decided on in one case alone: it may say that
+their call is never to be recorded (:func:`calling`).  It is cut to a length, cleaned of everything that is
+not printable, and put into one of four kinds.
 """
 
 from __future__ import annotations
@@ -51,6 +52,13 @@ def caller(headers: Mapping[str, str], region: str | None = None) -> Caller:
         return NOBODY
     user = headers.get("Caller-Caller-ID-Number", "")
     return party(user, headers.get("variable_sip_from_host", ""), region)
+
+
+def calling(headers: Mapping[str, str], region: str | None = None) -> frozenset[str]:
+    """The calling number, for the never-record list: as it was sent, and with its country's code.  Also of
+    somebody who withholds it, for the list is to protect them."""
+    sent = clean(headers.get("Caller-Caller-ID-Number", ""), LONGEST)
+    return frozenset({sent.translate(_SEPARATORS), party(sent, "", region).value} - {""})
 
 
 def other_party(headers: Mapping[str, str], region: str | None = None) -> Caller:

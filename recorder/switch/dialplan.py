@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from recorder.switch.caller import Caller, caller
+from recorder.switch.caller import Caller, caller, calling
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
 
 log = structlog.get_logger()
@@ -22,7 +22,8 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``line`` (``accord_line``) and ``state`` (``accord_state``) are the dialplan's own words, set after a
-    strict match; ``outside`` is a stranger's.  ``channel`` is the switch's id of the leg.
+    strict match; ``outside`` is a stranger's, and so is ``calling``
+    (:func:`recorder.switch.caller.calling`).  ``channel`` is the switch's id of the leg.
     """
 
     channel: str
@@ -30,6 +31,7 @@ class Arrival:
     state: str
     direction: str
     outside: Caller
+    calling: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
@@ -40,6 +42,7 @@ class Arrival:
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
             outside=caller(data, region),
+            calling=calling(data, region),
         )
 
 

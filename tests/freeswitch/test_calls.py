@@ -115,13 +115,17 @@ def test_a_call_that_nobody_answers_keeps_nothing(daemon: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
-    [(f"{NUMBER}95", "no_line"), (f"{NUMBER}89", "never_record"), (f"{NUMBER}99", "never_record"),
-     ("112", "never_record")],
+    ("number", "caller", "reason"),
+    [(f"{NUMBER}95", None, "no_line"), (f"{NUMBER}89", None, "never_record"),
+     (f"{NUMBER}99", None, "never_record"), ("112", None, "never_record"),
+     (f"{NUMBER}01", f"{NUMBER}89", "never_record"), (f"{NUMBER}01", f"{NUMBER}99", "never_record"),
+     (f"{NUMBER}01", "112", "never_record")],
 )  # fmt: skip
-def test_what_is_not_recorded_is_neither_announced_nor_delayed(daemon: Rig, number: str, reason: str) -> None:
+def test_what_is_not_recorded_is_neither_announced_nor_delayed(
+    daemon: Rig, number: str, caller: str | None, reason: str
+) -> None:
     began = time.monotonic()
-    call = daemon.call(number)
+    call = daemon.call(number, caller)
     call.wait_bridged()
     assert time.monotonic() - began < 1.0
     time.sleep(0.5)

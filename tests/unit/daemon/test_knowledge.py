@@ -59,6 +59,17 @@ def test_each_call_has_a_reason_or_a_line(known, tmp_path: Path) -> None:
         assert decide(number) == (None, "no_line")
 
 
+def test_whoever_is_on_the_never_record_list_is_not_recorded_when_they_call(known, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", never=("+3225550109", "112"))
+    decide = known().decide
+    for sent in ("+3225550109", "3225550109", "112"):
+        line, reason = decide("3225550100", {"0", sent})
+        assert line is not None
+        assert reason == "never_record"
+    for sent in ("", "+", "+32255501091", "025550109", "sip:112@host"):
+        assert decide("3225550100", {sent})[1] is None
+
+
 def test_without_a_snapshot_nothing_is_recorded(known) -> None:
     assert known().decide("3225550100") == (None, "no_snapshot")
 

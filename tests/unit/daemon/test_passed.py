@@ -9,6 +9,7 @@ from typing import cast
 import gevent
 import pytest
 
+from recorder.call.policy import Announcement, LinePolicy, Snapshot
 from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.passed import PassedBy
 from recorder.errors import SwitchError
@@ -68,6 +69,16 @@ def test_a_call_that_nobody_here_had_is_written_down_with_why(
     daemon._event(hung_up(**told))
     daemon._event(hung_up(**told))
     assert written(daemon.settings.spool) == ([] if reason is None else [reason])
+
+
+def test_a_call_of_somebody_on_the_never_record_list_is_written_down_as_one(daemon: Daemon) -> None:
+    announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
+    line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement)
+    daemon.knowledge._snapshot = Snapshot(
+        "", {line.number: line}, frozenset({"32470000001"}), frozenset(), daemon.settings.snapshot
+    )
+    daemon._event(hung_up(state="unrecorded", left="waiting"))
+    assert written(daemon.settings.spool) == ["never_record"]
 
 
 def test_a_call_that_arrives_after_its_end_was_told_is_nothing_new(daemon: Daemon) -> None:

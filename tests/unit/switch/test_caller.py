@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.switch.caller import LONGEST, NOBODY, Caller, caller, clean, party
+from recorder.switch.caller import LONGEST, NOBODY, Caller, caller, calling, clean, party
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,25 @@ def test_who_asks_to_be_withheld_is() -> None:
     headers = {"Caller-Caller-ID-Number": "+3225550100", "Caller-Privacy-Hide-Number": "true"}
     assert caller(headers) == NOBODY
     assert caller({**headers, "Caller-Privacy-Hide-Number": "false"}) == Caller("e164", "+3225550100")
+
+
+@pytest.mark.parametrize(
+    ("sent", "region", "expected"),
+    [
+        ("+32 2 555 01 00", None, {"+3225550100"}),
+        ("025550100", "BE", {"025550100", "+3225550100"}),
+        ("025550100", None, {"025550100"}),
+        ("003225550100", None, {"003225550100", "+3225550100"}),
+        ("112", "BE", {"112"}),
+        ("", "BE", set()),
+    ],
+)
+@pytest.mark.parametrize("withheld", ["true", "false"])
+def test_a_calling_number_is_looked_up_as_sent_and_whole_even_if_it_is_withheld(
+    sent: str, region: str | None, expected: set[str], withheld: str
+) -> None:
+    headers = {"Caller-Caller-ID-Number": sent, "Caller-Privacy-Hide-Number": withheld}
+    assert calling(headers, region) == expected
 
 
 @given(st.text(), st.text(), st.sampled_from([None, "BE", "FR", "XX"]))
