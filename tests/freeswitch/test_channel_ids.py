@@ -73,10 +73,8 @@ def test_a_daemon_takes_the_switch_over_while_such_calls_last(rig: Rig) -> None:
     """One came without a daemon, the other was made by an application of the switch's."""
     came = rig.call(more=f",sip_invite_call_id={ODD}")
     goes_on_unrecorded(came)
-    answer = rig.switch.esl.api(
-        f"originate {{origination_uuid=made.{ODD}}}sofia/accord/{came.number}@{rig.environment['ACCORD_ROUTE']}"
-        " &park"
-    )
+    phone = f"sofia/accord/{came.number}@{rig.environment['ACCORD_ROUTE']}"
+    answer = rig.switch.esl.api(f"originate {{origination_uuid=made.{ODD}}}{phone} &park")
     assert answer == f"+OK made.{ODD}"
     until("both are listed", lambda: {ODD, f"made.{ODD}"} <= {row["uuid"] for row in rig.switch.channels()})
     rig.start_daemon()

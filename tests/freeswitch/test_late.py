@@ -99,6 +99,27 @@ def test_what_comes_after_the_bound_does_nothing(rig: Rig) -> None:
         assert all(call.alive() and call.variable("accord_state") == "unrecorded" for call in (silent, connected, begun))  # fmt: skip # noqa: E501
 
 
+def test_keys_that_end_a_playback_are_what_they_were_whenever_the_bound_ends_it(rig: Rig) -> None:
+    """A provider's own value, also of a call that had not begun, and none where there was none."""
+    with slow_daemon(rig) as slow:
+        calls = []
+        for value, begun in (("#", False), ("#", True), ("", False), ("", True)):
+            call = rig.call()
+            slow.accept()
+            slow.say("connect\n\n")
+            if value:
+                leg = until("it is listed", lambda c=call: c.leg)
+                rig.switch.esl.api(f"uuid_setvar {leg} playback_terminators {value}")
+            if begun:
+                slow.begin(rig)
+                until("it is told", lambda c=call: c.variable("playback_terminators") == "none")
+            calls.append((call, value, slow.sock))  # kept, and so open
+        for call, value, _ in calls:
+            call.wait_bridged(15)
+            assert call.variable("accord_left") == "late"
+            assert call.variable("playback_terminators") == (value or "_undef_")
+
+
 def test_a_daemon_that_lets_go_in_the_announcement_stops_the_recording(rig: Rig) -> None:
     with slow_daemon(rig) as slow:
         call = rig.call()

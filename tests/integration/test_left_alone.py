@@ -1,0 +1,56 @@
+"""What is the provider's own stays as it was, on the practice switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.practice.party import Party
+from recorder.practice.session import Session
+from recorder.take import spool
+from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
+    made = PracticeDriver(tmp_path)
+    yield made
+    made.close()
+
+
+def call(driver: PracticeDriver, caller: str, **variables: str) -> Session:
+    party = Party(number=caller, rings=0.1, variables=variables, early=driver.voice, speaks=driver.voice)
+    return driver.switch.call(NUMBERS["line"], party)
+
+
+@pytest.mark.parametrize("given", [{"playback_terminators": "#"}, {}])
+@pytest.mark.parametrize("begun", [False, True])
+def test_keys_that_end_a_playback_are_what_they_were_when_the_bound_ends_it(
+    driver: PracticeDriver, given: dict[str, str], begun: bool
+) -> None:
+    driver.daemon("start")
+    if not begun:
+        driver.daemon("stall")
+    session = call(driver, "+32470000001", **given)
+    if begun:
+        assert session.wait("announcing", 5)
+        driver.daemon("stall")
+    assert session.wait("bridged", 15)
+    variables = session.leg.variables
+    assert variables["accord_left"] == "late"
+    assert variables.get("playback_terminators") == given.get("playback_terminators")
+
+
+@pytest.mark.parametrize("caller", [NUMBERS["never_record"], NUMBERS["listed"], NUMBERS["emergency"]])
+def test_whoever_is_never_recorded_is_not_when_they_call(driver: PracticeDriver, caller: str) -> None:
+    driver.daemon("start")
+    session = call(driver, caller)
+    assert session.wait("bridged", 3)
+    assert not session.media.tapes
+    assert session.prompts_begun == 0
+    session.hang_up()
+    driver.until("it is written down", lambda: list(spool.finished_takes(driver.spool)), 5)
+    (folder,) = spool.finished_takes(driver.spool)
+    assert spool.read_end(folder).reason == "never_record"
