@@ -41,6 +41,10 @@ class TakeError(AccordError):
     """A take on disk is not what it must be (broken WAV, missing file, impossible length)."""
 
 
+class EncoderError(AccordError):
+    """The process that encodes takes cannot be started: no take can be encoded."""
+
+
 class SealError(AccordError):
     """A key, signature, hash or encrypted block is not what the seal says."""
 

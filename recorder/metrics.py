@@ -228,7 +228,7 @@ FAILED: Final = "failed"
 STORE_OPERATIONS: Final = ("put", "read", "size", "list", "delete", "abilities")
 STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
 CATALOGUE_KINDS: Final = (AWAY, FAILED)
-OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "disk", "other")
+OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
 """What can stand in the way of a stage."""
 
 

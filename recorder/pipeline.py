@@ -13,6 +13,7 @@ in the folder           next stage
 ======================  =====================================================================
 
 What can never become a recording is set aside with its reason and the day it will be destroyed.
+What only its encoder's deaths speak against is set aside too, and never destroyed: a person decides.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from recorder.take.spool import (
     END,
     read_take,
     remove_take,
+    unreadable,
 )
 from recorder.take.spool import quarantine as set_aside
 from recorder.unrecorded import check_name, list_call, unkept, what_is_known
@@ -64,6 +66,9 @@ QUARANTINED_FOR = timedelta(days=30)
 
 IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "spool.broken"})
 """Takes that waiting does not help: they are set aside.  Any other take waits in the spool."""
+
+ENCODER_DIED = "take.encoder_died"
+"""Nothing is known to be wrong with such a take: where it is set aside, it has no end date."""
 
 AGAIN = frozenset({"take.encoded", "seal.sound_changed"})
 """What was encoded is damaged: the take itself is there, and is encoded again."""
@@ -145,15 +150,9 @@ def _for_ever(error: TakeError) -> bool:
     return error.error_id in IMPOSSIBLE and unreadable(error) is None
 
 
-def unreadable(error: TakeError) -> OSError | None:
-    """What kept a take's files from being read just now, where that is no fault of theirs."""
-    cause = error.__cause__
-    return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
-
-
 def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
-    """Set an impossible take aside, and list the call as not recorded."""
-    until = now + QUARANTINED_FOR
+    """Set a take aside, and list the call as not recorded."""
+    until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
     start, end = what_is_known(folder, now)
     list_call(start, end, reason, until, now, means.entropy)
     means.boundary("listed")

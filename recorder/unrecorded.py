@@ -30,7 +30,9 @@ def list_call(
     start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
 ) -> None:
     """List a call as not recorded, for its tenant, or for nobody where it has none that is known.
-    ``until`` is the day on which a take in quarantine will be destroyed.  Raises :class:`CatalogueError`."""
+    ``until`` is the day on which a take in quarantine will be destroyed, if there is one.
+
+    Raises :class:`CatalogueError`."""
     row = NotRecordedRow(
         id=start.recording,
         tenant=start.tenant,

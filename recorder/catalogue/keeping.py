@@ -19,7 +19,8 @@ from recorder.seal.amendment import HOLD_SET
 
 
 def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool:
-    """The row of a stored recording and its leaf, in one transaction; false where it was there.
+    """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
+    had been set aside, and that a person brought back, is not listed as not recorded any more.
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
     catalogued under this id.
@@ -36,6 +37,7 @@ def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool
                 )
             return False
         Recording.create(**recording_columns(row))
+        NotRecorded.delete().where(NotRecorded.id == row.id).execute()
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
     return True

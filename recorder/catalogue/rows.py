@@ -142,8 +142,9 @@ class RecordingRow:
 
 @dataclass(frozen=True, slots=True)
 class NotRecordedRow:
-    """A call of which no recording is kept; ``reason`` is one of ``spool.REASONS`` or an error id of an
-    impossible take, which lies in quarantine until ``quarantined_until``."""
+    """A call of which no recording is kept; ``reason`` is one of ``spool.REASONS`` or an error id of a take
+    that lies in quarantine: an impossible one until ``quarantined_until``, one that its encoders died of
+    (``None``) until a person decides."""
 
     id: str
     tenant: str | None

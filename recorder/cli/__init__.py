@@ -10,7 +10,20 @@ from typing import Any
 import click
 
 from recorder import __version__, config
-from recorder.cli import adopt, backup, customers, doctor, keys, logs, processes, rebuild, store, top, verify
+from recorder.cli import (
+    adopt,
+    backup,
+    customers,
+    doctor,
+    keys,
+    logs,
+    processes,
+    rebuild,
+    store,
+    take,
+    top,
+    verify,
+)
 from recorder.cli.context import Context
 from recorder.errors import AccordError
 
@@ -59,6 +72,7 @@ for command in (
     backup.restore,
     keys.keys,
     store.store,
+    take.take,
     customers.tenant,
     customers.user,
     customers.line,

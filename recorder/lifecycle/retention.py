@@ -35,7 +35,7 @@ from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, NotFound, Store, Unreachable
-from recorder.take.spool import QUARANTINE, purge, remove_take
+from recorder.take.spool import QUARANTINE, WHY, purge, remove_take
 
 log = structlog.get_logger()
 
@@ -225,8 +225,10 @@ def close_listens(now: datetime, entropy: Entropy) -> int:
 
 
 def _over(folder: Path, now: datetime) -> bool:
-    """A folder whose note cannot be read stays: somebody put it there by hand."""
+    """A folder whose note cannot be read stays, for somebody put it there by hand; and so does one that no
+    day is set for."""
     try:
-        return from_iso(json.loads((folder / "quarantine.json").read_bytes())["until"]) <= now
+        until = json.loads((folder / WHY).read_bytes())["until"]
+        return until is not None and from_iso(until) <= now
     except (OSError, ValueError, KeyError, TypeError):
         return False

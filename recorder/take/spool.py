@@ -37,7 +37,10 @@ END = "take.json"
 AUDIO = "audio.wav"
 
 QUARANTINE = "quarantine"
-"""Folder beside the takes for what is impossible; never looked at by the pipeline."""
+"""Folder beside the takes for those that are set aside; never looked at by the pipeline."""
+
+WHY = "quarantine.json"
+"""Why a take was set aside, since when, and until when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,17 +269,47 @@ def read_take(folder: Path) -> Take:
     return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
 
 
-def quarantine(folder: Path, reason: str, now: datetime, until: datetime) -> Path:
-    """Set an impossible take aside with its reason and the day it will be destroyed; returns where it
-    went.  Nothing in it is deleted."""
+def unreadable(error: TakeError) -> OSError | None:
+    """What kept a take's files from being read just now, where that is no fault of theirs."""
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError) else None
+
+
+def quarantine(folder: Path, reason: str, now: datetime, until: datetime | None) -> Path:
+    """Set a take aside with its reason and the day it will be destroyed (``None``: never by itself); returns
+    where it went.  Nothing in it is deleted."""
     target = folder.parent / QUARANTINE / folder.name
     target.parent.mkdir(mode=0o770, exist_ok=True)
-    body = {"reason": reason, "since": to_iso(now), "until": to_iso(until)}
-    write_file(folder / "quarantine.json", _dump(body))
+    body = {"reason": reason, "since": to_iso(now), "until": None if until is None else to_iso(until)}
+    write_file(folder / WHY, _dump(body))
     os.rename(folder, target)
     sync_folder(target.parent)
     sync_folder(folder.parent)
     return target
+
+
+def bring_back(spool: Path, name: str) -> Path:
+    """Put a take that was set aside among those that wait for the worker again; returns its folder.
+
+    Raises :class:`TakeError` (``take.not_aside``, ``take.not_ended``, ``take.there``), ``OSError``."""
+    aside, folder = spool / QUARANTINE / name, spool / name
+    if not name or name.startswith(".") or Path(name).name != name or not aside.is_dir():
+        raise TakeError(
+            "take.not_aside", f"no take {name!r} is in {spool / QUARANTINE}", "name a folder that is in it"
+        )
+    if not (aside / END).exists():
+        raise TakeError(
+            "take.not_ended",
+            f"{aside} has no {END}: its call never ended",
+            "it can only be looked at by hand",
+        )
+    if folder.exists():
+        raise TakeError("take.there", f"{folder} is there already", "one of the two is a copy: which one?")
+    os.rename(aside, folder)
+    (folder / WHY).unlink(missing_ok=True)
+    for changed in (folder, folder.parent, aside.parent):
+        sync_folder(changed)
+    return folder
 
 
 def remove_take(folder: Path) -> None:

@@ -143,6 +143,11 @@ class Backlog:
             heappush(self._asleep, (self._monotonic() + seconds, take.name))
             return take.failures
 
+    def alone(self, folder: Path, stage: Stage) -> bool:
+        """Whether no other take waits for a stage."""
+        with self._lock:
+            return not any(take.stage == stage for take in self._takes.values() if take.name != folder.name)
+
     def _put_back(self, take: _Take, stage: Stage | None) -> None:
         take.busy = False
         if stage is None:

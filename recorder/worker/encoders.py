@@ -1,14 +1,16 @@
 """Encoding in processes of their own: off the worker's threads, at low priority, and allowed to die.
 
-Each :class:`Encoder` is ``python -m recorder.worker.encoders``, which reads a line of JSON a take (``folder``
-and ``prompt``) and answers with one (``error_id``, ``message``, ``hint``, all empty when it is done, with
-what it took).  It ends with its parent: an encoder that outlived a killed worker would write into a folder
-that the next worker works on.
+Each :class:`Encoder` is ``python -m recorder.worker.encoders``, which says :data:`READY` once it has all that
+it needs, then reads a line of JSON a take (``folder`` and ``prompt``) and answers with one (``error_id``,
+``message``, ``hint``, all empty when it is done, with what it took).  What goes wrong before it is ready is
+nothing that a take has to do with.  It ends with its parent: an encoder that outlived a killed worker would
+write into a folder that the next worker works on.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import select
@@ -19,11 +21,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
-from recorder.errors import TakeError
-from recorder.pipeline import encode_take, unreadable
-from recorder.take.spool import AUDIO
+from recorder.errors import EncoderError, TakeError
+from recorder.pipeline import encode_take
+from recorder.take.spool import AUDIO, unreadable
 
 _PR_SET_PDEATHSIG = 1
 _BYTES_A_SECOND = 8000 * 2 * 2
@@ -33,7 +35,9 @@ AUTOGROUP = Path("/proc/self/autogroup")
 """Shows and sets the niceness of this process's session (``man 7 sched``)."""
 
 STARTUP_SECONDS = 60.0
-"""What a take may take beside its length: starting Python, a busy machine."""
+"""What a start may take, and a take beside its length: a busy machine."""
+
+READY: Final = b"ready\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +59,22 @@ class Encoder:
         """Do :func:`recorder.pipeline.encode_take` over there.
 
         Raises :class:`TakeError` as it was raised there, ``OSError`` for a disk that is full or broken,
-        and ``take.encoder_died`` where the process ended or took longer than real time.
+        ``take.encoder_died`` where the process ended or took longer than real time, and
+        :class:`EncoderError` where it could not be started: no take has a part in that.
         """
         process = self._running()
         question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
         try:
             _pipe(process.stdin).write(question)
             _pipe(process.stdin).flush()
-            answer = _line(_pipe(process.stdout), _limit(folder))
+            answer = _answered(_pipe(process.stdout), _limit(folder))
         except (BrokenPipeError, TimeoutError) as error:
             self.stop()
             raise TakeError(
                 "take.encoder_died",
                 f"encoding {folder} was broken off: {error or 'the process ended'}",
-                "it is tried again; a take that does it every time is set aside",
+                "out of memory? the kernel's log says so; it is tried again, and a take that does it every "
+                "time, while others are encoded, is set aside",
             ) from error
         if answer["error_id"] == _DISK:
             raise OSError(answer["errno"], answer["message"])
@@ -90,14 +96,28 @@ class Encoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is not None and self.process.poll() is not None:
             self.stop()
-        if self.process is None:
-            self.process = subprocess.Popen(
+        return self.process or self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        try:
+            self.process = process = subprocess.Popen(
                 [sys.executable, "-m", "recorder.worker.encoders", str(self.nice), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
             )
-        return self.process
+            _wait_until_ready(_pipe(process.stdout))
+        except OSError as error:  # a pipe that ended and a limit that passed are such, too
+            self.stop()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # all know what that is
+            raise EncoderError(
+                "encoder.not_started",
+                f"the process that encodes cannot be started: {error}",
+                "all takes wait for it; what it said itself is in this log. Was Accord upgraded under a "
+                "running worker (restart it), is libav there, is there memory?",
+            ) from error
+        return process
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -107,19 +127,30 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _limit(folder: Path) -> float:
-    """Seconds: as long as the call was, and a start."""
+    """Seconds: as long as the call was, and as long as a start may take."""
     return STARTUP_SECONDS + (folder / AUDIO).stat().st_size / _BYTES_A_SECOND
 
 
-def _line(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
+def _wait_until_ready(pipe: IO[bytes]) -> None:
+    """Raises ``TimeoutError``, ``BrokenPipeError``."""
+    until = time.monotonic() + STARTUP_SECONDS
+    while _line(pipe, max(0.0, until - time.monotonic())) != READY:
+        pass  # whatever a library printed while it was imported
+
+
+def _answered(pipe: IO[bytes], seconds: float) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(_line(pipe, seconds))
+    return answer
+
+
+def _line(pipe: IO[bytes], seconds: float) -> bytes:
     ready, _, _ = select.select([pipe], [], [], seconds)
     if not ready:
         raise TimeoutError(f"it took longer than {seconds:.0f} s")
     line = pipe.readline()
     if not line.endswith(b"\n"):
         raise BrokenPipeError("the process ended")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+    return line
 
 
 def main() -> None:
@@ -134,6 +165,7 @@ def main() -> None:
     # Whatever libraries print must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
+    answers.write(READY)
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         answers.write(json.dumps(_answer(Path(asked["folder"]), Path(asked["prompt"]))).encode() + b"\n")

@@ -34,7 +34,7 @@ from recorder.errors import AccordError, ConfigError
 from recorder.ids import Entropy
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import NAME, Timekeeper
-from recorder.pipeline import Means, Stage
+from recorder.pipeline import ENCODER_DIED, Means, Stage
 from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
 from recorder.store.base import Store
@@ -42,6 +42,7 @@ from recorder.take import disk
 from recorder.take.files import share_folder
 from recorder.take.spool import purge
 from recorder.worker.backlog import Backlog
+from recorder.worker.deaths import Deaths
 from recorder.worker.encoders import Encoder
 from recorder.worker.housekeeping import House
 from recorder.worker.obstacles import obstacle
@@ -63,12 +64,10 @@ somebody who was told to delete what is damaged."""
 SNAPSHOT_BACK_OFF = 5.0
 """Seconds until a snapshot that could not be written is tried again."""
 
-DIED = "take.encoder_died"
-DEATHS = 3
-"""How often a take may take its encoder down with it before it is set aside."""
-
 SPARE = 2
 """Threads beside those that store, which a store that hangs can all take: for other steps, and the house."""
+
+BRING_BACK = "it stays in quarantine until somebody decides: `accord take again <its id>` has it tried again"
 
 LANES = ("encode", "rest")
 
@@ -128,7 +127,6 @@ class Worker:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: set[str] = field(default_factory=set)
     _storing: int = 0
-    _deaths: dict[str, int] = field(default_factory=dict)
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _encoders: list[Encoder] = field(default_factory=list)
     _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
@@ -143,6 +141,7 @@ class Worker:
     def __post_init__(self) -> None:
         chosen = self.settings
         self._backlog = Backlog(chosen.spool, self.monotonic)
+        self._deaths = Deaths(self.monotonic)
         self._common = Waiting(chosen.spool, chosen.warn_at, chosen.full_at, self.monotonic, self.chance)
         self._house = House(
             chosen.spool,
@@ -239,9 +238,10 @@ class Worker:
     def _step(self, folder: Path, stage: Stage) -> None:
         began = time.perf_counter()
         try:
-            if self._deaths.get(folder.name, 0) >= DEATHS:
-                pipeline.put_aside(folder, DIED, self.now(), self._means())
-                self._deaths.pop(folder.name)
+            if self._deaths.enough(folder.name):
+                pipeline.put_aside(folder, ENCODER_DIED, self.now(), self._means())
+                self._deaths.forget(folder.name)
+                log.error("take.set_aside", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             pipeline.step(folder, self.now(), self._means())
         except Exception as error:
             # The loop goes on whatever a take does: this one waits, and says why.
@@ -256,6 +256,9 @@ class Worker:
 
     def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
+        if error_id == ENCODER_DIED and not self._stopping:
+            metrics.ENCODER_DEATHS.inc()
+            self._deaths.died(folder.name, self._backlog.alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
         failures = self._backlog.failed(folder, self._common.failed(error, stage))
         bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
@@ -265,9 +268,6 @@ class Worker:
         else:
             metrics.UNFORESEEN.inc()
             bound.exception("take.waits", failures=failures)
-        if error_id == DIED and not self._stopping:
-            metrics.ENCODER_DEATHS.inc()
-            self._deaths[folder.name] = self._deaths.get(folder.name, 0) + 1
 
     def _means(self) -> Means:
         return Means(
@@ -287,6 +287,7 @@ class Worker:
             took = encoder.encode(folder, prompt)
         finally:
             self._free.put(encoder)
+        self._deaths.encoded(folder.name)
         metrics.ENCODED_AUDIO.inc(took.audio)
         metrics.ENCODE_CPU.inc(took.cpu)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from peewee import PeeweeException
 
-from recorder.errors import CatalogueError, SealError, StoreError, TakeError
+from recorder.errors import CatalogueError, EncoderError, SealError, StoreError, TakeError
 from recorder.store.base import Unreachable
 
 _KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -16,6 +16,7 @@ _KINDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (PeeweeException, "catalogue"),
     (SealError, "seal"),
     (TakeError, "take"),
+    (EncoderError, "encoder"),
     (OSError, "disk"),
 )
 

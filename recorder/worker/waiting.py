@@ -1,8 +1,9 @@
 """How long to wait after a failure: a take by itself, and all takes together for what they all need.
 
-A store that is away, a catalogue that is away, a disk that is full or a process without file handles fail
-every take: then some try for all, with growing pauses, and the log is not flooded.  Each take that failed
-waits by itself too, so that what stands in its own way only holds up no other.
+A store that is away, a catalogue that is away, a disk that is full, a process without file handles or an
+encoder that cannot be started fail every take: then some try for all, with growing pauses, and the log is
+not flooded.  Each take that failed waits by itself too, so that what stands in its own way only holds up no
+other.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Final, Literal, get_args
 
 import structlog
 
-from recorder.errors import CatalogueError, StoreError, TakeError
-from recorder.pipeline import Stage, unreadable
+from recorder.errors import CatalogueError, EncoderError, StoreError, TakeError
+from recorder.pipeline import Stage
 from recorder.store.base import Unreachable
 from recorder.take import disk
 from recorder.take.disk import Room
+from recorder.take.spool import unreadable
 
 log = structlog.get_logger()
 
@@ -133,6 +135,8 @@ def needed(error: Exception, stage: Stage) -> Need | None:
         return "store"
     if isinstance(error, CatalogueError) and error.error_id == "catalogue.away":
         return "catalogue"
+    if isinstance(error, EncoderError):
+        return "encode"
     cause = unreadable(error) if isinstance(error, TakeError) else error
     if isinstance(cause, OSError) and cause.errno in NODE_WIDE:
         return "encode" if stage == "encode" else "rest"

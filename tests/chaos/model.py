@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from recorder.worker.deaths import APART, ENOUGH
 from tests.chaos.facts import CallSeen, Catalogue, Recorded, Span, Unrecorded, World
 
 BLIND = 1.5
@@ -21,6 +22,9 @@ GLIMPSE = 0.2
 WINDOW = (-0.3, 1.5)
 """A daemon that dies about an announcement's end may not have written that it was heard: the call is then
 listed as unwatched, unless the next daemon still finds it at the switch."""
+
+LAG = 6.0
+"""Seconds that a process may be stopped before it is killed, and a death may be counted later than it was."""
 
 SHORT = 1.5
 """Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
@@ -254,16 +258,29 @@ def _quarantine(world: World) -> Iterator[Violation]:
     """Set aside is only what its row explains, and only what its switch or its encoder died with."""
     rows = {row.id: row for row in world.catalogue.unrecorded}
     calls = {call.plan.caller: call for call in world.calls}
-    deaths = sum(died.process == "encoder" for died in world.died)
     for name in world.quarantined:
         row = rows.get(name)
         call = calls.get(row.caller) if row else None
         explained = row is not None and call is not None and (
-            (row.reason == "take.encoder_died" and deaths >= 3)
-            or (row.reason == "take.impossible" and call.cut)
+            (row.reason == "take.encoder_died" and not row.quarantined and dying(world, call))
+            or (row.reason == "take.impossible" and row.quarantined and call.cut)
         )  # fmt: skip
         if not explained:
             yield Violation("quarantine", f"{name} was set aside: {row}, {call}")
+
+
+def dying(world: World, call: CallSeen) -> bool:
+    """Whether one worker can have seen as many encoders die since a call's end, and as far apart, as it
+    takes to set its take aside."""
+    counted, last = 0, float("-inf")
+    for died in sorted(world.died, key=lambda died: died.at):
+        if died.process in ("worker", "supervisor"):
+            counted, last = 0, float("-inf")  # what it knew went with it
+        elif died.process == "encoder" and died.at > call.over - LAG and died.at - last > APART - LAG:
+            counted, last = counted + 1, died.at
+            if counted == ENOUGH:
+                return True
+    return False
 
 
 def _plays(world: World) -> Iterator[Violation]:

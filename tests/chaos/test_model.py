@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from recorder.worker.deaths import APART
 from tests.chaos import model
 from tests.chaos.facts import (
     CallSeen,
@@ -205,3 +206,30 @@ def test_a_take_is_set_aside_only_for_what_was_done_to_it() -> None:
     w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
     assert "quarantine" in rules(w)
     assert "quarantine" not in rules(one_call(3, cut=True)(w))
+
+
+@pytest.mark.parametrize(
+    ("deaths", "may"),
+    [
+        ((), False),
+        ((1.0, 2.0, 8.0), False),
+        ((1.0, APART, 2 * APART), True),
+        ((1.0, 2.0, APART, APART + 1, 2 * APART), True),
+        ((-600.0, APART, 2 * APART), False),
+        ((1.0, APART), False),
+        ((1.0, APART, "worker", 2 * APART), False),
+        (("worker", 1.0, APART, 2 * APART), True),
+    ],
+)
+def test_a_take_is_set_aside_for_its_encoders_deaths_only_where_one_worker_saw_enough(
+    deaths: tuple[float | str, ...], may: bool
+) -> None:
+    row = Unrecorded("r4", "t", "+4", "take.encoder_died", False)
+    w = replace(catalogue(unrecorded=(row,))(world()), quarantined=("r4",))
+    at = over = w.calls[3].over
+    for each in deaths:
+        at = at + 0.5 if isinstance(each, str) else over + each
+        w.died.append(Died(each, at) if isinstance(each, str) else Died("encoder", at))
+    assert ("quarantine" not in rules(w)) == may
+    row = replace(row, quarantined=True)
+    assert "quarantine" in rules(catalogue(unrecorded=(row,))(w)), "it would be destroyed"

@@ -20,6 +20,7 @@ from recorder.take.spool import (
     AUDIO,
     END,
     QUARANTINE,
+    WHY,
     closed_folders,
     finished_takes,
     open_takes,
@@ -68,7 +69,7 @@ def spool(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"spool: {set_aside} takes in quarantine",
-            f"`cat {aside}/*/quarantine.json` says why and until when",
+            f"`cat {aside}/*/{WHY}` says why and until when; `accord take again` has one tried again",
         )
     if not shut:
         yield Finding("ok", f"spool: {folder} takes folders, and lets them be renamed and removed")

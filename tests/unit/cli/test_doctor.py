@@ -154,7 +154,9 @@ def test_a_spool_that_is_not_there_or_not_ours(house: House) -> None:
 
 def test_what_lies_in_quarantine_is_told(house: House) -> None:
     (house.spool / "quarantine" / "a").mkdir(parents=True)
-    assert "warning spool: 1 takes in quarantine" in doctor(house)
+    said = doctor(house)
+    assert "warning spool: 1 takes in quarantine" in said
+    assert "accord take again" in said
 
 
 def test_folders_that_this_user_may_not_enter() -> None:

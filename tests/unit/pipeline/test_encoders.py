@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import recorder
 from recorder import pipeline
 from recorder.catalogue import snapshot
-from recorder.errors import TakeError
+from recorder.errors import EncoderError, TakeError
 from recorder.worker.encoders import Encoder
+
+SOURCE = str(Path(recorder.__file__).parents[1])
 
 
 @pytest.fixture
@@ -79,6 +82,43 @@ def test_an_encoder_that_dies_is_started_again(house, encoder, prompt) -> None:
     assert died.value.error_id == "take.encoder_died"
     encoder.encode(house.take(), prompt)
     assert encoder.process.pid != first
+
+
+BROKEN = {
+    "it cannot be imported": "raise ImportError('libavcodec.so.61: cannot open shared object file')",
+    "it is killed at every start": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "it says nothing": "import time; time.sleep(600)",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_one_that_cannot_run_is_no_fault_of_a_take(
+    house, encoder, prompt, tmp_path, monkeypatch, how
+) -> None:
+    (tmp_path / "av.py").write_text(BROKEN[how])
+    if how == "it says nothing":
+        monkeypatch.setattr("recorder.worker.encoders.STARTUP_SECONDS", 0.5)
+    folder = house.take()
+    with monkeypatch.context() as broken:
+        broken.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
+        with pytest.raises(EncoderError) as failed:
+            encoder.encode(folder, prompt)
+    assert failed.value.error_id == "encoder.not_started"
+    assert failed.value.hint
+    monkeypatch.undo()
+    encoder.encode(folder, prompt)
+
+
+def test_one_whose_program_is_gone_is_no_fault_of_a_take(house, encoder, prompt, monkeypatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(EncoderError):
+        encoder.encode(house.take(), prompt)
+
+
+def test_what_a_library_prints_is_no_word_of_its_own(house, encoder, prompt, tmp_path, monkeypatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('a library says hello')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
+    encoder.encode(house.take(), prompt)
 
 
 def test_an_encoder_that_hangs_is_ended(house, encoder, prompt, monkeypatch) -> None:

@@ -253,6 +253,17 @@ def test_quarantine_ends_on_its_day(house) -> None:
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
+def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
+    folder = house.take()
+    pipeline.put_aside(folder, pipeline.ENCODER_DIED, house.clock(), house.means)
+    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999)) == 0
+    aside = house.spool / spool.QUARANTINE / folder.name
+    note = json.loads((aside / spool.WHY).read_bytes())
+    assert (note["reason"], note["until"]) == ("take.encoder_died", None)
+    (row,) = queries.not_recorded(house.tenant).rows
+    assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
+
+
 @pytest.mark.parametrize("note", [None, b"{", b"[]", json.dumps({"until": "soon"}).encode()])
 def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     aside = house.spool / spool.QUARANTINE / "mine"

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from recorder import pipeline
+import recorder
+from recorder import metrics, pipeline
 from recorder.catalogue import customers, queries
 from recorder.errors import ConfigError
+from recorder.lifecycle import retention
 from recorder.store.base import Unreachable
 from recorder.take import spool
-from recorder.worker.main import DEATHS, Worker, WorkerSettings
+from recorder.worker import encoders
+from recorder.worker.deaths import ENOUGH
+from recorder.worker.main import Worker, WorkerSettings
 
 DEADLINE = 60.0
 
@@ -193,31 +199,92 @@ def test_what_is_over_is_destroyed(house, start) -> None:
     assert queries.recording(house.tenant, folder.name).destroyed_at is not None
 
 
-def test_a_take_that_kills_its_encoder_again_and_again_is_set_aside(house, start, monkeypatch) -> None:
-    import os
-    import signal
+@pytest.fixture
+def deadly(monkeypatch) -> Callable[..., list[str]]:
+    """Has an encoder die of some takes, really, and tries them again at once; what it died of."""
 
-    from recorder.worker.encoders import Encoder
+    def make(*of: Path) -> list[str]:
+        names, deaths, limit = {folder.name for folder in of}, [], encoders._limit
 
-    encode = Encoder.encode
-    deaths: list[str] = []
-    bad = house.take()
-    house.clock.forward(seconds=1)
-    house.take()
-
-    def deadly(self, folder, prompt):
-        if folder.name == bad.name:
+        def too_short(folder: Path) -> float:
+            if folder.name not in names:
+                return limit(folder)
             deaths.append(folder.name)
-            os.kill(self._running().pid, signal.SIGKILL)
-        encode(self, folder, prompt)
+            return 0.0
 
-    monkeypatch.setattr(Encoder, "encode", deadly)
-    monkeypatch.setattr("recorder.worker.waiting.BACK_OFF", (0.01,))
+        monkeypatch.setattr(encoders, "_limit", too_short)
+        monkeypatch.setattr("recorder.worker.waiting.BACK_OFF", (0.01,))
+        return deaths
+
+    return make
+
+
+def aside(house) -> list[str]:
+    quarantine = house.spool / spool.QUARANTINE
+    return sorted(each.name for each in quarantine.iterdir()) if quarantine.is_dir() else []
+
+
+def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and_never_destroyed(
+    house, start, deadly, monkeypatch
+) -> None:
+    monkeypatch.setattr("recorder.worker.deaths.APART", 0.0)
+    bad = house.take()
+    deadly(bad)
     start()
-    until(lambda: (house.spool / spool.QUARANTINE / bad.name).exists(), "quarantine")
-    assert len(deaths) == DEATHS
-    until(lambda: rows(house) == 1, "the other one")
-    assert queries.not_recorded(house.tenant).rows[0].reason == "take.encoder_died"
+    for stored in range(1, ENOUGH):
+        house.clock.forward(seconds=1)
+        house.take()
+        until(lambda stored=stored: rows(house) == stored, "another one")
+    until(lambda: aside(house) == [bad.name], "quarantine")
+    (row,) = queries.not_recorded(house.tenant).rows
+    assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
+    assert json.loads((house.spool / spool.QUARANTINE / bad.name / spool.WHY).read_bytes())["until"] is None
+    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999)) == 0
+
+
+def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> None:
+    """Nothing is encoded meanwhile by which one could tell whose fault it is."""
+    deaths = deadly(*(house.take() for _ in range(3)))
+    start()
+    until(lambda: len(deaths) >= 4 * ENOUGH, "deaths")
+    assert aside(house) == []
+    assert queries.not_recorded(house.tenant).rows == ()
+
+
+def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch, tmp_path) -> None:
+    """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
+    monkeypatch.setattr("recorder.worker.waiting.AWAY_BACK_OFF", (0.01,))
+    folders = [house.take() for _ in range(3)]
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "av.py").write_text("raise ImportError('libavcodec.so.61: cannot open shared object file')")
+    source = str(Path(recorder.__file__).parents[1])
+    failed = metrics.STAGE_FAILURES.labels("encode", "encoder")._value.get
+    before, died = failed(), metrics.ENCODER_DEATHS._value.get()
+    with capture_logs() as logs:
+        monkeypatch.setenv("PYTHONPATH", f"{broken}:{source}")
+        start()
+        until(lambda: failed() - before > 3 * ENOUGH, "starts")
+        monkeypatch.setenv("PYTHONPATH", source)
+        until(lambda: rows(house) == len(folders), "all, once it runs")
+    assert aside(house) == []
+    assert metrics.ENCODER_DEATHS._value.get() == died
+    said = [line for line in logs if line["event"] == "take.waits"]
+    assert {line["error_id"] for line in said} == {"encoder.not_started"}
+    assert "restart it" in said[0]["error"]
+
+
+def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
+    monkeypatch.setattr("recorder.worker.deaths.ALONE", 0.0)
+    bad = house.take()
+    deadly(bad)
+    start()
+    until(lambda: aside(house) == [bad.name], "quarantine, where it is alone")
+    monkeypatch.undo()
+    assert spool.bring_back(house.spool, bad.name) == bad
+    until(lambda: rows(house) == 1, "the recording")
+    assert aside(house) == []
+    assert queries.not_recorded(house.tenant).rows == ()
 
 
 def test_two_workers_on_one_spool_are_refused(house, start) -> None:

@@ -1,0 +1,32 @@
+"""``accord take``: calls that are recorded and not stored yet."""
+
+from __future__ import annotations
+
+import click
+
+from recorder.cli.context import Context
+from recorder.errors import TakeError
+from recorder.take import disk, spool
+
+
+@click.group()
+def take() -> None:
+    """Recorded calls on this machine that are not stored yet."""
+
+
+@take.command()
+@click.argument("ids", nargs=-1, required=True)
+@click.pass_obj
+def again(context: Context, ids: tuple[str, ...]) -> None:
+    """Bring takes back from quarantine, by their IDS (their folders' names): the worker tries them again.
+
+    First do something about why they were set aside; one that is set aside again comes to no harm. What
+    becomes a recording is not listed as not recorded any longer."""
+    folder = context.settings.node.spool_folder.absolute()
+    for name in ids:
+        try:
+            click.echo(spool.bring_back(folder, name))
+        except OSError as error:
+            raise TakeError(
+                "take.not_moved", f"{name} cannot be moved: {error.strerror or error}", disk.hint(error)
+            ) from error
