@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import gevent
 import structlog
+from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import session
@@ -19,18 +22,16 @@ from recorder.switch import commands
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import Observed, What
-from recorder.take import spool
-from recorder.take.spool import CallStart, Mark
+from recorder.take import disk, spool
+from recorder.take.spool import CallEnd, CallStart, Mark
 
 log = structlog.get_logger()
 
 MAY_RECORD = frozenset({"announcing", "announced"})
 """The switch's words for a call that may be recorded; see ``freeswitch_conf/dialplan/accord.xml``."""
 
-
-QUARANTINE = timedelta(days=30)
-"""How long an open take that cannot be read is kept aside."""
-
+AGAIN = 10.0
+"""Seconds until a folder that could not be read just now is looked at again."""
 
 BYTES_PER_SECOND = 8000 * 2 * 2
 """Of a take: 8 kHz, two channels, 16 bits; one of more only looks longer."""
@@ -57,6 +58,11 @@ class Takeover:
         self._now = now
         self._adopt = adopt
         self._left_open: list[Path] = []
+        self._late: list[tuple[Call, datetime]] = []
+        self._since: datetime | None = None
+        self._complained: set[Path] = set()
+        self._one_at_a_time = RLock()
+        self._again: gevent.Greenlet[[], None] | None = None
 
     def look(self) -> None:
         """See what an earlier daemon left open; before calls can arrive, whose folders look the same."""
@@ -66,11 +72,16 @@ class Takeover:
         """For every call that is open here: is it still there, and what does the switch say of it?  Then
         every recording of ours on a call that may not have one is stopped.
 
+        A folder that cannot be read just now is left as it is, and its recording with it; it is looked at
+        again until it can.
+
         Raises :class:`SwitchError`: the connection is then made again, and this with it."""
-        while self._left_open:
-            self._take_over(self._left_open[0], live, since)
-            del self._left_open[0]  # not before: the connection may end in between
-        for call in list(calls.values()):
+        self._since = min(since, self._since or since)
+        self._take_up(live)
+        late = [call for call, _ in self._late]
+        others = [call for call in calls.values() if call not in late]
+        self._tell_late()
+        for call in others:
             self._tell(call, max(since, call.start.started_at))
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
@@ -103,37 +114,76 @@ class Takeover:
             if Path(path).is_relative_to(self._root):
                 self._stop(event.uuid, Path(path))
 
-    def _take_over(self, folder: Path, live: Live, since: datetime) -> None:
+    def _take_up(self, live: Live) -> None:
+        """Take over what was left open, or leave it to the worker.  What cannot be read or written just now
+        stays on the list, and is looked at again by itself."""
+        with self._one_at_a_time:
+            for folder in list(self._left_open):
+                try:
+                    self._take_over(folder, live)
+                except FileNotFoundError:
+                    log.warning("spool.folder_gone", folder=folder.name)
+                except OSError as error:
+                    self._complain(folder, error)
+                    continue
+                self._left_open.remove(folder)  # not before: the connection may end in between
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._left_open and self._again is None:
+            self._again = gevent.spawn_later(AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        self._again = None
+        try:
+            if not in_thread(lambda: all(_closed(folder) for folder in list(self._left_open))):
+                self._take_up(self._node.reconcile())
+                self._tell_late()
+        except SwitchError as error:
+            log.warning("daemon.not_taken_over", error=error.message)
+        self._look_later()
+
+    def _complain(self, folder: Path, error: OSError) -> None:
+        if folder not in self._complained:
+            log.error("spool.not_taken_over", folder=folder.name, error=str(error), hint=disk.hint(error))
+        self._complained.add(folder)
+
+    def _take_over(self, folder: Path, live: Live) -> None:
+        """Raises ``OSError`` where the folder cannot be read or written just now, with nothing changed."""
+        since = self._since or self._now()
         try:
             start, marks = in_thread(lambda: _read(folder))
         except TakeError as error:
-            self._clear(folder, live, error)
+            self._leave(folder, live, error, since)
             return
         kinds = frozenset(mark.kind for mark in marks)
         prompt = "" if start.announcement is None else start.announcement.sha256
         call = self._adopt(start, session.resume(prompt, length_of(start), kinds, since))
+        self._late.append((call, max(since, start.started_at)))
         metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.taken_over", marks=len(marks))
 
-    def _clear(self, folder: Path, live: Live, error: TakeError) -> None:
-        """A daemon died before it had written whose call this is: its announcement was not over.  What
-        was written and cannot be read is set aside instead."""
+    def _tell_late(self) -> None:
+        """Tell those just taken over what the switch says of them, who may have been unwatched for longer
+        than the others."""
+        while self._late:
+            call, since = self._late[0]
+            self._tell(call, since)
+            with suppress(ValueError):  # told by somebody else meanwhile
+                self._late.remove((call, since))
+
+    def _leave(self, folder: Path, live: Live, error: TakeError, since: datetime) -> None:
+        """A daemon died before it had written whose call this is: its announcement was not over, and it
+        goes.  What was written and is broken is ended, and so the worker's, which lists it as not recorded
+        with the reason and sets it aside."""
         audio = folder / spool.AUDIO
         channel = live.recorded_by(str(audio))
         if channel is not None:
             self._stop(channel.uuid, audio)
-        log.warning("spool.cleared", folder=folder.name, error=error.message)
-        try:
-            in_thread(lambda: self._set_aside(folder, error))
-        except OSError as failed:
-            log.error("spool.not_cleared", folder=folder.name, error=str(failed))
-
-    def _set_aside(self, folder: Path, error: TakeError) -> None:
-        if (folder / spool.CALL).exists():
-            now = self._now()
-            spool.quarantine(folder, error.message, now, now + QUARANTINE)
-        else:
-            shutil.rmtree(folder)
+        ended = since if channel is None else self._now()
+        begun = in_thread(lambda: _end(folder, ended))
+        said = "spool.left_to_worker" if begun else "spool.cleared"
+        log.warning(said, folder=folder.name, error=error.message)
 
     def _ask(self, channel: str, name: str = "accord_state") -> str | None:
         """The switch's word on a call; ``None`` where it has no such call."""
@@ -160,7 +210,33 @@ class Takeover:
 
 
 def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
-    return spool.read_start(folder), spool.read_marks(folder)
+    """Raises :class:`TakeError` for what is missing or broken, ``OSError`` for what may pass."""
+    try:
+        return spool.read_start(folder), spool.read_marks(folder)
+    except TakeError as error:
+        if (cause := spool.unreadable(error)) is not None:
+            raise cause from None
+        raise
+
+
+def _closed(folder: Path) -> bool:
+    """Whether a folder cannot be read just now."""
+    try:
+        with suppress(TakeError):
+            _read(folder)
+    except OSError:
+        return True
+    return False
+
+
+def _end(folder: Path, at: datetime) -> bool:
+    """End a folder that cannot be taken over; false where nothing was written in it, and it is removed."""
+    if not (folder / spool.CALL).exists() and not (folder / spool.EVENTS).exists():
+        shutil.rmtree(folder)
+        return False
+    # "Recorded": should it turn out that it can be read after all, its sound is kept.
+    spool.close_take(folder, CallEnd("recorded", None, at, None))
+    return True
 
 
 def _went_on(folder: Path) -> bool:
@@ -168,10 +244,11 @@ def _went_on(folder: Path) -> bool:
     between the announcement's end and its word to the switch, which then stopped the recording there."""
     try:
         times = {mark.kind: mark.at for mark in spool.read_marks(folder)}
-    except TakeError:
-        return True  # kept, and set aside by the worker, which says why
-    audio = folder / spool.AUDIO
-    if not {"recording_started", "announcement_finished"} <= set(times) or not audio.exists():
-        return False
+        audio = folder / spool.AUDIO
+        if not {"recording_started", "announcement_finished"} <= set(times) or not audio.exists():
+            return False
+        size = audio.stat().st_size
+    except (TakeError, OSError):
+        return True  # kept: the worker waits until it can be read, or sets it aside, and says why
     told = times["announcement_finished"] - times["recording_started"]
-    return audio.stat().st_size > (told + SHORTEST).total_seconds() * BYTES_PER_SECOND
+    return size > (told + SHORTEST).total_seconds() * BYTES_PER_SECOND
