@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -143,44 +144,73 @@ class Supervisor:
             child.process.kill()
 
     def _start(self, child: _Child) -> None:
+        """Start a program.  A machine that has nothing left for one more process is no reason to end those
+        that it has."""
+        try:
+            process = self._spawn(child)
+        except OSError as error:
+            log.error(
+                "a process could not be started",
+                process=child.program.name,
+                error=str(error),
+                again_in_s=self._put_off(child, self.monotonic()),
+                hint="is the machine out of memory, processes or open files (free, ulimit -u -n), its "
+                "disk full? the others go on, and it is tried again by itself",
+            )
+            return
+        child.process = process
+        child.started = child.heard = self.monotonic()
+        child.alive = False
+        log.info("started", process=child.program.name, pid=process.pid)
+
+    def _spawn(self, child: _Child) -> subprocess.Popen[bytes]:
+        """Raises ``OSError``, with everything closed that was opened."""
         program = child.program
         environment = dict(self.environment if program.environment is None else program.environment)
         passed: tuple[int, ...] = ()
-        writer = None
-        if program.watched or program.tied:
-            child.pipe, writer = os.pipe()
-            os.set_blocking(child.pipe, False)
-            environment[HEARTBEAT_FD] = str(writer)
-            passed = (writer,)
-            self._selector.register(child.pipe, selectors.EVENT_READ, child)
-        output = None if program.output is None else open(program.output, "ab")  # noqa: SIM115
-        child.process = subprocess.Popen(
-            program.argv,
-            env=environment,
-            pass_fds=passed,
-            cwd=program.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            # A session of its own: an interrupt at the terminal reaches the supervisor alone, which then
-            # ends its children in order.
-            start_new_session=True,
-        )
-        if output is not None:
-            output.close()
-        if writer is not None:
-            os.close(writer)
-        child.started = child.heard = self.monotonic()
-        child.alive = False
-        log.info("started", process=child.program.name, pid=child.process.pid)
+        reader = None
+        with ExitStack() as given, ExitStack() as kept:
+            if program.watched or program.tied:
+                reader, writer = os.pipe()
+                given.callback(os.close, writer)
+                kept.callback(os.close, reader)
+                os.set_blocking(reader, False)
+                self._selector.register(reader, selectors.EVENT_READ, child)
+                kept.callback(self._selector.unregister, reader)
+                environment[HEARTBEAT_FD] = str(writer)
+                passed = (writer,)
+            output = None if program.output is None else given.enter_context(open(program.output, "ab"))
+            process = subprocess.Popen(
+                program.argv,
+                env=environment,
+                pass_fds=passed,
+                cwd=program.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # A session of its own: an interrupt at the terminal reaches the supervisor alone, which then
+                # ends its children in order.
+                start_new_session=True,
+            )
+            kept.pop_all()
+        child.pipe = reader
+        return process
 
     def _ended(self, child: _Child, code: int, now: float) -> None:
         self._close_pipe(child)
         child.process = None
-        child.failures = 0 if now - child.started > STEADY else child.failures + 1
-        delay = BACKOFF[min(child.failures, len(BACKOFF) - 1)] if child.failures else 0.0
-        child.due = now + delay
+        if now - child.started > STEADY:
+            child.failures, child.due, delay = 0, now, 0.0
+        else:
+            delay = self._put_off(child, now)
         log.warning("a process ended", process=child.program.name, code=code, restart_in_s=delay)
+
+    def _put_off(self, child: _Child, now: float) -> float:
+        """Count a failure; seconds until the next attempt."""
+        child.failures += 1
+        delay = BACKOFF[min(child.failures, len(BACKOFF) - 1)]
+        child.due = now + delay
+        return delay
 
     def _close_pipe(self, child: _Child) -> None:
         if child.pipe is not None:

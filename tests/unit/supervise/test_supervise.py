@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recorder.supervise import SILENCE, Program, Supervisor
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.supervise import BACKOFF, SILENCE, Program, Supervisor
 
 BEATS = """
 import os, time
@@ -55,6 +59,38 @@ def test_a_killed_child_is_started_again() -> None:
         assert first is not None
         os.kill(first, signal.SIGKILL)
         step_until(supervisor, lambda: supervisor.pid("worker") not in (None, first))
+    finally:
+        supervisor._end()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+@pytest.mark.parametrize("place", ["os.pipe", "builtins.open", "subprocess.Popen"])
+def test_what_cannot_be_started_is_tried_again_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, number: int
+) -> None:
+    now = time.monotonic()
+    argv = [sys.executable, "-c", BEATS]
+    # Tied: its silence is not measured, for here the clock jumps.
+    supervisor = Supervisor([Program("daemon", argv, tied=True)], dict(os.environ), lambda: now)
+
+    def fails(*_given: object, **_named: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        healthy, opened = supervisor.pid("daemon"), sorted(os.listdir("/proc/self/fd"))
+        supervisor.add(Program("worker", argv, watched=True, output=tmp_path / "worker.log"))
+        with capture_logs() as logs, monkeypatch.context() as patch:
+            patch.setattr(place, fails)
+            for delay in (*BACKOFF[1:], BACKOFF[-1]):
+                supervisor.step()
+                supervisor.step()  # not due yet
+                now += delay
+        said = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
+        assert said == [*BACKOFF[1:], BACKOFF[-1]]
+        assert (supervisor.pid("daemon"), supervisor.pid("worker")) == (healthy, None)
+        assert sorted(os.listdir("/proc/self/fd")) == opened
+        step_until(supervisor, lambda: supervisor._children[1].alive)
     finally:
         supervisor._end()
 
