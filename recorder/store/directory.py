@@ -3,6 +3,9 @@
 An object appears whole or not at all: temp, fsync, hard link (which fails where the name is taken, so a
 put never replaces), fsync of the folders.  A folder has no versions, and nothing in it is locked.
 
+A crash between copy, link and unlink leaves the temporary file, which may be a second name of the whole
+object.  Its name begins with its key's: the next put that ends well, and every deletion, take it away.
+
 A disk that is not mounted leaves an empty folder where the store was: nothing is written beneath it,
 nothing is taken for missing or deleted because of it.  What tells them apart is a mark that
 :meth:`DirectoryStore.init` puts there once.
@@ -13,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +50,7 @@ class DirectoryStore:
         target = self._path(key)
         self._check_mark()
         incoming = self._folder / _INCOMING
-        temporary = incoming / self._entropy(12).hex()
+        temporary = incoming / f"{_name_of(key)}.{self._entropy(12).hex()}"
         with open(path, "rb") as source, self._errors(key):
             self._make(incoming)
             self._make(target.parent)
@@ -59,16 +62,18 @@ class DirectoryStore:
                         "the file was changed, or the disk is broken",
                     )
                 os.link(temporary, target)
-            except FileExistsError:
-                self._compare(key, sha256)
-            except FileNotFoundError:
-                # Somebody deleted the last object beside this one, and its folder with it.
-                raise Unreachable(
-                    "store.busy", f"{target.parent} is being removed", "it is tried again"
-                ) from None
+            except (FileExistsError, FileNotFoundError):
+                # Stored before; or another put of it was faster, and took our temporary file away.
+                try:
+                    self._compare(key, sha256)
+                except FileNotFoundError:
+                    # Somebody deletes it, or the last object beside it, and its folder with it.
+                    raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
             finally:
                 temporary.unlink(missing_ok=True)
-            sync_folder(target.parent)
+            with suppress(FileNotFoundError):  # deleted again already, and its folder with it
+                sync_folder(target.parent)
+            self._clear(key)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         if start < 0:
@@ -92,6 +97,7 @@ class DirectoryStore:
         path = self._path(key)
         self._check_mark()
         with self._errors(key):
+            self._clear(key)  # first: what is being put now does not appear after this
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -139,6 +145,18 @@ class DirectoryStore:
                 f"{key} is stored already with other bytes (SHA-256 {found}, not {sha256})",
                 "it was not touched; find out who wrote it",
             )
+
+    def _clear(self, key: str) -> None:
+        """Remove temporary files of a key, whoever left them."""
+        incoming = self._folder / _INCOMING
+        try:
+            left = [name for name in os.listdir(incoming) if name.startswith(f"{_name_of(key)}.")]
+        except FileNotFoundError:
+            return
+        for name in left:
+            (incoming / name).unlink(missing_ok=True)
+        if left:
+            sync_folder(incoming)
 
     def _make(self, folder: Path) -> None:
         """Make a folder and those above it, durably.  Another process may make or prune them meanwhile."""
@@ -196,6 +214,11 @@ class DirectoryStore:
             f"{self._folder}: {error.strerror}",
             f"nothing is lost, the spool keeps it: {disk.hint(error)}",
         )
+
+
+def _name_of(key: str) -> str:
+    """What a key's temporary files begin with: of one length, however long the key is."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _copy(source: BinaryIO, target: Path) -> str:

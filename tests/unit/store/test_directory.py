@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,77 @@ def test_what_a_crash_left_behind_is_not_listed(tmp_path: Path) -> None:
     put(store, tmp_path, "a/b")
     (tmp_path / "store" / ".incoming" / "left").write_bytes(b"half")
     assert list(store.list("")) == ["a/b"]
+
+
+@pytest.mark.parametrize("at", ["link", "unlink"])
+@pytest.mark.parametrize("then", ["put", "delete"])
+def test_a_put_that_is_killed_leaves_no_second_copy_for_good(tmp_path: Path, at: str, then: str) -> None:
+    """What it leaves may be a wrapped key: erasing must find it, and so must doing the put again."""
+    store = DirectoryStore(tmp_path / "store")
+    put(store, tmp_path, "keys/another")
+    put_and_be_killed(store, tmp_path, "keys/one", at)
+    assert content_in(tmp_path / "store").count(b"the key") == (1 if at == "link" else 2)
+    if then == "put":
+        put(store, tmp_path, "keys/one", b"the key")
+        assert content_in(tmp_path / "store").count(b"the key") == 1
+    store.delete("keys/one")
+    assert content_in(tmp_path / "store") == [b"x"]
+    assert list(store.list("")) == ["keys/another"]
+
+
+def put_and_be_killed(store: DirectoryStore, folder: Path, key: str, at: str) -> None:
+    """Put an object in a process of its own, and be killed before it is given its name (``link``), or
+    before its temporary name goes (``unlink``)."""
+    child = os.fork()
+    if child == 0:
+        real = os.link
+
+        def link(*names: str) -> None:
+            if at == "unlink":
+                real(*names)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        os.link = link
+        try:
+            put(store, folder, key, b"the key")
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def content_in(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+
+
+def test_two_processes_put_and_delete_the_same_key(tmp_path: Path) -> None:
+    """One takes the other's temporary file away: whoever puts has it stored, or tries again."""
+    folder = tmp_path / "store"
+    DirectoryStore(folder).init()
+    (tmp_path / "source").write_bytes(b"the key")
+    sha256 = hashlib.sha256(b"the key").hexdigest()
+    children = []
+    for which in range(3):
+        child = os.fork()
+        if child == 0:
+            done = 1
+            try:
+                store = DirectoryStore(folder)
+                for _ in range(200):
+                    with suppress(Unreachable):
+                        store.put("keys/one", tmp_path / "source", sha256)
+                    if which == 0:
+                        store.delete("keys/one")
+                done = 0
+            finally:
+                os._exit(done)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    store = DirectoryStore(folder)
+    store.put("keys/one", tmp_path / "source", sha256)
+    assert list((folder / ".incoming").iterdir()) == []
+    store.delete("keys/one")
+    assert b"the key" not in content_in(folder)
 
 
 def test_a_key_below_an_object_is_refused(tmp_path: Path) -> None:
