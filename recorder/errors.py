@@ -38,7 +38,7 @@ class SwitchError(AccordError):
 
 
 class TakeError(AccordError):
-    """A take on disk is not what it must be (broken WAV, missing file, impossible length)."""
+    """A take on disk is not what it must be (broken WAV, missing file)."""
 
 
 class EncoderError(AccordError):

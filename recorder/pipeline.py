@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
 from recorder.catalogue.described import recording_of
-from recorder.clock import to_iso
+from recorder.clock import Uptime, to_iso, uptime
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
@@ -91,7 +91,8 @@ def nowhere(_boundary: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Means:
     """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
-    :func:`encode_take`, wherever; ``boundary`` is told each point that was reached."""
+    :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
+    machine's clock that nobody sets."""
 
     store: Store
     keyring: Keyring
@@ -101,6 +102,7 @@ class Means:
     entropy: Entropy = os.urandom
     encode: Callable[[Path, Path], object] = field(default=encode_take)
     boundary: Callable[[str], None] = field(default=nowhere)
+    since_boot: Callable[[], Uptime] = field(default=uptime)
 
 
 def next_stage(folder: Path) -> Stage | None:
@@ -195,7 +197,7 @@ def _seal(folder: Path, now: datetime, means: Means) -> bool:
     try:
         encoded = read_encoded(folder)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
-        seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy)
+        seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy, means.since_boot())
     except (TakeError, SealError) as error:
         if error.error_id not in AGAIN:
             raise

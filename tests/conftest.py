@@ -17,6 +17,7 @@ from recorder import pipeline
 from recorder.call.policy import Announcement
 from recorder.catalogue import customers, models, schema
 from recorder.catalogue.rows import LineRow
+from recorder.clock import Uptime
 from recorder.ids import uuid7
 from recorder.prompts import shipped
 from recorder.seal import signing
@@ -181,7 +182,8 @@ class House:
             "formats": ("opus", "wav"),
             "announcement": self.announcement,
         }
-        return CallStart(**(values | changes))
+        values |= changes
+        return CallStart(**({"uptime": since_boot(values["started_at"])} | values))
 
     def take(self, talk_ms: int = 3000, announced: bool = True, bridged: bool = True, **changes) -> Path:
         """A finished call in the spool: the announcement, then ``talk_ms`` of two tones."""
@@ -226,6 +228,11 @@ class House:
             return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
+def since_boot(at: datetime) -> Uptime:
+    """The clock that nobody sets, of a machine whose other clock was always right."""
+    return Uptime("this start", at.timestamp())
+
+
 def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
     return (6000 * np.sin(2 * np.pi * hertz * at / 8000)).astype("<i2")
 
@@ -251,6 +258,7 @@ def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> H
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
         snapshot=tmp_path / "snapshot",
         entropy=entropy,
+        since_boot=lambda: since_boot(clock()),
     )
     tenant = str(uuid7(clock(), entropy))
     customers.create_tenant(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from recorder.access.gate import Gate
 from recorder.call.policy import Announcement
 from recorder.catalogue import customers, models, people, queries, schema
 from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
+from recorder.clock import Uptime
 from recorder.ids import Entropy, uuid7
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
@@ -75,7 +76,13 @@ class House:
         self.store = store or DirectoryStore(folder / "store", entropy)
         signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
         self.means = pipeline.Means(
-            self.store, self.keyring, signer, self.root, folder / "snapshot", entropy=entropy
+            self.store,
+            self.keyring,
+            signer,
+            self.root,
+            folder / "snapshot",
+            entropy=entropy,
+            since_boot=lambda: since_boot(now()),
         )
         self.gate = Gate(self.store, self.keyring, self.root, now=now, entropy=entropy)
 
@@ -149,7 +156,9 @@ class House:
     ) -> str:
         """A recorded call with ``times`` conversations in it, from spool to bucket; its id."""
         folder, end = self.finished(customer, outside=outside, times=times, announced=announced, at=at)
-        while pipeline.step(folder, end + timedelta(milliseconds=900), self.means):
+        then = end + timedelta(milliseconds=900)
+        means = replace(self.means, since_boot=lambda: since_boot(then))
+        while pipeline.step(folder, then, means):
             pass
         assert queries.recording(customer.id, folder.name) is not None
         return folder.name
@@ -231,11 +240,17 @@ class House:
                 told.sound,
                 told.duration_ms,
             ),
+            uptime=since_boot(at),
         )
         return recording, spool.open_take(self.folder / "spool", start)
 
     def _end(self, folder: Path, outcome: str, reason: str | None, at: datetime) -> None:
         spool.close_take(folder, CallEnd(outcome, reason, at, Party("extension", "1001")))
+
+
+def since_boot(at: datetime) -> Uptime:
+    """The clock that nobody sets, of a machine whose other clock was always right."""
+    return Uptime("this start", at.timestamp())
 
 
 @cache

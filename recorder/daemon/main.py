@@ -18,7 +18,7 @@ from gevent.event import Event
 from recorder import metrics
 from recorder.call import session
 from recorder.call.policy import LinePolicy
-from recorder.clock import Now, utc_now
+from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.calls import Call, length_of
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
@@ -96,9 +96,11 @@ class Daemon:
         chance: Callable[[], float] = random.random,
         beat: Callable[[], object] = lambda: None,
         leaving: Callable[[], object] = lambda: None,
+        since_boot: Callable[[], Uptime] = uptime,
     ) -> None:
         self.settings = settings
         self.now = now
+        self._since_boot = since_boot
         self.calls: dict[str, Call] = {}
         self._entropy = entropy
         self._beat = beat
@@ -206,7 +208,7 @@ class Daemon:
             self._follow(arrival.channel, arrival.line, arrival.outside, "announcement_failed")
             return
         start = self._start(
-            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at
+            arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at, self._since_boot()
         )  # fmt: skip
         writer = self._writer(start)
         if reason is None:
@@ -250,6 +252,7 @@ class Daemon:
         outside: Caller,
         policy: LinePolicy | None,
         at: datetime,
+        up: Uptime | None = None,
     ) -> CallStart:
         return CallStart(
             recording=str(uuid7(at, self._entropy)),
@@ -263,6 +266,7 @@ class Daemon:
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
+            uptime=up,
         )
 
     def _writer(self, start: CallStart) -> Writer:

@@ -15,7 +15,7 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical, envelope
 from recorder.seal.canonical import Fields
-from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
+from recorder.seal.contents import Announced, Joined, Manifest, Noted, Object, Parties, Purpose, SealedMarker
 from recorder.seal.keys import Secret, part
 from recorder.take.encoded import Gap
 from recorder.take.spool import Party
@@ -48,6 +48,12 @@ def to_body(manifest: Manifest) -> dict[str, Any]:
         "bridged_at": None if manifest.bridged_at is None else to_iso(manifest.bridged_at),
         "ended_at": to_iso(manifest.ended_at),
         "sealed_at": to_iso(manifest.sealed_at),
+        "noted": None
+        if manifest.noted is None
+        else {
+            "started_at": to_iso(manifest.noted.started_at),
+            "ended_at": to_iso(manifest.noted.ended_at),
+        },
         "keep_until": to_iso(manifest.keep_until),
         "duration_ms": manifest.duration_ms,
         "drift_ms": manifest.drift_ms,
@@ -100,7 +106,7 @@ def from_body(body: object, signing_key_id: str) -> Manifest:
     fields = Fields(body, "manifest.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)
-    told = fields.take("announcement")
+    told, noted = fields.take("announcement"), fields.take("noted")
     channels = fields.string_map("channels")
     keys = fields.fields("keys")
     manifest = Manifest(
@@ -115,6 +121,7 @@ def from_body(body: object, signing_key_id: str) -> Manifest:
         bridged_at=fields.optional_time("bridged_at"),
         ended_at=fields.time("ended_at"),
         sealed_at=fields.time("sealed_at"),
+        noted=None if noted is None else _noted(Fields(noted, "manifest.body.noted")),
         keep_until=fields.time("keep_until"),
         duration_ms=fields.whole("duration_ms"),
         drift_ms=fields.whole("drift_ms", None),
@@ -168,6 +175,12 @@ def decrypt_parties(manifest: Manifest, data_key: Secret) -> Parties:
     )
     fields.end()
     return parties
+
+
+def _noted(fields: Fields) -> Noted:
+    read = Noted(fields.time("started_at"), fields.time("ended_at"))
+    fields.end()
+    return read
 
 
 def _announced(fields: Fields) -> Announced:

@@ -92,11 +92,20 @@ class Parties:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A call's times as they were noted in it, by clocks that were found to be wrong."""
+
+    started_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
-    why, and there is no purpose.  ``keep_until`` is when the recording goes at the latest unless
+    why, and there is no purpose.  ``noted`` is ``None`` where start and end are as they were noted in the
+    call.  ``keep_until`` is when the recording goes at the latest unless
     something sealed later says otherwise.
     """
 
@@ -111,6 +120,7 @@ class Manifest:
     bridged_at: datetime | None
     ended_at: datetime
     sealed_at: datetime
+    noted: Noted | None
     keep_until: datetime
     duration_ms: int
     drift_ms: int

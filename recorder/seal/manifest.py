@@ -15,13 +15,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.clock import from_iso, to_iso
+from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import body as bodies
 from recorder.seal import canonical, document, envelope, signing
 from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
+from recorder.seal.timing import Timing, timing
 from recorder.take.encoded import Encoded, Marker, Sound
 from recorder.take.files import write_file
 from recorder.take.spool import Party
@@ -77,8 +78,10 @@ def seal(
     signer: signing.Signer,
     now: datetime,
     entropy: Entropy = os.urandom,
+    uptime: Uptime | None = None,
 ) -> Sealed:
-    """Encrypt a take's sounds under a new data key, and seal what it is.
+    """Encrypt a take's sounds under a new data key, and seal what it is.  ``uptime`` is this machine's now;
+    ``None`` where it is not known: then keeping counts from ``now``.
 
     Writes into the take's folder, in this order: ``<name>.enc`` for each sound, ``key.json`` (the wrapped
     data key), ``manifest.json``.  Broken off before the last, all of it is made anew.  Raises
@@ -97,7 +100,8 @@ def seal(
         _encrypt(sound, folder, start.recording, data_key, entropy)
         for sound in sorted(encoded.sounds, key=lambda sound: sound.name)
     ]
-    manifest = _manifest(encoded, objects, data_key, tenant_key, signer, now, entropy)
+    when = timing(encoded.take, now, uptime)
+    manifest = _manifest(encoded, objects, data_key, tenant_key, signer, when, entropy)
     signer.check(signing.MANIFEST, manifest.sealed_at)
     content = write(manifest, signer)
     # Read back before anything relies on it: a manifest that would be refused is never stored.
@@ -164,18 +168,16 @@ def _manifest(
     data_key: Secret,
     tenant_key: WrappedKey,
     signer: signing.Signer,
-    now: datetime,
+    when: Timing,
     entropy: Entropy,
 ) -> Manifest:
     take, start = encoded.take, encoded.take.start
     assert start.tenant is not None
     assert start.line is not None
-    announced = _announced(encoded)
+    announced = _announced(encoded, when.kept_from)
     purposes = announced.purposes if announced else ()
-    # A clock that was set back in the call must not keep it from being sealed.
-    ended_at = max(_milliseconds(take.end.ended_at), _milliseconds(start.started_at))
     parties = Parties(start.outside, take.end.inside, _joined(encoded))
-    bridged = take.first("bridged")
+    unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
     return Manifest(
         recording=start.recording,
         tenant=start.tenant,
@@ -184,11 +186,12 @@ def _manifest(
         direction=start.direction,
         node=start.node,
         channel=start.channel,
-        started_at=_milliseconds(start.started_at),
-        bridged_at=None if bridged is None else _milliseconds(bridged),
-        ended_at=ended_at,
-        sealed_at=max(_milliseconds(now), ended_at),
-        keep_until=max((each.until for each in purposes), default=ended_at + UNANNOUNCED_KEEP),
+        started_at=when.started_at,
+        bridged_at=when.bridged_at,
+        ended_at=when.ended_at,
+        sealed_at=when.sealed_at,
+        noted=when.noted,
+        keep_until=max((each.until for each in purposes), default=unannounced_until),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
@@ -205,12 +208,11 @@ def _manifest(
     )
 
 
-def _announced(encoded: Encoded) -> Announced | None:
+def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
     found, told = encoded.announced, encoded.take.start.announcement
     if found is None or told is None:
         return None
-    # From the beginning of the call: nothing is kept a moment longer than what was said.
-    until = _milliseconds(encoded.take.start.started_at) + timedelta(days=told.keep_days)
+    until = kept_from + timedelta(days=told.keep_days)
     return Announced(
         id=told.id,
         version=told.version,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder.call.policy import Announcement, check_announcement
-from recorder.clock import from_iso, to_iso
+from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.take.files import append_line, sync_folder, write_file
 from recorder.typed import checked
@@ -54,8 +54,8 @@ class Party:
 @dataclass(frozen=True, slots=True)
 class CallStart:
     """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
-    the daemon's clock when the recording was ordered.  ``announcement``, ``tenant`` and ``line`` are
-    ``None`` for a call that has no line."""
+    the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
+    noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line."""
 
     recording: str
     tenant: str | None
@@ -68,6 +68,7 @@ class CallStart:
     started_at: datetime
     formats: tuple[str, ...]
     announcement: Announcement | None
+    uptime: Uptime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +209,11 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
     told = body["announcement"]
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
+    uptime = body.get("uptime")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
+            "uptime": None if uptime is None else Uptime(**uptime),
             "announcement": announcement,
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.call.policy import Announcement
+from recorder.clock import Uptime
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Sealed, seal
@@ -22,6 +23,8 @@ from .reference import plain
 
 START = datetime(2026, 11, 25, 9, 30, 0, 123000, tzinfo=UTC)
 NOW = START + timedelta(minutes=5)
+UPTIME = Uptime("this start", 1300.0)
+"""At ``NOW``: the call began five minutes before."""
 TENANT = "0198c0de-0000-7000-8000-00000000000a"
 RECORDING = "0198c0de-0000-7000-8000-000000000001"
 
@@ -84,6 +87,7 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         started_at=START,
         formats=("opus", "wav"),
         announcement=ANNOUNCEMENT,
+        uptime=Uptime("this start", 1000.0),
     )
     marks = (
         Mark(START + timedelta(seconds=6.5), "announcement_finished", {}),
@@ -134,4 +138,6 @@ def make_bucket(sealed: Sealed, tenant_key: WrappedKey) -> Bucket:
 
 
 def make_sealed(folder: Path, keys: Keys, **changed: Any) -> Sealed:
-    return seal(make_encoded(folder, **changed), keys.keyring, keys.tenant_key, keys.signer, NOW)
+    return seal(
+        make_encoded(folder, **changed), keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME
+    )

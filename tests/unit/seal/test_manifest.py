@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import canonical, envelope, signing
 from recorder.seal.body import decrypt_parties, to_body
-from recorder.seal.contents import Joined, Parties
+from recorder.seal.contents import Joined, Noted, Parties
 from recorder.seal.keys import secret
 from recorder.seal.manifest import Sealed, open_manifest, read_sealed, seal, write
 from recorder.take.spool import Party
@@ -57,6 +57,7 @@ def test_a_golden_body(sealed: Sealed) -> None:
         "bridged_at": "2026-11-25T09:30:09.123Z",
         "ended_at": "2026-11-25T09:31:10.123Z",
         "sealed_at": "2026-11-25T09:35:00.123Z",
+        "noted": None,
         "keep_until": "2026-12-25T09:30:00.123Z",
         "duration_ms": 69900,
         "drift_ms": -100,
@@ -187,6 +188,8 @@ def test_a_clock_set_back_in_the_call_does_not_keep_it_from_being_sealed(tmp_pat
     encoded = replace(encoded, take=replace(encoded.take, end=earlier))
     sealed = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, START - timedelta(hours=1))
     assert sealed.manifest.started_at == sealed.manifest.ended_at == sealed.manifest.sealed_at
+    assert sealed.manifest.noted == Noted(START, START - timedelta(hours=1))
+    assert open_manifest(sealed.manifest_bytes, keys.root.public_key()) == sealed.manifest
 
 
 def refusal(content: bytes, keys: Keys) -> str:
@@ -220,6 +223,9 @@ def altered(sealed: Sealed, change: Change) -> bytes:
         (lambda body: body["announcement"]["purposes"][0].update(note=1), "seal.unknown_field"),
         (lambda body: body["keys"].update(root="x"), "seal.unknown_field"),
         (lambda body: body.pop("drift_ms"), "seal.field"),
+        (lambda body: body.pop("noted"), "seal.field"),
+        (lambda body: body.update(noted={"started_at": body["started_at"]}), "seal.field"),
+        (lambda body: body.update(noted={"started_at": END, "ended_at": END, "x": 1}), "seal.unknown_field"),
         (lambda body: body.update(duration_ms=1.5), "seal.field"),
         (lambda body: body.update(duration_ms=True), "seal.field"),
         (lambda body: body.update(duration_ms=-1), "seal.field"),

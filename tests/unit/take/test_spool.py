@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from recorder.clock import Uptime
 from recorder.errors import TakeError
 from recorder.take import spool
-from recorder.take.spool import Mark
+from recorder.take.spool import CallStart, Mark, Party
 
 NOBODY = 65534
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -99,3 +102,16 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
     with pytest.raises(TakeError) as broken:
         spool.read_marks(tmp_path)
     assert broken.value.error_id == "spool.broken"
+
+
+def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:
+    """By a version that did not know of it; one that is no uptime breaks the take."""
+    start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
+    body = spool.start_body(start)
+    del body["uptime"]
+    assert spool.start_of(body) == start
+    noted = replace(start, uptime=Uptime("this start", 12.5))
+    assert spool.start_of(json.loads(json.dumps(spool.start_body(noted)))) == noted
+    for wrong in ({"boot": "x"}, {"boot": 1, "up": 1.0}, {"boot": "x", "up": "y"}, [], "x"):
+        with pytest.raises((TypeError, ValueError, KeyError)):
+            spool.start_of(body | {"uptime": wrong})
