@@ -150,7 +150,8 @@ SPOOL_UNREADABLE = _gauge("accord_spool_unreadable_takes", "Folders that the wor
                           on=(WORKER,))
 QUARANTINE_TAKES = _gauge("accord_quarantine_takes", "Takes that are set aside now.", on=(WORKER,))
 TAKES = _counter("accord_takes_total",
-    "Takes that left the spool: stored, noted (as not recorded), quarantined.", "outcome", on=(WORKER,))
+    "Takes that left the spool: stored, noted (as not recorded), quarantined, erased (meanwhile).", "outcome",
+    on=(WORKER,))
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
     "Takes kept for no purpose, since their announcement is not in the sound, or did not end.",
     "reason", on=(WORKER,))

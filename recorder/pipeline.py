@@ -12,7 +12,8 @@ in the folder           next stage
 ``stored.json``         *catalogue*: row and ledger leaf in one transaction, then the folder goes
 ======================  =====================================================================
 
-What can never become a recording is set aside with its reason and the day it will be destroyed.
+What can never become a recording is set aside with its reason and the day it will be destroyed.  What was
+erased while its take lay here (``erased.py``) is not put again: the folder goes.
 What only its encoder's deaths speak against is set aside too, and never destroyed: a person decides.
 """
 
@@ -34,13 +35,14 @@ from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
 from recorder.catalogue.described import recording_of
 from recorder.clock import Uptime, to_iso, uptime
+from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.manifest import Upload, read_sealed, seal
+from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
 from recorder.take import disk
@@ -210,13 +212,15 @@ def _seal(folder: Path, now: datetime, means: Means) -> bool:
 
 def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
-    key_of_tenant = _tenant_key(sealed.manifest.tenant)
-    _put_tenant_key(key_of_tenant, means.store)
-    *before, manifest = sealed.uploads
-    # The key first: no object is ever in the bucket that its key could not follow after a crash.
-    for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
-        _put(upload, means)
-    _put(manifest, means)
+    if was_erased(sealed, means.store, means.root_public, now):
+        return _let_go(sealed, means)
+    try:
+        _put_all(sealed, means)
+    except Conflict:
+        # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
+        if not was_erased(sealed, means.store, means.root_public, now):
+            raise
+        return _let_go(sealed, means)
     try:
         write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
@@ -235,12 +239,29 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     row = recording_of(
         sealed.manifest, sealed.manifest_bytes, take.start.outside, take.end.inside, sealed.key
     )
+    if was_erased_meanwhile(sealed, means.store, means.root_public, now):
+        return _let_go(sealed, means)
     added = keeping.add_recording(row, now=now, entropy=means.entropy)
     if added and (why := sealed.manifest.unannounced) is not None:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     means.boundary("catalogued")
     remove_take(folder)
     metrics.TAKES.labels("stored").inc()
+    means.boundary("removed")
+    return False
+
+
+def _let_go(sealed: Sealed, means: Means) -> bool:
+    """Its recording was erased: what is left of it goes, here and in the bucket."""
+    take_back(sealed, means.store, means.root_public)
+    log.warning(
+        "take.erased_meanwhile",
+        recording=sealed.recording,
+        hint="its day came while it lay in this spool; nothing of it was kept",
+    )
+    means.boundary("taken back")
+    remove_take(sealed.folder)
+    metrics.TAKES.labels("erased").inc()
     means.boundary("removed")
     return False
 
@@ -252,6 +273,15 @@ _STAGES: dict[Stage, Callable[[Path, datetime, Means], bool]] = {
     "store": _store,
     "catalogue": _catalogue,
 }
+
+
+def _put_all(sealed: Sealed, means: Means) -> None:
+    _put_tenant_key(_tenant_key(sealed.manifest.tenant), means.store)
+    *before, manifest = sealed.uploads
+    # The key first: no object is ever in the bucket that its key could not follow after a crash.
+    for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
+        _put(upload, means)
+    _put(manifest, means)
 
 
 def _put(upload: Upload, means: Means) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from recorder import pipeline
 from recorder.catalogue import queries
 from recorder.lifecycle import amend, retention
 from recorder.seal.amendment import By, HoldSet
@@ -114,3 +117,54 @@ def test_two_nodes_that_destroy_the_same_recording_write_one_tombstone(stored) -
     chain = amend.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
     assert queries.recording(house.tenant, row.id).destroyed_at == chain.erased.at
+
+
+@pytest.mark.parametrize("before", ["sealing", "storing"])
+@pytest.mark.parametrize("erased", ["long ago", "between the puts"])
+def test_a_node_that_comes_back_puts_nothing_of_it_again(
+    house, bucket_store: S3Store, before, erased
+) -> None:
+    """Neither from the look that finds it erased nor, where it is erased after that look, in any version."""
+    house.means = means = replace(house.means, store=bucket_store)
+    folder = house.take(talk_ms=300)
+    copy = house.root / "older" / folder.name
+    for _ in range(1 if before == "sealing" else 2):
+        pipeline.step(folder, house.clock(), means)
+    shutil.copytree(folder, copy)
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    house.clock.forward(days=31)
+    there = Path(shutil.copytree(copy, folder))
+
+    def destroy() -> None:
+        duty = retention.Means(bucket_store, means.root_public, means.signer, house.entropy)
+        retention.destroy_due(duty, house.clock())
+
+    key = data_key_path(house.tenant, row.id)
+    if erased == "long ago":
+        destroy()
+    else:
+        while pipeline.next_stage(there) != "store":
+            pipeline.step(there, house.clock(), means)
+        house.means = replace(means, store=_AfterTheFirstPut(bucket_store, destroy))
+    house.work(there)
+    assert not there.exists()
+    gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
+    assert [versions(bucket_store, each) for each in gone] == [0, 0, 0, 0]
+    assert verify(bucket_store, row.prefix, means.root_public).findings == []
+    assert queries.recording(house.tenant, row.id).destroyed_why == "expired"
+
+
+class _AfterTheFirstPut:
+    """A store where something happens after the first put: that of the customer's key."""
+
+    def __init__(self, store: S3Store, happens) -> None:
+        self.store, self._happens = store, [happens]
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+    def put(self, *args) -> None:
+        self.store.put(*args)
+        while self._happens:
+            self._happens.pop()()

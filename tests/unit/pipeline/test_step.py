@@ -188,8 +188,11 @@ def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> 
 
 def test_a_store_that_is_away_only_makes_the_spool_grow(house) -> None:
     class Away:
-        def put(self, key, path, sha256) -> None:
-            raise Unreachable("store.unreachable", "nobody there")
+        def __getattr__(self, _name):
+            def away(*_args) -> None:
+                raise Unreachable("store.unreachable", "nobody there")
+
+            return away
 
     folder = house.take()
     away = replace(house.means, store=Away())
