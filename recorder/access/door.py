@@ -45,11 +45,11 @@ class Opened:
     """A sound, open: ``length`` in plain bytes.
 
     ``read(start, end)`` gives the bytes from ``start`` up to, not including, ``end`` in pieces of at
-    most 64 KiB, each checked against the seal before it is given.  The listen is in the log and the
-    first piece checked when it returns, so that what is refused there can still have an answer of its
+    most 64 KiB, each checked against the seal and counted before it is given.  The listen is in the log and
+    the first piece checked when it returns, so that what is refused there can still have an answer of its
     own; what is refused later is raised by the iterator: :class:`recorder.errors.SealError` at the
     first block that is not what was sealed, :class:`recorder.errors.AccessError` once the grant has
-    ended.  Close the iterator when the listener goes away: it writes down how much was sent.
+    ended.  Close the iterator when the listener goes away: what was counted ahead is taken back.
     """
 
     name: str
@@ -90,4 +90,6 @@ class Door(Protocol):
         token: the requests of one play are one listen.  ``peaks`` are no listen: the grant covers them."""
 
     def close(self, who: Who, grant_id: str, play: str) -> None:
-        """The player has stopped: its listen is closed with the bytes that were sent."""
+        """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing
+        happens where it is closed already, or never began; a grant of theirs that is over is no refusal.
+        Raises ``access.grant_over`` for anybody else's and an unknown one."""

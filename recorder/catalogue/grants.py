@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from peewee import Expression
+
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
 from recorder.clock import SLACK
@@ -35,7 +37,8 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A play that is going on, or that nobody has closed; ``sent_bytes`` plain bytes so far."""
+    """A play that is going on, or that nobody has closed; ``sent_bytes`` plain bytes have been counted so
+    far, never fewer than have left."""
 
     id: str
     tenant: str
@@ -91,14 +94,20 @@ def note(
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
     """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
     would last longer than any does: it was given by a clock that had jumped ahead."""
+    return _one(tenant, user, grant_id, _lasting(now) & (Grant.until <= now + LASTS + SLACK))
+
+
+def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
+    """A person's own grant, also when it is over; ``None`` for anybody else's."""
+    return _one(tenant, user, grant_id)
+
+
+def _one(tenant: str, user: str, grant_id: str, *conditions: Expression) -> GrantRow | None:
     with connected():
-        row = Grant.get_or_none(
-            (Grant.tenant == tenant)
-            & (Grant.user == user)
-            & (Grant.id == grant_id)
-            & (Grant.until > now)
-            & (Grant.until <= now + LASTS + SLACK)
-            & Grant.ended_at.is_null()
+        row = (
+            Grant.select()
+            .where((Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id), *conditions)
+            .first()
         )
     if row is None:
         return None
@@ -114,61 +123,92 @@ def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | N
     )
 
 
+def _lasting(now: datetime) -> Expression:
+    return (Grant.until > now) & Grant.ended_at.is_null()
+
+
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
     """A grant lasts until a later time; false where it ended meanwhile."""
     with writing():
         hold(grant.tenant)
-        lasting = (Grant.id == grant.id) & (Grant.until > now) & Grant.ended_at.is_null()
-        if not Grant.update(until=until).where(lasting).execute():
+        if not Grant.update(until=until).where((Grant.id == grant.id) & _lasting(now)).execute():
             return False
         said = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
         append(grant.tenant, "grant.renewed", said, now, entropy, recording=grant.recording)
     return True
 
 
-def open_listen(grant: GrantRow, play: str, name: str, *, now: datetime, entropy: Entropy) -> ListenRow:
-    """The listen of a play: the one that is open, or a new one with its leaf."""
-    mine = (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
+def count_sent(
+    grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
+) -> ListenRow | None:
+    """So many plain bytes more are about to leave: counted on the play's open listen, or on a new one, with
+    its leaf.  ``None`` where a new one is needed and the grant is over.
+
+    Never on a listen that is closed: its leaf has said how much was sent."""
+    mine = _open_listen(grant, play)
     with writing():
-        row = Listen.get_or_none(mine)
-        if row is None:
-            # A player's first requests come at once, to whichever panel: one of them opens it.
-            hold(grant.tenant)
-            row = Listen.get_or_none(mine)
-        if row is None:
-            row = Listen.create(
-                id=str(uuid7(now, entropy)),
-                tenant=grant.tenant,
-                grant=grant.id,
-                play=play,
-                name=name,
-                opened_at=now,
-                last_sent_at=now,
-            )
-            said = {
-                "listen": row.id,
-                "grant": grant.id,
-                "user": grant.user,
-                "recording": grant.recording,
-                "purpose": grant.purpose,
-                "name": name,
-            }
-            metrics.LISTENS.inc()
-            append(grant.tenant, "listen.opened", said, now, entropy, recording=grant.recording)
+        if _count(mine, sent_bytes, now):
+            return _listen_row(Listen.get(mine), grant)
+        # A player's first requests come at once, to whichever panel: one of them opens it.
+        hold(grant.tenant)
+        if _count(mine, sent_bytes, now):
+            return _listen_row(Listen.get(mine), grant)
+        if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
+            return None
+        row = Listen.create(
+            id=str(uuid7(now, entropy)),
+            tenant=grant.tenant,
+            grant=grant.id,
+            play=play,
+            name=name,
+            opened_at=now,
+            sent_bytes=sent_bytes,
+            last_sent_at=now,
+        )
+        said = {
+            "listen": row.id,
+            "grant": grant.id,
+            "user": grant.user,
+            "recording": grant.recording,
+            "purpose": grant.purpose,
+            "name": name,
+        }
+        append(grant.tenant, "listen.opened", said, now, entropy, recording=grant.recording)
+    metrics.LISTENS.inc()
+    return _listen_row(row, grant)
+
+
+def is_open(listen: ListenRow) -> bool:
+    """Whether nobody has closed a listen."""
+    with connected():
+        return Listen.select().where((Listen.id == listen.id) & Listen.closed_at.is_null()).exists()
+
+
+def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
+    """So many of the bytes that were counted did not leave.  A listen that was closed meanwhile stays as its
+    leaf says."""
+    with writing():
+        _count((Listen.id == listen.id) & Listen.closed_at.is_null(), -sent_bytes, now)
+
+
+def _count(listen: Expression, sent_bytes: int, now: datetime) -> bool:
+    changed = Listen.update(sent_bytes=Listen.sent_bytes + sent_bytes, last_sent_at=now).where(listen)
+    return bool(changed.execute())
+
+
+def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
     return ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
 
 
-def add_sent(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
-    """So many plain bytes more have left."""
-    with writing():
-        Listen.update(sent_bytes=Listen.sent_bytes + sent_bytes, last_sent_at=now).where(
-            Listen.id == listen.id
-        ).execute()
+def _open_listen(grant: GrantRow, play: str) -> Expression:
+    return (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
     """The play is over: a leaf says how much was sent.  False where it was closed before."""
     with writing():
+        # First, as where one is opened: there the listen's row is changed under this hold.
+        hold(listen.tenant)
         mine = Listen.id == listen.id
         if not Listen.update(closed_at=now).where(mine & Listen.closed_at.is_null()).execute():
             return False
@@ -181,10 +221,8 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
 def listen_of(grant: GrantRow, play: str) -> ListenRow | None:
     """The open listen of a play under a grant."""
     with connected():
-        row = Listen.get_or_none(
-            (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
-        )
-    return None if row is None else ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
+        row = Listen.get_or_none(_open_listen(grant, play))
+    return None if row is None else _listen_row(row, grant)
 
 
 def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from peewee import fn
 
 from recorder.access.gate import Gate, Who
 from recorder.catalogue import grants, people
@@ -84,16 +87,117 @@ def test_a_listener_who_goes_away_is_written_down_with_what_was_sent(gate, ada, 
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 1_000_000)
-    sent = len(next(pieces)) + len(next(pieces))
-    next(pieces)
+    sent = sum(len(next(pieces)) for _ in range(5))
+    assert counted() > sent, "ahead, while it goes on"
     pieces.close()
-    with connected():
-        (listen,) = Listen.select()
-    assert listen.sent_bytes == sent, "the piece that was not asked after did not arrive for sure"
+    assert counted() == sent
     assert retention.close_listens(house.clock(), house.entropy) == 0
     house.clock.forward(minutes=16)
     assert retention.close_listens(house.clock(), house.entropy) == 1
     assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+
+
+def test_a_listener_who_drops_every_connection_in_its_first_piece_is_counted(gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    sent = 0
+    for start in range(0, 10 * 65_536, 65_536):
+        pieces = gate.open(ada, grant.id, "audio.wav", "p").read(start, 10**6)
+        sent += len(next(pieces))
+        pieces.close()
+    gate.close(ada, grant.id, "p")
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+
+
+def test_what_is_read_on_after_the_close_is_another_listen(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    gate.close(ada, grant.id, "p")
+    first = body(recording.id, "listen.closed")["sent_bytes"]
+    assert first == len(next(pieces)), "counted when the listen was closed, though not asked for yet"
+    second = len(next(pieces))
+    assert kinds(recording.id)[-1] == "listen.opened"
+    second += sum(map(len, pieces))
+    gate.close(ada, grant.id, "p")
+    assert kinds(recording.id)[-3:] == ["listen.closed", "listen.opened", "listen.closed"]
+    assert body(recording.id, "listen.closed")["sent_bytes"] == second
+    assert first + second == opened.length
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2, 9, 16, 20])
+def test_whenever_another_panel_closes_it_no_fewer_are_counted_than_left(
+    gate, ada, recorded, house, taken
+) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    means = house.means
+    other = Gate(means.store, means.keyring, means.root_public, now=house.clock, entropy=house.entropy)
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    left = 0
+    for number, piece in enumerate(pieces):
+        left += len(piece)
+        assert counted() >= left, "a panel that dies here leaves the right number behind"
+        if number in (taken, 2 * taken + 1):
+            other.close(ada, grant.id, "p")
+            assert counted() >= left
+    gate.close(ada, grant.id, "p")
+    with connected():
+        assert not Listen.select().where(Listen.closed_at.is_null()).count()
+        rows = {row.id: row.sent_bytes for row in Listen.select()}
+    assert closed(recording.id) == rows, "no leaf was overtaken by its row"
+    assert sum(rows.values()) >= left == opened.length
+
+
+def test_a_listen_that_was_closed_is_noticed_within_seconds(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    for _ in range(18):
+        next(pieces)
+    gate.close(ada, grant.id, "p")
+    next(pieces)
+    assert kinds(recording.id)[-1] == "listen.closed", "that piece was counted ahead"
+    house.clock.forward(seconds=5)
+    next(pieces)
+    assert kinds(recording.id)[-1] == "listen.opened"
+    pieces.close()
+
+
+def test_no_listen_is_opened_under_a_grant_that_is_over(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(minutes=14, seconds=58)
+    pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 10**6)
+    late = gate.open(ada, grant.id, "audio.wav", "q")
+    next(pieces)
+    house.clock.forward(seconds=2)
+    assert retention.close_listens(house.clock(), house.entropy) == 1
+    refused(lambda: next(pieces), "access.grant_over")
+    refused(lambda: late.read(0, 10), "access.grant_over")
+    assert kinds(recording.id)[-4:] == ["listen.opened", "listen.closed", "access.refused", "access.refused"]
+
+
+def test_a_long_sound_costs_few_writes(gate, ada, recorded, monkeypatch) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    writes = []
+
+    @contextmanager
+    def one() -> Iterator[None]:
+        writes.append(1)
+        with writing():
+            yield
+
+    monkeypatch.setattr(grants, "writing", one)
+    pieces = list(opened.read(0, opened.length))
+    assert len(pieces) > 60
+    assert len(writes) <= 3
+    assert counted() == opened.length
 
 
 def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
@@ -151,6 +255,19 @@ def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house)
     next(pieces)
     house.clock.forward(minutes=16)
     refused(lambda: [next(pieces), next(pieces)], "access.grant_over")
+
+
+def test_a_page_that_is_closed_after_its_time_is_not_refused(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 10))
+    house.clock.forward(minutes=16)
+    gate.close(ada, grant.id, "p")
+    gate.close(ada, grant.id, "p")
+    gate.close(ada, grant.id, "never began")
+    assert kinds(recording.id)[-2:] == ["listen.opened", "listen.closed"]
+    assert refusals() == []
+    refused(lambda: gate.close(ada, "01930000-0000-7000-8000-000000000000", "p"), "access.grant_over")
+    assert refusals() == ["access.grant_over"]
 
 
 def test_a_grant_is_one_persons(gate, ada, recording, somebody, stranger) -> None:
@@ -317,6 +434,29 @@ def kinds(recording: str) -> list[str]:
     with connected():
         query = LedgerEntry.select().where(LedgerEntry.recording_id == recording)
         return [leaf.kind for leaf in query.order_by(LedgerEntry.number)]
+
+
+def closed(recording: str) -> dict[str, int]:
+    """What the leaves say of the listens of a recording."""
+    with connected():
+        query = LedgerEntry.select().where(
+            (LedgerEntry.recording_id == recording) & (LedgerEntry.kind == "listen.closed")
+        )
+        said = [json.loads(leaf.body) for leaf in query]
+    assert len({each["listen"] for each in said}) == len(said)
+    return {each["listen"]: each["sent_bytes"] for each in said}
+
+
+def refusals() -> list[str]:
+    with connected():
+        query = LedgerEntry.select().where(LedgerEntry.kind == "access.refused")
+        return [json.loads(leaf.body)["reason"] for leaf in query.order_by(LedgerEntry.number)]
+
+
+def counted() -> int:
+    """Bytes of all listens together."""
+    with connected():
+        return int(Listen.select(fn.SUM(Listen.sent_bytes)).scalar())
 
 
 def body(recording: str, kind: str) -> dict[str, object]:

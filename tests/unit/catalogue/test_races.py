@@ -4,6 +4,7 @@ other; on PostgreSQL they overlap."""
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -154,8 +155,8 @@ def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, cloc
         given = grant()
 
         def request(given=given) -> str:
-            listen = grants.open_listen(given, "p", "audio.opus", now=clock(), entropy=entropy)
-            grants.add_sent(listen, 1000, clock())
+            listen = grants.count_sent(given, "p", "audio.opus", 1200, now=clock(), entropy=entropy)
+            grants.take_back(listen, 200, clock())
             return listen.id
 
         assert len(set(at_once(*[request] * 4))) == 1
@@ -166,9 +167,47 @@ def test_the_requests_of_a_play_are_one_listen_and_every_byte_counts(grant, cloc
 
 def test_a_listen_is_closed_once_and_says_what_was_sent(grant, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
-        listen = grants.open_listen(grant(), "p", "audio.opus", now=clock(), entropy=entropy)
+        listen = grants.count_sent(grant(), "p", "audio.opus", 10, now=clock(), entropy=entropy)
         close = [lambda listen=listen: grants.close_listen(listen, now=clock(), entropy=entropy)] * 3
         assert sorted(at_once(*close)) == [False, False, True]
+
+
+def test_nothing_is_counted_on_a_listen_that_is_closed_meanwhile(grant, clock, entropy, numbered) -> None:
+    """Every byte is in a leaf when all are closed, and no leaf was overtaken by its row."""
+    for _ in range(ROUNDS):
+        given = grant()
+        said = {"now": clock(), "entropy": entropy}
+
+        def request(given=given, said=said) -> None:
+            for _ in range(5):
+                assert grants.count_sent(given, "p", "audio.opus", 1000, **said)
+
+        def close(given=given, said=said) -> None:
+            for _ in range(5):
+                if listen := grants.listen_of(given, "p"):
+                    grants.close_listen(listen, **said)
+
+        assert at_once(request, request, close, close) == [None] * 4
+        close()
+        with connected():
+            rows = {row.id: row.sent_bytes for row in Listen.select().where(Listen.grant == given.id)}
+            leaves = LedgerEntry.select().where(
+                (LedgerEntry.recording_id == given.recording) & (LedgerEntry.kind == "listen.closed")
+            )
+            bodies = [json.loads(leaf.body) for leaf in leaves]
+        assert {each["listen"]: each["sent_bytes"] for each in bodies} == rows
+        assert sum(rows.values()) == 10_000
+
+
+def test_what_was_closed_is_not_taken_back(grant, clock, entropy, numbered) -> None:
+    said = {"now": clock(), "entropy": entropy}
+    listen = grants.count_sent(grant(), "p", "audio.opus", 1000, **said)
+    assert grants.is_open(listen)
+    grants.close_listen(listen, **said)
+    assert not grants.is_open(listen)
+    grants.take_back(listen, 400, clock())
+    with connected():
+        assert Listen.get().sent_bytes == 1000
 
 
 def test_a_grant_of_what_is_destroyed_is_over(grant, clock, entropy, numbered) -> None:
@@ -228,8 +267,10 @@ def test_everything_at_once_waits_in_no_circle(
         people.end_session(ada, opened.id, now=clock())
 
     def listening(which: int) -> None:
-        listen = grants.open_listen(given[which], "p", "audio.opus", **said)
-        grants.add_sent(listen, 10, clock())
+        listen = grants.count_sent(given[which], "p", "audio.opus", 10, **said)
+        if listen is None:
+            return  # destroyed before
+        grants.take_back(listen, 1, clock())
         grants.renew(given[which], clock() + timedelta(minutes=30), **said)
         grants.close_listen(listen, **said)
 

@@ -54,7 +54,7 @@ def full(house: House, recorded) -> House:
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
-    grants.open_listen(grant, "play", "audio.opus", **said)
+    grants.count_sent(grant, "play", "audio.opus", 100, **said)
     assert all(rows(model) for model in copying.COPIED)
     return house
 
