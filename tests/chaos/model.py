@@ -284,24 +284,34 @@ def dying(world: World, call: CallSeen) -> bool:
 
 
 def _plays(world: World) -> Iterator[Violation]:
-    """Whatever left was written down before, and is what was sealed."""
-    listens = {(each.grant, each.play): each for each in world.catalogue.listens}
+    """Whatever left was written down and counted before, and is what was sealed."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for each in world.catalogue.listens:
+        counted[each.grant, each.play] += each.sent_bytes
     opened = {str(leaf.body.get("listen")) for leaf in world.catalogue.leaves if leaf.kind == "listen.opened"}
-    closed = {str(leaf.body.get("listen")) for leaf in world.catalogue.leaves if leaf.kind == "listen.closed"}
+    closed = {
+        str(leaf.body.get("listen")): leaf.body.get("sent_bytes")
+        for leaf in world.catalogue.leaves
+        if leaf.kind == "listen.closed"
+    }
     given = {str(leaf.body.get("grant")) for leaf in world.catalogue.leaves if leaf.kind == "grant.given"}
     for grant in world.catalogue.grants:
         if grant not in given:
             yield Violation("grants", f"no leaf says that {grant} was given")
     for each in world.catalogue.listens:
-        if each.id not in opened or each.closed != (each.id in closed):
+        said = closed.get(each.id)
+        if each.id not in opened or said != (each.sent_bytes if each.closed else None):
             yield Violation("listens", f"the log does not say of {each} what its row says")
+    received: Counter[tuple[str, str]] = Counter()
     for play in world.plays:
+        received[play.grant, play.play] += play.received
         if play.status >= 500 and play.status != 503:
             yield Violation("web", f"{play} failed")
-        if play.received and (play.grant, play.play) not in listens:
-            yield Violation("listens", f"{play} left without a word in the log")
         if play.right is False:
             yield Violation("listens", f"{play} is not what was sealed")
+    for which, sent in received.items():
+        if sent > counted[which]:
+            yield Violation("listens", f"of {which} {sent} bytes left, and the log has {counted[which]}")
 
 
 def reasons(world: World) -> dict[str, int]:

@@ -54,7 +54,7 @@ def world() -> World:
         leaf(2, "call.not_recorded", "r4"),
         leaf(3, "grant.given", "r1", grant="g"),
         leaf(4, "listen.opened", "r1", listen="l"),
-        leaf(5, "listen.closed", "r1", listen="l"),
+        leaf(5, "listen.closed", "r1", listen="l", sent_bytes=100),
     )
     objects = {f"t/d/r{n}/{name}" for n in (1, 2) for name in FILES}
     objects |= {"keys/t/tenant.json", "keys/t/r1.json", "keys/t/r2.json"}
@@ -155,7 +155,9 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("listens", lambda w: replace(w, plays=[replace(w.plays[0], play="q")])),
         ("listens", lambda w: replace(w, plays=[replace(w.plays[0], grant="h", recording="")])),
         ("listens", lambda w: replace(w, plays=[replace(w.plays[0], right=False)])),
+        ("listens", lambda w: replace(w, plays=[*w.plays, replace(w.plays[0], received=1)])),
         ("listens", catalogue(listens=(replace(GOOD.listens[0], closed=False),))),
+        ("listens", catalogue(listens=(replace(GOOD.listens[0], sent_bytes=101),))),
         ("web", lambda w: replace(w, plays=[replace(w.plays[0], status=500)])),
         ("grants", catalogue(grants={"g": "r1", "h": "r2"})),
     ],
