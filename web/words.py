@@ -36,7 +36,9 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.destroyed": _l("This recording has been destroyed."),
     "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
-    "access.revoked": _l("Your leave to listen has ended. Log in again and choose a purpose to go on."),
+    "access.revoked": _l(
+        "You have been logged out since this page was opened. Log in again, then choose what you listen for."
+    ),
     "access.seal_broken": _l(
         "This recording is no longer what was sealed after the call, so it is not played. "
         "This was written in the log and reported."

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.sync_api import expect
 
 METER = """
@@ -75,9 +77,9 @@ def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
 
     page.get_by_role("button", name="Pause").click()
     at = claire.audio("currentTime")
-    page.get_by_role("button", name="Reculer de cinq secondes").click()
+    page.get_by_role("button", name="Reculer de 5 secondes").click()
     assert abs(claire.audio("currentTime") - (at - 5)) < 0.3
-    page.get_by_role("button", name="Avancer de cinq secondes").click()
+    page.get_by_role("button", name="Avancer de 5 secondes").click()
     assert abs(claire.audio("currentTime") - at) < 0.3
     assert ranges
     assert {entry.split()[0] for entry in ranges} == {"206"}
@@ -227,6 +229,165 @@ def test_the_leave_is_asked_for_again_while_it_plays_and_ends_when_it_does_not(p
     page.get_by_role("button", name="Pause").click()
     page.clock.fast_forward("16:00")
     expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=-1)])
+def test_the_leave_lasts_as_long_as_the_panel_says_whatever_the_clock_of_the_browser_is(person, wrong):
+    claire = person().log_in()
+    claire.page.clock.install(time=datetime.now(UTC) + wrong)
+    claire.listen("long")
+    page = claire.page
+    page.clock.fast_forward("09:30")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_hidden()
+    page.clock.fast_forward("06:00")
+    expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
+
+
+def test_who_pauses_is_warned_before_the_end_and_goes_on_with_a_button(person):
+    claire = person().log_in()
+    claire.page.clock.install()
+    claire.listen("long")
+    page = claire.page
+    expect(page.get_by_role("status")).to_have_text("")
+    page.clock.fast_forward("10:30")
+    expect(page.get_by_role("status")).to_contain_text("Votre temps d’écoute se termine à")
+    with page.expect_response("**/renew") as renewed:
+        page.get_by_role("button", name="Continuer l’écoute").click()
+    assert renewed.value.status == 200
+    expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_hidden()
+    expect(page.get_by_role("status")).to_have_text("")
+    expect(page.get_by_role("button", name="Lecture")).to_be_focused()
+    page.clock.fast_forward("09:00")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
+    claire = person().log_in()
+    claire.page.clock.install()
+    claire.listen("long")
+    page = claire.page
+    page.clock.fast_forward("10:30")
+    page.route("**/renew", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+    page.get_by_role("button", name="Continuer l’écoute").click()
+    expect(page.get_by_role("alert")).to_contain_text("Le serveur n’est pas joignable pour l’instant")
+    expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_visible()
+    assert "502" in claire.said.pop()
+
+
+def test_after_the_end_nothing_plays_and_who_chooses_again_goes_on_at_the_same_place(person):
+    claire = person().log_in()
+    claire.page.clock.install()
+    claire.listen("long")
+    page = claire.page
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill("95")
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(95.3)
+    page.get_by_role("button", name="Pause").click()
+    page.clock.fast_forward("16:00")
+    expect(page.get_by_role("alert")).to_contain_text("Votre temps d’écoute est écoulé")
+    again = page.get_by_role("link", name="Continuer à 1:35")
+    page.get_by_role("button", name="Lecture").click()
+    expect(again).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press(" ")
+    page.evaluate("void document.getElementById('audio').play().catch(() => {})")
+    page.wait_for_timeout(1000)
+    assert claire.audio("readyState") == 0, "nothing that had arrived is left"
+    assert page.locator("#now").text_content() == "1:35", "the place is still shown"
+    assert claire.audio("currentTime") < 96
+    again.click()
+    page.click("main form button[type=submit]")
+    page.wait_for_url("**/listen/*")
+    claire.until("document.getElementById('audio').readyState >= 1")
+    assert abs(claire.audio("currentTime") - 95.5) < 1
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(96)
+    page.reload()
+    claire.until("document.getElementById('audio').readyState >= 1")
+    assert claire.audio("currentTime") == 0, "that place was for once"
+
+
+def break_off(claire, *, status: int, **said) -> None:
+    """Press Play where the sound comes to be refused."""
+    claire.page.route("**/audio.*", lambda route: route.fulfill(status=status, **said))
+    claire.page.evaluate("document.getElementById('audio').load()")
+    expect(claire.page.get_by_role("alert")).to_be_visible(timeout=15_000)
+    assert claire.said
+    assert all(str(status) in text for text in claire.said), claire.said
+    claire.said.clear()
+
+
+def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
+    claire = person().log_in().listen("long")
+    page = claire.page
+    page.context.clear_cookies(name="accord-session")
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill("600")
+    expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
+    assert claire.said
+    assert all("401" in text for text in claire.said), claire.said
+    page.get_by_role("link", name="Continuer à 10:00").click()
+    expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
+    claire.said.clear()
+
+
+def test_a_refusal_that_is_no_sentence_is_not_called_a_bad_connection(person):
+    claire = person().log_in().listen("long")
+    break_off(claire, status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+    expect(claire.page.get_by_role("alert")).to_have_text(
+        "Le son n’arrive pas pour l’instant. Réessayez dans une minute."
+    )
+
+
+PAINTED = """
+() => {
+  const counts = {};
+  const root = [...document.querySelectorAll("#wave > div")].find((one) => one.shadowRoot).shadowRoot;
+  for (const canvas of root.querySelectorAll("canvas")) {
+    const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    for (let i = 0; i < data.length; i += 4) {
+      const colour = [data[i], data[i + 1], data[i + 2]].join();
+      if (data[i + 3] === 255) counts[colour] = (counts[colour] ?? 0) + 1;
+    }
+  }
+  const sheet = getComputedStyle(document.getElementById("player")).backgroundColor;
+  return [counts, sheet.match(/\\d+/g).slice(0, 3).join()];
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_played_and_unplayed_bars_stand_out_from_the_sheet(person, scheme):
+    """WCAG 2.2, 1.4.11: at least 3 : 1."""
+    claire = person(color_scheme=scheme).log_in().listen("short")
+    expect(claire.page.locator("#wave canvas").first).to_be_attached()
+    counts, sheet = claire.page.evaluate(PAINTED)
+    bars = [colour for colour, pixels in counts.items() if pixels > 0.02 * sum(counts.values())]
+    assert len(bars) == 4, counts
+    ratios = {colour: contrast(colour, sheet) for colour in bars}
+    assert min(ratios.values()) >= 3, ratios
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, each ``red,green,blue`` of 0 to 255 (WCAG 2.2)."""
+    darker, lighter = sorted(luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(part) / 255 for part in colour.split(",")]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("language", ["fr-BE", "en-GB"])
+def test_what_a_button_shows_is_in_its_name(person, language):
+    """WCAG 2.2, 2.5.3: whoever speaks to the browser says what they see."""
+    claire = person(language=language).log_in("claire" if language == "fr-BE" else "paul").listen("short")
+    for button in claire.page.locator("#controls button").all():
+        assert button.text_content().strip() in button.get_attribute("aria-label")
 
 
 def test_leaving_the_page_closes_the_listen(person):

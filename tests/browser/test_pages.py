@@ -6,7 +6,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-PAGES = ("log-in", "wrong", "list", "filtered", "none", "choose", "unannounced", "listen", "missing")
+PAGES = (
+    "log-in",
+    "wrong",
+    "list",
+    "filtered",
+    "none",
+    "choose",
+    "unannounced",
+    "listen",
+    "missing",
+    "warned",
+    "over",
+)
 
 
 def open_page(somebody, name: str) -> None:
@@ -21,9 +33,16 @@ def open_page(somebody, name: str) -> None:
             assert "422" in somebody.said.pop()
         return
     somebody.log_in()
-    if name == "listen":
+    if name in ("listen", "warned", "over"):
+        somebody.page.clock.install()
         somebody.listen("short")
         expect(somebody.page.locator("#wave canvas").first).to_be_attached()
+        if name == "warned":
+            somebody.page.clock.fast_forward("10:30")
+            expect(somebody.page.locator("#go-on")).to_be_visible()
+        if name == "over":
+            somebody.page.clock.fast_forward("16:00")
+            expect(somebody.page.locator("#again")).to_be_visible()
         return
     paths = {
         "list": "/recordings",

@@ -6,14 +6,13 @@ import base64
 import re
 
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
-from flask import Response as FlaskResponse
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from recorder.access.door import Grant
 from recorder.catalogue import queries
 from recorder.catalogue.rows import RecordingRow
-from recorder.clock import to_iso
 from web import words
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import answer, page
@@ -69,6 +68,7 @@ def listen(grant_id: str) -> str:
         heard=heard,
         recording=row,
         line=queries.line(someone().tenant.id, row.line),
+        left=_left(grant),
         play=play,
         sounds=[
             (url_for(".sound", grant_id=grant.id, name=name, play=play), media_type)
@@ -80,11 +80,11 @@ def listen(grant_id: str) -> str:
 
 @blueprint.get("/listen/<grant_id>/<name>")
 @limit_refusals
-def sound(grant_id: str, name: str) -> FlaskResponse:
+def sound(grant_id: str, name: str) -> ResponseReturnValue:
     """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
     play = request.args.get("play", "")
     if visitor() is None:
-        abort(401)
+        return answer(401, words.error("access.revoked"), "access.revoked")
     if name not in NAMES or not PLAY.fullmatch(play):
         abort(404)
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
@@ -97,7 +97,7 @@ def renew(grant_id: str) -> ResponseReturnValue:
     if visitor() is None:
         return answer(401, words.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
-    return jsonify(until=to_iso(grant.until), until_words=words.time(grant.until))
+    return jsonify(left=_left(grant), until_words=words.time(grant.until))
 
 
 @blueprint.post("/listen/<grant_id>/close")
@@ -111,6 +111,11 @@ def close(grant_id: str) -> tuple[str, int]:
         abort(404)
     gate().close(who(), grant_id, play)
     return "", 204
+
+
+def _left(grant: Grant) -> int:
+    """Whole seconds for which a grant lasts from now: the clock of whoever listens may be another."""
+    return max(0, int((grant.until - now()).total_seconds()))
 
 
 def _recording(recording_id: str) -> RecordingRow:

@@ -1,20 +1,24 @@
 // A media element does not say why its sound broke off. Ask for the sound from there on: the panel
 // checks each part before it leaves, and answers with a sentence at the first that it refuses.
 
+import { saidBy } from "./leave.js";
+
 const TRIES = 4;
 const ENOUGH = 2 * 1024 * 1024; // further on than this it was not the seal
 
+// What the panel said (`error`, `message`); empty where it refused without a sentence, null where it
+// refused nothing.
 export async function whyBroken(audio, duration) {
   const source = audio.currentSrc || audio.querySelector("source").src;
   const head = await fetch(source, { method: "HEAD" });
-  if (!head.ok) return sentence(source, 0);
+  if (!head.ok) return refusal(await ask(source, 0));
   const length = Number(head.headers.get("Content-Length"));
   // Bytes and seconds go together only roughly: begin a little before where it broke off.
   const begin = Math.max(0, Math.floor((length * heardUpTo(audio)) / duration - Math.max(131072, length / 50)));
   let at = begin;
   for (let tries = 0; tries < TRIES && at < length && at - begin < ENOUGH; tries += 1) {
     const answer = await ask(source, at);
-    if (!answer.ok) return (await answer.json()).message;
+    if (!answer.ok) return refusal(answer);
     at += await received(answer, ENOUGH);
   }
   return null;
@@ -27,9 +31,8 @@ function heardUpTo({ buffered, currentTime }) {
   return currentTime;
 }
 
-async function sentence(source, at) {
-  const answer = await ask(source, at);
-  return answer.ok ? null : (await answer.json()).message;
+async function refusal(answer) {
+  return answer.ok ? null : ((await saidBy(answer)) ?? {});
 }
 
 function ask(source, at) {

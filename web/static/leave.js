@@ -1,43 +1,72 @@
-// The leave to listen lasts a quarter of an hour and is asked for again while the player plays.
+// The leave to listen lasts a quarter of an hour and is asked for again while the player plays. How much
+// is left is measured from when the panel said it: the clock of this machine may be wrong.
 
-const EARLY = 5 * 60 * 1000; // ask again when less than this is left
+const EARLY = 5 * 60 * 1000; // with less than this left: ask again, or warn where nothing plays
 const LOOK = 15 * 1000;
 
 export class Leave {
-  constructor({ renew, close, until, play, csrf }, { playing, renewed, over }) {
-    Object.assign(this, { renewAt: renew, closeAt: close, until: Date.parse(until), play, csrf, playing, renewed, over });
+  // `on`: `playing()` asks; `soon()`, `renewed(words)` and `over(message)` are told.
+  constructor({ renew, close, left, play, csrf }, on) {
+    Object.assign(this, { renewAt: renew, closeAt: close, play, csrf, on });
+    this.over = false;
+    this.lengthens = true; // not once the purpose itself ends sooner
+    this.lasts(performance.now(), left);
+  }
+
+  lasts(since, seconds) {
+    this.until = since + Number(seconds) * 1000;
   }
 
   watch() {
     this.timer = setInterval(() => this.look(), LOOK);
   }
 
-  async look() {
-    const left = this.until - Date.now();
-    if (left <= 0) return this.end(null);
-    if (left < EARLY && this.playing()) await this.renew();
+  // Whether one may listen now.
+  allows() {
+    if (!this.over && this.until <= performance.now()) this.end(null);
+    return !this.over;
   }
 
-  async renew() {
+  look() {
+    if (!this.allows() || !this.lengthens || this.until - performance.now() > EARLY) return;
+    if (this.on.playing()) this.renew();
+    else this.on.soon();
+  }
+
+  // One question at a time; true where the leave lasts longer now.
+  renew() {
+    this.asking ??= this.ask().finally(() => (this.asking = null));
+    return this.asking;
+  }
+
+  async ask() {
+    const asked = performance.now();
     let answer;
     try {
       answer = await fetch(this.renewAt, {
         method: "POST",
         headers: { "X-CSRFToken": this.csrf, Accept: "application/json" },
+        signal: AbortSignal.timeout(LOOK),
       });
     } catch {
-      return; // away for a moment: the next look tries again
+      return false; // away for a moment: the next look tries again
     }
-    if (answer.status >= 500) return;
-    const said = await answer.json();
-    if (!answer.ok) return this.end(said.message);
-    this.until = Date.parse(said.until);
-    this.renewed(said.until_words);
+    const said = await saidBy(answer);
+    if (this.over || said === null || answer.status === 429 || answer.status >= 500) return false;
+    if (!answer.ok) {
+      this.end(said.message);
+      return false;
+    }
+    this.lasts(asked, said.left);
+    this.lengthens = said.left * 1000 > EARLY;
+    this.on.renewed(said.until_words);
+    return true;
   }
 
   end(message) {
     clearInterval(this.timer);
-    this.over(message);
+    this.over = true;
+    this.on.over(message);
   }
 
   // The page goes away: the panel writes down that listening has ended.
@@ -46,5 +75,14 @@ export class Leave {
     form.append("csrf_token", this.csrf);
     form.append("play", this.play);
     navigator.sendBeacon(this.closeAt, form);
+  }
+}
+
+// What an answer says; null where it is not the panel's JSON (a page, or something in between that answers).
+export async function saidBy(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    return null;
   }
 }

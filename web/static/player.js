@@ -13,6 +13,8 @@ const audio = document.getElementById("audio");
 const seek = document.getElementById("seek");
 const toggle = document.getElementById("toggle");
 const say = (name) => root.dataset[`say${name}`];
+const goOn = document.getElementById("go-on");
+const again = document.getElementById("again");
 const duration = Number(root.dataset.duration) / 1000;
 
 function clock(seconds) {
@@ -23,18 +25,26 @@ function clock(seconds) {
 }
 
 function trouble(text) {
-  const box = document.getElementById("trouble");
-  box.textContent = text ?? "";
-  box.hidden = !text;
+  document.getElementById("what").textContent = text ?? "";
+  document.getElementById("trouble").hidden = !text;
+}
+
+// The text comes into a live region that was there before, so that it is read out.
+function warn(text) {
+  document.getElementById("soon").textContent = text ?? "";
+  document.getElementById("warning").classList.toggle("notice", Boolean(text));
+  goOn.hidden = !text;
 }
 
 function goTo(seconds) {
+  if (leave.over) return;
   audio.currentTime = Math.min(Math.max(seconds, 0), duration);
   showPlace();
 }
 
 function playOrPause() {
   if (!audio.paused) return audio.pause();
+  if (!leave.allows()) return again.focus();
   trouble(null);
   if (audio.error) reload();
   // A play that cannot start is told by the element's error event.
@@ -75,7 +85,8 @@ function placeMarks() {
 
 function colours() {
   const of = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const lane = (colour) => ({ waveColor: `color-mix(in srgb, ${colour} 50%, ${of("--sheet")})`, progressColor: colour });
+  // What is not played yet is paler, and still 3 : 1 on the sheet (WCAG 1.4.11).
+  const lane = (colour) => ({ waveColor: `color-mix(in srgb, ${colour} 68%, ${of("--sheet")})`, progressColor: colour });
   const height = parseFloat(getComputedStyle(document.getElementById("wave")).getPropertyValue("--lane")) * parseFloat(getComputedStyle(document.documentElement).fontSize);
   return {
     cursorColor: of("--ink"),
@@ -102,6 +113,8 @@ async function draw() {
     hideScrollbar: true,
     ...colours(),
   });
+  // Where listening goes on, it may have been placed before there was anything to draw.
+  wave.once("ready", () => audio.currentTime && wave.setTime(audio.currentTime));
   for (const change of ["(prefers-color-scheme: dark)", "(max-width: 40rem)"]) {
     matchMedia(change).addEventListener("change", () => wave.setOptions(colours()));
   }
@@ -133,6 +146,11 @@ function listen() {
     button.addEventListener("click", () => goTo(Number(button.dataset.jump) / 1000));
   }
   document.addEventListener("keydown", onKey);
+  goOn.addEventListener("click", async () => {
+    if (await leave.renew()) toggle.focus();
+    else if (!leave.over) trouble(say("Away"));
+  });
+  audio.addEventListener("play", () => leave.look());
   for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showPlaying);
   for (const name of ["timeupdate", "seeking", "loadedmetadata"]) audio.addEventListener(name, showPlace);
 }
@@ -140,16 +158,41 @@ function listen() {
 async function explain() {
   showPlaying();
   const known = await whyBroken(audio, duration).catch(() => null);
-  trouble(known ?? say("Broken"));
+  if (leave.over) return;
+  if (known?.error?.startsWith("access.")) leave.end(known.message);
+  else trouble(known === null ? say("Broken") : (known.message ?? say("Silent")));
+}
+
+// Nothing may play any more, not even what has arrived already. Whoever chooses again goes on at this place.
+function stop(message) {
+  const at = audio.currentTime;
+  audio.pause();
+  for (const source of audio.querySelectorAll("source")) source.remove();
+  audio.removeAttribute("src");
+  audio.load();
+  audio.currentTime = at; // still shown
+  showPlace();
+  warn(null);
+  sessionStorage.setItem(again.href, at);
+  again.textContent = say("Again").replace("{now}", clock(at));
+  again.hidden = false;
+  trouble(message ?? say("Over"));
+}
+
+function takePlace() {
+  const at = Number(sessionStorage.getItem(again.href));
+  sessionStorage.removeItem(again.href);
+  if (at) goTo(at);
 }
 
 const leave = new Leave(root.dataset, {
   playing: () => !audio.paused,
-  renewed: (words) => (document.getElementById("until").textContent = words),
-  over: (message) => {
-    audio.pause();
-    trouble(message ?? say("Over"));
+  soon: () => warn(say("Soon").replace("{time}", document.getElementById("until").textContent)),
+  renewed: (words) => {
+    document.getElementById("until").textContent = words;
+    warn(null);
   },
+  over: stop,
 });
 
 for (const id of ["seek", "controls"]) document.getElementById(id).hidden = false;
@@ -157,6 +200,7 @@ audio.controls = false;
 root.classList.add("is-ready");
 placeMarks();
 listen();
+takePlace();
 showPlace();
 leave.watch();
 audio.addEventListener("error", explain);
