@@ -3,6 +3,7 @@ choosing, the same in every run.  Campaigns are ``python -m tests.fuzz``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,17 @@ from hypothesis import strategies as st
 
 from tests.fuzz.campaign import run
 from tests.fuzz.target import CORPUS, NAMES, load
+from web.account import passwords
+from web.account.limits import limiter
+
+
+@pytest.fixture(scope="module", autouse=True)
+def panel_as_it_was() -> Iterator[None]:
+    """The panel's target logs in fast and without limits; other tests of this process must not."""
+    hasher, enabled = passwords._hasher, limiter.enabled
+    yield
+    passwords._hasher, limiter.enabled = hasher, enabled
+
 
 SLOW = {"take": 12, "store": 12, "panel": 60, "wire": 25, "connection": 60, "amendments": 40, "backup": 40}
 """Inputs of those that take milliseconds each."""

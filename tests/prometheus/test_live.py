@@ -63,11 +63,11 @@ def scraped(prometheus: Prometheus) -> list[str]:
 
 def live(here: Installation) -> None:
     """Calls, with no store to put them into; then it comes."""
-    away = 'accord_store_errors_total{kind="away",operation="put"}'
+    away = 'accord_store_errors_total{kind="away",operation="read"}'
     here.supervisor.add(here.calls)
     until("a call is on", lambda: here.number(here.daemon, "accord_recordings_live"), 60)
     until("the daemon is ready", lambda: here.ready(here.daemon)[0] == 200)
-    until("a put failed", lambda: here.number(here.worker, away), 90)
+    until("the store was asked in vain", lambda: here.number(here.worker, away), 90)
     assert here.number(here.worker, 'accord_spool_takes{stage="call"}') >= 0
     until("a take is seen waiting", lambda: here.number(here.worker, "accord_spool_oldest_take_age_seconds"))
     status, body, _ = here.ready(here.worker)
