@@ -12,7 +12,7 @@ is ``recorded`` at the end only if somebody also answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,7 +41,11 @@ _MARGIN: Final = timedelta(milliseconds=500)
 _DECIDED: Final = frozenset({"announced", "passed", "failed", "late", "unrecorded"})
 """The switch's words after which nothing is left for us to say on a call's own socket."""
 
-_LEFT: Final = {"late": "daemon_late", "waiting": "daemon_away", "announcing": "daemon_away"}
+_LEFT: Final = {
+    "late": "daemon_late",
+    # An earlier daemon had these, and its reason is not known.
+    **dict.fromkeys(("waiting", "announcing", "passed"), "daemon_away"),
+}
 
 
 def arrive(prompt: str, length: timedelta, at: datetime) -> tuple[State, Actions]:
@@ -55,12 +59,13 @@ def refuse(reason: str) -> tuple[State, Actions]:
     return state, (Do.LET_GO,)
 
 
-def resume(prompt: str, length: timedelta, kinds: frozenset[str], at: datetime) -> State:
-    """A call that an earlier daemon began, from the kinds of the marks it left.
+def resume(prompt: str, length: timedelta, marks: Mapping[str, datetime], at: datetime) -> State:
+    """A call that an earlier daemon began, from the marks it left: their kinds, and when each first was.
+    One that it had refused is refused again (:func:`refuse`).
 
     It is ANNOUNCED only if that was written down; feed the switch's word next (``What.UNWATCHED``, or
     ``What.GONE`` where the switch has no such call)."""
-    announced = "announcement_finished" in kinds
+    announced = "announcement_finished" in marks
     return State(
         prompt,
         length,
@@ -68,8 +73,9 @@ def resume(prompt: str, length: timedelta, kinds: frozenset[str], at: datetime) 
         playing=False,
         spoiled=True,
         on_disk=True,
-        captured="recording_started" in kinds,
-        connected="bridged" in kinds,
+        captured="recording_started" in marks,
+        taped=marks.get("recording_started"),
+        connected="bridged" in marks,
         deadline=None if announced else at,
     )
 
@@ -100,8 +106,23 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
         reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
         state, more = _unrecorded(state, reason)
         before += more
+    state, connected = _connected(state, event)
     state, after = _STEPS[event.what](state, event)
-    return state, before + after
+    return state, before + connected + after
+
+
+def _connected(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw the first bridge, but the switch knows when it was.  It tells of the last one, and of none
+    that was before a transfer: so it is taken from whatever tells of it first."""
+    if state.connected or event.what is What.BRIDGED:
+        return state, ()
+    # What ends now has been, at the latest, until now.
+    at = event.at if event.what is What.UNBRIDGED and event.bridged_at is None else event.bridged_at
+    # Earlier than the recording it was another talk, before the call was brought to us.
+    since = at if state.taped is None and state.phase is not Phase.ANNOUNCING else state.taped
+    if at is None or since is None or at < since:
+        return state, ()
+    return replace(state, connected=True), (Note("bridged", at),)
 
 
 def _unrecorded(state: State, reason: str) -> tuple[State, Actions]:
@@ -125,7 +146,12 @@ def _again(state: State, at: datetime) -> tuple[State, Actions]:
     if state.tries >= TRIES:
         return _give_up(state, "announcement_failed")
     state = replace(
-        state, tries=state.tries + 1, playing=True, spoiled=False, deadline=_deadline(state.length, at)
+        state,
+        tries=state.tries + 1,
+        playing=True,
+        spoiled=False,
+        turned=None,
+        deadline=_deadline(state.length, at),
     )
     return state, (Do.AGAIN,)
 
@@ -140,7 +166,8 @@ def _recording(state: State, event: Observed) -> tuple[State, Actions]:
     if state.capturing and state.captured:
         return state, ()
     # Also where the switch was asked before it told: what it told first is the recording's start.
-    return replace(state, capturing=True, captured=True), (Note("recording_started", event.at),)
+    state = replace(state, capturing=True, captured=True, taped=event.at)
+    return state, (Note("recording_started", event.at),)
 
 
 def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
@@ -160,7 +187,9 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
 def _playing(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt:
         return state, ()
-    return replace(state, playing=True, spoiled=state.held), (Note("announcement_started", event.at),)
+    # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
+    spoiled = state.held or (state.turned is not None and state.turned >= event.at)
+    return replace(state, playing=True, spoiled=spoiled), (Note("announcement_started", event.at),)
 
 
 def _played(state: State, event: Observed) -> tuple[State, Actions]:
@@ -194,12 +223,12 @@ def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _held(state: State, event: Observed) -> tuple[State, Actions]:
-    state = replace(state, held=True, spoiled=state.spoiled or state.playing)
+    state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
     return state, (Note("hold", event.at),)
 
 
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
-    state = replace(state, held=False)
+    state = replace(state, held=False, turned=event.at)
     note = Note("unhold", event.at)
     if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.told:
         state, actions = _again(state, event.at)
@@ -222,13 +251,8 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
-    actions: Actions = ()
-    if event.bridged_at is not None and not state.connected:
-        # Nobody saw it, but the switch knows when it was.
-        state = replace(state, connected=True)
-        actions = (Note("bridged", event.bridged_at),)
     state = replace(state, hung_up=True)
-    actions += (Note("hangup", event.at, (("cause", event.cause),)),)
+    actions: Actions = (Note("hangup", event.at, (("cause", event.cause),)),)
     if state.capturing:
         return state, actions
     state, finish = _finish(state, event)

@@ -56,7 +56,9 @@ class State:
     """What is known of a call.  ``prompt`` is the path that the switch plays, ``length`` how long it is.
 
     ``spoiled``: this playing of the announcement was not heard whole.  ``told``: it was.  ``leaving``:
-    the call's own socket is done with.  ``deadline``: when we give up.
+    the call's own socket is done with.  ``deadline``: when we give up.  ``turned``: when a hold last began
+    or ended, since the announcement was ordered.  ``taped``: since when it is recorded, where we saw it
+    begin.
     """
 
     prompt: str
@@ -70,8 +72,10 @@ class State:
     on_disk: bool = False
     leaving: bool = False
     held: bool = False
+    turned: datetime | None = None
     capturing: bool = False
     captured: bool = False
+    taped: datetime | None = None
     connected: bool = False
     hung_up: bool = False
     inside: tuple[str, str] | None = None

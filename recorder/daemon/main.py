@@ -6,7 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -218,10 +218,16 @@ class Daemon:
                 metrics.SPOOL_ERRORS.labels("folder").inc()
                 reason = reason_for(error)
                 log.error("spool.not_opened", recording=start.recording, error=str(error), reason=reason)
+            if self._passed.over(arrival.channel):
+                # It hung up while its folder was made, and is written down.
+                log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
+                writer.abandon()
+                return
         if reason is None and policy is not None:
             prompt = str(self.knowledge.prompt(policy))
             state, actions = session.arrive(prompt, length_of(start), at)
         else:
+            start = replace(start, refused=reason or "no_line")
             state, actions = session.refuse(reason or "no_line")
         call = self._take_in(Call(
             start, state, writer, now=self.now, to_call=lambda orders: own.send_all(orders),
@@ -253,6 +259,7 @@ class Daemon:
         policy: LinePolicy | None,
         at: datetime,
         up: Uptime | None = None,
+        refused: str | None = None,
     ) -> CallStart:
         return CallStart(
             recording=str(uuid7(at, self._entropy)),
@@ -267,6 +274,7 @@ class Daemon:
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
             uptime=up,
+            refused=refused,
         )
 
     def _writer(self, start: CallStart) -> Writer:
@@ -327,7 +335,7 @@ class Daemon:
     ) -> tuple[CallStart, str]:
         policy, refused = self.knowledge.decide(number, (outside.value,))
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
-        return self._start(channel, number, "inbound", outside, policy, at), told
+        return self._start(channel, number, "inbound", outside, policy, at, refused=told), told
 
     def _up(self, live: Live) -> None:
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())

@@ -21,7 +21,7 @@ from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import Observed, What
+from recorder.switch.observed import Observed, What, bridged_time
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
 
@@ -102,8 +102,19 @@ class Takeover:
             return
         left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
+        # Asked now: no later event tells when it was answered, once it has been transferred.
+        ringing = state == "announced" and not call.state.connected
+        bridged = self._bridged(call.channel) if ringing else None
         call.feed(
-            Observed(What.UNWATCHED, self._now(), since=since, state=state, left=left, capturing=capturing)
+            Observed(
+                What.UNWATCHED,
+                self._now(),
+                since=since,
+                state=state,
+                left=left,
+                capturing=capturing,
+                bridged_at=bridged,
+            )
         )
 
     def stray(self, event: CallEvent) -> None:
@@ -156,9 +167,7 @@ class Takeover:
         except TakeError as error:
             self._leave(folder, live, error, since)
             return
-        kinds = frozenset(mark.kind for mark in marks)
-        prompt = "" if start.announcement is None else start.announcement.sha256
-        call = self._adopt(start, session.resume(prompt, length_of(start), kinds, since))
+        call = self._adopt(start, _state(start, marks, since))
         self._late.append((call, max(since, start.started_at)))
         metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.taken_over", marks=len(marks))
@@ -194,6 +203,16 @@ class Takeover:
                 return None
             raise
         return "" if answer == "_undef_" else answer
+
+    def _bridged(self, channel: str) -> datetime | None:
+        """When a call was connected; ``None`` where it is not."""
+        try:
+            answer = self._node.api(commands.channel_data(channel))
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return None
+            raise
+        return bridged_time(CallEvent(b"\n" + answer.encode()))
 
     def _stop(self, channel: str, path: Path) -> None:
         try:
@@ -237,6 +256,14 @@ def _end(folder: Path, at: datetime) -> bool:
     # "Recorded": should it turn out that it can be read after all, its sound is kept.
     spool.close_take(folder, CallEnd("recorded", None, at, None))
     return True
+
+
+def _state(start: CallStart, marks: tuple[Mark, ...], since: datetime) -> session.State:
+    if start.refused is not None:
+        return session.refuse(start.refused)[0]
+    prompt = "" if start.announcement is None else start.announcement.sha256
+    first = {mark.kind: mark.at for mark in reversed(marks)}
+    return session.resume(prompt, length_of(start), first, since)
 
 
 def _went_on(folder: Path) -> bool:

@@ -76,6 +76,19 @@ class Writer:
                 raise
             raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
+    def abandon(self) -> None:
+        """Remove, soon, the folder that was made for a call that is over before it began; one that cannot be
+        removed is, when a daemon starts."""
+
+        def job() -> bool:
+            try:
+                in_thread(self.folder.rmdir)
+            except OSError as error:
+                self._log.warning("spool.not_cleared", error=str(error))
+            return True
+
+        self._add(job)
+
     def open(self, start: CallStart) -> None:
         """Write ``call.json``, soon."""
         self._start = start

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from recorder.practice import recording
+from recorder.practice import recording, wire
 from recorder.practice.dialplan import expand
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Api:
             "show": self._show,
             "uuid_buglist": self._bugs,
             "uuid_exists": lambda uuid: "true" if self._session(uuid) else "false",
+            "uuid_dump": self._dump,
             "uuid_getvar": self._get,
             "uuid_setvar": self._set,
             "uuid_answer": self._answer,
@@ -91,6 +92,13 @@ class Api:
             for tape in session.media.tapes.values()
         )
         return f"<media-bugs>\n{bugs}</media-bugs>\n"
+
+    def _dump(self, uuid: str) -> str:
+        session = self._session(uuid)
+        if session is None:
+            return _NO_CHANNEL
+        headers = self._switch.lead("CHANNEL_DATA", "mod_commands.c", "uuid_dump_function")
+        return wire.plain([*headers, *session.leg.headers(variables=True)]).decode()
 
     def _get(self, rest: str) -> str:
         uuid, _, name = rest.partition(" ")

@@ -153,6 +153,13 @@ def get_variable(uuid: str, name: str) -> Command:
     return Command(f"api uuid_getvar {_uuid(uuid)} {_variable(name)}")
 
 
+def channel_data(uuid: str) -> Command:
+    """What events say of a channel, as it is now: lines of an event, each value encoded as in one.
+
+    It tells what no variable does: when the channel was connected."""
+    return Command(f"api uuid_dump {_uuid(uuid)}")
+
+
 def answer_in_state(uuid: str, name: str, state: str) -> Command:
     """Answer a call at once, if one of its variables has this value; the switch looks, not we.
 

@@ -47,7 +47,7 @@ class Observed:
 
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
     the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
-    happened because the call hangs up.  ``bridged_at``: when it was connected, if it ever was.  ``party``
+    happened because the call hangs up.  ``bridged_at``: see :func:`bridged_time`.  ``party``
     is (kind, value) as in :class:`recorder.take.spool.Party`.
     """
 
@@ -93,7 +93,7 @@ def observe(event: CallEvent) -> Observed | None:
         state=event.variable("accord_state"),
         left=event.variable("accord_left"),
         ending=event.header("Answer-State") == "hangup",
-        bridged_at=_bridged_time(event),
+        bridged_at=bridged_time(event),
     )
     return reading(event, base)
 
@@ -126,7 +126,10 @@ def _cause(event: CallEvent) -> str:
     return re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
 
 
-def _bridged_time(event: CallEvent) -> datetime | None:
+def bridged_time(event: CallEvent) -> datetime | None:
+    """When a channel was last connected with another, ``None`` where it never was, or has been transferred
+    since: with a transfer FreeSWITCH begins a new profile, whose time is 0 until the next bridge (seen, also
+    in the CHANNEL_UNBRIDGE that a transfer causes)."""
     # As bytes: a text may be digits of another script, which are no number.
     value = event.headers.find("Caller-Channel-Bridged-Time") or b""
     if not value.isdigit() or len(value) > 17 or int(value) == 0:

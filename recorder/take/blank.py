@@ -48,7 +48,14 @@ def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
     # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     both = [*_named(holds, "hold"), *_named(away, "unobserved")]
-    left = [*_named([(0, told)], "before_announcement_end"), *_named([(told, talk)], waiting), *both]
+    # It rang then, or they talked already: the switch knows the last bridge only.
+    unseen = [(start, min(stop, talk)) for start, stop in away]
+    left = [
+        *_named([(0, told)], "before_announcement_end"),
+        *_named(unseen, "unobserved"),
+        *_named([(told, talk)], waiting),
+        *both,
+    ]
     gaps = _gaps(_painted(left), _painted(both))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "write_error"

@@ -55,7 +55,8 @@ class Party:
 class CallStart:
     """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
-    noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line."""
+    noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
+    ``refused``: why it was not even begun to be recorded (one of :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -69,6 +70,7 @@ class CallStart:
     formats: tuple[str, ...]
     announcement: Announcement | None
     uptime: Uptime | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,11 @@ def close_take(folder: Path, end: CallEnd) -> None:
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds."""
-    return asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
+    """What ``call.json`` holds; ``refused`` is left out where there is nothing to say."""
+    body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
+    if start.refused is None:
+        del body["refused"]
+    return body
 
 
 def end_body(end: CallEnd) -> dict[str, Any]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
+import pytest
+
+from recorder.take import blank
+from recorder.take.wav import inspect
+from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
 
 
 def _announcing(call: CallUnderTest) -> None:
@@ -43,6 +50,47 @@ def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
         assert 0 < (gap[1] - gap[0]).total_seconds() < 10
         assert "bridged" in [mark.kind for mark in take.marks]
     assert alone.wait_take().end.reason == "daemon_away"
+
+
+def _transfer(rig: Rig, call: CallUnderTest) -> None:
+    answer = rig.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}02 XML public")
+    assert answer.startswith("+OK"), answer
+
+
+def _refer(rig: Rig, call: CallUnderTest) -> None:
+    rows = json.loads(rig.phones.esl.api("show channels as json"))["rows"]
+    (called,) = (row["uuid"] for row in rows if row["direction"] == "inbound")
+    answer = rig.phones.esl.api(f"uuid_deflect {called} sip:{NUMBER}02@127.0.0.1:{rig.sip_port}")
+    assert answer.startswith("+OK"), answer
+
+
+@pytest.mark.parametrize("how", [_transfer, _refer])
+def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_for_ringing(
+    daemon: Rig, how: Callable[[Rig, CallUnderTest], None]
+) -> None:
+    daemon.wait_watching()
+    call = daemon.call(f"{NUMBER}88")
+    until("it rings", lambda: call.variable("accord_state") == "announced", every=0.05)
+    daemon.kill_daemon()
+    call.wait_bridged()
+    answered = datetime.now(UTC)
+    time.sleep(1)
+    daemon.start_daemon()
+    daemon.wait_watching()
+    until("it is taken over", lambda: "bridged" in call.marks_now())
+    time.sleep(1)
+    how(daemon, call)
+    until("it is transferred", lambda: call.marks_now().count("bridged") == 2)
+    time.sleep(1)
+    call.hang_up()
+    take = call.wait_take()
+    first = take.first("bridged")
+    assert first is not None
+    assert abs((first - answered).total_seconds()) < 0.5
+    began = take.first("recording_started")
+    assert began is not None
+    silent = blank.plan(take, inspect(take.audio), None).left_until_ms
+    assert abs(silent - (first - began).total_seconds() * 1000) < 300
 
 
 def test_a_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from recorder.practice import applications
 from recorder.practice.party import Party
 from recorder.practice.session import Session
 from recorder.practice.switch import PracticeSwitch
+from recorder.switch.events import CallEvent
+from recorder.switch.observed import bridged_time
+
+
+def test_it_tells_when_a_channel_was_connected() -> None:
+    with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}) as switch:
+        session = switch.call("3225550199", Party(number="+32475000001"))
+        assert session.wait("bridged", 10)
+        event = CallEvent(b"\n" + switch.api(f"uuid_dump {session.leg.uuid}").encode())
+        assert event.name == "CHANNEL_DATA"
+        told = bridged_time(event)
+        assert told is not None
+        assert timedelta(0) <= event.at - told < timedelta(seconds=10)
+        session.hang_up("NORMAL_CLEARING")
+        assert session.wait("ended", 10)
+        assert switch.api(f"uuid_dump {session.leg.uuid}") == "-ERR No such channel!\n"
 
 
 def test_a_mistake_of_its_own_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:

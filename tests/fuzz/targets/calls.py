@@ -46,10 +46,10 @@ def check(data: bytes) -> None:
     begun_anew = choices.below(4) == 3
     told = Told()
     if begun_anew:
-        kinds = frozenset(kind for kind in sorted(MARKS) if choices.below(2))
-        state = session.resume(PROMPT, length, kinds, at)
-        told.confirmed = told.heard = "announcement_finished" in kinds
-        told.disk, told.captured = True, "recording_started" in kinds
+        marks = {kind: at for kind in sorted(MARKS) if choices.below(2)}
+        state = session.resume(PROMPT, length, marks, at)
+        told.confirmed = told.heard = "announcement_finished" in marks
+        told.disk, told.captured = True, "recording_started" in marks
         actions: session.Actions = ()
     else:
         state, actions = session.arrive(PROMPT, length, at)

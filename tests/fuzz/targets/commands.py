@@ -133,6 +133,7 @@ def _linger(one: str, two: str, three: str) -> None:
 
 def _bugs(one: str, two: str, three: str) -> None:
     api(commands.media_bugs(three), "uuid_buglist", three)
+    api(commands.channel_data(three), "uuid_dump", three)
 
 
 def _get(one: str, two: str, three: str) -> None:

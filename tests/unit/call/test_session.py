@@ -125,6 +125,22 @@ def test_a_hold_that_is_over_before_its_end_spoils_it_too() -> None:
     assert actions[-1] is Do.AGAIN
 
 
+def test_a_hold_in_it_that_is_told_before_it_spoils_it_too() -> None:
+    """The call's own connection is behind the standing one, on which it is not told when it began."""
+    state, actions = run(RECORDING, ON_DISK, told(What.HELD, 1), told(What.UNHELD, 2), PLAYING, PLAYED)
+    assert Do.CONFIRM not in actions
+    assert actions[-1] is Do.AGAIN
+    again = told(What.PLAYING, 2.6, sound=PROMPT), told(What.PLAYED, 5, sound=PROMPT, complete=True)
+    _, actions = run(*again, state=state)
+    assert Do.CONFIRM in actions
+
+
+def test_a_hold_before_it_does_not_spoil_it() -> None:
+    held, unheld = told(What.HELD, 0.02), told(What.UNHELD, 0.04)
+    _, actions = run(RECORDING, ON_DISK, held, unheld, PLAYING, PLAYED)
+    assert Do.CONFIRM in actions
+
+
 def test_it_is_not_begun_for_ever() -> None:
     state, actions = run(RECORDING, ON_DISK)
     for _ in range(session.TRIES):
@@ -201,6 +217,36 @@ def test_a_bridge_that_nobody_saw_is_told_by_the_hang_up() -> None:
     assert the_end(actions).reason is None
 
 
+@pytest.mark.parametrize("what", [What.HELD, What.UNHELD, What.UNBRIDGED, What.UNWATCHED, What.RECORDED])
+def test_a_bridge_that_nobody_saw_is_told_by_whatever_comes_next(what: What) -> None:
+    bridged = AT + timedelta(seconds=5)
+    event = told(what, 8, state="announced", bridged_at=bridged, since=AT, capturing=True)
+    state, actions = run(*WHOLE[:5], event)
+    assert Note("bridged", bridged) in actions
+    state, actions = run(replace(BRIDGED, at=AT + timedelta(seconds=300)), state=state)
+    _, last = run(RECORDED, replace(HUNG_UP, bridged_at=AT + timedelta(seconds=300)), state=state)
+    assert kinds(actions + last).count("bridged") == 1, "the bridge after a transfer is no first one"
+
+
+def test_what_a_transfer_ends_had_begun() -> None:
+    """A transfer wipes the switch's memory of the bridge that it ends."""
+    unbridged = told(What.UNBRIDGED, 8, state="announced")
+    _, actions = run(*WHOLE[:5], unbridged)
+    assert kinds(actions)[-2:] == ["bridged", "unbridged"]
+    assert Note("bridged", unbridged.at) in actions
+
+
+def test_a_talk_before_the_call_was_brought_to_us_is_another() -> None:
+    stale = AT - timedelta(seconds=20)
+    _, actions = run(*(replace(event, bridged_at=stale) for event in WHOLE[:5]))
+    assert "bridged" not in kinds(actions)
+    state = resumed("recording_started", "announcement_finished")
+    unwatched = told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True, bridged_at=stale)
+    state, actions = run(unwatched, state=state)
+    assert not state.connected
+    assert "bridged" not in kinds(actions)
+
+
 def test_the_end_of_the_channel_counts_as_its_hang_up() -> None:
     gone = replace(HUNG_UP, what=What.GONE)
     for order in ([RECORDED, gone, HUNG_UP], [gone, HUNG_UP, RECORDED]):
@@ -240,7 +286,7 @@ def test_after_the_end_nothing_is_done_but_stopping() -> None:
 
 
 def resumed(*marks: str) -> State:
-    return session.resume("told", LENGTH, frozenset(marks), AT)
+    return session.resume("told", LENGTH, dict.fromkeys(marks, AT), AT)
 
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
@@ -285,6 +331,12 @@ def test_a_call_that_ended_while_nobody_watched() -> None:
     _, lost = step(resumed("recording_started"), gone)
     assert the_end(list(lost)).reason == "daemon_away"
     assert Do.DISCARD in lost
+
+
+def test_what_an_earlier_daemon_let_go_is_its_own() -> None:
+    state = resumed()
+    state, _ = step(state, told(What.UNWATCHED, 60, since=AT, state="unrecorded", left="passed"))
+    assert state.reason == "daemon_away"
 
 
 # --- whatever happens, in whatever order
@@ -340,3 +392,71 @@ def test_no_order_of_events_keeps_an_untold_second(events: list[Observed]) -> No
         assert Do.DISCARD not in done
     if finishes and finishes[0].reason is not None:
         assert Do.DISCARD in done
+
+
+class Switch:
+    """A switch with one call in its announcement, and what it has told of it on either connection."""
+
+    def __init__(self) -> None:
+        self.told: list[Observed] = []
+        self.begun = 1
+        self.playing = self.held = self.disturbed = False
+        self.whole: set[int] = set()  # which of the things told are ends of an announcement heard whole
+        self._tell(What.RECORDING)
+
+    def _tell(self, what: What, **more: object) -> None:
+        self.told.append(told(what, len(self.told) / 10, state="announcing", **more))
+
+    def go_on(self) -> None:
+        """The announcement begins, where one is ordered, or ends."""
+        if self.playing:
+            if not self.disturbed:
+                self.whole.add(len(self.told))
+            self._tell(What.PLAYED, sound=PROMPT, complete=True)
+            self.playing = False
+        elif self.begun:
+            self.begun -= 1
+            self.playing, self.disturbed = True, self.held
+            self._tell(What.PLAYING, sound=PROMPT)
+
+    def turn(self) -> None:
+        """A phone is put on hold, or taken back."""
+        self.held = not self.held
+        self.disturbed |= self.held
+        self._tell(What.HELD if self.held else What.UNHELD)
+
+
+ONLY_ON_ITS_OWN = {What.PLAYING, What.PLAYED}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(["go on", "turn", "own", "standing"]), max_size=60))
+def test_however_the_two_connections_lie_behind_a_hold_in_it_is_never_forgotten(moves: list[str]) -> None:
+    switch = Switch()
+    state, _ = session.arrive(PROMPT, LENGTH, AT)
+    state, _ = step(state, ON_DISK)
+    read = {"own": 0, "standing": 0}
+    taken: set[int] = set()
+    # Behind its own connection nothing is left untold: so it always comes to the end.
+    for move in [*moves, *["own"] * 3 * len(moves), "go on", "own", "go on", "own"]:
+        if move == "go on":
+            switch.go_on()
+        elif move == "turn":
+            switch.turn()
+        else:
+            while (
+                move == "standing"
+                and switch.told[read[move] :][:1]
+                and (switch.told[read[move]].what in ONLY_ON_ITS_OWN)
+            ):
+                read[move] += 1
+            if read[move] == len(switch.told):
+                continue
+            number, read[move] = read[move], read[move] + 1
+            if number in taken:
+                continue
+            taken.add(number)
+            state, actions = step(state, switch.told[number])
+            switch.begun += actions.count(Do.AGAIN)
+            if Do.CONFIRM in actions:
+                assert number in switch.whole, "confirmed an announcement that was not heard whole"

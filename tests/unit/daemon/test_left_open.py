@@ -54,8 +54,8 @@ class Writer:
 class Adopted:
     """A call as the takeover sees it."""
 
-    def __init__(self, start: CallStart, root: Path) -> None:
-        self.start, self.channel, self.told = start, start.channel, []
+    def __init__(self, start: CallStart, state: session.State, root: Path) -> None:
+        self.start, self.state, self.channel, self.told = start, state, start.channel, []
         self.writer = Writer(root / start.recording)
         self.log = takeover.log
 
@@ -80,8 +80,8 @@ class Site:
         self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt)  # type: ignore[arg-type]
         self.takeover.look()
 
-    def adopt(self, start: CallStart, _state: session.State) -> Adopted:
-        return self.calls.setdefault(start.channel, Adopted(start, self.house.spool))
+    def adopt(self, start: CallStart, state: session.State) -> Adopted:
+        return self.calls.setdefault(start.channel, Adopted(start, state, self.house.spool))
 
     def reconcile(self) -> None:
         self.house.clock.forward(seconds=5)

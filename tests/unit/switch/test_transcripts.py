@@ -23,7 +23,8 @@ SENT = re.compile(
     r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( accord::\w+)+)?"
     r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
     r"execute-app-arg: [^\n]+(\nEvent-UUID: \S+)?\nevent-lock: true"
-    r"|api (status|show channels as json|uuid_buglist \S+|uuid_getvar \S+ \w+|uuid_record \S+ stop '[^'\n]+'"
+    r"|api (status|show channels as json|uuid_buglist \S+|uuid_dump \S+|uuid_getvar \S+ \w+"
+    r"|uuid_record \S+ stop '[^'\n]+'"
     r"|module_exists \w+|xml_locate (dialplan|\w+ \w+ \w+ \S+)|global_getvar \w+|file_exists /[^\n]+)"
 )
 

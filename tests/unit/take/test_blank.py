@@ -129,6 +129,18 @@ def test_a_bridge_that_nobody_saw_is_not_called_ringing() -> None:
     ]
 
 
+def test_what_nobody_saw_before_the_bridge_is_not_called_ringing() -> None:
+    """They may have talked then, and have been transferred: the switch knows the last bridge only."""
+    away = [(12_000, "unobserved_from"), (20_000, "unobserved_to"), (17_000, "bridged"), (50_000, "bridged")]
+    plan = blank.plan(take([*NORMAL[:3], *away]), sound(), FOUND)
+    assert plan.left_until_ms == 17_100
+    assert gaps(plan) == [
+        (0, 10_300, "left", "before_announcement_end"),
+        (10_300, 12_100, "left", "ringing"),
+        (12_100, 20_100, "both", "unobserved"),
+    ]
+
+
 def test_not_found_is_blank_until_a_second_after_the_playback() -> None:
     plan = blank.plan(take([*NORMAL[:3], (10_250, "bridged")]), sound(), None)
     assert gaps(plan) == [(0, 11_200, "left", "before_announcement_end")]

@@ -1,0 +1,206 @@
+"""A call that goes on while no daemon watches, or a new one comes: nothing of it is forgotten."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import gevent
+import pytest
+
+from recorder.call.session import Phase
+from recorder.daemon import Daemon, DaemonSettings
+from recorder.daemon.writer import Writer
+from recorder.errors import SwitchError
+from recorder.switch.caller import NOBODY
+from recorder.switch.commands import Command
+from recorder.switch.dialplan import Arrival
+from recorder.switch.esl import OutboundSession
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live, Node
+from recorder.take import spool
+from recorder.take.spool import CallStart, Mark, Party
+from tests.conftest import Clock
+
+CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
+LINE = "3225550101"
+ID = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+BRIDGED = AT + timedelta(seconds=8)
+
+
+class Answering:
+    """A switch that says this of its one channel (``bridged``: that it was answered); ``asked`` is what it
+    was asked."""
+
+    def __init__(self, **variables: str) -> None:
+        self.variables = variables
+        self.asked: list[str] = []
+
+    def api(self, command: Command) -> str:
+        self.asked.append(str(command))
+        if "uuid_dump" in str(command):
+            if "bridged" not in self.variables:
+                raise SwitchError("switch.refused", "-ERR No such channel!")
+            micros = round(BRIDGED.timestamp() * 1_000_000)
+            return (
+                "Event-Name: CHANNEL_DATA\n"
+                "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
+                f"Caller-Channel-Bridged-Time: {micros}"
+            )
+        return self.variables.get(str(command).split()[-1], "_undef_")
+
+    def recordings_of(self, uuid: str) -> tuple[str, ...]:
+        return ()
+
+
+def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
+    """A daemon that comes to what lies in the spool, and to what the switch says."""
+    settings = DaemonSettings(node="n", spool=root / "spool", snapshot=root, password="x" * 12)
+    settings.spool.mkdir(exist_ok=True)
+    daemon = Daemon(settings, now=clock)
+    daemon._takeover._node = cast("Node", switch)
+    daemon._passed._node = cast("Node", switch)
+    daemon._takeover.look()
+    daemon._up(Live({}))
+    return daemon
+
+
+def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
+    """What an earlier daemon left of a call."""
+    start = CallStart(
+        ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), None,
+        refused=refused,
+    )  # fmt: skip
+    folder = spool.open_take(root / "spool", start)
+    for mark in marks:
+        spool.append_mark(folder, mark)
+
+
+TOLD = (
+    Mark(AT, "recording_started", {}),
+    Mark(AT + timedelta(seconds=3), "announcement_finished", {}),
+)
+
+
+def marks(root: Path) -> list[Mark]:
+    assert gevent.wait(timeout=20), "the daemon still writes"
+    return list(spool.read_marks(root / "spool" / ID))
+
+
+def test_when_a_call_was_answered_meanwhile_the_switch_is_asked(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD)
+    daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    assert [mark.at for mark in marks(tmp_path) if mark.kind == "bridged"] == [BRIDGED]
+
+
+def test_a_call_that_hangs_up_as_it_is_asked_about_costs_nothing(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD)
+    daemon = daemon_on(tmp_path, Answering(accord_state="announced"), clock)
+    assert "bridged" not in [mark.kind for mark in marks(tmp_path)]
+    assert daemon.calls[CHANNEL].state.phase is Phase.ANNOUNCED
+
+
+def test_a_call_that_is_known_to_be_answered_is_not_asked_about(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {}))
+    switch = Answering(accord_state="announced", bridged="yes")
+    daemon_on(tmp_path, switch, clock)
+    assert not [command for command in switch.asked if "uuid_dump" in command]
+
+
+def hung_up(**variables: str) -> CallEvent:
+    said = {
+        "Event-Name": "CHANNEL_HANGUP_COMPLETE",
+        "Unique-ID": CHANNEL,
+        "Event-Date-Timestamp": f"{round(AT.timestamp()) + 60}000000",
+        "Event-Sequence": "7",
+        "Answer-State": "hangup",
+        "Hangup-Cause": "NORMAL_CLEARING",
+        "variable_accord_line": LINE,
+        **{f"variable_accord_{name}": value for name, value in variables.items()},
+    }
+    lines = "".join(f"{name}: {value}\n" for name, value in said.items())
+    return CallEvent(f"\n{lines}\n".encode())
+
+
+def ended(daemon: Daemon) -> list[str | None]:
+    """Why calls were not recorded, once nothing is left to be done."""
+    assert gevent.wait(timeout=20), "the daemon still writes"
+    root = daemon.settings.spool
+    assert not list(spool.open_takes(root))
+    return [spool.read_end(folder).reason for folder in spool.finished_takes(root)]
+
+
+@pytest.mark.parametrize("reason", ["no_line", "no_snapshot", "never_record", "prompt_damaged", "full_disk"])
+def test_why_a_call_was_refused_outlives_the_daemon(tmp_path: Path, clock: Clock, reason: str) -> None:
+    left_open(tmp_path, refused=reason)
+    daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="passed"), clock)
+    daemon._event(hung_up(state="unrecorded", left="passed"))
+    assert ended(daemon) == [reason]
+
+
+class Socket:
+    """A call's own connection, on which everything may be said."""
+
+    def __init__(self) -> None:
+        self.closed = gevent.event.Event()
+        self.sent: list[str] = []
+        self.let_go = lambda _reason: None
+
+    def send_all(self, orders: list[Command]) -> None:
+        self.sent += map(str, orders)
+        self.closed.set()
+        self.let_go("the call goes on")
+
+    def register_handle(self, name: str, handler: object) -> None: ...
+
+    def on_close(self, handler: object) -> None:
+        self.let_go = handler  # type: ignore[assignment]
+
+
+def arrive(daemon: Daemon) -> Socket:
+    own = Socket()
+    arrival = Arrival.of(
+        {
+            "Unique-ID": CHANNEL,
+            "Call-Direction": "inbound",
+            "Caller-Caller-ID-Number": "+32470000001",
+            "variable_accord_line": LINE,
+            "variable_accord_state": "waiting",
+        }
+    )
+    daemon._arrive(arrival, cast("OutboundSession", own))
+    return own
+
+
+def test_why_a_call_is_refused_is_written_at_once(tmp_path: Path, clock: Clock) -> None:
+    daemon = daemon_on(tmp_path, Answering(), clock)
+    arrive(daemon)
+    assert gevent.wait(timeout=20)
+    (folder,) = spool.open_takes(daemon.settings.spool)
+    assert spool.read_start(folder).refused == "no_snapshot"
+    daemon._follow("another", LINE, NOBODY, "daemon_late")
+    assert gevent.wait(timeout=20)
+    (other,) = (path for path in spool.open_takes(daemon.settings.spool) if path != folder)
+    assert spool.read_start(other).refused == "daemon_late"
+
+
+def test_a_call_that_hangs_up_while_its_folder_is_made_is_written_down_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = daemon_on(tmp_path, Answering(), clock)
+    monkeypatch.setattr(daemon.knowledge, "decide", lambda *_: (None, None))
+    prepare = Writer.prepare
+
+    def slow(writer: Writer) -> None:
+        prepare(writer)
+        gevent.sleep(0.05)
+
+    monkeypatch.setattr(Writer, "prepare", slow)
+    gevent.spawn(daemon._event, hung_up(state="waiting"))
+    own = arrive(daemon)
+    assert own.sent == []
+    assert not daemon.calls
+    assert ended(daemon) == ["daemon_away"]
+    assert len(list(daemon.settings.spool.iterdir())) == 1, "no folder is left that nobody ends"
