@@ -206,6 +206,8 @@ class Run:
         self._until("every call is over", self._all_over, 60)
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
+        # Nobody may have needed it since it was struck.
+        stores.embedded(self.plant.settings).wait_ready(READY_IN)
         fetched, catalogue = gather.heard_so_far(self.visitors, self.catalogue)
         self._judge(model.grown(self._before, catalogue) if self._before else [])
         self._before = catalogue
