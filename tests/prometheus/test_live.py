@@ -152,7 +152,7 @@ def test_what_happened_is_what_is_counted(watched: Watched) -> None:
         (here.worker, 'accord_takes_total{outcome="stored"}', 2),
         (here.worker, 'accord_stage_duration_seconds_count{stage="store"}', 2),
         (here.worker, 'accord_stage_failures_total{error="store_away",stage="store"}', 1),
-        (here.worker, 'accord_store_retries_total{operation="put"}', 1),
+        (here.worker, 'accord_store_retries_total{operation="read"}', 1),
         (here.worker, "accord_encoded_audio_seconds_total", 10),
         (here.worker, "accord_encode_cpu_seconds_total", 0.05),
         (here.worker, "accord_store_written_bytes_total", 20_000),
