@@ -34,10 +34,10 @@ def ends(driver: PracticeDriver) -> list[str | None]:
     return [spool.read_end(path.parent).reason for path in driver.spool.glob(f"*/{spool.END}")]
 
 
-def written(driver: PracticeDriver) -> None:
+def written(driver: PracticeDriver, reason: str = "daemon_away") -> None:
     driver.until("it is written down", lambda: ends(driver), 10)
     driver.sleep(1.0)  # whatever else would be written of it
-    assert ends(driver) == ["daemon_away"]
+    assert ends(driver) == [reason]
     (start,) = [json.loads(path.read_text()) for path in driver.spool.glob(f"*/{spool.CALL}")]
     assert (start["outside"]["value"], start["tenant"]) == ("+32470000001", "t1")
 
@@ -85,4 +85,4 @@ def test_a_daemon_that_hung_comes_to_it_too_late_and_dies(driver: PracticeDriver
     call.hang_up()
     assert call.wait("ended", 5)
     driver.daemon("start")
-    written(driver)
+    written(driver, "daemon_late")
