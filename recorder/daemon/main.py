@@ -305,10 +305,12 @@ class Daemon:
     def _event(self, event: CallEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         call = self.calls.get(event.uuid)
+        if event.name == "RECORD_START" and (
+            call is None or call.writer.audio != Path(event.header("Record-File-Path"))
+        ):
+            self._takeover.stray(event)  # also on a call that is followed to its end, and has no recording
         if call is not None:
             call.event(event)
-        elif event.name == "RECORD_START":
-            self._takeover.stray(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
             self._passed.hung_up(event)
 
