@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests import house
 from tests.fuzz.campaign import run
 from tests.fuzz.target import CORPUS, NAMES, load
 from web.account import passwords
@@ -22,6 +23,8 @@ def panel_as_it_was() -> Iterator[None]:
     hasher, enabled = passwords._hasher, limiter.enabled
     yield
     passwords._hasher, limiter.enabled = hasher, enabled
+    for made_fast in (passwords._nobody, house._hashed):
+        made_fast.cache_clear()
 
 
 SLOW = {"take": 12, "store": 12, "panel": 60, "wire": 25, "connection": 60, "amendments": 40, "backup": 40}

@@ -291,7 +291,7 @@ def test_a_store_that_goes_away_in_between_keeps_the_take(house) -> None:
     def away() -> None:
         raise Unreachable("store.unreachable", "nobody there")
 
-    for operation in ("size", "delete"):
+    for operation in ("read", "delete"):
         house.means = replace(real, store=Between(real.store, operation, 1, away))
         with pytest.raises(StoreError):
             house.work(folder)
@@ -319,5 +319,5 @@ def test_a_recording_costs_one_question_more(house) -> None:
     house.work(folder)
     prefix = queries.recording(house.tenant, folder.name).prefix
     assert [each for each in store.asked if not each.startswith("put ")] == [
-        f"size {prefix}amendment-0001.json"
+        f"read {prefix}amendment-0001.json"
     ]
