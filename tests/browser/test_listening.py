@@ -331,6 +331,22 @@ def test_who_was_logged_out_meanwhile_is_told_so_and_asked_to_log_in(person):
     claire.said.clear()
 
 
+def test_what_is_ended_while_it_plays_is_shown_as_no_longer_playing(person):
+    claire = person().log_in()
+    claire.page.clock.install()
+    claire.listen("long")
+    page = claire.page
+    page.get_by_role("button", name="Lecture").click()
+    claire.plays_past(0.2)
+    page.context.clear_cookies(name="accord-session")
+    page.clock.fast_forward("11:00")
+    expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
+    expect(page.get_by_role("button", name="Lecture")).to_be_visible()
+    assert claire.said
+    assert all("401" in text for text in claire.said), claire.said
+    claire.said.clear()
+
+
 def test_a_refusal_that_is_no_sentence_is_not_called_a_bad_connection(person):
     claire = person().log_in().listen("long")
     break_off(claire, status=502, content_type="text/html", body="<h1>Bad gateway</h1>")

@@ -169,7 +169,8 @@ function stop(message) {
   audio.pause();
   for (const source of audio.querySelectorAll("source")) source.remove();
   audio.removeAttribute("src");
-  audio.load();
+  audio.load(); // drops a "pause" that was not told yet
+  showPlaying();
   audio.currentTime = at; // still shown
   showPlace();
   warn(null);
