@@ -1,0 +1,154 @@
+"""Country packs: what a country asks of a recording, as data with its sources (``packs/*.toml``,
+read by ``packfile``).
+
+A pack says for each purpose the laxest mode that a call may be recorded in and the longest keeping time,
+and beside that what is said, asked and told to whom.  A customer may be stricter, never laxer.  Facts with
+their sources, not legal advice: each source says how sure it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Literal
+
+Mode = Literal["notice", "opt-out", "opt-in"]
+
+MODES: tuple[Mode, ...] = ("notice", "opt-out", "opt-in")
+"""How a call is recorded, the laxest first: announced; announced, and a key refuses; only after a yes."""
+
+STRICT = "strict"
+"""The pack of a customer whose country is not known, or has no pack."""
+
+OTHER = "other"
+"""The rule of every purpose that a pack does not name: a customer's own."""
+
+Sure = Literal["text", "report", "general"]
+
+SURE: Mapping[Sure, str] = MappingProxyType(
+    {
+        "text": "its own text, read",
+        "report": "a report about it, read",
+        "general": "general knowledge, not checked",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a rule comes from.  ``sure``: its own wording was read, or a page about it, or neither;
+    ``checked`` is the day of that, ``None`` for general knowledge."""
+
+    law: str
+    article: str
+    link: str
+    sure: Sure
+    checked: date | None
+
+    @property
+    def name(self) -> str:
+        """Law and article."""
+        return f"{self.law}, {self.article}" if self.article else self.law
+
+    def __str__(self) -> str:
+        read = f" {self.checked}" if self.checked else ""
+        return f"{self.name} ({SURE[self.sure]}{read})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What holds for one purpose: ``mode`` is the laxest that is allowed, ``longest_keep_days`` the longest
+    keeping time that may be announced."""
+
+    purpose: str
+    mode: Mode
+    longest_keep_days: int
+    sources: tuple[Source, ...]
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that are allowed, the laxest first."""
+        return MODES[MODES.index(self.mode) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to say (``what``: ``purposes``), to ask (``consent``) or to tell somebody (``colleagues``),
+    in a plain sentence; ``where`` is for telling only."""
+
+    what: str
+    text: str
+    where: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a setting does not fit a pack.  ``rule`` is the one that it breaks, by its mode or its
+    longest keeping time; ``hint`` says what is allowed, and by which law."""
+
+    kind: Literal["mode", "keep_days"]
+    rule: Rule
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One country.  ``rules`` has one for each standard purpose and :data:`OTHER`; ``notes`` are what else
+    to know, each a duty's text with its sources."""
+
+    code: str
+    name: str
+    rules: Mapping[str, Rule]
+    say: tuple[Duty, ...]
+    ask: tuple[Duty, ...]
+    tell: tuple[Duty, ...]
+    notes: tuple[Duty, ...]
+
+    def rule(self, purpose: str) -> Rule:
+        """The rule of a purpose; a customer's own has the one of :data:`OTHER`."""
+        return self.rules.get(purpose) or self.rules[OTHER]
+
+    def laxest_mode(self, purposes: Iterable[str]) -> Mode:
+        """The laxest mode for a call that is announced for these purposes: the strictest of theirs."""
+        return max((self.rule(each).mode for each in purposes), key=MODES.index, default=MODES[-1])
+
+    def objections(
+        self, purposes: Iterable[str], *, keep_days: int, mode: str | None = None
+    ) -> tuple[Objection, ...]:
+        """What of a setting this country does not allow; empty where it fits.
+
+        ``mode`` is one of :data:`MODES`, or ``None`` where only an announcement is looked at.
+        """
+        found: list[Objection] = []
+        for purpose in purposes:
+            rule = self.rule(purpose)
+            if mode is not None and mode not in rule.modes:
+                found.append(self._wrong_mode(rule, purpose, mode))
+            if keep_days > rule.longest_keep_days:
+                found.append(self._too_long(rule, purpose, keep_days))
+        return tuple(found)
+
+    def _wrong_mode(self, rule: Rule, purpose: str, mode: str) -> Objection:
+        return Objection(
+            "mode",
+            rule,
+            f"{self.name}: a call for {purpose} cannot be recorded with {mode}",
+            f"{' or '.join(rule.modes)}, by {_named(rule)}; see `accord country show {self.code}`",
+        )
+
+    def _too_long(self, rule: Rule, purpose: str, keep_days: int) -> Objection:
+        return Objection(
+            "keep_days",
+            rule,
+            f"{self.name}: recordings for {purpose} cannot be kept {keep_days} days",
+            f"at most {rule.longest_keep_days} days, by {_named(rule)}; "
+            f"see `accord country show {self.code}`",
+        )
+
+
+def _named(rule: Rule) -> str:
+    return "; ".join(str(source) for source in rule.sources)

@@ -1,0 +1,203 @@
+"""Country packs: read strictly, and never laxer where a setting is stricter."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.errors import ConfigError
+from recorder.prompts import packfile, purposes
+from recorder.prompts.packs import MODES, OTHER, STRICT, Pack, Rule, Source
+
+PACKS = packfile.shipped()
+
+PURPOSES = (*purposes.standard(), "their-own")
+
+SOURCE = Source("A law", "art. 1", "https://example.com", "text", date(2026, 11, 25))
+
+rules = st.fixed_dictionaries(
+    {
+        code: st.builds(Rule, st.just(code), st.sampled_from(MODES), st.integers(1, 400), st.just((SOURCE,)))
+        for code in (*purposes.standard(), OTHER)
+    }
+)
+packs = rules.map(lambda each: Pack("xx", "Somewhere", MappingProxyType(each), (), (), (), ()))
+some_purposes = st.lists(st.sampled_from(PURPOSES), min_size=1, unique=True)
+
+
+def test_the_countries_and_the_strict_one_last() -> None:
+    assert list(PACKS) == ["be", "de", "fr", "lu", "nl", STRICT]
+    for pack in PACKS.values():
+        assert set(pack.rules) == {*purposes.standard(), OTHER}
+        assert {duty.what for duty in pack.tell} == {"outside", "colleagues"}
+
+
+def test_what_the_packs_say() -> None:
+    def laxest(code: str, *purposes: str) -> str:
+        return PACKS[code].laxest_mode(purposes)
+
+    assert laxest("be", "agreement") == "notice"
+    assert PACKS["be"].rule("quality").longest_keep_days == 30
+    assert laxest("be", "agreement", "training") == laxest("be", "their-own") == "opt-in"
+    assert laxest("fr", *purposes.standard()) == "opt-out"
+    assert PACKS["fr"].rule("agreement").longest_keep_days == 180
+    assert {laxest("de", each) for each in PURPOSES} == {"opt-in"}
+    assert {laxest(STRICT, each) for each in PURPOSES} == {"opt-in"}
+    assert PACKS["be"].laxest_mode([]) == "opt-in"
+
+
+def test_no_pack_is_laxer_than_the_purposes_and_none_stricter_than_strict() -> None:
+    for pack in PACKS.values():
+        for code, purpose in purposes.standard().items():
+            assert pack.rule(code).longest_keep_days <= purpose.longest_keep_days
+        for code, strict in PACKS[STRICT].rules.items():
+            assert MODES.index(strict.mode) >= MODES.index(pack.rules[code].mode)
+            assert strict.longest_keep_days <= pack.rules[code].longest_keep_days
+
+
+def test_every_rule_says_its_source_and_how_sure_it_is() -> None:
+    for pack in PACKS.values():
+        said = [*pack.rules.values(), *pack.say, *pack.ask, *pack.tell, *pack.notes]
+        for source in (source for each in said for source in each.sources):
+            assert source.law
+            assert source.link.startswith("http")
+            assert ("not checked" in str(source)) == (source.checked is None)
+        words = " ".join(duty.text for duty in (*pack.say, *pack.ask, *pack.tell, *pack.notes))
+        assert not re.search(r"proof|evidence|against", words)
+
+
+def test_an_objection_names_rule_and_source() -> None:
+    (mode,) = PACKS["de"].objections(["agreement"], keep_days=30, mode="notice")
+    assert (mode.kind, mode.rule.purpose) == ("mode", "agreement")
+    assert mode.message == "Germany: a call for agreement cannot be recorded with notice"
+    assert mode.hint.startswith("opt-in, by Strafgesetzbuch, § 201 (its own text, read 2026-11-25)")
+    (days,) = PACKS["be"].objections(["agreement", "quality"], keep_days=31, mode="opt-in")
+    assert (days.kind, days.rule.purpose) == ("keep_days", "quality")
+    assert "at most 30 days, by Law of 13 June 2005" in days.hint
+    assert "art. 128 al. 3" in days.hint
+
+
+@given(packs, some_purposes, st.data())
+def test_the_stricter_of_two_settings_is_never_refused_where_the_laxer_is_allowed(
+    pack: Pack, laxer_purposes: list[str], data: st.DataObject
+) -> None:
+    """Stricter: a mode no laxer, no longer kept, for no purpose more."""
+    lax_mode = data.draw(st.sampled_from(MODES))
+    lax_days = data.draw(st.integers(1, 400))
+    strict_mode = data.draw(st.sampled_from(MODES[MODES.index(lax_mode) :]))
+    strict_days = data.draw(st.integers(1, lax_days))
+    fewer = data.draw(st.lists(st.sampled_from(laxer_purposes), min_size=1, unique=True))
+    if not pack.objections(laxer_purposes, keep_days=lax_days, mode=lax_mode):
+        assert not pack.objections(fewer, keep_days=strict_days, mode=strict_mode)
+
+
+@given(packs, some_purposes, st.integers(1, 400), st.sampled_from(MODES))
+def test_a_setting_fits_exactly_where_each_purpose_s_rule_does(
+    pack: Pack, told: list[str], days: int, mode: str
+) -> None:
+    fits = all(
+        MODES.index(mode) >= MODES.index(pack.rule(each).mode) and days <= pack.rule(each).longest_keep_days
+        for each in told
+    )
+    assert fits == (not pack.objections(told, keep_days=days, mode=mode))
+    laxest = pack.laxest_mode(told)
+    longest = min(pack.rule(each).longest_keep_days for each in told)
+    assert not pack.objections(told, keep_days=longest, mode=laxest)
+    for laxer in MODES[: MODES.index(laxest)]:
+        assert pack.objections(told, keep_days=longest, mode=laxer)
+
+
+@given(st.sampled_from(sorted(PACKS)), some_purposes, st.integers(1, 4000), st.sampled_from(MODES))
+def test_what_strict_allows_every_country_allows(code: str, told: list[str], days: int, mode: str) -> None:
+    if not PACKS[STRICT].objections(told, keep_days=days, mode=mode):
+        assert not PACKS[code].objections(told, keep_days=days, mode=mode)
+
+
+def test_a_country_without_a_pack_gets_the_strict_one() -> None:
+    assert packfile.pack_for("BE").code == "be"
+    assert packfile.pack_for("xx").code == packfile.pack_for("").code == STRICT
+
+
+GOOD = (packfile.FOLDER / "be.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('name = "Belgium"', 'name = "Belgium"\nflag = "be"', "pack.flag: there is no such field"),
+        ('name = "Belgium"', 'name = " "', "pack.name"),
+        ('code = "be"', 'code = "B E"', "pack.code"),
+        ('mode = "notice"', 'mode = "silent"', "purpose.agreement.mode"),
+        ("longest_keep_days = 30\n", "", "purpose.quality.longest_keep_days: it is missing"),
+        ("longest_keep_days = 30\n", "longest_keep_days = 31\n", "purpose.quality.longest_keep_days: 31 is"),
+        ("longest_keep_days = 30\n", "longest_keep_days = 0\n", "purpose.quality.longest_keep_days"),
+        ("longest_keep_days = 30\n", "longest_keep_days = true\n", "purpose.quality.longest_keep_days"),
+        ("longest_keep_days = 30\n", 'longest_keep_days = "30"\n', "purpose.quality.longest_keep_days"),
+        ("[purpose.other]", "[purpose.others]", "purpose.others: there is no such purpose"),
+        ('sources = ["art-128-3"]\n\n[purpose.tr', "\n[purpose.tr", "purpose.quality.sources: it is missing"),
+        ('sources = ["art-128-3"]\n\n[purp', "sources = []\n\n[purp", "purpose.quality.sources"),
+        (
+            'sources = ["art-128-3"]\n\n[purp',
+            'sources = ["x"]\n\n[purp',
+            "purpose.quality.sources: there is no",
+        ),
+        ("[source.penal-344]", "[source.penal-345]", "note.3.sources: there is no source 'penal-344'"),
+        ('sources = ["penal-344"]', 'sources = ["penal-342"]', "source.penal-344: nothing names it"),
+        ('sure = "general"\n', "", "source.limitation.sure: it is missing"),
+        ('sure = "general"\n', 'sure = "text"\n', "source.limitation.checked"),
+        ('sure = "general"\n', 'sure = "certain"\n', "source.limitation.sure"),
+        ("checked = 2026-11-25\n", "", "source.art-128-1.checked"),
+        ("checked = 2026-11-25\n", 'checked = "today"\n', "source.art-128-1.checked"),
+        ('link = "https', 'link = "file', "source.art-128-1.link"),
+        ('what = "keeping-time"', 'what = "price"', "say.2.what"),
+        ('what = "keeping-time"', 'what = "purposes"', "say: nothing says keeping-time"),
+        ('what = "consent"', 'what = "objection"', "ask: purpose.training is opt-in, and nothing asks for"),
+        ('who = "colleagues"', 'who = "outside"', "tell: outside and colleagues"),
+        ('where = ["in the call"]', 'where = ["in the panel"]', "tell: outside is told in the call"),
+        ('where = ["in the call"]', 'where = ["by post"]', "tell.0.where.0"),
+        ("[pack]", "[pack", "be.toml cannot be used"),
+    ],
+)
+def test_a_broken_pack_is_named_with_its_field(tmp_path: Path, old: str, new: str, field: str) -> None:
+    assert old in GOOD
+    path = tmp_path / "be.toml"
+    path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        packfile.load(path)
+    assert caught.value.error_id == "pack.broken"
+    assert str(path) in caught.value.message
+    assert field in caught.value.message
+
+
+def test_a_purpose_that_is_left_out_is_named(tmp_path: Path) -> None:
+    start, end = GOOD.index("[purpose.training]"), GOOD.index("[purpose.legal-duty]")
+    path = tmp_path / "be.toml"
+    path.write_text(GOOD[:start] + GOOD[end:], encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"purpose\.training: it is missing"):
+        packfile.load(path)
+
+
+def test_a_pack_is_named_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packfile, "FOLDER", tmp_path)
+    read = packfile.shipped.__wrapped__
+    (tmp_path / "fr.toml").write_text(GOOD, encoding="utf-8")
+    with pytest.raises(ConfigError, match="'be' is not the file's name"):
+        read()
+    (tmp_path / "fr.toml").unlink()
+    with pytest.raises(ConfigError) as caught:
+        read()
+    assert caught.value.error_id == "pack.missing"
+
+
+def test_agreement_covers_listening_together_later() -> None:
+    agreement = purposes.standard()["agreement"]
+    words = {"en": ("later", "together"), "fr": ("plus tard", "ensemble")}
+    words |= {"nl": ("Later", "samen"), "de": ("Später", "gemeinsam")}
+    for language in purposes.LANGUAGES:
+        assert all(word in agreement.explanation(language) for word in words[language])
