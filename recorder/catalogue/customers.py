@@ -11,10 +11,12 @@ import io
 import wave
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from peewee import IntegrityError, fn
 
 from recorder.call.policy import NUMBER
+from recorder.catalogue import countries
 from recorder.catalogue.models import Announcement, Line, Purpose, Revision, Sound, Tenant, connected, writing
 from recorder.catalogue.reading import announcement_row, line_row, tenant_row
 from recorder.catalogue.rows import FORMATS, MODES, TIMINGS, AnnouncementRow, LineRow, TenantRow
@@ -45,7 +47,8 @@ def create_tenant(
 ) -> TenantRow:
     """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
     wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
-    :class:`CatalogueError` (``tenant.exists``)."""
+    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``)."""
+    country = countries.known(country)
     try:
         with writing():
             row = Tenant.create(
@@ -63,6 +66,17 @@ def create_tenant(
     except IntegrityError as error:
         raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error
     return tenant_row(row)
+
+
+def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Entropy) -> None:
+    """Say which country's pack holds for a customer.  Raises :class:`CatalogueError`: ``tenant.country``
+    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not fit it: they change first)."""
+    country = countries.known(country)
+    with writing():
+        hold(tenant)
+        countries.check_lines(tenant, country)
+        Tenant.update(country=country).where(Tenant.id == tenant).execute()
+        append(tenant, "tenant.country_changed", {"tenant": tenant, "country": country}, now, entropy)
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
@@ -102,7 +116,7 @@ def create_announcement(
 
     ``wav`` is the sound that says ``text``: PCM 16 bit, one channel, 8 or 16 kHz, at most a minute.
     Raises :class:`CatalogueError`: ``announcement.sound``, ``announcement.purposes``,
-    ``announcement.keep_days``, ``tenant.unknown``.
+    ``announcement.keep_days``, ``country.keep_days``, ``tenant.unknown``.
     """
     duration_ms = sound_duration_ms(wav)
     _check_purposes(tenant, purposes, keep_days)
@@ -112,6 +126,7 @@ def create_announcement(
     identity = str(uuid7(now, entropy))
     with writing():
         hold(tenant)
+        countries.check(tenant, purposes, keep_days=keep_days)
         # Another customer may be given the same sound at this moment.
         sound = Sound.insert(sha256=sha256, wav=wav, duration_ms=duration_ms, created_at=now)
         sound.on_conflict_ignore().execute()
@@ -141,30 +156,37 @@ def create_line(
     announcement: str,
     label: str = "",
     formats: Sequence[str] = ("opus",),
-    mode: str = "notice",
+    mode: str | None = None,
     timing: str = "before_ringing",
     now: datetime,
     entropy: Entropy,
 ) -> LineRow:
     """Switch recording on for a number, which is a tenant's own from ``now``.
 
-    ``announcement`` is the id of one of the tenant's announcements.  Raises :class:`CatalogueError`:
-    ``line.number``, ``line.taken`` (somebody has it now), ``line.settings``, ``announcement.unknown``.
+    ``announcement`` is the id of one of the tenant's announcements; ``mode`` by default the laxest that the
+    tenant's country allows for it.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken``
+    (somebody has it now), ``line.settings``, ``announcement.unknown``, ``country.mode``,
+    ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
             "line.number", f"{number!r} is no number", "digits, 2 to 15 of them, with or without a leading +"
         )
-    if mode not in MODES or timing not in TIMINGS or not formats or not set(formats) <= set(FORMATS):
+    if mode is not None:
+        _check_mode(mode)
+    if timing not in TIMINGS or not formats or not set(formats) <= set(FORMATS):
         raise CatalogueError(
             "line.settings",
-            f"mode {mode!r}, timing {timing!r}, formats {', '.join(formats) or 'none'}",
-            f"mode is {MODES[0]}, timing {TIMINGS[0]}, formats {' and '.join(FORMATS)} or one of them",
+            f"timing {timing!r}, formats {', '.join(formats) or 'none'}",
+            f"timing is {TIMINGS[0]}, formats {' and '.join(FORMATS)} or one of them",
         )
     identity = str(uuid7(now, entropy))
     try:
         with writing():
-            _own_announcement(tenant, announcement)
+            hold(tenant)
+            said = _own_announcement(tenant, announcement)
+            mode = mode or countries.pack_of(tenant).laxest_mode(said.purposes)
+            countries.check(tenant, said.purposes, keep_days=said.keep_days, mode=mode)
             row = Line.create(
                 id=identity,
                 tenant=tenant,
@@ -177,7 +199,8 @@ def create_line(
                 announcement=announcement,
                 since=now,
             )
-            append(tenant, "line.created", {"line": identity, "announcement": announcement}, now, entropy)
+            made = {"line": identity, "announcement": announcement, "mode": mode}
+            append(tenant, "line.created", made, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -192,24 +215,44 @@ def set_line_announcement(
     tenant: str, line_id: str, announcement: str, *, now: datetime, entropy: Entropy
 ) -> bool:
     """What a line says from the next call on.  False where the tenant has no such line.  Raises
-    :class:`CatalogueError` (``announcement.unknown``)."""
+    :class:`CatalogueError` (``announcement.unknown``, ``country.mode``, ``country.keep_days``)."""
     with writing():
-        _own_announcement(tenant, announcement)
-        mine = (Line.tenant == tenant) & (Line.id == line_id) & Line.until.is_null()
-        changed = Line.update(announcement=announcement).where(mine).execute()
-        if changed:
-            said = {"line": line_id, "announcement": announcement}
-            append(tenant, "line.announcement_changed", said, now, entropy)
-            count_up(LINES)
-    return bool(changed)
+        hold(tenant)
+        said = _own_announcement(tenant, announcement)
+        row = Line.get_or_none(_active(tenant, line_id))
+        if row is None:
+            return False
+        countries.check(tenant, said.purposes, keep_days=said.keep_days, mode=row.mode)
+        Line.update(announcement=announcement).where(Line.id == line_id).execute()
+        changed = {"line": line_id, "announcement": announcement}
+        append(tenant, "line.announcement_changed", changed, now, entropy)
+        count_up(LINES)
+    return True
+
+
+def set_line_mode(tenant: str, line_id: str, mode: str, *, now: datetime, entropy: Entropy) -> bool:
+    """How a line records from the next call on (one of ``rows.MODES``).  False where the tenant has no such
+    line.  Raises :class:`CatalogueError` (``line.settings``, ``country.mode``)."""
+    _check_mode(mode)
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(_active(tenant, line_id))
+        if row is None:
+            return False
+        # The keeping time is the announcement's: one that does not fit any more is no reason to stay lax.
+        countries.check(tenant, row.announcement.purposes, keep_days=0, mode=mode)
+        Line.update(mode=mode).where(Line.id == line_id).execute()
+        append(tenant, "line.mode_changed", {"line": line_id, "mode": mode}, now, entropy)
+        count_up(LINES)
+    return True
 
 
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
     """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
     where the tenant has no such line."""
     with writing():
-        mine = (Line.tenant == tenant) & (Line.id == line_id) & Line.until.is_null()
-        changed = Line.update(until=now).where(mine).execute()
+        hold(tenant)
+        changed = Line.update(until=now).where(_active(tenant, line_id)).execute()
         if changed:
             append(tenant, "line.ended", {"line": line_id}, now, entropy)
             count_up(LINES)
@@ -245,12 +288,22 @@ def revision(name: str) -> int:
     return 0 if row is None else int(row.number)
 
 
-def _own_announcement(tenant: str, announcement: str) -> None:
-    mine = (Announcement.tenant == tenant) & (Announcement.id == announcement)
-    if not Announcement.select().where(mine).exists():
+def _active(tenant: str, line_id: str) -> Any:
+    return (Line.tenant == tenant) & (Line.id == line_id) & Line.until.is_null()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise CatalogueError("line.settings", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
+
+
+def _own_announcement(tenant: str, announcement: str) -> Announcement:
+    row = Announcement.get_or_none((Announcement.tenant == tenant) & (Announcement.id == announcement))
+    if row is None:
         raise CatalogueError(
             "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
         )
+    return row
 
 
 def _check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:

@@ -21,6 +21,7 @@ from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.ids import Entropy
 from recorder.ledger.append import Body, append, append_all, forget, hold
+from recorder.prompts.packs import STRICT
 from recorder.seal.chain import Chain
 
 MADE = "made"
@@ -93,12 +94,18 @@ class Recovering:
         return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
     def _know(self, tenant: str) -> None:
-        """A tenant that the catalogue does not know is made with its id for a name."""
+        """A tenant that the catalogue does not know is made with its id for a name; which country it is
+        in, the bucket does not say."""
         if Tenant.select().where(Tenant.id == tenant).exists():
             hold(tenant)
             return
         customers.create_tenant(
-            tenant, name=tenant, wrapped_key=self.keys[tenant], now=self.now, entropy=self.entropy
+            tenant,
+            name=tenant,
+            wrapped_key=self.keys[tenant],
+            country=STRICT,
+            now=self.now,
+            entropy=self.entropy,
         )
 
     def _make(self, fresh: Sequence[Seen]) -> None:

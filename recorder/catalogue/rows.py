@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from recorder.clock import from_iso, to_iso
+from recorder.prompts import packs
 from recorder.take.spool import Party
 
 ROLES = ("customer_admin", "customer", "auditor")
 """Roles of a tenant's own people.  ``customer_admin`` also sets up lines, announcements and users;
 ``auditor`` reads lists and the log."""
 
-MODES = ("notice",)
+MODES = packs.MODES
+"""How a line records, the laxest first."""
+
 TIMINGS = ("before_ringing",)
 FORMATS = ("opus", "wav")
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import claims, customers, grants, keeping, people, queries
+from recorder.catalogue import claims, countries, customers, grants, keeping, people, queries
 from recorder.catalogue.models import LedgerEntry, Listen, Session, Sound, connected, writing
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
@@ -247,6 +247,25 @@ def test_somebody_is_made_once(tenants, clock, entropy, numbered) -> None:
         assert made.count("user.exists") == 3
 
 
+def test_no_line_slips_past_a_country_that_changes(tenants, announce, clock, entropy, numbered) -> None:
+    """What was checked still holds when it is written: the customer is held in between."""
+    mine, _ = tenants
+    said = {"now": clock(), "entropy": entropy}
+    saying = announce(mine)
+    for number in range(100, 100 + ROUNDS):
+        customers.set_tenant_country(mine, "be", **said)
+        outcomes = at_once(
+            lambda number=number: customers.create_line(
+                mine, number=str(number), announcement=saying, mode="notice", **said
+            ),
+            lambda: customers.set_tenant_country(mine, "de", **said),
+        )
+        assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
+        assert countries.misfits() == ()
+        for line in queries.lines(mine):
+            customers.end_line(mine, line.id, **said)
+
+
 def test_everything_at_once_waits_in_no_circle(
     tenants, announce, grant, stored, unrecorded, clock, entropy, numbered
 ) -> None:
@@ -290,7 +309,11 @@ def test_everything_at_once_waits_in_no_circle(
             customers.create_line(mine, number=str(next(counted)), announcement=saying, **said)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
+            ended = customers.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            customers.end_line(mine, ended.id, **said)
         else:
+            customers.set_line_mode(mine, line.id, "opt-in", **said)
+            customers.set_tenant_country(mine, "be", **said)
             people.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **said)
             people.drop_old_sessions(clock() + timedelta(hours=3))
 

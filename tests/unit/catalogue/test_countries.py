@@ -1,0 +1,194 @@
+"""A customer's lines and announcements fit its country: stricter, never laxer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from recorder.catalogue import countries, customers, queries
+from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.rows import MODES
+from recorder.errors import CatalogueError
+from recorder.prompts.packfile import shipped
+from recorder.prompts.packs import STRICT
+
+
+@pytest.fixture
+def say(tenants, clock, entropy, tone) -> Callable[..., str]:
+    """Makes an announcement of the first customer; its id."""
+
+    def make(*purposes: str, keep_days: int = 30) -> str:
+        return customers.create_announcement(
+            tenants[0],
+            name="-".join(purposes),
+            language="en",
+            text="This call is recorded.",
+            purposes=purposes,
+            keep_days=keep_days,
+            wav=tone(1000),
+            now=clock(),
+            entropy=entropy,
+        ).id
+
+    return make
+
+
+@pytest.fixture
+def now(clock, entropy) -> dict[str, object]:
+    return {"now": clock(), "entropy": entropy}
+
+
+def lives_in(tenant: str, country: str) -> None:
+    """As a catalogue that was written before."""
+    with writing():
+        Tenant.update(country=country).where(Tenant.id == tenant).execute()
+
+
+def kinds(tenant: str) -> list[str]:
+    with connected():
+        rows = LedgerEntry.select().where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number)
+        return [row.kind for row in rows]
+
+
+def refusal(work: Callable[[], object]) -> CatalogueError:
+    with pytest.raises(CatalogueError) as refused:
+        work()
+    return refused.value
+
+
+@pytest.mark.parametrize("country", sorted(shipped()))
+def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, country) -> None:
+    mine = tenants[0]
+    lives_in(mine, country)
+    told = say("agreement")
+    allowed = shipped()[country].rule("agreement").modes
+    line = customers.create_line(mine, number="100", announcement=told, **now)
+    assert line.mode == allowed[0], "without a mode, the laxest that is allowed"
+    for number, mode in enumerate(MODES):
+
+        def add(number: int = number, mode: str = mode) -> object:
+            return customers.create_line(mine, number=f"20{number}", announcement=told, mode=mode, **now)
+
+        def change(mode: str = mode) -> object:
+            return customers.set_line_mode(mine, line.id, mode, **now)
+
+        if mode in allowed:
+            assert add().mode == mode
+            assert change()
+            assert queries.line(mine, line.id).mode == mode
+        else:
+            before = queries.lines(mine)
+            for work in (add, change):
+                error = refusal(work)
+                assert error.error_id == "country.mode"
+                assert shipped()[country].name in error.message
+                assert shipped()[country].rule("agreement").sources[0].name in error.hint
+                assert f"accord country show {country}" in error.hint
+            assert queries.lines(mine) == before
+    assert countries.misfits() == ()
+
+
+def test_recordings_are_kept_no_longer_than_the_country_allows(tenants, say, now) -> None:
+    lives_in(tenants[0], "fr")
+    say("agreement", keep_days=180)
+    error = refusal(lambda: say("agreement", keep_days=181))
+    assert error.error_id == "country.keep_days"
+    assert "181 days" in error.message
+    assert "at most 180 days, by CNIL" in error.hint
+    assert len(queries.announcements(tenants[0])) == 1
+
+
+def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> None:
+    mine = tenants[0]
+    line = customers.create_line(mine, number="100", announcement=say("agreement"), **now)
+    training = say("training")
+    error = refusal(lambda: customers.set_line_announcement(mine, line.id, training, **now))
+    assert (error.error_id, "training" in error.message) == ("country.mode", True)
+    assert queries.line(mine, line.id) == line
+    assert customers.set_line_mode(mine, line.id, "opt-in", **now)
+    assert customers.set_line_announcement(mine, line.id, training, **now)
+    error = refusal(lambda: customers.set_line_mode(mine, line.id, "notice", **now))
+    assert error.error_id == "country.mode"
+
+
+def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants, say, now) -> None:
+    mine = tenants[0]
+    long, short = say("agreement", keep_days=200), say("agreement")
+    lives_in(mine, "fr")
+    line = customers.create_line(mine, number="100", announcement=short, **now)
+    for work in (
+        lambda: customers.create_line(mine, number="101", announcement=long, **now),
+        lambda: customers.set_line_announcement(mine, line.id, long, **now),
+    ):
+        assert refusal(work).error_id == "country.keep_days"
+
+
+def test_a_mode_is_changed_on_one_s_own_active_line_and_told(tenants, say, now) -> None:
+    mine, other = tenants
+    line = customers.create_line(mine, number="100", announcement=say("agreement"), **now)
+    before = customers.revision(customers.LINES)
+    assert not customers.set_line_mode(other, line.id, "opt-in", **now)
+    assert (
+        refusal(lambda: customers.set_line_mode(mine, line.id, "silent", **now)).error_id == "line.settings"
+    )
+    assert customers.revision(customers.LINES) == before
+    assert customers.set_line_mode(mine, line.id, "opt-in", **now)
+    assert customers.revision(customers.LINES) == before + 1
+    assert kinds(mine)[-1] == "line.mode_changed"
+    customers.end_line(mine, line.id, **now)
+    assert not customers.set_line_mode(mine, line.id, "notice", **now)
+
+
+def test_a_customer_in_no_known_country_is_not_made(tenants, now) -> None:
+    def make(country: str, name: str = "x") -> object:
+        return customers.create_tenant(name, name=name, wrapped_key="{}", country=country, **now)
+
+    for country in ("xx", "", "belgium"):
+        error = refusal(lambda country=country: make(country))
+        assert error.error_id == "tenant.country"
+        assert error.hint.startswith("one of be, de, fr, lu, nl, strict")
+    assert {row.id for row in customers.tenants()} == set(tenants)
+    assert make(" FR").country == "fr"
+    assert make("strict", "y").country == "strict"
+
+
+def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants, say, now) -> None:
+    mine = tenants[0]
+    told = say("agreement")
+    line = customers.create_line(mine, number="100", announcement=told, **now)
+    lives_in(mine, "atlantis")
+    assert refusal(lambda: say("agreement", keep_days=31)).error_id == "country.keep_days"
+    assert customers.create_line(mine, number="101", announcement=told, **now).mode == "opt-in"
+    (misfit,) = countries.misfits()
+    assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
+    assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
+
+
+def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say, now) -> None:
+    mine, other = tenants
+    long = customers.create_line(mine, number="100", announcement=say("agreement", keep_days=200), **now)
+    customers.create_line(mine, number="101", announcement=say("agreement"), mode="opt-in", **now)
+    ended = customers.create_line(mine, number="102", announcement=say("agreement"), **now)
+    customers.end_line(mine, ended.id, **now)
+    assert countries.active_lines() == 2
+    assert countries.misfits() == ()
+    (misfit,) = countries.misfits({**shipped(), "be": shipped()["fr"]})
+    assert misfit.line == long
+    assert {each.kind for each in misfit.objections} == {"mode", "keep_days"}
+    lives_in(other, "fr")
+    assert len(countries.misfits({**shipped(), "fr": shipped()["de"]})) == 0
+
+
+def test_a_customer_moves_to_a_country_that_its_lines_fit(tenants, say, now) -> None:
+    mine = tenants[0]
+    line = customers.create_line(mine, number="100", announcement=say("agreement"), **now)
+    error = refusal(lambda: customers.set_tenant_country(mine, "de", **now))
+    assert (error.error_id, "100" in error.message) == ("country.lines", True)
+    assert queries.tenant(mine).country == "be"
+    customers.set_line_mode(mine, line.id, "opt-in", **now)
+    customers.set_tenant_country(mine, "DE", **now)
+    assert queries.tenant(mine).country == "de"
+    assert kinds(mine)[-1] == "tenant.country_changed"
+    assert refusal(lambda: customers.set_tenant_country(mine, "xx", **now)).error_id == "tenant.country"
+    assert refusal(lambda: customers.set_tenant_country("z", "be", **now)).error_id == "tenant.unknown"
