@@ -13,9 +13,11 @@ from recorder import __version__, config
 from recorder.cli import (
     adopt,
     backup,
+    country,
     customers,
     doctor,
     keys,
+    lines,
     logs,
     processes,
     rebuild,
@@ -75,8 +77,9 @@ for command in (
     take.take,
     customers.tenant,
     customers.user,
-    customers.line,
+    lines.line,
     customers.announcement,
+    country.country,
 ):
     accord.add_command(command)
 customers.tenant.add_command(adopt.adopt)

@@ -16,11 +16,14 @@ from recorder.clock import utc_now
 @TENANT
 @click.argument("name")
 @click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.option("--country", help="Its country pack (`accord country list`); without, it stays as it is.")
 @click.pass_obj
-def adopt(context: Context, tenant_name: str, name: str, language: str) -> None:
+def adopt(context: Context, tenant_name: str, name: str, language: str, country: str | None) -> None:
     """Give a customer that `accord rebuild` found a NAME, and the shipped announcements where it has none."""
     context.open_catalogue()
     found, now = find_tenant(tenant_name), utc_now()
+    if country is not None:
+        customers.set_tenant_country(found.id, country, now=now, entropy=os.urandom)
     customers.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
     if not queries.announcements(found.id):
-        give_shipped(found.id, now)
+        give_shipped(find_tenant(found.id), now)

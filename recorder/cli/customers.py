@@ -1,4 +1,4 @@
-"""``accord tenant | user | line | announcement``: setting up a customer."""
+"""``accord tenant | user | announcement``: setting up a customer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import customers, people, queries
-from recorder.catalogue.rows import FORMATS, ROLES, LineRow, TenantRow, UserRow
+from recorder.catalogue.rows import ROLES, TenantRow, UserRow
 from recorder.cli.context import Context
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
 from recorder.prompts import shipped
 from recorder.prompts.check import check_sound
+from recorder.prompts.packfile import pack_for
 from recorder.seal.keys import WrappedKey
 
 SHORTEST = 12
@@ -45,7 +46,7 @@ def tenant() -> None:
 @click.argument("name")
 @click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
 @click.option("--time-zone", default="Europe/Brussels", show_default=True)
-@click.option("--country", default="be", show_default=True)
+@click.option("--country", default="be", show_default=True, help="Its country pack: `accord country list`.")
 @click.pass_obj
 def create_tenant(context: Context, name: str, language: str, time_zone: str, country: str) -> None:
     """Make a customer with a key of its own, and the shipped announcements; prints its id."""
@@ -73,15 +74,18 @@ def make_tenant(context: Context, name: str, *, language: str, time_zone: str, c
         now=now,
         entropy=os.urandom,
     )
-    give_shipped(identity, now)
+    give_shipped(row, now)
     return row
 
 
-def give_shipped(owner: str, now: datetime) -> None:
-    """The shipped announcements, as a customer's own."""
+def give_shipped(owner: TenantRow, now: datetime) -> None:
+    """The shipped announcements that a customer's country allows, as its own."""
+    pack = pack_for(owner.country)
     for offered in shipped():
+        if pack.objections(offered.purposes, keep_days=offered.keep_days):
+            continue
         customers.create_announcement(
-            owner,
+            owner.id,
             name=f"shipped-{offered.language}",
             language=offered.language,
             text=offered.text,
@@ -96,10 +100,10 @@ def give_shipped(owner: str, now: datetime) -> None:
 @tenant.command("list")
 @click.pass_obj
 def list_tenants(context: Context) -> None:
-    """Customers, one a line: id, name, language."""
+    """Customers, one a line: id, name, language, country."""
     context.open_catalogue()
     for row in customers.tenants():
-        click.echo(f"{row.id}  {row.name}  {row.language}")
+        click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}")
 
 
 @click.group()
@@ -245,103 +249,3 @@ def add_announcement(
         entropy=os.urandom,
     )
     click.echo(row.id)
-
-
-@click.group()
-def line() -> None:
-    """Numbers that are recorded."""
-
-
-@line.command("add")
-@TENANT
-@click.argument("number")
-@click.option(
-    "--announcement", "announcement_id", help="Its id; default: the shipped one in the customer's language."
-)
-@click.option("--label", default="")
-@click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
-)
-@click.pass_obj
-def add_line(
-    context: Context,
-    tenant_name: str,
-    number: str,
-    announcement_id: str | None,
-    label: str,
-    formats: tuple[str, ...],
-) -> None:
-    """Switch recording on for a number, as the dialplan routes it. Prints the line's id."""
-    context.open_catalogue()
-    owner = find_tenant(tenant_name)
-    click.echo(make_line(owner, number, announcement_id, owner.language, label, formats))
-
-
-def make_line(
-    owner: TenantRow,
-    number: str,
-    announcement_id: str | None,
-    language: str,
-    label: str,
-    formats: tuple[str, ...],
-) -> str:
-    """A line's id.  Raises :class:`CatalogueError`."""
-    if announcement_id is None:
-        name = f"shipped-{language}"
-        offered = [row for row in queries.announcements(owner.id) if row.name == name]
-        if not offered:
-            raise CatalogueError(
-                "announcement.unknown", f"there is no announcement {name}", "name one: --announcement"
-            )
-        announcement_id = offered[0].id
-    return customers.create_line(
-        owner.id,
-        number=number,
-        announcement=announcement_id,
-        label=label,
-        formats=formats,
-        now=utc_now(),
-        entropy=os.urandom,
-    ).id
-
-
-@line.command("list")
-@TENANT
-@click.pass_obj
-def list_lines(context: Context, tenant_name: str) -> None:
-    """A customer's numbers: id, number, label, announcement."""
-    context.open_catalogue()
-    for row in queries.lines(find_tenant(tenant_name).id):
-        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {row.announcement}  {','.join(row.formats)}")
-
-
-@line.command("end")
-@TENANT
-@click.argument("number")
-@click.pass_obj
-def end_line(context: Context, tenant_name: str, number: str) -> None:
-    """Record a number no more; its recordings stay whose they are."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    customers.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
-
-
-@line.command("announce")
-@TENANT
-@click.argument("number")
-@click.argument("announcement_id", metavar="ANNOUNCEMENT")
-@click.pass_obj
-def announce_line(context: Context, tenant_name: str, number: str, announcement_id: str) -> None:
-    """Let a number say another announcement (its id), or its next version, from the next call on."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    customers.set_line_announcement(row.tenant, row.id, announcement_id, now=utc_now(), entropy=os.urandom)
-
-
-def find_line(owner: TenantRow, number: str) -> LineRow:
-    """A customer's line by its number.  Raises :class:`CatalogueError`."""
-    digits = number.removeprefix("+")
-    found = next((row for row in queries.lines(owner.id) if row.number.removeprefix("+") == digits), None)
-    if found is None:
-        raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
-    return found

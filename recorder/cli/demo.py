@@ -28,7 +28,8 @@ from recorder.catalogue import customers, queries, snapshot
 from recorder.catalogue.schema import migrate
 from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
-from recorder.cli.customers import make_line, make_tenant, make_user
+from recorder.cli.customers import make_tenant, make_user
+from recorder.cli.lines import make_line
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.seal import signing

@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     keeping.keys,
     keeping.key_copies,
     keeping.customer_keys,
+    keeping.lines,
     keeping.store,
     node.spool,
     node.disk,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from recorder.catalogue import conditions, customers
+from recorder.catalogue import conditions, countries, customers
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.cli import copies, stores
 from recorder.cli.doctor.findings import Finding, Patient
@@ -119,6 +119,21 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
         yield Finding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
     if not known:
         yield Finding("warning", "customers: there is none", "`accord tenant create` makes one")
+
+
+def lines(patient: Patient) -> Iterator[Finding]:
+    """What is recorded is what each customer's country allows."""
+    patient.context.open_catalogue()
+    wrong, all_lines = countries.misfits(), countries.active_lines()
+    if wrong:
+        yield Finding(
+            "wrong",
+            f"lines: {len(wrong)} of {all_lines} do not fit their customers' countries, "
+            f"the first is {wrong[0].line.number}",
+            "`accord country check` lists them, with why and what to do",
+        )
+    else:
+        yield Finding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 
 def store(patient: Patient) -> Iterator[Finding]:

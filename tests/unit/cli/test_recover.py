@@ -96,10 +96,10 @@ def test_a_lost_catalogue_without_a_backup(shell: Shell, house: House) -> None:
     house.work(folder)
     shell.lose_the_catalogue()
     assert "1  made again" in shell.good("rebuild")
-    assert f"{house.tenant}  {house.tenant}" in shell.good("tenant", "list")
+    assert f"{house.tenant}  {house.tenant}  fr  strict" in shell.good("tenant", "list")
     shell.good("tenant", "adopt", "--tenant", house.tenant, "Boulangerie Martin")
-    shell.good("tenant", "adopt", "--tenant", house.tenant, "Martin et filles", "--language", "fr")
-    assert f"{house.tenant}  Martin et filles  fr" in shell.good("tenant", "list")
+    shell.good("tenant", "adopt", "--tenant", house.tenant, "Martin et filles", "--country", "be")
+    assert f"{house.tenant}  Martin et filles  fr  be" in shell.good("tenant", "list")
     assert shell.good("announcement", "list", "--tenant", "Martin et filles").count("\n") == 2
     shell.good("line", "add", "--tenant", "Martin et filles", "+3225550100")
     assert queries.recordings(house.tenant).rows[0].id == folder.name

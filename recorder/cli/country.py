@@ -1,0 +1,132 @@
+"""``accord country``: what each country asks of a recording, and which lines do not fit it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import countries, customers
+from recorder.catalogue.countries import Misfit
+from recorder.cli.context import Context
+from recorder.cli.customers import TENANT, find_tenant
+from recorder.clock import utc_now
+from recorder.prompts.packfile import load, shipped
+from recorder.prompts.packs import Duty, Source
+
+DISCLAIMER = "Facts with their sources, not legal advice."
+
+WIDTH = 110
+
+
+@click.group()
+def country() -> None:
+    """What a country asks of a recording: facts with their sources, not legal advice."""
+
+
+@country.command("list")
+def list_packs() -> None:
+    """The country packs: code, name, and for each purpose the laxest mode and the longest days."""
+    for pack in shipped().values():
+        click.echo(f"{pack.code:<8}{pack.name}")
+        for rule in pack.rules.values():
+            click.echo(f"{'':<8}{rule.purpose:<12}{rule.mode:<9}{rule.longest_keep_days:>5} days")
+
+
+@country.command("show")
+@click.argument("code")
+def show_pack(code: str) -> None:
+    """Everything that a country's pack says, each rule with its source and how sure it is."""
+    pack = shipped()[countries.known(code)]
+    page = _Page()
+    click.echo(f"{pack.code}: {pack.name}. {DISCLAIMER}")
+    click.echo("\nFor each purpose, the laxest mode and the longest keeping time:")
+    for rule in pack.rules.values():
+        page.item(f"{rule.purpose}: {rule.mode}, at most {rule.longest_keep_days} days", rule.sources)
+    page.duties("What is said:", pack.say)
+    page.duties("What is asked:", pack.ask)
+    page.duties("Who is told, and where:", pack.tell)
+    page.duties("Also:", pack.notes)
+    page.end()
+
+
+class _Page:
+    """Items that name their sources by number, and the sources at the end."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Source, int] = {}
+
+    def item(self, text: str, sources: Iterable[Source]) -> None:
+        cited = "".join(f"[{self.numbers.setdefault(each, len(self.numbers) + 1)}]" for each in sources)
+        click.echo(textwrap.fill(f"- {text} {cited}", WIDTH, subsequent_indent="  "))
+
+    def duties(self, title: str, duties: Iterable[Duty]) -> None:
+        for number, duty in enumerate(duties):
+            if not number:
+                click.echo(f"\n{title}")
+            where = f" ({', '.join(duty.where)})" if duty.where else ""
+            self.item(("" if duty.what == "note" else f"{duty.what}: ") + duty.text + where, duty.sources)
+
+    def end(self) -> None:
+        click.echo("\nSources:")
+        for source, number in self.numbers.items():
+            click.echo(f"[{number}] {source}\n    {source.link}")
+
+
+@country.command("set")
+@TENANT
+@click.argument("code")
+@click.pass_obj
+def set_country(context: Context, tenant_name: str, code: str) -> None:
+    """Say which country's pack holds for a customer."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    customers.set_tenant_country(owner.id, code, now=utc_now(), entropy=os.urandom)
+
+
+@country.command("check")
+@click.option(
+    "--pack",
+    "changed",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A pack's file as it is to become: compares with it in place of the one of its code.",
+)
+@click.pass_obj
+def check(context: Context, changed: Path | None) -> None:
+    """List every recorded line that does not fit its customer's country; exits with 1 where there is one."""
+    packs = dict(shipped())
+    if changed is not None:
+        pack = load(changed)
+        packs[pack.code] = pack
+    context.open_catalogue()
+    for owner in customers.tenants():
+        if owner.country.casefold() not in packs:
+            click.echo(f"{owner.name} ({owner.id}): no pack for country {owner.country!r}, strict holds")
+            click.echo(f"        accord country set --tenant {owner.id} <code>")
+    found = countries.misfits(packs)
+    for misfit in found:
+        _misfit(misfit)
+    if found:
+        click.echo(f"{len(found)} of {countries.active_lines()} lines do not fit. {DISCLAIMER}")
+        sys.exit(1)
+    click.echo(f"{countries.active_lines()} lines fit their customers' countries. {DISCLAIMER}")
+
+
+def _misfit(misfit: Misfit) -> None:
+    owner, line = misfit.tenant, misfit.line
+    click.echo(f"{line.number}  {owner.name} ({owner.id})  line {line.id}")
+    for objection in misfit.objections:
+        click.echo(f"        {objection.message}: {objection.hint}")
+    kinds = {objection.kind for objection in misfit.objections}
+    if "mode" in kinds:
+        click.echo(f"        → accord line mode --tenant {owner.id} {line.number} {misfit.laxest}")
+    if "keep_days" in kinds:
+        days = min(each.rule.longest_keep_days for each in misfit.objections if each.kind == "keep_days")
+        click.echo(
+            f"        → an announcement that says at most {days} days, then "
+            f"accord line announce --tenant {owner.id} {line.number} <its id>"
+        )

@@ -1,0 +1,131 @@
+"""``accord country``, and what the other commands say of a customer's country."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recorder import config
+from recorder.catalogue.models import Line, Tenant, writing
+from recorder.cli import accord
+from recorder.cli import customers as cli_customers
+from recorder.cli.context import Context
+from recorder.cli.doctor import keeping
+from recorder.cli.doctor.findings import Patient, examine
+from recorder.prompts import packfile, shipped
+from tests.conftest import House
+from tests.unit.cli.test_commands import Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Keys, a catalogue, and a Belgian customer with a line."""
+    here = Shell(tmp_path)
+    here.good("keys", "init")
+    here.good("migrate")
+    here.good("tenant", "create", "Dubois")
+    here.good("line", "add", "--tenant", "Dubois", "+3225550101")
+    return here
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(accord, [*words])
+
+
+def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
+    shown = run("country", "list").output
+    for code, pack in packfile.shipped().items():
+        assert f"{code:<8}{pack.name}\n" in shown
+        page = run("country", "show", code)
+        assert page.exit_code == 0
+        assert "not legal advice" in page.output
+        for rule in pack.rules.values():
+            assert f"- {rule.purpose}: {rule.mode}, at most {rule.longest_keep_days} days [" in page.output
+            assert all(f"] {source}\n    {source.link}\n" in page.output for source in rule.sources)
+    assert "one of be, de" in run("country", "show", "xx").output
+
+
+def test_lines_that_fit_are_counted(shell: Shell) -> None:
+    assert "1 lines fit their customers' countries" in shell.good("country", "check")
+
+
+def test_a_changed_pack_names_each_line_with_why_and_what_to_do(shell: Shell, tmp_path: Path) -> None:
+    shell.good("line", "add", "--tenant", "Dubois", "+3225550102", "--mode", "opt-in")
+    path = tmp_path / "belgium-next.toml"
+    body = (packfile.FOLDER / "be.toml").read_text(encoding="utf-8")
+    path.write_text(
+        body.replace('mode = "notice"\nlongest_keep_days = 3653', 'mode = "opt-in"\nlongest_keep_days = 60')
+    )
+    asked = shell("country", "check", "--pack", str(path))
+    assert asked.exit_code == 1
+    assert "+3225550101  Dubois" in asked.output
+    assert "+3225550102" not in asked.output
+    assert "a call for agreement cannot be recorded with notice: opt-in, by Law of 13 June" in asked.output
+    assert "1 of 2 lines do not fit" in asked.output
+    (advice,) = [line.split("→ accord ")[1] for line in asked.output.splitlines() if "→" in line]
+    shell.good(*advice.split())
+    assert "2 lines fit" in shell.good("country", "check", "--pack", str(path))
+    assert "opt-in" in shell.good("line", "list", "--tenant", "Dubois").splitlines()[0]
+    path.write_text(body.replace("longest_keep_days = 3653", "longest_keep_days = 20"))
+    asked = shell("country", "check", "--pack", str(path))
+    assert asked.exit_code == 1
+    assert "→ an announcement that says at most 20 days, then accord line announce" in asked.output
+    path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
+    broken = shell("country", "check", "--pack", str(path))
+    assert broken.exit_code == 1
+    assert f"{path} cannot be used: purpose.agreement.mode" in broken.output
+
+
+def test_a_country_nobody_knows(shell: Shell) -> None:
+    refused = shell("tenant", "create", "Atlantis SA", "--country", "xx")
+    assert refused.exit_code == 1
+    assert "there is no country pack 'xx'" in refused.output
+    assert "Atlantis" not in shell.good("tenant", "list")
+    shell.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
+    with writing():
+        Tenant.update(country="xx").execute()
+    said = shell.good("country", "check")
+    assert "no pack for country 'xx', strict holds" in said
+    shell.good("country", "set", "--tenant", "Dubois", "be")
+    assert "strict holds" not in shell.good("country", "check")
+
+
+def test_a_line_laxer_than_its_country_is_refused_and_each_customer_gets_what_it_allows(shell: Shell) -> None:
+    for country, mode in (("nl", "notice"), ("fr", "opt-out"), ("strict", "opt-in")):
+        shell.good("tenant", "create", country, "--country", country)
+        assert len(shell.good("announcement", "list", "--tenant", country).splitlines()) == len(shipped())
+        shell.good("line", "add", "--tenant", country, f"+31{len(country)}{ord(country[0])}")
+        assert shell.good("line", "list", "--tenant", country).strip().endswith(mode)
+    refused = shell("line", "add", "--tenant", "fr", "+33900", "--mode", "notice")
+    assert refused.exit_code == 1
+    assert "France: a call for agreement cannot be recorded with notice" in refused.output
+    assert "opt-out or opt-in, by CNIL" in refused.output
+
+
+def test_a_shipped_announcement_that_a_country_does_not_allow_is_not_given(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer = replace(shipped()[0], language="nl", keep_days=181)
+    monkeypatch.setattr(cli_customers, "shipped", lambda: (longer, shipped()[1]))
+    for country, given in (("be", 2), ("fr", 1)):
+        shell.good("tenant", "create", country, "--country", country)
+        assert len(shell.good("announcement", "list", "--tenant", country).splitlines()) == given
+
+
+def test_the_doctor_says_so_in_one_line(house: House) -> None:
+    environment = {"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url}
+    patient = Patient(Context(config.load(None, environment), None), house.clock)
+    (fine,) = examine(keeping.lines, patient)
+    assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")
+    with writing():
+        Tenant.update(country="de").execute()
+    (wrong,) = examine(keeping.lines, patient)
+    assert wrong.state == "wrong"
+    assert wrong.what.startswith("lines: 1 of 1 do not fit their customers' countries, the first is ")
+    assert "accord country check" in wrong.hint
+    with writing():
+        Line.update(mode="opt-in").execute()
+    assert [each.state for each in examine(keeping.lines, patient)] == ["ok"]
