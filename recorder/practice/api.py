@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from recorder.practice import recording, wire
+from recorder.practice import broadcast, recording, wire
 from recorder.practice.dialplan import expand
 
 if TYPE_CHECKING:
+    from recorder.practice.leg import Leg
     from recorder.practice.session import Session
     from recorder.practice.switch import PracticeSwitch
 
@@ -36,7 +37,8 @@ class Api:
             "status": self._status,
             "show": self._show,
             "uuid_buglist": self._bugs,
-            "uuid_exists": lambda uuid: "true" if self._session(uuid) else "false",
+            "uuid_broadcast": lambda rest: broadcast.order(self._switch, rest),
+            "uuid_exists": lambda uuid: "true" if self._leg(uuid) else "false",
             "uuid_dump": self._dump,
             "uuid_getvar": self._get,
             "uuid_setvar": self._set,
@@ -59,6 +61,9 @@ class Api:
 
     def _session(self, uuid: str) -> Session | None:
         return self._switch.sessions.get(uuid)
+
+    def _leg(self, uuid: str) -> Leg | None:
+        return next((leg for leg in self._switch.legs() if leg.uuid == uuid), None)
 
     def _deleted(self, number: str) -> str:
         return f"+OK Deleted: {self._switch.unschedule(number)}\n"
@@ -102,21 +107,21 @@ class Api:
 
     def _get(self, rest: str) -> str:
         uuid, _, name = rest.partition(" ")
-        session = self._session(uuid)
-        if session is None:
+        leg = self._leg(uuid)
+        if leg is None:
             return _NO_CHANNEL
-        return session.leg.get(name, self._switch.dialplan.globals) or "_undef_"
+        return leg.get(name, self._switch.dialplan.globals) or "_undef_"
 
     def _set(self, rest: str) -> str:
         uuid, _, pair = rest.partition(" ")
         name, _, value = pair.partition(" ")
-        session = self._session(uuid)
-        if session is None:
+        leg = self._leg(uuid)
+        if leg is None:
             return _NO_CHANNEL
         if value:
-            session.leg.variables[name] = value
+            leg.variables[name] = value
         else:
-            session.leg.variables.pop(name, None)
+            leg.variables.pop(name, None)
         return "+OK\n"
 
     def _answer(self, uuid: str) -> str:

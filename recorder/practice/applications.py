@@ -12,17 +12,14 @@ import structlog
 from gevent import socket as gsocket
 
 from recorder.errors import SwitchError
-from recorder.practice import recording
+from recorder.practice import playing, recording
 from recorder.practice.leg import outbound_leg
 from recorder.practice.listener import Listener
-from recorder.practice.sound import RATE, Player, load
 
 if TYPE_CHECKING:
     from recorder.practice.session import Session
 
 log = structlog.get_logger()
-
-RESPONSE = "current_application_response"
 
 CALL_TIMEOUT = 60.0
 """Seconds that a call rings where ``call_timeout`` says nothing else."""
@@ -89,33 +86,16 @@ def _stop_recording(session: Session, data: str) -> None:
 
 def _play(session: Session, data: str) -> None:
     _early_media(session)
-    path = Path(data)
-    variables = session.leg.variables
-    try:
-        samples = load(path)
-    except SwitchError as error:
-        log.warning("practice.no_such_sound", path=data, error=error.message)
-        variables[RESPONSE] = "FILE NOT FOUND"
+    player = playing.prepare(session.leg, data)
+    if player is None:
         return
-    player = Player(samples)
     session.media.prompt = player
-    session.emit("PLAYBACK_START", last=[("Playback-File-Path", data)])
-    session.prompts_begun += 1
+    playing.began(session, session.leg, data)
+    session.played.append(data)
     session.reached["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
-    away = not session.ready
-    cut = not away and not player.done
     session.media.prompt = None
-    variables |= {
-        "playback_last_offset_pos": str(player.at),
-        "playback_seconds": str(player.at // RATE),
-        "playback_ms": str(player.at * 1000 // RATE),
-        "playback_samples": str(player.at),
-    }
-    # "done" also when the channel was called away in the middle (transcripts: killed, hangup).
-    status = "break" if cut else "done"
-    session.emit("PLAYBACK_STOP", last=[("Playback-File-Path", data), ("Playback-Status", status)])
-    variables[RESPONSE] = "PLAYBACK ERROR" if away else "FILE PLAYED"
+    playing.ended(session, session.leg, data, player, away=not session.ready)
 
 
 def _sleep(session: Session, data: str) -> None:
@@ -232,6 +212,7 @@ def _bridge(session: Session, data: str) -> None:
     }  # fmt: skip
     session.reached["bridged"].set()
     _talk(session)
+    session.inside.cut()
     session.media.disconnect()
     session.end_b(session.callee_gone or "NORMAL_CLEARING")
     a.variables.pop("bridge_to", None)
@@ -264,13 +245,23 @@ def _talk(session: Session) -> None:
         session.run_tasks()  # commands that come late are begun on the bridged call, as in the real one
 
 
+def _bind(session: Session, data: str) -> None:
+    session.digits.bind(data)
+
+
+def _unbind(session: Session, data: str) -> None:
+    session.digits.clear(data)
+
+
 def _nothing(_session: Session, _data: str) -> None:
     """For what makes no difference to a practice call."""
 
 
 _APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
     "answer": _answer,
+    "bind_digit_action": _bind,
     "bridge": _bridge,
+    "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
     "export": _set,
     "hangup": _hang_up,

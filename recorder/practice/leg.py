@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recorder.practice.pace import Pace
+from recorder.practice.sound import Player
 from recorder.practice.wire import Header
 
 STATES = {
@@ -55,6 +56,8 @@ class Leg:
     transferred: str | None = None
     """The last transfer (``Caller-Transfer-Source``)."""
     held: bool = False
+    held_over: Player | None = None
+    """What was being played to the other end when this one put the call on hold."""
 
     @property
     def answered(self) -> bool:

@@ -11,6 +11,7 @@ import structlog
 from recorder.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, load, over_the_line
 
 if TYPE_CHECKING:
+    from recorder.practice.leg import Leg
     from recorder.practice.session import Session
 
 log = structlog.get_logger()
@@ -27,10 +28,31 @@ class Media:
         self._session = session
         self.tapes: dict[str, Tape] = {}
         self.prompt: Player | None = None
+        """What is being played to the outside party, and …"""
+        self.prompt_inside: Player | None = None
+        """… to the called one."""
         self._caller: Player | None = None
         self._callee: Player | None = None
         self._bridged = False
         self._greenlet: gevent.Greenlet[..., None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Both ends hear each other, but for what is played to either."""
+        return self._bridged
+
+    def prompt_of(self, leg: Leg | None) -> Player | None:
+        """What is being played to a leg."""
+        return None if leg is None else self.prompt if leg is self._session.leg else self.prompt_inside
+
+    def cut_prompt_of(self, leg: Leg | None) -> None:
+        """End it before its end."""
+        if leg is self._session.leg:
+            self.prompt = None
+            self._session.wake()
+        elif leg is not None:
+            self.prompt_inside = None
+            self._session.inside.wake()
 
     def start(self) -> None:
         """Begin to tick: the call was answered or has early media."""
@@ -77,6 +99,14 @@ class Media:
         said = self._caller.frame() if self._caller else SILENCE
         told = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
+        b = self._session.b
+        if self.prompt_inside is not None or (b is not None and b.held):
+            answered = SILENCE  # while something is played to the called one, nobody hears them
+        if self.prompt_inside is not None:
+            self.prompt_inside.frame()
+            if self.prompt_inside.done:
+                self.prompt_inside = None
+                self._session.inside.wake()
         if self.prompt is not None and self.prompt.done:
             self.prompt = None
             self._session.wake()

@@ -11,8 +11,10 @@ import structlog
 from gevent.event import Event
 
 from recorder.errors import SwitchError
-from recorder.practice import applications, recording
+from recorder.practice import applications, holds, playing, recording
 from recorder.practice.dialplan import Step, expand
+from recorder.practice.digits import Digits
+from recorder.practice.inside import Inside
 from recorder.practice.leg import Leg
 from recorder.practice.listener import Listener, Task
 from recorder.practice.media import Media
@@ -27,15 +29,14 @@ log = structlog.get_logger()
 Q850 = {"NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_ANSWER": 19, "ORIGINATOR_CANCEL": 487,
         "MANAGER_REQUEST": 503, "DESTINATION_OUT_OF_ORDER": 27, "NO_ROUTE_DESTINATION": 3}  # fmt: skip
 
-MUSIC = "local_stream://moh"
-
 PHASES = ("placed", "asked", "announcing", "ringing", "bridged", "ended")
 """What :meth:`Session.wait` waits for: ``asked`` is the daemon's socket being tried."""
 
 
 class Session:
     """A call.  The caller's side of it is driven from outside: :meth:`press`, :meth:`hold`,
-    :meth:`unhold`, :meth:`hang_up`; :meth:`callee_hangs_up` is the other end."""
+    :meth:`unhold`, :meth:`hang_up`; what begins with ``callee_`` is the other end.  ``played`` are the
+    sounds that were begun on the outside leg, in order."""
 
     def __init__(self, switch: PracticeSwitch, leg: Leg, party: Party) -> None:
         self.switch = switch
@@ -43,11 +44,13 @@ class Session:
         self.party = party
         self.b: Leg | None = None
         self.media = Media(self)
+        self.inside = Inside(self)
+        self.digits = Digits(self)
         self.listener: Listener | None = None
         self.tasks: deque[Task] = deque()
         self.reset = False
         self.callee_gone: str | None = None
-        self.prompts_begun = 0
+        self.played: list[str] = []
         self.reached: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._transfer: tuple[str, str] | None = None
         self._wake = Event()
@@ -63,50 +66,50 @@ class Session:
         """Wait until the call got that far (one of :data:`PHASES`), at most so many seconds of call time."""
         return bool(self.reached[phase].wait(self.switch.pace.real(seconds)))
 
-    def press(self, digit: str) -> None:
-        """The caller presses a key (RFC 2833, 260 ms)."""
-        if self.leg.cause:
-            return
-        self.emit("DTMF", variables=False, last=[
-            ("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")
-        ])  # fmt: skip
-        terminators = self.leg.variables.get("playback_terminators", "*")
-        if self.media.prompt is not None and terminators != "none" and digit in terminators:
-            self.media.prompt = None
-            self.wake()
+    def press(self, digits: str) -> None:
+        """The caller presses keys, one after the other (RFC 2833, 260 ms each)."""
+        for digit in digits:
+            if self.leg.cause:
+                return
+            last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
+            self.emit("DTMF", variables=False, last=last)
+            if self.media.prompt is None:
+                self.digits.heard_inside += digit if self.media.connected else ""
+            elif playing.ends(self.leg, digit):
+                self.media.cut_prompt_of(self.leg)
+
+    def callee_presses(self, digits: str) -> None:
+        """The called one presses keys, one after the other; nothing before they are connected."""
+        self.inside.press(digits)
 
     def hold(self) -> None:
-        """The caller puts the call on hold (a re-INVITE with ``sendonly``)."""
-        if self.leg.cause or self.leg.held:
-            return
-        self.leg.held = True
-        self.leg.last_hold = self.switch.pace.micros()
-        self.call_state(self.leg, "HELD")
-        self.emit("CHANNEL_HOLD")
-        if self.leg.other is not None:
-            self._hold_music(self.leg.other)
+        """The caller puts the call on hold."""
+        holds.hold(self, self.leg)
 
     def unhold(self) -> None:
         """The caller takes the call back."""
-        if self.leg.cause or not self.leg.held:
-            return
-        self.leg.held = False
-        self.leg.hold_accumulated += self.switch.pace.micros() - self.leg.last_hold
-        self.call_state(self.leg, "UNHELD")
-        self.emit("CHANNEL_UNHOLD")
-        self.call_state(self.leg, "ACTIVE")
+        holds.unhold(self, self.leg)
+
+    def callee_holds(self) -> None:
+        """The called one puts the call on hold."""
+        if (leg := self.inside.leg) is not None:
+            holds.hold(self, leg)
+
+    def callee_unholds(self) -> None:
+        """The called one takes the call back."""
+        if (leg := self.inside.leg) is not None:
+            holds.unhold(self, leg)
 
     def hang_up(self, cause: str = "NORMAL_CLEARING") -> None:
         """The outside leg hangs up, or is hung up."""
         if self.leg.cause:
             return
-        self._hang_up(self.leg, cause)
+        self.hang_up_leg(self.leg, cause)
         self.wake()
 
     def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
         """The called one hangs up."""
-        self.callee_gone = cause
-        self.wake()
+        self.inside.hang_up(cause)
 
     def transfer(self, extension: str, context: str) -> None:
         """Send the call to another place of the dialplan, now."""
@@ -132,6 +135,7 @@ class Session:
     def abandon(self) -> None:
         """Vanish with the switch that was killed."""
         self._greenlet.kill(block=False)
+        self.inside.abandon()
         self.media.stop()
         for tape in self.media.tapes.values():
             tape.abandon()
@@ -244,7 +248,7 @@ class Session:
         steps = self._hunt(name, context)
         self.state(self.leg, "CS_EXECUTE")
         if not steps:
-            self._hang_up(self.leg, "NO_ROUTE_DESTINATION")
+            self.hang_up_leg(self.leg, "NO_ROUTE_DESTINATION")
         for step in steps:
             self.switch.awake.wait()
             if not self.ready:
@@ -267,17 +271,8 @@ class Session:
         first = [("Original-Channel-Call-State", before)]
         self.emit("CHANNEL_CALLSTATE", leg=leg, variables=False, first=first)
 
-    def _hold_music(self, b: Leg) -> None:
-        """The other end is given music, which the configuration has none of."""
-        told = [("Application", "playback"), ("Application-Data", MUSIC)]
-        uuid = ("Application-UUID", self.switch.new_uuid())
-        b.variables |= {"current_application_data": MUSIC, "current_application": "playback"}
-        self.emit("CHANNEL_EXECUTE", leg=b, last=[*told, uuid])
-        b.variables["current_application_response"] = "FILE NOT FOUND"
-        response = ("Application-Response", "FILE NOT FOUND")
-        self.emit("CHANNEL_EXECUTE_COMPLETE", leg=b, last=[*told, response, uuid])
-
-    def _hang_up(self, leg: Leg, cause: str) -> None:
+    def hang_up_leg(self, leg: Leg, cause: str) -> None:
+        """A leg hangs up: no more than that it does."""
         leg.cause = cause
         leg.hung_up_at = self.switch.pace.micros()
         self.emit("CHANNEL_HANGUP", leg=leg)
@@ -285,10 +280,12 @@ class Session:
             self.listener.over()
 
     def end_b(self, cause: str) -> None:
-        """The called leg ends: everything but its CHANNEL_DESTROY."""
-        if self.b is not None:
-            self._hang_up(self.b, cause)
-            self._report(self.b)
+        """The called leg ends, if it has not: everything but its CHANNEL_DESTROY."""
+        if self.b is None or self.b.state == "CS_REPORTING":
+            return
+        if self.b.cause is None:
+            self.hang_up_leg(self.b, cause)
+        self._report(self.b)
 
     def _report(self, leg: Leg) -> None:
         self.state(leg, "CS_HANGUP")
@@ -314,7 +311,7 @@ class Session:
 
     def _finish(self) -> None:
         if self.leg.cause is None:
-            self._hang_up(self.leg, "NORMAL_CLEARING")
+            self.hang_up_leg(self.leg, "NORMAL_CLEARING")
         self._report(self.leg)
         self.media.stop()
         if self.b is not None:

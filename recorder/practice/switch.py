@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ import gevent
 import structlog
 from gevent import socket as gsocket
 from gevent.event import Event
+from gevent.pool import Group
 from gevent.server import StreamServer
 
 from recorder.ids import Entropy
@@ -74,6 +75,7 @@ class PracticeSwitch:
         self._api = Api(self)
         self._server = StreamServer(("127.0.0.1", event_port), self._serve, backlog=1024)
         self._greenlets: list[gevent.Greenlet[..., None]] = []
+        self._later = Group()
 
     # --- life
 
@@ -122,7 +124,7 @@ class PracticeSwitch:
 
     def _end(self) -> None:
         self._server.stop()
-        gevent.killall([*self._greenlets, *self._scheduled.values()])
+        gevent.killall([*self._greenlets, *self._scheduled.values(), *self._later])
         self._scheduled.clear()
 
     def __enter__(self) -> PracticeSwitch:
@@ -178,6 +180,18 @@ class PracticeSwitch:
     def _serve(self, connection: gsocket.socket, _address: tuple[str, int]) -> None:
         self.listen(Listener(self, connection))
 
+    def later(self, seconds: float, what: Callable[[], object]) -> gevent.Greenlet[..., object]:
+        """Do something after so many seconds of call time."""
+
+        def fire() -> None:
+            self.awake.wait()
+            what()
+
+        greenlet: gevent.Greenlet[..., object] = gevent.Greenlet(fire)
+        self._later.add(greenlet)
+        greenlet.start_later(self.pace.real(seconds))
+        return greenlet
+
     # --- scheduled transfers
 
     def schedule(self, session: Session, seconds: float, target: tuple[str, str]) -> int:
@@ -216,6 +230,15 @@ class PracticeSwitch:
         if leg is not None:
             headers += leg.headers(variables=variables)
         headers += last
+        self._tell(name, subclass, leg, headers)
+
+    def custom(self, leg: Leg, subclass: str) -> None:
+        """Tell of what the application ``event`` makes: its name is not its first header."""
+        name, *rest = self.lead("CUSTOM", "mod_dptools.c", "event_function")
+        headers = [("Event-Subclass", subclass), *rest, name, *leg.headers(variables=True)]
+        self._tell("CUSTOM", subclass, leg, headers)
+
+    def _tell(self, name: str, subclass: str, leg: Leg | None, headers: list[Header]) -> None:
         happening = Happening(name, subclass, leg.uuid if leg else "", tuple(headers), wire.plain(headers))
         for listener in list(self._listeners):
             listener.offer(happening)

@@ -111,10 +111,23 @@ class RealCall:
     def hang_up(self) -> None:
         self._rig.phones.esl.api(f"uuid_kill {self._phone}")
 
+    def callee_presses(self, key: str) -> None:
+        self._called("uuid_send_dtmf {} " + key)
+
+    def callee_holds(self) -> None:
+        self._called("uuid_hold {}")
+
+    def callee_unholds(self) -> None:
+        self._called("uuid_hold off {}")
+
     def callee_hangs_up(self) -> None:
+        self._called("uuid_kill {}")
+
+    def _called(self, command: str) -> None:
+        """Have the called phone do something."""
         for row in self._rig.phones.channels():
             if row["direction"] == "inbound" and row["cid_num"] == self.caller:
-                self._rig.phones.esl.api(f"uuid_kill {row['uuid']}")
+                self._rig.phones.esl.api(command.format(row["uuid"]))
 
     def state(self) -> str:
         answer = self._rig.switch.esl.api(f"uuid_getvar {self.leg} accord_state")

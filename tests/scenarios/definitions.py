@@ -18,8 +18,9 @@ Callee = Literal["answers", "busy", "silent"]
 Phase = Literal["asked", "announcing", "ringing", "bridged"]
 
 Deed = Literal[
-    "press", "hold", "unhold", "hang_up", "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon"
-]
+    "press", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
+    "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

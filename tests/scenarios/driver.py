@@ -21,7 +21,15 @@ class Call(Protocol):
     def wait(self, phase: str, seconds: float) -> bool:
         """Wait for ``asked``, ``announcing``, ``ringing``, ``bridged`` or ``ended``."""
 
-    def press(self, key: str) -> None: ...
+    def press(self, key: str) -> None:
+        """The outside party presses keys, one after the other."""
+
+    def callee_presses(self, key: str) -> None:
+        """So does the called one."""
+
+    def callee_holds(self) -> None: ...
+
+    def callee_unholds(self) -> None: ...
 
     def hold(self) -> None: ...
 

@@ -15,7 +15,7 @@ import soundfile
 
 from recorder.practice.party import Party
 from recorder.practice.session import Session
-from recorder.practice.switch import PracticeSwitch
+from recorder.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
 from tests.scenarios.files import RATE, write_snapshot
@@ -39,15 +39,25 @@ def free_port() -> int:
 class PracticeCall:
     """A call on the practice switch."""
 
-    def __init__(self, session: Session, caller: str) -> None:
+    def __init__(self, session: Session, caller: str, prompt: Path) -> None:
         self.caller = caller
         self.session = session
+        self._prompt = str(prompt)
 
     def wait(self, phase: str, seconds: float) -> bool:
         return self.session.wait(phase, seconds)
 
     def press(self, key: str) -> None:
         self.session.press(key)
+
+    def callee_presses(self, key: str) -> None:
+        self.session.callee_presses(key)
+
+    def callee_holds(self) -> None:
+        self.session.callee_holds()
+
+    def callee_unholds(self) -> None:
+        self.session.callee_unholds()
 
     def hold(self) -> None:
         self.session.hold()
@@ -68,14 +78,14 @@ class PracticeCall:
         return bool(self.session.media.tapes)
 
     def told(self) -> int:
-        return self.session.prompts_begun
+        return self.session.played.count(self._prompt)
 
 
 class PracticeDriver:
     """Practice switch and daemon, with spool and snapshot in ``folder``; what both say is put into
-    ``kept`` where it is given."""
+    ``kept`` where it is given; ``conf`` is the switch's configuration."""
 
-    def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None) -> None:
+    def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None, conf: Path = CONF) -> None:
         self.spool = folder / "spool"
         lines = {name: NUMBERS[name] for name in ("line", "never_record", "damaged")}
         self.prompt = write_snapshot(folder / "snapshot", lines)
@@ -86,6 +96,7 @@ class PracticeDriver:
         self.switch = PracticeSwitch(
             password=PASSWORD,
             daemon=f"127.0.0.1:{self.port}",
+            conf=conf,
             environment={"ACCORD_NEVER_RECORD": rf"^(\{NUMBERS['listed']})$"},
         )
         self.switch.start()
@@ -111,7 +122,7 @@ class PracticeDriver:
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip
-        return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller)
+        return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.prompt)
 
     def daemon(self, deed: str) -> None:
         match deed:

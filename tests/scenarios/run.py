@@ -62,6 +62,12 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
             call.unhold()
         case "hang_up":
             call.hang_up()
+        case "callee_presses":
+            call.callee_presses(step.with_)
+        case "callee_holds":
+            call.callee_holds()
+        case "callee_unholds":
+            call.callee_unholds()
         case "callee_hangs_up":
             call.callee_hangs_up()
         case "kill_daemon" | "stall_daemon" | "wake_daemon":

@@ -36,7 +36,8 @@ class Block:
     @property
     def event(self) -> str:
         """The event's name, empty for another message."""
-        return self.headers().get("Event-Name", "") if self.text.startswith("Event-Name: ") else ""
+        # What the application "event" makes begins with its subclass.
+        return self.headers().get("Event-Name", "") if self.text.startswith("Event-") else ""
 
 
 def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
