@@ -201,3 +201,18 @@ def test_agreement_covers_listening_together_later() -> None:
     words |= {"nl": ("Later", "samen"), "de": ("Später", "gemeinsam")}
     for language in purposes.LANGUAGES:
         assert all(word in agreement.explanation(language) for word in words[language])
+
+
+def test_the_page_about_law_says_what_the_packs_say() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "law.md").read_text(encoding="utf-8")
+    for pack in PACKS.values():
+        section = page.split(f"## {pack.name} (`{pack.code}`)\n")[1].split("\n## ")[0]
+        for rule in pack.rules.values():
+            assert f"| `{rule.purpose}` | {rule.mode} | {rule.longest_keep_days} | [" in section
+        duties = [*pack.say, *pack.ask, *pack.tell, *pack.notes]
+        assert all(duty.text in section for duty in duties)
+        for source in {source for each in (*pack.rules.values(), *duties) for source in each.sources}:
+            read = f"{source.sure}, {source.checked}" if source.checked else source.sure
+            assert f"[{source.name}]({source.link}) ({read})" in section
+    for code, purpose in purposes.standard().items():
+        assert f"{code.replace('-', ' ')} {purpose.longest_keep_days}" in page.replace("\n", " ")
