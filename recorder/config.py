@@ -119,6 +119,17 @@ class LogSettings(_Section):
     be rotated by renaming it."""
 
 
+class PromptSettings(_Section):
+    """The sound of sentences, made when an announcement is saved: never in a call."""
+
+    speech: Literal["auto", "kokoro", "espeak-ng", "none"] = "auto"
+    """Which engine speaks what is neither recorded nor shipped; ``auto``: the best that is installed."""
+    kokoro: Path | None = None
+    """Folder of ``kokoro.onnx`` and its voices."""
+    recorded: Path | None = None
+    """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of what is shipped."""
+
+
 class MetricsSettings(_Section):
     """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
 
@@ -142,6 +153,7 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    prompts: PromptSettings = PromptSettings()
 
     @property
     def catalogue_url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from recorder.errors import ConfigError
 
 RATES = (8000, 16000)
 SHORTEST_S, LONGEST_S = 1.0, 60.0
+SHORTEST_CLIP_S, LONGEST_CLIP_S = 0.2, 20.0
 
 SILENT_DBFS = -45.0
 """Below this in its loudest half second, nobody hears it on a phone (speech is near -20)."""
@@ -42,69 +44,109 @@ def check_sound(path: Path) -> CheckedSound:
 
     Raises :class:`ConfigError` (``prompt.*``) that says what is wrong and what to do.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError("prompt.unreadable", f"{path} cannot be read: {error}", "check the path") from error
-    samples, rate = _read(path)
+    return check_content(_content(path), str(path))
+
+
+def check_content(content: bytes, name: str) -> CheckedSound:
+    """:func:`check_sound` for what was uploaded: ``name`` is what the error calls it."""
+    samples, rate = read_wav(content, name)
     seconds = len(samples) / rate
     if not SHORTEST_S <= seconds <= LONGEST_S:
         raise ConfigError(
             "prompt.length",
-            f"{path} is {seconds:.1f} s long",
+            f"{name} is {seconds:.1f} s long",
             f"an announcement takes {SHORTEST_S:.0f} to {LONGEST_S:.0f} s; about ten are right",
         )
-    level = _loudest_dbfs(samples, rate)
-    if level < SILENT_DBFS:
-        raise ConfigError(
-            "prompt.silent",
-            f"{path} is silent or nearly so ({level:.0f} dBFS where it is loudest)",
-            "record it again, at about -20 dBFS",
-        )
-    if _clipped_share(samples) > CLIPPED_SHARE:
-        raise ConfigError(
-            "prompt.clipping",
-            f"{path} is too loud: it clips",
-            "record it again with less gain, at about -20 dBFS",
-        )
+    _check_level(samples, rate, name)
     if _repeats(samples, rate) > REPEATS:
         raise ConfigError(
             "prompt.repeats",
-            f"{path} is the same over and over, so its place in a recording cannot be told",
+            f"{name} is the same over and over, so its place in a recording cannot be told",
             "use a spoken sentence",
         )
     return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
 
 
-def _read(path: Path) -> tuple[NDArray[np.int16], int]:
+def check_clip(path: Path) -> CheckedSound:
+    """Check a person's recording of one sentence: as :func:`check_sound`, but 0.2 to 20 s.
+
+    Raises :class:`ConfigError` (``prompt.*``)."""
+    content = _content(path)
+    samples, rate = read_wav(content, str(path))
+    seconds = len(samples) / rate
+    if not SHORTEST_CLIP_S <= seconds <= LONGEST_CLIP_S:
+        raise ConfigError(
+            "prompt.length",
+            f"{path} is {seconds:.1f} s long",
+            f"one sentence takes {SHORTEST_CLIP_S:.1f} to {LONGEST_CLIP_S:.0f} s",
+        )
+    _check_level(samples, rate, str(path))
+    return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
+
+
+def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
+    level = _loudest_dbfs(samples, rate)
+    if level < SILENT_DBFS:
+        raise ConfigError(
+            "prompt.silent",
+            f"{name} is silent or nearly so ({level:.0f} dBFS where it is loudest)",
+            "record it again, at about -20 dBFS",
+        )
+    if clipped_share(samples) > CLIPPED_SHARE:
+        raise ConfigError(
+            "prompt.clipping",
+            f"{name} is too loud: it clips",
+            "record it again with less gain, at about -20 dBFS",
+        )
+
+
+def _content(path: Path) -> bytes:
     try:
-        with soundfile.SoundFile(path) as file:
-            _check_form(path, file)
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError("prompt.unreadable", f"{path} cannot be read: {error}", "check the path") from error
+
+
+def read_wav(content: bytes, name: str) -> tuple[NDArray[np.int16], int]:
+    """The samples of a WAV file, and how many a second: mono, PCM 16 bit, 8 or 16 kHz.
+
+    Raises :class:`ConfigError`: ``prompt.not_wav``, ``prompt.form``, ``prompt.channels``, ``prompt.rate``.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            _check_form(name, file)
             samples: NDArray[np.int16] = file.read(dtype="int16")
             return samples, int(file.samplerate)
     except soundfile.SoundFileError as error:
-        raise ConfigError("prompt.not_wav", f"{path} is not a WAV file: {error}", _CONVERT) from error
+        raise ConfigError("prompt.not_wav", f"{name} is not a WAV file: {error}", _CONVERT) from error
 
 
-def _check_form(path: Path, file: soundfile.SoundFile) -> None:
+def read_samples(content: bytes, name: str) -> tuple[NDArray[np.float32], int]:
+    """:func:`read_wav`, full scale 1."""
+    samples, rate = read_wav(content, name)
+    return samples.astype(np.float32) / np.float32(32768), rate
+
+
+def _check_form(name: str, file: soundfile.SoundFile) -> None:
     if file.format not in ("WAV", "WAVEX"):
-        raise ConfigError("prompt.not_wav", f"{path} is {file.format}, not WAV", _CONVERT)
+        raise ConfigError("prompt.not_wav", f"{name} is {file.format}, not WAV", _CONVERT)
     if file.subtype != "PCM_16":
-        raise ConfigError("prompt.form", f"{path} holds {file.subtype} samples, not PCM 16 bit", _CONVERT)
+        raise ConfigError("prompt.form", f"{name} holds {file.subtype} samples, not PCM 16 bit", _CONVERT)
     if file.channels != 1:
-        raise ConfigError("prompt.channels", f"{path} has {file.channels} channels, not one", _CONVERT)
+        raise ConfigError("prompt.channels", f"{name} has {file.channels} channels, not one", _CONVERT)
     if file.samplerate not in RATES:
-        raise ConfigError("prompt.rate", f"{path} is at {file.samplerate} Hz, not 8000 or 16000", _CONVERT)
+        raise ConfigError("prompt.rate", f"{name} is at {file.samplerate} Hz, not 8000 or 16000", _CONVERT)
 
 
 def _loudest_dbfs(samples: NDArray[np.int16], rate: int) -> float:
-    size = rate // 2
+    size = min(rate // 2, len(samples))
     blocks = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
     rms = float(np.sqrt((blocks**2).mean(axis=1)).max())
     return float(20 * np.log10(max(rms, 1e-3) / 32768))
 
 
-def _clipped_share(samples: NDArray[np.int16]) -> float:
+def clipped_share(samples: NDArray[np.int16]) -> float:
+    """Share of the samples that lie in flat tops."""
     top = int(np.abs(samples.astype(np.int32)).max())
     if top < 16384:  # half of full scale: flat tops down there are a quiet square wave, not clipping
         return 0.0

@@ -1,0 +1,239 @@
+"""The sentences that people hear, as data (``sentences.toml``): what is written, and what an engine reads.
+
+A sentence is one clip of sound.  What is written is word for word what is said, because it is sealed with
+the recording; where an engine needs the same words written otherwise ("press one"), that stands beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from recorder.errors import ConfigError
+from recorder.prompts.purposes import LANGUAGES, standard
+
+LONGEST_KEEP_DAYS = 36_525
+"""A hundred years: a longer keeping time is a slip of the pen."""
+
+LONGEST_OWN = 200
+"""Characters of a customer's own sentence: about fifteen seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One sentence: the name of its clip (a file's, without its ending), what is written and sealed, and
+    the same words as an engine reads them."""
+
+    clip: str
+    text: str
+    spoken: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    text: Mapping[str, str]
+    spoken: Mapping[str, str]
+    placeholder: str
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    sentences: Mapping[str, _Sentence]
+    times: Mapping[str, Mapping[str, str]]
+    days: Mapping[int, str]
+    keys: Mapping[str, tuple[str, ...]]
+    together: Mapping[str, tuple[str, ...]]
+
+
+@cache
+def _catalogue() -> _Catalogue:
+    return load(Path(__file__).with_name("sentences.toml"))
+
+
+def load(path: Path) -> _Catalogue:
+    """Read a catalogue.  Raises :class:`ConfigError` (``sentences.broken``) that says what is missing."""
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        times = body["time"]
+        found = _Catalogue(
+            sentences={name: _sentence(name, entry) for name, entry in body["clip"].items()},
+            times={name: _words(f"time {name}", entry) for name, entry in times.items()},
+            days={days: name for name, entry in times.items() for days in entry["days"]},
+            keys={language: tuple(body["key"][language]) for language in LANGUAGES},
+            together={name: tuple(parts) for name, parts in body["spoken-together"].items()},
+        )
+        _check(found)
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            "sentences.broken",
+            f"{path} cannot be used: {error}",
+            "compare it with the file that was installed",
+        ) from error
+
+
+def _words(name: str, entry: Mapping[str, Any]) -> Mapping[str, str]:
+    missing = [language for language in LANGUAGES if not entry.get(language)]
+    if missing:
+        raise ValueError(f"{name}: no words in {', '.join(missing)}")
+    return MappingProxyType({language: entry[language] for language in LANGUAGES})
+
+
+def _sentence(name: str, entry: Mapping[str, Any]) -> _Sentence:
+    text = _words(f"clip {name}", entry)
+    placeholder = entry.get("with", "")
+    for language, words in text.items():
+        expected = [placeholder] if placeholder else []
+        if re.findall(r"{(\w*)}", words) != expected:
+            raise ValueError(f"clip {name}, {language}: its placeholders are not {expected}")
+    keys = tuple(entry.get("keys", ()))
+    return _Sentence(text, MappingProxyType(dict(entry.get("spoken", {}))), placeholder, keys)
+
+
+def _check(found: _Catalogue) -> None:
+    for name, parts in found.together.items():
+        for part in parts:
+            if part != "{purposes}" and part not in found.sentences:
+                raise ValueError(f"spoken-together {name}: there is no clip {part}")
+    for language, words in found.keys.items():
+        if len(words) != 10:
+            raise ValueError(f"key {language}: ten words, for 0 to 9")
+    for code in standard():
+        if f"for-{code}" not in found.sentences:
+            raise ValueError(f"the purpose {code} has no clip for-{code}")
+
+
+def check_language(language: str) -> str:
+    """The language, if there are sentences in it.  Raises :class:`ConfigError` (``prompt.language``)."""
+    if language not in LANGUAGES:
+        raise ConfigError(
+            "prompt.language",
+            f"there are no sentences in {language!r}",
+            f"one of {', '.join(LANGUAGES)}; any other language is your own WAV with its text",
+        )
+    return language
+
+
+def together(name: str) -> tuple[str, ...]:
+    """The clips of something that is said as a whole, in their order."""
+    return _catalogue().together[name]
+
+
+def said(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> Said:
+    """One sentence of the catalogue, with the value of its placeholder.
+
+    Raises :class:`ConfigError`: ``prompt.language``, ``prompt.keep_time``, ``prompt.key``.
+    """
+    sentence = _catalogue().sentences[name]
+    text = sentence.text[check_language(language)]
+    spoken = sentence.spoken.get(language, text)
+    if sentence.placeholder == "time":
+        time, words = _time(keep_days, language)
+        return Said(f"{name}-{time}", text.replace("{time}", words), spoken.replace("{time}", words))
+    if sentence.placeholder == "key":
+        digit = _key(key, sentence.keys)
+        word = _catalogue().keys[language][digit]
+        return Said(f"{name}-{digit}", text.replace("{key}", str(digit)), spoken.replace("{key}", word))
+    return Said(name, text, spoken)
+
+
+def _time(keep_days: int | None, language: str) -> tuple[str, str]:
+    """The name and the words of a keeping time."""
+    if type(keep_days) is not int or not 1 <= keep_days <= LONGEST_KEEP_DAYS:
+        raise ConfigError(
+            "prompt.keep_time",
+            f"a recording cannot be kept for {keep_days} days",
+            f"a whole number of days, 1 to {LONGEST_KEEP_DAYS}",
+        )
+    name = _catalogue().days.get(keep_days)
+    if name is None:
+        words = _catalogue().times["other"][language]
+        return f"{keep_days}-days", words.replace("{days}", str(keep_days))
+    return name, _catalogue().times[name][language]
+
+
+def time_in_words(keep_days: int, language: str) -> str:
+    """A keeping time as it is said: "thirty days".  Raises :class:`ConfigError` as :func:`said` does."""
+    return _time(keep_days, check_language(language))[1]
+
+
+def _key(key: int | None, usual: Sequence[int]) -> int:
+    if key is None:
+        return usual[0]
+    if type(key) is not int or not 0 <= key <= 9:
+        raise ConfigError("prompt.key", f"{key!r} is no key", "0 to 9")
+    return key
+
+
+def purpose_sentences(purposes: Sequence[str], language: str, own: Mapping[str, str]) -> tuple[Said, ...]:
+    """What is said for some purposes: the standard ones in their own order, then a customer's own, each with
+    the sentence that ``own`` gives for its code.
+
+    Raises :class:`ConfigError`: ``prompt.no_purposes``, ``prompt.purpose_words``.
+    """
+    check_language(language)
+    if isinstance(purposes, str) or not purposes:
+        raise ConfigError(
+            "prompt.no_purposes",
+            "an announcement names no purpose",
+            "name one at least: a recording is used for what was announced, and for nothing else",
+        )
+    known = [code for code in standard() if code in purposes]
+    found: list[Said] = []
+    for code in known:
+        also = f"also-{code}"
+        found.append(said(also if found and also in _catalogue().sentences else f"for-{code}", language))
+    for code in dict.fromkeys(purposes):
+        if code not in known:
+            found.append(_own(code, own.get(code, "")))
+    return tuple(found)
+
+
+def _own(code: str, sentence: str) -> Said:
+    text = " ".join(sentence.split())
+    if not text:
+        raise ConfigError(
+            "prompt.purpose_words",
+            f"the purpose {code!r} is no standard one and has no words to announce it with",
+            "give it one plain sentence in the announcement's language",
+        )
+    if len(text) > LONGEST_OWN or not text.isprintable():
+        raise ConfigError(
+            "prompt.purpose_words",
+            f"the sentence for the purpose {code!r} cannot be said: {text[:40]!r}",
+            f"one plain sentence, at most {LONGEST_OWN} characters",
+        )
+    text = text if text[-1] in ".!?" else f"{text}."
+    # Two customers may use one code for two sentences: the clip is named after the words.
+    return Said(f"purpose-{hashlib.sha256(text.encode()).hexdigest()[:12]}", text, text)
+
+
+@cache
+def all_said(language: str) -> Mapping[str, Said]:
+    """Every sentence that comes as sound, by clip: what is shipped, and what a person records for a voice
+    of their own.  Raises :class:`ConfigError` (``prompt.language``)."""
+    found: list[Said] = []
+    check_language(language)
+    for name, sentence in _catalogue().sentences.items():
+        if sentence.placeholder == "time":
+            found += [said(name, language, keep_days=days) for days in _first_days()]
+        elif sentence.placeholder == "key":
+            found += [said(name, language, key=key) for key in sentence.keys]
+        else:
+            found.append(said(name, language))
+    return MappingProxyType({each.clip: each for each in found})
+
+
+def _first_days() -> list[int]:
+    first: dict[str, int] = {}
+    for days, name in _catalogue().days.items():
+        first.setdefault(name, days)
+    return list(first.values())

@@ -1,0 +1,220 @@
+"""Engines that speak a sentence: for a text that is not there as sound, when an announcement is saved.
+
+No engine runs in a call, and none is needed for what comes with Accord.  An engine is a program or a
+package that is installed beside it; the setting ``[prompts] speech`` names it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import soundfile
+
+from recorder.errors import ConfigError
+from recorder.prompts.sentences import Said
+from recorder.prompts.sound import RATE, Samples, resampled, trimmed
+
+Choice = Literal["auto", "kokoro", "espeak-ng", "none"]
+
+_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompts script"
+
+
+class Engine(Protocol):
+    """Speaks a text.  ``name`` says which engine and voice, for a person."""
+
+    name: str
+
+    def speaks(self, language: str) -> bool:
+        """Whether it has a voice for a language (``fr``)."""
+        ...
+
+    def speak(self, text: str, language: str) -> Samples:
+        """The text as samples at :data:`~recorder.prompts.sound.RATE`, trimmed.  Raises
+        :class:`ConfigError` (``speech.failed``)."""
+        ...
+
+
+def failed(engine: str, text: str, why: object) -> ConfigError:
+    return ConfigError(
+        "speech.failed",
+        f"{engine} did not speak {text[:60]!r}: {why}",
+        "choose another engine ([prompts] speech), or record it: accord prompts script",
+    )
+
+
+class EspeakNg:
+    """espeak-ng, a program: every language, a plain voice."""
+
+    SPEED = 150
+    """Words a minute."""
+    PATIENCE_S = 30
+
+    def __init__(self, program: str) -> None:
+        self.name = "espeak-ng"
+        self._program = program
+
+    def speaks(self, language: str) -> bool:
+        return language in ("fr", "nl", "de", "en")
+
+    def speak(self, text: str, language: str) -> Samples:
+        voice = {"en": "en-gb"}.get(language, language)
+        arguments = [self._program, "-v", voice, "-s", str(self.SPEED), "--stdin", "--stdout"]
+        try:
+            done = subprocess.run(
+                arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True
+            )
+            # It writes the header before it knows the length: what counts is what came.
+            samples, rate = soundfile.read(io.BytesIO(_measured(done.stdout)), dtype="float32")
+        except subprocess.CalledProcessError as error:
+            raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
+        except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
+            raise failed(self.name, text, error) from error
+        return _heard(self.name, text, samples, rate)
+
+
+def _measured(wav: bytes) -> bytes:
+    """A WAV from a pipe, with the lengths that its header lacks."""
+    data = wav.find(b"data")
+    if not wav.startswith(b"RIFF") or data < 0:
+        return wav
+    length = len(wav) - data - 8
+    riff = (len(wav) - 8).to_bytes(4, "little")
+    return wav[:4] + riff + wav[8 : data + 4] + length.to_bytes(4, "little") + wav[data + 8 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's, and
+    what it says instead of phonemes that it never learnt."""
+
+    phonemes: str
+    name: str
+    instead: Mapping[str, str] = MappingProxyType({})
+
+
+class Kokoro:
+    """Kokoro-82M through ``kokoro-onnx``, a package: natural voices, offline.
+
+    ``folder`` holds ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language.  It learnt French and
+    English; for Dutch and German the voice that is understood best reads their phonemes, with an accent.
+    """
+
+    VOICES = MappingProxyType(
+        {
+            "fr": Voice("fr-fr", "ff_siwis"),
+            "en": Voice("en-gb", "bf_emma"),
+            "nl": Voice("nl", "if_sara", MappingProxyType({"ɵ": "ʊ", "ʏ": "ʊ"})),
+            "de": Voice("de", "if_sara", MappingProxyType({"ʏ": "y", "ɜ": "ɐ"})),
+        }
+    )
+    MODEL = "kokoro.onnx"
+
+    def __init__(self, folder: Path) -> None:
+        self.name = "kokoro"
+        self._folder = folder
+        self._model: Any = None
+
+    @classmethod
+    def missing(cls, folder: Path | None) -> str:
+        """What is missing for it to speak; empty if nothing is."""
+        if importlib.util.find_spec("kokoro_onnx") is None:
+            return "the package kokoro-onnx is not installed"
+        if folder is None:
+            return "no folder is set ([prompts] kokoro)"
+        if not (folder / cls.MODEL).is_file():
+            return f"{folder / cls.MODEL} is not there"
+        if not any((folder / f"{voice.name}.bin").is_file() for voice in cls.VOICES.values()):
+            return f"there is no voice in {folder}"
+        return ""
+
+    def speaks(self, language: str) -> bool:
+        return language in self.VOICES and self._style(self.VOICES[language]).is_file()
+
+    def speak(self, text: str, language: str) -> Samples:
+        voice = self.VOICES[language]
+        try:
+            # A style of 256 numbers for every number of phonemes.
+            style = np.fromfile(self._style(voice), dtype=np.float32).reshape(-1, 1, 256)
+            model = self._loaded()
+            phonemes = self._phonemes(text, voice)
+            samples, rate = model.create(phonemes, voice=style, is_phonemes=True)
+        except Exception as error:  # whatever a model, its runtime or its phonemes raise
+            raise failed(self.name, text, error) from error
+        return _heard(self.name, text, samples, rate)
+
+    def _style(self, voice: Voice) -> Path:
+        return self._folder / f"{voice.name}.bin"
+
+    def _phonemes(self, text: str, voice: Voice) -> str:
+        # A dependency of the package, which has told it where its espeak-ng is.
+        phonemizer = importlib.import_module("phonemizer")
+        found: str = phonemizer.phonemize(
+            text,
+            voice.phonemes,
+            preserve_punctuation=True,
+            with_stress=True,
+            language_switch="remove-flags",
+        )
+        for unknown, known in voice.instead.items():
+            found = found.replace(unknown, known)
+        return found.strip()
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            package = importlib.import_module("kokoro_onnx")
+            with tempfile.TemporaryDirectory() as folder:
+                # The package wants a file of voices; ours are given to it one by one.
+                voices = Path(folder) / "voices.npz"
+                np.savez(voices, none=np.zeros(0, dtype=np.float32))
+                self._model = package.Kokoro(os.fspath(self._folder / self.MODEL), os.fspath(voices))
+        return self._model
+
+
+def _heard(engine: str, text: str, samples: Samples, rate: int) -> Samples:
+    if samples.ndim != 1 or not len(samples) or float(np.abs(samples).max()) < 0.001:
+        raise failed(engine, text, "nothing can be heard")
+    return trimmed(resampled(samples, rate, RATE))
+
+
+def engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
+    """The engines of a choice that are installed, the better first.
+
+    Raises :class:`ConfigError` (``speech.missing``) where one was chosen by name and is not installed.
+    """
+    found: list[Engine] = []
+    lacking = Kokoro.missing(kokoro)
+    if choice in ("auto", "kokoro") and not lacking:
+        assert kokoro is not None
+        found.append(Kokoro(kokoro))
+    program = shutil.which("espeak-ng")
+    if choice in ("auto", "espeak-ng") and program:
+        found.append(EspeakNg(program))
+    if choice == "kokoro" and not found:
+        raise ConfigError("speech.missing", f"kokoro cannot speak: {lacking}", "see docs/customise.md")
+    if choice == "espeak-ng" and not found:
+        raise ConfigError("speech.missing", "the program espeak-ng is not installed", _INSTALL)
+    return tuple(found)
+
+
+def speaking(found: tuple[Engine, ...], said: Said, language: str) -> Engine:
+    """The first engine that has a voice for a language.  Raises :class:`ConfigError` (``speech.none``)."""
+    for engine in found:
+        if engine.speaks(language):
+            return engine
+    raise ConfigError(
+        "speech.none",
+        f"nothing is installed that can speak {said.text[:60]!r} in {language!r}, and nobody recorded it",
+        f"install espeak-ng (apt install espeak-ng), or record it as {language}/{said.clip}.wav",
+    )
