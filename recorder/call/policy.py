@@ -15,13 +15,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from recorder.call.state import NOTICE, OPT_IN, OPT_OUT, Plan, Script, Speech
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
-FORMAT = 1
+FORMAT = 2
+
+MODES = (NOTICE, OPT_OUT, OPT_IN)
 
 NUMBER = re.compile(r"\+?[0-9]{2,15}")
 """A number as the dialplan hands it over; anything else has no line."""
@@ -50,11 +54,45 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A sentence that is played: ``text`` is what it says, ``sha256`` and ``duration_ms`` are its WAV's."""
+
+    text: str
+    sha256: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a line says beside its announcement where a call may be refused.  ``question``: in opt-in what is
+    asked before anything is recorded, in opt-out what is said after a key that means nothing;
+    ``declined``: that the call is not recorded."""
+
+    question: Sound
+    declined: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What a line says in a further language."""
+
+    announcement: Announcement
+    asked: Asked | None = None
+
+    @property
+    def question(self) -> Sound | None:
+        """What is asked, if anything is."""
+        return None if self.asked is None else self.asked.question
+
+
+@dataclass(frozen=True, slots=True)
 class LinePolicy:
     """What happens to a call to one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is ``notice``; ``timing`` is ``before_ringing``.
+    ``mode`` is one of :data:`MODES`, and needs ``asked`` in all languages where it is not ``notice``;
+    ``timing`` is ``before_ringing``.  ``menu`` lets choose among the first language and the ``others``: key 1
+    is the first.
     """
 
     tenant: str
@@ -64,6 +102,23 @@ class LinePolicy:
     timing: str
     formats: tuple[str, ...]
     announcement: Announcement
+    asked: Asked | None = None
+    others: tuple[Language, ...] = ()
+    menu: Sound | None = None
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """What it says, by language, in the order of the menu."""
+        return (Language(self.announcement, self.asked), *self.others)
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything that it may say before the conversation, by SHA-256."""
+        beside = [
+            each for one in self.languages if one.asked for each in (one.asked.question, one.asked.declined)
+        ]
+        said = [one.announcement.sha256 for one in self.languages] + [each.sha256 for each in beside]
+        return frozenset(said if self.menu is None else [*said, self.menu.sha256])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +140,28 @@ class Snapshot:
 
     @property
     def prompts(self) -> frozenset[str]:
-        """The sounds that the lines announce with, by their SHA-256."""
-        return frozenset(line.announcement.sha256 for line in self.lines.values())
+        """The sounds that the lines speak with, by their SHA-256."""
+        return frozenset().union(*(line.sounds for line in self.lines.values()))
 
     def prompt(self, sha256: str) -> Path:
         """The file of a sound."""
         return self.folder / "prompts" / f"{sha256}.wav"
+
+    def plan(self, line: LinePolicy) -> Plan:
+        """What is said to a call to this line, as the switch is told to play it."""
+
+        def speech(sound: Sound | Announcement) -> Speech:
+            length = timedelta(milliseconds=sound.duration_ms)
+            return Speech(str(self.prompt(sound.sha256).absolute()), length)
+
+        def script(one: Language) -> Script:
+            asked = one.asked
+            if asked is None:
+                return Script(speech(one.announcement))
+            return Script(speech(one.announcement), speech(asked.question), speech(asked.declined))
+
+        menu = None if line.menu is None else speech(line.menu)
+        return Plan(line.mode, tuple(script(one) for one in line.languages), menu)
 
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
@@ -157,14 +228,28 @@ def check_announcement(told: Announcement) -> None:
 def _line(entry: Mapping[str, Any]) -> LinePolicy:
     """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
     ``KeyError``, ``TypeError``, ``ValueError``."""
-    told = entry["announcement"]
-    announcement = Announcement(**{**told, "purposes": tuple(told["purposes"])})
-    policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), "announcement": announcement})
+    first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
+    menu = None if entry["menu"] is None else Sound(**entry["menu"])
+    said = {"announcement": first.announcement, "asked": first.asked, "others": tuple(others), "menu": menu}
+    policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
     checked(policy)
-    check_announcement(announcement)
+    for one in policy.languages:
+        check_announcement(one.announcement)
+        if (one.asked is None) != (policy.mode == NOTICE):
+            raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
+    if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
+        raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy
+
+
+def _language(entry: Mapping[str, Any]) -> Language:
+    told, asked = entry["announcement"], entry["asked"]
+    return Language(
+        Announcement(**{**told, "purposes": tuple(told["purposes"])}),
+        None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
+    )
 
 
 def _intact(path: Path, sha256: str) -> bool:

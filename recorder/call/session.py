@@ -1,93 +1,39 @@
 """One call, from its arrival to its end, as a pure function: ``step(state, event) -> (state, actions)``.
 
 Nothing here talks to anybody.  The daemon feeds what it observes and does what comes out; the switch
-refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward:
+refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward,
+any of them may be skipped:
 
-    ANNOUNCING → ANNOUNCED → UNRECORDED → ENDED     (any of them may be skipped)
+    ASKING → ANNOUNCING → CHOOSING → ANNOUNCED → UNRECORDED → ENDED
 
-A call is ANNOUNCED only when the announcement's own playback ended by itself, while it was being
-recorded, with no hold in it, its folder is on disk, and the switch has taken our word for it in time.  It
-is ``recorded`` at the end only if somebody also answered.
+ASKING: the language, or in opt-in whether it may be recorded; nothing is captured.  CHOOSING: in opt-out,
+the time to refuse (``asking.py``).  A call is ANNOUNCED only when the announcement's own playback ended by
+itself, while it was being recorded, with no hold in it, its folder is on disk, and the switch has taken our
+word for it in time.  It is ``recorded`` at the end only if somebody also answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from recorder.call.state import Action, Actions, Do, Finish, Note, Phase, State
+from recorder.call.asking import asked, key, reminded, waited
+from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
+from recorder.call.state import Actions, Do, Finish, Note, Phase, State
 from recorder.switch.observed import Observed, What
 
-__all__ = [
-    "GRACE", "TRIES", "Action", "Actions", "Do", "Finish", "Note", "Phase", "State",
-    "arrive", "bound", "patience", "refuse", "resume", "step",
-]  # fmt: skip
-
-
-TRIES: Final = 10
-"""How often an announcement is begun before the call goes on unrecorded; the bound on a hanging daemon
-starts anew with each, so it must end somewhere."""
-
-GRACE: Final = timedelta(seconds=4)
-"""What an announcement may take beyond its own length.  With the at most three seconds that the switch
-waits for us to begin (``accord_wait``), whole seconds and the scheduler's own second twice, no call waits
-longer than the announcement's length and ten seconds."""
-
-_MARGIN: Final = timedelta(milliseconds=500)
-"""By which we give up earlier than the switch would."""
-
 _DECIDED: Final = frozenset({"announced", "passed", "failed", "late", "unrecorded"})
-"""The switch's words after which nothing is left for us to say on a call's own socket."""
+"""The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
+that was said to the caller."""
 
 _LEFT: Final = {
     "late": "daemon_late",
     # An earlier daemon had these, and its reason is not known.
-    **dict.fromkeys(("waiting", "announcing", "passed"), "daemon_away"),
+    **dict.fromkeys(("waiting", "asking", "announcing", "passed"), "daemon_away"),
+    "declined": "declined",
 }
-
-
-def arrive(prompt: str, length: timedelta, at: datetime) -> tuple[State, Actions]:
-    """A call that is to be recorded."""
-    return State(prompt, length, deadline=_deadline(length, at)), (Do.BEGIN,)
-
-
-def refuse(reason: str) -> tuple[State, Actions]:
-    """A call that is not; it is followed to its end only to be written down."""
-    state = State("", timedelta(0), phase=Phase.UNRECORDED, reason=reason, playing=False)
-    return state, (Do.LET_GO,)
-
-
-def resume(prompt: str, length: timedelta, marks: Mapping[str, datetime], at: datetime) -> State:
-    """A call that an earlier daemon began, from the marks it left: their kinds, and when each first was.
-    One that it had refused is refused again (:func:`refuse`).
-
-    It is ANNOUNCED only if that was written down; feed the switch's word next (``What.UNWATCHED``, or
-    ``What.GONE`` where the switch has no such call)."""
-    announced = "announcement_finished" in marks
-    return State(
-        prompt,
-        length,
-        phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
-        playing=False,
-        spoiled=True,
-        on_disk=True,
-        captured="recording_started" in marks,
-        taped=marks.get("recording_started"),
-        connected="bridged" in marks,
-        deadline=None if announced else at,
-    )
-
-
-def patience(length: timedelta) -> timedelta:
-    """How long an announcement may take until we give up."""
-    return length + GRACE - _MARGIN
-
-
-def bound(length: timedelta) -> int:
-    """Seconds that the switch waits from the announcement's start until it goes on by itself."""
-    return -(-(length + GRACE) // timedelta(seconds=1))
 
 
 def step(state: State, event: Observed) -> tuple[State, Actions]:
@@ -97,18 +43,24 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     before: Actions = ()
     if event.what is What.UNWATCHED:
         state = replace(state, capturing=event.capturing)
-    if event.state == "announced" and state.told and state.phase is Phase.ANNOUNCING:
+    if event.state == "announced" and state.told and state.phase < Phase.ANNOUNCED:
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None)
-    if event.state in _DECIDED and not state.leaving:
+    if _decided(state, event) and not state.leaving:
         # Not before: what the switch has not run when the socket closes, it never runs.
         state, before = replace(state, leaving=True), (Do.LEAVE,)
-    if event.state in {"late", "failed", "unrecorded"} and state.phase < Phase.UNRECORDED:
+    if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
         reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
-        state, more = _unrecorded(state, reason)
+        state, more = unrecorded(state, reason)
         before += more
     state, connected = _connected(state, event)
     state, after = _STEPS[event.what](state, event)
     return state, before + connected + after
+
+
+def _decided(state: State, event: Observed) -> bool:
+    if event.state == "declined":
+        return event.what is What.PLAYED and event.sound == state.said.path
+    return event.state in _DECIDED
 
 
 def _connected(state: State, event: Observed) -> tuple[State, Actions]:
@@ -119,50 +71,25 @@ def _connected(state: State, event: Observed) -> tuple[State, Actions]:
     # What ends now has been, at the latest, until now.
     at = event.at if event.what is What.UNBRIDGED and event.bridged_at is None else event.bridged_at
     # Earlier than the recording it was another talk, before the call was brought to us.
-    since = at if state.taped is None and state.phase is not Phase.ANNOUNCING else state.taped
+    since = at if state.taped is None and state.phase >= Phase.ANNOUNCED else state.taped
     if at is None or since is None or at < since:
         return state, ()
     return replace(state, connected=True), (Note("bridged", at),)
 
 
-def _unrecorded(state: State, reason: str) -> tuple[State, Actions]:
-    """The switch went on without us, and has stopped the recording; we stop it too."""
-    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
-    return state, (Do.STOP, Do.DISCARD, Do.LEAVE) if state.capturing else (Do.DISCARD, Do.LEAVE)
-
-
-def _give_up(state: State, reason: str) -> tuple[State, Actions]:
-    """We cannot or may not record it: the switch is told first, then has its call back.
-
-    Once our word is on its way the switch decides: it may have taken it while we slept, and then the
-    recording goes on and is not ours to destroy."""
-    if state.told and state.on_disk:
-        return replace(state, reason=reason, deadline=None), (Do.FAIL,)
-    state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
-    return state, (Do.FAIL, Do.DISCARD)
-
-
 def _again(state: State, at: datetime) -> tuple[State, Actions]:
+    """Once more what was not heard whole: the announcement, or the question."""
     if state.tries >= TRIES:
-        return _give_up(state, "announcement_failed")
-    state = replace(
-        state,
-        tries=state.tries + 1,
-        playing=True,
-        spoiled=False,
-        turned=None,
-        deadline=_deadline(state.length, at),
-    )
-    return state, (Do.AGAIN,)
-
-
-def _deadline(length: timedelta, at: datetime) -> datetime:
-    return at + patience(length)
+        return give_up(state, "announcement_failed")
+    order = Do.ASK if state.phase is Phase.ASKING else Do.AGAIN
+    return play(replace(state, tries=state.tries + 1), state.said, at), (order,)
 
 
 def _recording(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, capturing=True), (Do.STOP,)
+    if state.phase is Phase.ASKING:
+        return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
     if state.capturing and state.captured:
         return state, ()
     # Also where the switch was asked before it told: what it told first is the recording's start.
@@ -176,8 +103,8 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
     if state.hung_up:
         state, actions = _finish(state, event)
         return state, (note, *actions)
-    if state.phase is Phase.ANNOUNCING and not event.ending:
-        state, actions = _give_up(state, "recording_failed")
+    if state.phase in _TELLING and not event.ending:
+        state, actions = give_up(state, "recording_failed")
         return state, (note, *actions)
     if state.phase is Phase.UNRECORDED:
         return state, (note, Do.DISCARD)
@@ -185,41 +112,39 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _playing(state: State, event: Observed) -> tuple[State, Actions]:
-    if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt:
+    if state.phase not in (Phase.ASKING, Phase.ANNOUNCING) or event.sound != state.said.path:
         return state, ()
     # Holds come on both connections, this on the call's own alone: a hold that was in it may be told first.
     spoiled = state.held or (state.turned is not None and state.turned >= event.at)
-    return replace(state, playing=True, spoiled=spoiled), (Note("announcement_started", event.at),)
+    note = () if state.phase is Phase.ASKING else (Note("announcement_started", event.at),)
+    return replace(state, playing=True, spoiled=spoiled), note
 
 
 def _played(state: State, event: Observed) -> tuple[State, Actions]:
-    if state.phase is not Phase.ANNOUNCING or event.sound != state.prompt or not state.playing:
+    if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
         return state, ()
     if event.ending and not event.complete:
         return replace(state, playing=False), ()
+    if state.phase is Phase.CHOOSING:
+        return reminded(state, event.at)
     state = replace(state, playing=False)
-    if not state.capturing:
-        return _give_up(state, "recording_failed")
+    if state.phase is Phase.ANNOUNCING and not state.capturing:
+        return give_up(state, "recording_failed")
     if event.complete and not state.spoiled:
-        state, actions = _confirm(replace(state, told=True))
-        return state, (Note("announcement_finished", event.at), *actions)
-    note = Note(
-        "announcement_broken", event.at, (("reason", "hold" if state.spoiled else "stopped"),)
-    )  # fmt: skip
+        return (asked if state.phase is Phase.ASKING else heard)(state, event.at)
+    note: Actions = ()
+    if state.phase is Phase.ANNOUNCING:
+        reason = "hold" if state.spoiled else "stopped"
+        note = (Note("announcement_broken", event.at, (("reason", reason),)),)
     if state.held:
-        return replace(state, spoiled=True), (note,)
+        return replace(state, spoiled=True), note
     state, actions = _again(state, event.at)
-    return state, (note, *actions)
-
-
-def _confirm(state: State) -> tuple[State, Actions]:
-    """Announced and on disk: only then may the recording go on.  The switch has the last word."""
-    return state, (Do.CONFIRM,) if state.told and state.on_disk else ()
+    return state, (*note, *actions)
 
 
 def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, on_disk=True)
-    return _confirm(state) if state.phase is Phase.ANNOUNCING else (state, ())
+    return confirm(state) if state.phase in _TELLING else (state, ())
 
 
 def _held(state: State, event: Observed) -> tuple[State, Actions]:
@@ -230,7 +155,7 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, held=False, turned=event.at)
     note = Note("unhold", event.at)
-    if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.told:
+    if _unheard(state) and not state.told:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
     return state, (note,)
@@ -238,9 +163,9 @@ def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
     before: Actions = ()
-    if state.phase is Phase.ANNOUNCING:
+    if state.phase < Phase.ANNOUNCED:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
-        state, before = _unrecorded(state, "daemon_late")
+        state, before = unrecorded(state, "daemon_late")
     data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
     state = replace(state, connected=True, inside=event.party or state.inside)
     return state, (*before, Note("bridged", event.at, data))
@@ -263,7 +188,7 @@ def _gone(state: State, event: Observed) -> tuple[State, Actions]:
     actions: Actions = ()
     if event.since is not None:
         # It ended while nobody watched.
-        if state.phase is Phase.ANNOUNCING and state.told and event.capturing:
+        if state.phase in _TELLING and state.told and event.capturing:
             state = replace(state, phase=Phase.ANNOUNCED)
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
@@ -284,43 +209,53 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
         reason = None if state.connected or not state.hung_up else "never_connected"
         if not state.captured:
             reason = "recording_failed"
-    elif state.phase is Phase.ANNOUNCING:
-        reason = state.reason or ("hung_up_in_announcement" if state.hung_up else "daemon_away")
+    elif state.phase < Phase.ANNOUNCED:
+        left = "hung_up_in_question" if state.phase is Phase.ASKING else "hung_up_in_announcement"
+        reason = state.reason or (left if state.hung_up else "daemon_away")
     else:
         reason = state.reason
+    # One that hung up before its language was known is written down, too.
+    before: Actions = () if state.opened else (Do.OPEN,)
     finish = Finish(reason, event.at, state.inside)
-    state = replace(state, phase=Phase.ENDED, reason=reason, deadline=None, capturing=False)
-    return state, (finish,) if reason is None else (Do.DISCARD, finish)
+    state = replace(state, phase=Phase.ENDED, reason=reason, opened=True, deadline=None, capturing=False)
+    return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
 
 def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
-    if state.phase is not Phase.ANNOUNCING or state.deadline is None or event.at < state.deadline:
+    if state.deadline is None or event.at < state.deadline:
         return state, ()
-    return _give_up(state, "announcement_failed")
+    return waited(state, event.at)
 
 
 def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED:
         return state, ()
     stop: Actions = (Do.STOP,) if state.phase is Phase.ANNOUNCED else ()
-    state, actions = _give_up(state, event.cause or "full_disk")
+    state, actions = give_up(state, event.cause or "full_disk")
     return state, stop + actions
 
 
 def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     """The daemon is back with a call that is still there; ``event.state`` is the switch's word."""
     gap = (Note("unobserved_from", event.since or event.at), Note("unobserved_to", event.at))
-    if state.phase is Phase.ANNOUNCING and event.state == "announced":
+    if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
         return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap)
-    if state.phase is Phase.ANNOUNCING and state.deadline is None:
-        return state, gap
-    if state.phase is Phase.ANNOUNCING and not state.playing and state.spoiled and not state.held:
+    if state.deadline is not None and _unheard(state) and not state.held:
         # An earlier daemon's: its announcement is over, and was not confirmed.
-        state, actions = _unrecorded(state, "daemon_away")
+        state, actions = unrecorded(state, "daemon_away")
         return state, (*actions, *gap)
     return state, gap
+
+
+def _unheard(state: State) -> bool:
+    """Whether what was said is over, was not heard whole, and does not play again yet."""
+    return state.phase in (Phase.ASKING, Phase.ANNOUNCING) and not state.playing and state.spoiled
+
+
+_TELLING: Final = (Phase.ANNOUNCING, Phase.CHOOSING)
+"""The switch's ``announcing``: it is recorded, and may yet not be kept."""
 
 
 def _state(state: State, event: Observed) -> tuple[State, Actions]:
@@ -343,4 +278,5 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.ON_DISK: _on_disk,
     What.NO_DISK: _no_disk,
     What.UNWATCHED: _unwatched,
+    What.KEY: key,
 }

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+
+NOTICE, OPT_OUT, OPT_IN = "notice", "opt-out", "opt-in"
+"""What a line does before the conversation: tell; tell and let refuse; ask first, and record on a yes."""
 
 
 class Phase(IntEnum):
     """How far a call is."""
 
-    ANNOUNCING = 0
-    ANNOUNCED = 1
-    UNRECORDED = 2
-    ENDED = 3
+    ASKING = 0
+    ANNOUNCING = 1
+    CHOOSING = 2
+    ANNOUNCED = 3
+    UNRECORDED = 4
+    ENDED = 5
 
 
 class Do(StrEnum):
     """What the daemon can do for a call."""
 
+    OPEN = "open"  # write down the call in the spool
+    ASK = "ask"  # have the switch answer and ask; nothing is recorded
     BEGIN = "begin"  # have the switch answer, record and announce
     AGAIN = "again"  # have it announce once more
+    REMIND = "remind"  # have it say the question while it records
     CONFIRM = "confirm"  # it was announced: the recording may go on
+    DECLINE = "decline"  # have it stop recording and say that it does not
     FAIL = "fail"  # give up on recording it
     LET_GO = "let_go"  # let it go unrecorded, it was never begun
     LEAVE = "leave"  # hand the call back to the switch
@@ -52,23 +61,59 @@ Actions = tuple[Action, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What is known of a call.  ``prompt`` is the path that the switch plays, ``length`` how long it is.
+class Speech:
+    """A sound that the switch plays: its path, and how long it is."""
 
-    ``spoiled``: this playing of the announcement was not heard whole.  ``told``: it was.  ``leaving``:
-    the call's own socket is done with.  ``deadline``: when we give up.  ``turned``: when a hold last began
-    or ended, since the announcement was ordered.  ``taped``: since when it is recorded, where we saw it
-    begin.
+    path: str
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a call is told in one language.  ``question``: in opt-in what is asked before anything is
+    recorded, in opt-out what is said after a key that means nothing.  ``declined``: that it is not
+    recorded."""
+
+    announcement: Speech
+    question: Speech | None = None
+    declined: Speech | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
+    choose: key 1 is the first script, and who presses nothing is told in that one."""
+
+    mode: str
+    scripts: tuple[Script, ...]
+    menu: Speech | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a call.
+
+    ``language`` is which of the plan's scripts is said; ``said`` the sound that plays or was played last,
+    ``asking`` what the question is about (``language``, ``recording``).  ``wrong``: how many keys meant
+    nothing.  ``spoiled``: this playing was not heard whole.  ``told``: the announcement was, and whoever
+    could refuse did not.  ``opened``: its folder was ordered.  ``leaving``: the call's own socket is done
+    with.  ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set.  ``turned``:
+    when a hold last began or ended, since the sound was ordered.  ``taped``: since when it is recorded,
+    where we saw it begin.
     """
 
-    prompt: str
-    length: timedelta
+    plan: Plan
+    said: Speech
     phase: Phase = Phase.ANNOUNCING
     reason: str | None = None
+    language: int = 0
+    asking: str = ""
+    wrong: int = 0
     tries: int = 1
     playing: bool = True
     spoiled: bool = False
     told: bool = False
+    opened: bool = False
     on_disk: bool = False
     leaving: bool = False
     held: bool = False
@@ -79,4 +124,10 @@ class State:
     connected: bool = False
     hung_up: bool = False
     inside: tuple[str, str] | None = None
-    deadline: datetime | None = field(default=None, compare=False)
+    deadline: datetime | None = None
+    wait: timedelta = timedelta(0)
+
+    @property
+    def script(self) -> Script:
+        """What it is told, in the language that was chosen."""
+        return self.plan.scripts[self.language]

@@ -11,8 +11,8 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from recorder import metrics
-from recorder.call import session
-from recorder.call.session import Action, Do, Finish, Note, State
+from recorder.call import outcome, session
+from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
@@ -28,8 +28,10 @@ log = structlog.get_logger()
 class Call:
     """A call, from its arrival (or from the spool, after a restart) until ``take.json`` is written.
 
-    ``to_call`` sends a command on the call's own socket, ``to_switch`` on the standing connection; both
-    raise :class:`SwitchError` when that is gone.  ``ended`` is called once, when the call is written.
+    ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
+    for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
+    standing connection; both raise :class:`SwitchError` when that is gone.  ``ended`` is called once, when
+    the call is written.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class Call:
         to_call: Callable[[list[Command]], object],
         to_switch: Callable[[Command], object],
         ended: Callable[[Call], object],
+        starts: tuple[CallStart, ...] = (),
     ) -> None:
         self.start = start
+        self._starts = starts or (start,)
+        self._unwritten: list[Mark] | None = None if state.opened else []
         self.state = state
         self.writer = writer
         self.leave = Event()
@@ -96,7 +101,7 @@ class Call:
             self._timer.kill(block=False)
             self._timer = None
         if self.state.deadline is not None:
-            self._timer = gevent.spawn_later(session.patience(self.state.length).total_seconds(), self._late)
+            self._timer = gevent.spawn_later(self.state.wait.total_seconds(), self._late)
 
     def act(self, actions: tuple[Action, ...]) -> None:
         """Do it, in order.  What goes to the switch never raises: the switch, too, keeps the rule."""
@@ -104,11 +109,24 @@ class Call:
             match action:
                 case Note(kind, at, data):
                     self._count(kind, at)
-                    self.writer.mark(Mark(at, kind, dict(data)))
+                    self._mark(Mark(at, kind, dict(data)))
                 case Finish():
                     self._finish(action)
                 case _:
                     self._do(action)
+
+    def _mark(self, mark: Mark) -> None:
+        if self._unwritten is not None:
+            self._unwritten.append(mark)  # there is no call yet for it to be a part of
+        else:
+            self.writer.mark(mark)
+
+    def _open(self) -> None:
+        self.start = self._starts[self.state.language]
+        self.writer.open(self.start)
+        waiting, self._unwritten = self._unwritten or [], None
+        for mark in waiting:
+            self.writer.mark(mark)
 
     def _count(self, kind: str, at: datetime) -> None:
         if kind == "announcement_started" and self._told_at is None:
@@ -119,13 +137,22 @@ class Call:
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
     def _do(self, action: Do) -> None:
+        script = self.state.script
         match action:
+            case Do.OPEN:
+                self._open()
+            case Do.ASK:
+                self._say("accord_ask", self.state.said, answer=outcome.ANSWER)
             case Do.BEGIN:
-                # Answered while its thread still sleeps through its tick; accord_begin answers too.
-                answer = commands.answer_in_state(self.channel, "accord_state", "waiting")
-                self._call([answer, *self._parameters(), commands.execute_extension("accord_begin")])
+                self._say(
+                    "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
+                )
             case Do.AGAIN:
                 self._call([commands.execute_extension("accord_again")])
+            case Do.REMIND:
+                self._say("accord_again", self.state.said, answer=outcome.ANSWER)
+            case Do.DECLINE:
+                self._say("accord_decline", self.state.said)
             case Do.CONFIRM:
                 self._call([commands.execute_extension("accord_announced")])
             case Do.FAIL:
@@ -139,15 +166,23 @@ class Call:
             case Do.DISCARD:
                 self.writer.discard()
 
-    def _parameters(self) -> list[Command]:
-        """Set by API, at once: the call's own thread takes one order a media tick until it is answered."""
-        values = {
-            "accord_recording": self.start.recording,
-            "accord_audio": str(self.writer.audio),
-            "accord_prompt": self.state.prompt,
-            "accord_seconds": str(session.bound(self.state.length)),
-        }
-        return [commands.put_variable(self.channel, name, value) for name, value in values.items()]
+    def _say(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
+        """Variables are set by API, at once: the call's own thread takes one order a media tick until it is
+        answered.  So is its answer: while that thread still sleeps through its tick."""
+        values |= {"accord_prompt": sound.path, "accord_seconds": str(outcome.bound(sound.length, answer))}
+        self._call(
+            [
+                commands.answer_in_state(self.channel, "accord_state", "waiting"),
+                *(commands.put_variable(self.channel, name, value) for name, value in values.items()),
+                commands.execute_extension(extension),
+            ]
+        )
+
+    def _recording(self) -> dict[str, str]:
+        return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}
+
+    def _time_to_refuse(self) -> timedelta:
+        return outcome.ANSWER if self.state.plan.mode == OPT_OUT else timedelta(0)
 
     def _finish(self, finish: Finish) -> None:
         inside = None if finish.inside is None else Party(*finish.inside)

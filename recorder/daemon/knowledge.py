@@ -17,6 +17,7 @@ import structlog
 from recorder import metrics
 from recorder.call import policy
 from recorder.call.policy import LinePolicy, Snapshot
+from recorder.call.state import Plan
 from recorder.clock import Now
 from recorder.daemon.threads import in_thread
 from recorder.errors import ConfigError
@@ -108,7 +109,7 @@ class Knowledge:
             return line, "never_record"
         if line is None:
             return None, "no_line"
-        if line.announcement.sha256 in snapshot.damaged:
+        if not line.sounds.isdisjoint(snapshot.damaged):
             return line, "prompt_damaged"
         return line, "full_disk" if self.room is Room.FULL else None
 
@@ -122,9 +123,9 @@ class Knowledge:
         """What stands in the way of knowing more; empty where nothing does."""
         return self._complained
 
-    def prompt(self, line: LinePolicy) -> Path:
-        """The sound that a line announces with."""
-        return self._known().prompt(line.announcement.sha256).absolute()
+    def plan(self, line: LinePolicy) -> Plan:
+        """What is said to a call to a line."""
+        return self._known().plan(line)
 
     def watched_until(self) -> datetime:
         """Since when nobody watches the switch: the start, if nobody ever did; now, if somebody does."""

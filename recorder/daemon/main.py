@@ -16,10 +16,11 @@ import structlog
 from gevent.event import Event
 
 from recorder import metrics
-from recorder.call import session
+from recorder.call import arriving, outcome
 from recorder.call.policy import LinePolicy
+from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
-from recorder.daemon.calls import Call, length_of
+from recorder.daemon.calls import Call
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
 from recorder.daemon.passed import PassedBy
@@ -224,14 +225,18 @@ class Daemon:
                 writer.abandon()
                 return
         if reason is None and policy is not None:
-            prompt = str(self.knowledge.prompt(policy))
-            state, actions = session.arrive(prompt, length_of(start), at)
+            state, actions = arriving.arrive(self.knowledge.plan(policy), at)
+            starts = tuple(
+                replace(start, announcement=each.announcement, question=each.question)
+                for each in policy.languages
+            )
         else:
             start = replace(start, refused=reason or "no_line")
-            state, actions = session.refuse(reason or "no_line")
+            state, actions = arriving.refuse(reason or "no_line")
+            starts = (start,)
         call = self._take_in(Call(
             start, state, writer, now=self.now, to_call=lambda orders: own.send_all(orders),
-            to_switch=self.node.send_later, ended=self._forget,
+            to_switch=self.node.send_later, ended=self._forget, starts=starts,
         ))  # fmt: skip
         own.register_handle("*", call.event)
         own.on_close(lambda _reason: call.leave.set())
@@ -242,10 +247,8 @@ class Daemon:
         except SwitchError as error:
             call.log.warning("call.lost", error=error.message)
             call.leave.set()
-        # The announcement is ordered; now the disk.
-        writer.open(start)
         call.watch()
-        if not call.leave.wait(timeout=_longest(call)):
+        if not call.leave.wait(timeout=outcome.longest(state.plan)):
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
@@ -273,6 +276,7 @@ class Daemon:
             started_at=at,
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
+            mode=policy.mode if policy else NOTICE,
             uptime=up,
             refused=refused,
         )
@@ -329,7 +333,7 @@ class Daemon:
     def _follow(self, channel: str, number: str, outside: Caller, reason: str) -> None:
         """One that goes on."""
         start, told = self._unannounced(channel, number, outside, reason, self.now())
-        state, _ = session.refuse(told)
+        state, _ = arriving.refuse(told)
         self._adopt(start, state).writer.open(start)
 
     def _unannounced(
@@ -348,17 +352,12 @@ class Daemon:
         log.warning("daemon.unwatched", reason=reason)
         self.knowledge.unwatched()
 
-    def _adopt(self, start: CallStart, state: session.State) -> Call:
+    def _adopt(self, start: CallStart, state: State) -> Call:
         """A call that an earlier daemon began: it has no socket of its own any more."""
         return self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ended=self._forget,
         ))  # fmt: skip
-
-
-def _longest(call: Call) -> float:
-    """Seconds that a call may be in our hands, whatever happens: the switch has long gone on by then."""
-    return session.TRIES * (session.bound(call.state.length) + 1.0) if call.state.prompt else session.bound(call.state.length)  # fmt: skip # noqa: E501
 
 
 def _no_socket(_orders: list[Command]) -> None:

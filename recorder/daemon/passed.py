@@ -26,7 +26,8 @@ _REASONS: Final = {
     "never_record": "never_record",
     "late": "daemon_late",
     # An earlier daemon had these, and died before it had written so.
-    **dict.fromkeys(("waiting", "announcing", "passed", "failed"), "daemon_away"),
+    **dict.fromkeys(("waiting", "asking", "announcing", "passed", "failed"), "daemon_away"),
+    "declined": "declined",
 }
 """Why a call was let go, by the switch's last word before it went on."""
 

@@ -13,7 +13,8 @@ import structlog
 from gevent.lock import RLock
 
 from recorder import metrics
-from recorder.call import session
+from recorder.call import arriving
+from recorder.call.state import OPT_OUT, Note, Plan, Script, Speech, State
 from recorder.clock import Now
 from recorder.daemon.calls import Call, length_of
 from recorder.daemon.threads import in_thread
@@ -51,7 +52,7 @@ class Takeover:
         node: Node,
         root: Path,
         now: Now,
-        adopt: Callable[[CallStart, session.State], Call],
+        adopt: Callable[[CallStart, State], Call],
     ) -> None:
         self._node = node
         self._root = root
@@ -258,19 +259,28 @@ def _end(folder: Path, at: datetime) -> bool:
     return True
 
 
-def _state(start: CallStart, marks: tuple[Mark, ...], since: datetime) -> session.State:
+def _state(start: CallStart, marks: tuple[Mark, ...], since: datetime) -> State:
     if start.refused is not None:
-        return session.refuse(start.refused)[0]
-    prompt = "" if start.announcement is None else start.announcement.sha256
-    first = {mark.kind: mark.at for mark in reversed(marks)}
-    return session.resume(prompt, length_of(start), first, since)
+        return arriving.refuse(start.refused)[0]
+    told = Script(Speech("" if start.announcement is None else start.announcement.sha256, length_of(start)))
+    return arriving.resume(Plan(start.mode, (told,)), _notes(marks), since)
+
+
+def _notes(marks: tuple[Mark, ...]) -> list[Note]:
+    return [Note(mark.kind, mark.at, tuple(mark.data.items())) for mark in marks]
 
 
 def _went_on(folder: Path) -> bool:
     """Whether a recording went on after its announcement.  A daemon may have died, or lost its connection,
     between the announcement's end and its word to the switch, which then stopped the recording there."""
     try:
-        times = {mark.kind: mark.at for mark in spool.read_marks(folder)}
+        marks = spool.read_marks(folder)
+        times = {mark.kind: mark.at for mark in marks}
+        if spool.read_start(folder).mode == OPT_OUT:
+            # Nobody refused, if there was time to.
+            if arriving.answer_of(_notes(marks)) != "none":
+                return False
+            times["announcement_finished"] = times["answered"]
         audio = folder / spool.AUDIO
         if not {"recording_started", "announcement_finished"} <= set(times) or not audio.exists():
             return False

@@ -15,10 +15,12 @@ from recorder.switch.commands import CONTEXT
 from recorder.switch.loaded import Action, Entry, Loaded
 
 EXTENSIONS: Final = (
+    "accord_ask",
     "accord_begin",
     "accord_again",
     "accord_announced",
     "accord_pass",
+    "accord_decline",
     "accord_fail",
     "accord_timeout",
     "accord_after_announced",
@@ -26,7 +28,7 @@ EXTENSIONS: Final = (
 )
 """Extensions without which a call could be recorded unannounced, or wait for ever."""
 
-NOT_TOLD: Final = ("announcing", "failed", "late", "unrecorded", "")
+NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
 """States in which a recording may have begun and the announcement has not been heard to its end."""
 
 GUARD: Final = "accord_after_${accord_state} XML accord"
@@ -113,16 +115,16 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
 
 def begin_faults(loaded: Loaded) -> Iterator[Fault]:
     """What the switch does when the daemon begins, confirms, or comes too late."""
-    for state in ("announcing", "announced", "unrecorded", "late", ""):
-        if _run(loaded, "accord_begin", state):
-            yield Fault(
-                f"accord_begin acts in state {state or 'none'!r}: a late daemon records a bridged call"
-            )
-    for state in ("waiting", "announced", "failed", "unrecorded", "late", ""):
+    for state in ("announcing", "announced", "declined", "unrecorded", "late", ""):
+        for name in ("accord_begin", "accord_ask"):
+            if _run(loaded, name, state):
+                yield Fault(f"{name} acts in state {state or 'none'!r}: a late daemon takes a bridged call")
+    for state in ("waiting", "asking", "announced", "declined", "failed", "unrecorded", "late", ""):
         if _run(loaded, "accord_announced", state):
             yield Fault(
                 f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
             )
+    yield from _question_faults(loaded)
     begun = _run(loaded, "accord_begin", "waiting")
     if not any(
         each.sets("accord_state", "announced") for each in _run(loaded, "accord_announced", "announcing")
@@ -140,6 +142,22 @@ def begin_faults(loaded: Loaded) -> Iterator[Fault]:
     bounds = [each.data.partition(" ") for each in before if each.application == "sched_transfer"]
     if not any(target == f"accord_timeout XML {CONTEXT}" for _, _, target in bounds):
         yield Fault("accord_begin sets no bound of its own: a daemon that hangs holds calls for ever")
+
+
+def _question_faults(loaded: Loaded) -> Iterator[Fault]:
+    asked = _run(loaded, "accord_ask", "waiting")
+    if any(each.application == "record_session" for each in asked):
+        yield Fault("accord_ask records before anybody has agreed")
+    if not any(each.sets("playback_terminators", "none") for each in asked):
+        yield Fault("accord_ask leaves playback_terminators: a key pressed ends the question")
+    if not any(each.sets("accord_state", "asking") for each in asked):
+        yield Fault("accord_ask does not mark the call as asked: the guard does not know it")
+    for state in ("asking", "announcing"):
+        declined = _run(loaded, "accord_decline", state)
+        if not any(each.sets("accord_state", "declined") for each in declined):
+            yield Fault(f"accord_decline does nothing in state {state!r}: who refuses is recorded")
+        if Action("stop_record_session", "${accord_recorded}") not in declined:
+            yield Fault(f"accord_decline does not end the recording in state {state!r}")
 
 
 def told_bound(loaded: Loaded) -> int | None:

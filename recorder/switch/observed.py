@@ -30,6 +30,7 @@ class What(StrEnum):
     BRIDGED = "bridged"  # ``party`` is who they speak with
     UNBRIDGED = "unbridged"
     HUNG_UP = "hung_up"  # ``cause``
+    KEY = "key"  # the outside party pressed ``key``
     GONE = "gone"  # the channel is no more; ``ending`` where we saw it go, ``capturing`` if its recording
     #                went on after the announcement, so that the switch had our word for it
     STATE = "state"  # nothing but the switch's word on the call, ``state``
@@ -47,8 +48,8 @@ class Observed:
 
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
     the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
-    happened because the call hangs up.  ``bridged_at``: see :func:`bridged_time`.  ``party``
-    is (kind, value) as in :class:`recorder.take.spool.Party`.
+    happened because the call hangs up.  ``key``: one of 0 to 9, ``*``, ``#``, A to D.  ``bridged_at``: see
+    :func:`bridged_time`.  ``party`` is (kind, value) as in :class:`recorder.take.spool.Party`.
     """
 
     what: What
@@ -60,6 +61,7 @@ class Observed:
     complete: bool = False
     party: tuple[str, str] | None = None
     cause: str = ""
+    key: str = ""
     bridged_at: datetime | None = None
     since: datetime | None = None
     capturing: bool = False
@@ -76,6 +78,7 @@ WANTED: Final = (
     "RECORD_START",
     "RECORD_STOP",
     "PLAYBACK_START",
+    "DTMF",
 )
 """The events that :func:`observe` understands."""
 
@@ -122,6 +125,12 @@ def _gone(event: CallEvent, base: Observed) -> Observed:
     return replace(base, what=What.GONE, ending=True, cause=_cause(event))
 
 
+def _pressed(event: CallEvent, base: Observed) -> Observed | None:
+    # With codes bound on a leg a key is told of twice: when it comes, and when it is given on (seen).
+    key = "" if event.header("DTMF-Source") == "APP" else event.header("DTMF-Digit")
+    return replace(base, what=What.KEY, key=key) if re.fullmatch(r"[0-9*#A-D]", key) else None
+
+
 def _cause(event: CallEvent) -> str:
     return re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
 
@@ -159,6 +168,7 @@ _READINGS: Final[dict[str, Callable[[CallEvent, Observed], Observed | None]]] = 
     "CHANNEL_UNHOLD": _simple(What.UNHELD),
     "CHANNEL_HANGUP_COMPLETE": _hung_up,
     "CHANNEL_DESTROY": _gone,
+    "DTMF": _pressed,
     "RECORD_START": _recording(What.RECORDING),
     "RECORD_STOP": _recording(What.RECORDED),
     "PLAYBACK_START": lambda event, base: replace(

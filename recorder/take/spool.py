@@ -23,7 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement, check_announcement
+from recorder.call.policy import Announcement, Sound, check_announcement
+from recorder.call.state import NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.take.files import append_line, sync_folder, write_file
@@ -56,7 +57,8 @@ class CallStart:
     """A call as it arrived.  ``channel`` is the switch's own id of the outside leg; ``started_at``
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
-    ``refused``: why it was not even begun to be recorded (one of :data:`REASONS`)."""
+    ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
+    that means nothing.  ``refused``: why it was not even begun to be recorded (one of :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -71,6 +73,8 @@ class CallStart:
     announcement: Announcement | None
     uptime: Uptime | None = None
     refused: str | None = None
+    mode: str = NOTICE
+    question: Sound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ MARKS = frozenset(
     {
         "recording_started",
         "recording_stopped",
+        "asked",  # the question was heard whole.  data: question (language, recording)
+        # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
+        "answered",
         "announcement_started",
         "announcement_broken",  # data: reason (hold, stopped, failed)
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
@@ -121,6 +128,10 @@ REASONS = frozenset(
         "prompt_damaged",
         "never_connected",  # nobody answered
         "hung_up_in_announcement",
+        "hung_up_in_question",
+        "declined",  # they pressed the key for it
+        "no_answer",  # nobody agreed, in opt-in
+        "unclear",  # keys that mean nothing, twice
         "announcement_failed",
         "recording_failed",  # the switch could not write
         "daemon_away",  # the switch went on by itself
@@ -214,12 +225,13 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
     told = body["announcement"]
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
-    uptime = body.get("uptime")
+    uptime, question = body.get("uptime"), body.get("question")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
             "uptime": None if uptime is None else Uptime(**uptime),
             "announcement": announcement,
+            "question": None if question is None else Sound(**question),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),

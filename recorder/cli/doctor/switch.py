@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from recorder.call import policy, session
+from recorder.call import outcome, policy
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.cli.holders import DAEMON, User, holder, listener, processes_of, user_of
 from recorder.config import SwitchSettings
@@ -283,8 +283,8 @@ def _longest(patient: Patient) -> int:
         lines = policy.read(patient.settings.node.snapshot_folder).lines.values()
     except ConfigError:
         return 0
-    lengths = [timedelta(milliseconds=line.announcement.duration_ms) for line in lines]
-    return max((int(session.bound(length)) for length in lengths), default=0)
+    told = [one.announcement.duration_ms for line in lines for one in line.languages]
+    return max((int(outcome.bound(timedelta(milliseconds=length))) for length in told), default=0)
 
 
 def _switch_user(run_dir: str, port: int) -> User | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from recorder.call import session
-from recorder.call.session import Do, Finish, Note, Phase
+from recorder.call import arriving, session
+from recorder.call.state import Actions, Do, Finish, Note, Phase
 from recorder.switch.observed import Observed, What
 from recorder.take.spool import MARKS, REASONS
 from tests.fuzz.choices import Choices
@@ -45,15 +45,16 @@ def check(data: bytes) -> None:
     length = timedelta(milliseconds=choices.pick((0, 1, 6200, 60_000)))
     begun_anew = choices.below(4) == 3
     told = Told()
+    plan = arriving.notice(PROMPT, length)
     if begun_anew:
-        marks = {kind: at for kind in sorted(MARKS) if choices.below(2)}
-        state = session.resume(PROMPT, length, marks, at)
+        marks = [kind for kind in sorted(MARKS) if kind != "answered" and choices.below(2)]
+        state = arriving.resume(plan, [Note(kind, at) for kind in marks], at)
         told.confirmed = told.heard = "announcement_finished" in marks
         told.disk, told.captured = True, "recording_started" in marks
-        actions: session.Actions = ()
+        actions: Actions = ()
     else:
-        state, actions = session.arrive(PROMPT, length, at)
-        assert actions == (Do.BEGIN,)
+        state, actions = arriving.arrive(plan, at)
+        assert actions == (Do.BEGIN, Do.OPEN)
     while choices.left:
         at += timedelta(milliseconds=choices.pick((0, 20, 700, 5000, 90_000, -3000)))
         event = _event(choices, at)

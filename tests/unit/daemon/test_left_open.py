@@ -11,7 +11,7 @@ import gevent
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call import session
+from recorder.call.state import State
 from recorder.catalogue.models import NotRecorded, connected
 from recorder.daemon import takeover
 from recorder.daemon.takeover import Takeover
@@ -54,7 +54,7 @@ class Writer:
 class Adopted:
     """A call as the takeover sees it."""
 
-    def __init__(self, start: CallStart, state: session.State, root: Path) -> None:
+    def __init__(self, start: CallStart, state: State, root: Path) -> None:
         self.start, self.state, self.channel, self.told = start, state, start.channel, []
         self.writer = Writer(root / start.recording)
         self.log = takeover.log
@@ -80,7 +80,7 @@ class Site:
         self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt)  # type: ignore[arg-type]
         self.takeover.look()
 
-    def adopt(self, start: CallStart, state: session.State) -> Adopted:
+    def adopt(self, start: CallStart, state: State) -> Adopted:
         return self.calls.setdefault(start.channel, Adopted(start, state, self.house.spool))
 
     def reconcile(self) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import gevent
 import pytest
 
-from recorder.call.session import Phase
+from recorder.call.state import Phase
 from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError

@@ -1,0 +1,64 @@
+"""How a call comes into our hands: anew, refused, or from an earlier daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from recorder.call.asking import chosen
+from recorder.call.outcome import REASONS, play
+from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
+
+
+def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:
+    """A call that is to be recorded if nobody refuses: what is said to it first."""
+    state = State(plan, plan.scripts[0].announcement)
+    if plan.menu is None:
+        return chosen(state, at)
+    return play(replace(state, phase=Phase.ASKING, asking="language"), plan.menu, at), (Do.ASK,)
+
+
+def notice(path: str, length: timedelta) -> Plan:
+    """The plan of a line that tells, and asks nothing."""
+    return Plan(NOTICE, (Script(Speech(path, length)),))
+
+
+def refuse(reason: str) -> tuple[State, Actions]:
+    """A call that is not; it is followed to its end only to be written down."""
+    plan = notice("", timedelta(0))
+    state = State(plan, plan.scripts[0].announcement, phase=Phase.UNRECORDED, reason=reason)
+    return replace(state, playing=False, opened=True), (Do.LET_GO, Do.OPEN)
+
+
+def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
+    """A call that an earlier daemon began, from what it wrote down.  One that it had refused is refused
+    again (:func:`refuse`).
+
+    It is ANNOUNCED only if that was written down, and in opt-out that nobody refused; feed the switch's word
+    next (``What.UNWATCHED``, or ``What.GONE`` where the switch has no such call)."""
+    first = {note.kind: note.at for note in reversed(notes)}
+    answer = answer_of(notes)
+    announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
+    state = State(
+        plan,
+        plan.scripts[0].announcement,
+        phase=Phase.ANNOUNCED if announced else Phase.ANNOUNCING,
+        playing=False,
+        spoiled=True,
+        opened=True,
+        on_disk=True,
+        captured="recording_started" in first,
+        taped=first.get("recording_started"),
+        connected="bridged" in first,
+        deadline=None if announced else at,
+    )
+    if not announced and answer in REASONS:
+        return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
+    return state
+
+
+def answer_of(notes: Sequence[Note]) -> str:
+    """What was answered to the question whether to record, empty where nothing was."""
+    given = [dict(note.data) for note in notes if note.kind == "answered"]
+    return next((one["answer"] for one in reversed(given) if one["question"] == "recording"), "")

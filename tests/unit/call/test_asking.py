@@ -1,0 +1,409 @@
+"""Questions before the conversation: each answer, silence, wrong key and hang-up has its own end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.call import arriving, outcome
+from recorder.call.session import step
+from recorder.call.state import (
+    OPT_IN,
+    OPT_OUT,
+    Action,
+    Do,
+    Finish,
+    Note,
+    Phase,
+    Plan,
+    Script,
+    Speech,
+    State,
+)
+from recorder.switch.observed import Observed, What
+
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def speech(name: str) -> Speech:
+    return Speech(f"/prompts/{name}.wav", timedelta(seconds=3))
+
+
+def script(language: str) -> Script:
+    return Script(speech(f"{language}-told"), speech(f"{language}-question"), speech(f"{language}-declined"))
+
+
+FR, NL = script("fr"), script("nl")
+MENU = speech("menu")
+OUT, IN = Plan(OPT_OUT, (FR,)), Plan(OPT_IN, (FR,))
+BOTH = Plan(OPT_IN, (FR, NL), MENU)
+
+
+class Call:
+    """A call and the switch that it is on: what is ordered is played, and told."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.now = AT
+        self.word = "waiting"
+        self.done: list[Action] = []
+        self.state, actions = arriving.arrive(plan, AT)
+        self.recording = False
+        self._ordered: str = ""
+        self._take(actions)
+        self.tell(What.ON_DISK)
+
+    def tell(self, what: What, **more: object) -> None:
+        event = Observed(what, self.now, state=self.word, **more)  # type: ignore[arg-type]
+        self.state, actions = step(self.state, event)
+        self._take(actions)
+
+    def _take(self, actions: tuple[Action, ...]) -> None:
+        self.done += actions
+        for action in actions:
+            if action in (Do.ASK, Do.BEGIN, Do.AGAIN, Do.REMIND, Do.DECLINE):
+                self._ordered = self.state.said.path
+            if action is Do.ASK:
+                self.word = "asking"
+            if action is Do.BEGIN:
+                self.word, self.recording = "announcing", True
+                self.tell(What.RECORDING)
+            if action is Do.DECLINE:
+                self.word = "declined"
+                if self.recording:
+                    self.recording = False
+                    self.tell(What.RECORDED)
+            if action is Do.CONFIRM:
+                self.word = "announced"
+                self.tell(What.STATE)
+
+    def plays(self, sound: Speech) -> None:
+        assert self._ordered == sound.path
+        self.now += timedelta(milliseconds=40)
+        self.tell(What.PLAYING, sound=sound.path)
+
+    def hears(self, sound: Speech) -> None:
+        self.plays(sound)
+        self.now += sound.length
+        self.tell(What.PLAYED, sound=sound.path, complete=True)
+
+    def presses(self, key: str, after: float = 1.0) -> None:
+        self.now += timedelta(seconds=after)
+        self.tell(What.KEY, key=key)
+
+    def waits(self) -> None:
+        assert self.state.deadline is not None
+        self.now = self.state.deadline
+        self.tell(What.DEADLINE)
+
+    def hangs_up(self) -> None:
+        self.tell(What.HUNG_UP, cause="NORMAL_CLEARING", ending=True)
+        if self.recording:
+            self.tell(What.RECORDED, ending=True)
+
+    def talks(self) -> None:
+        self.now += timedelta(seconds=5)
+        self.tell(What.BRIDGED, party=("extension", "200"))
+        self.now += timedelta(seconds=60)
+
+    @property
+    def answers(self) -> list[dict[str, str]]:
+        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == "answered"]
+
+    @property
+    def end(self) -> str | None:
+        (finish,) = (one for one in self.done if isinstance(one, Finish))
+        return finish.reason
+
+
+def unrecorded(call: Call, reason: str) -> None:
+    """It goes on unrecorded, is told so, and nothing of it is kept."""
+    call.hears(FR.declined or MENU)
+    assert Do.LEAVE in call.done
+    call.word = "unrecorded"
+    call.talks()
+    call.hangs_up()
+    assert call.end == reason
+    assert Do.DISCARD in call.done
+    assert Do.CONFIRM not in call.done
+
+
+def recorded(call: Call) -> None:
+    assert call.done[-1] is Do.LEAVE
+    call.talks()
+    call.hangs_up()
+    assert call.end is None
+    assert Do.DISCARD not in call.done
+
+
+def test_opt_in_records_from_the_yes_on_and_not_before() -> None:
+    call = Call(IN)
+    assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK, Do.OPEN]
+    call.hears(FR.question or MENU)
+    assert Do.BEGIN not in call.done
+    call.presses("1")
+    assert call.answers == [{"question": "recording", "answer": "yes", "key": "1"}]
+    call.hears(FR.announcement)
+    recorded(call)
+
+
+def test_a_yes_before_the_question_s_end_is_none() -> None:
+    call = Call(IN)
+    call.plays(FR.question or MENU)
+    call.presses("1")
+    assert call.answers == []
+    call.now += timedelta(seconds=2)
+    call.tell(What.PLAYED, sound=call.state.said.path, complete=True)
+    call.waits()
+    assert call.answers == [{"question": "recording", "answer": "none"}]
+    unrecorded(call, "no_answer")
+
+
+@pytest.mark.parametrize("plan", [IN, OUT])
+def test_a_refusal_counts_whenever_it_comes(plan: Plan) -> None:
+    asked = plan.mode == OPT_IN
+    call = Call(plan)
+    sound = (FR.question or MENU) if asked else FR.announcement
+    call.plays(sound)
+    call.presses("2")
+    call.tell(What.PLAYED, sound=sound.path, complete=True)  # the switch plays it to its end first
+    assert Do.LEAVE not in call.done
+    unrecorded(call, "declined")
+
+
+def test_opt_out_waits_for_a_refusal_and_then_records() -> None:
+    call = Call(OUT)
+    call.hears(FR.announcement)
+    assert call.state.phase is Phase.CHOOSING
+    assert Do.CONFIRM not in call.done
+    call.waits()
+    assert call.answers == [{"question": "recording", "answer": "none"}]
+    recorded(call)
+
+
+def test_opt_out_is_refused_after_the_announcement() -> None:
+    call = Call(OUT)
+    call.hears(FR.announcement)
+    call.presses("2")
+    assert Do.STOP in call.done
+    unrecorded(call, "declined")
+
+
+def test_another_key_is_answered_with_the_question_and_a_second_one_records_nothing() -> None:
+    call = Call(OUT)
+    call.hears(FR.announcement)
+    call.presses("5")
+    call.hears(FR.question or MENU)
+    assert call.state.phase is Phase.CHOOSING
+    call.presses("#")
+    unrecorded(call, "unclear")
+    call = Call(IN)
+    call.hears(FR.question or MENU)
+    call.presses("9")
+    call.hears(FR.question or MENU)
+    call.presses("*")
+    unrecorded(call, "unclear")
+
+
+def test_after_the_reminder_one_may_still_refuse_or_say_nothing() -> None:
+    for key, reason in (("2", "declined"), ("", None)):
+        call = Call(OUT)
+        call.hears(FR.announcement)
+        call.presses("5")
+        call.hears(FR.question or MENU)
+        if key:
+            call.presses(key)
+            unrecorded(call, reason or "")
+        else:
+            call.waits()
+            recorded(call)
+
+
+def test_hanging_up_in_a_question_keeps_nothing() -> None:
+    call = Call(IN)
+    call.plays(FR.question or MENU)
+    call.hangs_up()
+    assert call.end == "hung_up_in_question"
+    call = Call(OUT)
+    call.hears(FR.announcement)
+    call.hangs_up()
+    assert call.end == "hung_up_in_announcement"
+    assert Do.DISCARD in call.done
+
+
+def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
+    call = Call(IN)
+    call.plays(FR.question or MENU)
+    call.tell(What.HELD)
+    call.now += timedelta(seconds=3)
+    call.tell(What.PLAYED, sound=call.state.said.path, complete=True)
+    call.presses("1")
+    assert call.answers == []
+    call.tell(What.UNHELD)
+    call.hears(FR.question or MENU)
+    call.presses("1")
+    call.hears(FR.announcement)
+    recorded(call)
+
+
+def test_a_question_that_cannot_be_played_records_nothing() -> None:
+    call = Call(IN)
+    for _ in range(outcome.TRIES):
+        call.tell(What.PLAYED, sound=call.state.said.path, complete=False)
+    assert call.state.phase is Phase.UNRECORDED
+    assert call.state.reason == "announcement_failed"
+
+
+def test_the_language_is_chosen_by_key_also_before_the_menu_s_end() -> None:
+    call = Call(BOTH)
+    assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK]
+    call.plays(MENU)
+    call.presses("2")
+    assert call.answers == [{"question": "language", "answer": "key", "key": "2"}]
+    assert Do.OPEN in call.done
+    call.hears(NL.question or MENU)
+    call.presses("1")
+    call.hears(NL.announcement)
+    recorded(call)
+
+
+def test_who_chooses_no_language_hears_the_first() -> None:
+    for keys in ((), ("7", "8")):
+        call = Call(BOTH)
+        for key in keys:
+            call.hears(MENU)
+            call.presses(key)
+        if not keys:
+            call.hears(MENU)
+            call.waits()
+        call.hears(FR.question or MENU)
+        call.waits()
+        unrecorded(call, "no_answer")
+
+
+def test_hanging_up_in_the_menu_is_written_down() -> None:
+    call = Call(BOTH)
+    call.plays(MENU)
+    call.hangs_up()
+    assert call.done.index(Do.OPEN) < len(call.done) - 1
+    assert call.end == "hung_up_in_question"
+
+
+def test_a_daemon_that_comes_after_an_answer_keeps_to_it() -> None:
+    notes = [Note("answered", AT, (("question", "recording"), ("answer", "no")))]
+    for plan in (IN, OUT):
+        state = arriving.resume(plan, notes, AT)
+        assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
+    heard = [Note("recording_started", AT), Note("announcement_finished", AT)]
+    assert arriving.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, "they could still have refused"
+    silent = Note("answered", AT, (("question", "recording"), ("answer", "none")))
+    assert arriving.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
+    yes = Note("answered", AT, (("question", "recording"), ("answer", "yes")))
+    assert arriving.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
+
+
+# --- whatever happens, in whatever order
+
+SOUNDS = [
+    "", MENU.path, FR.announcement.path, "/prompts/fr-question.wav", "/prompts/fr-declined.wav",
+    NL.announcement.path, "/prompts/nl-question.wav",
+]  # fmt: skip
+
+EVENTS = st.builds(
+    Observed,
+    what=st.sampled_from([*What, *[What.PLAYING, What.PLAYED, What.KEY, What.DEADLINE] * 4]),
+    at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
+    state=st.sampled_from(
+        ["", "waiting", "asking", "announcing", "announced", "declined", "failed", "late", "unrecorded"]
+    ),
+    left=st.sampled_from(["", "waiting", "asking", "declined", "late"]),
+    ending=st.booleans(),
+    sound=st.sampled_from(SOUNDS),
+    complete=st.booleans(),
+    key=st.sampled_from("0123456789*#"),
+    since=st.sampled_from([None, AT]),
+    capturing=st.booleans(),
+)
+
+
+LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", "taken", "1", "2", "5"])
+"""What the switch tells in a call that goes well: without it chance seldom comes far."""
+
+
+def likely(name: str, state: State) -> Observed:
+    at = state.deadline or AT
+    word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
+    said = {"sound": state.said.path, "state": word.get(state.phase, "")}
+    return {
+        "plays": Observed(What.PLAYING, AT, **said),
+        "played": Observed(What.PLAYED, AT, complete=True, **said),
+        "silence": Observed(What.DEADLINE, at),
+        "recording": Observed(What.RECORDING, AT),
+        "on disk": Observed(What.ON_DISK, AT),
+        "taken": Observed(What.STATE, AT, state="announced"),
+    }.get(name, Observed(What.KEY, AT, key=name))
+
+
+def holds(plan: Plan, events: list[Observed | str]) -> None:
+    """The rules, in the simplest words, over any events in any order."""
+    state, actions = arriving.arrive(plan, AT)
+    done: list[Action] = list(actions)
+    asked = False
+    for one in events:
+        event = likely(one, state) if isinstance(one, str) else one
+        before = state
+        state, actions = step(before, event)
+        done += actions
+        assert state.phase >= before.phase
+        if (
+            event.what is What.PLAYED
+            and event.complete
+            and event.sound == (state.script.question or MENU).path
+        ):
+            asked = True
+        if Do.BEGIN in actions and plan.mode == OPT_IN:
+            assert event.what is What.KEY, "recorded without an answer"
+            assert event.key == "1"
+            assert asked, "answered before it was asked"
+        if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
+            answers = [dict(one.data) for one in done if isinstance(one, Note) and one.kind == "answered"]
+            assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
+    notes = [dict(one.data) for one in done if isinstance(one, Note) and one.kind == "answered"]
+    about = [one["answer"] for one in notes if one["question"] == "recording"]
+    assert len(about) <= 1, "answered twice"
+    assert done.count(Do.BEGIN) <= 1, "two takes for a leg"
+    assert done.count(Do.OPEN) <= 1
+    finishes = [one for one in done if isinstance(one, Finish)]
+    assert len(finishes) <= 1
+    if finishes:
+        assert done.count(Do.OPEN) == 1
+        if about and about[0] in ("no", "unclear"):
+            assert finishes[0].reason is not None, "kept although it was refused"
+    over = step(state, Observed(What.GONE, AT, ending=True))[0]
+    assert over.phase is Phase.ENDED
+
+
+PLANS = [IN, OUT, BOTH, replace(BOTH, mode=OPT_OUT)]
+
+
+def look(plan: Plan, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=50))
+    def over(events: list[Observed | str]) -> None:
+        holds(plan, events)
+
+    over()
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_no_order_of_events_makes_a_yes_of_anything_else(plan: Plan) -> None:
+    look(plan, 250)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", PLANS)
+def test_no_order_of_events_makes_a_yes_of_anything_else_in_a_hundred_thousand(plan: Plan) -> None:
+    look(plan, 25_000)
