@@ -20,6 +20,7 @@ from recorder.cli import (
     lines,
     logs,
     processes,
+    prompts,
     rebuild,
     store,
     take,
@@ -79,6 +80,7 @@ for command in (
     customers.user,
     lines.line,
     customers.announcement,
+    prompts.prompts,
     country.country,
 ):
     accord.add_command(command)

@@ -1,7 +1,9 @@
 """Sentences that are played into a call, their sound, and the purposes they announce.
 
-``shipped()`` lists the announcements that come with Accord; ``purposes.standard()`` the standard
-purposes; ``check.check_sound()`` says whether an operator's own WAV can be played and found again.
+``sentences`` is the catalogue of all of them, in four languages; ``render`` puts them together, text and
+sound; ``clips`` knows where the sound of each comes from, ``speech`` the engines.  ``shipped()`` lists the
+whole announcements that a new customer is given; ``purposes.standard()`` the standard purposes;
+``check.check_sound()`` says whether an operator's own WAV can be played and found again.
 """
 
 from __future__ import annotations

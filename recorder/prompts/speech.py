@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -87,7 +86,7 @@ class EspeakNg:
 def _measured(wav: bytes) -> bytes:
     """A WAV from a pipe, with the lengths that its header lacks."""
     data = wav.find(b"data")
-    if not wav.startswith(b"RIFF") or data < 0:
+    if not wav.startswith(b"RIFF") or not 0 < data <= len(wav) - 8:
         return wav
     length = len(wav) - data - 8
     riff = (len(wav) - 8).to_bytes(4, "little")
@@ -101,7 +100,7 @@ class Voice:
 
     phonemes: str
     name: str
-    instead: Mapping[str, str] = MappingProxyType({})
+    instead: tuple[tuple[str, str], ...] = ()
 
 
 class Kokoro:
@@ -115,8 +114,8 @@ class Kokoro:
         {
             "fr": Voice("fr-fr", "ff_siwis"),
             "en": Voice("en-gb", "bf_emma"),
-            "nl": Voice("nl", "if_sara", MappingProxyType({"ɵ": "ʊ", "ʏ": "ʊ"})),
-            "de": Voice("de", "if_sara", MappingProxyType({"ʏ": "y", "ɜ": "ɐ"})),
+            "nl": Voice("nl", "if_sara", (("ɵ", "ʊ"), ("ʏ", "ʊ"))),
+            "de": Voice("de", "if_sara", (("ʏ", "y"), ("ɜ", "ɐ"))),
         }
     )
     MODEL = "kokoro.onnx"
@@ -167,7 +166,7 @@ class Kokoro:
             with_stress=True,
             language_switch="remove-flags",
         )
-        for unknown, known in voice.instead.items():
+        for unknown, known in voice.instead:
             found = found.replace(unknown, known)
         return found.strip()
 

@@ -1,0 +1,226 @@
+"""``accord prompts``: the sentences that people hear, and their sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import soundfile
+
+from recorder.cli.context import Context
+from recorder.errors import ConfigError
+from recorder.prompts import render
+from recorder.prompts.check import check_clip, check_sound, clipped_share, read_samples
+from recorder.prompts.clips import SOUNDS, Sources, shipped_clips, sources
+from recorder.prompts.packs import MODES, Mode
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.sentences import all_said
+from recorder.prompts.sound import RATE, Samples, loudness, silences
+
+LANGUAGE = click.Choice(LANGUAGES)
+
+LOUDEST, QUIETEST = -14.0, -30.0
+"""LUFS that a person's recording should lie between; it is brought to -20."""
+
+LONGEST_SILENCE_S = 1.0
+"""More at an end than that is worth a word; it is cut off."""
+
+
+@click.group()
+def prompts() -> None:
+    """Sentences that people hear, and their sound."""
+
+
+@prompts.command("list")
+@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
+@click.pass_obj
+def list_clips(context: Context, languages: tuple[str, ...]) -> None:
+    """Every sentence, one a line: language, clip, where its sound comes from, what it says."""
+    found = sources(context.settings.prompts)
+    for language in languages or LANGUAGES:
+        for said in all_said(language).values():
+            click.echo(f"{language}  {said.clip:<20}  {found.origin(said, language):<10}  {said.text}")
+
+
+@prompts.command("script")
+@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
+def script(languages: tuple[str, ...]) -> None:
+    """What a person reads to give Accord their voice: each file's name, and the sentence."""
+    click.echo(
+        "# One sentence a file: WAV, mono, 16 kHz (or 8), PCM 16 bit; a quiet room, at about -20 dBFS."
+    )
+    click.echo("# Set [prompts] recorded to the folder; what is not in it is said by the shipped voice.")
+    for language in languages or LANGUAGES:
+        click.echo("")
+        for said in all_said(language).values():
+            click.echo(f"{language}/{said.clip}.wav\t{said.spoken}")
+
+
+@prompts.command("render")
+@click.argument("wav", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--language", type=LANGUAGE, required=True)
+@click.option("--mode", type=click.Choice(MODES), default="notice", show_default=True)
+@click.option("--purpose", "purposes", multiple=True, default=("agreement",), show_default=True)
+@click.option(
+    "--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a purpose of a customer's own."
+)
+@click.option("--keep-days", type=int, default=30, show_default=True)
+@click.option("--greeting", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Heard first.")
+@click.option("--greeting-text", default="", help="What the greeting says, word for word.")
+@click.option("--says-all", is_flag=True, help="The greeting says everything itself: nothing comes after it.")
+@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True)
+@click.pass_obj
+def render_announcement(
+    context: Context,
+    wav: Path,
+    language: str,
+    mode: Mode,
+    purposes: tuple[str, ...],
+    own: tuple[str, ...],
+    keep_days: int,
+    greeting: Path | None,
+    greeting_text: str,
+    says_all: bool,
+    rate: str,
+) -> None:
+    """Write an announcement's sound to the file WAV, and print its text."""
+    first = None if greeting is None else render.Greeting(greeting_text, greeting.read_bytes(), says_all)
+    made = render.announcement(
+        language,
+        mode=mode,
+        purposes=purposes,
+        keep_days=keep_days,
+        own=_own(own),
+        greeting=first,
+        sources=sources(context.settings.prompts),
+        sample_rate=int(rate),
+    )
+    try:
+        wav.write_bytes(made.wav)
+    except OSError as error:
+        raise ConfigError(
+            "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another place"
+        ) from error
+    click.echo(made.text)
+    for clip, origin in made.origins:
+        click.echo(f"  {clip}: {origin}", err=True)
+    click.echo(f"  {made.duration_ms / 1000:.1f} s, SHA-256 {made.sha256}", err=True)
+
+
+def _own(given: Iterable[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    for code, equals, sentence in pairs:
+        if not (code and equals and sentence.strip()):
+            raise ConfigError(
+                "prompt.purpose_words", f"--own {code!r} has no sentence", "write it as CODE=SENTENCE"
+            )
+    return {code: sentence for code, _, sentence in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A file as it was measured.  ``wrong`` is what is wrong with it, ``remark`` what is worth a word."""
+
+    name: str
+    measured: str
+    wrong: str = ""
+    remark: str = ""
+
+    def __str__(self) -> str:
+        verdict = f"wrong: {self.wrong}" if self.wrong else self.remark or "ok"
+        return f"{self.name:<34}  {self.measured:<42}  {verdict}"
+
+
+@prompts.command("check")
+@click.argument("wavs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--shipped", is_flag=True, help="Check what comes with Accord.")
+@click.option("--clips", is_flag=True, help="The files are single sentences, not whole announcements.")
+@click.pass_obj
+@click.pass_context
+def check(
+    click_context: click.Context, context: Context, wavs: tuple[Path, ...], shipped: bool, clips: bool
+) -> None:
+    """Measure WAVs: form, length, loudness, clipping, silence at both ends. Ends with 1 where one is wrong.
+
+    Without files: the folder of [prompts] recorded, where a name that is no sentence's is wrong, too."""
+    if shipped:
+        rows = _shipped()
+    elif wavs:
+        rows = [_file(path, str(path), clip=clips) for path in wavs]
+    else:
+        rows = _recorded(sources(context.settings.prompts))
+    for row in rows:
+        click.echo(str(row))
+    if any(row.wrong for row in rows):
+        click_context.exit(1)
+
+
+def _file(path: Path, name: str, *, clip: bool) -> _Row:
+    try:
+        (check_clip if clip else check_sound)(path)
+    except ConfigError as error:
+        return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
+    return _measured(name, *read_samples(path.read_bytes(), name))
+
+
+def _measured(name: str, samples: Samples, rate: int) -> _Row:
+    level, (before, after) = loudness(samples, rate), silences(samples, rate)
+    clipping = clipped_share((samples * 32768).astype(np.int16))
+    measured = (
+        f"{len(samples) / rate:5.1f} s {rate // 1000:>3} kHz {level:6.1f} LUFS "
+        f"{clipping:5.2%} {before:4.2f}/{after:4.2f} s"
+    )
+    remarks = []
+    if not QUIETEST <= level <= LOUDEST:
+        remarks.append(f"{'quiet' if level < QUIETEST else 'loud'}: it is brought to -20 LUFS")
+    if max(before, after) > LONGEST_SILENCE_S:
+        remarks.append("long silence at an end: it is cut off")
+    return _Row(name, measured, remark="; ".join(remarks))
+
+
+def _shipped() -> list[_Row]:
+    """Every sentence has its shipped sound, unchanged, and can be heard."""
+    rows: list[_Row] = []
+    for language in LANGUAGES:
+        for said in all_said(language).values():
+            name = f"{language}/{said.clip}.flac"
+            entry = shipped_clips().get(language, {}).get(said.clip)
+            if entry is None or entry.text != said.text:
+                rows.append(_Row(name, "-", "no shipped sound says this (install Accord again)"))
+                continue
+            try:
+                Sources().clip(said, language)
+            except ConfigError as error:
+                rows.append(_Row(name, "-", error.message))
+                continue
+            samples = soundfile.read(SOUNDS / name, dtype="float32")[0]
+            rows.append(_measured(name, samples, RATE))
+    return rows
+
+
+def _recorded(found: Sources) -> list[_Row]:
+    folder = found.recorded
+    if folder is None:
+        raise ConfigError(
+            "prompt.nothing", "no file was named and no folder is set", "name WAVs, or set [prompts] recorded"
+        )
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [_one_recorded(folder, path) for path in paths]
+
+
+def _one_recorded(folder: Path, path: Path) -> _Row:
+    name = path.relative_to(folder).as_posix()
+    language, _, clip = name.partition("/")
+    if language not in LANGUAGES or not clip.endswith(".wav") or not _known(language, clip[: -len(".wav")]):
+        return _Row(name, "-", "no sentence has this name (accord prompts script lists them)")
+    return _file(path, name, clip=True)
+
+
+def _known(language: str, clip: str) -> bool:
+    """A sentence's, a customer's own purpose's, or another number of days or key."""
+    return clip in all_said(language) or clip.startswith(
+        ("purpose-", "kept-", "opt-out-", "opt-in-", "language-")
+    )

@@ -1,0 +1,163 @@
+"""Engines: what they are asked, what comes of it, and what is said where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recorder.config import PromptSettings
+from recorder.errors import ConfigError
+from recorder.prompts import clips, sound
+from recorder.prompts.sentences import said
+from recorder.prompts.speech import EspeakNg, engines, speaking
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
+def test_espeak_ng_speaks_every_language(language: str) -> None:
+    (engine,) = engines("espeak-ng", None)
+    each = said("kept", language, keep_days=45)
+    spoken = engine.speak(each.spoken, language)
+    assert 1.0 < len(spoken) / sound.RATE < 6.0
+    assert sound.loudness(sound.levelled(spoken)) == pytest.approx(-20, abs=1)
+    assert np.array_equal(spoken, engine.speak(each.spoken, language))
+
+
+def program(folder: Path, body: str) -> str:
+    path = folder / "espeak-ng"
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("echo no such voice >&2; exit 1", "no such voice"),
+        ("exit 0", "not"),
+        ("printf RIFFxxxxWAVEdata", "not"),
+        ("sleep 5", "timed out"),
+    ],
+)
+def test_a_program_that_does_not_speak_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, why: str
+) -> None:
+    monkeypatch.setattr(EspeakNg, "PATIENCE_S", 0.5)
+    with pytest.raises(ConfigError, match=why) as caught:
+        EspeakNg(program(tmp_path, body)).speak("Hello.", "en")
+    assert caught.value.error_id == "speech.failed"
+    assert "[prompts] speech" in caught.value.hint
+
+
+def test_a_text_is_never_an_option_of_the_program(tmp_path: Path) -> None:
+    """A customer's own sentence comes from a form."""
+    spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1')
+    with pytest.raises(ConfigError):
+        EspeakNg(spy).speak("--version; rm -rf $HOME", "en")
+    assert "rm" not in (tmp_path / "arguments").read_text(encoding="utf-8")
+    assert (tmp_path / "input").read_text(encoding="utf-8") == "--version; rm -rf $HOME"
+
+
+class Model:
+    """Stands where the package would be: a tone for the phonemes it is given."""
+
+    def __init__(self, model: str, voices: str) -> None:
+        assert np.load(voices) is not None
+
+    def create(self, phonemes: str, voice: np.ndarray, is_phonemes: bool) -> tuple[np.ndarray, int]:
+        assert is_phonemes
+        assert voice.shape == (510, 1, 256)
+        if "broken" in phonemes:
+            raise RuntimeError("no such token")
+        at = np.arange(24000 if phonemes else 0)
+        return (0.2 * np.sin(at / 20)).astype(np.float32), 24000
+
+
+@pytest.fixture
+def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package, phonemizer = ModuleType("kokoro_onnx"), ModuleType("phonemizer")
+    package.Kokoro = Model  # type: ignore[attr-defined]
+    package.__spec__ = SimpleNamespace(name="kokoro_onnx")  # type: ignore[assignment]
+    phonemizer.phonemize = lambda text, language, **more: text  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kokoro_onnx", package)
+    monkeypatch.setitem(sys.modules, "phonemizer", phonemizer)
+    folder = tmp_path / "kokoro"
+    folder.mkdir()
+    (folder / "kokoro.onnx").write_bytes(b"model")
+    np.zeros((510, 256), dtype=np.float32).tofile(folder / "ff_siwis.bin")
+    return folder
+
+
+def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
+    (engine,) = engines("kokoro", kokoro)
+    assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
+    spoken = engine.speak("Cet appel est enregistré.", "fr")
+    assert len(spoken) / sound.RATE == pytest.approx(1.1, abs=0.1)
+    for text in ("broken", ""):
+        with pytest.raises(ConfigError) as caught:
+            engine.speak(text, "fr")
+        assert caught.value.error_id == "speech.failed"
+
+
+def test_the_better_voice_comes_first_and_the_other_speaks_what_it_cannot(
+    kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin", "exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    found = engines("auto", kokoro)
+    assert [engine.name for engine in found] == ["kokoro", "espeak-ng"]
+    assert speaking(found, said("recorded", "fr"), "fr").name == "kokoro"
+    assert speaking(found, said("recorded", "nl"), "nl").name == "espeak-ng"
+    assert [engine.name for engine in engines("espeak-ng", kokoro)] == ["espeak-ng"]
+    assert engines("none", kokoro) == ()
+
+
+def test_an_engine_that_was_chosen_and_is_not_installed_is_told(
+    kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (kokoro / "ff_siwis.bin").unlink()
+    for choice, folder, words in (
+        ("espeak-ng", None, "not installed"),
+        ("kokoro", kokoro, "no voice"),
+        ("kokoro", tmp_path, "kokoro.onnx is not there"),
+        ("kokoro", None, "no folder is set"),
+    ):
+        with pytest.raises(ConfigError, match=words) as caught:
+            engines(choice, folder)  # type: ignore[arg-type]
+        assert caught.value.error_id == "speech.missing"
+        assert caught.value.hint
+    monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
+    assert engines("auto", kokoro) == ()
+    with pytest.raises(ConfigError) as caught:
+        speaking((), said("kept", "nl", keep_days=45), "nl")
+    assert caught.value.error_id == "speech.none"
+    assert "nl/kept-45-days.wav" in caught.value.hint
+
+
+def test_the_settings_choose(tmp_path: Path) -> None:
+    found = clips.sources(PromptSettings(speech="none", recorded=tmp_path))
+    assert found == clips.Sources(tmp_path, ())
+    with pytest.raises(ConfigError) as caught:
+        clips.sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
+    assert caught.value.error_id == "prompt.folder"
+
+
+def test_no_engine_is_asked_for_what_is_shipped() -> None:
+    class Never:
+        name = "never"
+
+        def speaks(self, language: str) -> bool:
+            raise AssertionError(language)
+
+        def speak(self, text: str, language: str) -> sound.Samples:
+            raise AssertionError(text)
+
+    found = clips.Sources(engines=(Never(),))
+    assert found.clip(said("recorded", "en"), "en").origin == "shipped"
