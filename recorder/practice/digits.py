@@ -33,6 +33,7 @@ class Digits:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._codes: dict[str, str] = {}
+        self._longest = 0
         self._pending = ""
         self._timer: gevent.Greenlet[..., object] | None = None
         self.heard_outside = ""
@@ -47,6 +48,7 @@ class Digits:
                 f"the practice switch does not know the binding {data!r}",
                 "teach recorder/practice/digits.py what the real switch does with it",
             )
+        self._longest = max(self._longest, len(found[1]))
         self._codes[found[1]] = found[2].replace("\\,", ",")
 
     def clear(self, data: str) -> None:
@@ -57,12 +59,14 @@ class Digits:
 
     def pressed(self, digit: str) -> None:
         """The called one pressed a key while nothing was being played to them."""
-        if not self._codes:
+        if not self._longest:  # never a code
             self.heard_outside += digit
             return
         self._stop()
         self._pending += digit
         longer = any(code.startswith(self._pending) and code != self._pending for code in self._codes)
+        if not self._codes:  # taken away: it still waits, for nothing (transcript: codes_taken_away)
+            longer = len(self._pending) < self._longest
         if longer:
             self._timer = self._session.switch.later(WAITS, self._settle)
         else:

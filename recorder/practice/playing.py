@@ -51,6 +51,9 @@ def ended(session: Session, leg: Leg, path: str, player: Player, *, away: bool) 
 
 
 def ends(leg: Leg, digit: str) -> bool:
-    """Whether a key ends what is being played to a leg (``playback_terminators``)."""
+    """Whether a key ends what is being played to a leg (``playback_terminators``); it is noted which did."""
     terminators = leg.variables.get("playback_terminators", "*")
-    return terminators != "none" and (terminators == "any" or digit in terminators)
+    if terminators == "none" or (terminators != "any" and digit not in terminators):
+        return False
+    leg.variables["playback_terminator_used"] = digit
+    return True

@@ -50,7 +50,7 @@ def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
             blocks.append(Block(who, CLOSED))
             continue
         rest = pending.get(who, b"") + data
-        while (cut := _message(rest)) is not None:
+        while (cut := message(rest)) is not None:
             text, rest = cut
             if text:
                 blocks.append(Block(who, text.decode("utf-8", "surrogateescape")))
@@ -58,7 +58,8 @@ def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
     return blocks
 
 
-def _message(data: bytes) -> tuple[bytes, bytes] | None:
+def message(data: bytes) -> tuple[bytes, bytes] | None:
+    """The first whole message and what is behind it; ``None`` where there is none yet."""
     data = data.lstrip(b"\n")
     end = data.find(b"\n\n")
     if end < 0:

@@ -1,0 +1,96 @@
+"""What the practice switch does with keys and with sounds played into a call, held against the real one."""
+
+from __future__ import annotations
+
+import pytest
+from gevent.pool import Pool
+
+from recorder.practice.switch import CONF
+from tests.scenarios.by_hand import ByHand
+from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
+from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds
+from tests.scenarios.practice_driver import PASSWORD, PracticeDriver
+from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, read
+
+REAL = TRANSCRIPTS / "mechanics"
+
+
+@pytest.fixture(scope="module")
+def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]]:
+    """Every mechanic, done on the practice switch, four at a time."""
+
+    def one(mechanic: Mechanic) -> list[Block]:
+        folder = tmp_path_factory.mktemp(mechanic.name)
+        driver = PracticeDriver(folder, conf=write_configuration(folder, CONF))
+        hand = ByHand(driver, driver.switch.event_port, driver.port, PASSWORD, write_sounds(folder))
+        try:
+            hand.play(mechanic)
+        finally:
+            hand.close()
+            driver.close()
+        return frames(hand.kept)
+
+    played = Pool(4).map(one, MECHANICS)
+    return {mechanic.name: blocks for mechanic, blocks in zip(MECHANICS, played, strict=True)}
+
+
+def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, list[Block], list[Block]]]:
+    """Connection, leg, what the real switch said there, and what ours did."""
+    connections = ["standing"]
+    if next(mechanic for mechanic in MECHANICS if mechanic.name == name).call:
+        connections.append("call")
+    found = []
+    for connection in connections:
+        real = by_leg(said(read(REAL / f"{name}.txt"), connection))
+        mine = by_leg(said(practised[name], connection))
+        found += [
+            (connection, leg, settled(real[leg], connection), settled(mine[leg], connection)) for leg in real
+        ]
+    return found
+
+
+NAMES = [mechanic.name for mechanic in MECHANICS]
+
+
+def test_there_is_a_transcript_of_each() -> None:
+    assert {path.stem for path in REAL.glob("*.txt")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_events_are_the_same_in_name_order_and_substance(
+    name: str, practised: dict[str, list[Block]]
+) -> None:
+    for connection, leg, real, mine in pairs(name, practised):
+        assert [shape(block) for block in mine] == [shape(block) for block in real], (connection, leg)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_events_have_the_same_headers(name: str, practised: dict[str, list[Block]]) -> None:
+    for _, _, real, mine in pairs(name, practised):
+        for own, theirs in zip(mine, real, strict=True):
+            assert names(own) == names(theirs), theirs.event
+            assert ours(own) == ours(theirs), theirs.event
+
+
+def answers(blocks: list[Block]) -> list[str]:
+    """The bodies of the answers to API commands."""
+    return [
+        block.text.partition("\n\n")[2] for block in said(blocks, "standing")
+        if block.headers().get("Content-Type") == "api/response"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_are_answered_alike(name: str, practised: dict[str, list[Block]]) -> None:
+    assert answers(practised[name]) == answers(read(REAL / f"{name}.txt"))
+
+
+def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practised: dict[str, list[Block]]) -> None:
+    def first(blocks: list[Block]) -> list[str]:
+        made = [block for block in said(blocks, "standing") if block.event == "CUSTOM"]
+        return [line.partition(": ")[0] for line in made[0].text.split("\n")]
+
+    mine, real = first(practised["codes"]), first(read(REAL / "codes.txt"))
+    at = real.index("Unique-ID")
+    assert mine[:at] == real[:at]
+    assert real[0] == "Event-Subclass"

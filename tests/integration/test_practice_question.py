@@ -1,0 +1,198 @@
+"""Codes and a question in a practice call: what the phones get, and what the take keeps."""
+
+from __future__ import annotations
+
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import numpy as np
+import pytest
+
+from recorder.errors import SwitchError
+from recorder.practice.pace import Pace
+from recorder.practice.party import Party
+from recorder.practice.session import Session
+from recorder.practice.switch import CONF, PracticeSwitch
+from tests.scenarios.files import RATE
+from tests.scenarios.mechanics import write_configuration, write_tone
+
+SPEED = 4.0
+
+
+def until(what: str, check: Callable[[], object], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        gevent.sleep(0.01)
+
+
+class Rig:
+    """A switch without a daemon whose calls have the code ``*5``; one call, connected and recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        conf = write_configuration(folder, CONF)
+        self.switch = PracticeSwitch(
+            password="x", daemon="127.0.0.1:1", environment={}, conf=conf, pace=Pace(SPEED)
+        )
+        self.switch.start()
+        self.question = write_tone(folder / "question.wav", 1000, 2.0)
+        party = Party(
+            speaks=write_tone(folder / "outside.wav", 440, 60.0), rings=0.1,
+            answers_with=write_tone(folder / "inside.wav", 2000, 60.0),
+        )  # fmt: skip
+        self.call: Session = self.switch.call("+3225550101", party)
+        assert self.call.wait("bridged", 20)
+        self.tape = folder / "audio.wav"
+        self.switch.api(f"uuid_record {self.call.leg.uuid} start {self.tape} 0 {{RECORD_STEREO=true}}")
+
+    def ask(self, what: str = "") -> str:
+        return self.switch.api(f"uuid_broadcast {self.call.leg.uuid} {what or self.said(self.question)} both")
+
+    @staticmethod
+    def said(path: Path) -> str:
+        return f"'playback::{path}'"
+
+    def asked(self) -> None:
+        """The question is being played to both."""
+        assert self.ask() == "+OK Message sent\n"
+        media = self.call.media
+        until("it is played to both", lambda: media.prompt is not None and media.prompt_inside is not None)
+
+    def silent(self) -> bool:
+        return self.call.media.prompt is None and self.call.media.prompt_inside is None
+
+    def pause(self, seconds: float) -> None:
+        gevent.sleep(seconds / SPEED)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.switch.stop()
+
+
+def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
+    """In which tenths of a second a pitch is heard."""
+    count = len(sound) // 800
+    frames = sound[: count * 800].reshape(count, 800) / 32768
+    wave_ = np.exp(-2j * np.pi * pitch * np.arange(800) / RATE)
+    return np.abs(frames @ wave_) / 400 > 0.1
+
+
+def test_while_a_question_is_played_the_right_channel_has_it_alone_and_the_left_goes_on(rig: Rig) -> None:
+    rig.pause(1.0)
+    rig.asked()
+    until("its end", rig.silent)
+    rig.pause(1.0)
+    rig.call.hang_up()
+    assert rig.call.wait("ended", 20)
+    with wave.open(str(rig.tape)) as file:
+        sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    outside, question, inside = (
+        stretches(sound[:, channel], pitch) for channel, pitch in ((0, 440), (1, 1000), (1, 2000))
+    )
+    assert outside.mean() > 0.95
+    assert 19 <= question.sum() <= 21
+    first, last = np.flatnonzero(question)[[0, -1]]
+    assert not inside[first + 1 : last].any()
+    assert inside[:first].sum() >= 5
+    assert inside[last + 2 :].sum() >= 5
+
+
+def test_a_code_reaches_no_phone_and_every_other_digit_does(rig: Rig) -> None:
+    digits = rig.call.digits
+    rig.call.callee_presses("1*5*1")
+    until("the code", lambda: rig.call.b and rig.call.b.variables.get("last_matching_digits") == "*5")
+    assert digits.heard_outside == "1*1"
+    rig.call.press("*5")
+    assert digits.heard_inside == "*5"
+
+
+def test_a_digit_that_may_become_a_code_waits_for_the_next(rig: Rig) -> None:
+    rig.call.callee_presses("*")
+    rig.pause(1.0)
+    assert rig.call.digits.heard_outside == ""
+    until("it goes on", lambda: rig.call.digits.heard_outside == "*")
+    rig.call.callee_presses("5")
+    assert rig.call.digits.heard_outside == "*5"
+
+
+def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
+    rig.asked()
+    rig.call.press("1")
+    rig.call.callee_presses("2")
+    assert not rig.silent()
+    rig.call.callee_presses("*5")  # by the star, which ends it for them, as without terminators of its own
+    until("its end", rig.silent)
+    rig.pause(2.0)
+    assert rig.call.digits.heard_inside == ""
+    assert "*" not in rig.call.digits.heard_outside
+
+
+def test_the_one_who_is_left_hears_the_question_to_its_end(rig: Rig) -> None:
+    rig.asked()
+    player = rig.call.media.prompt
+    rig.call.callee_hangs_up()
+    assert rig.call.b is not None
+    assert rig.call.b.cause == "NORMAL_CLEARING"
+    assert rig.call.wait("ended", 20)
+    assert player is not None
+    assert player.done
+
+
+def test_a_path_with_a_space_is_played_only_where_it_is_quoted(rig: Rig) -> None:
+    spaced = write_tone(rig.folder / "a question.wav", 1000, 0.5)
+    assert rig.ask(f"playback::{spaced}") == "+OK Message sent\n"
+    rig.pause(1.0)
+    assert str(spaced) not in rig.call.played
+    rig.ask(rig.said(spaced))
+    until("it was played", lambda: str(spaced) in rig.call.played)
+
+
+def test_for_a_call_that_is_not_there_it_is_refused(rig: Rig) -> None:
+    assert rig.switch.api(f"uuid_broadcast none {rig.said(rig.question)} both") == "-ERR invalid uuid\n"
+    assert rig.switch.api("uuid_broadcast") == "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
+
+
+@pytest.mark.parametrize(
+    "binding",
+    ["accord,*5,exec:event,Event-Name=CUSTOM\\,Event-Subclass=accord::keep,peer,peer",
+     "accord,*5,exec[H]:event,Event-Name=CUSTOM\\,Event-Subclass=accord::keep,self,self",
+     "accord,*5,api:hupall"],
+)  # fmt: skip
+def test_a_binding_that_was_never_seen_on_the_real_switch_is_not_guessed_at(rig: Rig, binding: str) -> None:
+    with pytest.raises(SwitchError) as refused:
+        rig.call.digits.bind(binding)
+    assert refused.value.error_id == "practice.digits"
+
+
+def test_killed_in_a_question_it_says_nothing_more(rig: Rig) -> None:
+    rig.asked()
+    b = rig.call.b
+    rig.switch.die()
+    rig.pause(3.0)
+    assert b is not None
+    assert b.cause is None
+    assert "playback_ms" not in b.variables
+
+
+def test_whom_the_question_is_still_played_to_is_not_heard(rig: Rig) -> None:
+    """The outside party's key has ended it for them alone."""
+    rig.asked()
+    frames = rig.call.media.tapes[str(rig.tape)].frames
+    rig.call.press("*")
+    assert rig.call.media.prompt is None
+    until("its end for the called one", rig.silent)
+    until_frame = rig.call.media.tapes[str(rig.tape)].frames
+    rig.pause(1.0)
+    rig.call.hang_up()
+    assert rig.call.wait("ended", 20)
+    with wave.open(str(rig.tape)) as file:
+        right = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)[:, 1]
+    assert not right[(frames + 2) * 160 : (until_frame - 2) * 160].any()
+    assert right[(until_frame + 2) * 160 :].any()

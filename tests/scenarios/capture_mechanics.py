@@ -1,0 +1,50 @@
+"""Takes transcripts of what the real FreeSWITCH does with keys and with sounds played into a call.
+
+    ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_mechanics [mechanic …]
+
+For each of ``mechanics.py`` it writes ``transcripts/mechanics/<name>.txt``;
+``tests/integration/test_mechanics_transcripts.py`` holds the practice switch against them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.freeswitch.scenario_driver import RealDriver
+from tests.freeswitch.switches import CONF, PASSWORD, Rig
+from tests.scenarios.by_hand import ByHand
+from tests.scenarios.capture_scenarios import scrub
+from tests.scenarios.mechanics import MECHANICS, write_configuration, write_sounds
+from tests.scenarios.transcript import TRANSCRIPTS, frames, write
+
+
+def main() -> None:
+    """Capture those that are named on the command line, or all."""
+    wanted = sys.argv[1:] or [mechanic.name for mechanic in MECHANICS]
+    made = TRANSCRIPTS / "mechanics"
+    made.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(Path(folder) / "rig", write_configuration(Path(folder), CONF))
+        sounds = write_sounds(rig.folder)
+        try:
+            rig.start()
+            driver = RealDriver(rig)
+            for mechanic in MECHANICS:
+                if mechanic.name in wanted:
+                    hand = ByHand(driver, rig.switch.esl_port, rig.daemon_port, PASSWORD, sounds)
+                    try:
+                        hand.play(mechanic)
+                    finally:
+                        hand.close()
+                        rig.hang_up_all()
+                    blocks = scrub(frames(hand.kept), rig)
+                    write(made / f"{mechanic.name}.txt", blocks)
+                    print(f"{mechanic.name}: {len(blocks)} messages", flush=True)
+        finally:
+            rig.stop()
+
+
+if __name__ == "__main__":
+    main()

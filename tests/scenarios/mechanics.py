@@ -1,0 +1,145 @@
+"""What the switch itself does with keys and with sounds that are played into a call, as data.
+
+Unlike the scenarios of ``definitions.py`` these know nothing of the daemon: a client does by hand what is
+written here, on a switch whose dialplan is :data:`DIALPLAN`; so they stay true when Accord's own changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+
+from tests.scenarios.files import RATE
+
+DIALPLAN = r"""<include>
+  <X-PRE-PROCESS cmd="include" data="../accord/vars.xml"/>
+  <context name="public">
+    <extension name="call">
+      <condition field="destination_number" expression="^(\+?[0-9]{2,15})$">
+        <action application="set" data="accord_state=announcing"/>
+        <action application="set" data="playback_terminators=none"/>
+        <action application="set" data="socket_resume=true"/>
+        <action application="answer"/>
+        <action application="socket" data="$${accord_daemon} async full"/>
+        <action application="unset" data="socket_resume"/>
+        <action application="unset" data="playback_terminators"/>
+        <action application="set" data="accord_state=announced"/>
+        <action application="bind_digit_action" data="accord,*5,exec[H]:event,Event-Name=CUSTOM\,Event-Subclass=accord::keep,peer,peer"/>
+        <action application="set" data="hangup_after_bridge=true"/>
+        <action application="bridge" data="sofia/accord/$1@$${accord_route}"/>
+      </condition>
+    </extension>
+  </context>
+</include>
+"""  # noqa: E501
+
+SOUNDS = {"question": 4.0, "short": 1.0, "absent": 0.0}
+"""Seconds; ``absent`` is no file."""
+
+Deed = Literal[
+    "play", "let_go", "clear", "broadcast", "terminators", "terminators_by_broadcast", "until", "press",
+    "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds", "callee_hangs_up",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``play`` a sound on the call's own socket; ``let_go`` of the call, which is then connected;
+    ``broadcast`` a sound, ``in_state`` that the call must be in; ``clear`` the codes of a realm; ``until`` so
+    many events of a name came in all, and the rest as in ``definitions.py``.  Keys are waited for."""
+
+    deed: Deed
+    what: str = ""
+    count: int = 1
+    in_state: str = "announced"
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanic:
+    """``call``: what the call's own socket is told is part of it."""
+
+    name: str
+    steps: tuple[Step, ...]
+    call: bool = False
+
+
+def until(name: str, count: int = 1) -> Step:
+    return Step("until", name, count)
+
+
+_CONNECTED = Step("let_go")
+_END = Step("hang_up")
+_ASKED = (Step("broadcast", "question"), until("PLAYBACK_START", 2))
+_ANSWERED = (*_ASKED, until("PLAYBACK_STOP", 2))
+
+MECHANICS = (
+    Mechanic("keys_in_and_after_a_prompt", (
+        Step("play", "question"), Step("press", "12*#"), until("PLAYBACK_STOP"), Step("press", "2*"),
+        _CONNECTED, _END), call=True),
+    Mechanic("codes", (
+        _CONNECTED, Step("callee_presses", "*5"), until("CUSTOM"),
+        Step("callee_presses", "1"), Step("callee_presses", "2"), until("DTMF", 6),
+        Step("callee_presses", "*"), until("DTMF", 8), Step("callee_presses", "*1"), until("DTMF", 12),
+        Step("press", "*5"), Step("press", "12"),
+        Step("callee_presses", "*5"), until("CUSTOM", 2), _END)),
+    Mechanic("codes_taken_away", (
+        _CONNECTED, Step("clear", "accord"), until("CLEARED"), Step("callee_presses", "*5"), until("CUSTOM"),
+        Step("clear", "accord,peer"), until("CLEARED", 2), Step("callee_presses", "*5"), Step("press", "1"),
+        _END)),
+    Mechanic("question", (
+        _CONNECTED, Step("terminators", "none"), *_ASKED, Step("press", "1*"), Step("callee_presses", "2*5"),
+        until("PLAYBACK_STOP", 2), Step("callee_presses", "1"), until("DTMF", 7), Step("press", "1"), _END)),
+    Mechanic("question_with_terminators_by_broadcast", (
+        _CONNECTED, Step("terminators_by_broadcast", "none"), *_ASKED, Step("press", "*"),
+        Step("callee_presses", "*"), until("PLAYBACK_STOP", 2), _END)),
+    Mechanic("question_cut_by_keys", (
+        _CONNECTED, *_ASKED, Step("press", "1*"), until("PLAYBACK_STOP"), Step("callee_presses", "2*"),
+        until("PLAYBACK_STOP", 2), _END)),
+    Mechanic("question_outside_hangs_up", (_CONNECTED, *_ASKED, _END)),
+    Mechanic("question_inside_hangs_up", (_CONNECTED, *_ASKED, Step("callee_hangs_up"))),
+    Mechanic("question_outside_holds", (
+        _CONNECTED, *_ASKED, Step("hold"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2), Step("unhold"),
+        until("CHANNEL_UNHOLD"), _END)),
+    Mechanic("question_inside_holds", (
+        _CONNECTED, *_ASKED, Step("callee_holds"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2),
+        Step("callee_unholds"), until("CHANNEL_UNHOLD"), _END)),
+    Mechanic("question_while_inside_holds", (
+        _CONNECTED, Step("callee_holds"), until("CHANNEL_HOLD"), *_ASKED, Step("callee_unholds"),
+        until("CHANNEL_UNHOLD"), until("PLAYBACK_STOP", 2), _END)),
+    Mechanic("two_questions", (
+        _CONNECTED, Step("broadcast", "short"), Step("broadcast", "question"), until("PLAYBACK_STOP", 4),
+        _END)),
+    Mechanic("question_refused", (
+        _CONNECTED, Step("broadcast", "short", in_state="announcing"),
+        Step("broadcast", "absent"), until("PLAYBACK_MISSED", 2), _END)),
+)  # fmt: skip
+
+
+def write_configuration(folder: Path, original: Path) -> Path:
+    """A copy of a configuration with :data:`DIALPLAN` for its dialplan."""
+    made = folder / "conf"
+    shutil.copytree(original, made, ignore=shutil.ignore_patterns("dialplan"))
+    (made / "dialplan").mkdir()
+    (made / "dialplan" / "by_hand.xml").write_text(DIALPLAN)
+    return made
+
+
+def write_sounds(folder: Path) -> dict[str, Path]:
+    """The files of :data:`SOUNDS`."""
+    made = {name: folder / f"{name}.wav" for name in SOUNDS}
+    for name, seconds in SOUNDS.items():
+        if seconds:
+            write_tone(made[name], 700, seconds)
+    return made
+
+
+def write_tone(path: Path, pitch: float, seconds: float) -> Path:
+    """A tone as a prompt that the switch plays."""
+    t = np.arange(int(RATE * seconds)) / RATE
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * t), RATE, subtype="PCM_16")
+    return path
