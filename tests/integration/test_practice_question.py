@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from recorder.errors import SwitchError
+from recorder.practice.digits import WAITS
 from recorder.practice.pace import Pace
 from recorder.practice.party import Party
 from recorder.practice.session import Session
+from recorder.practice.sound import FRAME
 from recorder.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.files import RATE
 from tests.scenarios.mechanics import write_configuration, write_tone
@@ -39,7 +41,7 @@ class Rig:
             password="x", daemon="127.0.0.1:1", environment={}, conf=conf, pace=Pace(SPEED)
         )
         self.switch.start()
-        self.question = write_tone(folder / "question.wav", 1000, 2.0)
+        self.question = write_tone(folder / "question.wav", 1000, 4.0)
         party = Party(
             speaks=write_tone(folder / "outside.wav", 440, 60.0), rings=0.1,
             answers_with=write_tone(folder / "inside.wav", 2000, 60.0),
@@ -65,6 +67,12 @@ class Rig:
     def silent(self) -> bool:
         return self.call.media.prompt is None and self.call.media.prompt_inside is None
 
+    def recorded(self, seconds: float) -> None:
+        """That much more of the call is recorded."""
+        tape = self.call.media.tapes[str(self.tape)]
+        end = tape.frames + seconds * RATE / FRAME
+        until(f"{seconds} s more", lambda: tape.frames >= end)
+
     def pause(self, seconds: float) -> None:
         gevent.sleep(seconds / SPEED)
 
@@ -85,10 +93,10 @@ def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
 
 
 def test_while_a_question_is_played_the_right_channel_has_it_alone_and_the_left_goes_on(rig: Rig) -> None:
-    rig.pause(1.0)
+    rig.recorded(1.0)
     rig.asked()
     until("its end", rig.silent)
-    rig.pause(1.0)
+    rig.recorded(1.0)
     rig.call.hang_up()
     assert rig.call.wait("ended", 20)
     with wave.open(str(rig.tape)) as file:
@@ -97,7 +105,7 @@ def test_while_a_question_is_played_the_right_channel_has_it_alone_and_the_left_
         stretches(sound[:, channel], pitch) for channel, pitch in ((0, 440), (1, 1000), (1, 2000))
     )
     assert outside.mean() > 0.95
-    assert 19 <= question.sum() <= 21
+    assert 39 <= question.sum() <= 41
     first, last = np.flatnonzero(question)[[0, -1]]
     assert not inside[first + 1 : last].any()
     assert inside[:first].sum() >= 5
@@ -114,10 +122,11 @@ def test_a_code_reaches_no_phone_and_every_other_digit_does(rig: Rig) -> None:
 
 
 def test_a_digit_that_may_become_a_code_waits_for_the_next(rig: Rig) -> None:
+    began = rig.switch.pace.seconds()
     rig.call.callee_presses("*")
-    rig.pause(1.0)
     assert rig.call.digits.heard_outside == ""
     until("it goes on", lambda: rig.call.digits.heard_outside == "*")
+    assert rig.switch.pace.seconds() - began >= WAITS
     rig.call.callee_presses("5")
     assert rig.call.digits.heard_outside == "*5"
 
@@ -189,7 +198,7 @@ def test_whom_the_question_is_still_played_to_is_not_heard(rig: Rig) -> None:
     assert rig.call.media.prompt is None
     until("its end for the called one", rig.silent)
     until_frame = rig.call.media.tapes[str(rig.tape)].frames
-    rig.pause(1.0)
+    rig.recorded(1.0)
     rig.call.hang_up()
     assert rig.call.wait("ended", 20)
     with wave.open(str(rig.tape)) as file:
