@@ -193,15 +193,17 @@ def test_killed_in_a_question_it_says_nothing_more(rig: Rig) -> None:
 def test_whom_the_question_is_still_played_to_is_not_heard(rig: Rig) -> None:
     """The outside party's key has ended it for them alone."""
     rig.asked()
-    frames = rig.call.media.tapes[str(rig.tape)].frames
+    media = rig.call.media
+    assert media.prompt_inside is not None
+    first = media.tapes[str(rig.tape)].frames
+    end = first + (4 * RATE - media.prompt_inside.at) // FRAME
     rig.call.press("*")
-    assert rig.call.media.prompt is None
+    assert media.prompt is None
     until("its end for the called one", rig.silent)
-    until_frame = rig.call.media.tapes[str(rig.tape)].frames
     rig.recorded(1.0)
     rig.call.hang_up()
     assert rig.call.wait("ended", 20)
     with wave.open(str(rig.tape)) as file:
         right = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)[:, 1]
-    assert not right[(frames + 2) * 160 : (until_frame - 2) * 160].any()
-    assert right[(until_frame + 2) * 160 :].any()
+    assert not right[first * FRAME : end * FRAME].any()
+    assert right[(end + 2) * FRAME :].any()
