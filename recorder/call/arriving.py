@@ -52,13 +52,20 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         taped=first.get("recording_started"),
         connected="bridged" in first,
         deadline=None if announced else at,
+        kept=kept_of(notes),
     )
     if not announced and answer in REASONS:
         return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
     return state
 
 
+def kept_of(notes: Sequence[Note]) -> str:
+    """What was last answered about keeping it; silence is no yes."""
+    given = [dict(note.data).get("answer") for note in notes if note.kind == "keep_answered"]
+    return "" if not given else "yes" if given[-1] == "yes" else "no"
+
+
 def answer_of(notes: Sequence[Note]) -> str:
     """What was answered to the question whether to record, empty where nothing was."""
     given = [dict(note.data) for note in notes if note.kind == "answered"]
-    return next((one["answer"] for one in reversed(given) if one["question"] == "recording"), "")
+    return next((one.get("answer", "") for one in reversed(given) if one.get("question") == "recording"), "")

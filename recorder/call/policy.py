@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import NOTICE, OPT_IN, OPT_OUT, Plan, Script, Speech
+from recorder.call.state import NOTICE, OPT_IN, OPT_OUT, KeepScript, Plan, Script, Speech
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
@@ -73,16 +73,58 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What a line says about keeping a recording, in the call: a yes keeps it ``keep_days`` for ``purpose``.
+
+    Without a ``question`` the colleague asks in their own words, after the ``cue``.  ``destroy``: on a no it
+    is destroyed at the call's end.  ``at_start``: asked by itself, as soon as they speak."""
+
+    purpose: str
+    keep_days: int
+    question: Sound | None
+    cue: Sound
+    yes: Sound
+    no: Sound
+    none: Sound
+    destroy: bool = False
+    at_start: bool = False
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """All of them, by SHA-256."""
+        said = (self.cue, self.yes, self.no, self.none, *([self.question] if self.question else []))
+        return frozenset(each.sha256 for each in said)
+
+
+def keep_of(entry: Mapping[str, Any]) -> Keep:
+    """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    names = ("question", "cue", "yes", "no", "none")
+    sounds = {name: None if entry[name] is None else Sound(**entry[name]) for name in names}
+    read = checked(Keep(**{**entry, **sounds}))
+    if not 0 < read.keep_days <= LONGEST_DAYS:
+        raise ValueError(f"kept for {read.keep_days} days")
+    return read
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """What a line says in a further language."""
 
     announcement: Announcement
     asked: Asked | None = None
+    keep: Keep | None = None
 
     @property
     def question(self) -> Sound | None:
         """What is asked, if anything is."""
         return None if self.asked is None else self.asked.question
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything that is said in it, by SHA-256."""
+        asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
+        kept = frozenset() if self.keep is None else self.keep.sounds
+        return frozenset({self.announcement.sha256, *asked}) | kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +147,18 @@ class LinePolicy:
     asked: Asked | None = None
     others: tuple[Language, ...] = ()
     menu: Sound | None = None
+    keep: Keep | None = None
 
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        return (Language(self.announcement, self.asked), *self.others)
+        return (Language(self.announcement, self.asked, self.keep), *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
-        """Everything that it may say before the conversation, by SHA-256."""
-        beside = [
-            each for one in self.languages if one.asked for each in (one.asked.question, one.asked.declined)
-        ]
-        said = [one.announcement.sha256 for one in self.languages] + [each.sha256 for each in beside]
-        return frozenset(said if self.menu is None else [*said, self.menu.sha256])
+        """Everything that it may say, by SHA-256."""
+        menu: frozenset[str] = frozenset() if self.menu is None else frozenset({self.menu.sha256})
+        return menu.union(*(one.sounds for one in self.languages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +190,27 @@ class Snapshot:
     def plan(self, line: LinePolicy) -> Plan:
         """What is said to a call to this line, as the switch is told to play it."""
 
-        def speech(sound: Sound | Announcement) -> Speech:
-            length = timedelta(milliseconds=sound.duration_ms)
-            return Speech(str(self.prompt(sound.sha256).absolute()), length)
+        scripts = tuple(self.script(one) for one in line.languages)
+        return Plan(line.mode, scripts, None if line.menu is None else self._speech(line.menu))
 
-        def script(one: Language) -> Script:
-            asked = one.asked
-            if asked is None:
-                return Script(speech(one.announcement))
-            return Script(speech(one.announcement), speech(asked.question), speech(asked.declined))
+    def script(self, said: Language) -> Script:
+        """What is said in one language."""
+        asked, keep = said.asked, said.keep
+        return Script(
+            self._speech(said.announcement),
+            None if asked is None else self._speech(asked.question),
+            None if asked is None else self._speech(asked.declined),
+            None if keep is None else self._keep(keep),
+        )
 
-        menu = None if line.menu is None else speech(line.menu)
-        return Plan(line.mode, tuple(script(one) for one in line.languages), menu)
+    def _keep(self, keep: Keep) -> KeepScript:
+        question = None if keep.question is None else self._speech(keep.question)
+        cue, yes, no, none = map(self._speech, (keep.cue, keep.yes, keep.no, keep.none))
+        return KeepScript(question, cue, yes, no, none, keep.destroy, keep.at_start)
+
+    def _speech(self, sound: Sound | Announcement) -> Speech:
+        length = timedelta(milliseconds=sound.duration_ms)
+        return Speech(str(self.prompt(sound.sha256).absolute()), length)
 
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
@@ -230,7 +279,13 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
     ``KeyError``, ``TypeError``, ``ValueError``."""
     first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
     menu = None if entry["menu"] is None else Sound(**entry["menu"])
-    said = {"announcement": first.announcement, "asked": first.asked, "others": tuple(others), "menu": menu}
+    said = {
+        "announcement": first.announcement,
+        "asked": first.asked,
+        "keep": first.keep,
+        "others": tuple(others),
+        "menu": menu,
+    }
     policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
     checked(policy)
     for one in policy.languages:
@@ -245,10 +300,11 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
 
 
 def _language(entry: Mapping[str, Any]) -> Language:
-    told, asked = entry["announcement"], entry["asked"]
+    told, asked, keep = entry["announcement"], entry["asked"], entry["keep"]
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
+        None if keep is None else keep_of(keep),
     )
 
 

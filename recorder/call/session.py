@@ -19,10 +19,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call.asking import asked, key, reminded, waited
+from recorder.call import asking, consent
+from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State
-from recorder.switch.observed import Observed, What
+from recorder.switch.observed import COLLEAGUE, Observed, What
 
 _DECIDED: Final = frozenset({"announced", "passed", "failed", "late", "unrecorded"})
 """The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
@@ -40,6 +41,10 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     """What a call becomes by something that happened to it, and what is to be done about it."""
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if event.what is What.RECORDING else ())
+    if event.leg == COLLEAGUE or event.what in _ONLY_IN_TALK:
+        return (
+            _TALK.get(event.what, _nothing)(state, event) if state.phase is Phase.ANNOUNCED else (state, ())
+        )
     before: Actions = ()
     if event.what is What.UNWATCHED:
         state = replace(state, capturing=event.capturing)
@@ -55,6 +60,14 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     state, connected = _connected(state, event)
     state, after = _STEPS[event.what](state, event)
     return state, before + connected + after
+
+
+def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
+    return state, ()
+
+
+def _key(state: State, event: Observed) -> tuple[State, Actions]:
+    return consent.key(state, event) if state.phase is Phase.ANNOUNCED else asking.key(state, event)
 
 
 def _decided(state: State, event: Observed) -> bool:
@@ -149,7 +162,8 @@ def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _held(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
-    return state, (Note("hold", event.at),)
+    state, actions = consent.disturbed(state, event)
+    return state, (Note("hold", event.at), *actions)
 
 
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
@@ -167,17 +181,25 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
     data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
-    state = replace(state, connected=True, inside=event.party or state.inside)
-    return state, (*before, Note("bridged", event.at, data))
+    first = not state.connected
+    state, broken = consent.broken(state, event) if event.other != state.colleague else (state, ())
+    state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
+    note = Note("bridged", event.at, data)
+    if first and state.script.keep is not None and state.script.keep.at_start:
+        state, asked_now = consent.begin(state, event)
+        return state, (*before, *broken, note, *asked_now)
+    return state, (*before, *broken, note)
 
 
 def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
-    return state, (Note("unbridged", event.at),)
+    state, actions = consent.broken(state, event)
+    return replace(state, colleague=""), (*actions, Note("unbridged", event.at))
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
+    state, broken = consent.broken(state, event)
     state = replace(state, hung_up=True)
-    actions: Actions = (Note("hangup", event.at, (("cause", event.cause),)),)
+    actions: Actions = (*broken, Note("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
         return state, actions
     state, finish = _finish(state, event)
@@ -209,6 +231,8 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
         reason = None if state.connected or not state.hung_up else "never_connected"
         if not state.captured:
             reason = "recording_failed"
+        if reason is None and state.kept == "no" and state.script.keep and state.script.keep.destroy:
+            reason = "not_kept"
     elif state.phase < Phase.ANNOUNCED:
         left = "hung_up_in_question" if state.phase is Phase.ASKING else "hung_up_in_announcement"
         reason = state.reason or (left if state.hung_up else "daemon_away")
@@ -224,7 +248,8 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
 def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     if state.deadline is None or event.at < state.deadline:
         return state, ()
-    return waited(state, event.at)
+    now = event.at
+    return consent.waited(state, now) if state.phase is Phase.ANNOUNCED else asking.waited(state, now)
 
 
 def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
@@ -278,5 +303,16 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.ON_DISK: _on_disk,
     What.NO_DISK: _no_disk,
     What.UNWATCHED: _unwatched,
-    What.KEY: key,
+    What.KEY: _key,
+}
+
+_ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
+
+_TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    What.CODE: consent.begin,
+    What.BEGAN: consent.sounded,
+    What.HEARD: consent.sounded,
+    # The colleague's; the outside party's go through all that is above.
+    What.KEY: consent.key,
+    What.HELD: consent.disturbed,
 }

@@ -36,6 +36,11 @@ class Do(StrEnum):
     LEAVE = "leave"  # hand the call back to the switch
     STOP = "stop"  # stop its recording from outside the call
     DISCARD = "discard"  # destroy what was captured
+    KEEP_ASK = "keep_ask"  # ask both whether it may be kept
+    KEEP_CUE = "keep_cue"  # tell the colleague to ask in their own words
+    KEEP_YES = "keep_yes"  # tell both that it will be kept
+    KEEP_NO = "keep_no"  # and that it will not be, for that
+    KEEP_NONE = "keep_none"  # and that nobody answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,22 @@ class Script:
     announcement: Speech
     question: Speech | None = None
     declined: Speech | None = None
+    keep: KeepScript | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepScript:
+    """What is said about keeping the recording, in the call.  Without a ``question`` the colleague asks in
+    their own words, after the ``cue``.  ``destroy``: on a no it is destroyed at the call's end, else it is
+    kept as announced.  ``at_start``: asked by itself, as soon as they speak."""
+
+    question: Speech | None
+    cue: Speech
+    yes: Speech
+    no: Speech
+    none: Speech
+    destroy: bool = False
+    at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,27 @@ class Plan:
     menu: Speech | None = None
 
 
+class Step(IntEnum):
+    """How far a question about keeping is (``consent.py``)."""
+
+    IDLE = 0
+    QUESTION = 1
+    ANSWER = 2
+    VERDICT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A question about keeping.  ``how``: ``question`` or ``own_words``.  ``sound`` plays to both; ``began``
+    and ``heard`` are the legs on which it began, and came to its end."""
+
+    step: Step = Step.IDLE
+    how: str = ""
+    sound: str = ""
+    began: frozenset[str] = frozenset()
+    heard: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What is known of a call.
@@ -99,7 +141,8 @@ class State:
     could refuse did not.  ``opened``: its folder was ordered.  ``leaving``: the call's own socket is done
     with.  ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set.  ``turned``:
     when a hold last began or ended, since the sound was ordered.  ``taped``: since when it is recorded,
-    where we saw it begin.
+    where we saw it begin.  ``colleague`` is the switch's id of the leg at the other end, empty where nobody
+    is, ``asked`` the question about keeping, and ``kept`` what was last answered (``yes``, ``no``).
     """
 
     plan: Plan
@@ -126,6 +169,14 @@ class State:
     inside: tuple[str, str] | None = None
     deadline: datetime | None = None
     wait: timedelta = timedelta(0)
+    colleague: str = ""
+    asked: Asking = Asking()
+    kept: str = ""
+
+    @property
+    def talking(self) -> bool:
+        """Whether it is recorded, and two speak with each other."""
+        return self.phase is Phase.ANNOUNCED and bool(self.colleague) and not self.held
 
     @property
     def script(self) -> Script:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import gevent
 import structlog
@@ -12,14 +13,14 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import outcome, session
-from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Speech, State
+from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
-from recorder.switch.observed import Observed, What, observe
+from recorder.switch.observed import Observed, What, observe, observe_talk
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 log = structlog.get_logger()
@@ -77,6 +78,14 @@ class Call:
         observed = observe(event)
         if observed is not None:
             self.feed(observed)
+
+    def in_talk(self, event: CallEvent) -> None:
+        """An event of either leg from the standing connection, that only counts once the call's own is done
+        with: before, the two tell of one thing in any order."""
+        if self.state.phase is Phase.ANNOUNCED:
+            observed = observe_talk(event, self.channel, self.state.colleague)
+            if observed is not None:
+                self.feed(observed)
 
     def feed(self, observed: Observed) -> None:
         """Something happened: step, and act."""
@@ -165,6 +174,28 @@ class Call:
                 self._switch(commands.record_stop(self.channel, self.writer.audio))
             case Do.DISCARD:
                 self.writer.discard()
+            case _:
+                self._keep(action)
+
+    def _keep(self, action: Do) -> None:
+        """Say something about keeping the recording, in the call.  No key ends it, of either side."""
+        keep, colleague = self.state.script.keep, self.state.colleague
+        if keep is None:
+            return
+        sounds = {
+            Do.KEEP_ASK: keep.question,
+            Do.KEEP_YES: keep.yes,
+            Do.KEEP_NO: keep.no,
+            Do.KEEP_NONE: keep.none,
+        }
+        sound = sounds.get(action) or keep.cue
+        path = Path(sound.path)
+        for leg in (self.channel, colleague):
+            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        if action is Do.KEEP_CUE:
+            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
+        else:
+            self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
 
     def _say(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
         """Variables are set by API, at once: the call's own thread takes one order a media tick until it is

@@ -16,14 +16,15 @@ import structlog
 
 from recorder import metrics
 from recorder.call import policy
-from recorder.call.policy import LinePolicy, Snapshot
-from recorder.call.state import Plan
+from recorder.call.policy import Language, LinePolicy, Snapshot
+from recorder.call.state import Plan, Script
 from recorder.clock import Now
 from recorder.daemon.threads import in_thread
 from recorder.errors import ConfigError
 from recorder.take import disk
 from recorder.take.disk import Disk, Room
 from recorder.take.files import share_folder
+from recorder.take.spool import CallStart
 
 log = structlog.get_logger()
 
@@ -122,6 +123,14 @@ class Knowledge:
     def complaint(self) -> str:
         """What stands in the way of knowing more; empty where nothing does."""
         return self._complained
+
+    def script(self, start: CallStart) -> Script | None:
+        """What is said to a call of an earlier daemon; ``None`` where nothing was to be."""
+        told = start.announcement
+        if told is None:
+            return None
+        empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
+        return empty.script(Language(told, None, start.keep))
 
     def plan(self, line: LinePolicy) -> Plan:
         """What is said to a call to a line."""

@@ -36,7 +36,7 @@ from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import WANTED, Observed, What, observe
+from recorder.switch.observed import IN_TALK, KEEP, WANTED, Observed, What, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -51,10 +51,12 @@ DRAIN: Final = 15.0
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
 
-_ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE", "PLAYBACK_START"})
+_ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
-_STANDING: Final = tuple(name for name in WANTED if name not in _ONLY_IN_ANNOUNCEMENT)
+_STANDING: Final = tuple(
+    dict.fromkeys(name for name in (*WANTED, *IN_TALK) if name not in _ONLY_IN_ANNOUNCEMENT)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Daemon:
             settings.switch_port,
             settings.password,
             names=_STANDING,
+            subclasses=(KEEP,),
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
@@ -128,7 +131,7 @@ class Daemon:
             limits=limits,
         )
         self.notes = Notes(settings.spool)
-        self._takeover = Takeover(self.node, settings.spool, now, self._adopt)
+        self._takeover = Takeover(self.node, settings.spool, now, self._adopt, self.knowledge.script)
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
 
     def run(self) -> None:
@@ -227,7 +230,7 @@ class Daemon:
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy), at)
             starts = tuple(
-                replace(start, announcement=each.announcement, question=each.question)
+                replace(start, announcement=each.announcement, question=each.question, keep=each.keep)
                 for each in policy.languages
             )
         else:
@@ -309,6 +312,13 @@ class Daemon:
     def _event(self, event: CallEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         call = self.calls.get(event.uuid)
+        if event.name in IN_TALK:
+            # A colleague's leg is known by the one at its other end.
+            talk = call or self.calls.get(event.header("Other-Leg-Unique-ID"))
+            if talk is not None:
+                talk.in_talk(event)
+            if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD"):
+                return
         if event.name == "RECORD_START" and (
             call is None or call.writer.audio != Path(event.header("Record-File-Path"))
         ):

@@ -14,9 +14,9 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import arriving
-from recorder.call.state import OPT_OUT, Note, Plan, Script, Speech, State
+from recorder.call.state import OPT_OUT, Note, Plan, Script, State
 from recorder.clock import Now
-from recorder.daemon.calls import Call, length_of
+from recorder.daemon.calls import Call
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
@@ -44,7 +44,7 @@ SHORTEST = timedelta(milliseconds=500)
 class Takeover:
     """Brings what the spool knows and what the switch does together.
 
-    ``adopt`` makes a :class:`Call` of one that an earlier daemon began.
+    ``adopt`` makes a :class:`Call` of one that an earlier daemon began, ``script`` knows what it is told.
     """
 
     def __init__(
@@ -53,11 +53,13 @@ class Takeover:
         root: Path,
         now: Now,
         adopt: Callable[[CallStart, State], Call],
+        script: Callable[[CallStart], Script | None],
     ) -> None:
         self._node = node
         self._root = root
         self._now = now
         self._adopt = adopt
+        self._script = script
         self._left_open: list[Path] = []
         self._late: list[tuple[Call, datetime]] = []
         self._since: datetime | None = None
@@ -168,10 +170,16 @@ class Takeover:
         except TakeError as error:
             self._leave(folder, live, error, since)
             return
-        call = self._adopt(start, _state(start, marks, since))
+        call = self._adopt(start, self._state(start, marks, since))
         self._late.append((call, max(since, start.started_at)))
         metrics.CALLS_TAKEN_OVER.inc()
         call.log.info("call.taken_over", marks=len(marks))
+
+    def _state(self, start: CallStart, marks: tuple[Mark, ...], since: datetime) -> State:
+        script = self._script(start)
+        if start.refused is not None or script is None:
+            return arriving.refuse(start.refused or "no_line")[0]
+        return arriving.resume(Plan(start.mode, (script,)), _notes(marks), since)
 
     def _tell_late(self) -> None:
         """Tell those just taken over what the switch says of them, who may have been unwatched for longer
@@ -257,13 +265,6 @@ def _end(folder: Path, at: datetime) -> bool:
     # "Recorded": should it turn out that it can be read after all, its sound is kept.
     spool.close_take(folder, CallEnd("recorded", None, at, None))
     return True
-
-
-def _state(start: CallStart, marks: tuple[Mark, ...], since: datetime) -> State:
-    if start.refused is not None:
-        return arriving.refuse(start.refused)[0]
-    told = Script(Speech("" if start.announcement is None else start.announcement.sha256, length_of(start)))
-    return arriving.resume(Plan(start.mode, (told,)), _notes(marks), since)
 
 
 def _notes(marks: tuple[Mark, ...]) -> list[Note]:

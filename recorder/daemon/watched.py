@@ -74,7 +74,7 @@ class Shown:
         return self.knowledge.room is room
 
     def _announcing(self) -> int:
-        return sum(call.state.phase is Phase.ANNOUNCING for call in self.calls.values())
+        return sum(call.state.phase < Phase.ANNOUNCED for call in self.calls.values())
 
     def _capturing(self) -> int:
         return sum(call.state.capturing for call in self.calls.values())

@@ -171,6 +171,30 @@ def answer_in_state(uuid: str, name: str, state: str) -> Command:
     return Command(f"api expand uuid_answer ${{cond({looked} == {value} ? {channel} : none)}}")
 
 
+def play_to_both(uuid: str, name: str, state: str, sound: Path) -> Command:
+    """Play a sound to a call's both ends, if one of its variables has this value; the switch looks, not we.
+
+    Sounds that are ordered while one plays wait for their turn (seen)."""
+    return _broadcast(uuid, name, state, sound, "both")
+
+
+def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
+    """Play a sound to ``leg`` alone, if the variable of ``uuid`` has this value."""
+    return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))
+
+
+def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> Command:
+    channel, value = _uuid(uuid), _word(state)
+    looked = f"${{uuid_getvar({channel} {_variable(name)})}}"
+    target = f"${{cond({looked} == {value} ? {to or channel} : none)}}"
+    return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
+
+
+def clear_variable(uuid: str, name: str) -> Command:
+    """Unset a channel's variable from outside the call."""
+    return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)}")
+
+
 def put_variable(uuid: str, name: str, value: str) -> Command:
     """Set a channel's variable from outside the call."""
     return Command(f"api uuid_setvar {_uuid(uuid)} {_variable(name)} {_value(name, value)}")

@@ -192,7 +192,10 @@ class CallEvent(Message):
         self._raw = raw
         self._end = _end_of_headers(raw)
         #: FreeSWITCH's ``Event-Name``, ``CHANNEL_BRIDGE`` for one (:data:`NAMES`).
-        self.name = _decode_name(raw[13 : _end_of_line(raw)]) if raw.startswith(_NAME) else ""
+        #: An event that an application makes does not begin with it (seen).
+        self.name = (
+            _decode_name(raw[13 : _end_of_line(raw)]) if raw.startswith(_NAME) else self.header("Event-Name")
+        )
 
     @property
     def subclass(self) -> str:

@@ -17,6 +17,9 @@ from typing import Final
 from recorder.switch.caller import other_party
 from recorder.switch.events import CallEvent
 
+OUTSIDE: Final = "outside"
+COLLEAGUE: Final = "colleague"
+
 
 class What(StrEnum):
     """What can happen to a call.  From the switch:"""
@@ -30,7 +33,10 @@ class What(StrEnum):
     BRIDGED = "bridged"  # ``party`` is who they speak with
     UNBRIDGED = "unbridged"
     HUNG_UP = "hung_up"  # ``cause``
-    KEY = "key"  # the outside party pressed ``key``
+    KEY = "key"  # ``key`` was pressed on ``leg``
+    CODE = "code"  # the colleague dialled the code that asks whether to keep the recording
+    BEGAN = "began"  # a sound that is played to both begins on ``leg``
+    HEARD = "heard"  # and ends; ``complete`` if by itself
     GONE = "gone"  # the channel is no more; ``ending`` where we saw it go, ``capturing`` if its recording
     #                went on after the announcement, so that the switch had our word for it
     STATE = "state"  # nothing but the switch's word on the call, ``state``
@@ -49,7 +55,8 @@ class Observed:
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
     the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
     happened because the call hangs up.  ``key``: one of 0 to 9, ``*``, ``#``, A to D.  ``bridged_at``: see
-    :func:`bridged_time`.  ``party`` is (kind, value) as in :class:`recorder.take.spool.Party`.
+    :func:`bridged_time`.  ``party`` is (kind, value) as in :class:`recorder.take.spool.Party`.  ``leg``: on
+    which side, :data:`OUTSIDE` or :data:`COLLEAGUE`; ``other`` is the switch's id of the colleague's leg.
     """
 
     what: What
@@ -62,6 +69,8 @@ class Observed:
     party: tuple[str, str] | None = None
     cause: str = ""
     key: str = ""
+    leg: str = OUTSIDE
+    other: str = ""
     bridged_at: datetime | None = None
     since: datetime | None = None
     capturing: bool = False
@@ -82,6 +91,12 @@ WANTED: Final = (
 )
 """The events that :func:`observe` understands."""
 
+IN_TALK: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
+"""What :func:`observe_talk` understands; of CUSTOM events those of :data:`KEEP`."""
+
+KEEP: Final = "accord::keep"
+"""The event that ``freeswitch_conf/dialplan/accord.xml`` binds to the colleague's code."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,6 +116,34 @@ def observe(event: CallEvent) -> Observed | None:
     return reading(event, base)
 
 
+def observe_talk(event: CallEvent, channel: str, colleague: str) -> Observed | None:
+    """The meaning of an event for two who speak with each other: the outside leg is ``channel``, the other
+    one ``colleague`` (empty where it is not known).  ``None`` where it has none."""
+    leg = OUTSIDE if event.uuid == channel else COLLEAGUE if event.uuid == colleague else ""
+    base = Observed(What.STATE, event.at, leg=leg, ending=event.header("Answer-State") == "hangup")
+    if event.name == "CUSTOM":
+        # Whose code it is, the binding has looked at: it is the one of the outside leg's peer alone.
+        theirs = event.subclass == KEEP and event.uuid != channel
+        return replace(base, what=What.CODE, leg=COLLEAGUE, other=event.uuid) if theirs else None
+    if not leg:
+        return None
+    if event.name == "DTMF":
+        return _pressed(event, base)
+    if event.name in ("CHANNEL_HOLD", "CHANNEL_UNHOLD"):
+        # The outside leg's are told otherwise: the take is silent then.
+        what = What.HELD if event.name == "CHANNEL_HOLD" else What.UNHELD
+        return replace(base, what=what) if leg == COLLEAGUE else None
+    if event.name not in ("PLAYBACK_START", "PLAYBACK_STOP"):
+        return None
+    return replace(
+        base,
+        what=What.BEGAN if event.name == "PLAYBACK_START" else What.HEARD,
+        sound=event.header("Playback-File-Path"),
+        # The application's own response is the same where it was cut (seen).
+        complete=event.header("Playback-Status") == "done",
+    )
+
+
 def _executed(event: CallEvent, base: Observed) -> Observed | None:
     if event.header("Application") != "playback":
         return base if base.state else None
@@ -114,7 +157,8 @@ def _executed(event: CallEvent, base: Observed) -> Observed | None:
 
 def _bridged(event: CallEvent, base: Observed) -> Observed:
     other = other_party(event.headers)
-    return replace(base, what=What.BRIDGED, party=(other.kind, other.value))
+    leg = event.header("Other-Leg-Unique-ID")
+    return replace(base, what=What.BRIDGED, party=(other.kind, other.value), other=leg)
 
 
 def _hung_up(event: CallEvent, base: Observed) -> Observed:

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement, Sound, check_announcement
+from recorder.call.policy import Announcement, Keep, Sound, check_announcement, keep_of
 from recorder.call.state import NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
@@ -75,6 +75,7 @@ class CallStart:
     refused: str | None = None
     mode: str = NOTICE
     question: Sound | None = None
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,12 @@ MARKS = frozenset(
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",
+        "keep_asked",  # the question whether to keep it.  data: how (question, own_words), sound
+        "keep_question_heard",  # whole, by both
+        "keep_broken",  # it was not, or nobody could answer: nothing came of it
+        "keep_answered",  # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words)
+        "keep_told",  # both heard what came of it.  data: answer
+        "keep_untold",  # they did not, or not whole
         "announcement_started",
         "announcement_broken",  # data: reason (hold, stopped, failed)
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
@@ -132,6 +139,7 @@ REASONS = frozenset(
         "declined",  # they pressed the key for it
         "no_answer",  # nobody agreed, in opt-in
         "unclear",  # keys that mean nothing, twice
+        "not_kept",  # they said no to keeping it, on a line that then destroys it
         "announcement_failed",
         "recording_failed",  # the switch could not write
         "daemon_away",  # the switch went on by itself
@@ -225,13 +233,14 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     """What :func:`start_body` wrote.  Raises ``KeyError``, ``TypeError``, ``ValueError`` for another."""
     told = body["announcement"]
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
-    uptime, question = body.get("uptime"), body.get("question")
+    uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
             "uptime": None if uptime is None else Uptime(**uptime),
             "announcement": announcement,
             "question": None if question is None else Sound(**question),
+            "keep": None if keep is None else keep_of(keep),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),

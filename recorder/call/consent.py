@@ -1,0 +1,136 @@
+"""The agreement in the call: may the recording be kept, so that it stays clear what was agreed?
+
+A colleague's code begins it, or the line by itself once they speak.  Both hear the question; the outside
+party answers with 1 or 2, or aloud, and then the colleague says with 1 or 2 what it was.  Or, by line, the
+colleague asks in their own words, and 1 or 2 says what came of it.  On a yes both hear that it will be kept,
+on anything else that it will not be for that.
+
+=========  ======================  ============================================================
+            while                  what can come of it
+=========  ======================  ============================================================
+QUESTION   it plays to both        heard whole by both: ANSWER.  A key is no answer yet.  A hold,
+                                   another at the other end, or its being cut: broken, no answer
+ANSWER     a key is waited for     1 or 2 of either side, or silence: VERDICT.  The code again:
+                                   QUESTION once more.  Another at the other end: broken
+VERDICT    both hear what it was   told, or not heard whole; then all can begin anew
+=========  ======================  ============================================================
+
+The last answer stands, and silence is no yes; a question that was broken off changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call.outcome import patience, until
+from recorder.call.state import Actions, Asking, Do, KeepScript, Note, Speech, State, Step
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+
+TIME_TO_ANSWER: Final = timedelta(seconds=20)
+"""After the question: they speak with each other, and somebody presses a key."""
+
+TIME_TO_ASK: Final = timedelta(seconds=120)
+"""For a question in the colleague's own words, and the answer."""
+
+ANSWERS: Final = {"1": "yes", "2": "no"}
+
+LEGS: Final = (OUTSIDE, COLLEAGUE)
+
+
+def begin(state: State, event: Observed) -> tuple[State, Actions]:
+    """The colleague's code, or the line's own question once they speak."""
+    keep = state.script.keep
+    state = replace(state, colleague=event.other or state.colleague)
+    if keep is None or not state.talking or state.asked.step in (Step.QUESTION, Step.VERDICT):
+        return state, ()
+    how = "question" if keep.question is not None else "own_words"
+    note = Note("keep_asked", event.at, (("how", how),))
+    if keep.question is None:
+        asked = Asking(Step.ANSWER, how=how)
+        return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_CUE)
+    return _say(replace(state, asked=Asking(Step.QUESTION, how=how)), keep.question, event, note, Do.KEEP_ASK)
+
+
+def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> tuple[State, Actions]:
+    asked = replace(state.asked, sound=sound.path, began=frozenset(), heard=frozenset())
+    return until(replace(state, asked=asked), event.at, patience(sound.length)), actions
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """A key of either side."""
+    answer = ANSWERS.get(event.key)
+    if state.asked.step is not Step.ANSWER or answer is None or event.leg not in LEGS:
+        return state, ()
+    how = "key" if event.leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
+    return _answered(state, event, answer, (("by", event.leg), ("how", how)))
+
+
+def _answered(
+    state: State, event: Observed, answer: str, more: tuple[tuple[str, str], ...] = ()
+) -> tuple[State, Actions]:
+    keep = state.script.keep
+    assert keep is not None  # without it nothing is asked
+    note = Note("keep_answered", event.at, (("answer", answer), *more))
+    asked = replace(state.asked, step=Step.VERDICT)
+    state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
+    return _say(state, verdict(keep, answer), event, note, _SAY[answer])
+
+
+_SAY: Final = {"yes": Do.KEEP_YES, "no": Do.KEEP_NO, "none": Do.KEEP_NONE}
+
+
+def verdict(keep: KeepScript, answer: str) -> Speech:
+    """What both hear of an answer."""
+    return {"yes": keep.yes, "no": keep.no}.get(answer, keep.none)
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on one leg: each plays its own, and tells of it."""
+    asked = state.asked
+    if asked.step not in (Step.QUESTION, Step.VERDICT) or event.sound != asked.sound or event.leg not in LEGS:
+        return state, ()
+    if event.what is What.BEGAN:
+        return replace(state, asked=replace(asked, began=asked.began | {event.leg})), ()
+    if event.leg not in asked.began:
+        return state, ()
+    if not event.complete or event.ending:
+        return broken(state, event)
+    asked = replace(asked, heard=asked.heard | {event.leg})
+    state = replace(state, asked=asked)
+    if asked.heard != frozenset(LEGS):
+        return state, ()
+    if asked.step is Step.VERDICT:
+        return _over(state), (Note("keep_told", event.at, (("answer", state.kept),)),)
+    state = until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_ANSWER)
+    return state, (Note("keep_question_heard", event.at),)
+
+
+def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+    """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
+    answered to each other."""
+    if state.asked.step is Step.ANSWER and event.what is What.HELD:
+        return state, ()  # they may come back to it
+    return broken(state, event)
+
+
+def broken(state: State, event: Observed) -> tuple[State, Actions]:
+    """No answer came of it, or it was not heard what came of it."""
+    step = state.asked.step
+    if step is Step.IDLE:
+        return state, ()
+    kind = "keep_untold" if step is Step.VERDICT else "keep_broken"
+    return _over(state), (Note(kind, event.at),)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what it waits for is over."""
+    event = Observed(What.DEADLINE, at)
+    if state.asked.step is Step.ANSWER:
+        return _answered(state, event, "none")
+    return broken(state, event)
+
+
+def _over(state: State) -> State:
+    return replace(state, asked=Asking(), deadline=None)
