@@ -107,7 +107,7 @@ class Kokoro:
     """Kokoro-82M through ``kokoro-onnx``, a package: natural voices, offline.
 
     ``folder`` holds ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language.  It learnt French and
-    English; for Dutch and German the voice that is understood best reads their phonemes, with an accent.
+    English; for Dutch and German an Italian voice, understood best of all, reads them with an accent.
     """
 
     VOICES = MappingProxyType(
@@ -115,7 +115,7 @@ class Kokoro:
             "fr": Voice("fr-fr", "ff_siwis"),
             "en": Voice("en-gb", "bf_emma"),
             "nl": Voice("nl", "if_sara", (("ɵ", "ʊ"), ("ʏ", "ʊ"))),
-            "de": Voice("de", "if_sara", (("ʏ", "y"), ("ɜ", "ɐ"))),
+            "de": Voice("de", "im_nicola", (("ʏ", "y"), ("ɜ", "ɐ"))),
         }
     )
     MODEL = "kokoro.onnx"

@@ -1,0 +1,133 @@
+"""What is shipped is what its text says, and every sentence is there; a person's recording is checked."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.errors import ConfigError
+from recorder.prompts import clips, making, sound
+from recorder.prompts.clips import SOUNDS, Sources, shipped_clips
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.sentences import all_said, said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sentence_is_shipped_and_says_the_catalogues_words(language: str) -> None:
+    listed, wanted = shipped_clips()[language], all_said(language)
+    assert {clip: entry.text for clip, entry in listed.items()} == {
+        clip: each.text for clip, each in wanted.items()
+    }
+    assert {path.stem for path in (SOUNDS / language).glob("*.flac")} == set(wanted)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(language: str) -> None:
+    for each in all_said(language).values():
+        found = Sources().clip(each, language)
+        assert found.origin == "shipped"
+        with soundfile.SoundFile(SOUNDS / language / f"{each.clip}.flac") as file:
+            assert (file.samplerate, file.channels, file.subtype) == (sound.RATE, 1, "PCM_16")
+        seconds = len(found.samples) / sound.RATE
+        # A text is spoken at nine to twenty-two characters a second, and no sentence is cut short.
+        assert len(each.spoken) / 24 < seconds < len(each.spoken) / 8 + 0.6, each.clip
+        assert sound.loudness(found.samples) == pytest.approx(-20, abs=1.2), each.clip
+        assert np.abs(found.samples).max() < 0.8
+        before, after = sound.silences(found.samples)
+        assert 0.04 <= before <= 0.13, each.clip
+        assert 0.04 <= after <= 0.13, each.clip
+
+
+def test_the_sounds_are_small_and_their_voices_named() -> None:
+    assert sum(path.stat().st_size for path in SOUNDS.rglob("*") if path.is_file()) < 8_000_000
+    body = tomllib.loads((SOUNDS / "shipped.toml").read_text(encoding="utf-8"))
+    assert set(body["voice"]) == set(LANGUAGES)
+    for voice in body["voice"].values():
+        assert set(voice) == {"engine", "name", "licence"}
+
+
+def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sounds"
+    shutil.copytree(SOUNDS / "de", folder / "de")
+    monkeypatch.setattr(clips, "SOUNDS", folder)
+    each = said("agreed", "de")
+    assert Sources().clip(each, "de").origin == "shipped"
+    victim = folder / "de" / "declined.flac"
+    victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
+    for error_id in ("prompt.changed", "prompt.missing"):
+        with pytest.raises(ConfigError) as caught:
+            Sources().clip(said("declined", "de"), "de")
+        assert caught.value.error_id == error_id
+        assert caught.value.hint
+        victim.unlink(missing_ok=True)
+
+
+def test_a_list_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "SOUNDS", tmp_path)
+    shipped_clips.cache_clear()
+    try:
+        for content in (None, "[de", "[de]\nagreed = 3\n"):
+            if content is not None:
+                (tmp_path / "clips.toml").write_text(content, encoding="utf-8")
+            with pytest.raises(ConfigError) as caught:
+                shipped_clips()
+            assert caught.value.error_id == "prompt.changed"
+    finally:
+        shipped_clips.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error_id", "harm"),
+    [
+        ("prompt.channels", lambda p, s: soundfile.write(p, np.stack([s, s], axis=1), 16000)),
+        ("prompt.not_wav", lambda p, s: p.write_bytes(b"no sound")),
+        ("prompt.rate", lambda p, s: soundfile.write(p, s, 44100)),
+        ("prompt.form", lambda p, s: soundfile.write(p, s, 16000, subtype="FLOAT")),
+        ("prompt.silent", lambda p, s: soundfile.write(p, s * 0, 16000)),
+        ("prompt.clipping", lambda p, s: soundfile.write(p, np.clip(s * 9.0, -1e4, 1e4) / 1e4, 16000)),
+        ("prompt.length", lambda p, s: soundfile.write(p, s[:2000], 16000)),
+        ("prompt.length", lambda p, s: soundfile.write(p, np.tile(s, 5), 16000)),
+        ("prompt.unreadable", lambda p, s: p.mkdir()),
+    ],
+)
+def test_a_recording_that_does_not_serve_is_refused_and_not_played(
+    voice: Path, speech: np.ndarray, error_id: str, harm: object
+) -> None:
+    path = voice / "en" / "agreed.wav"
+    harm(path, speech)  # type: ignore[operator]
+    found = Sources(voice)
+    with pytest.raises(ConfigError) as caught:
+        found.clip(said("agreed", "en"), "en")
+    assert caught.value.error_id == error_id
+    assert str(path) in caught.value.message
+    assert found.clip(said("recorded", "en"), "en").origin == "recorded"
+
+
+def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
+    found = Sources(voice, (hum,))  # type: ignore[arg-type]
+    assert found.origin(said("recorded", "en"), "en") == "recorded"
+    assert found.origin(said("recorded", "nl"), "nl") == "shipped"
+    assert found.origin(said("kept", "nl", keep_days=45), "nl") == "spoken by hum"
+    assert Sources().origin(said("kept", "nl", keep_days=45), "nl") == "missing"
+
+
+def test_sounds_are_made_anew_only_where_the_words_changed(tmp_path: Path, hum: object) -> None:
+    found = (hum,)
+    assert making.make(["nl"], found, tmp_path) == len(all_said("nl"))  # type: ignore[arg-type]
+    assert making.make(["nl"], found, tmp_path) == 0  # type: ignore[arg-type]
+    path = tmp_path / "nl" / "agreed.flac"
+    path.write_bytes(b"changed")
+    (tmp_path / "nl" / "of-old.flac").write_bytes(b"no sentence needs this")
+    assert making.make(["nl"], found, tmp_path) == 1  # type: ignore[arg-type]
+    assert soundfile.info(path).samplerate == sound.RATE
+    assert not (tmp_path / "nl" / "of-old.flac").exists()
+    body = tomllib.loads((tmp_path / "clips.toml").read_text(encoding="utf-8"))
+    assert {clip: entry["text"] for clip, entry in body["nl"].items()} == {
+        clip: each.text for clip, each in all_said("nl").items()
+    }
+    assert making.make(["nl"], found, tmp_path, everything=True) == len(all_said("nl"))  # type: ignore[arg-type]

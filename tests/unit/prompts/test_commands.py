@@ -1,0 +1,160 @@
+"""``accord prompts``: what it lists, makes, checks and prints, and how it says no."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.prompts import prompts
+from recorder.errors import ConfigError
+from recorder.prompts.check import check_sound
+from recorder.prompts.sentences import all_said
+
+
+def accord(*words: str | Path, recorded: Path | None = None, speech: str = "none") -> Result:
+    environment = {"ACCORD_PROMPTS_SPEECH": speech}
+    if recorded is not None:
+        environment["ACCORD_PROMPTS_RECORDED"] = str(recorded)
+    context = Context(config.load(None, environment), None)
+    return CliRunner().invoke(prompts, [str(word) for word in words], obj=context)
+
+
+def refused(result: Result) -> str:
+    assert isinstance(result.exception, ConfigError), result.output
+    assert result.exception.hint
+    return result.exception.error_id
+
+
+def test_the_list_says_where_each_sentence_comes_from(voice: Path) -> None:
+    done = accord("list", "--language", "en", recorded=voice)
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(all_said("en"))
+    assert lines[0].split() == ["en", "recorded", "recorded", *["This", "call", "is", "being", "recorded."]]
+    assert all(line.split()[2] == "shipped" for line in lines[1:])
+    assert len(accord("list").stdout.splitlines()) == 4 * len(lines)
+
+
+def test_the_script_has_every_sentence_as_it_is_read_aloud_under_its_files_name() -> None:
+    done = accord("script", "--language", "nl")
+    rows = [line.split("\t") for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_said("nl").items()]
+    assert ["nl/opt-out-2.wav", "Wilt u zonder opname verdergaan, druk dan op twee."] in rows
+
+
+def test_an_announcement_is_made_and_its_text_is_printed(tmp_path: Path) -> None:
+    wav = tmp_path / "made.wav"
+    done = accord(
+        "render", wav, "--language", "en", "--mode", "opt-out", "--purpose", "quality", "--keep-days", "7"
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stdout == (
+        "This call is being recorded. We may listen to the recording to improve our service."
+        " The recording is kept for seven days. To go on without recording, press 2.\n"
+    )
+    checked = check_sound(wav)
+    assert checked.sample_rate == 8000
+    assert checked.sha256 in done.stderr
+    assert "opt-out-2: shipped" in done.stderr
+
+
+def test_a_greeting_and_an_own_purpose(tmp_path: Path, speech: np.ndarray) -> None:
+    first = tmp_path / "greeting.wav"
+    soundfile.write(first, speech, 16000, subtype="PCM_16")
+    wav = tmp_path / "made.wav"
+    words = ["render", wav, "--language", "en", "--greeting", first, "--greeting-text", "Welcome."]
+    done = accord(*words, "--rate", "16000")
+    assert done.stdout.startswith("Welcome. This call is being recorded.")
+    assert check_sound(wav).sample_rate == 16000
+    assert accord(*words, "--says-all").stdout == "Welcome.\n"
+    assert refused(accord(*words[:6])) == "prompt.greeting_text"
+    assert refused(accord(*words, "--purpose", "delivery")) == "prompt.purpose_words"
+    assert refused(accord(*words, "--own", "delivery")) == "prompt.purpose_words"
+    own = ["--purpose", "delivery", "--own", "delivery=It helps us to deliver."]
+    assert refused(accord(*words, *own)) == "speech.none"
+
+
+@pytest.mark.parametrize(
+    ("error_id", "words"),
+    [
+        ("prompt.keep_time", ["--keep-days", "0"]),
+        ("speech.none", ["--keep-days", "45"]),
+        ("prompt.purpose_words", ["--purpose", "delivery"]),
+    ],
+)
+def test_what_cannot_be_made_leaves_no_file(tmp_path: Path, error_id: str, words: list[str]) -> None:
+    wav = tmp_path / "made.wav"
+    assert refused(accord("render", wav, "--language", "nl", *words)) == error_id
+    assert not wav.exists()
+    assert refused(accord("render", tmp_path / "no" / "made.wav", "--language", "fr")) == "prompt.not_written"
+
+
+def test_a_language_is_asked_for(tmp_path: Path) -> None:
+    for words in (["render", tmp_path / "a.wav"], ["list", "--language", "pt"]):
+        assert accord(*words).exit_code == 2
+
+
+def test_what_is_shipped_passes_its_check() -> None:
+    done = accord("check", "--shipped")
+    assert done.exit_code == 0, done.stdout
+    assert len(done.stdout.splitlines()) == 4 * len(all_said("en"))
+    assert all(line.endswith("  ok") for line in done.stdout.splitlines())
+
+
+def test_a_folder_of_recordings_is_checked_file_by_file(voice: Path, speech: np.ndarray) -> None:
+    done = accord("check", recorded=voice)
+    assert done.exit_code == 0
+    assert "en/recorded.wav" in done.stdout
+    assert "quiet: it is brought to -20 LUFS; long silence at an end: it is cut off" in done.stdout
+    soundfile.write(voice / "en" / "agreed.wav", np.stack([speech, speech], axis=1), 16000)
+    soundfile.write(voice / "en" / "agreeed.wav", speech, 16000)
+    (voice / "notes.txt").write_text("read by Anna", encoding="utf-8")
+    done = accord("check", recorded=voice)
+    assert done.exit_code == 1
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "2 channels" in rows["en/agreed.wav"]
+    assert "ffmpeg" in rows["en/agreed.wav"]
+    assert "no sentence has this name" in rows["en/agreeed.wav"]
+    assert "no sentence has this name" in rows["notes.txt"]
+    assert "quiet" in rows["en/recorded.wav"]
+
+
+def test_single_files_are_checked(tmp_path: Path, speech: np.ndarray) -> None:
+    good, short = tmp_path / "good.wav", tmp_path / "short.wav"
+    soundfile.write(good, speech, 16000, subtype="PCM_16")
+    soundfile.write(short, speech[4000:14000], 16000, subtype="PCM_16")
+    assert accord("check", good).exit_code == 0
+    done = accord("check", good, short, tmp_path / "away.wav")
+    assert done.exit_code == 1
+    assert [("wrong" in line) for line in done.stdout.splitlines()] == [False, True, True]
+    assert accord("check", "--clips", good, short).exit_code == 0
+
+
+def test_a_check_of_nothing_says_what_to_name(tmp_path: Path) -> None:
+    assert refused(accord("check")) == "prompt.nothing"
+    assert refused(accord("list", recorded=tmp_path / "away")) == "prompt.folder"
+
+
+def test_the_commands_are_there() -> None:
+    from recorder.cli import accord as whole
+
+    done = CliRunner().invoke(whole, ["prompts", "--help"])
+    assert all(word in done.output for word in ("list", "render", "check", "script"))
+
+
+def test_the_page_shows_commands_as_they_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "customise.md").read_text(encoding="utf-8")
+    shown = [
+        shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")
+    ]
+    assert {words[2] for words in shown} == {"list", "render", "check", "script"}
+    for words in shown:
+        options = {name for each in prompts.commands[words[2]].params for name in each.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words

@@ -1,0 +1,56 @@
+"""What is put together is found again in a recorded call, and not taken for one that says something else."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.render import Rendered, announcement
+from recorder.take import align
+
+LEAD_MS = 500
+
+
+def told(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("agreement",)) -> Rendered:
+    return announcement(language, mode="opt-out", purposes=purposes, keep_days=keep_days)
+
+
+def put(folder: Path, made: Rendered) -> Path:
+    path = folder / f"{made.sha256}.wav"
+    path.write_bytes(made.wav)
+    return path
+
+
+def call(folder: Path, made: Rendered) -> Path:
+    """A call that hears it after half a second, through G.711, and goes on for a while."""
+    heard = np.frombuffer(made.wav[44:], dtype="<i2")
+    lead = np.full(LEAD_MS * 8, -1, dtype=np.int16)
+    right = np.concatenate([lead, heard, np.full(16_000, -1, dtype=np.int16)])
+    buffer = io.BytesIO()
+    soundfile.write(buffer, right, 8000, subtype="ULAW", format="WAV")
+    buffer.seek(0)
+    right = soundfile.read(buffer, dtype="int16")[0]
+    path = folder / "audio.wav"
+    soundfile.write(path, np.stack([np.full_like(right, -1), right], axis=1), 8000, subtype="PCM_16")
+    return path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_is_found_where_it_was_heard(tmp_path: Path, language: str) -> None:
+    made = told(language)
+    found = align.find(put(tmp_path, made), call(tmp_path, made))
+    assert found is not None
+    assert abs(found.offset_ms - LEAD_MS) <= 1
+    assert abs(found.end_ms - LEAD_MS - made.duration_ms) <= 2
+    assert found.score > 0.95
+
+
+def test_one_that_names_another_time_or_purpose_is_not_found(tmp_path: Path) -> None:
+    heard = call(tmp_path, told("en"))
+    for other in (told("en", keep_days=60), told("en", purposes=("agreement", "quality"))):
+        assert align.find(put(tmp_path, other), heard) is None

@@ -1,0 +1,276 @@
+"""Put together: the text is what is said, the sound is whole, level and the same every time."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.errors import ConfigError
+from recorder.prompts import render, sound
+from recorder.prompts.check import check_content
+from recorder.prompts.clips import Sources
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.render import Greeting, Rendered, announcement
+from recorder.prompts.sentences import Said
+
+PURPOSES = ("agreement", "quality", "training", "legal-duty")
+
+
+def samples(made: Rendered) -> np.ndarray:
+    read: np.ndarray = soundfile.read(io.BytesIO(made.wav), dtype="float32")[0]
+    return read
+
+
+def everything(language: str) -> dict[str, Rendered]:
+    """Whatever can be said, by what it is."""
+    told = {"purposes": ["agreement"], "keep_days": 30}
+    return {
+        "notice": announcement(language, mode="notice", **told),
+        "opt-out": announcement(language, mode="opt-out", **told),
+        "opt-in": announcement(language, mode="opt-in", **told),
+        "question": render.opt_in_question(language, **told),
+        "line": render.line_sentence(language, **told),
+        "wrong-out": render.wrong_key(language, mode="opt-out"),
+        "wrong-in": render.wrong_key(language, mode="opt-in"),
+        "not-recorded": render.not_recorded(language),
+        "keep": render.keep_question(language),
+        "keep-quiet": render.keep_question(language, aloud=False),
+        "agreed": render.agreed(language, keep_days=3653),
+        "declined": render.declined(language, destroyed=False),
+        "declined-destroyed": render.declined(language, destroyed=True),
+        "unanswered": render.unanswered(language, destroyed=False),
+        "unanswered-destroyed": render.unanswered(language, destroyed=True),
+        "ask-now": render.ask_now(language),
+        "confirm": render.confirm_answer(language),
+    }
+
+
+AGREEMENT = (
+    "This way, it stays clear what was agreed."
+    " If need be, we can both listen to the recording again together later."
+)
+KEYS = "Press 1 for yes, 2 for no."
+QUESTION = "May we keep this recording, so that it stays clear what we agreed?"
+ENGLISH = {
+    "notice": f"This call is being recorded. {AGREEMENT} The recording is kept for thirty days.",
+    "question": f"We would like to record this call. {AGREEMENT} The recording is kept for thirty days."
+    " Is that all right with you? Press 1 for yes. Otherwise, the call goes on without recording.",
+    "keep": f"{QUESTION} {KEYS} Or say it aloud.",
+    "keep-quiet": f"{QUESTION} {KEYS}",
+    "agreed": f"Agreed. The recording is kept for ten years. {AGREEMENT}",
+    "declined": "All right. The recording will not be kept for that. It stays as we said at the beginning.",
+    "declined-destroyed": "All right. The recording will not be kept for that."
+    " The recording is destroyed at the end of the call.",
+    "unanswered": "There was no answer. It stays as we said at the beginning.",
+    "wrong-out": "That key was not recognised. To go on without recording, press 2.",
+    "confirm": f"What was the answer? {KEYS}",
+}
+
+
+def test_what_is_said_in_english() -> None:
+    said = {name: made.text for name, made in everything("en").items()}
+    assert {name: said[name] for name in ENGLISH} == ENGLISH
+    assert said["opt-out"] == f"{ENGLISH['notice']} To go on without recording, press 2."
+    assert said["opt-in"] == said["notice"]
+    assert said["line"].startswith("Calls on this line are recorded. This way,")
+    assert len(set(said.values())) == len(said) - 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(language: str) -> None:
+    for name, made in everything(language).items():
+        heard = samples(made)
+        assert made.language == language
+        assert made.sample_rate == 8000
+        assert made.duration_ms == round(len(heard) / 8)
+        assert {origin for _, origin in made.origins} == {"shipped"}
+        assert sound.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
+        assert np.abs(heard).max() < 0.85
+        before, after = sound.silences(heard, 8000)
+        assert 0.02 <= before <= 0.25, name
+        assert 0.02 <= after <= 0.25, name
+        if made.duration_ms >= 1000:
+            assert check_content(made.wav, name).sha256 == made.sha256
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_purposes_and_a_key_fit_into_a_bearable_time(language: str) -> None:
+    made = announcement(language, mode="opt-out", purposes=PURPOSES, keep_days=30)
+    assert made.duration_ms < 31_000
+    one = announcement(language, mode="notice", purposes=["agreement"], keep_days=30)
+    assert one.duration_ms < 15_000
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_the_same_input_gives_the_same_bytes(rate: int) -> None:
+    def make() -> Rendered:
+        return announcement("fr", mode="opt-out", purposes=PURPOSES[:2], keep_days=90, sample_rate=rate)
+
+    one, two = make(), make()
+    assert one == two
+    assert one.wav == two.wav
+    assert one.sample_rate == rate
+    other = announcement("fr", mode="opt-out", purposes=PURPOSES[:2], keep_days=60, sample_rate=rate)
+    assert other.sha256 != one.sha256
+
+
+def test_a_menu_says_each_language_in_its_own_words() -> None:
+    made = render.language_menu(["fr", "nl", "en"])
+    assert made.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
+    assert made.language == "fr"
+    for wrong in (["fr"], ["fr", "fr"], [], "fr"):
+        with pytest.raises(ConfigError) as caught:
+            render.language_menu(wrong)
+        assert caught.value.error_id == "prompt.languages"
+    with pytest.raises(ConfigError) as caught:
+        render.language_menu(["fr", "pt"])
+    assert caught.value.error_id == "prompt.language"
+
+
+def greeting(speech: np.ndarray, **more: bool) -> Greeting:
+    return Greeting("Welcome to Dubois.", sound.wav_bytes(speech.astype(np.float32) / 300_000, 16000), **more)
+
+
+def test_a_greeting_is_heard_first_at_the_same_level_and_its_text_is_part_of_the_text(
+    speech: np.ndarray,
+) -> None:
+    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    alone = announcement("en", **told)
+    made = announcement("en", **told, greeting=greeting(speech))
+    assert made.text == f"Welcome to Dubois. {alone.text}"
+    heard = samples(made)
+    first = heard[: len(heard) - len(samples(alone)) - int(0.5 * 8000)]
+    assert sound.loudness(first, 8000) == pytest.approx(-20, abs=1.0), "it was 19 dB quieter"
+    assert np.abs(heard[len(first) + 200 : len(first) + 3800]).max() < 0.001, "half a second of pause"
+    assert np.abs(heard[-len(samples(alone)) :] - samples(alone)).max() < 0.01
+
+
+def test_a_greeting_that_says_it_all_is_all_that_is_heard(speech: np.ndarray) -> None:
+    said = greeting(speech, says_all=True)
+    made = announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=said)
+    assert made.text == "Welcome to Dubois."
+    assert made.origins == (("greeting", "recorded"),)
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        announcement("en", mode="notice", purposes=["agreement"], keep_days=0, greeting=said)
+
+
+def test_with_opt_in_the_greeting_comes_before_the_question_and_not_again(speech: np.ndarray) -> None:
+    said = greeting(speech)
+    asked = render.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
+    told = announcement("en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=said)
+    assert asked.text.startswith("Welcome to Dubois. We would like")
+    assert told.text.startswith("This call is being recorded.")
+
+
+@pytest.mark.parametrize(
+    ("error_id", "harm"),
+    [
+        ("prompt.greeting_text", lambda s: Greeting("  ", sound.wav_bytes(s / 32768, 16000))),
+        ("prompt.not_wav", lambda s: Greeting("Hello.", b"no sound")),
+        ("prompt.silent", lambda s: Greeting("Hello.", sound.wav_bytes(s * 0, 16000))),
+        ("prompt.rate", lambda s: Greeting("Hello.", sound.wav_bytes(s / 32768, 44100))),
+        ("prompt.length", lambda s: Greeting("Hello.", sound.wav_bytes(np.tile(s, 40) / 32768, 16000))),
+    ],
+)
+def test_a_greeting_that_does_not_serve_is_refused(speech: np.ndarray, error_id: str, harm: object) -> None:
+    bad = harm(speech.astype(np.float32))  # type: ignore[operator]
+    with pytest.raises(ConfigError) as caught:
+        announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=bad)
+    assert caught.value.error_id == error_id
+    assert caught.value.hint
+
+
+def test_all_of_it_together_may_not_be_longer_than_an_announcement(speech: np.ndarray) -> None:
+    rng = np.random.default_rng(1)
+    long = (rng.normal(0, 0.05, 55 * 16000)).astype(np.float32)
+    with pytest.raises(ConfigError, match="together takes") as caught:
+        announcement(
+            "en",
+            mode="notice",
+            purposes=["agreement"],
+            keep_days=30,
+            greeting=Greeting("Hello.", sound.wav_bytes(long, 16000)),
+        )
+    assert caught.value.error_id == "prompt.length"
+
+
+@pytest.mark.parametrize(
+    ("error_id", "more"),
+    [
+        ("prompt.language", {"language": "pt"}),
+        ("prompt.mode", {"mode": "silent"}),
+        ("prompt.no_purposes", {"purposes": []}),
+        ("prompt.purpose_words", {"purposes": ["delivery"]}),
+        ("prompt.keep_time", {"keep_days": 0}),
+        ("prompt.rate", {"sample_rate": 44100}),
+        ("speech.none", {"keep_days": 45}),
+        ("speech.none", {"purposes": ["delivery"], "own": {"delivery": "It helps us to deliver."}}),
+    ],
+)
+def test_what_cannot_be_said_says_why_and_what_to_do(error_id: str, more: dict[str, object]) -> None:
+    given: dict[str, object] = {
+        "language": "en",
+        "mode": "notice",
+        "purposes": ["agreement"],
+        "keep_days": 30,
+    }
+    given |= more
+    with pytest.raises(ConfigError) as caught:
+        announcement(given.pop("language"), **given)  # type: ignore[arg-type]
+    assert caught.value.error_id == error_id
+    assert caught.value.hint
+
+
+def test_a_key_is_asked_for_in_two_modes_only() -> None:
+    with pytest.raises(ConfigError) as caught:
+        render.wrong_key("en", mode="notice")
+    assert caught.value.error_id == "prompt.mode"
+
+
+def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: object) -> None:
+    own = {"delivery": "It helps us to deliver."}
+    made = announcement(
+        "en",
+        mode="opt-out",
+        purposes=["agreement", "delivery"],
+        keep_days=45,
+        own=own,
+        sources=Sources(engines=(hum,)),  # type: ignore[arg-type]
+    )
+    assert hum.spoken == [  # type: ignore[attr-defined]
+        ("It helps us to deliver.", "en"),
+        ("The recording is kept for 45 days.", "en"),
+    ]
+    assert "It helps us to deliver. The recording is kept for 45 days. To go on" in made.text
+    assert [origin for _, origin in made.origins] == [
+        "shipped",
+        "shipped",
+        "spoken by hum",
+        "spoken by hum",
+        "shipped",
+    ]
+
+
+def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) -> None:
+    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    own, shipped = announcement("en", **told, sources=Sources(voice)), announcement("en", **told)
+    assert own.text == shipped.text
+    assert own.origins[0] == ("recorded", "recorded")
+    assert own.sha256 != shipped.sha256
+    first = samples(own)[: 2 * 8000]
+    assert sound.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as what follows"
+    assert sound.silences(samples(own), 8000)[0] < 0.3, "its second of silence is gone"
+    assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
+
+
+def test_the_words_of_a_clip_decide_not_its_name() -> None:
+    other = Said("recorded", "Something else.", "Something else.")
+    assert Sources().origin(other, "en") == "missing"
+    with pytest.raises(ConfigError) as caught:
+        Sources().clip(other, "en")
+    assert caught.value.error_id == "speech.none"
+    assert "en/recorded.wav" in caught.value.hint
