@@ -11,7 +11,8 @@ import gevent
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.call.state import State
+from recorder.call.policy import Language, Snapshot
+from recorder.call.state import Script, State
 from recorder.catalogue.models import NotRecorded, connected
 from recorder.daemon import takeover
 from recorder.daemon.takeover import Takeover
@@ -46,6 +47,12 @@ class Switch:
         self.sent.append(str(command))
 
 
+def told(start: CallStart) -> Script:
+    """What a call is told, by its own words."""
+    assert start.announcement is not None
+    return Snapshot("", {}, frozenset(), frozenset(), Path("/snapshot")).script(Language(start.announcement))
+
+
 class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder, self.audio = folder, folder / spool.AUDIO
@@ -77,7 +84,7 @@ class Site:
         self.since: datetime = house.clock()
         self.switch = Switch(self.folder / spool.AUDIO)
         self.calls: dict[str, Adopted] = {}
-        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt)  # type: ignore[arg-type]
+        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told)  # type: ignore[arg-type]
         self.takeover.look()
 
     def adopt(self, start: CallStart, state: State) -> Adopted:

@@ -1,0 +1,339 @@
+"""The agreement in the call: a yes comes of a question that both heard, and of a key, or it is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import (
+    NOTICE,
+    Action,
+    Do,
+    Finish,
+    KeepScript,
+    Note,
+    Phase,
+    Plan,
+    Script,
+    Speech,
+    State,
+    Step,
+)
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+
+
+def speech(name: str) -> Speech:
+    return Speech(f"/prompts/{name}.wav", timedelta(seconds=4))
+
+
+KEEP = KeepScript(speech("question"), speech("cue"), speech("yes"), speech("no"), speech("none"))
+QUESTION = "/prompts/question.wav"
+OWN_WORDS = replace(KEEP, question=None)
+
+
+def plan(keep: KeepScript | None) -> Plan:
+    return Plan(NOTICE, (Script(TOLD, keep=keep),))
+
+
+class Call:
+    """A call in which two speak, and the switch that plays to both what is ordered."""
+
+    def __init__(self, keep: KeepScript | None = KEEP) -> None:
+        self.now = AT
+        self.done: list[Action] = []
+        self.state, _ = arriving.arrive(plan(keep), AT)
+        self.tell(What.ON_DISK)
+        self.tell(What.RECORDING, state="announcing")
+        self.tell(What.PLAYING, sound=TOLD.path)
+        self.tell(What.PLAYED, sound=TOLD.path, complete=True)
+        self.tell(What.STATE, state="announced")
+        self.connect("b")
+        assert self.state.phase is Phase.ANNOUNCED
+
+    def tell(self, what: What, **more: object) -> None:
+        self.now += timedelta(milliseconds=100)
+        self.state, actions = step(self.state, Observed(what, self.now, **more))  # type: ignore[arg-type]
+        self.done += actions
+
+    def connect(self, leg: str) -> None:
+        self.tell(What.BRIDGED, party=("extension", "200"), other=leg, state="announced")
+
+    def dials(self) -> None:
+        self.tell(What.CODE, leg=COLLEAGUE, other="b")
+
+    def begins(self, sound: Speech | None) -> None:
+        assert sound is not None
+        for leg in (COLLEAGUE, OUTSIDE):
+            self.tell(What.BEGAN, leg=leg, sound=sound.path)
+
+    def hears(self, sound: Speech | None) -> None:
+        assert sound is not None
+        self.begins(sound)
+        self.now += sound.length
+        for leg in (OUTSIDE, COLLEAGUE):
+            self.tell(What.HEARD, leg=leg, sound=sound.path, complete=True)
+
+    def presses(self, key: str, leg: str = OUTSIDE) -> None:
+        self.tell(What.KEY, key=key, leg=leg)
+
+    def waits(self) -> None:
+        assert self.state.deadline is not None
+        self.now = max(self.now, self.state.deadline)
+        self.tell(What.DEADLINE)
+
+    def notes(self, kind: str) -> list[dict[str, str]]:
+        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == kind]
+
+    def ends(self) -> str | None:
+        self.tell(What.HUNG_UP, cause="NORMAL_CLEARING", ending=True, state="announced")
+        self.tell(What.RECORDED, ending=True)
+        (finish,) = (one for one in self.done if isinstance(one, Finish))
+        return finish.reason
+
+
+@pytest.mark.parametrize(
+    ("key", "answer", "order", "sound"),
+    [("1", "yes", Do.KEEP_YES, KEEP.yes), ("2", "no", Do.KEEP_NO, KEEP.no)],
+)
+@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+def test_a_key_of_either_side_answers(
+    key: str, answer: str, order: Do, sound: Speech, leg: str, how: str
+) -> None:
+    call = Call()
+    call.dials()
+    assert call.done[-1] is Do.KEEP_ASK
+    call.hears(KEEP.question)
+    call.presses(key, leg)
+    assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how}]
+    assert call.done[-1] is order
+    call.hears(sound)
+    assert call.notes("keep_told") == [{"answer": answer}]
+    assert call.state.asked.step is Step.IDLE
+    assert call.ends() is None
+
+
+def test_a_key_before_the_question_s_end_does_not_count() -> None:
+    call = Call()
+    call.dials()
+    call.begins(KEEP.question)
+    call.presses("1")
+    call.presses("1", COLLEAGUE)
+    call.tell(What.HEARD, leg=OUTSIDE, sound="/prompts/question.wav", complete=True)
+    call.presses("1")
+    assert call.notes("keep_answered") == []
+    call.tell(What.HEARD, leg=COLLEAGUE, sound="/prompts/question.wav", complete=True)
+    call.waits()
+    assert call.notes("keep_answered") == [{"answer": "none"}]
+    assert call.state.kept == "no"
+
+
+def test_silence_is_no_and_is_said() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("7")
+    call.waits()
+    assert call.done[-1] is Do.KEEP_NONE
+    call.hears(KEEP.none)
+    assert call.ends() is None
+
+
+def test_in_their_own_words() -> None:
+    call = Call(OWN_WORDS)
+    call.dials()
+    assert call.done[-1] is Do.KEEP_CUE
+    call.now += timedelta(seconds=30)
+    call.presses("1", COLLEAGUE)
+    assert call.notes("keep_asked") == [{"how": "own_words"}]
+    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words"}]
+
+
+def test_the_line_asks_by_itself_once() -> None:
+    call = Call(replace(KEEP, at_start=True))
+    assert call.done.count(Do.KEEP_ASK) == 1
+    call.tell(What.UNBRIDGED)
+    assert call.notes("keep_broken") == [{}]
+    call.connect("c")
+    assert call.done.count(Do.KEEP_ASK) == 1
+
+
+def test_it_can_be_asked_again_and_the_last_answer_stands() -> None:
+    call = Call(replace(KEEP, destroy=True))
+    for key, sound in (("1", KEEP.yes), ("2", KEEP.no)):
+        call.dials()
+        call.hears(KEEP.question)
+        call.presses(key)
+        call.hears(sound)
+    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
+    assert call.ends() == "not_kept"
+    assert Do.DISCARD in call.done
+
+
+def test_a_no_on_a_line_that_keeps_what_was_announced_destroys_nothing() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("2")
+    assert call.ends() is None
+    assert Do.DISCARD not in call.done
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"what": What.HELD, "leg": COLLEAGUE},
+        {"what": What.HELD, "leg": OUTSIDE},
+        {"what": What.UNBRIDGED},
+        {"what": What.BRIDGED, "other": "c"},
+        {"what": What.HEARD, "leg": OUTSIDE, "sound": QUESTION, "complete": False},
+        {"what": What.HEARD, "leg": COLLEAGUE, "sound": QUESTION, "complete": True, "ending": True},
+    ],
+)  # fmt: skip
+def test_a_question_that_was_not_heard_by_both_is_none(event: dict[str, object]) -> None:
+    call = Call()
+    call.dials()
+    call.begins(KEEP.question)
+    call.tell(**event)  # type: ignore[arg-type]
+    for leg in (OUTSIDE, COLLEAGUE):
+        call.tell(What.HEARD, leg=leg, sound="/prompts/question.wav", complete=True)
+    call.presses("1")
+    assert call.notes("keep_broken") == [{}]
+    assert call.notes("keep_answered") == []
+    assert call.state.kept == ""
+
+
+def test_a_question_that_the_switch_never_plays_comes_to_an_end() -> None:
+    call = Call()
+    call.dials()
+    call.waits()
+    assert call.notes("keep_broken") == [{}]
+    call.connect("b")
+    call.dials()
+    assert call.done.count(Do.KEEP_ASK) == 2
+
+
+def test_an_answer_that_was_not_heard_stands_and_is_marked() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1")
+    assert call.ends() is None
+    assert call.notes("keep_untold") == [{}]
+    assert call.notes("keep_answered")[0]["answer"] == "yes"
+
+
+def test_a_line_without_it_and_a_call_that_is_not_recorded_ask_nothing() -> None:
+    call = Call(None)
+    call.dials()
+    assert Do.KEEP_ASK not in call.done
+    call = Call()
+    call.tell(What.STATE, state="unrecorded")
+    call.dials()
+    assert Do.KEEP_ASK not in call.done
+
+
+def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
+    told = [Note("recording_started", AT), Note("announcement_finished", AT)]
+    asked = Note("keep_asked", AT, (("how", "question"),))
+    assert arriving.resume(plan(KEEP), [*told, asked], AT).kept == ""
+    yes = Note("keep_answered", AT, (("answer", "yes"), ("by", OUTSIDE), ("how", "key")))
+    state = arriving.resume(plan(KEEP), [*told, asked, yes], AT)
+    assert (state.kept, state.asked.step) == ("yes", Step.IDLE)
+    state, _ = step(state, Observed(What.UNWATCHED, AT, state="announced", since=AT, capturing=True))
+    state, actions = step(state, Observed(What.CODE, AT, leg=COLLEAGUE, other="b"))
+    assert Do.KEEP_ASK in actions, "the colleague can ask again"
+
+
+# --- whatever happens, in whatever order
+
+LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence"])
+
+EVENTS = st.builds(
+    Observed,
+    what=st.sampled_from(What),
+    at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
+    state=st.sampled_from(["", "announced", "unrecorded"]),
+    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    other=st.sampled_from(["", "b", "c"]),
+    sound=st.sampled_from(["", *(f"/prompts/{name}.wav" for name in ("question", "yes", "no", "none"))]),
+    complete=st.booleans(),
+    ending=st.booleans(),
+    key=st.sampled_from("125*"),
+)
+
+
+def likely(name: str, state: State) -> list[Observed]:
+    at = state.deadline or AT
+    if name in ("begins", "heard"):
+        what = What.BEGAN if name == "begins" else What.HEARD
+        sound = state.asked.sound
+        return [Observed(what, AT, leg=leg, sound=sound, complete=True) for leg in (OUTSIDE, COLLEAGUE)]
+    if name == "code":
+        return [Observed(What.CODE, AT, leg=COLLEAGUE, other="b")]
+    if name == "silence":
+        return [Observed(What.DEADLINE, at)]
+    return [Observed(What.KEY, AT, key=name)]
+
+
+def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
+    """A yes is written down only for a key 1 after a question that both heard whole."""
+    call = Call(keep)
+    state = call.state
+    heard: set[str] = set()
+    asked = own = False
+    for move in moves:
+        for event in likely(move, state) if isinstance(move, str) else [move]:
+            before = state
+            state, actions = step(before, event)
+            kinds = [one.kind for one in actions if isinstance(one, Note)]
+            answers = [
+                dict(one.data) for one in actions if isinstance(one, Note) and one.kind == "keep_answered"
+            ]
+            if answers and answers[0]["answer"] != "none":
+                assert event.what is What.KEY
+                assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
+                assert asked or own, "answered, and not asked"
+            if "keep_asked" in kinds:
+                heard, asked, own = set(), False, keep.question is None
+            elif event.what is What.HEARD and keep.question and event.sound == keep.question.path:
+                heard |= {event.leg} if event.complete and not event.ending else set()
+                asked = asked or heard >= {OUTSIDE, COLLEAGUE}
+            if kinds and kinds[0] in ("keep_answered", "keep_broken"):
+                asked = own = False
+            if state.kept != before.kept:
+                assert answers
+            orders = [one for one in actions if isinstance(one, Do) and one.startswith("keep")]
+            assert not orders or before.phase is Phase.ANNOUNCED
+    over = step(state, Observed(What.GONE, AT, ending=True))[0]
+    assert over.phase is Phase.ENDED
+
+
+@pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
+def test_no_order_of_events_makes_an_agreement_of_anything_else(keep: KeepScript) -> None:
+    look(keep, 250)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
+def test_no_order_of_events_makes_an_agreement_of_anything_else_in_a_hundred_thousand(
+    keep: KeepScript,
+) -> None:
+    look(keep, 50_000)
+
+
+def look(keep: KeepScript, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=40))
+    def over(moves: list[Observed | str]) -> None:
+        holds(keep, moves)
+
+    over()
