@@ -18,7 +18,10 @@ from tests.scenarios.files import write_snapshot
 NUMBERS = {
     "line": f"{NUMBER}01", "unknown": f"{NUMBER}95", "never_record": f"{NUMBER}89", "damaged": f"{NUMBER}85",
     "listed": f"{NUMBER}99", "emergency": "112", "busy": f"{NUMBER}86", "silent": f"{NUMBER}87",
+    "opt_out": f"{NUMBER}11", "opt_in": f"{NUMBER}12", "languages": f"{NUMBER}13", "keep": f"{NUMBER}14",
+    "keep_or_destroy": f"{NUMBER}15", "keep_at_start": f"{NUMBER}16", "own_words": f"{NUMBER}17",
 }  # fmt: skip
+NOBODYS = ("unknown", "listed", "emergency")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
 
 WATCHED = (
@@ -53,12 +56,12 @@ class Watcher:
 class RealCall:
     """A phone's call to the switch under test."""
 
-    def __init__(self, rig: Rig, watcher: Watcher, phone: str, caller: str, prompt: Path) -> None:
+    def __init__(self, rig: Rig, watcher: Watcher, phone: str, caller: str, sounds: dict[str, Path]) -> None:
         self.caller = caller
         self._rig = rig
         self._watcher = watcher
         self._phone = phone
-        self._prompt = str(prompt)
+        self._sounds = sounds
 
     def _events(self, name: str) -> list[dict[str, str]]:
         return [event for event in list(self._watcher.events) if event["Event-Name"] == name]
@@ -89,7 +92,7 @@ class RealCall:
                     for event in self._events("CHANNEL_EXECUTE")
                 )
             case "announcing":
-                return self.told() > 0
+                return self.played("told") > 0
             case "ringing":
                 return any(
                     event.get("Other-Leg-Unique-ID") == leg for event in self._events("CHANNEL_PROGRESS")
@@ -141,10 +144,10 @@ class RealCall:
     def recorded(self) -> bool:
         return "session_record" in self._rig.switch.esl.api(f"uuid_buglist {self.leg}")
 
-    def told(self) -> int:
-        leg = self.leg
+    def played(self, name: str) -> int:
+        leg, path = self.leg, str(self._sounds[name])
         return sum(
-            event["Unique-ID"] == leg and event["Playback-File-Path"] == self._prompt
+            event["Unique-ID"] == leg and event["Playback-File-Path"] == path
             for event in self._events("PLAYBACK_START")
         )
 
@@ -155,11 +158,8 @@ class RealDriver:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self.spool = rig.spool
-        numbers = {
-            "line": NUMBERS["line"], "busy": NUMBERS["busy"], "silent": NUMBERS["silent"],
-            "never_record": NUMBERS["never_record"], "damaged": NUMBERS["damaged"],
-        }  # fmt: skip
-        self.prompt = write_snapshot(rig.snapshot, numbers)
+        numbers = {name: number for name, number in NUMBERS.items() if name not in NOBODYS}
+        self.sounds = write_snapshot(rig.snapshot, numbers)
         self._watcher = Watcher(rig.switch.esl_port)
         command = [sys.executable, str(HERE / "run_daemon.py"), json.dumps(rig.settings)]
         self._daemon = DaemonProcess(command, HERE.parents[1], rig.folder / "daemon.log")
@@ -184,7 +184,7 @@ class RealDriver:
             f"sofia/phones/{NUMBERS[what]}@127.0.0.1:{self._rig.sip_port} talk XML caller"
         )
         assert "ERR" not in answer, answer
-        return RealCall(self._rig, self._watcher, phone, caller, self.prompt)
+        return RealCall(self._rig, self._watcher, phone, caller, self.sounds)
 
     def daemon(self, deed: str) -> None:
         match deed:

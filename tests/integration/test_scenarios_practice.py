@@ -9,10 +9,12 @@ import pytest
 
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
+from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
-ROUGH = [scenario for scenario in SCENARIOS if not scenario.daemon or scenario.touches_the_daemon]
-CALM = [scenario for scenario in (*SCENARIOS, *KEYS) if scenario not in ROUGH]
+ALL = (*SCENARIOS, *BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
+ROUGH = [scenario for scenario in ALL if not scenario.daemon or scenario.touches_the_daemon]
+CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Line = Literal["line", "unknown", "never_record", "damaged", "emergency", "listed"]
+Line = Literal[
+    "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
+    "keep", "keep_or_destroy", "keep_at_start", "own_words",
+]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
-prompt is damaged; an emergency number; one that the switch's own list never records."""
+prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
+the conversation or in it."""
 
 Callee = Literal["answers", "busy", "silent"]
 
-Phase = Literal["asked", "announcing", "ringing", "bridged"]
+Phase = str
+"""``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` begins) and
+``mark KIND`` (it is written down), with a number behind them for another time than the first."""
 
 Deed = Literal[
     "press", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
-    "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon",
+    "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon", "start_daemon",
 ]  # fmt: skip
 
 
@@ -43,6 +49,7 @@ class Expected:
     not be found.  ``bridged``: the two were connected.  ``state`` is the switch's own word on the call
     (``accord_state``) while it was connected, or at its end; ``recorded``: the switch was recording then.
     ``sound``: an audio file is left in the spool.  ``told`` is how often the announcement was played.
+    ``answers``: what was answered to each question, in order.
     """
 
     outcome: str | None
@@ -54,6 +61,7 @@ class Expected:
     recorded: bool = True
     sound: bool = True
     told: int = 1
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ class Call(Protocol):
     def recorded(self) -> bool:
         """The switch is recording the outside leg now."""
 
-    def told(self) -> int:
-        """How often the announcement was begun."""
+    def played(self, name: str) -> int:
+        """How often a sound (of ``files.LOWS``) was begun on the outside leg."""
 
 
 class Driver(Protocol):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.call.policy import Announcement, Asked, Keep, Language, LinePolicy, Sound, to_json
+from recorder.call.state import NOTICE, OPT_IN, OPT_OUT
 
 RATE = 8000
 
@@ -20,28 +23,72 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * (low * t + (2700 / (2 * seconds)) * t * t))
 
 
-def write_snapshot(folder: Path, numbers: Mapping[str, str]) -> Path:
-    """A snapshot with a line for each of ``numbers``; returns the sound that is played.
+LOWS = {
+    "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
+    "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
+    "keep_none": 900,
+}  # fmt: skip
+"""Each sound's own, that none is taken for another."""
+
+
+class Sounds:
+    """The sounds of a snapshot, by the names of :data:`LOWS`."""
+
+    def __init__(self, prompts: Path) -> None:
+        prompts.mkdir(parents=True, exist_ok=True)
+        self.paths: dict[str, Path] = {}
+        for name, low in LOWS.items():
+            new = prompts / "new.wav"
+            soundfile.write(new, chirp(low=low), RATE, subtype="PCM_16")
+            self.paths[name] = new.rename(prompts / f"{hashlib.sha256(new.read_bytes()).hexdigest()}.wav")
+
+    def sound(self, name: str) -> Sound:
+        """As a line has it."""
+        return Sound(f"a chirp: {name}", self.paths[name].stem, 1200)
+
+    def told(self, name: str = "told", language: str = "en") -> Announcement:
+        """An announcement of that sound."""
+        return Announcement(name, 1, language, "a chirp", ("agreement",), 30, self.paths[name].stem, 1200)
+
+    def asked(self, language: str = "") -> Asked:
+        """A question, and what is said after a no."""
+        return Asked(self.sound(f"question{language}"), self.sound(f"declined{language}"))
+
+    def keep(self, **more: bool) -> Keep:
+        """What is said about keeping it."""
+        names = ("keep_question", "keep_cue", "keep_yes", "keep_no", "keep_none")
+        return Keep("agreement", 365, *(self.sound(name) for name in names), **more)
+
+    def line(self, name: str, number: str) -> LinePolicy:
+        """A line that does what its name says (:data:`tests.scenarios.definitions.Line`)."""
+
+        def made(mode: str = NOTICE, told: str = "told", **more: Any) -> LinePolicy:
+            told_ = self.told(told)
+            return LinePolicy("t1", f"l-{name}", number, mode, "before_ringing", ("opus",), told_, **more)
+
+        nl = Language(self.told("told_nl", "nl"), self.asked("_nl"))
+        return {
+            "damaged": lambda: made(told="damaged"),
+            "opt_out": lambda: made(OPT_OUT, asked=self.asked()),
+            "opt_in": lambda: made(OPT_IN, asked=self.asked()),
+            "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
+            "keep": lambda: made(keep=self.keep()),
+            "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
+            "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
+            "own_words": lambda: made(keep=replace(self.keep(), question=None)),
+        }.get(name, made)()
+
+
+def write_snapshot(folder: Path, numbers: Mapping[str, str]) -> dict[str, Path]:
+    """A snapshot with a line for each of ``numbers``; returns the sounds by their names.
 
     The prompt of the line ``damaged`` is; ``never_record`` is on the snapshot's list.
     """
-    prompts = folder / "prompts"
-    prompts.mkdir(parents=True, exist_ok=True)
-    told = []
-    for name, low in (("a1", 300), ("a2", 350)):
-        new = prompts / "new.wav"
-        soundfile.write(new, chirp(low=low), RATE, subtype="PCM_16")
-        digest = hashlib.sha256(new.read_bytes()).hexdigest()
-        new.rename(prompts / f"{digest}.wav")
-        told.append(Announcement(name, 1, "en", "a chirp", ("agreement",), 30, digest, 1200))
-    lines = [
-        LinePolicy("t1", f"l-{line}", number, "notice", "before_ringing", ("opus",),
-                   told[1] if line == "damaged" else told[0])
-        for line, number in numbers.items()
-    ]  # fmt: skip
-    with open(prompts / f"{told[1].sha256}.wav", "ab") as damaged:
+    sounds = Sounds(folder / "prompts")
+    lines = [sounds.line(name, number) for name, number in numbers.items()]
+    with open(sounds.paths["damaged"], "ab") as damaged:
         damaged.write(b"\0\0")
     temporary = folder / ".new"
     temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, [numbers["never_record"]]))
     temporary.rename(folder / "snapshot.json")
-    return prompts / f"{told[0].sha256}.wav"
+    return sounds.paths

@@ -25,8 +25,11 @@ ROOT = Path(__file__).parents[2]
 PASSWORD = "only-for-this-test-1"
 NUMBERS = {
     "line": "+3222550101", "unknown": "+3222550102", "never_record": "+3222550103", "damaged": "+3222550104",
-    "listed": "+3222550105", "emergency": "112",
+    "listed": "+3222550105", "emergency": "112", "opt_out": "+3222550106", "opt_in": "+3222550107",
+    "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
+    "keep_at_start": "+3222550111", "own_words": "+3222550112",
 }  # fmt: skip
+NOBODYS = ("unknown", "listed", "emergency")
 
 
 def free_port() -> int:
@@ -39,10 +42,10 @@ def free_port() -> int:
 class PracticeCall:
     """A call on the practice switch."""
 
-    def __init__(self, session: Session, caller: str, prompt: Path) -> None:
+    def __init__(self, session: Session, caller: str, sounds: dict[str, Path]) -> None:
         self.caller = caller
         self.session = session
-        self._prompt = str(prompt)
+        self._sounds = sounds
 
     def wait(self, phase: str, seconds: float) -> bool:
         return self.session.wait(phase, seconds)
@@ -77,8 +80,8 @@ class PracticeCall:
     def recorded(self) -> bool:
         return bool(self.session.media.tapes)
 
-    def told(self) -> int:
-        return self.session.played.count(self._prompt)
+    def played(self, name: str) -> int:
+        return self.session.played.count(str(self._sounds[name]))
 
 
 class PracticeDriver:
@@ -87,8 +90,8 @@ class PracticeDriver:
 
     def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None, conf: Path = CONF) -> None:
         self.spool = folder / "spool"
-        lines = {name: NUMBERS[name] for name in ("line", "never_record", "damaged")}
-        self.prompt = write_snapshot(folder / "snapshot", lines)
+        lines = {name: number for name, number in NUMBERS.items() if name not in NOBODYS}
+        self.sounds = write_snapshot(folder / "snapshot", lines)
         self.voice = folder / "caller.wav"
         t = np.arange(RATE * 20) / RATE
         soundfile.write(self.voice, 0.3 * np.sin(2 * np.pi * 440 * t), RATE, subtype="PCM_16")
@@ -122,7 +125,7 @@ class PracticeDriver:
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip
-        return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.prompt)
+        return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.sounds)
 
     def daemon(self, deed: str) -> None:
         match deed:

@@ -27,7 +27,7 @@ def play(scenario: Scenario, driver: Driver) -> None:
     seen_state, seen_recorded = "", False
     for step in scenario.steps:
         if step.phase not in began:
-            assert call.wait(step.phase, LONGEST), f"the call never was {step.phase}"
+            _wait(step.phase, call, driver)
             began[step.phase] = passed
         wait = began[step.phase] + step.after - passed
         if wait > 0:
@@ -44,12 +44,30 @@ def play(scenario: Scenario, driver: Driver) -> None:
     assert seen_state == expected.state, f"the switch's word was {seen_state!r}"
     if expected.bridged:
         assert seen_recorded == expected.recorded, f"the switch was recording: {seen_recorded}"
-    assert call.told() == expected.told, f"told {call.told()} times"
+    assert call.played("told") == expected.told, f"told {call.played('told')} times"
     if not scenario.daemon and expected.outcome is not None:
         driver.daemon("start")
     if any(step.deed == "kill_daemon" for step in scenario.steps):
         driver.daemon("start")
     _check_spool(call, expected, driver)
+
+
+def _wait(phase: str, call: Call, driver: Driver) -> None:
+    """Until the call is there (:data:`tests.scenarios.definitions.Phase`)."""
+    kind, name, number = [*phase.split(), "", ""][:3]
+    times = int(number or 1)
+    if kind == "plays":
+        driver.until(f"{phase}", lambda: call.played(name) >= times, LONGEST)
+    elif kind == "mark":
+
+        def written() -> bool:
+            folder = folder_of(call.caller, driver)
+            marks = spool.read_marks(folder) if folder is not None else ()
+            return sum(mark.kind == name for mark in marks) >= times
+
+        driver.until(f"{phase}", written, LONGEST)
+    else:
+        assert call.wait(phase, LONGEST), f"the call never was {phase}"
 
 
 def _do(step: Step, call: Call, driver: Driver) -> None:
@@ -70,7 +88,7 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
             call.callee_unholds()
         case "callee_hangs_up":
             call.callee_hangs_up()
-        case "kill_daemon" | "stall_daemon" | "wake_daemon":
+        case "kill_daemon" | "stall_daemon" | "wake_daemon" | "start_daemon":
             driver.daemon(step.deed.removesuffix("_daemon"))
 
 
@@ -102,4 +120,10 @@ def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
     for kind in expected.marks:
         assert kind in rest, f"{kind} is not where it must be in {kinds}"
     assert not set(expected.absent) & set(kinds), kinds
+    answers = [
+        " ".join(mark.data[name] for name in ("answer", "by", "how") if name in mark.data)
+        for mark in take.marks
+        if mark.kind in ("answered", "keep_answered")
+    ]
+    assert answers == list(expected.answers), kinds
     driver.until(f"sound in the spool: {expected.sound}", lambda: take.audio.exists() == expected.sound, 5.0)

@@ -1,0 +1,142 @@
+"""Scenarios in which something is asked: before the conversation, and in it."""
+
+from __future__ import annotations
+
+from tests.scenarios.definitions import Expected, Line, Scenario, Step
+
+OVER = Step("bridged", 1.0, "hang_up")
+_TOLD = ("recording_started", "announcement_started", "announcement_finished")
+
+
+def _recorded(*marks: str, answers: tuple[str, ...], told: int = 1) -> Expected:
+    return Expected("recorded", marks=(*marks, "bridged", "hangup"), answers=answers, told=told)
+
+
+def _unrecorded(reason: str, *answers: str, told: int = 0, absent: tuple[str, ...] = ()) -> Expected:
+    return Expected("not_recorded", reason, absent=absent, state="unrecorded", recorded=False, sound=False,
+                    told=told, answers=answers)  # fmt: skip
+
+
+def _left(reason: str, *, state: str, told: int = 0) -> Expected:
+    return Expected(
+        "not_recorded", reason, bridged=False, state=state, recorded=False, sound=False, told=told
+    )
+
+
+NOTHING_CAPTURED = ("recording_started",)
+
+BEFORE = (
+    Scenario("opt_in_yes", _recorded("asked", "answered", *_TOLD, answers=("yes",)), line="opt_in",
+             steps=(Step("mark asked", 0.3, "press", "1"), OVER)),
+    Scenario("opt_in_yes_too_early", _unrecorded("no_answer", "none", absent=NOTHING_CAPTURED), line="opt_in",
+             steps=(Step("plays question", 0.3, "press", "1"), OVER)),
+    Scenario("opt_in_no", _unrecorded("declined", "no", absent=NOTHING_CAPTURED), line="opt_in",
+             steps=(Step("mark asked", 0.3, "press", "2"), OVER)),
+    Scenario("opt_in_silence", _unrecorded("no_answer", "none", absent=NOTHING_CAPTURED), line="opt_in"),
+    Scenario("opt_in_wrong_key_then_yes", _recorded("asked", "asked", "answered", *_TOLD, answers=("yes",)),
+             line="opt_in",
+             steps=(Step("mark asked", 0.3, "press", "7"), Step("mark asked 2", 0.3, "press", "1"), OVER)),
+    Scenario("opt_in_wrong_keys", _unrecorded("unclear", "unclear", absent=NOTHING_CAPTURED), line="opt_in",
+             steps=(Step("mark asked", 0.3, "press", "*"), Step("mark asked 2", 0.3, "press", "#"), OVER)),
+    Scenario("opt_in_hang_up", _left("hung_up_in_question", state="asking"), line="opt_in",
+             steps=(Step("plays question", 0.4, "hang_up"),)),
+    Scenario("opt_in_hold_in_question", _recorded("asked", "answered", *_TOLD, answers=("yes",)),
+             line="opt_in",
+             steps=(Step("plays question", 0.3, "hold"), Step("plays question", 2.0, "unhold"),
+                    Step("mark asked", 0.3, "press", "1"), OVER)),
+    Scenario("opt_out_silence", _recorded(*_TOLD, "answered", answers=("none",)), line="opt_out"),
+    Scenario("opt_out_refused", _unrecorded("declined", "no", told=1), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "press", "2"), OVER)),
+    Scenario("opt_out_refused_in_the_announcement", _unrecorded("declined", "no", told=1), line="opt_out",
+             steps=(Step("announcing", 0.4, "press", "2"), OVER)),
+    Scenario("opt_out_wrong_key_then_refused", _unrecorded("declined", "no", told=1), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "press", "5"),
+                    Step("plays question", 0.4, "press", "2"), OVER)),
+    Scenario("opt_out_wrong_keys", _unrecorded("unclear", "unclear", told=1), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "press", "5"),
+                    Step("plays question", 2.0, "press", "9"), OVER)),
+    Scenario("opt_out_hang_up", _left("hung_up_in_announcement", state="announcing", told=1), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "hang_up"),)),
+    Scenario("language_chosen", _recorded("answered", "asked", "answered", *_TOLD, answers=("key", "yes"),
+                                          told=0),
+             line="languages",
+             steps=(Step("plays menu", 0.4, "press", "2"), Step("mark asked", 0.3, "press", "1"), OVER)),
+    Scenario("language_not_chosen", _recorded("answered", "asked", "answered", *_TOLD,
+                                              answers=("none", "yes")),
+             line="languages", steps=(Step("mark asked 2", 0.3, "press", "1"), OVER)),
+    Scenario("hangs_up_in_menu", _left("hung_up_in_question", state="asking"), line="languages",
+             steps=(Step("plays menu", 0.4, "hang_up"),)),
+)  # fmt: skip
+"""Before the conversation."""
+
+ROUGH_BEFORE = (
+    Scenario("daemon_killed_in_question", _unrecorded("daemon_away"), line="opt_in",
+             steps=(Step("plays question", 0.4, "kill_daemon"), OVER)),
+    Scenario("daemon_killed_in_the_time_to_refuse", _unrecorded("daemon_away", told=1), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "kill_daemon"), OVER)),
+)  # fmt: skip
+"""The same, and the daemon dies: nothing that was not answered is an answer."""
+
+
+def _agreement(
+    name: str, line: Line, answers: tuple[str, ...], *marks: str, steps: tuple[Step, ...]
+) -> Scenario:
+    expected = Expected("recorded", marks=(*_TOLD, "bridged", *marks, "hangup"), answers=answers)
+    return Scenario(name, expected, line=line, steps=steps)
+
+
+ASKS = Step("bridged", 0.5, "callee_presses", "*5")
+_HEARD = "mark keep_question_heard"
+_END = Step("mark keep_told", 0.4, "hang_up")
+_WHOLE = ("keep_asked", "keep_question_heard", "keep_answered", "keep_told")
+
+IN_TALK = (
+    _agreement("agreed_by_key", "keep", ("yes outside key",), *_WHOLE,
+               steps=(ASKS, Step(_HEARD, 0.4, "press", "1"), _END)),
+    _agreement("agreed_aloud", "keep", ("yes colleague aloud",), *_WHOLE,
+               steps=(ASKS, Step(_HEARD, 0.4, "callee_presses", "1"), _END)),
+    _agreement("not_agreed", "keep", ("no outside key",), *_WHOLE,
+               steps=(ASKS, Step(_HEARD, 0.4, "press", "2"), _END)),
+    _agreement("a_key_in_the_question", "keep", ("no colleague aloud",), *_WHOLE,
+               steps=(ASKS, Step("plays keep_question", 0.4, "press", "1"),
+                      Step(_HEARD, 0.4, "callee_presses", "2"), _END)),
+    _agreement("a_star_in_the_question", "keep", ("yes outside key",), *_WHOLE,
+               steps=(ASKS, Step("plays keep_question", 0.3, "press", "*"),
+                      Step("plays keep_question", 0.6, "callee_presses", "*"),
+                      Step(_HEARD, 0.4, "press", "1"), _END)),
+    _agreement("nobody_answers_the_question", "keep", ("none",), *_WHOLE, steps=(ASKS, _END)),
+    _agreement("asked_again", "keep", ("yes outside key", "no outside key"), *_WHOLE, *_WHOLE,
+               steps=(ASKS, Step(_HEARD, 0.4, "press", "1"),
+                      Step("mark keep_told", 0.5, "callee_presses", "*5"),
+                      Step(f"{_HEARD} 2", 0.4, "press", "2"), Step("mark keep_told 2", 0.4, "hang_up"))),
+    _agreement("asked_by_the_line", "keep_at_start", ("yes outside key",), *_WHOLE,
+               steps=(Step(_HEARD, 0.4, "press", "1"), _END)),
+    _agreement("asked_in_their_own_words", "own_words", ("yes colleague own_words",), "keep_asked",
+               "keep_answered", "keep_told",
+               steps=(ASKS, Step("mark keep_asked", 2.5, "callee_presses", "1"), _END)),
+    _agreement("hold_in_the_question", "keep", (), "keep_asked", "keep_broken",
+               steps=(ASKS, Step("plays keep_question", 0.3, "callee_holds"),
+                      Step("plays keep_question", 2.0, "callee_unholds"),
+                      Step("plays keep_question", 2.5, "press", "1"),
+                      Step("plays keep_question", 3.5, "hang_up"))),
+    _agreement("the_outside_party_dials_the_code", "keep", (),
+               steps=(Step("bridged", 0.5, "press", "*5"), Step("bridged", 2.0, "hang_up"))),
+    Scenario("not_agreed_and_destroyed",
+             Expected("not_recorded", "not_kept", marks=(*_TOLD, "bridged", *_WHOLE, "hangup"), sound=False,
+                      answers=("no outside key",)),
+             line="keep_or_destroy", steps=(ASKS, Step(_HEARD, 0.4, "press", "2"), _END)),
+    _agreement("hangs_up_in_the_question", "keep", (), "keep_asked", "keep_broken",
+               steps=(ASKS, Step("plays keep_question", 0.4, "hang_up"))),
+)  # fmt: skip
+"""While they speak."""
+
+ROUGH_IN_TALK = (
+    _agreement("daemon_killed_while_it_is_asked", "keep", ("yes outside key",), "keep_asked",
+               "unobserved_from", *_WHOLE,
+               steps=(ASKS, Step("plays keep_question", 0.5, "kill_daemon"),
+                      Step("plays keep_question", 1.8, "press", "1"),
+                      Step("plays keep_question", 2.2, "start_daemon"),
+                      Step("mark unobserved_to", 0.5, "callee_presses", "*5"),
+                      Step(_HEARD, 0.4, "press", "1"), _END)),
+)  # fmt: skip
+"""The daemon dies in the question: no consent appears, the call goes on, and it can be asked again."""
