@@ -74,8 +74,7 @@ class EspeakNg:
             done = subprocess.run(
                 arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True
             )
-            # It writes the header before it knows the length: what counts is what came.
-            samples, rate = soundfile.read(io.BytesIO(_measured(done.stdout)), dtype="float32")
+            samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
             raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
         except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
@@ -83,24 +82,16 @@ class EspeakNg:
         return _heard(self.name, text, samples, rate)
 
 
-def _measured(wav: bytes) -> bytes:
-    """A WAV from a pipe, with the lengths that its header lacks."""
-    data = wav.find(b"data")
-    if not wav.startswith(b"RIFF") or not 0 < data <= len(wav) - 8:
-        return wav
-    length = len(wav) - data - 8
-    riff = (len(wav) - 8).to_bytes(4, "little")
-    return wav[:4] + riff + wav[8 : data + 4] + length.to_bytes(4, "little") + wav[data + 8 :]
-
-
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's, and
-    what it says instead of phonemes that it never learnt."""
+    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's name,
+    what it says instead of phonemes that it never learnt, and how fast."""
 
     phonemes: str
     name: str
-    instead: tuple[tuple[str, str], ...] = ()
+    instead: tuple[str, ...] = ()
+    """Each two: the phoneme, and the one instead."""
+    speed: float = 1.0
 
 
 class Kokoro:
@@ -114,8 +105,8 @@ class Kokoro:
         {
             "fr": Voice("fr-fr", "ff_siwis"),
             "en": Voice("en-gb", "bf_emma"),
-            "nl": Voice("nl", "if_sara", (("ɵ", "ʊ"), ("ʏ", "ʊ"))),
-            "de": Voice("de", "im_nicola", (("ʏ", "y"), ("ɜ", "ɐ"))),
+            "nl": Voice("nl", "if_sara", ("ɵʊ", "ʏʊ")),
+            "de": Voice("de", "im_nicola", ("ʏy", "ɜɐ", "ɑa", "œø", "ɾʁ"), 1.1),
         }
     )
     MODEL = "kokoro.onnx"
@@ -148,7 +139,7 @@ class Kokoro:
             style = np.fromfile(self._style(voice), dtype=np.float32).reshape(-1, 1, 256)
             model = self._loaded()
             phonemes = self._phonemes(text, voice)
-            samples, rate = model.create(phonemes, voice=style, is_phonemes=True)
+            samples, rate = model.create(phonemes, voice=style, speed=voice.speed, is_phonemes=True)
         except Exception as error:  # whatever a model, its runtime or its phonemes raise
             raise failed(self.name, text, error) from error
         return _heard(self.name, text, samples, rate)
@@ -166,8 +157,8 @@ class Kokoro:
             with_stress=True,
             language_switch="remove-flags",
         )
-        for unknown, known in voice.instead:
-            found = found.replace(unknown, known)
+        for pair in voice.instead:
+            found = found.replace(pair[0], pair[1])
         return found.strip()
 
     def _loaded(self) -> Any:

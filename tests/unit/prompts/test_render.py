@@ -15,7 +15,7 @@ from recorder.prompts.check import check_content
 from recorder.prompts.clips import Sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.render import Greeting, Rendered, announcement
-from recorder.prompts.sentences import Said
+from recorder.prompts.sentences import Said, said
 
 PURPOSES = ("agreement", "quality", "training", "legal-duty")
 
@@ -253,6 +253,12 @@ def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: objec
         "spoken by hum",
         "shipped",
     ]
+
+
+def test_an_engine_is_given_the_spoken_form(hum: object) -> None:
+    clip = Sources(engines=(hum,)).clip(said("opt-out", "en", key=5), "en")  # type: ignore[arg-type]
+    assert clip.said.text == "To go on without recording, press 5."
+    assert hum.spoken == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
 
 
 def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) -> None:

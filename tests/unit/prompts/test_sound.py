@@ -28,6 +28,11 @@ def test_pauses_do_not_make_speech_quieter_and_silence_has_no_loudness() -> None
     said = tone(997, -20, 2)
     pause = sound.silence(2)
     assert sound.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
+    room = np.random.default_rng(1).normal(0, 10 ** (-45 / 20), len(pause)).astype(np.float32)
+    noisy = np.concatenate([said, room, said])
+    assert sound.loudness(noisy) == pytest.approx(
+        sound.loudness(np.concatenate([said, pause, said])), abs=0.2
+    )
     assert sound.loudness(pause) == -np.inf
     assert sound.loudness(pause[:0]) == -np.inf
     assert sound.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
@@ -66,6 +71,10 @@ def test_half_the_rate_keeps_what_a_phone_carries_and_nothing_else() -> None:
     assert power(kept, 1000, 8000) == pytest.approx(0.501, rel=0.01)
     gone = sound.resampled(tone(5000, -6, 2), RATE, 8000)
     assert np.abs(gone[800:-800]).max() < 0.001, "it would be heard as 3 kHz"
+    click = np.zeros(RATE, dtype=np.float32)
+    click[8001] = 1.0
+    far = np.delete(sound.resampled(click, RATE, 8000), np.arange(3900, 4100))
+    assert np.abs(far).max() < 0.0002, "it would be heard ringing"
     back = sound.resampled(kept, 8000, RATE)
     assert power(back, 1000, RATE) == pytest.approx(0.501, rel=0.01)
     same = tone(1000, -6, 1)

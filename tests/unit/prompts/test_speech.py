@@ -14,7 +14,7 @@ from recorder.config import PromptSettings
 from recorder.errors import ConfigError
 from recorder.prompts import clips, sound
 from recorder.prompts.sentences import said
-from recorder.prompts.speech import EspeakNg, engines, speaking
+from recorder.prompts.speech import EspeakNg, Kokoro, engines, speaking
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -69,7 +69,9 @@ class Model:
     def __init__(self, model: str, voices: str) -> None:
         assert np.load(voices) is not None
 
-    def create(self, phonemes: str, voice: np.ndarray, is_phonemes: bool) -> tuple[np.ndarray, int]:
+    def create(
+        self, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
+    ) -> tuple[np.ndarray, int]:
         assert is_phonemes
         assert voice.shape == (510, 1, 256)
         if "broken" in phonemes:
@@ -98,6 +100,9 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
     assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
     spoken = engine.speak("Cet appel est enregistré.", "fr")
     assert len(spoken) / sound.RATE == pytest.approx(1.1, abs=0.1)
+    german = Kokoro.VOICES["de"]
+    assert all(len(pair) == 2 for pair in german.instead)
+    assert engine._phonemes("ʏnt dɾaɪ", german) == "ynt dʁaɪ"  # type: ignore[attr-defined]
     for text in ("broken", ""):
         with pytest.raises(ConfigError) as caught:
             engine.speak(text, "fr")
