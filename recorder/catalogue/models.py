@@ -102,8 +102,20 @@ class Purpose(Row):
         indexes = ((("tenant", "code"), True),)
 
 
+def _sound(column: str) -> ForeignKeyField:
+    """A sound that may be there."""
+    name = f"{column.removesuffix('_sha256')}_id"
+    return ForeignKeyField(
+        Sound, column_name=column, object_id_name=name, null=True, on_delete="RESTRICT", backref="+"
+    )
+
+
 class Announcement(Row):
-    """One immutable version; a change is a new row with the next version."""
+    """One immutable version, made for one mode; a change is a new row with the next version.
+
+    ``question`` and ``declined`` are said beside it where the mode asks.  ``composed`` is how it was put
+    together from the catalogue's sentences (``reading.composed_data``), ``None`` for a customer's own sound;
+    ``greeting`` the sound of the greeting that it was put together with."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -116,10 +128,20 @@ class Announcement(Row):
     sound = ForeignKeyField(
         Sound, column_name="sound_sha256", object_id_name="sound_id", on_delete="RESTRICT"
     )
+    mode = TextField(default="notice", constraints=[SQL("DEFAULT 'notice'")])
+    question_text = TextField(null=True)
+    question = _sound("question_sha256")
+    declined_text = TextField(null=True)
+    declined = _sound("declined_sha256")
+    composed = DataField(null=True)
+    greeting = _sound("greeting_sha256")
     created_at = MomentField()
 
     tenant_id: str
     sound_id: str
+    question_id: str | None
+    declined_id: str | None
+    greeting_id: str | None
 
     class Meta:
         table_name = "announcement"
@@ -127,7 +149,10 @@ class Announcement(Row):
 
 
 class Line(Row):
-    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's."""
+    """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
+
+    ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
+    the menu's order; ``menu`` lets choose where there are any."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -138,11 +163,15 @@ class Line(Row):
     timing = TextField()
     formats = DataField()
     announcement = ForeignKeyField(Announcement, column_name="announcement_id", on_delete="RESTRICT")
+    others = DataField(default=list, constraints=[SQL("DEFAULT '[]'")])
+    menu_text = TextField(null=True)
+    menu = _sound("menu_sha256")
     since = MomentField()
     until = MaybeMomentField(null=True)
 
     tenant_id: str
     announcement_id: str
+    menu_id: str | None
 
     class Meta:
         table_name = "line"

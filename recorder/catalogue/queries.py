@@ -119,7 +119,7 @@ def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
     with connected():
         query = (
             Announcement.select(Announcement, Sound.sha256, Sound.duration_ms)
-            .join(Sound)
+            .join(Sound, on=Announcement.sound)
             .where(Announcement.tenant == tenant)
             .order_by(Announcement.name, Announcement.version.desc())
         )

@@ -7,10 +7,12 @@ from typing import Any
 from recorder.catalogue import models
 from recorder.catalogue.rows import (
     AnnouncementRow,
+    Composition,
     LineRow,
     NotRecordedRow,
     ObjectRow,
     RecordingRow,
+    Sentence,
     SessionRow,
     TenantRow,
     UserRow,
@@ -68,6 +70,10 @@ def announcement_row(row: models.Announcement, duration_ms: int) -> Announcement
         keep_days=row.keep_days,
         sound=row.sound_id,
         duration_ms=duration_ms,
+        mode=row.mode,
+        question=_sentence(row.question_text, row.question_id),
+        declined=_sentence(row.declined_text, row.declined_id),
+        composition=_composition(row),
         created_at=row.created_at,
     )
 
@@ -82,9 +88,31 @@ def line_row(row: models.Line) -> LineRow:
         timing=row.timing,
         formats=tuple(row.formats),
         announcement=row.announcement_id,
+        others=tuple(row.others),
+        menu=_sentence(row.menu_text, row.menu_id),
         since=row.since,
         until=row.until,
     )
+
+
+def composed_data(composition: Composition | None) -> dict[str, Any] | None:
+    """What the column ``composed`` holds: what :func:`announcement_row` reads, without the greeting's
+    sound, which has a column of its own."""
+    if composition is None:
+        return None
+    said = {"own": dict(composition.own), "says_all": composition.says_all}
+    return said | {"greeting": composition.greeting.text if composition.greeting else None}
+
+
+def _composition(row: models.Announcement) -> Composition | None:
+    said: Any = row.composed
+    if said is None:
+        return None
+    return Composition(said["own"], _sentence(said["greeting"], row.greeting_id), said["says_all"])
+
+
+def _sentence(text: str | None, sound: str | None) -> Sentence | None:
+    return None if text is None or sound is None else Sentence(text, sound)
 
 
 def recording_row(row: models.Recording) -> RecordingRow:

@@ -5,6 +5,7 @@ Times are aware and in UTC; the web shows them in the reader's zone.  Durations 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -19,6 +20,12 @@ ROLES = ("customer_admin", "customer", "auditor")
 
 MODES = packs.MODES
 """How a line records, the laxest first."""
+
+ASKING = MODES[1:]
+"""The modes that ask: a call may be refused."""
+
+MOST_LANGUAGES = 9
+"""Of a line: a menu has the keys 1 to 9."""
 
 TIMINGS = ("before_ringing",)
 FORMATS = ("opus", "wav")
@@ -67,8 +74,31 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something that is played: what it says, word for word, and the hex SHA-256 of its WAV."""
+
+    text: str
+    sound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """How an announcement was put together: the sentences for the customer's own purposes, by code, and the
+    greeting, if any.  ``says_all``: the customer attests that the greeting says by itself what must be said,
+    in the mode that the announcement was made for."""
+
+    own: Mapping[str, str]
+    greeting: Sentence | None = None
+    says_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AnnouncementRow:
-    """One immutable version of what a line says; ``sound`` is the hex SHA-256 of its WAV."""
+    """One immutable version of what a line says; ``sound`` is the hex SHA-256 of its WAV.
+
+    ``mode`` (one of :data:`MODES`) is what it was made for; where that asks, ``question`` is what is asked
+    (opt-in) or said after a wrong key (opt-out), and ``declined`` that the call is not recorded.
+    ``composition`` is ``None`` for a customer's own sound."""
 
     id: str
     tenant: str
@@ -80,12 +110,18 @@ class AnnouncementRow:
     keep_days: int
     sound: str
     duration_ms: int
+    mode: str
+    question: Sentence | None
+    declined: Sentence | None
+    composition: Composition | None
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """A number of a tenant; ``until`` is set once it is no longer theirs."""
+    """A number of a tenant; ``until`` is set once it is no longer theirs.
+
+    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose."""
 
     id: str
     tenant: str
@@ -95,8 +131,15 @@ class LineRow:
     timing: str
     formats: tuple[str, ...]
     announcement: str
+    others: tuple[str, ...]
+    menu: Sentence | None
     since: datetime
     until: datetime | None
+
+    @property
+    def announcements(self) -> tuple[str, ...]:
+        """All that it says, by id, the first language first."""
+        return (self.announcement, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

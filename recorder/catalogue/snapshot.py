@@ -1,8 +1,9 @@
 """Writing what a node needs to know about its lines: :mod:`recorder.call.policy` reads it.
 
 Prompts are put in place first, then ``snapshot.json``, each whole or not at all: a reader never sees a
-line whose prompt is not there.  A prompt that no line uses any more stays for as long as a take in the
-spool was announced with it, and for a day after, for a daemon that still has the snapshot before.
+line whose prompt is not there: announcement, question, refusal and menu.  A prompt that no line uses any
+more stays for as long as a take in the spool was announced with it or asked it, and for a day after, for a
+daemon that still has the snapshot before.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recorder.call.policy import Announcement as Told
-from recorder.call.policy import LinePolicy, read, to_json
-from recorder.catalogue.models import Announcement, Line, Sound, connected
+import structlog
+
+from recorder.call.policy import read, to_json
+from recorder.catalogue.models import Sound, connected
+from recorder.catalogue.speaking import policies
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, TakeError
 from recorder.take.files import write_file
@@ -27,17 +30,21 @@ PROMPTS = "prompts"
 
 KEEP_PROMPT = timedelta(days=1)
 
+log = structlog.get_logger()
+
 _placing = threading.Lock()
 """The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
 
 
 def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime) -> bool:
-    """Write the snapshot of every active line, and its prompts; true where something changed.
+    """Write the snapshot of every active line, and its prompts; true where something changed.  A line that
+    no node can treat is left out and told in the log: the others go on.
 
     ``spool`` is where takes lie that may still need an old prompt; ``never_record`` numbers that are
     passed by untouched.  Raises ``OSError`` (a full disk, say) with the snapshot before still whole.
     """
-    lines, sounds = _lines()
+    lines, unfit = policies()
+    sounds = {sound for line in lines for sound in line.sounds}
     prompts = folder / PROMPTS
     prompts.mkdir(parents=True, exist_ok=True)
     for sha256 in sorted(sounds):
@@ -46,6 +53,8 @@ def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime)
     changed = _without_time(folder / SNAPSHOT) != content
     if changed:
         write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
+        for row in unfit:
+            log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 
@@ -60,12 +69,12 @@ def whole(folder: Path) -> bool:
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:
     """Whether the snapshot says what the catalogue says now."""
-    lines, _ = _lines()
+    lines, _ = policies()
     return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
 
 
 def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
-    """An announcement's sound in a node's folder, from the catalogue where it is missing or damaged;
+    """A sound in a node's folder, from the catalogue where it is missing or damaged;
     ``None`` where the catalogue has no such sound.  Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
     with _placing:
@@ -82,7 +91,7 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
 
 
 def has_prompt(folder: Path, sha256: str) -> bool:
-    """Whether :func:`put_prompt` would find an announcement's sound; nothing is written."""
+    """Whether :func:`put_prompt` would find a sound; nothing is written."""
     if intact(folder / PROMPTS / f"{sha256}.wav", sha256):
         return True
     with connected():
@@ -102,42 +111,6 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _lines() -> tuple[list[LinePolicy], set[str]]:
-    with connected():
-        rows = list(
-            Line.select(Line, Announcement, Sound.sha256, Sound.duration_ms)
-            .join(Announcement)
-            .join(Sound)
-            .where(Line.until.is_null())
-            .order_by(Line.digits)
-        )
-    lines = []
-    for row in rows:
-        said = row.announcement
-        told = Told(
-            id=said.id,
-            version=said.version,
-            language=said.language,
-            text=said.text,
-            purposes=tuple(said.purposes),
-            keep_days=said.keep_days,
-            sha256=said.sound.sha256,
-            duration_ms=said.sound.duration_ms,
-        )
-        lines.append(
-            LinePolicy(
-                tenant=row.tenant_id,
-                line=row.id,
-                number=row.number,
-                mode=row.mode,
-                timing=row.timing,
-                formats=tuple(row.formats),
-                announcement=told,
-            )
-        )
-    return lines, {line.announcement.sha256 for line in lines}
-
-
 def _without_time(path: Path) -> bytes | None:
     """The snapshot that is there, as if it had been made at no time; ``None`` where there is none."""
     try:
@@ -148,15 +121,15 @@ def _without_time(path: Path) -> bytes | None:
 
 
 def _needed(spool: Path) -> set[str]:
-    """Hashes of the prompts that takes in the spool were announced with."""
+    """Hashes of the prompts that takes in the spool were announced with, and of what they were asked: the
+    pipeline looks for both in the sound."""
     needed = set()
     for folder in (*open_takes(spool), *finished_takes(spool)):
         try:
-            announcement = read_start(folder).announcement
+            start = read_start(folder)
         except TakeError:
             continue  # the pipeline sets it aside, with its reason
-        if announcement is not None:
-            needed.add(announcement.sha256)
+        needed |= {each.sha256 for each in (start.announcement, start.question) if each is not None}
     return needed
 
 

@@ -12,6 +12,7 @@ import click
 from recorder import __version__, config
 from recorder.cli import (
     adopt,
+    announcements,
     backup,
     country,
     customers,
@@ -79,7 +80,7 @@ for command in (
     customers.tenant,
     customers.user,
     lines.line,
-    customers.announcement,
+    announcements.announcement,
     prompts.prompts,
     country.country,
 ):

@@ -7,9 +7,11 @@ import os
 import click
 
 from recorder.catalogue import customers, queries
+from recorder.cli.announcements import give_shipped
 from recorder.cli.context import Context
-from recorder.cli.customers import TENANT, find_tenant, give_shipped
+from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import utc_now
+from recorder.prompts.clips import sources
 
 
 @click.command()
@@ -19,11 +21,11 @@ from recorder.clock import utc_now
 @click.option("--country", help="Its country pack (`accord country list`); without, it stays as it is.")
 @click.pass_obj
 def adopt(context: Context, tenant_name: str, name: str, language: str, country: str | None) -> None:
-    """Give a customer that `accord rebuild` found a NAME, and the shipped announcements where it has none."""
+    """Give a customer that `accord rebuild` found a NAME, and announcements where it has none."""
     context.open_catalogue()
     found, now = find_tenant(tenant_name), utc_now()
     if country is not None:
         customers.set_tenant_country(found.id, country, now=now, entropy=os.urandom)
     customers.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
     if not queries.announcements(found.id):
-        give_shipped(find_tenant(found.id), now)
+        give_shipped(find_tenant(found.id), now, sources(context.settings.prompts))

@@ -13,7 +13,7 @@ import click
 from recorder.catalogue import countries, customers
 from recorder.catalogue.countries import Misfit
 from recorder.cli.context import Context
-from recorder.cli.customers import TENANT, find_tenant
+from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.prompts.packfile import load, shipped
 from recorder.prompts.packs import Duty, Source
@@ -121,12 +121,12 @@ def _misfit(misfit: Misfit) -> None:
     click.echo(f"{line.number}  {owner.name} ({owner.id})  line {line.id}")
     for objection in misfit.objections:
         click.echo(f"        {objection.message}: {objection.hint}")
-    kinds = {objection.kind for objection in misfit.objections}
-    if "mode" in kinds:
+    too_long = [each.rule.longest_keep_days for each in misfit.objections if each.kind == "keep_days"]
+    if not too_long:
         click.echo(f"        → accord line mode --tenant {owner.id} {line.number} {misfit.laxest}")
-    if "keep_days" in kinds:
-        days = min(each.rule.longest_keep_days for each in misfit.objections if each.kind == "keep_days")
+    else:
         click.echo(
-            f"        → an announcement that says at most {days} days, then "
+            f"        → an announcement that says at most {min(too_long)} days, made for {misfit.laxest} or "
+            "stricter (accord announcement compose), then "
             f"accord line announce --tenant {owner.id} {line.number} <its id>"
         )

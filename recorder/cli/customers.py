@@ -1,40 +1,29 @@
-"""``accord tenant | user | announcement``: setting up a customer."""
+"""``accord tenant | user``: setting up a customer, and its people."""
 
 from __future__ import annotations
 
 import os
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from recorder.catalogue import customers, people, queries
+from recorder.catalogue import customers, people
 from recorder.catalogue.rows import ROLES, TenantRow, UserRow
+from recorder.cli.announcements import give_shipped
 from recorder.cli.context import Context
+from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
-from recorder.prompts import shipped
-from recorder.prompts.check import check_sound
-from recorder.prompts.packfile import pack_for
+from recorder.prompts.clips import sources
+from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.keys import WrappedKey
+
+SPOKEN = ("fr", "en")
+"""What a new customer's lines may speak where nothing else is said."""
 
 SHORTEST = 12
 """Characters of a password."""
-
-TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
-
-
-def find_tenant(name: str) -> TenantRow:
-    """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
-    found = [row for row in customers.tenants() if name in (row.id, row.name)]
-    if len(found) != 1:
-        raise CatalogueError(
-            "tenant.unknown" if not found else "tenant.ambiguous",
-            f"there is no customer {name!r}" if not found else f"several customers are called {name!r}",
-            "`accord tenant list` shows their ids",
-        )
-    return found[0]
 
 
 @click.group()
@@ -45,19 +34,41 @@ def tenant() -> None:
 @tenant.command("create")
 @click.argument("name")
 @click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.option(
+    "--speaks",
+    type=click.Choice(LANGUAGES),
+    multiple=True,
+    default=SPOKEN,
+    show_default=True,
+    help="Languages that its lines may speak.",
+)
 @click.option("--time-zone", default="Europe/Brussels", show_default=True)
 @click.option("--country", default="be", show_default=True, help="Its country pack: `accord country list`.")
 @click.pass_obj
-def create_tenant(context: Context, name: str, language: str, time_zone: str, country: str) -> None:
-    """Make a customer with a key of its own, and the shipped announcements; prints its id."""
+def create_tenant(
+    context: Context, name: str, language: str, speaks: tuple[str, ...], time_zone: str, country: str
+) -> None:
+    """Make a customer with a key of its own, and announcements for its country; prints its id."""
     context.open_catalogue()
-    click.echo(make_tenant(context, name, language=language, time_zone=time_zone, country=country).id)
+    row = make_tenant(
+        context, name, language=language, languages=speaks, time_zone=time_zone, country=country
+    )
+    click.echo(row.id)
 
 
-def make_tenant(context: Context, name: str, *, language: str, time_zone: str, country: str) -> TenantRow:
+def make_tenant(
+    context: Context,
+    name: str,
+    *,
+    language: str,
+    languages: Sequence[str] = SPOKEN,
+    time_zone: str,
+    country: str,
+) -> TenantRow:
     """A customer whose wrapped key lies in the catalogue (the worker copies it to the bucket before the
-    first recording), with the shipped announcements as its own.  Raises :class:`SealError` where the
-    key-encryption key is not the one that the customers before were given: two would be in use."""
+    first recording), with announcements of its own in all its languages, for the laxest mode that its
+    country allows.  Raises :class:`SealError` where the key-encryption key is not the one that the customers
+    before were given: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
     for other in customers.tenants()[:1]:
@@ -69,32 +80,14 @@ def make_tenant(context: Context, name: str, *, language: str, time_zone: str, c
         name=name,
         wrapped_key=keyring.new_tenant_key(identity).to_bytes().decode(),
         language=language,
+        languages=languages,
         time_zone=time_zone,
         country=country,
         now=now,
         entropy=os.urandom,
     )
-    give_shipped(row, now)
+    give_shipped(row, now, sources(context.settings.prompts))
     return row
-
-
-def give_shipped(owner: TenantRow, now: datetime) -> None:
-    """The shipped announcements that a customer's country allows, as its own."""
-    pack = pack_for(owner.country)
-    for offered in shipped():
-        if pack.objections(offered.purposes, keep_days=offered.keep_days):
-            continue
-        customers.create_announcement(
-            owner.id,
-            name=f"shipped-{offered.language}",
-            language=offered.language,
-            text=offered.text,
-            purposes=offered.purposes,
-            keep_days=offered.keep_days,
-            wav=offered.path.read_bytes(),
-            now=now,
-            entropy=os.urandom,
-        )
 
 
 @tenant.command("list")
@@ -195,57 +188,3 @@ def find_user(owner: TenantRow, login: str) -> UserRow:
             "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"
         )
     return found
-
-
-@click.group()
-def announcement() -> None:
-    """What a line says before it records."""
-
-
-@announcement.command("list")
-@TENANT
-@click.pass_obj
-def list_announcements(context: Context, tenant_name: str) -> None:
-    """A customer's announcements: id, name, version, language, purposes, days kept."""
-    context.open_catalogue()
-    for row in queries.announcements(find_tenant(tenant_name).id):
-        click.echo(
-            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}"
-            f"  {row.keep_days} days"
-        )
-
-
-@announcement.command("add")
-@TENANT
-@click.argument("name")
-@click.option("--wav", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option("--text", required=True, help="What the sound says, word for word.")
-@click.option("--language", type=click.Choice(["fr", "nl", "de", "en"]), required=True)
-@click.option("--purpose", "purposes", multiple=True, default=("agreement",), show_default=True)
-@click.option("--keep-days", type=int, default=30, show_default=True)
-@click.pass_obj
-def add_announcement(
-    context: Context,
-    tenant_name: str,
-    name: str,
-    wav: Path,
-    text: str,
-    language: str,
-    purposes: tuple[str, ...],
-    keep_days: int,
-) -> None:
-    """Add your own sound with its text; the same name again is its next version. Prints its id."""
-    context.open_catalogue()
-    check_sound(wav)
-    row = customers.create_announcement(
-        find_tenant(tenant_name).id,
-        name=name,
-        language=language,
-        text=text,
-        purposes=purposes,
-        keep_days=keep_days,
-        wav=wav.read_bytes(),
-        now=utc_now(),
-        entropy=os.urandom,
-    )
-    click.echo(row.id)

@@ -8,10 +8,14 @@ import click
 
 from recorder.catalogue import customers, queries
 from recorder.catalogue.rows import FORMATS, MODES, LineRow, TenantRow
+from recorder.cli.announcements import shipped_for
 from recorder.cli.context import Context
-from recorder.cli.customers import TENANT, find_tenant
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.prompts import LANGUAGE
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
+from recorder.prompts.clips import Sources, sources
+from recorder.prompts.render import SHIPPED, language_menu
 
 
 @click.group()
@@ -23,14 +27,17 @@ def line() -> None:
 @TENANT
 @click.argument("number")
 @click.option(
-    "--announcement", "announcement_id", help="Its id; default: the shipped one in the customer's language."
+    "--announcement", "announcement_id", help="Its id; default: the shipped one, in --language for --mode."
 )
+@click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
 @click.option("--label", default="")
 @click.option(
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
 )
 @click.option(
-    "--mode", type=click.Choice(MODES), help="Default: the laxest that the customer's country allows."
+    "--mode",
+    type=click.Choice(MODES),
+    help="Default: the announcement's; of the shipped one the laxest that the customer's country allows.",
 )
 @click.pass_obj
 def add_line(
@@ -38,14 +45,22 @@ def add_line(
     tenant_name: str,
     number: str,
     announcement_id: str | None,
+    language: str | None,
     label: str,
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
     """Switch recording on for a number, as the dialplan routes it. Prints the line's id."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
-    click.echo(make_line(owner, number, announcement_id, owner.language, label, formats, mode))
+    owner, found = find_tenant(tenant_name), sources(context.settings.prompts)
+    language = language or spoken(owner)
+    click.echo(make_line(owner, number, announcement_id, language, label, formats, mode, found))
+
+
+def spoken(owner: TenantRow) -> str:
+    """The language that a customer's line speaks where nothing else is said: its own, if it is one of those
+    that its lines may speak."""
+    return owner.language if owner.language in owner.languages else owner.languages[0]
 
 
 def make_line(
@@ -56,16 +71,12 @@ def make_line(
     label: str,
     formats: tuple[str, ...],
     mode: str | None = None,
+    found: Sources = SHIPPED,
 ) -> str:
-    """A line's id.  Raises :class:`CatalogueError`."""
+    """A line's id; without an announcement it says the shipped one.  Raises :class:`CatalogueError`,
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if announcement_id is None:
-        name = f"shipped-{language}"
-        offered = [row for row in queries.announcements(owner.id) if row.name == name]
-        if not offered:
-            raise CatalogueError(
-                "announcement.unknown", f"there is no announcement {name}", "name one: --announcement"
-            )
-        announcement_id = offered[0].id
+        announcement_id = shipped_for(owner, language, mode, utc_now(), found).id
     return customers.create_line(
         owner.id,
         number=number,
@@ -82,11 +93,14 @@ def make_line(
 @TENANT
 @click.pass_obj
 def list_lines(context: Context, tenant_name: str) -> None:
-    """A customer's numbers: id, number, label, announcement, formats, mode."""
+    """A customer's numbers: id, number, label, announcements, formats, mode, languages."""
     context.open_catalogue()
-    for row in queries.lines(find_tenant(tenant_name).id):
+    owner = find_tenant(tenant_name)
+    speaks = {row.id: row.language for row in queries.announcements(owner.id)}
+    for row in queries.lines(owner.id):
+        told, languages = ",".join(row.announcements), ",".join(speaks[each] for each in row.announcements)
         formats = ",".join(row.formats)
-        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {row.announcement}  {formats}  {row.mode}")
+        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {formats}  {row.mode}  {languages}")
 
 
 @line.command("end")
@@ -103,13 +117,24 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
 @line.command("announce")
 @TENANT
 @click.argument("number")
-@click.argument("announcement_id", metavar="ANNOUNCEMENT")
+@click.argument("announcement_ids", metavar="ANNOUNCEMENT...", nargs=-1, required=True)
 @click.pass_obj
-def announce_line(context: Context, tenant_name: str, number: str, announcement_id: str) -> None:
-    """Let a number say another announcement (its id), or its next version, from the next call on."""
+def announce_line(context: Context, tenant_name: str, number: str, announcement_ids: tuple[str, ...]) -> None:
+    """Let a number say another announcement (its id), or its next version, from the next call on.
+
+    Several, each in another language, come with a menu to choose among them, the first one first. The
+    number's mode is the one that they were made for."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    customers.set_line_announcement(row.tenant, row.id, announcement_id, now=utc_now(), entropy=os.urandom)
+    speaks = {each.id: each.language for each in queries.announcements(row.tenant)}
+    languages = [speaks[each] for each in announcement_ids if each in speaks]
+    menu = None
+    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # what is wrong is said below
+        menu = language_menu(languages, sources=sources(context.settings.prompts))
+    first, *others = announcement_ids
+    customers.set_line_announcement(
+        row.tenant, row.id, first, others=others, menu=menu, now=utc_now(), entropy=os.urandom
+    )
 
 
 @line.command("mode")
@@ -118,10 +143,33 @@ def announce_line(context: Context, tenant_name: str, number: str, announcement_
 @click.argument("mode", type=click.Choice(MODES))
 @click.pass_obj
 def change_mode(context: Context, tenant_name: str, number: str, mode: str) -> None:
-    """Announce only (notice), let a key refuse (opt-out), or wait for a yes (opt-in), from now on."""
+    """Announce only (notice), let a key refuse (opt-out), or wait for a yes (opt-in), from now on.
+
+    What the number says is put together anew for that mode; where it says your own sound, add one that was
+    made for it (`accord announcement add --mode`), and name it: `accord line announce`."""
     context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    customers.set_line_mode(row.tenant, row.id, mode, now=utc_now(), entropy=os.urandom)
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    customers.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
+
+
+@line.command("languages")
+@TENANT
+@click.argument("number")
+@click.argument("languages", type=LANGUAGE, nargs=-1, required=True)
+@click.pass_obj
+def change_languages(context: Context, tenant_name: str, number: str, languages: tuple[str, ...]) -> None:
+    """Let a number speak these languages, from now on: with several, a menu comes first, a key for each.
+
+    What it does not say yet in a language is put together, for its mode, purposes and keeping time; who
+    presses no key is told in the first. Prints what it says, one a line: language, id, name."""
+    context.open_catalogue()
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    customers.set_line_languages(
+        row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
+    )
+    told = {each.id: each for each in queries.announcements(row.tenant)}
+    for each in find_line(find_tenant(tenant_name), number).announcements:
+        click.echo(f"{told[each].language}  {each}  {told[each].name}")
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

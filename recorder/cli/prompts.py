@@ -93,7 +93,7 @@ def render_announcement(
         mode=mode,
         purposes=purposes,
         keep_days=keep_days,
-        own=_own(own),
+        own=own_sentences(own),
         greeting=first,
         sources=sources(context.settings.prompts),
         sample_rate=int(rate),
@@ -110,7 +110,8 @@ def render_announcement(
     click.echo(f"  {made.duration_ms / 1000:.1f} s, SHA-256 {made.sha256}", err=True)
 
 
-def _own(given: Iterable[str]) -> dict[str, str]:
+def own_sentences(given: Iterable[str]) -> dict[str, str]:
+    """Sentences by purpose, of ``CODE=SENTENCE``.  Raises :class:`ConfigError` (``prompt.purpose_words``)."""
     pairs = [each.partition("=") for each in given]
     for code, equals, sentence in pairs:
         if not (code and equals and sentence.strip()):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from recorder.catalogue import conditions, countries, customers
 from recorder.catalogue.database import database, kind_of, shown, writing
+from recorder.catalogue.speaking import policies
 from recorder.cli import copies, stores
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.clock import to_iso
@@ -122,9 +123,17 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
 
 
 def lines(patient: Patient) -> Iterator[Finding]:
-    """What is recorded is what each customer's country allows."""
+    """What is recorded is what each customer's country allows, and every line says what its mode asks."""
     patient.context.open_catalogue()
     wrong, all_lines = countries.misfits(), countries.active_lines()
+    _, unfit = policies()
+    if unfit:
+        yield Finding(
+            "wrong",
+            f"lines: {len(unfit)} of {all_lines} are not recorded, what they say was not made for their mode: "
+            f"first {unfit[0].number}",
+            "`accord line mode` has it put together for a mode; an Accord of before set it otherwise",
+        )
     if wrong:
         yield Finding(
             "wrong",
@@ -132,7 +141,7 @@ def lines(patient: Patient) -> Iterator[Finding]:
             f"the first is {wrong[0].line.number}",
             "`accord country check` lists them, with why and what to do",
         )
-    else:
+    elif not unfit:
         yield Finding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 

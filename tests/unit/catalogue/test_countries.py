@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.catalogue import countries, customers, queries
+from recorder.catalogue import composing, countries, customers, queries
 from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
 from recorder.catalogue.rows import MODES
 from recorder.errors import CatalogueError
@@ -15,18 +15,17 @@ from recorder.prompts.packs import STRICT
 
 
 @pytest.fixture
-def say(tenants, clock, entropy, tone) -> Callable[..., str]:
-    """Makes an announcement of the first customer; its id."""
+def say(tenants, clock, entropy) -> Callable[..., str]:
+    """Puts together an announcement of the first customer; its id."""
 
-    def make(*purposes: str, keep_days: int = 30) -> str:
-        return customers.create_announcement(
+    def make(*purposes: str, keep_days: int = 30, mode: str = "notice") -> str:
+        return composing.compose(
             tenants[0],
             name="-".join(purposes),
             language="en",
-            text="This call is recorded.",
+            mode=mode,
             purposes=purposes,
             keep_days=keep_days,
-            wav=tone(1000),
             now=clock(),
             entropy=entropy,
         ).id
@@ -61,14 +60,14 @@ def refusal(work: Callable[[], object]) -> CatalogueError:
 def test_a_line_is_as_strict_as_its_country_or_stricter(tenants, say, now, country) -> None:
     mine = tenants[0]
     lives_in(mine, country)
-    told = say("agreement")
     allowed = shipped()[country].rule("agreement").modes
-    line = customers.create_line(mine, number="100", announcement=told, **now)
-    assert line.mode == allowed[0], "without a mode, the laxest that is allowed"
+    told = {mode: say("agreement", mode=mode) for mode in MODES}
+    line = customers.create_line(mine, number="100", announcement=told[allowed[0]], **now)
+    assert line.mode == allowed[0], "the mode that its announcement was made for"
     for number, mode in enumerate(MODES):
 
         def add(number: int = number, mode: str = mode) -> object:
-            return customers.create_line(mine, number=f"20{number}", announcement=told, mode=mode, **now)
+            return customers.create_line(mine, number=f"20{number}", announcement=told[mode], **now)
 
         def change(mode: str = mode) -> object:
             return customers.set_line_mode(mine, line.id, mode, **now)
@@ -106,15 +105,15 @@ def test_a_line_does_not_say_what_its_mode_is_too_lax_for(tenants, say, now) -> 
     error = refusal(lambda: customers.set_line_announcement(mine, line.id, training, **now))
     assert (error.error_id, "training" in error.message) == ("country.mode", True)
     assert queries.line(mine, line.id) == line
-    assert customers.set_line_mode(mine, line.id, "opt-in", **now)
-    assert customers.set_line_announcement(mine, line.id, training, **now)
+    assert customers.set_line_announcement(mine, line.id, say("training", mode="opt-in"), **now)
+    assert queries.line(mine, line.id).mode == "opt-in"
     error = refusal(lambda: customers.set_line_mode(mine, line.id, "notice", **now))
     assert error.error_id == "country.mode"
 
 
 def test_an_announcement_from_before_that_is_too_long_is_put_on_no_line(tenants, say, now) -> None:
     mine = tenants[0]
-    long, short = say("agreement", keep_days=200), say("agreement")
+    long, short = say("agreement", keep_days=365, mode="opt-out"), say("agreement", mode="opt-out")
     lives_in(mine, "fr")
     line = customers.create_line(mine, number="100", announcement=short, **now)
     for work in (
@@ -159,7 +158,12 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
     line = customers.create_line(mine, number="100", announcement=told, **now)
     lives_in(mine, "atlantis")
     assert refusal(lambda: say("agreement", keep_days=31)).error_id == "country.keep_days"
-    assert customers.create_line(mine, number="101", announcement=told, **now).mode == "opt-in"
+    assert (
+        refusal(lambda: customers.create_line(mine, number="101", announcement=told, **now)).error_id
+        == "country.mode"
+    )
+    asking = say("agreement", mode="opt-in")
+    assert customers.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
     (misfit,) = countries.misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
@@ -167,8 +171,8 @@ def test_a_customer_from_before_in_no_known_country_gets_the_strict_pack(tenants
 
 def test_a_changed_pack_shows_the_lines_it_touches_and_no_ended_one(tenants, say, now) -> None:
     mine, other = tenants
-    long = customers.create_line(mine, number="100", announcement=say("agreement", keep_days=200), **now)
-    customers.create_line(mine, number="101", announcement=say("agreement"), mode="opt-in", **now)
+    long = customers.create_line(mine, number="100", announcement=say("agreement", keep_days=365), **now)
+    customers.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
     ended = customers.create_line(mine, number="102", announcement=say("agreement"), **now)
     customers.end_line(mine, ended.id, **now)
     assert countries.active_lines() == 2

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import claims, countries, customers, grants, keeping, people, queries
+from recorder.catalogue import claims, composing, countries, customers, grants, keeping, people, queries
 from recorder.catalogue.models import LedgerEntry, Listen, Session, Sound, connected, writing
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
@@ -271,13 +271,14 @@ def test_everything_at_once_waits_in_no_circle(
 ) -> None:
     """All that is ever written, by many at a time: nobody is broken off for another's sake."""
     mine, other = tenants
-    saying = announce(mine)
-    line = customers.create_line(mine, number="555", announcement=saying, now=clock(), entropy=entropy)
+    said = {"now": clock(), "entropy": entropy}
+    told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    saying = composing.compose(mine, name="told", **told, **said).id
+    line = customers.create_line(mine, number="555", announcement=saying, **said)
     ada = people.user_by_login("ada@example.be")
     given = [grant() for _ in range(4)]
     counted = itertools.count(1000)
     tokens = itertools.count()
-    said = {"now": clock(), "entropy": entropy}
 
     def session() -> None:
         token = f"{next(tokens):064d}"

@@ -14,7 +14,7 @@ from playhouse.schema_diff import diff_models
 from recorder.catalogue import models, schema
 from recorder.errors import CatalogueError
 
-ALL = ("0001_initial", "0002_recover", "0003_claims")
+ALL = ("0001_initial", "0002_recover", "0003_claims", "0004_modes")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 

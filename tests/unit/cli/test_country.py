@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
+from recorder.catalogue import composing, customers
 from recorder.catalogue.models import Line, Tenant, writing
 from recorder.cli import accord
-from recorder.cli import customers as cli_customers
 from recorder.cli.context import Context
 from recorder.cli.doctor import keeping
 from recorder.cli.doctor.findings import Patient, examine
-from recorder.prompts import packfile, shipped
+from recorder.prompts import packfile
 from tests.conftest import House
 from tests.unit.cli.test_commands import Shell
 
@@ -72,7 +71,8 @@ def test_a_changed_pack_names_each_line_with_why_and_what_to_do(shell: Shell, tm
     path.write_text(body.replace("longest_keep_days = 3653", "longest_keep_days = 20"))
     asked = shell("country", "check", "--pack", str(path))
     assert asked.exit_code == 1
-    assert "→ an announcement that says at most 20 days, then accord line announce" in asked.output
+    assert "→ an announcement that says at most 20 days, made for notice or stricter" in asked.output
+    assert "then accord line announce" in asked.output
     path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
     broken = shell("country", "check", "--pack", str(path))
     assert broken.exit_code == 1
@@ -96,26 +96,22 @@ def test_a_country_nobody_knows(shell: Shell) -> None:
 def test_a_line_laxer_than_its_country_is_refused_and_each_customer_gets_what_it_allows(shell: Shell) -> None:
     for country, mode in (("nl", "notice"), ("fr", "opt-out"), ("strict", "opt-in")):
         shell.good("tenant", "create", country, "--country", country)
-        assert len(shell.good("announcement", "list", "--tenant", country).splitlines()) == len(shipped())
+        given = shell.good("announcement", "list", "--tenant", country).splitlines()
+        assert [each.split("  ")[1:] for each in given] == [
+            [f"shipped-{language}", "v1", language, "agreement", "30 days", mode, "composed"]
+            for language in ("en", "fr")
+        ]
         shell.good("line", "add", "--tenant", country, f"+31{len(country)}{ord(country[0])}")
-        assert shell.good("line", "list", "--tenant", country).strip().endswith(mode)
+        assert shell.good("line", "list", "--tenant", country).strip().endswith(f"{mode}  fr")
     refused = shell("line", "add", "--tenant", "fr", "+33900", "--mode", "notice")
+    assert len(shell.good("announcement", "list", "--tenant", "fr").splitlines()) == 2
     assert refused.exit_code == 1
     assert "France: a call for agreement cannot be recorded with notice" in refused.output
     assert "opt-out or opt-in, by CNIL" in refused.output
 
 
-def test_a_shipped_announcement_that_a_country_does_not_allow_is_not_given(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    longer = replace(shipped()[0], language="nl", keep_days=181)
-    monkeypatch.setattr(cli_customers, "shipped", lambda: (longer, shipped()[1]))
-    for country, given in (("be", 2), ("fr", 1)):
-        shell.good("tenant", "create", country, "--country", country)
-        assert len(shell.good("announcement", "list", "--tenant", country).splitlines()) == given
-
-
 def test_the_doctor_says_so_in_one_line(house: House) -> None:
+    now = {"now": house.clock(), "entropy": house.entropy}
     environment = {"ACCORD_NODE_DATA": str(house.root), "ACCORD_CATALOGUE_URL": house.catalogue_url}
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     (fine,) = examine(keeping.lines, patient)
@@ -128,4 +124,10 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
     assert "accord country check" in wrong.hint
     with writing():
         Line.update(mode="opt-in").execute()
+    (unfit,) = examine(keeping.lines, patient)
+    assert unfit.state == "wrong"
+    assert "1 of 1 are not recorded, what they say was not made for their mode" in unfit.what
+    said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    asking = composing.compose(house.tenant, name="asking", **said, **now)
+    assert customers.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
     assert [each.state for each in examine(keeping.lines, patient)] == ["ok"]

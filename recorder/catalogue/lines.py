@@ -1,0 +1,205 @@
+"""Lines: numbers that are recorded, and what is said on them.
+
+A line's mode is the one that its announcements were made for; they say the same in several languages, with
+a menu to choose among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from peewee import IntegrityError
+
+from recorder.call.policy import NUMBER
+from recorder.catalogue import countries
+from recorder.catalogue.announcing import Spoken, check_mode, check_spoken, keep_sound
+from recorder.catalogue.models import Announcement, Line, writing
+from recorder.catalogue.reading import line_row
+from recorder.catalogue.revisions import LINES, count_up
+from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, TIMINGS, LineRow
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy, uuid7
+from recorder.ledger.append import append, hold
+
+
+def create_line(
+    tenant: str,
+    *,
+    number: str,
+    announcement: str,
+    others: Sequence[str] = (),
+    menu: Spoken | None = None,
+    label: str = "",
+    formats: Sequence[str] = ("opus",),
+    mode: str | None = None,
+    timing: str = "before_ringing",
+    now: datetime,
+    entropy: Entropy,
+) -> LineRow:
+    """Switch recording on for a number, which is a tenant's own from ``now``.
+
+    ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
+    in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
+    which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
+    now), ``line.settings``, ``line.mode``, ``line.languages``, ``line.menu``, ``announcement.unknown``,
+    ``announcement.sound``, ``country.mode``, ``country.keep_days``.
+    """
+    if not NUMBER.fullmatch(number):
+        raise CatalogueError(
+            "line.number", f"{number!r} is no number", "digits, 2 to 15 of them, with or without a leading +"
+        )
+    if mode is not None:
+        check_mode(mode)
+    if timing not in TIMINGS or not formats or not set(formats) <= set(FORMATS):
+        raise CatalogueError(
+            "line.settings",
+            f"timing {timing!r}, formats {', '.join(formats) or 'none'}",
+            f"timing is {TIMINGS[0]}, formats {' and '.join(FORMATS)} or one of them",
+        )
+    identity = str(uuid7(now, entropy))
+    try:
+        with writing():
+            hold(tenant)
+            said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
+            row = Line.create(
+                id=identity,
+                tenant=tenant,
+                number=number,
+                digits=number.removeprefix("+"),
+                label=label,
+                timing=timing,
+                formats=list(dict.fromkeys(formats)),
+                since=now,
+                **columns,
+            )
+            append(tenant, "line.created", {"line": identity, **said}, now, entropy)
+            count_up(LINES)
+    except IntegrityError as error:
+        raise CatalogueError(
+            "line.taken",
+            f"{number} is recorded for a customer already",
+            "end that line first: a number that changes hands starts anew",
+        ) from error
+    return line_row(row)
+
+
+def set_line_announcement(
+    tenant: str,
+    line_id: str,
+    announcement: str,
+    *,
+    others: Sequence[str] = (),
+    menu: Spoken | None = None,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """What a line says from the next call on: all of it, as for :func:`create_line`.  Its mode is the one
+    that this was made for.  False where the tenant has no such line.  Raises :class:`CatalogueError`:
+    ``line.languages``, ``line.menu``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
+    ``country.keep_days``."""
+    with writing():
+        hold(tenant)
+        said, columns = _saying(tenant, [announcement, *others], menu, now)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        Line.update(**columns).where(Line.id == line_id).execute()
+        append(tenant, "line.announcement_changed", {"line": line_id, **said}, now, entropy)
+        if row.mode != columns["mode"]:
+            changed = {"line": line_id, "mode": columns["mode"]}
+            append(tenant, "line.mode_changed", changed, now, entropy)
+        count_up(LINES)
+    return True
+
+
+def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
+    where the tenant has no such line."""
+    with writing():
+        hold(tenant)
+        changed = Line.update(until=now).where(active(tenant, line_id)).execute()
+        if changed:
+            append(tenant, "line.ended", {"line": line_id}, now, entropy)
+            count_up(LINES)
+    return bool(changed)
+
+
+def active(tenant: str, line_id: str) -> Any:
+    """Which row is a tenant's recorded line."""
+    return (Line.tenant == tenant) & (Line.id == line_id) & Line.until.is_null()
+
+
+def _saying(
+    tenant: str, ids: Sequence[str], menu: Spoken | None, now: datetime, expected: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inside the caller's transaction: what the log says of a line's announcements, and its columns."""
+    rows = [_own_announcement(tenant, each) for each in ids]
+    first = rows[0]
+    countries.check(tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode)
+    _check_mode(first, expected)
+    _check_languages(rows)
+    _check_menu(rows, menu)
+    columns: dict[str, Any] = {"announcement": first.id, "others": list(ids[1:]), "mode": first.mode}
+    said = {"announcement": first.id, "mode": first.mode} | ({"others": list(ids[1:])} if ids[1:] else {})
+    if menu is None:
+        return said, columns | {"menu_text": None, "menu": None}
+    return said, columns | {"menu_text": menu.text, "menu": keep_sound(menu.wav, now)}
+
+
+def _own_announcement(tenant: str, announcement: str) -> Announcement:
+    row = Announcement.get_or_none((Announcement.tenant == tenant) & (Announcement.id == announcement))
+    if row is None:
+        raise CatalogueError(
+            "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
+        )
+    return row
+
+
+def _check_mode(first: Announcement, expected: str | None) -> None:
+    if expected is not None and first.mode != expected:
+        raise CatalogueError(
+            "line.mode",
+            f"the announcement {first.name} (version {first.version}) was made for {first.mode}, "
+            f"not for {expected}: people would not hear what they are asked",
+            f"make one with `accord announcement compose --mode {expected}`, or leave the mode away",
+        )
+
+
+def _check_languages(rows: Sequence[Announcement]) -> None:
+    languages = [row.language for row in rows]
+    if len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
+        raise CatalogueError(
+            "line.languages",
+            f"a line cannot speak {', '.join(languages)}",
+            f"each language once, at most {MOST_LANGUAGES}: one key each",
+        )
+    first = rows[0]
+    for row in rows[1:]:
+        same = (row.mode, sorted(row.purposes), row.keep_days)
+        if same != (first.mode, sorted(first.purposes), first.keep_days):
+            raise CatalogueError(
+                "line.languages",
+                f"{_promise(first)}, and {_promise(row)}: who chooses another language would be told "
+                "something else",
+                "all announcements of a line have one mode, the same purposes and one keeping time",
+            )
+
+
+def _promise(row: Announcement) -> str:
+    said = f"{row.mode}, {', '.join(row.purposes)}, {row.keep_days} days"
+    return f"{row.name} (version {row.version}, {row.language}) says {said}"
+
+
+def _check_menu(rows: Sequence[Announcement], menu: Spoken | None) -> None:
+    if (menu is None) != (len(rows) == 1):
+        raise CatalogueError(
+            "line.menu",
+            "a line in several languages needs a menu"
+            if menu is None
+            else "a line in one language has no menu",
+            "`accord line languages` makes it, or takes it away",
+        )
+    if menu is not None:
+        check_spoken(menu, "menu")

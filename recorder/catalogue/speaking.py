@@ -1,0 +1,93 @@
+"""From the catalogue's lines to what a node says on them (:class:`recorder.call.policy.LinePolicy`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recorder.call import policy
+from recorder.catalogue.models import Announcement, Line, Sound, connected
+from recorder.catalogue.reading import line_row
+from recorder.catalogue.rows import ASKING, LineRow
+
+PAGE = 500
+"""Rows that are asked for by name at a time."""
+
+
+def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
+    """Every active line as a node treats it, by its number; and those that no node can treat, because what
+    they say was not made for their mode (an Accord of before set it): nothing is recorded on them."""
+    with connected():
+        rows = [line_row(row) for row in Line.select().where(Line.until.is_null()).order_by(Line.digits)]
+        wanted = {each for row in rows for each in row.announcements}
+        told = {row.id: row for row in _named(Announcement.select(), Announcement.id, wanted)}
+        sounds = {row.menu.sound for row in rows if row.menu is not None}
+        for row in told.values():
+            sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
+        lengths = Sound.select(Sound.sha256, Sound.duration_ms)
+        durations = {row.sha256: row.duration_ms for row in _named(lengths, Sound.sha256, sounds)}
+    speaking = _Speaking(told, durations)
+    fit, unfit = [], []
+    for row in rows:
+        if (line := speaking.line(row)) is not None:
+            fit.append(line)
+        else:
+            unfit.append(row)
+    return fit, unfit
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaking:
+    """Announcements by id, and how long each sound is, by its SHA-256."""
+
+    told: Mapping[str, Announcement]
+    durations: Mapping[str, int]
+
+    def line(self, row: LineRow) -> policy.LinePolicy | None:
+        told = [self.told[each] for each in row.announcements]
+        if any(each.mode != row.mode for each in told):
+            return None
+        first, *others = [self._language(each) for each in told]
+        return policy.LinePolicy(
+            tenant=row.tenant,
+            line=row.id,
+            number=row.number,
+            mode=row.mode,
+            timing=row.timing,
+            formats=row.formats,
+            announcement=first.announcement,
+            asked=first.asked,
+            others=tuple(others),
+            menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
+        )
+
+    def _language(self, said: Announcement) -> policy.Language:
+        told = policy.Announcement(
+            id=said.id,
+            version=said.version,
+            language=said.language,
+            text=said.text,
+            purposes=tuple(said.purposes),
+            keep_days=said.keep_days,
+            sha256=said.sound_id,
+            duration_ms=self.durations[said.sound_id],
+        )
+        if said.mode not in ASKING:
+            return policy.Language(told)
+        question = self._sound(said.question_text, said.question_id)
+        return policy.Language(
+            told, policy.Asked(question, self._sound(said.declined_text, said.declined_id))
+        )
+
+    def _sound(self, text: str | None, sha256: str | None) -> policy.Sound:
+        if text is None or sha256 is None:
+            raise ValueError("an announcement for a mode that asks, without what it asks")
+        return policy.Sound(text, sha256, self.durations[sha256])
+
+
+def _named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
+    """Rows by name, a page at a time: a database takes only so many names in one question."""
+    wanted = sorted(names)
+    for at in range(0, len(wanted), PAGE):
+        yield from query.where(field.in_(wanted[at : at + PAGE]))

@@ -1,0 +1,199 @@
+"""``accord announcement``: what a line says before it records, and what it asks."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import composing, countries, customers, queries
+from recorder.catalogue.announcing import OwnSound
+from recorder.catalogue.models import connected
+from recorder.catalogue.rows import AnnouncementRow, TenantRow
+from recorder.cli.context import Context
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.prompts import LANGUAGE, own_sentences
+from recorder.clock import utc_now
+from recorder.errors import ConfigError
+from recorder.prompts.check import check_clip, check_sound
+from recorder.prompts.clips import Sources, sources
+from recorder.prompts.packfile import pack_for
+from recorder.prompts.packs import MODES
+from recorder.prompts.render import Greeting
+
+WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+PURPOSES, KEEP_DAYS = ("agreement",), 30
+"""What an announcement says where nothing else is asked for: every country allows it."""
+
+purposes_option = click.option(
+    "--purpose", "purposes", multiple=True, default=PURPOSES, show_default=True, help="Repeat it for more."
+)
+keep_days_option = click.option("--keep-days", type=int, default=KEEP_DAYS, show_default=True)
+
+
+@click.group()
+def announcement() -> None:
+    """What a line says before it records, and what it asks."""
+
+
+@announcement.command("list")
+@TENANT
+@click.pass_obj
+def list_announcements(context: Context, tenant_name: str) -> None:
+    """A customer's announcements: id, name, version, language, purposes, days kept, mode, where from."""
+    context.open_catalogue()
+    for row in queries.announcements(find_tenant(tenant_name).id):
+        click.echo(
+            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}"
+            f"  {row.keep_days} days  {row.mode}  {'own sound' if row.composition is None else 'composed'}"
+        )
+
+
+@announcement.command("add")
+@TENANT
+@click.argument("name")
+@click.option("--wav", type=WAV, required=True)
+@click.option("--text", required=True, help="What the sound says, word for word.")
+@click.option("--language", type=LANGUAGE, required=True)
+@purposes_option
+@keep_days_option
+@click.option("--mode", type=click.Choice(MODES), default=MODES[0], show_default=True)
+@click.option("--question", type=WAV, help="opt-in: what is asked; opt-out: what is said after a wrong key.")
+@click.option("--question-text", default="", help="What that says, word for word.")
+@click.option("--declined", type=WAV, help="That the call is not recorded.")
+@click.option("--declined-text", default="", help="What that says, word for word.")
+@click.pass_obj
+def add_announcement(
+    context: Context,
+    tenant_name: str,
+    name: str,
+    wav: Path,
+    text: str,
+    language: str,
+    purposes: tuple[str, ...],
+    keep_days: int,
+    mode: str,
+    question: Path | None,
+    question_text: str,
+    declined: Path | None,
+    declined_text: str,
+) -> None:
+    """Add your own sound with its text; the same name again is its next version. Prints its id."""
+    context.open_catalogue()
+    for path, check in ((wav, check_sound), (question, check_sound), (declined, check_clip)):
+        if path is not None:
+            check(path)
+    row = customers.create_announcement(
+        find_tenant(tenant_name).id,
+        name=name,
+        language=language,
+        text=text,
+        purposes=purposes,
+        keep_days=keep_days,
+        wav=wav.read_bytes(),
+        mode=mode,
+        question=None if question is None else OwnSound(question_text, question.read_bytes()),
+        declined=None if declined is None else OwnSound(declined_text, declined.read_bytes()),
+        now=utc_now(),
+        entropy=os.urandom,
+    )
+    click.echo(row.id)
+
+
+@announcement.command("compose")
+@TENANT
+@click.argument("name")
+@click.option("--language", type=LANGUAGE, required=True)
+@click.option(
+    "--mode", type=click.Choice(MODES), help="Default: the laxest that the customer's country allows."
+)
+@purposes_option
+@click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a purpose of your own.")
+@keep_days_option
+@click.option("--greeting", type=WAV, help="Your own sound, heard first.")
+@click.option("--greeting-text", default="", help="What the greeting says, word for word.")
+@click.option(
+    "--greeting-says-all",
+    is_flag=True,
+    help="You attest that it says what must be said in this mode: nothing comes after it.",
+)
+@click.pass_obj
+def compose_announcement(
+    context: Context,
+    tenant_name: str,
+    name: str,
+    language: str,
+    mode: str | None,
+    purposes: tuple[str, ...],
+    own: tuple[str, ...],
+    keep_days: int,
+    greeting: Path | None,
+    greeting_text: str,
+    greeting_says_all: bool,
+) -> None:
+    """Put an announcement together from the catalogue's sentences, with what its mode asks. Prints its id."""
+    if greeting is None and (greeting_text or greeting_says_all):
+        raise ConfigError("prompt.greeting", "there is no greeting", "name its sound: --greeting WAV")
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    first = None if greeting is None else Greeting(greeting_text, greeting.read_bytes(), greeting_says_all)
+    row = composing.compose(
+        owner.id,
+        name=name,
+        language=language,
+        mode=mode or pack_for(owner.country).laxest_mode(purposes),
+        purposes=purposes,
+        keep_days=keep_days,
+        own=own_sentences(own),
+        greeting=first,
+        sources=sources(context.settings.prompts),
+        now=utc_now(),
+        entropy=os.urandom,
+    )
+    click.echo(row.id)
+    click.echo(f"  {row.mode}: {row.text}", err=True)
+    for each in (row.question, row.declined):
+        if each is not None:
+            click.echo(f"  {each.text}", err=True)
+
+
+def give_shipped(owner: TenantRow, now: datetime, found: Sources) -> None:
+    """Announcements in all languages of a customer, for the laxest mode that its country allows."""
+    mode = pack_for(owner.country).laxest_mode(PURPOSES)
+    for language in owner.languages:
+        compose_shipped(owner, language, mode, now, found)
+
+
+def shipped_for(
+    owner: TenantRow, language: str, mode: str | None, now: datetime, found: Sources
+) -> AnnouncementRow:
+    """The shipped announcement of a customer, put together where there is none for this mode yet; without a
+    mode for the laxest that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
+    with connected():
+        countries.check(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+    for row in queries.announcements(owner.id):  # of each name the latest version first
+        if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
+            return row
+    return compose_shipped(owner, language, mode, now, found)
+
+
+def compose_shipped(
+    owner: TenantRow, language: str, mode: str, now: datetime, found: Sources
+) -> AnnouncementRow:
+    laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
+    return composing.compose(
+        owner.id,
+        name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
+        language=language,
+        mode=mode,
+        purposes=PURPOSES,
+        keep_days=KEEP_DAYS,
+        sources=found,
+        now=now,
+        entropy=os.urandom,
+    )

@@ -1,0 +1,23 @@
+"""The customer that a command names."""
+
+from __future__ import annotations
+
+import click
+
+from recorder.catalogue import customers
+from recorder.catalogue.rows import TenantRow
+from recorder.errors import CatalogueError
+
+TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
+
+
+def find_tenant(name: str) -> TenantRow:
+    """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
+    found = [row for row in customers.tenants() if name in (row.id, row.name)]
+    if len(found) != 1:
+        raise CatalogueError(
+            "tenant.unknown" if not found else "tenant.ambiguous",
+            f"there is no customer {name!r}" if not found else f"several customers are called {name!r}",
+            "`accord tenant list` shows their ids",
+        )
+    return found[0]
