@@ -45,7 +45,7 @@ from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
-from recorder.take import disk
+from recorder.take import disk, prompts
 from recorder.take.encode import encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
 from recorder.take.files import in_memory, write_file
@@ -80,7 +80,7 @@ log = structlog.get_logger()
 
 def encode_take(folder: Path, prompt: Path) -> int:
     """The *encode* stage's work: pure files, for a process of its own; how many milliseconds of sound it
-    was.  Raises :class:`TakeError`."""
+    was.  ``prompt`` is the announcement's sound, in the folder of all prompts.  Raises :class:`TakeError`."""
     encoded = encode(read_take(folder), prompt)
     write_encoded(encoded)
     return encoded.duration_ms
@@ -179,7 +179,8 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
 
 
 def _encode(folder: Path, now: datetime, means: Means) -> bool:
-    start = read_take(folder).start
+    take = read_take(folder)
+    start = take.start
     check_name(folder, start)
     if start.announcement is None or start.tenant is None or start.line is None:
         raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
@@ -190,6 +191,9 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
             f"{folder} was announced with a sound that is nowhere: {start.announcement.sha256}",
             "is this the catalogue that the node's snapshot was made from?",
         )
+    for sha256 in sorted(prompts.sounds(take)):
+        # Without one of these it is only not shown that it was heard.
+        snapshot.put_prompt(means.snapshot, sha256, now)
     means.encode(folder, prompt)
     means.boundary("encoded")
     return True

@@ -101,12 +101,7 @@ def resample(signal: Signal, rate: int, to: int) -> Signal:
 
 def locate(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = None) -> Match | None:
     """:func:`find`, in frames of audio, for a prompt at the take's rate."""
-    rate = sound.sample_rate
-
-    def read(start: int, stop: int) -> Signal:
-        parts = [block[:, channel] for block in wav.blocks(sound, 1 << 16, start, stop)]
-        return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, dtype=np.float32)
-
+    rate, read = sound.sample_rate, _reader(sound, channel)
     near = sound.frames if until_ms is None else min(sound.frames, until_ms * rate // 1000)
     match = _last_whole(prompt, read, 0, near, rate)
     if match is None and near < sound.frames:
@@ -114,15 +109,40 @@ def locate(prompt: Signal, sound: wav.Wav, channel: int, until_ms: int | None = 
     return match
 
 
+def playings(prompt: Signal, sound: wav.Wav, channel: int, from_ms: int, until_ms: int) -> list[Match]:
+    """Every whole playing of a prompt between two places of a take, in order."""
+    rate, read = sound.sample_rate, _reader(sound, channel)
+    start, stop = from_ms * rate // 1000, min(until_ms * rate // 1000, sound.frames)
+    return list(_wholes(prompt, read, start, stop, rate))
+
+
+def _reader(sound: wav.Wav, channel: int) -> Callable[[int, int], Signal]:
+    def read(start: int, stop: int) -> Signal:
+        parts = [block[:, channel] for block in wav.blocks(sound, 1 << 16, start, stop)]
+        return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, dtype=np.float32)
+
+    return read
+
+
 def _last_whole(
     prompt: Signal, read: Callable[[int, int], Signal], start: int, stop: int, rate: int
 ) -> Match | None:
+    return next(_wholes(prompt, read, start, stop, rate, last_first=True), None)
+
+
+def _wholes(
+    prompt: Signal,
+    read: Callable[[int, int], Signal],
+    start: int,
+    stop: int,
+    rate: int,
+    last_first: bool = False,
+) -> Iterator[Match]:
     places = [place for part in _places(prompt, read, start, stop, rate) for place in part]
-    for place in sorted(places, reverse=True):
+    for place in sorted(places, reverse=last_first):
         match = _whole(prompt, read, place, stop, rate)
         if match is not None:
-            return match
-    return None
+            yield match
 
 
 def _places(

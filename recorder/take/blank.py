@@ -7,16 +7,17 @@ what is not in the file at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 
-from recorder.take.encoded import Found, Gap, Marker
+from recorder.take.encoded import Found, Gap, Marker, Prompt
+from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
-from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, ms, spans, times
+from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
 from recorder.take.wav import Samples, Wav
 
 AFTER_PLAYBACK_MS = 1000
@@ -36,9 +37,10 @@ class Plan:
     drift_ms: int
 
 
-def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
-    """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``."""
-    clock = times(take, sound, found)
+def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Plan:
+    """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
+    ``prompts`` silence nothing, but while one plays they do not hear each other."""
+    clock = times(take, sound, found, prompts)
     end = clock.duration_ms
     told = _told(take, clock, found)
     bridged_at = take.first("bridged")
@@ -56,7 +58,8 @@ def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
         *_named([(told, talk)], waiting),
         *both,
     ]
-    gaps = _gaps(_painted(left), _painted(both))
+    played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
+    gaps = _gaps(_painted(left), _painted([*both, *played]))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
@@ -64,7 +67,7 @@ def plan(take: Take, sound: Wav, found: Found | None) -> Plan:
         left_until_ms=talk,
         both=tuple(silent),
         gaps=tuple(gaps),
-        markers=tuple(_markers(take, clock)),
+        markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
     )
 
@@ -122,13 +125,17 @@ def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[i
     return gaps, silent
 
 
-def _markers(take: Take, clock: Times) -> Iterator[Marker]:
+def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:
     """Marks in the order of their times, or, where a clock was set back, of their writing; none lies before
-    an earlier one."""
+    an earlier one.  There, what was written after a prompt that was found is placed from it."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
-    reached = 0
-    for mark in take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at):
-        reached = max(reached, ends.get(mark.kind, clock.place(mark.at)))
+    known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
+    reached = moved = 0
+    for mark in in_order(take, clock):
+        if mark.kind in PLAYED and mark.at in known:
+            moved = known[mark.at] - clock.unbounded(mark.at)
+        at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
+        reached = max(reached, ends.get(mark.kind, at))
         yield Marker(mark.at, reached, mark.kind, dict(mark.data))
 
 

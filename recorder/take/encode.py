@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
-from recorder.take import align, blank, files, times, wav
+from recorder.take import align, blank, files, prompts, times, wav
 from recorder.take.encoded import Encoded, Found, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
@@ -47,7 +47,8 @@ class _Output(Protocol):
 def encode(take: Take, prompt: Path) -> Encoded:
     """Make the take's objects in its folder, for the formats that its line asks for, and ``peaks``.
 
-    ``prompt`` is the announcement's sound file.  Every file appears whole or not at all, and doing it
+    ``prompt`` is the announcement's sound file; what else was said lies beside it as ``<sha256>.wav``, and
+    what does not is not found.  Every file appears whole or not at all, and doing it
     again gives the same bytes.
 
     Raises :class:`TakeError`: ``take.impossible`` for a take that must be set aside (the message says
@@ -60,7 +61,8 @@ def encode(take: Take, prompt: Path) -> Encoded:
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
     found = _find(take, sound, prompt)
-    plan = blank.plan(take, sound, found)
+    said = prompts.find(take, sound, found, prompt.parent)
+    plan = blank.plan(take, sound, found, said)
     _write(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
     named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
@@ -74,6 +76,7 @@ def encode(take: Take, prompt: Path) -> Encoded:
         markers=plan.markers,
         drift_ms=plan.drift_ms,
         sounds=tuple(_sound(take.folder / file, name, kind) for file, name, kind in named),
+        prompts=said,
     )
 
 

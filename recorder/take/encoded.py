@@ -27,6 +27,7 @@ GAP_REASONS = frozenset(
         "write_error",
         "repair",  # the file ended before the call did
         "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched
+        "prompt",  # right: both heard a question, or what came of it, and not each other; nothing is silenced
     }
 )
 
@@ -63,6 +64,20 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """Where something that was played to both in the call is in the audio, whole: of question ``number``
+    (from 0, see ``questions.py``), ``which`` of its sounds (``question``, or what was said of the answer:
+    ``yes``, ``no``, ``none``); ``at`` is when its end was noted."""
+
+    number: int
+    which: str
+    at: datetime
+    offset_ms: int
+    end_ms: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sound:
     """A plain file that will be encrypted and stored: ``name`` is ``audio.opus``, ``audio.wav`` or
     ``peaks``; ``length`` in bytes; ``sha256`` hex of the plain bytes."""
@@ -90,6 +105,7 @@ class Encoded:
     markers: tuple[Marker, ...]
     drift_ms: int
     sounds: tuple[Sound, ...]
+    prompts: tuple[Prompt, ...] = ()
 
 
 def write_encoded(encoded: Encoded) -> Path:
@@ -104,6 +120,7 @@ def write_encoded(encoded: Encoded) -> Path:
         "markers": [asdict(marker) | {"at": to_iso(marker.at)} for marker in encoded.markers],
         "drift_ms": encoded.drift_ms,
         "sounds": [asdict(sound) | {"path": sound.path.name} for sound in encoded.sounds],
+        "prompts": [asdict(prompt) | {"at": to_iso(prompt.at)} for prompt in encoded.prompts],
     }
     path = encoded.take.folder / ENCODED
     write_file(path, json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode())
@@ -130,6 +147,7 @@ def read_encoded(folder: Path) -> Encoded:
             markers=tuple(Marker(**{**entry, "at": from_iso(entry["at"])}) for entry in body["markers"]),
             drift_ms=body["drift_ms"],
             sounds=sounds,
+            prompts=tuple(Prompt(**{**entry, "at": from_iso(entry["at"])}) for entry in body["prompts"]),
         )
         return checked(encoded)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

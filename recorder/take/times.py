@@ -3,8 +3,8 @@
 Both go at the same pace, but for two things (seen): a recording shrinks while a phone on hold sends
 nothing (not while it is the colleague who holds), and events come some tenths of a second before or
 after their samples.  So a time is placed from the nearest point at which both are known: the
-recording's start and end, and the announcement where it was found.  What is missing between two such
-points is taken to be missing in the holds between them.
+recording's start and end, and the announcement and other prompts where they were found.  What is missing
+between two such points is taken to be missing in the holds between them.
 
 No clock makes sound: where there is more of it than the call was long, a clock was set back in the call,
 the switch's or (where the daemon was away at its end) the machine's.  Nobody knows when, so the end is then
@@ -13,13 +13,13 @@ no point, and no time is placed from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from recorder.take.encoded import Found
-from recorder.take.spool import Take
+from recorder.take.encoded import Found, Prompt
+from recorder.take.spool import Mark, Take
 from recorder.take.wav import Wav
 
 AT_MOST = timedelta(seconds=3)
@@ -93,8 +93,10 @@ class Times:
         return lacking / held if lacking > SURE_MS else 0.0
 
 
-def times(take: Take, sound: Wav, found: Found | None) -> Times:
-    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end).
+def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Times:
+    """The times of a take: from the recording's start to its stop (or hang-up, or the call's end), placed by
+    where the announcement was ``found``, and the ``prompts`` (not where a clock was set back: a time may then
+    have been before or after them).
 
     Where nobody saw the call end, the time at which it was found ended says little: the sound is the
     clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
@@ -110,6 +112,12 @@ def times(take: Take, sound: Wav, found: Found | None) -> Times:
             points.append((at, offset))
         elif at == started:
             points = [(at, offset)]
+    length = ms(ended - started)
+    surplus = sound.duration_ms - length
+    set_back = surplus if surplus > max(LONGER_MS, length * LONGER_SHARE) else 0
+    for prompt in () if set_back else prompts:
+        if started < prompt.at < ended and prompt.at > points[-1][0] and prompt.end_ms > points[-1][1]:
+            points.append((prompt.at, prompt.end_ms))
     holds = tuple(spans(take, "hold", "unhold", ended))
     lacking = ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
     held = _held(holds, points[-1][0], ended)
@@ -119,10 +127,7 @@ def times(take: Take, sound: Wav, found: Found | None) -> Times:
     elif sound.header_broken:
         tail = min(max(lacking, 0), UNWRITTEN_MS)
         missing = tail + max(0, lacking - tail - held)
-    early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, ms(ended - started) * TAIL_SHARE))
-    length = ms(ended - started)
-    surplus = sound.duration_ms - length
-    set_back = surplus if surplus > max(LONGER_MS, length * LONGER_SHARE) else 0
+    early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, length * TAIL_SHARE))
     if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
@@ -132,6 +137,11 @@ def times(take: Take, sound: Wav, found: Found | None) -> Times:
 def end_seen(take: Take) -> bool:
     """Whether the daemon watched the call to its end."""
     return take.last("hangup") is not None or take.last("recording_stopped") is not None
+
+
+def in_order(take: Take, clock: Times) -> Sequence[Mark]:
+    """The marks by their times, or, where a clock was set back, as they were written."""
+    return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
 
 
 def spans(take: Take, opens: str, closes: str, ended: datetime) -> Iterator[Span]:

@@ -42,7 +42,16 @@ def _genuine() -> dict[str, bytes]:
     return files | {"snapshot.json": to_json("2026-11-25T09:00:00.000Z", [line, line], ["112"])}
 
 
-ENCODED_FIELDS = ("duration_ms", "sample_rate", "announced", "gaps", "markers", "drift_ms", "sounds")
+ENCODED_FIELDS = (
+    "duration_ms",
+    "sample_rate",
+    "announced",
+    "gaps",
+    "markers",
+    "drift_ms",
+    "sounds",
+    "prompts",
+)
 FILES = (spool.CALL, spool.END, ENCODED)
 
 

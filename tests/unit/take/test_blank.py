@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.take import blank
-from recorder.take.encoded import GAP_REASONS, Found, Gap
+from recorder.take.encoded import GAP_REASONS, Found, Gap, Prompt
 from recorder.take.spool import MARKS, CallEnd, CallStart, Mark, Party, Take
 from recorder.take.wav import Wav
 
@@ -333,13 +333,26 @@ def test_blocks_are_silenced_whatever_their_size() -> None:
     st.integers(1, LENGTH_MS),
     st.booleans(),
     st.booleans(),
+    st.lists(st.tuples(st.integers(10_001, 50_000), st.integers(-500, 70_000)), max_size=4),
 )
 def test_whatever_happens_every_silence_is_explained_once(
-    marks: list[tuple[int, str]], found: Found | None, length_ms: int, broken: bool, seen: bool
+    marks: list[tuple[int, str]],
+    found: Found | None,
+    length_ms: int,
+    broken: bool,
+    seen: bool,
+    played: list[tuple[int, int]],
 ) -> None:
     if found is not None and found.end_ms > length_ms:
         found = None
-    plan = blank.plan(take(marks, seen=seen), sound(length_ms, broken), found)
+    starts = sorted({start // 2000: start for start, _ in played}.values())
+    prompts = [
+        Prompt(n, "question", START + timedelta(milliseconds=at), start, start + 2000, 1.0)
+        for n, (start, (_, at)) in enumerate(zip(starts, played, strict=False))
+        if start + 2000 <= length_ms and start >= (0 if found is None else found.end_ms)
+        if n == 0 or start >= starts[n - 1] + 2000
+    ]
+    plan = blank.plan(take(marks, seen=seen), sound(length_ms, broken), found, prompts)
     cover = {"left": np.zeros(length_ms, dtype=int), "right": np.zeros(length_ms, dtype=int)}
     for gap in plan.gaps:
         assert gap.reason in GAP_REASONS
@@ -350,6 +363,11 @@ def test_whatever_happens_every_silence_is_explained_once(
     assert all((lane <= 1).all() for lane in cover.values())  # no stretch has two reasons
     assert cover["left"][: plan.left_until_ms].all()  # no silence of ours has none
     assert all(cover[side][start:end].all() for side in cover for start, end in plan.both)
+    for (
+        prompt
+    ) in prompts:  # every millisecond of it has a reason, and what the outside party said has no other
+        assert cover["right"][prompt.offset_ms : prompt.end_ms].all()
+        assert all(gap.channel == "right" for gap in plan.gaps if gap.reason == "prompt")
     if found is not None:
         assert plan.left_until_ms >= found.end_ms
     bridged = any(kind == "bridged" for _, kind in marks)
