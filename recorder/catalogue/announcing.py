@@ -134,7 +134,11 @@ def check_spoken(spoken: Spoken, what: str) -> int:
     ``announcement.text``."""
     duration_ms = sound_duration_ms(spoken.wav)
     if not spoken.text.strip():
-        raise CatalogueError("announcement.text", f"the {what} needs the text that its sound says")
+        raise CatalogueError(
+            "announcement.text",
+            f"the {what} needs the text that its sound says",
+            "write down what it says, word for word: it is sealed with every recording",
+        )
     return duration_ms
 
 
@@ -196,7 +200,9 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
     :class:`CatalogueError`: ``announcement.purposes``, ``announcement.keep_days``."""
     if not purposes or len(set(purposes)) != len(purposes):
         raise CatalogueError(
-            "announcement.purposes", "an announcement names at least one purpose, each once", ""
+            "announcement.purposes",
+            "an announcement names at least one purpose, each once",
+            "a recording is used for what was announced, and for nothing else",
         )
     with connected():
         longest = {row.code: row.longest_days for row in Purpose.select().where(Purpose.tenant == tenant)}

@@ -130,7 +130,7 @@ def lines(patient: Patient) -> Iterator[Finding]:
     if unfit:
         yield Finding(
             "wrong",
-            f"lines: {len(unfit)} of {all_lines} are not recorded, what they say was not made for their mode: "
+            f"lines: {len(unfit)} of {all_lines} are not recorded: what they say was made for another mode, "
             f"first {unfit[0].number}",
             "`accord line mode` has it put together for a mode; an Accord of before set it otherwise",
         )

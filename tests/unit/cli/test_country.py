@@ -126,7 +126,7 @@ def test_the_doctor_says_so_in_one_line(house: House) -> None:
         Line.update(mode="opt-in").execute()
     (unfit,) = examine(keeping.lines, patient)
     assert unfit.state == "wrong"
-    assert "1 of 1 are not recorded, what they say was not made for their mode" in unfit.what
+    assert "1 of 1 are not recorded: what they say was made for another mode" in unfit.what
     said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     asking = composing.compose(house.tenant, name="asking", **said, **now)
     assert customers.set_line_announcement(house.tenant, house.line.id, asking.id, **now)

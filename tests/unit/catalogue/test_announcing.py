@@ -1,0 +1,241 @@
+"""An announcement is made for a mode, and a line speaks in that mode: what does not fit is refused when it
+is saved, and nothing has changed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import soundfile
+from peewee import IntegrityError
+
+from recorder.catalogue import customers, queries
+from recorder.catalogue.announcing import OwnSound
+from recorder.catalogue.models import Announcement, LedgerEntry, Line, Sound, connected, writing
+from recorder.catalogue.rows import MODES, Sentence
+from recorder.errors import CatalogueError
+
+
+@pytest.fixture
+def now(clock, entropy) -> dict[str, object]:
+    return {"now": clock(), "entropy": entropy}
+
+
+@pytest.fixture
+def beside(tone) -> dict[str, OwnSound]:
+    """What a mode that asks needs."""
+    return {
+        "question": OwnSound("May we record?", tone(2000, level=300)),
+        "declined": OwnSound("Not recorded.", tone(700, level=400)),
+    }
+
+
+@pytest.fixture
+def own(tenants, tone, now, beside) -> Callable[..., str]:
+    """Adds a customer's own sound for a mode; its id."""
+
+    def make(language: str = "en", mode: str = "notice", tenant: str = tenants[0], **changes) -> str:
+        asked = {} if mode == "notice" else beside
+        whole = {"purposes": ["agreement"], "keep_days": 30, "wav": tone(1000), "text": "Told."}
+        whole |= {"name": f"{language}-{mode}", "language": language, "mode": mode, **asked, **changes}
+        return customers.create_announcement(tenant, **whole, **now).id
+
+    return make
+
+
+@pytest.fixture
+def menu(tone) -> OwnSound:
+    return OwnSound("For English, press 1.", tone(1500, level=500))
+
+
+def refusal(work: Callable[[], object]) -> CatalogueError:
+    """Why something was refused, which changed nothing at all."""
+    before = everything()
+    with pytest.raises(CatalogueError) as refused:
+        work()
+    assert everything() == before
+    assert refused.value.hint
+    return refused.value
+
+
+def everything() -> list[list[tuple]]:
+    with connected():
+        return [list(model.select().tuples()) for model in (Sound, Announcement, Line, LedgerEntry)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_an_announcement_asks_is_kept_with_it(tenants, own, beside, tone, mode) -> None:
+    row = queries.announcement(tenants[0], own(mode=mode))
+    assert (row.mode, row.composition) == (mode, None)
+    if mode == "notice":
+        assert (row.question, row.declined) == (None, None)
+        return
+    assert row.question.text == "May we record?"
+    assert row.declined.text == "Not recorded."
+    with connected():
+        sounds = {sound.sha256: bytes(sound.wav) for sound in Sound.select()}
+    assert sounds[row.question.sound] == beside["question"].wav
+    assert sounds[row.declined.sound] == beside["declined"].wav
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "error_id"),
+    [
+        ("opt-out", {"question": None}, "announcement.question"),
+        ("opt-in", {"declined": None}, "announcement.question"),
+        ("notice", {"question": OwnSound("?", b"")}, "announcement.question"),
+        ("notice", {"declined": OwnSound("!", b"")}, "announcement.question"),
+        ("opt-in", {"question": OwnSound("?", b"RIFF")}, "announcement.sound"),
+        ("opt-in", {"declined": OwnSound("!", b"")}, "announcement.sound"),
+        ("opt-in", {"purposes": []}, "announcement.purposes"),
+        ("opt-in", {"purposes": ["marketing"]}, "announcement.purposes"),
+        ("opt-in", {"keep_days": 4000}, "announcement.keep_days"),
+        ("silence", {}, "line.settings"),
+    ],
+)
+def test_an_announcement_that_cannot_stand_in_its_mode_is_refused(own, mode, changes, error_id) -> None:
+    assert refusal(lambda: own(mode=mode, **changes)).error_id == error_id
+
+
+@pytest.mark.parametrize("what", ["announcement", "question", "declined", "menu"])
+def test_a_prompt_that_cannot_be_played_is_refused_wherever_it_is(tenants, own, tone, now, what) -> None:
+    loud = io.BytesIO()
+    wave = np.clip(np.sin(np.arange(8000) / 5) * 3, -1, 1)
+    soundfile.write(loud, wave, 8000, format="WAV", subtype="PCM_16")
+    flac = io.BytesIO()
+    soundfile.write(flac, wave / 4, 8000, format="FLAC")
+    bad = {
+        "it is no PCM WAV file": [b"", b"RIFF", b"no sound at all" * 100, flac.getvalue()],
+        "it has 2 channels": [tone(channels=2)],
+        "44100 Hz": [tone(rate=44100)],
+        "it is too loud": [loud.getvalue()],
+        "it lasts": [tone(100), tone(61_000, level=3)],
+    }
+    english, french = own("en", "opt-in"), own("fr", "opt-in")
+    for why, wavs in bad.items():
+        for wav in wavs:
+
+            def work(wav: bytes = wav) -> object:
+                if what == "announcement":
+                    return own(mode="opt-in", wav=wav)
+                if what != "menu":
+                    return own(mode="opt-in", **{what: OwnSound("Told.", wav)})
+                said = {"announcement": english, "others": [french], "menu": OwnSound("1 or 2", wav)}
+                return customers.create_line(tenants[0], number="100", **said, **now)
+
+            error = refusal(work)
+            assert error.error_id == "announcement.sound"
+            assert why in error.message
+
+
+def test_a_prompt_without_its_words_is_refused(tenants, own, tone, now) -> None:
+    for what in ("question", "declined"):
+        error = refusal(lambda what=what: own(mode="opt-in", **{what: OwnSound(" \n", tone())}))
+        assert error.error_id == "announcement.text"
+    said = {"announcement": own("en"), "others": [own("fr")], "menu": OwnSound("", tone())}
+    error = refusal(lambda: customers.create_line(tenants[0], number="100", **said, **now))
+    assert error.error_id == "announcement.text"
+
+
+def test_a_line_s_mode_is_the_one_its_announcement_was_made_for(tenants, own, now) -> None:
+    mine = tenants[0]
+    told = {mode: own(mode=mode) for mode in MODES}
+    for number, mode in enumerate(MODES, start=100):
+        line = customers.create_line(mine, number=str(number), announcement=told[mode], **now)
+        assert line.mode == mode
+        for other in MODES:
+            error_id = None
+            if other != mode:
+                said = {"number": "200", "announcement": told[mode], "mode": other}
+                error = refusal(lambda said=said: customers.create_line(mine, **said, **now))
+                error_id = error.error_id
+                assert f"was made for {mode}, not for {other}" in error.message
+                assert f"compose --mode {other}" in error.hint
+            assert error_id == (None if other == mode else "line.mode")
+    for mode in ("opt-in", "notice", "opt-out"):
+        assert customers.set_line_announcement(mine, line.id, told[mode], **now)
+        assert queries.line(mine, line.id).mode == mode
+
+
+def test_a_line_speaks_several_languages_with_a_menu(tenants, own, menu, now) -> None:
+    mine = tenants[0]
+    told = [own(language) for language in ("en", "fr", "nl")]
+    said = {"announcement": told[0], "others": told[1:], "menu": menu}
+    line = customers.create_line(mine, number="100", **said, **now)
+    assert line == queries.line(mine, line.id)
+    assert line.announcements == tuple(told)
+    assert line.menu.text == menu.text
+    with connected():
+        assert bytes(Sound.get_by_id(line.menu.sound).wav) == menu.wav
+    assert customers.set_line_announcement(mine, line.id, told[2], **now)
+    row = queries.line(mine, line.id)
+    assert (row.announcement, row.others, row.menu) == (told[2], (), None)
+
+
+def test_languages_that_do_not_go_together_are_refused(tenants, own, menu, now) -> None:
+    mine, other = tenants
+    first = own("en")
+    line = customers.create_line(mine, number="100", announcement=first, **now)
+    many = [own(f"l{number}") for number in range(9)]
+    wrong = {
+        "line.languages": [
+            [own("en", name="again")],
+            [own("fr", "opt-in")],
+            [own("fr", purposes=["agreement", "quality"])],
+            [own("fr", keep_days=31)],
+            many,
+        ],
+        "announcement.unknown": [[own("fr", tenant=other)], ["nobody's"]],
+    }
+    for error_id, cases in wrong.items():
+        for others in cases:
+
+            def add(others: list[str] = others) -> object:
+                said = {"announcement": first, "others": others, "menu": menu}
+                return customers.create_line(mine, number="200", **said, **now)
+
+            def change(others: list[str] = others) -> object:
+                return customers.set_line_announcement(mine, line.id, first, others=others, menu=menu, **now)
+
+            assert [refusal(work).error_id for work in (add, change)] == [error_id] * 2
+    customers.set_line_announcement(mine, line.id, first, others=many[:8], menu=menu, **now)
+    assert len(queries.line(mine, line.id).announcements) == 9
+
+
+def test_a_menu_comes_with_several_languages_and_only_then(tenants, own, menu, now) -> None:
+    told, others = {"number": "100", "announcement": own("en")}, [own("fr")]
+    alone = refusal(lambda: customers.create_line(tenants[0], **told, menu=menu, **now))
+    silent = refusal(lambda: customers.create_line(tenants[0], **told, others=others, **now))
+    assert (alone.error_id, silent.error_id) == ("line.menu", "line.menu")
+
+
+def test_a_line_of_another_customer_stays_as_it_is(tenants, own, menu, now) -> None:
+    mine, other = tenants
+    line = customers.create_line(mine, number="100", announcement=own("en"), **now)
+    theirs = own("en", "opt-in", tenant=other)
+    before = everything()
+    assert not customers.set_line_announcement(other, line.id, theirs, **now)
+    assert not customers.set_line_mode(other, line.id, "opt-in", **now)
+    assert not customers.set_line_languages(other, line.id, ["en", "fr"], **now)
+    assert everything() == before
+
+
+def test_nothing_refers_to_a_sound_that_is_not_there(tenants, own, menu, now) -> None:
+    told = [own("en", "opt-in"), own("fr", "opt-in")]
+    said = {"announcement": told[0], "others": told[1:], "menu": menu}
+    customers.create_line(tenants[0], number="100", **said, **now)
+    nowhere = "00" * 32
+    for change in (
+        Announcement.update(question=nowhere),
+        Announcement.update(declined=nowhere),
+        Announcement.update(greeting=nowhere),
+        Line.update(menu=nowhere),
+        Sound.delete().where(Sound.sha256 == Line.select(Line.menu).limit(1)),
+    ):
+        with pytest.raises(IntegrityError), writing():
+            change.execute()
+    assert queries.announcement(tenants[0], told[0]).question == Sentence(
+        "May we record?", queries.announcement(tenants[0], told[1]).question.sound
+    )
