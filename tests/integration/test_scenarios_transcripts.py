@@ -10,9 +10,11 @@ from gevent.pool import Pool
 from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
+from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
 from tests.scenarios.transcript import CLOSED, TRANSCRIPTS, Block, frames, read
 
+ALL = (*SCENARIOS, *BEFORE, *IN_TALK)
 CAPTURED = sorted(path.stem for path in TRANSCRIPTS.glob("*.txt"))
 
 
@@ -30,14 +32,14 @@ def practised(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Block]
         return frames(kept)
 
     pool = Pool(4)
-    wanted = [scenario for scenario in SCENARIOS if scenario.name in CAPTURED]
+    wanted = [scenario for scenario in ALL if scenario.name in CAPTURED]
     played = pool.map(one, wanted)
     return {scenario.name: blocks for scenario, blocks in zip(wanted, played, strict=True)}
 
 
 def test_there_are_transcripts() -> None:
     assert {"normal", "daemon_stalled_before_the_call", "forged_name"} <= set(CAPTURED)
-    assert set(CAPTURED) <= {scenario.name for scenario in SCENARIOS}
+    assert set(CAPTURED) <= {scenario.name for scenario in ALL}
 
 
 @pytest.mark.parametrize("connection", ["standing", "call"])

@@ -20,13 +20,15 @@ from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.proxy import Proxy
+from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
 from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, write
 
 CAPTURED = (
     "normal", "callee_ends_it", "hangs_up_in_announcement", "hangs_up_while_ringing", "busy",
     "hold_and_back_in_announcement", "hold_in_conversation", "daemon_killed_in_announcement",
-    "daemon_stalled_before_the_call", "unknown_number", "forged_name",
+    "daemon_stalled_before_the_call", "unknown_number", "forged_name", "opt_in_yes", "opt_in_no",
+    "agreed_by_key",
 )  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def main() -> None:
         rig = Rig(Path(folder))
         try:
             rig.start()
-            for scenario in SCENARIOS:
+            for scenario in (*SCENARIOS, *BEFORE, *IN_TALK):
                 if scenario.name in wanted:
                     blocks = capture(scenario, rig)
                     write(TRANSCRIPTS / f"{scenario.name}.txt", blocks)
