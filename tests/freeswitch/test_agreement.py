@@ -1,0 +1,89 @@
+"""The agreement in many calls at once, on a real switch, with keys that come as RTP from outside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from recorder.call.policy import to_json
+from recorder.take import spool
+from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.scenarios.files import Sounds
+
+CALLS = 50
+
+
+def with_agreement(rig: Rig) -> Sounds:
+    """Every line of the rig asks whether a recording may be kept."""
+    sounds = Sounds(rig.snapshot / "prompts")
+    lines = [sounds.line("keep", f"{NUMBER}{number:02}") for number in range(85)]
+    temporary = rig.snapshot / ".new"
+    temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+    temporary.rename(rig.snapshot / "snapshot.json")
+    rig.wait_snapshot()
+    return sounds
+
+
+def marks(call: CallUnderTest, kind: str) -> int:
+    return call.marks_now().count(kind)
+
+
+def colleague_of(rig: Rig, call: CallUnderTest) -> str:
+    """The called phone's own id of a call."""
+    rows = rig.phones.channels()
+    return next(
+        row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == call.caller
+    )
+
+
+def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> None:
+    with_agreement(daemon)
+    calls = [daemon.call() for _ in range(CALLS)]
+    for call in calls:
+        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+    colleagues = [colleague_of(daemon, call) for call in calls]
+    for leg in colleagues:
+        daemon.phones.esl.api(f"uuid_send_dtmf {leg} *5")
+    for call in calls:
+        until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
+    # Half of them say yes; of these, every other one aloud.
+    for number, (call, leg) in enumerate(zip(calls, colleagues, strict=True)):
+        key = "1" if number % 2 else "2"
+        if number % 4 < 2:
+            call.key(key)
+        else:
+            daemon.phones.esl.api(f"uuid_send_dtmf {leg} {key}")
+    for call in calls:
+        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_told"), 30)
+    time.sleep(1)
+    for call in calls:
+        assert call.alive(), "a call ended"
+        call.hang_up()
+    for number, call in enumerate(calls):
+        take = call.wait_take()
+        assert (take.end.outcome, take.end.reason) == ("recorded", None)
+        answers = [dict(mark.data) for mark in take.marks if mark.kind == "keep_answered"]
+        by, how = ("outside", "key") if number % 4 < 2 else ("colleague", "aloud")
+        assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
+        assert not {"keep_broken", "keep_untold"} & {mark.kind for mark in take.marks}
+        deaf_to_each_other_while_it_plays(take)
+
+
+def deaf_to_each_other_while_it_plays(take: spool.Take) -> None:
+    """While the question plays the take has the outside party, and the question in the colleague's place;
+    before and after it has both."""
+    sound = read_wav(Path(take.audio))
+    asked, heard = take.first("keep_asked"), take.first("keep_question_heard")
+    start = take.first("recording_started")
+    assert asked is not None
+    assert heard is not None
+    assert start is not None
+    middle = int(((heard - start).total_seconds() - 0.6) * RATE)
+    question = sound[middle - RATE // 4 : middle + RATE // 4]
+    assert np.median(level(question[:, 0], 440)) > 0.2, "the outside party is not recorded"
+    assert np.median(level(question[:, 1], 1000)) < 0.1, "the colleague is heard over the question"
+    after = sound[int(((heard - start).total_seconds() + 0.3) * RATE) :][: RATE // 2]
+    # A key that is pressed takes the voice's place on the wire.
+    assert np.max(level(after[:, 1], 1000)) > 0.2, "they do not hear each other after it"
