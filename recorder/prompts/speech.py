@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import io
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -89,8 +90,8 @@ class Voice:
 
     phonemes: str
     name: str
-    instead: tuple[str, ...] = ()
-    """Each two: the phoneme, and the one instead."""
+    instead: tuple[tuple[str, str], ...] = ()
+    """Each a pattern, and what stands for it."""
     speed: float = 1.0
 
 
@@ -105,8 +106,14 @@ class Kokoro:
         {
             "fr": Voice("fr-fr", "ff_siwis"),
             "en": Voice("en-gb", "bf_emma"),
-            "nl": Voice("nl", "if_sara", ("ɵʊ", "ʏʊ")),
-            "de": Voice("de", "im_nicola", ("ʏy", "ɜɐ", "ɑa", "œø", "ɾʁ"), 1.1),
+            "nl": Voice("nl", "if_sara", (("[ɵʏ]", "ʊ"),), 0.9),
+            "de": Voice(
+                "de",
+                "im_nicola",
+                # an r that no vowel follows is one itself
+                (("ʏ", "y"), ("œ", "ø"), ("ɑ", "a"), ("ɜ", "ɐ"), ("ɾ(?![ˈˌ]?[aɐeɛəiɪoɔuʊyø])", "ɐ")),
+                1.05,
+            ),
         }
     )
     MODEL = "kokoro.onnx"
@@ -157,8 +164,8 @@ class Kokoro:
             with_stress=True,
             language_switch="remove-flags",
         )
-        for pair in voice.instead:
-            found = found.replace(pair[0], pair[1])
+        for pattern, known in voice.instead:
+            found = re.sub(pattern, known, found)
         return found.strip()
 
     def _loaded(self) -> Any:

@@ -92,7 +92,7 @@ def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(languag
         assert np.abs(heard).max() < 0.85
         before, after = sound.silences(heard, 8000)
         assert 0.02 <= before <= 0.25, name
-        assert 0.02 <= after <= 0.25, name
+        assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
         if made.duration_ms >= 1000:
             assert check_content(made.wav, name).sha256 == made.sha256
 
