@@ -14,6 +14,17 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical, envelope
+from recorder.seal.agreement import counts
+from recorder.seal.agreement_body import (
+    agreed_body,
+    agreement_body,
+    consent_body,
+    nonsense_in,
+    nonsense_in_consent,
+    read_agreed,
+    read_agreement,
+    read_consent,
+)
 from recorder.seal.canonical import Fields
 from recorder.seal.contents import Announced, Joined, Manifest, Noted, Object, Parties, Purpose, SealedMarker
 from recorder.seal.keys import Secret, part
@@ -74,6 +85,9 @@ def to_body(manifest: Manifest) -> dict[str, Any]:
             "score": told.score,
         },
         "unannounced": manifest.unannounced,
+        "consent": consent_body(manifest.consent),
+        "agreements": [agreement_body(each) for each in manifest.agreements],
+        "agreed": agreed_body(manifest.agreed),
         "markers": [
             {"at": to_iso(mark.at), "offset_ms": mark.offset_ms, "kind": mark.kind, "data": dict(mark.data)}
             for mark in manifest.markers
@@ -106,7 +120,7 @@ def from_body(body: object, signing_key_id: str) -> Manifest:
     fields = Fields(body, "manifest.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)
-    told, noted = fields.take("announcement"), fields.take("noted")
+    told, noted, agreed = (fields.take(name) for name in ("announcement", "noted", "agreed"))
     channels = fields.string_map("channels")
     keys = fields.fields("keys")
     manifest = Manifest(
@@ -128,6 +142,9 @@ def from_body(body: object, signing_key_id: str) -> Manifest:
         sample_rate=fields.whole("sample_rate", 1),
         announced=None if told is None else _announced(Fields(told, "manifest.body.announcement")),
         unannounced=fields.optional_text("unannounced"),
+        consent=read_consent(fields.fields("consent")),
+        agreements=tuple(read_agreement(each) for each in fields.each("agreements")),
+        agreed=None if agreed is None else read_agreed(Fields(agreed, "manifest.body.agreed")),
         markers=tuple(_marker(each) for each in fields.each("markers")),
         gaps=tuple(_gap(each) for each in fields.each("gaps")),
         objects=tuple(_object(each) for each in fields.each("objects")),
@@ -280,8 +297,16 @@ def _consistent(manifest: Manifest) -> None:
             refuse("the announcement lies outside the audio")
         if len({each.code for each in told.purposes}) != len(told.purposes):
             refuse("a purpose is named twice")
-        if any(each.until > manifest.keep_until for each in told.purposes):
-            refuse("a purpose outlives the recording")
+    for why in (
+        nonsense_in_consent(manifest.consent, told is not None),
+        nonsense_in(manifest.agreements, manifest.duration_ms),
+    ):
+        if why is not None:
+            refuse(why)
+    if (manifest.agreed is not None) != counts(told is not None, manifest.agreements):
+        refuse("it is kept by agreement without a yes that counts, or not kept with one")
+    if any(each.until > manifest.keep_until for each in manifest.purposes):
+        refuse("a purpose outlives the recording")
     if any(not gap.start_ms < gap.end_ms for gap in manifest.gaps):
         refuse("a gap ends before it begins")
     names = [each.name for each in manifest.objects]

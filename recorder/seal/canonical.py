@@ -102,6 +102,16 @@ class Fields:
             self.bad(name, "a whole number" if least is None else f"a whole number from {least}")
         return int(value)
 
+    def optional_whole(self, name: str) -> int | None:
+        value = self.take(name)
+        if value is not None and (type(value) is not int or value < 0):
+            self.bad(name, "a whole number from 0, or null")
+        return None if value is None else int(value)
+
+    def truth(self, name: str) -> bool:
+        value = self.take(name)
+        return value if isinstance(value, bool) else self.bad(name, "true or false")
+
     def number(self, name: str) -> float:
         value = self.take(name)
         return float(value) if type(value) in (int, float) else self.bad(name, "a number")
@@ -131,6 +141,12 @@ class Fields:
     def one_of(self, name: str, values: tuple[str, ...]) -> str:
         value = self.text(name)
         return value if value in values else self.bad(name, f"one of {', '.join(values)}")
+
+    def optional_one_of(self, name: str, values: tuple[str, ...]) -> str | None:
+        value = self.optional_text(name)
+        if value is not None and value not in values:
+            self.bad(name, f"null or one of {', '.join(values)}")
+        return value
 
     def const(self, name: str, value: str | int) -> None:
         found = self.take(name)

@@ -10,8 +10,10 @@ from datetime import datetime
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import envelope
+from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent
 from recorder.seal.keys import Secret, part
 from recorder.take.encoded import Gap
+from recorder.take.questions import YES
 from recorder.take.spool import Party
 
 
@@ -41,7 +43,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What the recording may be used for, and until when: as announced."""
+    """What the recording may be used for, and until when: as announced, or as agreed in the call."""
 
     code: str
     until: datetime
@@ -104,9 +106,10 @@ class Manifest:
     """A verified manifest.  Times UTC, offsets and lengths of audio in milliseconds.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
-    why, and there is no purpose.  ``noted`` is ``None`` where start and end are as they were noted in the
-    call.  ``keep_until`` is when the recording goes at the latest unless
-    something sealed later says otherwise.
+    why, and there is no purpose.  ``consent`` is how it was agreed to record, ``agreements`` the questions in
+    the call whether it may be kept, ``agreed`` what came of them (``None``: nothing).  ``noted`` is ``None``
+    where start and end are as they were noted in the call.  ``keep_until`` is when the recording goes at the
+    latest unless something sealed later says otherwise.
     """
 
     recording: str
@@ -127,6 +130,9 @@ class Manifest:
     sample_rate: int
     announced: Announced | None
     unannounced: str | None
+    consent: Consent
+    agreements: tuple[Agreement, ...]
+    agreed: Agreed | None
     markers: tuple[SealedMarker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
@@ -138,8 +144,23 @@ class Manifest:
 
     @property
     def purposes(self) -> tuple[Purpose, ...]:
-        """What it may be used for: nothing that was not announced."""
-        return () if self.announced is None else self.announced.purposes
+        """What it may be used for: nothing that was not announced, or agreed in the call."""
+        announced = () if self.announced is None else self.announced.purposes
+        more = self.agreed
+        if more is None:
+            return announced
+        longer = {each.code: each.until for each in announced}
+        longer[more.code] = max(more.until, longer.get(more.code, more.until))
+        return tuple(Purpose(code, until) for code, until in longer.items())
+
+    @property
+    def kept(self) -> str | None:
+        """What came of the questions whether to keep it: ``yes`` only where that counts, ``no``, ``none``
+        (nobody answered), or ``None``."""
+        if self.agreed is not None:
+            return YES
+        given = [each.answer for each in self.agreements if each.answer in GIVEN]
+        return None if not given or given[-1] == YES else given[-1]
 
     @property
     def prefix(self) -> str:

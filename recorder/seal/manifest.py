@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from recorder import __version__
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import SealError
 from recorder.ids import Entropy
+from recorder.seal import agreement, canonical, document, envelope, signing
 from recorder.seal import body as bodies
-from recorder.seal import canonical, document, envelope, signing
+from recorder.seal.agreement import Consent
 from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.timing import Timing, timing
@@ -174,11 +175,12 @@ def _manifest(
     take, start = encoded.take, encoded.take.start
     assert start.tenant is not None
     assert start.line is not None
-    announced = _announced(encoded, when.kept_from)
-    purposes = announced.purposes if announced else ()
+    consent = agreement.consent(encoded)
+    announced = _announced(encoded, when.kept_from) if consent.allows else None
+    made = agreement.agreements(encoded)
     parties = Parties(start.outside, take.end.inside, _joined(encoded))
     unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
-    return Manifest(
+    manifest = Manifest(
         recording=start.recording,
         tenant=start.tenant,
         line=start.line,
@@ -191,12 +193,15 @@ def _manifest(
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
         noted=when.noted,
-        keep_until=max((each.until for each in purposes), default=unannounced_until),
+        keep_until=unannounced_until,
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
         announced=announced,
-        unannounced=None if announced else _unannounced(encoded),
+        unannounced=None if announced else _unannounced(encoded, consent),
+        consent=consent,
+        agreements=made,
+        agreed=agreement.agreed(announced is not None, made, start.keep, when.kept_from),
         markers=tuple(_marker(mark) for mark in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
@@ -206,6 +211,8 @@ def _manifest(
         software=f"accord {__version__}",
         signing_key_id=signer.key_id,
     )
+    until = [each.until for each in manifest.purposes]
+    return replace(manifest, keep_until=max(until)) if until else manifest
 
 
 def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
@@ -227,7 +234,9 @@ def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
     )
 
 
-def _unannounced(encoded: Encoded) -> str:
+def _unannounced(encoded: Encoded, consent: Consent) -> str:
+    if not consent.allows:
+        return "not_agreed"
     finished = encoded.take.first("announcement_finished") is not None
     return "not_found_in_audio" if finished else "not_finished"
 

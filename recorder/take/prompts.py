@@ -57,10 +57,9 @@ def find(take: Take, sound: wav.Wav, announced: Found | None, folder: Path) -> t
         after = found[-1].end_ms if found else announced.end_ms if announced else 0
         place = None if signal is None else _locate(signal, sound, playing, clock, after)
         if place is not None:
+            end = min(place.end_ms, sound.duration_ms)
             found.append(
-                Prompt(
-                    playing.number, playing.which, playing.ended, place.offset_ms, place.end_ms, place.score
-                )
+                Prompt(playing.number, playing.which, playing.ended, place.offset_ms, end, place.score)
             )
     return tuple(found)
 

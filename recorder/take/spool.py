@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement, Keep, Sound, check_announcement, keep_of
+from recorder.call.policy import MODES, Announcement, Keep, Sound, check_announcement, keep_of
 from recorder.call.state import NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
@@ -247,6 +247,8 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
         }
     )
     checked(start)
+    if start.mode not in MODES:
+        raise ValueError(f"mode {start.mode!r}")
     if announcement is not None:
         check_announcement(announcement)
     return start

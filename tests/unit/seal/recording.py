@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.call.policy import Announcement
+from recorder.call.policy import Announcement, Keep
+from recorder.call.policy import Sound as Words
 from recorder.clock import Uptime
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, WrappedKey, load_kek, tenant_key_path
 from recorder.seal.manifest import Sealed, seal
 from recorder.store.base import NotFound
-from recorder.take.encoded import Encoded, Found, Gap, Marker, Sound
+from recorder.take.encoded import Encoded, Found, Gap, Marker, Prompt, Sound
+from recorder.take.questions import questions
 from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
 
 from .reference import plain
@@ -109,6 +111,65 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         "sounds": tuple(sounds),
     }
     return Encoded(**(values | changed))
+
+
+def words(text: str) -> Words:
+    """A sentence; its sound is not there."""
+    return Words(text, hashlib.sha256(text.encode()).hexdigest(), 3000)
+
+
+KEEP = Keep(
+    purpose="training",
+    keep_days=365,
+    question=words("May we keep this recording?"),
+    cue=words("Please ask now."),
+    yes=words("It is kept."),
+    no=words("It is not kept."),
+    none=words("Nobody answered."),
+)
+
+HEARD = ("keep_question_heard", {})
+YES = ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"})
+NO = ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"})
+NONE = ("keep_answered", {"answer": "none"})
+TOLD = ("keep_told", {"answer": "yes"})
+
+
+def asked(how: str = "question") -> tuple[str, dict[str, str]]:
+    return "keep_asked", {"how": how}
+
+
+def make_asked(
+    folder: Path,
+    *marks: tuple[str, dict[str, str]],
+    found: bool = True,
+    keep: Keep | None = KEEP,
+    **more: Any,
+) -> Encoded:
+    """A recording in which it was asked whether to keep it: ``marks`` two seconds apart from second 20 on;
+    what was played is ``found`` where each sound ended.  ``more`` is the call's start's, or ``announced``."""
+    announced = {"announced": more.pop("announced")} if "announced" in more else {}
+    made = make_encoded(folder, **announced)
+    said = tuple(
+        Mark(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(marks)
+    )
+    placed = tuple(
+        Marker(mark.at, 20_000 + 2000 * n, mark.kind, dict(mark.data)) for n, mark in enumerate(said)
+    )
+    prompts = []
+    for number, one in enumerate(questions(placed)):
+        for which, end in (("question", one.heard), (one.answer or "", one.told)):
+            if found and end is not None:
+                prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
+    start = replace(made.take.start, keep=keep, **more)
+    take = replace(made.take, start=start, marks=(*made.take.marks[:-1], *said, made.take.marks[-1]))
+    return replace(
+        made, take=take, markers=(made.markers[0], *placed, made.markers[-1]), prompts=tuple(prompts)
+    )
+
+
+def seal_asked(keys: Keys, encoded: Encoded) -> Sealed:
+    return seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME)
 
 
 @dataclass

@@ -79,6 +79,9 @@ def test_a_golden_body(sealed: Sealed) -> None:
             "score": 0.987654,
         },
         "unannounced": None,
+        "consent": {"mode": "notice", "answer": None, "key": None, "at": None, "question": None},
+        "agreements": [],
+        "agreed": None,
         "markers": [
             {"at": "2026-11-25T09:30:09.123Z", "offset_ms": 9000, "kind": "bridged", "data": {}},
             {

@@ -1,0 +1,351 @@
+"""What was agreed, sealed: a yes counts where it follows a question that was heard, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recorder.errors import SealError
+from recorder.seal import canonical
+from recorder.seal.contents import Manifest, Purpose
+from recorder.seal.manifest import Sealed, open_manifest
+from recorder.seal.verify import verify
+
+from .recording import (
+    ANNOUNCEMENT,
+    HEARD,
+    KEEP,
+    NO,
+    NONE,
+    NOW,
+    START,
+    TOLD,
+    YES,
+    Keys,
+    asked,
+    make_asked,
+    make_bucket,
+    seal_asked,
+    words,
+)
+
+Change = Callable[[dict[str, Any]], object]
+ALL = (asked(), HEARD, YES, TOLD)
+BROKEN = ("keep_broken", {})
+ANNOUNCED = tuple(Purpose(code, START + timedelta(days=30)) for code in ANNOUNCEMENT.purposes)
+A_YEAR = START + timedelta(days=365)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "take"
+
+
+def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **more: Any) -> Manifest:
+    sealed = seal_asked(keys, make_asked(folder, *marks, **more))
+    assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
+    return sealed.manifest
+
+
+def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
+    consent = ("answered", {"question": "recording", "answer": "yes", "key": "1"})
+    made = make_asked(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
+    body = json.loads(seal_asked(keys, made).manifest_bytes)["body"]
+    assert body["consent"] == {
+        "mode": "opt-in",
+        "answer": "yes",
+        "key": "1",
+        "at": "2026-11-25T09:30:20.123Z",
+        "question": {"text": "May we record?", "sound_sha256": words("May we record?").sha256},
+    }
+    assert KEEP.question is not None
+    assert body["agreements"] == [
+        {
+            "asked_at": "2026-11-25T09:30:22.123Z",
+            "offset_ms": 22_000,
+            "how": "question",
+            "question": {
+                "text": "May we keep this recording?",
+                "sound_sha256": KEEP.question.sha256,
+                "found": {"offset_ms": 22_500, "end_ms": 24_000, "score": 0.98},
+            },
+            "answer": "yes",
+            "by": "outside",
+            "answered_how": "key",
+            "answered_at": "2026-11-25T09:30:26.123Z",
+            "answered_offset_ms": 26_000,
+            "told": True,
+            "said": {
+                "text": "It is kept.",
+                "sound_sha256": KEEP.yes.sha256,
+                "found": {"offset_ms": 26_500, "end_ms": 28_000, "score": 0.98},
+            },
+        }
+    ]
+    assert body["agreed"] == {"purpose": "training", "keep_days": 365, "until": "2027-11-25T09:30:00.123Z"}
+    assert body["keep_until"] == "2027-11-25T09:30:00.123Z"
+
+
+def test_a_yes_keeps_it_longer_for_its_purpose_and_for_no_other(keys: Keys, folder: Path) -> None:
+    manifest = sealed_of(keys, folder, *ALL)
+    assert manifest.purposes == (*ANNOUNCED, Purpose("training", A_YEAR))
+    assert (manifest.keep_until, manifest.kept) == (A_YEAR, "yes")
+
+
+def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, tmp_path: Path) -> None:
+    longer = sealed_of(keys, tmp_path / "a", *ALL, keep=replace(KEEP, purpose="agreement"))
+    assert longer.purposes == (Purpose("agreement", A_YEAR), ANNOUNCED[1])
+    assert longer.keep_until == A_YEAR
+    shorter = sealed_of(keys, tmp_path / "b", *ALL, keep=replace(KEEP, purpose="agreement", keep_days=2))
+    assert shorter.purposes == ANNOUNCED
+    assert shorter.keep_until == START + timedelta(days=30)
+
+
+OWN = asked("own_words")
+BY_COLLEAGUE = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "own_words"})
+
+
+@pytest.mark.parametrize(
+    ("marks", "kept", "answers"),
+    [
+        ((), None, []),
+        (ALL, "yes", ["yes"]),
+        (ALL[:3], "yes", ["yes"]),  # they were not told to the end: it was answered all the same
+        ((OWN, BY_COLLEAGUE), "yes", ["yes"]),
+        ((OWN, NONE), "none", ["none"]),
+        ((*ALL, asked(), HEARD, NO), "no", ["yes", "no"]),
+        ((*ALL, asked(), HEARD, NONE), "none", ["yes", "none"]),
+        ((*ALL, asked(), BROKEN), "yes", ["yes", "broken"]),
+        ((*ALL, asked()), "yes", ["yes", None]),
+        ((asked(), HEARD, NO, *ALL), "yes", ["no", "yes"]),
+        ((asked(), BROKEN, YES), None, ["broken"]),
+        ((asked(), YES), None, [None]),  # before its end
+        ((YES, TOLD), None, []),
+        ((asked(), HEARD, ("keep_answered", {"answer": "yes"})), None, [None]),  # nobody's
+        ((asked(), HEARD), None, [None]),  # the daemon was killed
+        ((asked(), HEARD, asked(), HEARD, YES), "yes", [None, "yes"]),
+    ],
+)
+def test_the_last_answer_stands(
+    keys: Keys, folder: Path, marks: tuple[Any, ...], kept: str | None, answers: list[str | None]
+) -> None:
+    manifest = sealed_of(keys, folder, *marks)
+    assert manifest.kept == kept
+    assert [each.answer for each in manifest.agreements] == answers
+    assert (manifest.agreed is not None) == (kept == "yes")
+    assert manifest.keep_until == (A_YEAR if kept == "yes" else START + timedelta(days=30))
+
+
+def test_a_question_that_is_not_in_the_audio_before_the_answer_agrees_nothing(
+    keys: Keys, tmp_path: Path
+) -> None:
+    assert sealed_of(keys, tmp_path / "a", *ALL, found=False).agreed is None
+    made = make_asked(tmp_path / "b", *ALL)
+    late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in made.prompts)
+    manifest = seal_asked(keys, replace(made, prompts=late)).manifest
+    assert (manifest.agreed, manifest.kept, manifest.purposes) == (None, None, ANNOUNCED)
+    assert manifest.agreements[0].answer == "yes"  # what was answered is told all the same
+
+
+def test_without_an_announcement_nothing_is_agreed(keys: Keys, folder: Path) -> None:
+    manifest = sealed_of(keys, folder, *ALL, announced=None)
+    assert (manifest.agreed, manifest.purposes) == (None, ())
+    assert manifest.keep_until == manifest.ended_at + timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "announced"),
+    [
+        ("opt-in", "yes", True),
+        ("opt-in", "no", False),
+        ("opt-in", None, False),
+        ("opt-out", "none", True),
+        ("opt-out", None, True),  # the switch's word that nobody refused, from before it could be noted
+        ("opt-out", "no", False),
+        ("opt-out", "unclear", False),
+    ],
+)
+def test_where_it_is_asked_whether_to_record_nothing_is_used_without_the_answer(
+    keys: Keys, folder: Path, mode: str, answer: str | None, announced: bool
+) -> None:
+    said = [("answered", {"question": "recording", "answer": answer})] if answer else []
+    language = ("answered", {"question": "language", "answer": "key", "key": "2"})
+    manifest = sealed_of(keys, folder, *said, language, *ALL, mode=mode)
+    assert (manifest.announced is not None) == announced
+    assert manifest.unannounced == (None if announced else "not_agreed")
+    assert (manifest.consent.mode, manifest.consent.answer) == (mode, answer)
+    assert bool(manifest.purposes) == announced
+
+
+def resigned(sealed: Sealed, keys: Keys, change: Change) -> bytes:
+    document = json.loads(sealed.manifest_bytes)
+    change(document["body"])
+    document["signatures"][0]["signature"] = canonical.b64(keys.signer.sign(document["body"]))
+    return rfc8785.dumps(document)
+
+
+def first(**changed: Any) -> Change:
+    return lambda body: body["agreements"][0].update(changed)
+
+
+UNTIL = "2026-12-25T09:30:00.123Z"
+NOTHING_ANSWERED: dict[str, Any] = {"told": False} | dict.fromkeys(
+    ("answer", "by", "answered_how", "answered_at", "answered_offset_ms", "said")
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        first(answer="no"),  # agreed without a yes
+        first(**NOTHING_ANSWERED),
+        first(**NOTHING_ANSWERED | {"answer": "broken"}),
+        lambda body: body.update(agreements=[]),  # a yes without a question
+        lambda body: body["agreements"][0]["question"].update(found=None),
+        lambda body: body["agreements"][0]["question"]["found"].update(end_ms=24_001),
+        lambda body: body.update(agreed=None),  # a yes that would count, and does not
+        lambda body: body.update(announcement=None, unannounced="not_found_in_audio"),
+        lambda body: body["agreed"].update(until="2028-11-25T09:30:00.123Z"),  # outlives the recording
+        first(by=None),
+        first(answered_how=None),
+        first(answered_at=None),
+        first(answered_offset_ms=None),
+        first(said=None),
+        first(answer="none"),  # somebody's silence
+        first(**NOTHING_ANSWERED | {"told": True}),
+        first(how="own_words"),  # a question that was played, and was not
+        first(question=None),
+        first(offset_ms=24_001),
+        first(answered_offset_ms=69_901),
+        lambda body: body["agreements"].append(body["agreements"][0]),  # before the one before
+        lambda body: body["agreements"][0]["said"]["found"].update(end_ms=69_901),
+        lambda body: body["consent"].update(key="1"),
+        lambda body: body["consent"].update(answer="yes"),
+        lambda body: body["consent"].update(mode="opt-in"),
+        lambda body: body["consent"].update(mode="opt-out", answer="no", at=UNTIL),
+    ],
+)
+def test_a_contradiction_is_refused_however_rightly_signed(keys: Keys, folder: Path, change: Change) -> None:
+    sealed = seal_asked(keys, make_asked(folder, *ALL))
+    with pytest.raises(SealError) as refused:
+        open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
+    assert refused.value.error_id == "seal.contradiction"
+
+
+@pytest.mark.parametrize(
+    ("change", "error_id"),
+    [
+        (first(answer="perhaps"), "seal.field"),
+        (first(by="somebody"), "seal.field"),
+        (first(told=1), "seal.field"),
+        (first(offset_ms=-1), "seal.field"),
+        (first(answered_offset_ms=True), "seal.field"),
+        (first(note="x"), "seal.unknown_field"),
+        (lambda body: body["agreements"][0]["question"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body["agreements"][0]["question"]["found"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body["consent"].update(mode="silent"), "seal.field"),
+        (lambda body: body["consent"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body["agreed"].update(note="x"), "seal.unknown_field"),
+        (lambda body: body.pop("agreed"), "seal.field"),
+    ],
+)
+def test_another_form_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
+    sealed = seal_asked(keys, make_asked(folder, *ALL))
+    with pytest.raises(SealError) as refused:
+        open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
+    assert refused.value.error_id == error_id
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (b'"answer":"yes"', b'"answer":"no"'),
+        (b'"by":"outside"', b'"by":"colleague"'),
+        (b'"mode":"notice"', b'"mode":"opt-in"'),
+        (b"May we keep this recording?", b"May we sell this recording?"),
+        (b'"until":"2027', b'"until":"2037'),
+        (b'"answered_offset_ms":26000', b'"answered_offset_ms":25000'),
+    ],
+)
+def test_what_was_agreed_cannot_be_changed_unnoticed(
+    keys: Keys, folder: Path, said: bytes, instead: bytes
+) -> None:
+    sealed = seal_asked(keys, make_asked(folder, BROKEN, *ALL))
+    bucket = make_bucket(sealed, keys.tenant_key)
+
+    def codes() -> set[str]:
+        report = verify(bucket, sealed.prefix, keys.root.public_key(), keys.keyring, NOW)
+        return {finding.code for finding in report.findings}
+
+    assert codes() == set()
+    place = sealed.prefix + "manifest.json"
+    changed = bucket.objects[place].replace(said, instead)
+    assert changed != bucket.objects[place]
+    bucket.objects[place] = changed
+    assert codes() == {"seal.signature"}
+
+
+KINDS = [
+    asked(), asked("own_words"), HEARD, BROKEN, YES, NO, NONE, TOLD, BY_COLLEAGUE,
+    ("keep_answered", {"answer": "yes"}), ("keep_answered", {}), ("keep_asked", {}), ("keep_untold", {}),
+    ("answered", {"question": "recording", "answer": "yes", "key": "1"}),
+    ("answered", {"question": "recording", "answer": "no", "key": "2"}),
+    ("unobserved_from", {}), ("unobserved_to", {}),
+]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    marks=st.lists(st.sampled_from(KINDS), max_size=14),
+    mode=st.sampled_from(["notice", "opt-in", "opt-out"]),
+    announced=st.booleans(),
+    found=st.booleans(),
+    spoken=st.booleans(),
+)
+def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question(
+    keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, spoken: bool
+) -> None:
+    keep = KEEP if spoken else replace(KEEP, question=None)
+    more = {} if announced else {"announced": None}
+    made = make_asked(folder, *marks, found=found, keep=keep, mode=mode, **more)
+    sealed = seal_asked(keys, made)  # it is never refused: that would be a take that waits for ever
+    manifest = open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
+    if manifest.agreed is None:
+        assert {each.code for each in manifest.purposes} <= set(ANNOUNCEMENT.purposes)
+        assert manifest.kept != "yes"
+        return
+    assert announced
+    order = [(mark.kind, mark.data) for mark in made.markers]
+
+    def follows(yes: int) -> bool:
+        asks = [n for n, (kind, data) in enumerate(order[:yes]) if kind == "keep_asked" and data]
+        if not asks:
+            return False
+        between = [kind for kind, _ in order[asks[-1] + 1 : yes]]
+        heard = order[asks[-1]][1]["how"] == "own_words" or (found and "keep_question_heard" in between)
+        return heard and "keep_broken" not in between
+
+    said_yes = [n for n, (_, data) in enumerate(order) if data.get("answer") == "yes" and data.get("by")]
+    assert any(follows(yes) for yes in said_yes)
+    if mode == "opt-in":
+        answers = [data["answer"] for kind, data in order if kind == "answered"]
+        assert answers[-1] == "yes"
+
+
+def test_what_was_played_beyond_the_end_is_not_made_up(keys: Keys, folder: Path) -> None:
+    """The call ends in the question: what was noted of it then lies at the end of the audio."""
+    made = make_asked(folder, asked())
+    end = made.duration_ms
+    last = replace(made.markers[-2], offset_ms=end)
+    made = replace(made, markers=(made.markers[0], last, made.markers[-1]), prompts=())
+    (only,) = seal_asked(keys, made).manifest.agreements
+    assert (only.offset_ms, only.question and only.question.found, only.answer) == (end, None, None)
