@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import conditions, copying, customers, grants, keeping, people, queries, recovering
+from recorder.call import policy
+from recorder.catalogue import (
+    composing,
+    conditions,
+    copying,
+    customers,
+    grants,
+    keeping,
+    people,
+    queries,
+    recovering,
+    snapshot,
+)
 from recorder.catalogue.models import (
     TABLES,
     LedgerEntry,
@@ -22,6 +34,8 @@ from recorder.catalogue.models import (
     database,
 )
 from recorder.errors import BackupError
+from recorder.prompts import shipped
+from recorder.prompts.render import Greeting
 from recorder.recover import backup
 from recorder.seal.keys import Keyring, secret
 from tests.conftest import KINDS, House
@@ -43,6 +57,11 @@ def full(house: House, recorded) -> House:
             labels={"fr": "École"}, legal_basis="consent", longest_days=10, roles=["customer"],
             created_at=house.clock(),
         )  # fmt: skip
+    said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    greeting = Greeting("Bonjour.", shipped()[0].path.read_bytes())
+    asking = composing.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
+    line = customers.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
+    customers.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
     recording = recorded()
     house.work(house.unrecorded())
     until = house.clock() + timedelta(hours=8)
@@ -97,6 +116,23 @@ def test_every_row_comes_back_as_it_was(full: House, file: Path, recovery) -> No
         assert after == before
         assert recovery.rebuild().outcomes == {"completed": 1}
         assert catalogued() == sealed
+
+
+def test_a_line_that_asks_in_several_languages_is_said_as_before(full: House, file: Path, recovery) -> None:
+    def told() -> policy.LinePolicy | None:
+        folder = full.root / "nodes"
+        snapshot.write(folder, full.root / "spool", [], full.clock())
+        assert snapshot.whole(folder)
+        return policy.read(folder).line("+3225550109")
+
+    before = told()
+    assert before.asked is not None
+    assert [one.announcement.language for one in before.languages] == ["fr", "en"]
+    for prompt in (full.root / "nodes" / "prompts").iterdir():
+        prompt.unlink()
+    with recovery.lost():
+        bring_back(full, file)
+        assert told() == before
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)

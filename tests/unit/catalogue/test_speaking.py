@@ -1,0 +1,178 @@
+"""What a node is told to say: modes, languages and menus, as the daemon reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.call import policy
+from recorder.catalogue import composing, customers, queries, snapshot
+from recorder.catalogue.models import Announcement, Line, writing
+from recorder.catalogue.rows import MODES, LineRow
+from recorder.prompts import render
+from recorder.take import spool
+from recorder.take.spool import CallStart, Party
+
+
+@pytest.fixture
+def now(clock, entropy) -> dict[str, object]:
+    return {"now": clock(), "entropy": entropy}
+
+
+@pytest.fixture
+def line(tenants, now) -> Callable[..., LineRow]:
+    """A line that says what is put together; in further languages where they are named."""
+
+    def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
+        said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
+        told = composing.compose(tenant, name=f"told-{number}", **said, **now)
+        row = customers.create_line(tenant, number=number, announcement=told.id, **now)
+        if languages:
+            assert customers.set_line_languages(tenant, row.id, ["fr", *languages], **now)
+        return queries.line(tenant, row.id)
+
+    return make
+
+
+@pytest.fixture
+def read(tmp_path, clock) -> Callable[[], policy.Snapshot]:
+    """Writes the snapshot and reads it as the daemon does."""
+
+    def make() -> policy.Snapshot:
+        snapshot.write(tmp_path / "snapshot", tmp_path / "spool", [], clock())
+        assert snapshot.is_current(tmp_path / "snapshot", [])
+        found = policy.read(tmp_path / "snapshot")
+        assert found.damaged == frozenset()
+        return found
+
+    return make
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -> None:
+    row = line("+3225550100", mode, "en", "nl")
+    snap = read()
+    found = snap.line("3225550100")
+    assert (found.mode, found.menu.text) == (mode, render.language_menu(["fr", "en", "nl"]).text)
+    plan = snap.plan(found)
+    assert len(plan.scripts) == 3
+    assert plan.menu is not None
+    for one, script, told in zip(found.languages, plan.scripts, row.announcements, strict=True):
+        said = queries.announcement(tenants[0], told)
+        assert one.announcement.id == told
+        assert (one.asked is None) == (script.question is None) == (script.declined is None)
+        assert (script.question is None) == (mode == "notice")
+        if one.asked is not None:
+            for sound, saved in ((one.asked.question, said.question), (one.asked.declined, said.declined)):
+                assert (sound.text, sound.sha256) == (saved.text, saved.sound)
+    for sha256 in found.sounds:
+        assert snapshot.intact(snap.prompt(sha256), sha256)
+    assert len(found.sounds) == (4 if mode == "notice" else 10)
+
+
+def test_a_line_in_one_language_has_no_menu(line, read) -> None:
+    line("100", "opt-in", "en")
+    row = line("101", "opt-out")
+    snap = read()
+    assert snap.line("100").menu is not None
+    found = snap.line("101")
+    assert (found.others, found.menu, found.announcement.id) == ((), None, row.announcement)
+    assert snap.plan(found).scripts[0].question is not None
+
+
+def test_every_change_of_mode_or_language_reaches_the_nodes(tenants, line, read, now) -> None:
+    row = line("100")
+    seen = [read().line("100")]
+    before = customers.revision(customers.LINES)
+    for count, change in enumerate(
+        (
+            lambda: customers.set_line_mode(tenants[0], row.id, "opt-out", **now),
+            lambda: customers.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
+            lambda: customers.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
+        ),
+        start=1,
+    ):
+        assert change()
+        assert customers.revision(customers.LINES) == before + count
+        seen.append(read().line("100"))
+    assert [each.mode for each in seen] == ["notice", "opt-out", "opt-out", "opt-out"]
+    assert [[one.announcement.language for one in each.languages] for each in seen] == [
+        ["fr"],
+        ["fr"],
+        ["fr", "en"],
+        ["en", "fr"],
+    ]
+    assert seen[2].menu != seen[3].menu
+
+
+@pytest.mark.parametrize("kind", ["mode", "announcement"])
+def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line_anything(
+    tenants, line, read, now, kind
+) -> None:
+    """An Accord of before sets a line's mode alone, and its announcement alone."""
+    row, _ = line("100", "notice", "en"), line("101", "opt-in")
+    read()
+    with writing():
+        if kind == "mode":
+            Line.update(mode="opt-in").where(Line.id == row.id).execute()
+        else:
+            Announcement.update(mode="opt-out").where(Announcement.id == row.others[0]).execute()
+    with capture_logs() as told:
+        snap = read()
+    assert snap.line("100") is None
+    assert snap.line("101") is not None
+    assert [(each["event"], each["line"]) for each in told] == [("line.unfit", row.id)]
+    with capture_logs() as told:
+        read()
+    assert told == [], "told once, not every minute"
+    if kind == "mode":
+        assert customers.set_line_mode(tenants[0], row.id, "opt-in", **now)
+        assert read().line("100").mode == "opt-in"
+
+
+def test_an_old_question_stays_while_a_take_was_asked_it(tenants, line, read, tmp_path, clock, now) -> None:
+    """What else was said, the refusal and the menu, is in no sound that is kept."""
+    row = line("100", "opt-out", "en")
+    snap = read()
+    found = snap.line("100")
+    start = CallStart(
+        recording="01930000-0000-7000-8000-000000000001",
+        tenant=tenants[0],
+        line=row.id,
+        number="100",
+        direction="inbound",
+        node="node1",
+        channel="c",
+        outside=Party("withheld", ""),
+        started_at=clock(),
+        formats=("opus",),
+        announcement=found.announcement,
+        mode="opt-out",
+        question=found.asked.question,
+    )
+    folder = spool.open_take(tmp_path / "spool", start)
+    customers.end_line(tenants[0], row.id, **now)
+    clock.forward(days=3)
+    read()
+    left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
+    assert left == {found.announcement.sha256, found.asked.question.sha256}
+    spool.remove_take(folder)
+    read()
+    assert os.listdir(tmp_path / "snapshot" / "prompts") == []
+
+
+def test_a_line_s_prompts_stay_for_as_long_as_it_is_recorded(tenants, line, read, clock) -> None:
+    line("100", "opt-in", "en")
+    for _ in range(3):
+        clock.forward(days=3)
+        assert read().line("100") is not None
+
+
+def test_more_announcements_than_a_database_takes_names_at_once(line, read, monkeypatch) -> None:
+    monkeypatch.setattr("recorder.catalogue.speaking.PAGE", 2)
+    line("100", "opt-in", "en", "nl")
+    line("101", "notice")
+    assert sorted(read().lines) == ["100", "101"]
