@@ -1,0 +1,227 @@
+"""``accord announcement`` and ``accord line``: what is said and asked, in each country, mode and language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recorder.call import policy
+from recorder.catalogue import snapshot
+from recorder.catalogue.models import Announcement, Line, writing
+from recorder.clock import utc_now
+from recorder.prompts import render, shipped
+from tests.unit.cli.test_commands import Shell
+
+DUBOIS = ("--tenant", "Dubois")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Keys and a catalogue."""
+    here = Shell(tmp_path)
+    here.good("keys", "init")
+    here.good("migrate")
+    return here
+
+
+@pytest.fixture
+def dubois(shell: Shell) -> Shell:
+    """A Belgian customer with a line that was added without options."""
+    shell.good("tenant", "create", "Dubois")
+    shell.good("line", "add", *DUBOIS, "+3225550101")
+    return shell
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> str:
+    """Something that somebody said."""
+    path = tmp_path / "welcome.wav"
+    path.write_bytes(next(each.path.read_bytes() for each in shipped() if each.language == "fr"))
+    return str(path)
+
+
+def node(shell: Shell) -> policy.Snapshot:
+    """What the daemon reads."""
+    folder = shell.folder / "node"
+    snapshot.write(folder, shell.folder / "spool", [], utc_now())
+    found = policy.read(folder)
+    assert found.damaged == frozenset()
+    return found
+
+
+def lines(shell: Shell) -> list[list[str]]:
+    return [row.split("  ") for row in shell.good("line", "list", *DUBOIS).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("country", "mode"), [("be", "notice"), ("fr", "opt-out"), ("de", "opt-in"), ("strict", "opt-in")]
+)
+def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country: str, mode: str) -> None:
+    speaks = {"de": ("--speaks", "de", "--speaks", "fr")}.get(country, ())
+    shell.good("tenant", "create", "Dubois", "--country", country, *speaks)
+    languages = ["de", "fr"] if speaks else ["en", "fr"]
+    given = [row.split("  ")[1:] for row in shell.good("announcement", "list", *DUBOIS).splitlines()]
+    assert given == [
+        [f"shipped-{each}", "v1", each, "agreement", "30 days", mode, "composed"] for each in languages
+    ]
+    shell.good("line", "add", *DUBOIS, "+3225550101")
+    assert len(shell.good("announcement", "list", *DUBOIS).splitlines()) == 2, "none is made again"
+    snap = node(shell)
+    line = snap.line("3225550101")
+    assert (line.mode, line.announcement.language) == (mode, "fr")
+    (script,) = snap.plan(line).scripts
+    assert (script.question is None) == (script.declined is None) == (mode == "notice")
+    told = render.announcement("fr", mode=line.mode, purposes=["agreement"], keep_days=30)
+    assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
+    if mode == "opt-in":
+        question = render.opt_in_question("fr", purposes=["agreement"], keep_days=30)
+        assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
+    elif mode == "opt-out":
+        assert line.asked.question.text == render.wrong_key("fr", mode="opt-out").text
+        assert "tapez 2" in line.announcement.text
+
+
+def test_a_customer_speaks_its_own_language_where_its_lines_may(shell: Shell) -> None:
+    shell.good("tenant", "create", "Dubois", "--speaks", "nl", "--speaks", "de")
+    shell.good("line", "add", *DUBOIS, "+3225550101")
+    shell.good("line", "add", *DUBOIS, "+3225550102", "--language", "de")
+    assert [row[-1] for row in lines(shell)] == ["nl", "de"]
+
+
+def test_a_line_stricter_than_its_country_is_put_together(dubois: Shell) -> None:
+    dubois.good("line", "add", *DUBOIS, "+3225550102", "--mode", "opt-in")
+    dubois.good("line", "add", *DUBOIS, "+3225550103", "--mode", "opt-in")
+    first, second, third = lines(dubois)
+    assert (first[5], second[5], third[5]) == ("notice", "opt-in", "opt-in")
+    assert second[3] == third[3], "what is there is used again"
+    assert node(dubois).line("3225550103").asked is not None
+
+
+def test_a_mode_is_changed_and_what_is_said_with_it(dubois: Shell) -> None:
+    for mode in ("opt-in", "opt-out", "notice"):
+        dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
+        found = node(dubois).line("3225550101")
+        assert (found.mode, found.asked is None) == (mode, mode == "notice")
+
+
+def test_languages_come_with_a_menu(dubois: Shell) -> None:
+    said = dubois.good("line", "languages", *DUBOIS, "+3225550101", "fr", "nl", "en")
+    told = [row.split("  ") for row in said.splitlines()]
+    assert [(row[0], row[2]) for row in told] == [
+        ("fr", "shipped-fr"),
+        ("nl", "shipped-nl-notice"),
+        ("en", "shipped-en"),
+    ]
+    (row,) = lines(dubois)
+    assert (row[3], row[-1]) == (",".join(each[1] for each in told), "fr,nl,en")
+    snap = node(dubois)
+    assert snap.line("3225550101").menu.text == render.language_menu(["fr", "nl", "en"]).text
+    assert len(snap.plan(snap.line("3225550101")).scripts) == 3
+    dubois.good("line", "languages", *DUBOIS, "+3225550101", "en")
+    found = node(dubois).line("3225550101")
+    assert (found.announcement.language, found.others, found.menu) == ("en", (), None)
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", told[1][1], told[0][1])
+    found = node(dubois).line("3225550101")
+    assert [one.announcement.id for one in found.languages] == [told[1][1], told[0][1]]
+    assert found.menu.text == render.language_menu(["nl", "fr"]).text
+
+
+def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str) -> None:
+    said = ("--greeting", wav, "--greeting-text", "Bienvenue.")
+    words = ("announcement", "compose", *DUBOIS, "--language", "fr", "--purpose", "quality")
+    made = dubois(*words, "welcome", *said)
+    assert made.exit_code == 0, made.output
+    identity = made.stdout.splitlines()[0]
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", identity)
+    found = node(dubois).line("3225550101").announcement
+    assert found.id == identity
+    assert found.text.startswith("Bienvenue. Cet appel est enregistré. ")
+    assert (found.purposes, found.keep_days) == (("quality",), 30)
+    asked = dubois(*words, "asked", "--mode", "opt-in", *said)
+    assert "Bienvenue. Nous aimerions" in asked.output
+    alone = dubois(*words, "alone", *said, "--greeting-says-all")
+    assert "notice: Bienvenue.\n" in alone.output
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", alone.stdout.splitlines()[0])
+    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-out")
+    assert refused.exit_code == 1
+    assert "says everything itself" in refused.output
+    assert "accord announcement compose --mode opt-out" in refused.output
+
+
+def test_an_operator_s_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
+    words = ("announcement", "add", *DUBOIS, "own", "--wav", wav, "--text", "Enregistré.", "--language", "fr")
+    notice = dubois.good(*words).strip()
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", notice)
+    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    assert refused.exit_code == 1
+    assert "is your own sound, made for notice" in refused.output
+    assert "accord announcement add --mode opt-in" in refused.output
+    refused = dubois(*words, "--mode", "opt-in")
+    assert "an announcement for opt-in needs its question" in refused.output
+    beside = (
+        "--question",
+        wav,
+        "--question-text",
+        "D'accord ?",
+        "--declined",
+        wav,
+        "--declined-text",
+        "Non.",
+    )
+    asking = dubois.good(*words, "--mode", "opt-in", *beside).strip()
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", asking)
+    found = node(dubois).line("3225550101")
+    assert (found.mode, found.asked.question.text, found.asked.declined.text) == (
+        "opt-in",
+        "D'accord ?",
+        "Non.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("announcement", "compose", "x", "--language", "fr", "--purpose", "marketing"), "known: "),
+        (("announcement", "compose", "x", "--language", "fr", "--keep-days", "0"), "1 to 3653 days"),
+        (("announcement", "compose", "x", "--language", "fr", "--greeting-text", "Hi"), "--greeting WAV"),
+        (("announcement", "compose", "x", "--language", "fr", "--own", "school"), "CODE=SENTENCE"),
+        (("line", "languages", "+3225550101", "fr", "fr"), "each once"),
+        (("line", "languages", "+3225550199", "fr"), "accord line list"),
+        (("line", "announce", "+3225550101", "nobody's", "nobody's"), "make it first"),
+        (("line", "add", "+3225550102", "--announcement", "nobody's"), "make it first"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_to_do(dubois: Shell, words: tuple, said: str) -> None:
+    def everything() -> list[str]:
+        return [dubois.good(noun, "list", *DUBOIS) for noun in ("announcement", "line")]
+
+    before = everything()
+    noun, verb, *more = words
+    refused = dubois(noun, verb, *DUBOIS, *more)
+    assert refused.exit_code == 1
+    assert said in refused.output
+    assert everything() == before
+
+
+def test_another_customer_s_announcement_is_on_no_line_of_mine(dubois: Shell) -> None:
+    dubois.good("tenant", "create", "Martin")
+    theirs = dubois.good("announcement", "list", "--tenant", "Martin").splitlines()[0].split("  ")[0]
+    before = lines(dubois)
+    for words in (
+        ("line", "announce", *DUBOIS, "+3225550101", theirs),
+        ("line", "add", *DUBOIS, "+3225550102", "--announcement", theirs),
+        ("line", "languages", "--tenant", "Martin", "+3225550101", "fr", "en"),
+        ("line", "mode", "--tenant", "Martin", "+3225550101", "opt-in"),
+    ):
+        assert dubois(*words).exit_code == 1
+    assert lines(dubois) == before
+
+
+def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shell) -> None:
+    with writing():
+        Line.delete().execute()
+        Announcement.delete().execute()
+    dubois.good("tenant", "adopt", *DUBOIS, "Dubois", "--country", "de")
+    given = dubois.good("announcement", "list", *DUBOIS).splitlines()
+    assert [row.split("  ")[6] for row in given] == ["opt-in", "opt-in"]
