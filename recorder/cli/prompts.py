@@ -14,7 +14,7 @@ from recorder.cli.context import Context
 from recorder.errors import ConfigError
 from recorder.prompts import render
 from recorder.prompts.check import check_clip, check_sound, clipped_share, read_samples
-from recorder.prompts.clips import SOUNDS, Sources, shipped_clips, sources
+from recorder.prompts.clips import SCRIPT, SOUNDS, Sources, shipped_clips, sources
 from recorder.prompts.packs import MODES, Mode
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import all_said
@@ -53,6 +53,7 @@ def script(languages: tuple[str, ...]) -> None:
         "# One sentence a file: WAV, mono, 16 kHz (or 8), PCM 16 bit; a quiet room, at about -20 dBFS."
     )
     click.echo("# Set [prompts] recorded to the folder; what is not in it is said by the shipped voice.")
+    click.echo(f"# Keep this as {SCRIPT} in the folder: it tells what was read when a sentence changes.")
     for language in languages or LANGUAGES:
         click.echo("")
         for said in all_said(language).values():
@@ -209,14 +210,20 @@ def _recorded(found: Sources) -> list[_Row]:
             "prompt.nothing", "no file was named and no folder is set", "name WAVs, or set [prompts] recorded"
         )
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return [_one_recorded(folder, path) for path in paths]
+    return [_one_recorded(found, folder, path) for path in paths if path != folder / SCRIPT]
 
 
-def _one_recorded(folder: Path, path: Path) -> _Row:
+def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     name = path.relative_to(folder).as_posix()
-    language, _, clip = name.partition("/")
-    if language not in LANGUAGES or not clip.endswith(".wav") or not _known(language, clip[: -len(".wav")]):
+    language, _, file = name.partition("/")
+    clip = file.removesuffix(".wav")
+    if language not in LANGUAGES or clip == file or not _known(language, clip):
         return _Row(name, "-", "no sentence has this name (accord prompts script lists them)")
+    if (said := all_said(language).get(clip)) is not None:
+        try:
+            found.check_words(path, said, language)
+        except ConfigError as error:
+            return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
     return _file(path, name, clip=True)
 
 

@@ -27,6 +27,9 @@ from recorder.prompts.speech import Engine, engines, speaking
 SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
 
+SCRIPT = "script.txt"
+"""In a folder of recordings: what was read, as ``accord prompts script`` prints it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShippedClip:
@@ -70,13 +73,27 @@ class Sources:
         path = self.recorded / language / f"{clip}.wav"
         return path if path.exists() else None
 
+    def check_words(self, path: Path, said: Said, language: str) -> None:
+        """Raises :class:`ConfigError` (``prompt.other_words``) where the folder's script says that something
+        else was read than the sentence says now: after an upgrade."""
+        read = {} if self.recorded is None else read_script(self.recorded)
+        words = read.get(f"{language}/{said.clip}.wav")
+        if words is not None and words != said.spoken:
+            raise ConfigError(
+                "prompt.other_words",
+                f"{path} says {words!r}, and the sentence is now {said.spoken!r}",
+                f"record it again and put its new line into {SCRIPT}: accord prompts script",
+            )
+
     def clip(self, said: Said, language: str) -> Clip:
         """A sentence's sound, trimmed and at the level of all the others.
 
-        Raises :class:`ConfigError`: ``prompt.*`` (a recording does not serve, what is shipped was changed),
+        Raises :class:`ConfigError`: ``prompt.*`` (a recording does not serve or says other words, what is
+        shipped was changed),
         ``speech.*`` (nothing can speak it, or did not)."""
         path = self.recording(said.clip, language)
         if path is not None:
+            self.check_words(path, said, language)
             return Clip(said, _recorded(path), "recorded")
         shipped = _shipped_with(said, language)
         if shipped is not None:
@@ -84,6 +101,22 @@ class Sources:
         engine = speaking(self.engines, said, language)
         samples = levelled(engine.speak(said.spoken, language))
         return Clip(said, samples, f"spoken by {engine.name}")
+
+
+def read_script(folder: Path) -> Mapping[str, str]:
+    """What was read for each file of a folder of recordings; empty where it has no script.  Raises
+    :class:`ConfigError` (``prompt.unreadable``)."""
+    path = folder / SCRIPT
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "prompt.unreadable", f"{path} cannot be read: {error}", "make it anew: accord prompts script"
+        ) from error
+    rows = (line.partition("\t") for line in lines if not line.startswith("#"))
+    return {name.strip(): words.strip() for name, tab, words in rows if tab}
 
 
 def sources(settings: PromptSettings) -> Sources:

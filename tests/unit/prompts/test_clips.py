@@ -108,6 +108,22 @@ def test_a_recording_that_does_not_serve_is_refused_and_not_played(
     assert found.clip(said("recorded", "en"), "en").origin == "recorded"
 
 
+def test_a_recording_of_a_sentence_that_was_changed_since_is_not_heard(voice: Path) -> None:
+    found, each = Sources(voice), said("recorded", "en")
+    script = voice / "script.txt"
+    script.write_text(f"# a remark\nen/recorded.wav\t{each.spoken}\n\nodd line\n", encoding="utf-8")
+    assert found.clip(each, "en").origin == "recorded"
+    script.write_text("en/recorded.wav\tThis call is recorded.\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="This call is being recorded") as caught:
+        found.clip(each, "en")
+    assert caught.value.error_id == "prompt.other_words"
+    assert "script.txt" in caught.value.hint
+    script.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError) as caught:
+        found.clip(each, "en")
+    assert caught.value.error_id == "prompt.unreadable"
+
+
 def test_where_a_sentence_comes_from(voice: Path, hum: object) -> None:
     found = Sources(voice, (hum,))  # type: ignore[arg-type]
     assert found.origin(said("recorded", "en"), "en") == "recorded"

@@ -124,6 +124,10 @@ def test_a_folder_of_recordings_is_checked_file_by_file(voice: Path, speech: np.
     assert "no sentence has this name" in rows["en/agreeed.wav"]
     assert "no sentence has this name" in rows["notes.txt"]
     assert "quiet" in rows["en/recorded.wav"]
+    (voice / "script.txt").write_text("en/recorded.wav\tThis call is taped.\n", encoding="utf-8")
+    rows = {line.split()[0]: line for line in accord("check", recorded=voice).stdout.splitlines()}
+    assert "This call is taped." in rows["en/recorded.wav"]
+    assert "script.txt" not in rows
 
 
 def test_single_files_are_checked(tmp_path: Path, speech: np.ndarray) -> None:
