@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recorder import pipeline
-from recorder.call.policy import Announcement
+from recorder.call.policy import Announcement, Keep, Sound
 from recorder.catalogue import customers, models, schema
 from recorder.catalogue.rows import LineRow
 from recorder.clock import Uptime
@@ -185,8 +185,19 @@ class House:
         values |= changes
         return CallStart(**({"uptime": since_boot(values["started_at"])} | values))
 
-    def take(self, talk_ms: int = 3000, announced: bool = True, bridged: bool = True, **changes) -> Path:
-        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones."""
+    def take(
+        self,
+        talk_ms: int = 3000,
+        announced: bool = True,
+        bridged: bool = True,
+        asked: str | None = None,
+        **changes,
+    ) -> Path:
+        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked``: the
+        colleague asks in their own words whether it may be kept for a year, and that is answered."""
+        if asked is not None:
+            said = Sound("Said.", "5a" * 32, 1000)
+            changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
         start = self.start(**changes)
         folder = spool.open_take(self.spool, start)
         prompt = self._prompt()
@@ -202,6 +213,11 @@ class House:
         ]
         if bridged:
             marks.append(Mark(at + told, "bridged", {"party": "extension", "value": "1001"}))
+        if asked is not None:
+            by = {} if asked == "none" else {"by": "colleague", "how": "own_words"}
+            marks.append(Mark(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
+            answer = {"answer": asked, **by}
+            marks.append(Mark(at + told + timedelta(seconds=2), "keep_answered", answer))
         ended = at + told + timedelta(milliseconds=talk_ms)
         marks += [Mark(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Mark(ended, "recording_stopped", {})]
         for mark in marks:

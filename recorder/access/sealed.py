@@ -8,7 +8,8 @@ The numbered checks, in this order:
 3. it is this tenant's and this recording's, and lies where it says (``seal.manifest_foreign``);
 4. it is the one that was catalogued (``seal.manifest_replaced``);
 5. the wrapped keys open, and to the sealed key (``seal.key_…``);
-6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties.
+6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
+   was agreed.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ class Seals:
             "direction": (row.direction, manifest.direction),
             "start": (row.started_at, manifest.started_at),
             "duration": (row.duration_ms, manifest.duration_ms),
+            "what was agreed": (row.kept, manifest.kept),
             "outside party": (row.outside, parties.outside),
             "inside party": (row.inside, parties.inside),
         }

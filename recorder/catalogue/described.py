@@ -31,6 +31,7 @@ def recording_of(
         announced=told is not None,
         purposes=tuple(purpose.code for purpose in manifest.purposes),
         restricted=(),
+        kept=manifest.kept,
         keep_until=manifest.keep_until,
         prefix=manifest.prefix,
         manifest_sha256=hashlib.sha256(content).hexdigest(),

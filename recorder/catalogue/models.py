@@ -203,6 +203,7 @@ class Recording(Row):
     announced = IntegerField()
     purposes = DataField()
     restricted = DataField()
+    kept = TextField(null=True)
     keep_until = MomentField(index=True)
     prefix = TextField(unique=True)
     manifest_sha256 = TextField()

@@ -158,7 +158,9 @@ class RecordingRow:
     showing, and ``restricted`` can only take away.
 
     ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and
-    it is destroyed at ``keep_until``.  ``destroyed_at`` is set on a tombstone, whose parties are gone.
+    it is destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``,
+    ``no``, ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count).
+    ``destroyed_at`` is set on a tombstone, whose parties are gone.
     """
 
     id: str
@@ -175,6 +177,7 @@ class RecordingRow:
     announced: bool
     purposes: tuple[str, ...]
     restricted: tuple[str, ...]
+    kept: str | None
     keep_until: datetime
     prefix: str
     manifest_sha256: str

@@ -65,6 +65,7 @@ def stored(tenants, clock, entropy) -> Callable[..., RecordingRow]:
             announced=True,
             purposes=("agreement",),
             restricted=(),
+            kept=None,
             keep_until=started_at + timedelta(days=30),
             prefix=f"{tenant}/2026/11/25/{identity}/",
             manifest_sha256="ab" * 32,

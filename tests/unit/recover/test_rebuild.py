@@ -21,15 +21,19 @@ from .conftest import catalogued, rows
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_every_row_is_as_it_was(house, recovery, recorded) -> None:
-    """What the pipeline wrote, call for call: announced, and not."""
+    """What the pipeline wrote, call for call: announced, and not; asked whether to keep it, and not."""
     for announced in (True, False):
         house.work(house.take(announced=announced))
         house.clock.forward(minutes=1)
+    for answer in ("yes", "no", "none"):
+        house.work(house.take(asked=answer))
+        house.clock.forward(minutes=1)
     recorded()
     before = catalogued()
+    assert [row["kept"] for row in before[0]] == [None, None, "yes", "no", "none", None]
     with recovery.lost():
         report = recovery.rebuild()
-        assert report.outcomes == {"made": 3}
+        assert report.outcomes == {"made": 6}
         assert recovery.troubles == []
         assert catalogued() == before
         assert [row.name for row in customers.tenants()] == [house.tenant]
