@@ -1,0 +1,174 @@
+"""The table of every state and event of a call, for ARCHITECTURE.md: found by trying, not written by hand.
+
+    python -m tests.unit.call.states     writes it
+
+From a call's arrival on, every state that can be reached is given every event; what it becomes and what is
+ordered is collected by stage.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import (
+    NOTICE,
+    OPT_IN,
+    OPT_OUT,
+    Do,
+    Finish,
+    KeepScript,
+    Note,
+    Phase,
+    Plan,
+    Script,
+    Speech,
+    State,
+    Step,
+)  # fmt: skip
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+
+PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
+BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
+
+AT = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def speech(name: str) -> Speech:
+    return Speech(name, timedelta(seconds=3))
+
+
+KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
+SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
+PLANS = (
+    Plan(NOTICE, (SCRIPT,)),
+    Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
+    Plan(OPT_OUT, (SCRIPT,)),
+    Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu")),
+)
+
+Make = Callable[[State], Observed]
+
+
+def _said(what: What, **more: object) -> Make:
+    return lambda state: Observed(what, AT, sound=state.said.path, **more)  # type: ignore[arg-type]
+
+
+def _plain(what: What, **more: object) -> Make:
+    return lambda _state: Observed(what, AT, **more)  # type: ignore[arg-type]
+
+
+def _kept(what: What, leg: str, complete: bool = True) -> Make:
+    return lambda state: Observed(what, AT, leg=leg, sound=state.asked.sound, complete=complete)
+
+
+EVENTS: dict[str, Make] = {
+    "the recording begins": _plain(What.RECORDING, state="announcing"),
+    "the recording ends": _plain(What.RECORDED),
+    "the folder is on disk": _plain(What.ON_DISK),
+    "the folder cannot be written": _plain(What.NO_DISK),
+    "what is said begins": _said(What.PLAYING),
+    "what is said was played whole": _said(What.PLAYED, complete=True),
+    "what is said was cut": _said(What.PLAYED),
+    "the switch: announced": _plain(What.STATE, state="announced"),
+    "the switch: unrecorded": _plain(What.STATE, state="unrecorded"),
+    "key 1": _plain(What.KEY, key="1"),
+    "key 2": _plain(What.KEY, key="2"),
+    "another key": _plain(What.KEY, key="#"),
+    "the time is over": lambda state: Observed(What.DEADLINE, state.deadline or AT),
+    "a hold": _plain(What.HELD),
+    "the end of a hold": _plain(What.UNHELD),
+    "they are connected": _plain(What.BRIDGED, other="b"),
+    "they are parted": _plain(What.UNBRIDGED),
+    "the colleague's code": _plain(What.CODE, leg=COLLEAGUE, other="b"),
+    "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
+    "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
+    "the question begins for one": _kept(What.BEGAN, OUTSIDE),
+    "the question begins for the other": _kept(What.BEGAN, COLLEAGUE),
+    "one heard it whole": _kept(What.HEARD, OUTSIDE),
+    "the other heard it whole": _kept(What.HEARD, COLLEAGUE),
+    "one heard a part of it": _kept(What.HEARD, OUTSIDE, complete=False),
+    "hang-up": _plain(What.HUNG_UP, ending=True),
+    "the channel is gone": _plain(What.GONE, ending=True),
+    "nobody watched": _plain(What.UNWATCHED, since=AT, state="announcing"),
+}
+
+
+def stage(state: State) -> str:
+    """A state's name in the table."""
+    if state.phase is Phase.ASKING:
+        return f"ASKING: {state.asking}"
+    if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
+        return f"ANNOUNCED: {state.asked.step.name}"
+    return state.phase.name
+
+
+@cache
+def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
+    """For each stage and event: what it can become, with the orders."""
+    found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
+    waiting: deque[State] = deque(arriving.arrive(plan, AT)[0] for plan in PLANS)
+    waiting.append(arriving.refuse("no_line")[0])
+    seen = {alike(state) for state in waiting}
+    while waiting:
+        state = waiting.popleft()
+        for name, make in EVENTS.items():
+            after, actions = step(state, make(state))
+            orders = tuple(one.value for one in actions if isinstance(one, Do))
+            ended = tuple("finish" for one in actions if isinstance(one, Finish))
+            noted = any(isinstance(one, Note) for one in actions)
+            if stage(after) != stage(state) or orders or ended or noted:
+                found[stage(state), name].add((stage(after), orders + ended))
+            if alike(after) not in seen:
+                seen.add(alike(after))
+                waiting.append(after)
+    return found
+
+
+def alike(state: State) -> tuple[object, ...]:
+    """What makes a difference to what comes next, without what only counts, measures or names."""
+    asked = state.asked
+    return (
+        state.plan.mode, state.plan.scripts[0].keep, stage(state), state.playing, state.spoiled, state.told,
+        state.on_disk, state.leaving, state.held, state.capturing, state.hung_up, state.wrong > 0,
+        state.deadline is None, state.connected, asked.began, asked.heard,
+    )  # fmt: skip
+
+
+ORDER = (
+    "ASKING: language", "ASKING: recording", "ANNOUNCING", "CHOOSING", "ANNOUNCED", "ANNOUNCED: QUESTION",
+    "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "UNRECORDED", "ENDED",
+)  # fmt: skip
+
+
+def table() -> str:
+    """Markdown."""
+    found = explored()
+    assert {where for where, _ in found} <= set(ORDER)
+    lines = ["| While | What happens | It becomes, and what is ordered |", "|---|---|---|"]
+    for where in ORDER:
+        for name in EVENTS:
+            if outcomes := found.get((where, name)):
+                lines.append(f"| {where} | {name} | {'; or '.join(_outcomes(where, outcomes))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _outcomes(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
+    for becomes, orders in sorted(outcomes, key=lambda one: (ORDER.index(one[0]), one[1])):
+        what = "stays" if becomes == where else becomes
+        yield f"{what} ({', '.join(orders)})" if orders else what
+
+
+def main() -> None:
+    before, rest = PAGE.read_text("utf-8").split(BEGIN)
+    PAGE.write_text(before + BEGIN + table() + END + rest.split(END)[1], "utf-8")
+
+
+if __name__ == "__main__":
+    main()

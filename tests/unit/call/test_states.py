@@ -1,0 +1,25 @@
+"""The table in ARCHITECTURE.md is what the state machine does."""
+
+from __future__ import annotations
+
+from recorder.call.state import Phase
+from tests.unit.call import states
+
+
+def test_the_table_is_what_the_state_machine_does() -> None:
+    page = states.PAGE.read_text("utf-8")
+    written = page.split(states.BEGIN)[1].split(states.END)[0]
+    assert written == states.table(), "python -m tests.unit.call.states writes it anew"
+
+
+def test_every_phase_is_reached_and_left_for_an_end() -> None:
+    found = states.explored()
+    reached = {where.partition(":")[0] for where, _ in found}
+    assert {phase.name for phase in Phase} - {"ENDED"} <= reached
+    for where in {where for where, _ in found} - {"ENDED"}:
+        assert any(
+            becomes == "ENDED" and "finish" in orders
+            for becomes, orders in found[where, "the channel is gone"]
+        ), f"{where} has no end"
+    begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
+    assert begins == [("ASKING: recording", "key 1")], "recorded without the one answer"
