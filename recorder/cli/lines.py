@@ -120,7 +120,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
 @click.argument("announcement_ids", metavar="ANNOUNCEMENT...", nargs=-1, required=True)
 @click.pass_obj
 def announce_line(context: Context, tenant_name: str, number: str, announcement_ids: tuple[str, ...]) -> None:
-    """Let a number say another announcement (its id), or its next version, from the next call on.
+    """Let a number say another announcement (its id), or its next version, in place of all that it said.
 
     Several, each in another language, come with a menu to choose among them, the first one first. The
     number's mode is the one that they were made for."""
