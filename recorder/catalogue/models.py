@@ -110,6 +110,12 @@ def _sound(column: str) -> ForeignKeyField:
     )
 
 
+def _said(column: str) -> ForeignKeyField:
+    """A sound that is there."""
+    name = f"{column.removesuffix('_sha256')}_id"
+    return ForeignKeyField(Sound, column_name=column, object_id_name=name, on_delete="RESTRICT", backref="+")
+
+
 class Announcement(Row):
     """One immutable version, made for one mode; a change is a new row with the next version.
 
@@ -152,7 +158,8 @@ class Line(Row):
     """A number and whose it is, from ``since`` up to ``until``; while ``until`` is empty, nobody else's.
 
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
-    the menu's order; ``menu`` lets choose where there are any."""
+    the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -166,6 +173,7 @@ class Line(Row):
     others = DataField(default=list, constraints=[SQL("DEFAULT '[]'")])
     menu_text = TextField(null=True)
     menu = _sound("menu_sha256")
+    keep = DataField(null=True)
     since = MomentField()
     until = MaybeMomentField(null=True)
 
@@ -178,6 +186,37 @@ class Line(Row):
 
 
 Line.add_index(Line.digits, unique=True, where=SQL("until IS NULL"), name="line_digits_active")
+
+
+class LineKeep(Row):
+    """What a line says about keeping a recording, in the call, in one of its languages: the question (none
+    where the colleague asks in their own words), a word to the colleague, and what both hear of a yes, a no
+    and no answer."""
+
+    id = TextField(primary_key=True)
+    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    language = TextField()
+    question_text = TextField(null=True)
+    question = _sound("question_sha256")
+    cue_text = TextField()
+    cue = _said("cue_sha256")
+    yes_text = TextField()
+    yes = _said("yes_sha256")
+    no_text = TextField()
+    no = _said("no_sha256")
+    none_text = TextField()
+    none = _said("none_sha256")
+
+    line_id: str
+    question_id: str | None
+    cue_id: str
+    yes_id: str
+    no_id: str
+    none_id: str
+
+    class Meta:
+        table_name = "line_keep"
+        indexes = ((("line", "language"), True),)
 
 
 class Recording(Row):
@@ -357,6 +396,7 @@ TABLES: tuple[type[Row], ...] = (
     Purpose,
     Announcement,
     Line,
+    LineKeep,
     Recording,
     NotRecorded,
     Grant,

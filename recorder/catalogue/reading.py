@@ -8,6 +8,7 @@ from recorder.catalogue import models
 from recorder.catalogue.rows import (
     AnnouncementRow,
     Composition,
+    Keeping,
     LineRow,
     NotRecordedRow,
     ObjectRow,
@@ -90,9 +91,14 @@ def line_row(row: models.Line) -> LineRow:
         announcement=row.announcement_id,
         others=tuple(row.others),
         menu=_sentence(row.menu_text, row.menu_id),
+        keep=_keeping(row.keep),
         since=row.since,
         until=row.until,
     )
+
+
+def _keeping(said: Any) -> Keeping | None:
+    return None if said is None else Keeping(**said)
 
 
 def composed_data(composition: Composition | None) -> dict[str, Any] | None:

@@ -118,6 +118,20 @@ class AnnouncementRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a line asks whether a recording may be kept, in the call.  A yes keeps it ``keep_days`` for
+    ``purpose``.  ``own_words``: the colleague asks, else a question is played to both.  ``destroy``: what
+    is not agreed to is destroyed at the call's end, else kept as announced.  ``at_start``: asked by itself,
+    as soon as they speak."""
+
+    keep_days: int
+    purpose: str = "agreement"
+    own_words: bool = False
+    destroy: bool = False
+    at_start: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
@@ -133,6 +147,7 @@ class LineRow:
     announcement: str
     others: tuple[str, ...]
     menu: Sentence | None
+    keep: Keeping | None
     since: datetime
     until: datetime | None
 

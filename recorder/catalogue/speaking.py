@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from recorder.call import policy
-from recorder.catalogue.models import Announcement, Line, Sound, connected
+from recorder.catalogue.models import Announcement, Line, LineKeep, Sound, connected
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.rows import ASKING, LineRow
+
+SAID = ("question", "cue", "yes", "no", "none")
 
 PAGE = 500
 """Rows that are asked for by name at a time."""
@@ -25,9 +27,13 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
+        asking = {row.id for row in rows if row.keep is not None}
+        kept = {(row.line_id, row.language): row for row in _named(LineKeep.select(), LineKeep.line, asking)}
+        for row in kept.values():
+            sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
         lengths = Sound.select(Sound.sha256, Sound.duration_ms)
         durations = {row.sha256: row.duration_ms for row in _named(lengths, Sound.sha256, sounds)}
-    speaking = _Speaking(told, durations)
+    speaking = _Speaking(told, kept, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
@@ -39,16 +45,18 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
 
 @dataclass(frozen=True, slots=True)
 class _Speaking:
-    """Announcements by id, and how long each sound is, by its SHA-256."""
+    """Announcements by id, what is said about keeping by line and language, and how long each sound is, by
+    its SHA-256."""
 
     told: Mapping[str, Announcement]
+    kept: Mapping[tuple[str, str], LineKeep]
     durations: Mapping[str, int]
 
     def line(self, row: LineRow) -> policy.LinePolicy | None:
         told = [self.told[each] for each in row.announcements]
         if any(each.mode != row.mode for each in told):
             return None
-        first, *others = [self._language(each) for each in told]
+        first, *others = [self._language(each, row) for each in told]
         return policy.LinePolicy(
             tenant=row.tenant,
             line=row.id,
@@ -58,11 +66,12 @@ class _Speaking:
             formats=row.formats,
             announcement=first.announcement,
             asked=first.asked,
+            keep=first.keep,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )
 
-    def _language(self, said: Announcement) -> policy.Language:
+    def _language(self, said: Announcement, line: LineRow) -> policy.Language:
         told = policy.Announcement(
             id=said.id,
             version=said.version,
@@ -73,11 +82,28 @@ class _Speaking:
             sha256=said.sound_id,
             duration_ms=self.durations[said.sound_id],
         )
+        keep = self._keep(line, said.language)
         if said.mode not in ASKING:
-            return policy.Language(told)
+            return policy.Language(told, None, keep)
         question = self._sound(said.question_text, said.question_id)
-        return policy.Language(
-            told, policy.Asked(question, self._sound(said.declined_text, said.declined_id))
+        declined = self._sound(said.declined_text, said.declined_id)
+        return policy.Language(told, policy.Asked(question, declined), keep)
+
+    def _keep(self, line: LineRow, language: str) -> policy.Keep | None:
+        said = self.kept.get((line.id, language))
+        if line.keep is None or said is None:
+            return None
+        question = None if said.question_id is None else self._sound(said.question_text, said.question_id)
+        return policy.Keep(
+            line.keep.purpose,
+            line.keep.keep_days,
+            question,
+            cue=self._sound(said.cue_text, said.cue_id),
+            yes=self._sound(said.yes_text, said.yes_id),
+            no=self._sound(said.no_text, said.no_id),
+            none=self._sound(said.none_text, said.none_id),
+            destroy=line.keep.destroy,
+            at_start=line.keep.at_start,
         )
 
     def _sound(self, text: str | None, sha256: str | None) -> policy.Sound:

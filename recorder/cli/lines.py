@@ -7,7 +7,7 @@ import os
 import click
 
 from recorder.catalogue import customers, queries
-from recorder.catalogue.rows import FORMATS, MODES, LineRow, TenantRow
+from recorder.catalogue.rows import FORMATS, MODES, Keeping, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
@@ -167,9 +167,43 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
     customers.set_line_languages(
         row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
     )
+    if row.keep is not None:  # in the languages that came, too
+        customers.set_line_keep(
+            row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
+        )
     told = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
         click.echo(f"{told[each].language}  {each}  {told[each].name}")
+
+
+@line.command("keep")
+@TENANT
+@click.argument("number")
+@click.option("--days", type=click.IntRange(min=1), help="How long a recording is kept on a yes.")
+@click.option("--purpose", default="agreement", show_default=True, help="What for.")
+@click.option("--own-words", is_flag=True, help="The colleague asks; else a question is played to both.")
+@click.option("--destroy", is_flag=True, help="Without a yes it is destroyed at the end of the call.")
+@click.option("--at-start", is_flag=True, help="Ask by itself, as soon as they speak.")
+@click.option("--off", is_flag=True, help="Ask no more.")
+@click.pass_obj
+def keep_line(
+    context: Context,
+    tenant_name: str,
+    number: str,
+    days: int | None,
+    purpose: str,
+    own_words: bool,
+    destroy: bool,
+    at_start: bool,
+    off: bool,
+) -> None:
+    """Let colleagues on a number ask, in the call (*5), whether its recording may be kept, from now on."""
+    if off == (days is not None):
+        raise click.UsageError("say how long a recording is kept on a yes (--days), or --off")
+    context.open_catalogue()
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start)
+    customers.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

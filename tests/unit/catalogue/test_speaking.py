@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from recorder.call import policy
 from recorder.catalogue import composing, customers, queries, snapshot
 from recorder.catalogue.models import Announcement, Line, writing
-from recorder.catalogue.rows import MODES, LineRow
+from recorder.catalogue.rows import MODES, Keeping, LineRow
+from recorder.errors import CatalogueError
 from recorder.prompts import render
 from recorder.take import spool
 from recorder.take.spool import CallStart, Party
@@ -176,3 +177,53 @@ def test_more_announcements_than_a_database_takes_names_at_once(line, read, monk
     line("100", "opt-in", "en", "nl")
     line("101", "notice")
     assert sorted(read().lines) == ["100", "101"]
+
+
+KEEPING = Keeping(keep_days=365)
+
+
+def test_a_node_reads_how_a_line_asks_whether_it_may_be_kept(tenants, line, read, now) -> None:
+    row = line("100", "opt-out", "nl")
+    assert customers.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    snap = read()
+    found = snap.line("100")
+    for one, language in zip(found.languages, ("fr", "nl"), strict=True):
+        assert one.keep is not None
+        assert (one.keep.purpose, one.keep.keep_days) == ("agreement", 365)
+        assert one.keep.question is not None
+        assert one.keep.question.text == render.keep_question(language).text
+        assert one.keep.yes.text == render.agreed(language, keep_days=365).text
+    script = snap.plan(found).scripts[1].keep
+    assert script is not None
+    assert script.no.path.endswith(f"{render.declined('nl', destroyed=False).sha256}.wav")
+    assert customers.set_line_keep(tenants[0], row.id, None, **now)
+    assert read().line("100").keep is None
+
+
+def test_in_their_own_words_nothing_is_played_but_what_came_of_it(tenants, line, read, now) -> None:
+    row = line()
+    keep = Keeping(keep_days=30, own_words=True, destroy=True, at_start=False)
+    assert customers.set_line_keep(tenants[0], row.id, keep, **now)
+    found = read().line("100").keep
+    assert (found.question, found.destroy) == (None, True)
+    assert found.no.text == render.declined("fr", destroyed=True).text
+
+
+def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
+    tenants, line, read, now
+) -> None:
+    row = line()
+    customers.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    for keep, error in (
+        (Keeping(keep_days=10_000), "announcement.keep_days"),
+        (Keeping(keep_days=30, purpose="curiosity"), "announcement.purposes"),
+        (Keeping(keep_days=31, purpose="quality"), "announcement.keep_days"),
+    ):
+        with pytest.raises(CatalogueError) as refused:
+            customers.set_line_keep(tenants[0], row.id, keep, **now)
+        assert refused.value.error_id == error
+    assert read().line("100").keep.keep_days == 365
+
+
+def test_a_line_of_another_customer_is_not_there(tenants, line, now) -> None:
+    assert not customers.set_line_keep(tenants[1], line().id, KEEPING, **now)

@@ -33,6 +33,7 @@ from recorder.catalogue.models import (
     connected,
     database,
 )
+from recorder.catalogue.rows import Keeping
 from recorder.errors import BackupError
 from recorder.prompts import shipped
 from recorder.prompts.render import Greeting
@@ -62,6 +63,7 @@ def full(house: House, recorded) -> House:
     asking = composing.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
     line = customers.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
     customers.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
+    customers.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
     recording = recorded()
     house.work(house.unrecorded())
     until = house.clock() + timedelta(hours=8)

@@ -1,0 +1,86 @@
+"""How a line asks whether a recording may be kept, in the call, in sentences of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from recorder.catalogue import countries, queries
+from recorder.catalogue.announcing import Spoken, check_purposes, keep_sound
+from recorder.catalogue.lines import active
+from recorder.catalogue.models import Line, LineKeep, connected, writing
+from recorder.catalogue.revisions import LINES, count_up
+from recorder.catalogue.rows import Keeping, LineRow
+from recorder.ids import Entropy, uuid7
+from recorder.ledger.append import append, hold
+from recorder.prompts import render
+from recorder.prompts.clips import Sources
+
+
+def set_line_keep(
+    tenant: str,
+    line_id: str,
+    keep: Keeping | None,
+    *,
+    sources: Sources = render.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """How a line asks from the next call on, in all its languages; ``None``: it does not.  False where the
+    tenant has no such line.
+
+    Raises :class:`CatalogueError` (``announcement.purposes``, ``announcement.keep_days``,
+    ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if keep is not None:
+        check_purposes(tenant, [keep.purpose], keep.keep_days)
+    while True:
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        said = {} if keep is None else {each: _said(each, keep, sources) for each in _languages(line)}
+        with writing():
+            hold(tenant)
+            if queries.line(tenant, line_id) != line:
+                continue  # somebody changed its languages meanwhile
+            if keep is not None:
+                countries.check(tenant, [keep.purpose], keep_days=keep.keep_days)
+            _write(line, keep, said, now, entropy)
+            return True
+
+
+def _languages(line: LineRow) -> tuple[str, ...]:
+    rows = {row.id: row.language for row in queries.announcements(line.tenant)}
+    return tuple(rows[each] for each in line.announcements)
+
+
+def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | None]:
+    ask = None if keep.own_words else render.keep_question(language, sources=sources)
+    return {
+        "question": ask,
+        "cue": render.ask_now(language, sources=sources),
+        "yes": render.agreed(language, keep_days=keep.keep_days, sources=sources),
+        "no": render.declined(language, destroyed=keep.destroy, sources=sources),
+        "none": render.unanswered(language, destroyed=keep.destroy, sources=sources),
+    }
+
+
+def _write(
+    line: LineRow,
+    keep: Keeping | None,
+    said: Mapping[str, Mapping[str, Spoken | None]],
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    with connected():
+        LineKeep.delete().where(LineKeep.line == line.id).execute()
+        for language, sentences in said.items():
+            columns = {}
+            for name, spoken in sentences.items():
+                columns[f"{name}_text"] = None if spoken is None else spoken.text
+                columns[name] = None if spoken is None else keep_sound(spoken.wav, now)
+            LineKeep.create(id=str(uuid7(now, entropy)), line=line.id, language=language, **columns)
+        changed = None if keep is None else asdict(keep)
+        Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
+        append(line.tenant, "line.keep_changed", {"line": line.id, "keep": changed}, now, entropy)
+        count_up(LINES)
