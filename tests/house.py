@@ -3,19 +3,24 @@ customers, people, and calls that went through the real stages from spool to buc
 
 from __future__ import annotations
 
+import hashlib
 import io
+import tomllib
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soundfile
 
 from recorder import pipeline, prompts
 from recorder.access.gate import Gate
-from recorder.call.policy import Announcement
+from recorder.call.policy import Announcement, Keep
+from recorder.call.policy import Sound as Words
 from recorder.catalogue import customers, models, people, queries, schema
 from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
@@ -29,6 +34,7 @@ from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from web.account.passwords import hash_password
 
 SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
+CLIPS = Path(prompts.__file__).parent / "sounds"
 RATE = 8000
 PASSWORD = "two voices, one agreement"
 CALLER = Party("e164", "+32470123456")
@@ -153,15 +159,24 @@ class House:
         times: int = 1,
         announced: bool = True,
         at: datetime | None = None,
+        mode: str = "notice",
+        asked: Sequence[dict[str, str]] = (),
     ) -> str:
-        """A recorded call with ``times`` conversations in it, from spool to bucket; its id."""
-        folder, end = self.finished(customer, outside=outside, times=times, announced=announced, at=at)
+        """A recorded call with ``times`` conversations in it, from spool to bucket; its id.  In it it is
+        ``asked`` whether it may be kept, each time with that answer (the data of a ``keep_answered``)."""
+        folder, end = self.finished(
+            customer, outside=outside, times=times, announced=announced, at=at, mode=mode, asked=asked
+        )
+        self.work(folder, end)
+        assert queries.recording(customer.id, folder.name) is not None
+        return folder.name
+
+    def work(self, folder: Path, end: datetime) -> None:
+        """Every stage of a call that ended then, soon after."""
         then = end + timedelta(milliseconds=900)
         means = replace(self.means, since_boot=lambda: since_boot(then))
         while pipeline.step(folder, then, means):
             pass
-        assert queries.recording(customer.id, folder.name) is not None
-        return folder.name
 
     def finished(
         self,
@@ -171,13 +186,25 @@ class House:
         times: int = 1,
         announced: bool = True,
         at: datetime | None = None,
+        mode: str = "notice",
+        asked: Sequence[dict[str, str]] = (),
     ) -> tuple[Path, datetime]:
         """A finished call in the spool: its folder, and when it ended."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
         told = len(_read(next(each for each in prompts.shipped() if each.language == language).path))
         began = at or self.now()
-        _, folder = self._arrive(customer, outside, began)
+        keep = self.keep(language) if asked else None
+        question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
+        _, folder = self._arrive(customer, outside, began, mode=mode, keep=keep, question=question)
+        if mode != "notice":
+            yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
+            answered_at = began + timedelta(seconds=6)
+            spool.append_mark(folder, Mark(answered_at, "answered", {"question": "recording", **yes}))
+        for answer in asked:
+            sound, marks = _asked(language, sound, answer)
+            for ms, kind, data in marks:
+                spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
         (folder / spool.AUDIO).write_bytes(sound)
         end_of_announcement = LEAD_MS + told * 1000 // RATE
         lasts = (len(sound) - 44) // 4 * 1000 // RATE
@@ -216,7 +243,17 @@ class House:
     def close(self) -> None:
         self.database.close()
 
-    def _arrive(self, customer: Customer, outside: Party, at: datetime) -> tuple[str, Path]:
+    def keep(self, language: str) -> Keep:
+        """What is said about keeping a recording for a year; its sounds lie in the node's folder."""
+        prompts_ = self.folder / "snapshot" / "prompts"
+        prompts_.mkdir(parents=True, exist_ok=True)
+        said = {}
+        for name, clips in SAYINGS.items():
+            said[name] = Words(*_words(language, clips))
+            (prompts_ / f"{said[name].sha256}.wav").write_bytes(_wav(_clips(language, clips)))
+        return Keep("agreement", 365, **said)
+
+    def _arrive(self, customer: Customer, outside: Party, at: datetime, **more: Any) -> tuple[str, Path]:
         recording = str(uuid7(at, self.entropy))
         told, line = customer.announcement, customer.line
         start = CallStart(
@@ -241,6 +278,7 @@ class House:
                 told.duration_ms,
             ),
             uptime=since_boot(at),
+            **more,
         )
         return recording, spool.open_take(self.folder / "spool", start)
 
@@ -267,12 +305,61 @@ def conversation(language: str, times: int, announced: bool) -> bytes:
     hum = (3000 * np.sin(np.arange(before) * 2 * np.pi * 440 / RATE)).astype(np.int16)
     left = np.concatenate([hum, caller])
     right = np.concatenate([lead, announcement, ring, callee])
+    return _wav(np.stack([left, right], axis=1))
+
+
+SAYINGS = {
+    "question": ("may-we-keep", "yes-or-no"),
+    "cue": ("ask-now",),
+    "yes": ("agreed", "kept-1-year"),
+    "no": ("declined", "as-announced"),
+    "none": ("no-answer", "as-announced"),
+}
+"""What is said about keeping, put together from the shipped sentences."""
+
+
+def _asked(
+    language: str, sound: bytes, answer: dict[str, str]
+) -> tuple[bytes, list[tuple[int, str, dict[str, str]]]]:
+    """A call that goes on with the question, four seconds, what came of it, and a conversation."""
+    said = [_clips(language, SAYINGS[name]) for name in ("question", answer["answer"])]
+    talk = {who: _read(SPEECH / language / f"{who}.wav") for who in ("caller", "callee")}
+    pause = np.zeros(RATE * 4, np.int16)
+    begun = (len(sound) - 44) // 4 * 1000 // RATE
+    right = np.concatenate([said[0], pause, said[1], talk["callee"]])
+    left = np.concatenate([np.zeros(len(right) - len(talk["callee"]), np.int16), talk["caller"]])
+    length = min(len(left), len(right))
+    more = np.stack([left[:length], right[:length]], axis=1)
+    heard = begun + len(said[0]) * 1000 // RATE
+    marks = [
+        (begun, "keep_asked", {"how": "question"}),
+        (heard, "keep_question_heard", {}),
+        (heard + 3500, "keep_answered", answer),
+        (heard + 4000 + len(said[1]) * 1000 // RATE, "keep_told", {}),
+    ]
+    return _wav(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
+
+
+def _clips(language: str, names: Sequence[str]) -> np.ndarray:
+    read = [soundfile.read(CLIPS / language / f"{name}.flac", dtype="int16") for name in names]
+    return np.concatenate([samples[:: rate // RATE] for samples, rate in read])
+
+
+def _words(language: str, names: Sequence[str]) -> tuple[str, str, int]:
+    """What is said, and its sound's SHA-256 and milliseconds."""
+    clips = tomllib.loads((CLIPS / "clips.toml").read_text("utf-8"))[language]
+    sound = _clips(language, names)
+    sha256 = hashlib.sha256(_wav(sound)).hexdigest()
+    return " ".join(clips[name]["text"] for name in names), sha256, len(sound) * 1000 // RATE
+
+
+def _wav(samples: np.ndarray) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as sound:
-        sound.setnchannels(2)
+        sound.setnchannels(samples.ndim)
         sound.setsampwidth(2)
         sound.setframerate(RATE)
-        sound.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+        sound.writeframes(samples.astype("<i2").tobytes())
     return out.getvalue()
 
 

@@ -66,6 +66,13 @@ NOT_RECORDED: Mapping[str, object] = {
     "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
     "never_connected": _l("Nobody answered."),
     "hung_up_in_announcement": _l("The caller hung up during the announcement."),
+    "hung_up_in_question": _l("The caller hung up before a question was answered."),
+    "declined": _l("The caller chose not to be recorded."),
+    "no_answer": _l("The caller was asked whether the call may be recorded, and did not answer."),
+    "unclear": _l(
+        "The caller was asked whether the call may be recorded, and pressed keys that say neither yes nor no."
+    ),
+    "not_kept": _l("It was agreed in the call not to keep it. It was destroyed when the call ended."),
     "announcement_failed": _l("The announcement did not play to its end."),
     "recording_failed": _l("The telephone system could not write the recording."),
     "daemon_away": _l("The recorder was not running; the call went on without it."),
@@ -86,8 +93,37 @@ GAPS: Mapping[str, object] = {
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."
     ),
+    "prompt": _l(
+        "A sentence was played to both; meanwhile they did not hear each other. Nothing is missing."
+    ),
 }
 """By :data:`recorder.take.encoded.GAP_REASONS`."""
+
+
+KEPT: Mapping[str, object] = {
+    "yes": _l("It was agreed in the call to keep it."),
+    "no": _l("It was agreed in the call not to keep it longer than announced."),
+    "none": _l("It was asked in the call whether to keep it; nobody answered."),
+}
+"""By ``kept`` of a recording's row."""
+
+TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
+    ("yes", "outside", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
+    ("no", "outside", "key"): _l("No: the caller pressed a key for it at %(time)s."),
+    ("yes", "colleague", "aloud"): _l(
+        "Yes: it was said aloud, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("no", "colleague", "aloud"): _l(
+        "No: it was said aloud, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("yes", "colleague", "own_words"): _l(
+        "Yes: this is what came of it, and the colleague pressed a key for it at %(time)s."
+    ),
+    ("no", "colleague", "own_words"): _l(
+        "No: this is what came of it, and the colleague pressed a key for it at %(time)s."
+    ),
+}
+"""By answer, whose it is, and how it was given (:mod:`recorder.take.questions`)."""
 
 
 def error(error_id: str) -> str:
@@ -107,6 +143,49 @@ def not_recorded(reason: str) -> str:
 def gap(reason: str) -> str:
     """Why a stretch of a recording is silent or missing."""
     return str(GAPS.get(reason) or _("This part is missing."))
+
+
+def kept(answer: str) -> str:
+    """What was agreed in a call about keeping its recording."""
+    return str(KEPT[answer])
+
+
+def asked(how: str) -> str:
+    """That it was asked whether the recording may be kept."""
+    if how == "own_words":
+        return str(_("The colleague asked in their own words whether this recording may be kept."))
+    return str(_("It was asked whether this recording may be kept."))
+
+
+def answered(answer: str | None, by: str | None, how: str | None, at: datetime | None) -> str:
+    """What came of that question."""
+    known = TOLD_YES_NO.get((answer or "", by or "", how or ""))
+    if known is not None and at is not None:
+        return str(known) % {"time": time(at)}
+    if answer in ("yes", "no") and at is not None:
+        said = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
+        return str(said) % {"time": time(at)}
+    if answer == "none":
+        return str(_("Nobody answered. Silence is not taken for a yes."))
+    if answer == "broken":
+        return str(_("The question was broken off, so nothing came of it."))
+    return str(_("No answer was noted."))
+
+
+def consented(mode: str, key: str | None, at: datetime | None) -> str:
+    """How it was agreed to record a call of which that was asked."""
+    if mode == "opt-in" and key and at is not None:
+        return str(
+            _(
+                "The caller was asked before anything was recorded, and agreed with the key %(key)s "
+                "at %(time)s.",
+                key=key,
+                time=time(at),
+            )
+        )
+    if mode == "opt-in":
+        return str(_("The caller was asked before anything was recorded, and agreed."))
+    return str(_("The caller was told how to refuse the recording with a key, and did not refuse."))
 
 
 def lane(channel: str) -> str:
@@ -201,6 +280,10 @@ def init_app(app: Flask) -> None:
             error,
             not_recorded,
             gap,
+            kept,
+            asked,
+            answered,
+            consented,
             lane,
             purpose,
             purpose_explained,

@@ -38,11 +38,23 @@ def main(folder: Path) -> None:
     at = utc_now()
     house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
+    house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
+    house.not_recorded(bakery, "unclear", at=at - timedelta(hours=4, minutes=10))
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
         "unannounced": house.call(
             bakery, at=at - timedelta(hours=1), announced=False, outside=Party("e164", "+33142685300")
+        ),
+        "agreed": house.call(
+            bakery,
+            at=at - timedelta(minutes=50),
+            mode="opt-in",
+            asked=[
+                {"answer": "none"},
+                {"answer": "no", "by": "colleague", "how": "aloud"},
+                {"answer": "yes", "by": "outside", "how": "key"},
+            ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),

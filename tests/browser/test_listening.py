@@ -128,6 +128,19 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
     assert abs(claire.audio("currentTime") - 10.1) < 0.3
 
 
+def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):
+    somebody = person(language="en-GB").log_in("paul").listen("agreed")
+    page = somebody.page
+    questions = page.locator(".marks li").filter(has_text="It was asked whether this recording may be kept.")
+    expect(questions).to_have_count(3)
+    expect(questions.last).to_contain_text("Yes: the caller pressed a key for it at")
+    place = float(questions.last.locator(".jump").get_attribute("data-jump")) / 1000
+    questions.last.locator(".jump").click()
+    somebody.until(f"Math.abs(document.getElementById('audio').currentTime - {place}) < 0.2")
+    expect(page.locator(".gap.is-prompt")).to_have_count(6)
+    expect(page.get_by_role("heading", name="What was agreed")).to_be_visible()
+
+
 def test_by_keyboard_alone(person):
     claire = person().go("/login")
     page = claire.page

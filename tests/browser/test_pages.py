@@ -15,6 +15,7 @@ PAGES = (
     "choose",
     "unannounced",
     "listen",
+    "agreed",
     "missing",
     "warned",
     "over",
@@ -33,9 +34,9 @@ def open_page(somebody, name: str) -> None:
             assert "422" in somebody.said.pop()
         return
     somebody.log_in()
-    if name in ("listen", "warned", "over"):
+    if name in ("listen", "agreed", "warned", "over"):
         somebody.page.clock.install()
-        somebody.listen("short")
+        somebody.listen("agreed" if name == "agreed" else "short")
         expect(somebody.page.locator("#wave canvas").first).to_be_attached()
         if name == "warned":
             somebody.page.clock.fast_forward("10:30")

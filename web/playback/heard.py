@@ -8,29 +8,33 @@ from datetime import datetime
 from typing import Any
 
 from recorder.clock import from_iso
+from web.playback import agreed
+from web.playback.agreed import Asked, Consented, Kept
 
 SOUNDS = ("audio.opus", "audio.wav")
 """In the order a browser is offered them."""
 
 
-TOLD = "told"
+TOLD, ASKED = "told", "asked"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
-    :data:`TOLD`, where begin and end are the same, is the end of the announcement."""
+    where begin and end are the same, :data:`TOLD` is the end of the announcement, and :data:`ASKED` a
+    question whether it may be kept, which is ``asked``."""
 
     start_ms: int
     end_ms: int
     channel: str
     reason: str
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps
-    and the announcement's end in the order in which they are heard."""
+    """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps,
+    the announcement's end and the questions in the order in which they are heard."""
 
     recording: str
     duration_ms: int
@@ -44,6 +48,8 @@ class Heard:
     marks: tuple[Stretch, ...]
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
+    consented: Consented | None
+    kept: Kept | None
 
 
 def from_manifest(body: Mapping[str, Any]) -> Heard:
@@ -54,6 +60,9 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         Stretch(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
     )
     end = (Stretch(told["end_ms"], told["end_ms"], "both", TOLD),) if told else ()
+    questions = tuple(
+        Stretch(each.place_ms, each.place_ms, "both", ASKED, each) for each in agreed.asked(body)
+    )
     return Heard(
         recording=body["recording"],
         duration_ms=body["duration_ms"],
@@ -64,7 +73,14 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         announcement_language=told["language"] if told else "",
         announcement_end_ms=told["end_ms"] if told else 0,
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end), key=lambda mark: (mark.end_ms, mark.reason == TOLD))),
+        marks=tuple(sorted((*gaps, *end, *questions), key=_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
+        consented=agreed.consented(body),
+        kept=agreed.kept(body),
     )
+
+
+def _order(mark: Stretch) -> tuple[int, bool]:
+    """A gap is told at its end, but for what plays to both: that follows its question."""
+    return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != ASKED

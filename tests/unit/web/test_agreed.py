@@ -1,0 +1,123 @@
+"""What was agreed, in plain words: in the list, before listening, and as places to jump to in the player."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from web import words
+
+KEY = {"answer": "yes", "by": "outside", "how": "key"}
+ALOUD = {"answer": "no", "by": "colleague", "how": "aloud"}
+
+
+def plain(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("&#39;", "'")
+
+
+def marks(page: str) -> list[tuple[str, str]]:
+    """The player's marks: where each begins, and what it says."""
+    listed = re.search(r'<ul class="marks">(.*?)</ul>', page, re.DOTALL)
+    assert listed is not None
+    found = re.findall(r'<li>\s*<button[^>]*data-jump="(\d+)"[^>]*>(.*?)</li>', listed.group(1), re.DOTALL)
+    return [(place, plain(text)) for place, text in found]
+
+
+@pytest.fixture
+def claire(bakery, browser):
+    return browser("claire")
+
+
+def test_the_list_says_what_was_agreed_about_keeping(claire, house, bakery):
+    said = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "personne n’a répondu"}
+    for answer, words_of_it in said.items():
+        house.call(
+            bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
+        )
+        page = plain(claire.get("/recordings?show=recorded").text)
+        assert words_of_it in page
+    assert "25 novembre 2027" in page
+    assert page.count("25 décembre 2026") == 2
+
+
+def test_without_a_question_nothing_is_said_of_one(claire, house, bakery):
+    recording = house.call(bakery)
+    assert "convenu pendant" not in claire.get("/recordings").text
+    page = claire.get(claire.listen_to(recording)).text
+    assert 'id="agreed"' not in page
+
+
+def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, house, bakery):
+    recording = house.call(bakery, asked=[ALOUD, KEY])
+    page = claire.get(claire.listen_to(recording)).text
+    listed = marks(page)
+    questions = [(place, text) for place, text in listed if "On a demandé si cet enregistrement" in text]
+    assert len(questions) == 2
+    (first, no), (second, yes) = questions
+    assert 0 < int(first) < int(second)
+    assert "pour que ce que nous avons convenu reste clair" in no
+    assert "Non : cela a été dit de vive voix, et le collègue a appuyé" in no
+    assert "Oui : l’appelant a appuyé sur la touche correspondante à 10:0" in yes
+    assert "Les deux ont ensuite entendu" in yes
+    played = [place for place, text in listed if "Une phrase a été diffusée aux deux" in text]
+    assert len(played) == 4
+    assert played[0] == first  # the stretch follows its question
+    assert listed.index(questions[0]) + 1 == next(n for n, one in enumerate(listed) if "diffusée" in one[1])
+    assert page.count("is-right is-prompt") == 4
+    assert "Rien ne manque" in page
+    card = plain(page[page.index('id="agreed"') : page.index('id="marks"')])
+    assert "Il a été convenu pendant l’appel de le garder." in card
+    assert "Jusqu’au 25 novembre 2027, pour : Garder clair ce qui a été convenu." in card
+
+
+def test_a_question_that_is_not_in_the_sound_is_said_to_have_no_effect(claire, house, bakery):
+    folder, end = house.finished(bakery, asked=[KEY])
+    for prompt in (house.folder / "snapshot" / "prompts").iterdir():
+        prompt.unlink()
+    house.work(folder, end)
+    page = claire.get(claire.listen_to(folder.name)).text
+    assert "elle reste donc sans effet" in page
+    assert "convenu pendant l’appel de le garder" not in page
+    assert "25 décembre 2026" in page
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("opt-in", "il a accepté avec la touche 1 à 10:00."),
+        ("opt-out", "avec quelle touche refuser l’enregistrement ; il n’a pas refusé."),
+    ],
+)
+def test_the_player_says_how_it_was_agreed_to_record(claire, house, bakery, mode, said):
+    page = plain(claire.get(claire.listen_to(house.call(bakery, mode=mode))).text)
+    assert said in page
+    assert ("Êtes-vous d'accord ?" in page) == (mode == "opt-in")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("declined", "L’appelant a choisi de ne pas être enregistré."),
+        ("not_kept", "Il a été convenu pendant l’appel de ne pas garder"),
+        ("hung_up_in_question", "a raccroché avant d’avoir répondu"),
+        ("no_answer", "il n’a pas répondu"),
+        ("unclear", "ni oui ni non"),
+    ],
+)
+def test_why_a_call_was_not_recorded_or_kept(claire, house, bakery, reason, said):
+    house.not_recorded(bakery, reason)
+    assert said in plain(claire.get("/recordings").text)
+
+
+def test_every_answer_has_words_of_its_own(app, clock):
+    with app.test_request_context(headers={"Accept-Language": "en"}):
+        told = [
+            words.answered(answer, by, how, clock())
+            for answer in ("yes", "no")
+            for by, how in (("outside", "key"), ("colleague", "aloud"), ("colleague", "own_words"))
+        ]
+        told += [words.answered(answer, None, None, None) for answer in ("none", "broken", None)]
+        told.append(words.answered("yes", "outside", "aloud", clock()))  # what this version does not know
+        assert len(set(told)) == len(told)
+        assert not any("%" in one for one in told)
