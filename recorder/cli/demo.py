@@ -25,6 +25,7 @@ import click
 from recorder import config
 from recorder.call.policy import read as read_snapshot
 from recorder.catalogue import customers, queries, snapshot
+from recorder.catalogue.rows import Keeping
 from recorder.catalogue.schema import migrate
 from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
@@ -45,6 +46,9 @@ CALLS = (("+3225550101", "fr"), ("+3225550102", "en"), ("+3225550101", "fr"), ("
 
 READY_IN = 60.0
 HEARD_IN = 150.0
+
+KEPT_DAYS = 365
+"""How long a recording is kept once both agreed to that."""
 
 SETTINGS = """\
 # Made by `make run`. Ports are chosen at each start and come from the environment.
@@ -164,7 +168,8 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     make_user(tenant, LOGIN, name="Claire Dubois", role="customer_admin", language="fr", password=password)
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
-        make_line(tenant, number, None, language, labels[language], ("opus",))
+        line = make_line(tenant, number, None, language, labels[language], ("opus",))
+        customers.set_line_keep(tenant.id, line, Keeping(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password
 

@@ -31,6 +31,7 @@ STARTS_IN = 30.0
 def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
     """The practice switch, which makes the calls itself and prints what happens to them."""
     placed = [f"--call={number}:{language}" for number, language in calls]
+    placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
         "switch",
         [

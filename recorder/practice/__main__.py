@@ -33,17 +33,17 @@ PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the name of a variable
 
 
 class _Call(click.ParamType[DemoCall]):
-    name = "NUMBER:LANGUAGE"
+    name = "NUMBER:LANGUAGE[:agrees]"
 
     def convert(
         self, value: object, parameter: click.Parameter | None, context: click.Context | None
     ) -> DemoCall:
         if isinstance(value, DemoCall):
             return value
-        number, _, language = str(value).rpartition(":")
-        if not number or language not in {"fr", "en"}:
+        number, language, more = [*str(value).split(":"), "", ""][:3]
+        if not number or language not in {"fr", "en"} or more not in {"", "agrees"}:
             self.fail(f"{value!r} is not such as +3225550101:fr", parameter, context)
-        return DemoCall(number, language)
+        return DemoCall(number, language, more == "agrees")
 
 
 @click.command()

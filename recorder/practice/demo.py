@@ -13,6 +13,9 @@ from recorder.practice.session import Session
 from recorder.practice.sound import RATE, load
 from recorder.practice.switch import PracticeSwitch
 
+ASKING = 25.0
+"""Seconds that the question, its answer and what both then hear take, at most."""
+
 ANSWER_TIME = 60.0
 """Seconds of call time that a call may take until it is connected."""
 
@@ -36,6 +39,8 @@ class DemoCall:
 
     number: str
     language: str
+    agrees: bool = False
+    """The colleague asks whether the recording may be kept, and the caller presses 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,22 @@ def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
     return switch.watched
 
 
+def _agree(session: Session) -> None:
+    """The colleague asks, and once both have heard the question the caller presses 1."""
+
+    def playing() -> bool:
+        return session.media.prompt is not None
+
+    session.switch.pace.sleep(2.0)
+    session.callee_presses("*5")
+    for wanted in (True, False):
+        end = session.switch.pace.seconds() + ASKING / 2
+        while playing() != wanted and session.switch.pace.seconds() < end:
+            gevent.sleep(0.05)
+    session.switch.pace.sleep(0.5)
+    session.press("1")
+
+
 def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callable[[Progress], None]
                ) -> list[Session]:  # fmt: skip
     """Make calls at once, a second apart, and wait until they are over.
@@ -71,6 +92,7 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
         switch.pace.sleep(at)
         speaks, answers_with = dialogue(call.language)
         talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
+        talks += ASKING if call.agrees else 0
         party = Party(
             number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
             talks=talks,
@@ -81,6 +103,8 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
             if not session.wait(step, limit):
                 return None
             report(Progress(at + 1, len(calls), call.number, call.language, step))
+            if step == "bridged" and call.agrees:
+                _agree(session)
         return session
 
     running = [gevent.spawn(one, at, call) for at, call in enumerate(calls)]

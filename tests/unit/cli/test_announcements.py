@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from recorder.call import policy
-from recorder.catalogue import snapshot
+from recorder.catalogue import customers, queries, snapshot, speaking
 from recorder.catalogue.models import Announcement, Line, writing
+from recorder.catalogue.rows import Keeping
 from recorder.clock import utc_now
 from recorder.prompts import render, shipped
 from tests.unit.cli.test_commands import Shell
@@ -225,3 +226,25 @@ def test_an_adopted_customer_is_given_announcements_for_its_country(dubois: Shel
     dubois.good("tenant", "adopt", *DUBOIS, "Dubois", "--country", "de")
     given = dubois.good("announcement", "list", *DUBOIS).splitlines()
     assert [row.split("  ")[6] for row in given] == ["opt-in", "opt-in"]
+
+
+def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
+    """In the words of the catalogue, by the country's limits; --off takes it away."""
+    keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
+    dubois.good(*keep, "--days", "365", "--destroy")
+    owner = next(row for row in customers.tenants() if row.name == "Dubois")
+    (row,) = queries.lines(owner.id)
+    assert row.keep == Keeping(keep_days=365, destroy=True)
+    dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
+    said = {one.announcement.language: one.keep for one in speaking.policies()[0][0].languages}
+    assert {language: keep and keep.no.text for language, keep in said.items()} == {
+        language: render.declined(language, destroyed=True).text for language in ("fr", "nl")
+    }
+    refused = dubois(*keep, "--days", "4000")
+    assert refused.exit_code != 0
+    assert "4000 days" in refused.output
+    assert dubois(*keep).exit_code == 2
+    assert dubois(*keep, "--days", "3", "--off").exit_code == 2
+    assert queries.lines(owner.id)[0].keep == Keeping(keep_days=365, destroy=True)
+    dubois.good(*keep, "--off")
+    assert queries.lines(owner.id)[0].keep is None
