@@ -57,10 +57,10 @@ def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, 
     (first, no), (second, yes) = questions
     assert 0 < int(first) < int(second)
     assert "pour que ce que nous avons convenu reste clair" in no
-    assert "Non : cela a été dit de vive voix, et le collègue a appuyé" in no
-    assert "Oui : l’appelant a appuyé sur la touche correspondante à 10:0" in yes
-    assert "Les deux ont ensuite entendu" in yes
-    played = [place for place, text in listed if "Une phrase a été diffusée aux deux" in text]
+    assert "Non : cela a été dit de vive voix, et votre collègue a appuyé" in no
+    assert "Oui : la personne qui appelle a appuyé sur la touche correspondante à 10:0" in yes
+    assert "Toutes deux ont ensuite entendu" in yes
+    played = [place for place, text in listed if "Une phrase a été diffusée" in text]
     assert len(played) == 4
     assert played[0] == first  # the stretch follows its question
     assert listed.index(questions[0]) + 1 == next(n for n, one in enumerate(listed) if "diffusée" in one[1])
@@ -85,8 +85,8 @@ def test_a_question_that_is_not_in_the_sound_is_said_to_have_no_effect(claire, h
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("opt-in", "il a accepté avec la touche 1 à 10:00."),
-        ("opt-out", "avec quelle touche refuser l’enregistrement ; il n’a pas refusé."),
+        ("opt-in", "elle a accepté avec la touche 1 à 10:00."),
+        ("opt-out", "elle n’a pas refusé."),
     ],
 )
 def test_the_player_says_how_it_was_agreed_to_record(claire, house, bakery, mode, said):
@@ -98,10 +98,10 @@ def test_the_player_says_how_it_was_agreed_to_record(claire, house, bakery, mode
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("declined", "L’appelant a choisi de ne pas être enregistré."),
+        ("declined", "a choisi de ne pas être enregistrée."),
         ("not_kept", "Il a été convenu pendant l’appel de ne pas garder"),
         ("hung_up_in_question", "a raccroché avant d’avoir répondu"),
-        ("no_answer", "il n’a pas répondu"),
+        ("no_answer", "elle n’a pas répondu"),
         ("unclear", "ni oui ni non"),
     ],
 )
