@@ -72,6 +72,9 @@ BEFORE = (
 ROUGH_BEFORE = (
     Scenario("daemon_killed_in_question", _unrecorded("daemon_away"), line="opt_in",
              steps=(Step("plays question", 0.4, "kill_daemon"), OVER)),
+    Scenario("daemon_stalled_in_question", _unrecorded("daemon_late|announcement_failed"), line="opt_in",
+             steps=(Step("plays question", 0.4, "stall_daemon"), Step("plays question", 2.0, "press", "7"),
+                    Step("bridged", 0.5, "wake_daemon"), Step("bridged", 2.5, "hang_up"))),
     Scenario("daemon_killed_in_the_time_to_refuse", _unrecorded("daemon_away", told=1), line="opt_out",
              steps=(Step("mark announcement_finished", 0.5, "kill_daemon"), OVER)),
 )  # fmt: skip
