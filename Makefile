@@ -23,7 +23,7 @@ run: $(VENV)/.run
 	$(BIN)/accord run --demo
 
 # What is about time limits, and the real switch, alone: there a busy machine would tell, not the code.
-TIMED := tests/integration/switch tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
+TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
 test: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(TIMED:%=--ignore %) $(PYTEST)
 	$(BIN)/python -m pytest -m "not long" $(TIMED) $(PYTEST)
