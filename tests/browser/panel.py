@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
         ),
         "agreed": house.call(
             bakery,
-            at=at - timedelta(minutes=50),
+            at=at - timedelta(hours=6),
             mode="opt-in",
             asked=[
                 {"answer": "none"},
