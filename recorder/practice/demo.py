@@ -13,8 +13,8 @@ from recorder.practice.session import Session
 from recorder.practice.sound import RATE, load
 from recorder.practice.switch import PracticeSwitch
 
-ASKING = 25.0
-"""Seconds that the question, its answer and what both then hear take, at most."""
+ASKING = 30.0
+"""Seconds from their being connected until both have heard what came of the question, at most."""
 
 ANSWER_TIME = 60.0
 """Seconds of call time that a call may take until it is connected."""
@@ -92,7 +92,7 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
         switch.pace.sleep(at)
         speaks, answers_with = dialogue(call.language)
         talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
-        talks += ASKING if call.agrees else 0
+        talks = max(talks, ASKING) if call.agrees else talks
         party = Party(
             number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
             talks=talks,
