@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
+import soundfile
 
 from recorder import pipeline
+from recorder.call.policy import Keep
+from recorder.call.policy import Sound as Said
 from recorder.catalogue import customers, queries
-from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.models import LedgerEntry, Sound, Tenant, connected, writing
 from recorder.errors import CatalogueError, TakeError
 from recorder.seal import keys
 from recorder.seal.keys import data_key_path, tenant_key_path
 from recorder.store.base import Conflict, Unreachable
 from recorder.take import spool
 from recorder.take.spool import Mark
+from tests.conftest import write_wav
 
 
 def test_a_take_becomes_one_object_set_one_row_one_leaf_and_leaves_the_spool(house) -> None:
@@ -175,6 +181,34 @@ def test_a_sound_that_is_nowhere_lets_the_take_wait(house) -> None:
         pipeline.step(folder, house.clock(), house.means)
     assert waiting.value.error_id == "take.no_prompt"
     assert folder.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_question_is_found_by_the_catalogues_sound_and_without_it_only_not_shown(house, known) -> None:
+    at = np.arange(2 * 8000)
+    sweep = (8000 * np.sin(2 * np.pi * (300 + at * 0.02) * at / 8000)).astype("<i2")
+    write_wav(house.root / "sweep.wav", sweep[:, None])
+    wav = (house.root / "sweep.wav").read_bytes()
+    question = Said("May we keep it?", hashlib.sha256(wav).hexdigest(), 2000)
+    if known:
+        with writing():
+            Sound.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
+    folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
+    told = next(mark.at for mark in spool.read_marks(folder) if mark.kind == "bridged")
+    begin = (told - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
+    samples, _ = soundfile.read(folder / spool.AUDIO, dtype="int16")
+    samples[begin : begin + len(sweep), 1] = sweep
+    write_wav(folder / spool.AUDIO, samples)
+    for second, kind, data in (
+        (5, "keep_asked", {"how": "question"}),
+        (7, "keep_question_heard", {}),
+        (9, "keep_answered", {"answer": "yes", "by": "outside", "how": "key"}),
+    ):
+        spool.append_mark(folder, Mark(told + timedelta(seconds=second), kind, data))
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    assert row.kept == ("yes" if known else None)
+    assert row.keep_until == row.started_at + timedelta(days=365 if known else 30)
 
 
 def test_a_tenant_that_the_catalogue_does_not_know_lets_the_take_wait(house) -> None:
