@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement
+from recorder.call.policy import Announcement, Keep
+from recorder.call.policy import Sound as Said
 from recorder.errors import SealError, TakeError
 from recorder.seal.manifest import open_manifest, seal
 from recorder.take import spool, wav
@@ -43,6 +44,19 @@ TOLD = Announcement(
     "0198c0de-0000-7000-8000-0000000000aa", 1, "en", "a sweep", ("agreement",), 30,
     hashlib.sha256(_sound.read_bytes()).hexdigest(), 500,
 )  # fmt: skip
+QUESTION = PROMPT[::-1].copy()
+_asked = _root / "asked.wav"
+soundfile.write(_asked, QUESTION, RATE, subtype="PCM_16")
+_said = Said("a falling sweep", hashlib.sha256(_asked.read_bytes()).hexdigest(), 500)
+_asked.rename(_root / f"{_said.sha256}.wav")
+KEEP = Keep("training", 365, _said, _said, _said, _said, _said)
+ASKED = {
+    "keep_asked": ({"how": "question"}, {"how": "own_words"}, {}),
+    "keep_answered": (
+        {"answer": "yes", "by": "outside", "how": "key"}, {"answer": "yes"}, {"answer": "none"},
+        {"answer": "no", "by": "colleague", "how": "aloud"}, {"answer": "?", "by": "", "how": "x"},
+    ),
+}  # fmt: skip
 _MS = timedelta(milliseconds=1)
 LAST = (datetime(9999, 12, 31, 23, 59, tzinfo=UTC) - START) // _MS
 FIRST = (datetime(1, 1, 1, tzinfo=UTC) - START) // _MS
@@ -69,16 +83,20 @@ def check(data: bytes) -> None:
         started_at=_time(choices),
         formats=choices.pick((("opus",), ("wav",), ("opus", "wav"), ("flac",), ())),
         announcement=choices.pick((TOLD, TOLD, TOLD, None)),
+        keep=KEEP,
     )
     folder = spool.open_take(_root / "spool", start)
+    asked = False
     for _ in range(choices.below(9)):
         kind = choices.pick(_kinds)
+        asked = asked or kind in ASKED
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
+        data_ = choices.pick(ASKED[kind]) if kind in ASKED else data_
         spool.append_mark(folder, Mark(_time(choices), kind, data_))
     spool.close_take(
         folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
     )
-    (folder / spool.AUDIO).write_bytes(_audio(choices))
+    (folder / spool.AUDIO).write_bytes(_audio(choices, QUESTION if asked else QUESTION[:0]))
     try:
         take = spool.read_take(folder)
         write_encoded(encode(take, _sound))
@@ -101,21 +119,28 @@ def check(data: bytes) -> None:
     except SealError as error:
         assert error.error_id in ("seal.endorsement_time", "seal.contradiction"), error.error_id
         return
-    assert open_manifest(sealed.manifest_bytes, made.root.public_key()) == sealed.manifest
+    manifest = open_manifest(sealed.manifest_bytes, made.root.public_key())
+    assert manifest == sealed.manifest
+    if manifest.agreed is not None:
+        assert encoded.announced is not None, "kept by agreement, and nobody was told"
+        answers = [mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_answered"]
+        assert "yes" in answers, "kept by agreement without a yes"
 
 
 def _time(choices: Choices) -> datetime:
     return START + timedelta(milliseconds=choices.pick(TIMES))
 
 
-def _audio(choices: Choices) -> bytes:
+def _audio(choices: Choices, asked: np.ndarray) -> bytes:
     if choices.below(6) == 5:
         return riff(choices)
     before, after = choices.pick((0, 800, 4000)), choices.pick((0, 100, 8000, 16000))
     level = choices.pick((3000, 0, 32767))
-    tone = (level * np.sign(np.sin(np.arange(before + len(PROMPT) + after) / 3))).astype(np.int16)
+    tone = (level * np.sign(np.sin(np.arange(before + len(PROMPT) + len(asked) + after) / 3))).astype(
+        np.int16
+    )
     told = PROMPT if choices.below(4) else PROMPT[: choices.below(4000)]
-    right = np.concatenate([np.zeros(before, np.int16), told, np.zeros(after, np.int16)])
+    right = np.concatenate([np.zeros(before, np.int16), told, asked, np.zeros(after, np.int16)])
     both = np.stack([tone[: len(right)], right], axis=1)
     if choices.below(8) == 7:
         both = both[: choices.below(len(both) + 1)]
@@ -140,9 +165,8 @@ def _tenant_keys():
 def _seed(*marks: tuple[str, int], ended: int = 3000) -> bytes:
     out = bytes([0, 2, 0, len(marks)])
     for kind, at in marks:
-        out += bytes(
-            [_kinds.index(kind), *([3, 0x31, 0x30, 0x30] if kind == "bridged" else []), TIMES.index(at)]
-        )
+        more = [3, 0x31, 0x30, 0x30] if kind == "bridged" else [0] if kind in ASKED else []
+        out += bytes([_kinds.index(kind), *more, TIMES.index(at)])
     return out + bytes([TIMES.index(ended), 1, 0, 1, 3, 0, 1, 1, 0, 0, 0])
 
 
@@ -152,6 +176,8 @@ SEEDS = (
     _seed(("recording_started", 0), ("announcement_finished", 700), ("hold", 700), ("unhold", 1500),
           ("bridged", 500)),
     _seed(("bridged", 10**13), ("hangup", -(10**12)), ("unobserved_from", 20)),
+    _seed(("recording_started", 0), ("announcement_finished", 500), ("bridged", 500), ("keep_asked", 520),
+          ("keep_question_heard", 1500), ("keep_answered", 1500), ("keep_told", 3000), ("hangup", 3000)),
     _seed(),
     bytes([16, 2, 0, 0, 16, 1, 0, 1, 3, 0, 1]),
 )  # fmt: skip
