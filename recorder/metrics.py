@@ -153,7 +153,7 @@ TAKES = _counter("accord_takes_total",
     "Takes that left the spool: stored, noted (as not recorded), quarantined, erased (meanwhile).", "outcome",
     on=(WORKER,))
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
-    "Takes kept for no purpose, since their announcement is not in the sound, or did not end.",
+    "Takes kept for no purpose: their announcement is not in the sound or did not end, or nobody agreed.",
     "reason", on=(WORKER,))
 STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
                    "stage", on=(WORKER,), buckets=LONG)
