@@ -223,6 +223,19 @@ def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> Non
     check_places(talk, talk.encode())
 
 
+@pytest.mark.parametrize("lost_ms", [-1000, 1000])
+def test_answers_are_placed_from_the_question_where_the_clock_alone_is_a_second_off(
+    talk: Talk, lost_ms: int
+) -> None:
+    """A loaded switch drops frames; or writes more than the call's clock knows of."""
+    talk.talk(6000)
+    talk.shift_ms += lost_ms
+    talk.ask("yes", by="outside", how="key")
+    talk.shift_ms -= lost_ms
+    talk.talk(20_000)
+    check_places(talk, talk.encode())
+
+
 def test_a_clock_that_was_set_back_in_the_call_hides_them_not(talk: Talk) -> None:
     talk.talk(2000)
     talk.shift_ms -= 30_000
