@@ -71,7 +71,15 @@ class Screen:
         return self.text
 
     def wait_end(self, seconds: float = 10) -> int:
-        return self.process.wait(seconds)
+        """The command's exit status; all that it wrote has been read."""
+        status = self.process.wait(seconds)
+        os.write(self._slave, b"\0")  # nothing on a screen, and behind everything else
+        end = time.monotonic() + seconds
+        while not self.raw.endswith(b"\0"):
+            assert time.monotonic() < end, "what it wrote is not all read"
+            time.sleep(0.01)
+        self.raw = self.raw.removesuffix(b"\0")
+        return status
 
     @property
     def modes(self) -> list[object]:

@@ -9,6 +9,7 @@ from typing import cast
 import gevent
 import pytest
 
+from recorder.call.policy import Announcement
 from recorder.call.state import Phase
 from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.writer import Writer
@@ -28,6 +29,9 @@ LINE = "3225550101"
 ID = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 BRIDGED = AT + timedelta(seconds=8)
+
+
+TOLD_WITH = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 3000)
 
 
 class Answering:
@@ -70,7 +74,7 @@ def daemon_on(root: Path, switch: Answering, clock: Clock) -> Daemon:
 def left_open(root: Path, *marks: Mark, refused: str | None = None) -> None:
     """What an earlier daemon left of a call."""
     start = CallStart(
-        ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), None,
+        ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), TOLD_WITH,
         refused=refused,
     )  # fmt: skip
     folder = spool.open_take(root / "spool", start)
