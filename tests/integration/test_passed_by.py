@@ -66,8 +66,9 @@ def test_a_daemon_dies_before_it_has_written_whose_call_it_is(driver: PracticeDr
     call = driver.place(CALL)
     assert call.wait("announcing", 5)
     driver.daemon("kill")
-    for path in driver.spool.glob(f"*/{spool.CALL}"):
-        path.unlink()
+    for name in (spool.CALL, spool.EVENTS):  # in the order in which they are written
+        for path in driver.spool.glob(f"*/{name}"):
+            path.unlink()
     driver.daemon("start")
     assert call.wait("bridged", 5)
     call.hang_up()

@@ -45,6 +45,10 @@ class Gates:
         return tried
 
 
+SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
+"""Where what is tested is the encoders: whichever the database, it is not asked."""
+
+
 @pytest.fixture
 def store(house) -> Gates:
     return Gates(house.means.store)
@@ -224,6 +228,7 @@ def aside(house) -> list[str]:
     return sorted(each.name for each in quarantine.iterdir()) if quarantine.is_dir() else []
 
 
+@SQLITE
 def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and_never_destroyed(
     house, start, deadly, monkeypatch
 ) -> None:
@@ -242,6 +247,7 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999)) == 0
 
 
+@SQLITE
 def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> None:
     """Nothing is encoded meanwhile by which one could tell whose fault it is."""
     deaths = deadly(*(house.take() for _ in range(3)))
@@ -251,6 +257,7 @@ def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> No
     assert queries.not_recorded(house.tenant).rows == ()
 
 
+@SQLITE
 def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch, tmp_path) -> None:
     """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
     monkeypatch.setattr("recorder.worker.waiting.AWAY_BACK_OFF", (0.01,))
@@ -274,6 +281,7 @@ def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch
     assert "restart it" in said[0]["error"]
 
 
+@SQLITE
 def test_a_take_that_is_brought_back_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
     monkeypatch.setattr("recorder.worker.deaths.ALONE", 0.0)
     bad = house.take()
