@@ -24,8 +24,9 @@ run: $(VENV)/.run
 
 # What is about time limits, and the real switch, alone: there a busy machine would tell, not the code.
 TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
+# In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
 test: $(VENV)/.test tools
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile $(TIMED:%=--ignore %) $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)
 	$(BIN)/python -m pytest -m "not long" $(TIMED) $(PYTEST)
 
 test-long: $(VENV)/.test tools

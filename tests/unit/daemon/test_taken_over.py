@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -32,6 +33,13 @@ BRIDGED = AT + timedelta(seconds=8)
 
 
 TOLD_WITH = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 3000)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_to_write() -> Iterator[None]:
+    """What a test does not look at is still written in its folder, and not when that is gone."""
+    yield
+    gevent.wait(timeout=20)
 
 
 class Answering:
