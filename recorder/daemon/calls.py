@@ -190,9 +190,12 @@ class Call:
         }
         sound = sounds.get(action) or keep.cue
         path = Path(sound.path)
-        for leg in (self.channel, colleague):
+        # A colleague's leg may have an id that is put into no command: they can end what they hear by a key.
+        for leg in filter(commands.addressable, (self.channel, colleague)):
             self._switch(commands.put_variable(leg, "playback_terminators", "none"))
         if action is Do.KEEP_CUE:
+            if not commands.addressable(colleague):
+                return
             self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
         else:
             self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
@@ -240,9 +243,3 @@ class Call:
         except SwitchError as error:
             # Asked again when the connection is back: reconciling stops what may not be recorded.
             self.log.error("call.not_stopped", error=error.message)
-
-
-def length_of(start: CallStart) -> timedelta:
-    """How long a call's announcement is."""
-    announcement = start.announcement
-    return timedelta(milliseconds=announcement.duration_ms if announcement else 0)

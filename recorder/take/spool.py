@@ -94,7 +94,7 @@ MARKS = frozenset(
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",
-        "keep_asked",  # the question whether to keep it.  data: how (question, own_words), sound
+        "keep_asked",  # the question whether to keep it.  data: how (question, own_words)
         "keep_question_heard",  # whole, by both
         "keep_broken",  # it was not, or nobody could answer: nothing came of it
         "keep_answered",  # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words)
