@@ -39,7 +39,8 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
     )  # fmt: skip
     writer = Writer(tmp_path, start.recording, lambda error: None)
     call = Call(
-        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ended=lambda call: None
+        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append,
+        ended=lambda call: None,
     )  # fmt: skip
     call.feed(Observed(What.CODE, AT, leg=COLLEAGUE, other=colleague))
     assert call.state.deadline is not None, "nothing would end the question"
