@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import gevent
 import pytest
 
 from recorder.call import arriving
@@ -42,8 +43,11 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
         start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append,
         ended=lambda call: None,
     )  # fmt: skip
+    writer.open(start)
     call.feed(Observed(What.CODE, AT, leg=COLLEAGUE, other=colleague))
     assert call.state.deadline is not None, "nothing would end the question"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
+    call.feed(Observed(What.GONE, AT, ending=True))
+    assert gevent.wait(timeout=20), "a timer of the call outlives it"
