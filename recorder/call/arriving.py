@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 
 from recorder.call.asking import chosen
 from recorder.call.outcome import REASONS, play
+from recorder.call.pickup import ring
 from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
 
 
 def arrive(plan: Plan, at: datetime) -> tuple[State, Actions]:
     """A call that is to be recorded if nobody refuses: what is said to it first."""
     state = State(plan, plan.scripts[0].announcement)
+    if plan.at_pickup:
+        return ring(state)
     if plan.menu is None:
         return chosen(state, at)
     return play(replace(state, phase=Phase.ASKING, asking="language"), plan.menu, at), (Do.ASK,)
@@ -54,6 +57,8 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         deadline=None if announced else at,
         kept=kept_of(notes),
     )
+    if plan.at_pickup and not state.connected:
+        return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
     if not announced and answer in REASONS:
         return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
     return state

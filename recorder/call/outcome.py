@@ -72,8 +72,9 @@ def give_up(state: State, reason: str) -> tuple[State, Actions]:
     recording goes on and is not ours to destroy."""
     if state.told and state.on_disk:
         return replace(state, reason=reason, deadline=None), (Do.FAIL,)
+    never_begun = state.phase is Phase.RINGING and not state.connected
     state = replace(state, phase=Phase.UNRECORDED, reason=reason, deadline=None)
-    return state, (Do.FAIL, Do.DISCARD)
+    return state, (Do.DISCARD,) if never_begun else (Do.FAIL, Do.DISCARD)
 
 
 def decline(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:

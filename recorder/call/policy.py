@@ -19,13 +19,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import NOTICE, OPT_IN, OPT_OUT, KeepScript, Plan, Script, Speech
+from recorder.call.state import MODES, NOTICE, KeepScript, Plan, Script, Speech
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
 FORMAT = 2
 
-MODES = (NOTICE, OPT_OUT, OPT_IN)
+BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
+TIMINGS = (BEFORE_RINGING, AT_PICKUP)
+"""When it is announced.  At pick-up it can only be told, in one language: whoever has answered waits."""
 
 NUMBER = re.compile(r"\+?[0-9]{2,15}")
 """A number as the dialplan hands it over; anything else has no line."""
@@ -132,9 +134,9 @@ class LinePolicy:
     """What happens to a call to one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
-    ``mode`` is one of :data:`MODES`, and needs ``asked`` in all languages where it is not ``notice``;
-    ``timing`` is ``before_ringing``.  ``menu`` lets choose among the first language and the ``others``: key 1
-    is the first.
+    ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
+    not ``notice``; ``timing`` is one of :data:`TIMINGS`.  ``menu`` lets choose among the first language and
+    the ``others``: key 1 is the first.
     """
 
     tenant: str
@@ -148,6 +150,11 @@ class LinePolicy:
     others: tuple[Language, ...] = ()
     menu: Sound | None = None
     keep: Keep | None = None
+
+    @property
+    def at_pickup(self) -> bool:
+        """Whether it is announced once somebody answers."""
+        return self.timing == AT_PICKUP
 
     @property
     def languages(self) -> tuple[Language, ...]:
@@ -191,7 +198,8 @@ class Snapshot:
         """What is said to a call to this line, as the switch is told to play it."""
 
         scripts = tuple(self.script(one) for one in line.languages)
-        return Plan(line.mode, scripts, None if line.menu is None else self._speech(line.menu))
+        menu = None if line.menu is None else self._speech(line.menu)
+        return Plan(line.mode, scripts, menu, line.at_pickup)
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
@@ -294,6 +302,10 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
     if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
         raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
+    if policy.timing not in TIMINGS or (policy.at_pickup and (policy.mode != NOTICE or others)):
+        raise ValueError(
+            f"announced {policy.timing!r} with mode {policy.mode!r}, {len(others) + 1} languages"
+        )
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy

@@ -4,10 +4,11 @@ Nothing here talks to anybody.  The daemon feeds what it observes and does what 
 refuses by itself what comes too late (``freeswitch_conf/dialplan/accord.xml``).  Phases only go forward,
 any of them may be skipped:
 
-    ASKING → ANNOUNCING → CHOOSING → ANNOUNCED → UNRECORDED → ENDED
+    ASKING → RINGING → ANNOUNCING → CHOOSING → ANNOUNCED → UNRECORDED → ENDED
 
-ASKING: the language, or in opt-in whether it may be recorded; nothing is captured.  CHOOSING: in opt-out,
-the time to refuse (``asking.py``).  A call is ANNOUNCED only when the announcement's own playback ended by
+ASKING: the language, or in opt-in whether it may be recorded; nothing is captured.  RINGING: to be announced
+at pick-up, and back here where that was not heard whole (``pickup.py``).  CHOOSING: in opt-out, the time to
+refuse (``asking.py``).  A call is ANNOUNCED only when the announcement's own playback ended by
 itself, while it was being recorded, with no hold in it, its folder is on disk, and the switch has taken our
 word for it in time.  It is ``recorded`` at the end only if somebody also answered.
 """
@@ -19,20 +20,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, consent
+from recorder.call import asking, consent, pickup
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State
 from recorder.switch.observed import COLLEAGUE, Observed, What
 
-_DECIDED: Final = frozenset({"announced", "passed", "failed", "late", "unrecorded"})
+_DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
 """The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
 that was said to the caller."""
 
 _LEFT: Final = {
     "late": "daemon_late",
     # An earlier daemon had these, and its reason is not known.
-    **dict.fromkeys(("waiting", "asking", "announcing", "passed"), "daemon_away"),
+    **dict.fromkeys(("waiting", "asking", "pickup", "announcing", "passed"), "daemon_away"),
     "declined": "declined",
 }
 
@@ -42,17 +43,17 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.ENDED:
         return state, ((Do.STOP,) if event.what is What.RECORDING else ())
     if event.leg == COLLEAGUE or event.what in _ONLY_IN_TALK:
-        return (
-            _TALK.get(event.what, _nothing)(state, event) if state.phase is Phase.ANNOUNCED else (state, ())
-        )
+        return _in_talk(state, event)
     before: Actions = ()
     if event.what is What.UNWATCHED:
         state = replace(state, capturing=event.capturing)
     if event.state == "announced" and state.told and state.phase < Phase.ANNOUNCED:
-        state = replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None)
+        state, before = pickup.announced(
+            replace(state, phase=Phase.ANNOUNCED, deadline=None, reason=None), event
+        )
     if _decided(state, event) and not state.leaving:
         # Not before: what the switch has not run when the socket closes, it never runs.
-        state, before = replace(state, leaving=True), (Do.LEAVE,)
+        state, before = replace(state, leaving=True), (*before, Do.LEAVE)
     if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
         reason = state.reason or _LEFT.get(event.left or event.state, "announcement_failed")
         state, more = unrecorded(state, reason)
@@ -60,6 +61,15 @@ def step(state: State, event: Observed) -> tuple[State, Actions]:
     state, connected = _connected(state, event)
     state, after = _STEPS[event.what](state, event)
     return state, before + connected + after
+
+
+def _in_talk(state: State, event: Observed) -> tuple[State, Actions]:
+    """What only counts where two are connected."""
+    if state.phase is Phase.ANNOUNCED:
+        return _TALK.get(event.what, _nothing)(state, event)
+    if pickup.telling(state) and event.what in (What.BEGAN, What.HEARD):
+        return pickup.sounded(state, event)
+    return state, ()
 
 
 def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
@@ -101,6 +111,8 @@ def _again(state: State, at: datetime) -> tuple[State, Actions]:
 def _recording(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED:
         return replace(state, capturing=True), (Do.STOP,)
+    if state.phase is Phase.RINGING:
+        return state, (Do.STOP,)  # one that was put back, told late; the next writes to the same file
     if state.phase is Phase.ASKING:
         return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
     if state.capturing and state.captured:
@@ -111,6 +123,8 @@ def _recording(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
+    if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
+        return state, ()  # the one that was put back
     state = replace(state, capturing=False)
     note = Note("recording_stopped", event.at)
     if state.hung_up:
@@ -137,7 +151,7 @@ def _played(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase >= Phase.ANNOUNCED or event.sound != state.said.path or not state.playing:
         return state, ()
     if event.ending and not event.complete:
-        return replace(state, playing=False), ()
+        return replace(state, playing=False, spoiled=True), ()
     if state.phase is Phase.CHOOSING:
         return reminded(state, event.at)
     state = replace(state, playing=False)
@@ -157,11 +171,16 @@ def _played(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _on_disk(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, on_disk=True)
+    if state.phase is Phase.RINGING:
+        return pickup.begin(state, event.at)
     return confirm(state) if state.phase in _TELLING else (state, ())
 
 
 def _held(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, held=True, turned=event.at, spoiled=state.spoiled or state.playing)
+    if pickup.telling(state) and not state.told:
+        state, actions = pickup.again(state, event.at, "hold")
+        return state, (Note("hold", event.at), *actions)
     state, actions = consent.disturbed(state, event)
     return state, (Note("hold", event.at), *actions)
 
@@ -169,6 +188,9 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, held=False, turned=event.at)
     note = Note("unhold", event.at)
+    if state.phase is Phase.RINGING:
+        state, actions = pickup.begin(state, event.at)
+        return state, (note, *actions)
     if _unheard(state) and not state.told:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
@@ -177,23 +199,46 @@ def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
     before: Actions = ()
+    if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
+        return _picked_up(state, event)
     if state.phase < Phase.ANNOUNCED:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
-    data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
     first = not state.connected
     state, broken = consent.broken(state, event) if event.other != state.colleague else (state, ())
-    state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
-    note = Note("bridged", event.at, data)
+    state, note = _with(state, event)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
         return state, (*before, *broken, note, *asked_now)
     return state, (*before, *broken, note)
 
 
+def _with(state: State, event: Observed) -> tuple[State, Note]:
+    """Who is at the other end from now on."""
+    data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+    state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
+    return state, Note("bridged", event.at, data)
+
+
+def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody answered, or somebody else did before it was told whole."""
+    telling = pickup.telling(state) and not state.told
+    state, note = _with(state, event)
+    if telling:
+        state, actions = pickup.again(state, event.at, "stopped")
+    elif state.phase is Phase.RINGING:
+        state, actions = pickup.begin(state, event.at)
+    else:
+        actions = ()
+    return state, (note, *actions)
+
+
 def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = consent.broken(state, event)
-    return replace(state, colleague=""), (*actions, Note("unbridged", event.at))
+    state = replace(state, colleague="")
+    if pickup.telling(state) and not state.told and not event.ending:
+        state, actions = pickup.again(state, event.at, "stopped")
+    return state, (*actions, Note("unbridged", event.at))
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
@@ -234,8 +279,7 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
         if reason is None and state.kept == "no" and state.script.keep and state.script.keep.destroy:
             reason = "not_kept"
     elif state.phase < Phase.ANNOUNCED:
-        left = "hung_up_in_question" if state.phase is Phase.ASKING else "hung_up_in_announcement"
-        reason = state.reason or (left if state.hung_up else "daemon_away")
+        reason = state.reason or (_left(state) if state.hung_up else "daemon_away")
     else:
         reason = state.reason
     # One that hung up before its language was known is written down, too.
@@ -245,10 +289,21 @@ def _finish(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*before, finish) if reason is None else (*before, Do.DISCARD, finish)
 
 
+def _left(state: State) -> str:
+    """Where it was when it hung up, before it was announced."""
+    if state.phase is Phase.ASKING:
+        return "hung_up_in_question"
+    if state.phase is Phase.RINGING and not state.connected:
+        return "never_connected"
+    return "hung_up_in_announcement"
+
+
 def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     if state.deadline is None or event.at < state.deadline:
         return state, ()
     now = event.at
+    if state.phase is Phase.RINGING:
+        return pickup.begin(state, now)
     return consent.waited(state, now) if state.phase is Phase.ANNOUNCED else asking.waited(state, now)
 
 
@@ -270,6 +325,10 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.deadline is not None and _unheard(state) and not state.held:
         # An earlier daemon's: its announcement is over, and was not confirmed.
         state, actions = unrecorded(state, "daemon_away")
+        return state, (*actions, *gap)
+    if state.phase is Phase.RINGING and event.bridged_at is not None and not state.connected:
+        # Somebody answered, and nobody was there to tell them.
+        state, actions = unrecorded(replace(state, connected=True), "daemon_away")
         return state, (*actions, *gap)
     return state, gap
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import Final, Literal
 
-NOTICE, OPT_OUT, OPT_IN = "notice", "opt-out", "opt-in"
-"""What a line does before the conversation: tell; tell and let refuse; ask first, and record on a yes."""
+Mode = Literal["notice", "opt-out", "opt-in"]
+
+NOTICE: Final = "notice"
+OPT_OUT: Final = "opt-out"
+OPT_IN: Final = "opt-in"
+MODES: tuple[Mode, ...] = (NOTICE, OPT_OUT, OPT_IN)
+"""What a line does before the conversation, the laxest first: tell; tell and let refuse; ask first, and
+record on a yes."""
 
 
 class Phase(IntEnum):
     """How far a call is."""
 
     ASKING = 0
-    ANNOUNCING = 1
-    CHOOSING = 2
-    ANNOUNCED = 3
-    UNRECORDED = 4
-    ENDED = 5
+    RINGING = 1
+    ANNOUNCING = 2
+    CHOOSING = 3
+    ANNOUNCED = 4
+    UNRECORDED = 5
+    ENDED = 6
 
 
 class Do(StrEnum):
@@ -26,7 +34,9 @@ class Do(StrEnum):
 
     OPEN = "open"  # write down the call in the spool
     ASK = "ask"  # have the switch answer and ask; nothing is recorded
-    BEGIN = "begin"  # have the switch answer, record and announce
+    RING = "ring"  # let it ring, to be announced when somebody answers
+    BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
+    PUT_BACK = "put_back"  # end a recording that begins anew with its announcement
     AGAIN = "again"  # have it announce once more
     REMIND = "remind"  # have it say the question while it records
     CONFIRM = "confirm"  # it was announced: the recording may go on
@@ -103,11 +113,13 @@ class KeepScript:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
-    choose: key 1 is the first script, and who presses nothing is told in that one."""
+    choose: key 1 is the first script, and who presses nothing is told in that one.  ``at_pickup``: nothing
+    is said before somebody answers, then both are told; only to tell, and in one language."""
 
     mode: str
     scripts: tuple[Script, ...]
     menu: Speech | None = None
+    at_pickup: bool = False
 
 
 class Step(IntEnum):

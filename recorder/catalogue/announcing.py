@@ -17,15 +17,15 @@ from typing import Any, Protocol
 import numpy as np
 from peewee import fn
 
+from recorder.call.state import MODES, Mode
 from recorder.catalogue import countries
 from recorder.catalogue.models import Announcement, Purpose, Sound, connected, writing
 from recorder.catalogue.reading import announcement_row, composed_data
-from recorder.catalogue.rows import ASKING, MODES, AnnouncementRow, Composition, Sentence
+from recorder.catalogue.rows import ASKING, AnnouncementRow, Composition, Sentence
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
 from recorder.prompts.check import CLIPPED_SHARE, clipped_share
-from recorder.prompts.packs import Mode
 from recorder.prompts.purposes import standard
 
 LONGEST_SOUND_MS = 60_000

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from recorder.call.state import OPT_IN
+from recorder.call.state import OPT_IN, Mode
 from recorder.catalogue import countries, queries
 from recorder.catalogue.announcing import (
     Composed,
@@ -29,7 +29,6 @@ from recorder.ids import Entropy
 from recorder.ledger.append import hold
 from recorder.prompts import render
 from recorder.prompts.clips import Sources
-from recorder.prompts.packs import Mode
 from recorder.prompts.purposes import standard
 
 NOTHING: Mapping[str, str] = render.NOTHING
@@ -167,8 +166,8 @@ def set_line_mode(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """How a line records from the next call on (one of ``rows.MODES``): what it says is put together anew
-    for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
+    """How a line records from the next call on (one of ``recorder.call.state.MODES``): what it says is put
+    together anew for that mode.  False where the tenant has no such line.  Raises :class:`CatalogueError`
     (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: it is a customer's
     own sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)

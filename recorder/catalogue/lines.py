@@ -12,13 +12,14 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from recorder.call.policy import NUMBER
+from recorder.call.policy import AT_PICKUP, BEFORE_RINGING, NUMBER, TIMINGS
+from recorder.call.state import NOTICE
 from recorder.catalogue import countries
 from recorder.catalogue.announcing import Spoken, check_mode, check_spoken, keep_sound
 from recorder.catalogue.models import Announcement, Line, writing
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.revisions import LINES, count_up
-from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, TIMINGS, LineRow
+from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, LineRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
@@ -34,7 +35,7 @@ def create_line(
     label: str = "",
     formats: Sequence[str] = ("opus",),
     mode: str | None = None,
-    timing: str = "before_ringing",
+    timing: str = BEFORE_RINGING,
     now: datetime,
     entropy: Entropy,
 ) -> LineRow:
@@ -43,8 +44,8 @@ def create_line(
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
     in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
     which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
-    now), ``line.settings``, ``line.mode``, ``line.languages``, ``line.menu``, ``announcement.unknown``,
-    ``announcement.sound``, ``country.mode``, ``country.keep_days``.
+    now), ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
+    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
@@ -56,13 +57,14 @@ def create_line(
         raise CatalogueError(
             "line.settings",
             f"timing {timing!r}, formats {', '.join(formats) or 'none'}",
-            f"timing is {TIMINGS[0]}, formats {' and '.join(FORMATS)} or one of them",
+            f"timing is {' or '.join(TIMINGS)}, formats {' and '.join(FORMATS)} or one of them",
         )
     identity = str(uuid7(now, entropy))
     try:
         with writing():
             hold(tenant)
             said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
+            _check_timing(timing, columns["mode"], others)
             row = Line.create(
                 id=identity,
                 tenant=tenant,
@@ -97,14 +99,15 @@ def set_line_announcement(
 ) -> bool:
     """What a line says from the next call on: all of it, as for :func:`create_line`.  Its mode is the one
     that this was made for.  False where the tenant has no such line.  Raises :class:`CatalogueError`:
-    ``line.languages``, ``line.menu``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
-    ``country.keep_days``."""
+    ``line.timing``, ``line.languages``, ``line.menu``, ``announcement.unknown``, ``announcement.sound``,
+    ``country.mode``, ``country.keep_days``."""
     with writing():
         hold(tenant)
         said, columns = _saying(tenant, [announcement, *others], menu, now)
         row = Line.get_or_none(active(tenant, line_id))
         if row is None:
             return False
+        _check_timing(row.timing, columns["mode"], others)
         Line.update(**columns).where(Line.id == line_id).execute()
         append(tenant, "line.announcement_changed", {"line": line_id, **said}, now, entropy)
         if row.mode != columns["mode"]:
@@ -112,6 +115,36 @@ def set_line_announcement(
             append(tenant, "line.mode_changed", changed, now, entropy)
         count_up(LINES)
     return True
+
+
+def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, entropy: Entropy) -> bool:
+    """When a line announces from the next call on (one of ``policy.TIMINGS``).  False where the tenant has
+    no such line.  Raises :class:`CatalogueError` (``line.settings``, ``line.timing``)."""
+    if timing not in TIMINGS:
+        raise CatalogueError(
+            "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
+        )
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        _check_timing(timing, row.mode, row.others)
+        if row.timing != timing:
+            Line.update(timing=timing).where(Line.id == line_id).execute()
+            append(tenant, "line.timing_changed", {"line": line_id, "timing": timing}, now, entropy)
+            count_up(LINES)
+    return True
+
+
+def _check_timing(timing: str, mode: str, others: Sequence[str]) -> None:
+    if timing == AT_PICKUP and (mode != NOTICE or others):
+        asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
+        raise CatalogueError(
+            "line.timing",
+            f"a line that {asks} announces before it rings: whoever has answered would have to wait",
+            "`accord line timing … before-ringing`; at pick-up only notice, in one language",
+        )
 
 
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:

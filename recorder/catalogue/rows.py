@@ -10,16 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from recorder.call.state import MODES
 from recorder.clock import from_iso, to_iso
-from recorder.prompts import packs
 from recorder.take.spool import Party
 
 ROLES = ("customer_admin", "customer", "auditor")
 """Roles of a tenant's own people.  ``customer_admin`` also sets up lines, announcements and users;
 ``auditor`` reads lists and the log."""
-
-MODES = packs.MODES
-"""How a line records, the laxest first."""
 
 ASKING = MODES[1:]
 """The modes that ask: a call may be refused."""
@@ -27,7 +24,6 @@ ASKING = MODES[1:]
 MOST_LANGUAGES = 9
 """Of a line: a menu has the keys 1 to 9."""
 
-TIMINGS = ("before_ringing",)
 FORMATS = ("opus", "wav")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from recorder.call.state import MODES
 from recorder.catalogue import composing, countries, customers, queries
 from recorder.catalogue.announcing import OwnSound
 from recorder.catalogue.models import connected
@@ -20,7 +21,6 @@ from recorder.errors import ConfigError
 from recorder.prompts.check import check_clip, check_sound
 from recorder.prompts.clips import Sources, sources
 from recorder.prompts.packfile import pack_for
-from recorder.prompts.packs import MODES
 from recorder.prompts.render import Greeting
 
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -6,8 +6,10 @@ import os
 
 import click
 
+from recorder.call.policy import TIMINGS
+from recorder.call.state import MODES
 from recorder.catalogue import customers, queries
-from recorder.catalogue.rows import FORMATS, MODES, Keeping, LineRow, TenantRow
+from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
@@ -93,14 +95,14 @@ def make_line(
 @TENANT
 @click.pass_obj
 def list_lines(context: Context, tenant_name: str) -> None:
-    """A customer's numbers: id, number, label, announcements, formats, mode, languages."""
+    """A customer's numbers: id, number, label, announcements, formats, timing, mode, languages."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     speaks = {row.id: row.language for row in queries.announcements(owner.id)}
     for row in queries.lines(owner.id):
         told, languages = ",".join(row.announcements), ",".join(speaks[each] for each in row.announcements)
-        formats = ",".join(row.formats)
-        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {formats}  {row.mode}  {languages}")
+        how = f"{','.join(row.formats)}  {_dashed(row.timing)}  {row.mode}  {languages}"
+        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {how}")
 
 
 @line.command("end")
@@ -150,6 +152,25 @@ def change_mode(context: Context, tenant_name: str, number: str, mode: str) -> N
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     customers.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@line.command("timing")
+@TENANT
+@click.argument("number")
+@click.argument("timing", type=click.Choice(tuple(map(_dashed, TIMINGS))))
+@click.pass_obj
+def change_timing(context: Context, tenant_name: str, number: str, timing: str) -> None:
+    """Announce before it rings, or once somebody has answered, to both, from now on.
+
+    Before it rings the call is answered, and billed, by the announcement. At pick-up a number can only
+    announce (notice), in one language."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    customers.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
 
 
 @line.command("languages")

@@ -10,12 +10,12 @@ import click
 import numpy as np
 import soundfile
 
+from recorder.call.state import MODES, Mode
 from recorder.cli.context import Context
 from recorder.errors import ConfigError
 from recorder.prompts import render
 from recorder.prompts.check import check_clip, check_sound, clipped_share, read_samples
 from recorder.prompts.clips import SCRIPT, SOUNDS, Sources, shipped_clips, sources
-from recorder.prompts.packs import MODES, Mode
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import all_said
 from recorder.prompts.sound import RATE, Samples, loudness, silences

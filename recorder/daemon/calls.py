@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from recorder import metrics
-from recorder.call import outcome, session
+from recorder.call import outcome, pickup, session
 from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
@@ -31,8 +31,8 @@ class Call:
 
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
     for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
-    standing connection; both raise :class:`SwitchError` when that is gone.  ``ended`` is called once, when
-    the call is written.
+    standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
+    gone.  ``ended`` is called once, when the call is written.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Call:
         now: Now,
         to_call: Callable[[list[Command]], object],
         to_switch: Callable[[Command], object],
+        ask: Callable[[Command], str],
         ended: Callable[[Call], object],
         starts: tuple[CallStart, ...] = (),
     ) -> None:
@@ -57,12 +58,14 @@ class Call:
         self._now = now
         self._to_call = to_call
         self._to_switch = to_switch
+        self._ask = ask
         self._ended = ended
         self._seen: set[int] = set()
         # Both connections tell of it, and what is done about one event is done before the next.
         self._one_at_a_time = RLock()
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
+        self._since = start.started_at
 
     @property
     def channel(self) -> str:
@@ -82,7 +85,7 @@ class Call:
     def in_talk(self, event: CallEvent) -> None:
         """An event of either leg from the standing connection, that only counts once the call's own is done
         with: before, the two tell of one thing in any order."""
-        if self.state.phase is Phase.ANNOUNCED:
+        if self.state.phase is Phase.ANNOUNCED or pickup.telling(self.state):
             observed = observe_talk(event, self.channel, self.state.colleague)
             if observed is not None:
                 self.feed(observed)
@@ -140,8 +143,10 @@ class Call:
     def _count(self, kind: str, at: datetime) -> None:
         if kind == "announcement_started" and self._told_at is None:
             self._told_at = at
-            waited = (at - self.start.started_at).total_seconds()
+            waited = (at - self._since).total_seconds()
             metrics.ANNOUNCEMENT_DELAY.observe(max(0.0, waited))
+        elif kind == "bridged" and self.state.plan.at_pickup and self._told_at is None:
+            self._since = at
         elif kind == "announcement_broken":
             metrics.ANNOUNCEMENTS_BROKEN.inc()
 
@@ -152,6 +157,10 @@ class Call:
                 self._open()
             case Do.ASK:
                 self._say("accord_ask", self.state.said, answer=outcome.ANSWER)
+            case Do.RING:
+                self._call([commands.execute_extension("accord_pickup")])
+            case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
+                self._at_pickup(action)
             case Do.BEGIN:
                 self._say(
                     "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
@@ -176,6 +185,51 @@ class Call:
                 self.writer.discard()
             case _:
                 self._keep(action)
+
+    def _at_pickup(self, action: Do) -> None:
+        """What is done to a call on the standing connection, for its own socket has long been left: the
+        switch looks each time how far it is."""
+        channel, stop_at = self.channel, self.start.recording
+        if action is Do.CONFIRM:
+            gevent.spawn(self._confirm)
+        elif action is Do.FAIL:
+            self._switch(commands.change_variable(channel, "accord_state", "announcing", "failed"))
+            self._switch(commands.record_stop_unless(channel, "accord_state", "announced", self.writer.audio))
+        elif action is Do.PUT_BACK:
+            self._switch(commands.unschedule(stop_at))
+            self._switch(commands.change_variable(channel, "accord_state", "announcing", "pickup"))
+            self._switch(commands.record_stop(channel, self.writer.audio))
+        else:
+            self._begin_at_pickup(channel, stop_at)
+
+    def _begin_at_pickup(self, channel: str, stop_at: str) -> None:
+        said, audio = self.state.said, self.writer.audio
+        seconds = outcome.bound(said.length)
+        stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
+        late = commands.change_variable(channel, "accord_state", "announcing", "late")
+        self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
+        # First what ends it, whatever becomes of us.
+        self._switch(commands.schedule(seconds, stop_at, late))
+        self._switch(commands.schedule(seconds, stop_at, stop))
+        for leg in filter(commands.addressable, (channel, self.state.colleague)):
+            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        self._switch(
+            commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
+        )
+        self._switch(commands.play_to_both(channel, "accord_state", "announcing", Path(said.path)))
+
+    def _confirm(self) -> None:
+        """The switch has the last word; where it cannot be asked now, it is when the connection is back."""
+        told = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
+        try:
+            self._ask(told)
+            state = "announced"
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                self.log.warning("call.not_told", command=str(told), error=error.message)
+                return
+            state = "late"
+        self.feed(Observed(What.STATE, self._now(), state=state))
 
     def _keep(self, action: Do) -> None:
         """Say something about keeping the recording, in the call.  No key ends it, of either side."""

@@ -16,7 +16,7 @@ import structlog
 from gevent.event import Event
 
 from recorder import metrics
-from recorder.call import arriving, outcome
+from recorder.call import arriving, outcome, pickup
 from recorder.call.policy import LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
@@ -108,6 +108,7 @@ class Daemon:
         self._entropy = entropy
         self._beat = beat
         self._stopping = Event()
+        self._at_once = Event()
         self._leaving = leaving
         self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
         limits = Limits(reply=settings.command_timeout)
@@ -165,6 +166,7 @@ class Daemon:
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
         self.dialplan.stop(DRAIN)
+        self._let_finish(DRAIN)
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
@@ -173,8 +175,16 @@ class Daemon:
         self.knowledge.stop()
         log.info("daemon.ended")
 
+    def _let_finish(self, limit: float) -> None:
+        """Wait for announcements at pick-up, which need the standing connection."""
+        for _ in range(int(limit / BEAT)):
+            if self._at_once.is_set() or not any(pickup.telling(call.state) for call in self.calls.values()):
+                return
+            self._at_once.wait(BEAT)
+
     def _asked_to_end(self) -> None:
         if self._stopping.is_set():
+            self._at_once.set()
             gevent.spawn(self.dialplan.stop, 0.0)
         self._stopping.set()
 
@@ -239,7 +249,7 @@ class Daemon:
             starts = (start,)
         call = self._take_in(Call(
             start, state, writer, now=self.now, to_call=lambda orders: own.send_all(orders),
-            to_switch=self.node.send_later, ended=self._forget, starts=starts,
+            to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
         ))  # fmt: skip
         own.register_handle("*", call.event)
         own.on_close(lambda _reason: call.leave.set())
@@ -280,6 +290,7 @@ class Daemon:
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
             mode=policy.mode if policy else NOTICE,
+            at_pickup=policy is not None and policy.at_pickup,
             uptime=up,
             refused=refused,
         )
@@ -366,7 +377,7 @@ class Daemon:
         """A call that an earlier daemon began: it has no socket of its own any more."""
         return self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
-            to_switch=self.node.send_later, ended=self._forget,
+            to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
         ))  # fmt: skip
 
 

@@ -106,7 +106,7 @@ class Takeover:
         left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
         # Asked now: no later event tells when it was answered, once it has been transferred.
-        ringing = state == "announced" and not call.state.connected
+        ringing = state in ("announced", "pickup") and not call.state.connected
         bridged = self._bridged(call.channel) if ringing else None
         call.feed(
             Observed(
@@ -179,7 +179,8 @@ class Takeover:
         script = self._script(start)
         if start.refused is not None or script is None:
             return arriving.refuse(start.refused or "no_line")[0]
-        return arriving.resume(Plan(start.mode, (script,)), _notes(marks), since)
+        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup)
+        return arriving.resume(plan, _notes(marks), since)
 
     def _tell_late(self) -> None:
         """Tell those just taken over what the switch says of them, who may have been unwatched for longer

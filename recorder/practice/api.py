@@ -50,7 +50,8 @@ class Api:
             "module_exists": lambda name: "true" if name in MODULES else "false",
             "xml_locate": self._locate,
             "file_exists": lambda path: "true" if Path(path).exists() else "false",
-            "sched_del": lambda number: self._deleted(number),
+            "sched_api": self._schedule,
+            "sched_del": lambda what: self._deleted(what),
         }
 
     def answer(self, line: str) -> str:
@@ -65,8 +66,16 @@ class Api:
     def _leg(self, uuid: str) -> Leg | None:
         return next((leg for leg in self._switch.legs() if leg.uuid == uuid), None)
 
-    def _deleted(self, number: str) -> str:
-        return f"+OK Deleted: {self._switch.unschedule(number)}\n"
+    def _schedule(self, rest: str) -> str:
+        when, _, more = rest.partition(" ")
+        group, _, command = more.partition(" ")
+        if not command or not when.startswith("+") or not when[1:].isdecimal():
+            return "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
+        number = self._switch.schedule(float(when[1:]), lambda: self.answer(command), group)
+        return f"+OK Added: {number}\n"
+
+    def _deleted(self, what: str) -> str:
+        return f"+OK Deleted: {self._switch.unschedule(what)}\n"
 
     def _status(self, _: str) -> str:
         up = int(self._switch.pace.seconds() - self._switch.began)

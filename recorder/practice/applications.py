@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,8 @@ def _sleep(session: Session, data: str) -> None:
 
 def _schedule_transfer(session: Session, data: str) -> None:
     when, extension, _dialplan, context = [*data.split(), "", "", ""][:4]
-    number = session.switch.schedule(session, float(when.removeprefix("+")), (extension, context))
+    go = partial(session.transfer, extension, context)
+    number = session.switch.schedule(float(when.removeprefix("+")), go)
     session.leg.variables["last_sched_id"] = str(number)
 
 
@@ -218,7 +220,7 @@ def _bridge(session: Session, data: str) -> None:
     a.variables.pop("bridge_to", None)
     a.variables["bridge_hangup_cause"] = session.callee_gone or a.cause or "NORMAL_CLEARING"
     session.emit("CHANNEL_UNBRIDGE", first=[("Bridge-A-Unique-ID", a.uuid), ("Bridge-B-Unique-ID", b.uuid)])
-    if a.variables.get("hangup_after_bridge") == "true" or session.reset:
+    if (a.variables.get("hangup_after_bridge") == "true" and not session.transferred) or session.reset:
         session.hang_up()
 
 

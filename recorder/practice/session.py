@@ -144,6 +144,11 @@ class Session:
     # --- for the applications
 
     @property
+    def transferred(self) -> bool:
+        """It is to go on at another place of the dialplan."""
+        return self._transfer is not None
+
+    @property
     def ready(self) -> bool:
         """The channel can go on with what it does."""
         return self.leg.cause is None and self._transfer is None and not self.reset

@@ -70,7 +70,7 @@ class PracticeSwitch:
         self.began = self.pace.seconds()
         self._sequence = 0
         self._tasks_so_far = 0
-        self._scheduled: dict[int, gevent.Greenlet[..., None]] = {}
+        self._scheduled: dict[int, tuple[str, gevent.Greenlet[..., None]]] = {}
         self._listeners: list[Listener] = []
         self._api = Api(self)
         self._server = StreamServer(("127.0.0.1", event_port), self._serve, backlog=1024)
@@ -124,7 +124,8 @@ class PracticeSwitch:
 
     def _end(self) -> None:
         self._server.stop()
-        gevent.killall([*self._greenlets, *self._scheduled.values(), *self._later])
+        scheduled = [task for _, task in self._scheduled.values()]
+        gevent.killall([*self._greenlets, *scheduled, *self._later])
         self._scheduled.clear()
 
     def __enter__(self) -> PracticeSwitch:
@@ -192,27 +193,31 @@ class PracticeSwitch:
         greenlet.start_later(self.pace.real(seconds))
         return greenlet
 
-    # --- scheduled transfers
+    # --- what is scheduled
 
-    def schedule(self, session: Session, seconds: float, target: tuple[str, str]) -> int:
-        """``sched_transfer``: the task's number."""
+    def schedule(self, seconds: float, what: Callable[[], object], group: str = "") -> int:
+        """``sched_transfer``, ``sched_api``: the task's number."""
         self._tasks_so_far += 1
         number = self._tasks_so_far
 
         def fire() -> None:
-            self._scheduled.pop(number, None)
-            session.transfer(*target)
+            self.awake.wait()
+            if self._scheduled.pop(number, None) is not None:
+                what()
 
-        self._scheduled[number] = gevent.spawn_later(self.pace.real(seconds), fire)
+        self._scheduled[number] = group, gevent.spawn_later(self.pace.real(seconds), fire)
         return number
 
-    def unschedule(self, number: str) -> int:
-        """``sched_del``: how many tasks went."""
-        task = self._scheduled.pop(int(number), None) if number.isdecimal() else None
-        if task is None:
-            return 0
-        task.kill(block=False)
-        return 1
+    def unschedule(self, what: str) -> int:
+        """``sched_del`` of a task's number, or of a group: how many tasks went."""
+        chosen = [
+            number
+            for number, (group, _) in self._scheduled.items()
+            if (str(number) == what if what.isdecimal() else group == what)
+        ]
+        for number in chosen:
+            self._scheduled.pop(number)[1].kill(block=False)
+        return len(chosen)
 
     # --- what is said
 

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recorder.call.state import Mode
 from recorder.errors import ConfigError
-from recorder.prompts.packs import OTHER, STRICT, Duty, Mode, Pack, Rule, Source, Sure
+from recorder.prompts.packs import OTHER, STRICT, Duty, Pack, Rule, Source, Sure
 from recorder.prompts.purposes import standard
 
 FOLDER = Path(__file__).with_name("packs")

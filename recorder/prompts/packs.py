@@ -14,10 +14,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Literal
 
-Mode = Literal["notice", "opt-out", "opt-in"]
-
-MODES: tuple[Mode, ...] = ("notice", "opt-out", "opt-in")
-"""How a call is recorded, the laxest first: announced; announced, and a key refuses; only after a yes."""
+from recorder.call.state import MODES, Mode
 
 STRICT = "strict"
 """The pack of a customer whose country is not known, or has no pack."""

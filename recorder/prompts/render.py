@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from recorder.call.state import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.prompts.check import LONGEST_S, RATES, check_content, read_samples
 from recorder.prompts.clips import Sources
-from recorder.prompts.packs import MODES, Mode
 from recorder.prompts.sentences import Said, check_language, purpose_sentences, said, together
 from recorder.prompts.sound import (
     RATE,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from recorder.call.policy import MODES
-from recorder.call.state import NOTICE
+from recorder.call.state import MODES, NOTICE
 from recorder.clock import to_iso
 from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent, Said
 from recorder.seal.canonical import Fields

@@ -166,9 +166,7 @@ def answer_in_state(uuid: str, name: str, state: str) -> Command:
     What is sent as ``execute`` waits for the call's own thread, which looks once a media tick (20 ms)
     until the call has media; an API command is run by the connection's thread at once.
     """
-    channel, value = _uuid(uuid), _word(state)
-    looked = f"${{uuid_getvar({channel} {_variable(name)})}}"
-    return Command(f"api expand uuid_answer ${{cond({looked} == {value} ? {channel} : none)}}")
+    return Command(f"api expand uuid_answer {_in_state(uuid, name, state)}")
 
 
 def play_to_both(uuid: str, name: str, state: str, sound: Path) -> Command:
@@ -184,10 +182,21 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
 
 
 def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> Command:
-    channel, value = _uuid(uuid), _word(state)
-    looked = f"${{uuid_getvar({channel} {_variable(name)})}}"
-    target = f"${{cond({looked} == {value} ? {to or channel} : none)}}"
+    target = _in_state(uuid, name, state, to)
     return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
+
+
+def change_variable(uuid: str, name: str, old: str, new: str) -> Command:
+    """Give a channel's variable the value ``new`` if it has ``old``; the switch looks, not we.  Refused where
+    it has not, and where there is no such channel."""
+    target = _in_state(uuid, name, old)
+    return Command(f"api expand uuid_setvar {target} {_variable(name)} {_word(new)}")
+
+
+def _in_state(uuid: str, name: str, state: str, to: str = "") -> str:
+    """The channel ``to`` (by default the same) if one of its variables has this value, else none."""
+    channel, value = _uuid(uuid), _word(state)
+    return f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? {to or channel} : none)}}"
 
 
 def clear_variable(uuid: str, name: str) -> Command:
@@ -203,6 +212,35 @@ def put_variable(uuid: str, name: str, value: str) -> Command:
 def record_stop(uuid: str, path: Path) -> Command:
     """Stop one recording from outside the call."""
     return Command(f"api uuid_record {_uuid(uuid)} stop '{_path(path)}'")
+
+
+def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> Command:
+    """Record a call in two channels from now on, if one of its variables has this value; the switch looks,
+    not we.  ``recording`` is told with its events."""
+    options = f"{{RECORD_STEREO=true,enable_file_write_buffering=false,accord_recording={_uuid(recording)}}}"
+    target = _in_state(uuid, name, state)
+    return Command(f"api expand uuid_record {target} start '{_path(path)}' 0 {options}")
+
+
+def record_stop_unless(uuid: str, name: str, state: str, path: Path) -> Command:
+    """Stop one recording, if the channel's variable has another value than this; the switch looks, not we."""
+    channel, value = _uuid(uuid), _word(state)
+    target = f"${{cond(${{uuid_getvar({channel} {_variable(name)})}} == {value} ? none : {channel})}}"
+    return Command(f"api expand uuid_record {target} stop '{_path(path)}'")
+
+
+def schedule(seconds: int, group: str, command: Command) -> Command:
+    """Have the switch run an ``api`` command by itself, so many whole seconds from now (its scheduler may add
+    one); ``group`` is what :func:`unschedule` takes back, all of it."""
+    kind, _, what = command.text.partition(" ")
+    if kind != "api" or not 1 <= seconds <= 3600 or what.endswith("&"):
+        raise _refuse(f"{command} in {seconds} s", "an api command, in 1 to 3600 seconds")
+    return Command(f"api sched_api +{seconds} {_uuid(group)} {what}")
+
+
+def unschedule(group: str) -> Command:
+    """Take back what is scheduled under this name."""
+    return Command(f"api sched_del {_uuid(group)}")
 
 
 def module_exists(module: str) -> Command:

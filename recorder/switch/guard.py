@@ -19,6 +19,7 @@ EXTENSIONS: Final = (
     "accord_begin",
     "accord_again",
     "accord_announced",
+    "accord_pickup",
     "accord_pass",
     "accord_decline",
     "accord_fail",
@@ -100,9 +101,11 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
             )
         if not any(each.sets("accord_state", "unrecorded") for each in run):
             yield Fault(f"a call left in state {state or 'none'!r} is not marked as unrecorded")
+    if any(each.application == "record_session" for each in _after(loaded, "pickup")):
+        yield Fault("a call that is to be told at pick-up is recorded before")
     if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
         yield Fault("a call that was told to the end loses its recording")
-    for state in ("announced", "waiting", *NOT_TOLD):
+    for state in ("announced", "pickup", "waiting", *NOT_TOLD):
         if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
             yield Fault(
                 f"a call left in state {state or 'none'!r} keeps its bound, which then moves the call"
@@ -115,11 +118,11 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
 
 def begin_faults(loaded: Loaded) -> Iterator[Fault]:
     """What the switch does when the daemon begins, confirms, or comes too late."""
-    for state in ("announcing", "announced", "declined", "unrecorded", "late", ""):
+    for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
                 yield Fault(f"{name} acts in state {state or 'none'!r}: a late daemon takes a bridged call")
-    for state in ("waiting", "asking", "announced", "declined", "failed", "unrecorded", "late", ""):
+    for state in ("waiting", "asking", "pickup", "announced", "declined", "failed", "unrecorded", "late", ""):
         if _run(loaded, "accord_announced", state):
             yield Fault(
                 f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"

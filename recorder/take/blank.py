@@ -49,7 +49,9 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
     holds, silent = _holds(clock, talk)
     # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
     waiting = "unobserved" if bridged_at is None and away else "ringing"
-    both = [*_named(holds, "hold"), *_named(away, "unobserved")]
+    # Told together: until it begins the one who answered has not been told either.
+    untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
+    both = [*untold, *_named(holds, "hold"), *_named(away, "unobserved")]
     # It rang then, or they talked already: the switch knows the last bridge only.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
@@ -65,7 +67,7 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return Plan(
         left_until_ms=talk,
-        both=tuple(silent),
+        both=(*((start, end) for start, end, _ in untold), *silent),
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
@@ -94,6 +96,11 @@ def _told(take: Take, clock: Times, found: Found | None) -> int:
     if finished is None or (begun is not None and begun > finished) or clock.set_back_ms:
         return clock.duration_ms
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
+
+
+def _begun(told: int, found: Found | None) -> int:
+    """Until when nothing was said to both of them, in milliseconds of audio."""
+    return told if found is None else min(found.offset_ms, told)
 
 
 def _talk(clock: Times, bridged_at: datetime, told: int) -> int:

@@ -23,8 +23,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import MODES, Announcement, Keep, Sound, check_announcement, keep_of
-from recorder.call.state import NOTICE
+from recorder.call.policy import Announcement, Keep, Sound, check_announcement, keep_of
+from recorder.call.state import MODES, NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.take.files import append_line, sync_folder, write_file
@@ -58,7 +58,8 @@ class CallStart:
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
-    that means nothing.  ``refused``: why it was not even begun to be recorded (one of :data:`REASONS`)."""
+    that means nothing; ``at_pickup``: told once somebody answered.  ``refused``: why it was not even begun to
+    be recorded (one of :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -76,6 +77,7 @@ class CallStart:
     mode: str = NOTICE
     question: Sound | None = None
     keep: Keep | None = None
+    at_pickup: bool = False
 
 
 @dataclass(frozen=True, slots=True)

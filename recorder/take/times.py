@@ -100,7 +100,8 @@ def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt]
 
     Where nobody saw the call end, the time at which it was found ended says little: the sound is the
     clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
-    started = take.first("recording_started") or take.start.started_at
+    # The last: at pick-up a recording begins anew where the announcement does.
+    started = take.last("recording_started") or take.start.started_at
     ended = take.last("recording_stopped") or take.last("hangup") or take.end.ended_at
     seen = end_seen(take)
     if not seen:

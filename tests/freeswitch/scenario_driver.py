@@ -20,6 +20,8 @@ NUMBERS = {
     "listed": f"{NUMBER}99", "emergency": "112", "busy": f"{NUMBER}86", "silent": f"{NUMBER}87",
     "opt_out": f"{NUMBER}11", "opt_in": f"{NUMBER}12", "languages": f"{NUMBER}13", "keep": f"{NUMBER}14",
     "keep_or_destroy": f"{NUMBER}15", "keep_at_start": f"{NUMBER}16", "own_words": f"{NUMBER}17",
+    "at_pickup": f"{NUMBER}18", "at_pickup_and_asked": f"{NUMBER}19", "at_pickup_busy": f"{NUMBER}76",
+    "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
@@ -132,6 +134,9 @@ class RealCall:
             if row["direction"] == "inbound" and row["cid_num"] == self.caller:
                 self._rig.phones.esl.api(command.format(row["uuid"]))
 
+    def transfer(self) -> None:
+        self._rig.switch.esl.api(f"uuid_transfer {self.leg} {NUMBERS['line']} XML public")
+
     def state(self) -> str:
         answer = self._rig.switch.esl.api(f"uuid_getvar {self.leg} accord_state")
         if not answer.startswith("-ERR"):
@@ -169,6 +174,8 @@ class RealDriver:
         self._calls += 1
         caller, phone = f"3247999{self._calls:04}", str(uuid.uuid4())
         what = scenario.callee if scenario.callee != "answers" else scenario.line
+        if scenario.line == "at_pickup" and scenario.callee != "answers":
+            what = f"at_pickup_{scenario.callee}"
         variables = [
             f"origination_uuid={phone}", f"origination_caller_id_number={caller}",
             "absolute_codec_string=PCMU", "ignore_early_media=true",

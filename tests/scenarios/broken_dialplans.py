@@ -103,6 +103,17 @@ BROKEN = (
         "a call left in state 'announced' keeps its bound",
     ),
     Broken(
+        "a call that rings is recorded",
+        ACCORD,
+        within(
+            "accord_after_announced",
+            '<action application="unset" data="socket_resume"/>',
+            '<action application="record_session" data="a"/>',
+        ),
+        "a call that is to be told at pick-up is recorded before",
+    ),
+    Broken("nothing rings first", ACCORD, extension("accord_pickup"), "there is no extension accord_pickup"),
+    Broken(
         "keys end the announcement",
         ACCORD,
         within("accord_begin", "playback_terminators=none", "playback_terminators=*"),

@@ -11,13 +11,14 @@ from typing import Literal
 
 Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
-    "keep", "keep_or_destroy", "keep_at_start", "own_words",
+    "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
 prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
-the conversation or in it."""
+the conversation or in it; those that are announced once somebody has answered."""
 
-Callee = Literal["answers", "busy", "silent"]
+Callee = Literal["answers", "busy", "silent", "slow"]
+"""``slow``: answers after some seconds."""
 
 Phase = str
 """``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` begins) and
@@ -25,7 +26,7 @@ Phase = str
 
 Deed = Literal[
     "press", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
-    "callee_hangs_up", "kill_daemon", "stall_daemon", "wake_daemon", "start_daemon",
+    "callee_hangs_up", "transfer", "kill_daemon", "stall_daemon", "wake_daemon", "start_daemon",
 ]  # fmt: skip
 
 

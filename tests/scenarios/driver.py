@@ -39,6 +39,9 @@ class Call(Protocol):
 
     def callee_hangs_up(self) -> None: ...
 
+    def transfer(self) -> None:
+        """The call goes to somebody else, who answers."""
+
     def state(self) -> str:
         """``accord_state`` now, or as it was last; empty where it never had one."""
 

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, Asked, Keep, Language, LinePolicy, Sound, to_json
+from recorder.call.policy import (
+    AT_PICKUP,
+    BEFORE_RINGING,
+    Announcement,
+    Asked,
+    Keep,
+    Language,
+    LinePolicy,
+    Sound,
+    to_json,
+)
 from recorder.call.state import NOTICE, OPT_IN, OPT_OUT
 
 RATE = 8000
@@ -63,8 +73,8 @@ class Sounds:
         """A line that does what its name says (:data:`tests.scenarios.definitions.Line`)."""
 
         def made(mode: str = NOTICE, told: str = "told", **more: Any) -> LinePolicy:
-            told_ = self.told(told)
-            return LinePolicy("t1", f"l-{name}", number, mode, "before_ringing", ("opus",), told_, **more)
+            told_, timing = self.told(told), AT_PICKUP if name.startswith(AT_PICKUP) else BEFORE_RINGING
+            return LinePolicy("t1", f"l-{name}", number, mode, timing, ("opus",), told_, **more)
 
         nl = Language(self.told("told_nl", "nl"), self.asked("_nl"))
         return {
@@ -73,6 +83,8 @@ class Sounds:
             "opt_in": lambda: made(OPT_IN, asked=self.asked()),
             "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
             "keep": lambda: made(keep=self.keep()),
+            "at_pickup": lambda: made(keep=self.keep()),
+            "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),

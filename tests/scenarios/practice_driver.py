@@ -27,8 +27,11 @@ NUMBERS = {
     "line": "+3222550101", "unknown": "+3222550102", "never_record": "+3222550103", "damaged": "+3222550104",
     "listed": "+3222550105", "emergency": "112", "opt_out": "+3222550106", "opt_in": "+3222550107",
     "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
-    "keep_at_start": "+3222550111", "own_words": "+3222550112",
+    "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
+    "at_pickup_and_asked": "+3222550114",
 }  # fmt: skip
+SLOW = 6.0
+"""Seconds that a slow one lets it ring."""
 NOBODYS = ("unknown", "listed", "emergency")
 
 
@@ -73,6 +76,9 @@ class PracticeCall:
 
     def callee_hangs_up(self) -> None:
         self.session.callee_hangs_up()
+
+    def transfer(self) -> None:
+        self.session.transfer(NUMBERS["line"], "public")
 
     def state(self) -> str:
         return self.session.leg.variables.get("accord_state", "")
@@ -121,7 +127,9 @@ class PracticeDriver:
         self._calls += 1
         caller = f"+3247000{self._calls:04}"
         party = Party(
-            number=caller, name=scenario.name_shown, callee=scenario.callee, rings=0.3,
+            number=caller, name=scenario.name_shown,
+            callee="answers" if scenario.callee == "slow" else scenario.callee,
+            rings=SLOW if scenario.callee == "slow" else 0.3,
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip

@@ -88,6 +88,8 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
             call.callee_unholds()
         case "callee_hangs_up":
             call.callee_hangs_up()
+        case "transfer":
+            call.transfer()
         case "kill_daemon" | "stall_daemon" | "wake_daemon" | "start_daemon":
             driver.daemon(step.deed.removesuffix("_daemon"))
 

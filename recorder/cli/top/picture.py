@@ -244,6 +244,8 @@ def _state(folder: Path, start: CallStart) -> str:
     held = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
     bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
     if "announcement_finished" not in kinds:
+        if start.at_pickup and not bridged:
+            return "ringing"
         return "announcing" if "recording_started" in kinds else "arriving"
     if "recording_stopped" in kinds:
         return "stopped"

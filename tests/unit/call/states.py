@@ -49,6 +49,7 @@ SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
 PLANS = (
     Plan(NOTICE, (SCRIPT,)),
     Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
+    Plan(NOTICE, (SCRIPT,), at_pickup=True),
     Plan(OPT_OUT, (SCRIPT,)),
     Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu")),
 )
@@ -76,6 +77,10 @@ EVENTS: dict[str, Make] = {
     "what is said begins": _said(What.PLAYING),
     "what is said was played whole": _said(What.PLAYED, complete=True),
     "what is said was cut": _said(What.PLAYED),
+    "both are told": _said(What.BEGAN),
+    "the outside party was told whole": _said(What.HEARD, complete=True, played=timedelta(seconds=3)),
+    "the outside party was told a part": _said(What.HEARD, complete=True, played=timedelta(seconds=1)),
+    "the switch: it may ring": _plain(What.STATE, state="pickup"),
     "the switch: announced": _plain(What.STATE, state="announced"),
     "the switch: unrecorded": _plain(What.STATE, state="unrecorded"),
     "key 1": _plain(What.KEY, key="1"),
@@ -135,15 +140,16 @@ def alike(state: State) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
     asked = state.asked
     return (
-        state.plan.mode, state.plan.scripts[0].keep, stage(state), state.playing, state.spoiled, state.told,
-        state.on_disk, state.leaving, state.held, state.capturing, state.hung_up, state.wrong > 0,
-        state.deadline is None, state.connected, asked.began, asked.heard,
+        state.plan.mode, state.plan.at_pickup, state.plan.scripts[0].keep, stage(state), state.playing,
+        state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
+        state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
+        asked.began, asked.heard,
     )  # fmt: skip
 
 
 ORDER = (
-    "ASKING: language", "ASKING: recording", "ANNOUNCING", "CHOOSING", "ANNOUNCED", "ANNOUNCED: QUESTION",
-    "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "UNRECORDED", "ENDED",
+    "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
+    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "UNRECORDED", "ENDED",
 )  # fmt: skip
 
 

@@ -249,6 +249,15 @@ def test_a_question_with_a_hold_in_it_is_asked_again() -> None:
     recorded(call)
 
 
+def test_a_key_after_a_question_that_a_hang_up_cut_is_no_answer() -> None:
+    call = Call(IN)
+    call.plays(FR.question or MENU)
+    call.tell(What.PLAYED, sound=call.state.said.path, ending=True)
+    call.presses("1")
+    assert call.answers == []
+    assert Do.BEGIN not in call.done
+
+
 def test_a_question_that_cannot_be_played_records_nothing() -> None:
     call = Call(IN)
     for _ in range(outcome.TRIES):

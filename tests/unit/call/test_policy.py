@@ -33,6 +33,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (read.line("+3225550100"), read.never_record, read.damaged) == (LINE, {"112"}, frozenset())
 
 
+def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) -> None:
+    write(tmp_path, lambda body: body["lines"][0].update(timing="at_pickup"))
+    read = policy.read(tmp_path)
+    line = read.line("+3225550100")
+    assert line is not None
+    assert read.plan(line).at_pickup
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -55,6 +63,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         lambda body: body["lines"][0].update(announcement=[]),
         lambda body: body["lines"][0].update(formats=None),
         lambda body: body["lines"][0].update(more=1),
+        lambda body: body["lines"][0].update(timing="later"),
+        lambda body: body["lines"][0].update(
+            timing="at_pickup",
+            mode="opt-in",
+            asked={
+                each: {"text": "t", "sha256": "0" * 64, "duration_ms": 1} for each in ("question", "declined")
+            },
+        ),
         lambda body: body["lines"][0]["announcement"].pop("sha256") and None,
         lambda body: body["lines"][0]["announcement"].update(sha256="../../etc/passwd"),
         lambda body: body["lines"][0]["announcement"].update(duration_ms="1000"),

@@ -22,4 +22,13 @@ def test_every_phase_is_reached_and_left_for_an_end() -> None:
             for becomes, orders in found[where, "the channel is gone"]
         ), f"{where} has no end"
     begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
-    assert begins == [("ASKING: recording", "key 1")], "recorded without the one answer"
+    asked = [key for key in begins if key[0].startswith("ASKING")]
+    assert asked == [("ASKING: recording", "key 1")], "recorded without the one answer"
+    # At pick-up: once two are connected, and again with whoever is there then.
+    assert set(begins) - set(asked) == {
+        ("RINGING", "they are connected"),
+        ("RINGING", "the end of a hold"),
+        ("RINGING", "the folder is on disk"),
+        ("RINGING", "the time is over"),
+        ("ANNOUNCING", "they are connected"),
+    }

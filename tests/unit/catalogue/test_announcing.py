@@ -11,10 +11,11 @@ import pytest
 import soundfile
 from peewee import IntegrityError
 
+from recorder.call.state import MODES
 from recorder.catalogue import customers, queries
 from recorder.catalogue.announcing import OwnSound
 from recorder.catalogue.models import Announcement, LedgerEntry, Line, Sound, connected, writing
-from recorder.catalogue.rows import MODES, Sentence
+from recorder.catalogue.rows import Sentence
 from recorder.errors import CatalogueError
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from recorder.call.state import MODES, Mode
 from recorder.catalogue import composing, customers, queries
 from recorder.catalogue.models import Announcement, LedgerEntry, Line, Purpose, Sound, connected, writing
-from recorder.catalogue.rows import MODES, AnnouncementRow, LineRow, Sentence
+from recorder.catalogue.rows import AnnouncementRow, LineRow, Sentence
 from recorder.errors import AccordError
 from recorder.prompts import render, shipped
 from recorder.prompts.clips import Sources
-from recorder.prompts.packs import Mode
 
 
 @pytest.fixture
@@ -173,6 +173,22 @@ def test_the_same_mode_again_changes_nothing(tenants, line, now) -> None:
     assert customers.set_line_mode(tenants[0], row.id, "opt-out", **now)
     assert customers.set_line_languages(tenants[0], row.id, ["fr"], **now)
     assert everything() == before
+
+
+def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
+    mine, row = tenants[0], line()
+    assert customers.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert queries.line(mine, row.id).timing == "at_pickup"
+    before = everything()
+    assert customers.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert everything() == before
+    assert _log(mine)[-1].kind == "line.timing_changed"
+    assert not customers.set_line_timing(tenants[1], row.id, "before_ringing", **now)
+    for mode in ("opt-out", "opt-in"):
+        error = refusal(lambda mode=mode: customers.set_line_mode(mine, row.id, mode, **now))
+        assert error.error_id == "line.timing"
+    error = refusal(lambda: customers.set_line_timing(mine, row.id, "later", **now))
+    assert error.error_id == "line.settings"
 
 
 def test_a_greeting_and_own_purposes_come_along_into_another_mode(

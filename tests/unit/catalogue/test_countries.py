@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from recorder.call.state import MODES
 from recorder.catalogue import composing, countries, customers, queries
 from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
-from recorder.catalogue.rows import MODES
 from recorder.errors import CatalogueError
 from recorder.prompts.packfile import shipped
 from recorder.prompts.packs import STRICT

@@ -9,9 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.call import policy
+from recorder.call.state import MODES
 from recorder.catalogue import composing, customers, queries, snapshot
 from recorder.catalogue.models import Announcement, Line, writing
-from recorder.catalogue.rows import MODES, Keeping, LineRow
+from recorder.catalogue.rows import Keeping, LineRow
 from recorder.errors import CatalogueError
 from recorder.prompts import render
 from recorder.take import spool

@@ -94,7 +94,7 @@ def test_a_line_stricter_than_its_country_is_put_together(dubois: Shell) -> None
     dubois.good("line", "add", *DUBOIS, "+3225550102", "--mode", "opt-in")
     dubois.good("line", "add", *DUBOIS, "+3225550103", "--mode", "opt-in")
     first, second, third = lines(dubois)
-    assert (first[5], second[5], third[5]) == ("notice", "opt-in", "opt-in")
+    assert (first[-2], second[-2], third[-2]) == ("notice", "opt-in", "opt-in")
     assert second[3] == third[3], "what is there is used again"
     assert node(dubois).line("3225550103").asked is not None
 
@@ -104,6 +104,23 @@ def test_a_mode_is_changed_and_what_is_said_with_it(dubois: Shell) -> None:
         dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
         found = node(dubois).line("3225550101")
         assert (found.mode, found.asked is None) == (mode, mode == "notice")
+
+
+def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
+    dubois.good("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
+    assert lines(dubois)[0][-3] == "at-pickup"
+    snap = node(dubois)
+    assert snap.plan(snap.line("3225550101")).at_pickup
+    for change in (("mode", "opt-in"), ("languages", "fr", "nl")):
+        refused = dubois("line", change[0], *DUBOIS, "+3225550101", *change[1:])
+        said = refused.output
+        assert refused.exit_code != 0
+        assert "whoever has answered would have to wait" in said
+        assert "before-ringing" in said
+    dubois.good("line", "timing", *DUBOIS, "+3225550101", "before-ringing")
+    dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    refused = dubois("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
+    assert "at pick-up only notice" in refused.output
 
 
 def test_languages_come_with_a_menu(dubois: Shell) -> None:

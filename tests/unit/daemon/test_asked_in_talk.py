@@ -40,7 +40,7 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
     )  # fmt: skip
     writer = Writer(tmp_path, start.recording, lambda error: None)
     call = Call(
-        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append,
+        start, told(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)

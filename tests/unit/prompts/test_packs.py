@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.call.state import MODES
 from recorder.errors import ConfigError
 from recorder.prompts import packfile, purposes
-from recorder.prompts.packs import MODES, OTHER, STRICT, Pack, Rule, Source
+from recorder.prompts.packs import OTHER, STRICT, Pack, Rule, Source
 
 PACKS = packfile.shipped()
 

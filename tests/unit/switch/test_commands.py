@@ -39,6 +39,23 @@ SENT: list[tuple[Command, str]] = [
     (commands.get_variable(CHANNEL, "accord_state"), f"api uuid_getvar {CHANNEL} accord_state"),
     (commands.put_variable(CHANNEL, "accord_a", "x y"), f"api uuid_setvar {CHANNEL} accord_a x y"),
     (commands.record_stop(CHANNEL, AUDIO), f"api uuid_record {CHANNEL} stop '{AUDIO}'"),
+    (
+        commands.change_variable(CHANNEL, "accord_state", "announcing", "announced"),
+        f"api expand uuid_setvar ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing "
+        f"? {CHANNEL} : none)}} accord_state announced",
+    ),
+    (
+        commands.record_start(CHANNEL, "accord_state", "announcing", AUDIO, "r-1"),
+        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing ? {CHANNEL} : "
+        f"none)}} start '{AUDIO}' 0 "
+        "{RECORD_STEREO=true,enable_file_write_buffering=false,accord_recording=r-1}",
+    ),
+    (
+        commands.schedule(7, "r-1", commands.record_stop_unless(CHANNEL, "accord_state", "announced", AUDIO)),
+        "api sched_api +7 r-1 expand uuid_record "
+        f"${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced ? none : {CHANNEL})}} stop '{AUDIO}'",
+    ),
+    (commands.unschedule("r-1"), "api sched_del r-1"),
     (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
     (
         commands.locate("configuration", "configuration", "name", "switch.conf"),
@@ -80,6 +97,16 @@ TAKERS: list[Callable[[str], Command]] = [
     lambda text: commands.execute(text, "a"),
     lambda text: commands.record_stop(CHANNEL, Path("/") / text),
     lambda text: commands.record_stop(text, AUDIO),
+    lambda text: commands.change_variable(text, "a", "b", "c"),
+    lambda text: commands.change_variable(CHANNEL, text, "b", "c"),
+    lambda text: commands.change_variable(CHANNEL, "a", text, "c"),
+    lambda text: commands.change_variable(CHANNEL, "a", "b", text),
+    lambda text: commands.record_start(CHANNEL, "a", "b", Path("/") / text, "r"),
+    lambda text: commands.record_start(CHANNEL, "a", "b", AUDIO, text),
+    lambda text: commands.record_stop_unless(text, "a", "b", AUDIO),
+    lambda text: commands.record_stop_unless(CHANNEL, "a", text, AUDIO),
+    lambda text: commands.schedule(1, text, commands.status()),
+    lambda text: commands.unschedule(text),
     lambda text: commands.media_bugs(text),
     lambda text: commands.channel_data(text),
     lambda text: commands.get_variable(text, "a"),
@@ -109,6 +136,17 @@ def test_no_argument_breaks_out(take: Callable[[str], Command], text: str) -> No
 def test_paths_are_ours(path: str) -> None:
     with pytest.raises(SwitchError):
         commands.record_stop(CHANNEL, Path(path))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 3601])
+def test_nothing_is_scheduled_for_never_or_at_once(seconds: int) -> None:
+    with pytest.raises(SwitchError):
+        commands.schedule(seconds, "r", commands.status())
+
+
+def test_only_an_api_command_is_scheduled() -> None:
+    with pytest.raises(SwitchError):
+        commands.schedule(1, "r", commands.leave())
 
 
 @pytest.mark.parametrize("application", ["answer", "set", "record_session", "hangup", "system", ""])

@@ -58,6 +58,48 @@ def test_an_ordinary_call() -> None:
     assert plan.drift_ms == 0
 
 
+AT_PICKUP = [
+    (-9000, "bridged"),
+    (0, "recording_started"),
+    (200, "announcement_started"),
+    (10_200, "announcement_finished"),
+]
+
+
+def told_together(marks: list[tuple[int, str]]) -> Take:
+    made = take(marks)
+    return replace(made, start=replace(made.start, at_pickup=True))
+
+
+def test_told_together_the_one_who_answered_is_not_heard_before_it_either() -> None:
+    plan = blank.plan(told_together(AT_PICKUP), sound(), FOUND)
+    assert plan.left_until_ms == 10_300
+    assert plan.both == ((0, 300),)
+    assert gaps(plan) == [
+        (0, 300, "both", "before_announcement_end"),
+        (300, 10_300, "left", "before_announcement_end"),
+    ]
+    samples = blank.silence(np.ones((16_000, 2), np.int16), 0, 8000, plan)
+    assert samples[:2400].max() == 0
+    assert (samples[2400:, 0].max(), samples[2400:, 1].min()) == (0, 1)
+
+
+def test_told_together_and_not_found_both_are_blank() -> None:
+    plan = blank.plan(told_together(AT_PICKUP), sound(), None)
+    assert plan.left_until_ms == 11_200
+    assert plan.both == ((0, 11_200),)
+
+
+def test_a_recording_that_began_anew_counts_from_there() -> None:
+    before = [(-5000, "recording_started"), (-4900, "announcement_started"), (-4000, "hold"),
+              (-4000, "announcement_broken"), (-2000, "unhold")]  # fmt: skip
+    made = told_together([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
+    plan = blank.plan(made, sound(), FOUND)
+    assert gaps(plan) == gaps(blank.plan(told_together(AT_PICKUP), sound(), FOUND))
+    assert plan.drift_ms == 0
+    assert [mark.offset_ms for mark in plan.markers][:-2] == [0] * 7 + [300]
+
+
 def test_marks_are_placed_from_the_nearest_prompt_that_was_found() -> None:
     plan = blank.plan(take([*NORMAL, (30_000, "unbridged"), (60_000, "hangup")]), sound(), FOUND)
     assert [(marker.kind, marker.offset_ms) for marker in plan.markers] == [
