@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from recorder.catalogue import models
@@ -108,6 +109,12 @@ def composed_data(composition: Composition | None) -> dict[str, Any] | None:
         return None
     said = {"own": dict(composition.own), "says_all": composition.says_all}
     return said | {"greeting": composition.greeting.text if composition.greeting else None}
+
+
+def own_sentences(row: models.Announcement) -> Mapping[str, str]:
+    """The sentences of a customer's own purposes that an announcement was put together with."""
+    said: Any = row.composed
+    return {} if said is None else dict(said["own"])
 
 
 def _composition(row: models.Announcement) -> Composition | None:

@@ -3,7 +3,7 @@
 Prompts are put in place first, then ``snapshot.json``, each whole or not at all: a reader never sees a
 line whose prompt is not there: announcement, question, refusal and menu.  A prompt that no line uses any
 more stays for as long as a take in the spool was announced with it or asked it, and for a day after, for a
-daemon that still has the snapshot before.
+daemon that still has the snapshot before.  What colleagues call to hear lies beside them (``telling.py``).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from pathlib import Path
 import structlog
 
 from recorder.call.policy import read, to_json
+from recorder.catalogue import telling
 from recorder.catalogue.models import Sound, connected
 from recorder.catalogue.speaking import policies
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, TakeError
+from recorder.prompts.clips import Sources
+from recorder.prompts.render import SHIPPED
 from recorder.take.files import write_file
 from recorder.take.spool import finished_takes, open_takes, read_start
 
@@ -36,12 +39,15 @@ _placing = threading.Lock()
 """The worker's threads put prompts in place, for a take and for the snapshot, each by the same names."""
 
 
-def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime) -> bool:
+def write(
+    folder: Path, spool: Path, never_record: Iterable[str], now: datetime, sources: Sources = SHIPPED
+) -> bool:
     """Write the snapshot of every active line, and its prompts; true where something changed.  A line that
     no node can treat is left out and told in the log: the others go on.
 
     ``spool`` is where takes lie that may still need an old prompt; ``never_record`` numbers that are
-    passed by untouched.  Raises ``OSError`` (a full disk, say) with the snapshot before still whole.
+    passed by untouched; ``sources`` is where the sound of sentences comes from.  Raises ``OSError`` (a full
+    disk, say) with the snapshot before still whole.
     """
     lines, unfit = policies()
     sounds = {sound for line in lines for sound in line.sounds}
@@ -55,6 +61,7 @@ def write(folder: Path, spool: Path, never_record: Iterable[str], now: datetime)
         write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
         for row in unfit:
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
+    telling.put(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 

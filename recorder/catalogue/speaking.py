@@ -23,16 +23,16 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
     with connected():
         rows = [line_row(row) for row in Line.select().where(Line.until.is_null()).order_by(Line.digits)]
         wanted = {each for row in rows for each in row.announcements}
-        told = {row.id: row for row in _named(Announcement.select(), Announcement.id, wanted)}
+        told = {row.id: row for row in named(Announcement.select(), Announcement.id, wanted)}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
         asking = {row.id for row in rows if row.keep is not None}
-        kept = {(row.line_id, row.language): row for row in _named(LineKeep.select(), LineKeep.line, asking)}
+        kept = {(row.line_id, row.language): row for row in named(LineKeep.select(), LineKeep.line, asking)}
         for row in kept.values():
             sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
         lengths = Sound.select(Sound.sha256, Sound.duration_ms)
-        durations = {row.sha256: row.duration_ms for row in _named(lengths, Sound.sha256, sounds)}
+        durations = {row.sha256: row.duration_ms for row in named(lengths, Sound.sha256, sounds)}
     speaking = _Speaking(told, kept, durations)
     fit, unfit = [], []
     for row in rows:
@@ -112,7 +112,7 @@ class _Speaking:
         return policy.Sound(text, sha256, self.durations[sha256])
 
 
-def _named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
+def named(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
     """Rows by name, a page at a time: a database takes only so many names in one question."""
     wanted = sorted(names)
     for at in range(0, len(wanted), PAGE):

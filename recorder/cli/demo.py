@@ -27,6 +27,7 @@ from recorder.call.policy import read as read_snapshot
 from recorder.catalogue import customers, queries, snapshot
 from recorder.catalogue.rows import Keeping
 from recorder.catalogue.schema import migrate
+from recorder.catalogue.telling import TOLD
 from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
 from recorder.cli.customers import make_tenant, make_user
@@ -231,6 +232,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_METRICS_DAEMON_PORT": str(ports.metrics),
         "ACCORD_METRICS_WORKER_PORT": str(ports.metrics + 1),
         "ACCORD_SIP_PORT": str(ports.sip),
+        "ACCORD_TOLD": str(folder / "snapshot" / TOLD),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
     }

@@ -65,6 +65,7 @@ def daemon(context: Context) -> None:
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
+    from recorder.prompts.clips import sources
     from recorder.worker.main import Worker, WorkerSettings
     from recorder.worker.watched import Overseer
 
@@ -81,6 +82,7 @@ def worker(context: Context) -> None:
             never_record=settings.node.never_record,
             warn_at=settings.node.warn_at,
             full_at=settings.node.full_at,
+            sources=sources(settings.prompts),
         ),
         store=context.store(),
         keyring=context.keyring(),

@@ -107,18 +107,22 @@ def opt_in_question(
 
 
 def line_sentence(
-    language: str,
+    spoken: Sequence[tuple[str, Mapping[str, str]]],
     *,
     purposes: Sequence[str],
     keep_days: int,
-    own: Mapping[str, str] = NOTHING,
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What colleagues call to hear: that calls on their line are recorded, what for and how long.  Raises
-    as :func:`announcement` does."""
-    parts = _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
-    return _render(language, parts, sources, sample_rate)
+    """What colleagues call to hear: that calls on their line are recorded, what for and how long, in each
+    language of ``spoken``, given with its sentences for purposes that are no standard ones.  The
+    :class:`Rendered` has the first one's language.  Raises as :func:`announcement` does."""
+    parts = [
+        (language, part)
+        for language, own in spoken
+        for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
+    ]
+    return _put_together(spoken[0][0], parts, sources, sample_rate)
 
 
 def wrong_key(language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:

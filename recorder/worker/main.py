@@ -35,6 +35,8 @@ from recorder.ids import Entropy
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import NAME, Timekeeper
 from recorder.pipeline import ENCODER_DIED, Means, Stage
+from recorder.prompts.clips import Sources
+from recorder.prompts.render import SHIPPED
 from recorder.seal.keys import Keyring
 from recorder.seal.signing import Signer
 from recorder.store.base import Store
@@ -81,7 +83,7 @@ log = structlog.get_logger()
 class WorkerSettings:
     """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
-    after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``."""
+    after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound."""
 
     spool: Path
     snapshot: Path
@@ -92,6 +94,7 @@ class WorkerSettings:
     drain: float = 15.0
     warn_at: float = 0.85
     full_at: float = 0.95
+    sources: Sources = SHIPPED
 
 
 @dataclass
@@ -300,7 +303,9 @@ class Worker:
             if revision == self._revision and self.monotonic() < self._snapshot_due and self._whole():
                 metrics.SNAPSHOT_CHECKED.set(self.now().timestamp())
                 return
-            if snapshot.write(settings.snapshot, settings.spool, settings.never_record, self.now()):
+            if snapshot.write(
+                settings.snapshot, settings.spool, settings.never_record, self.now(), settings.sources
+            ):
                 log.info("snapshot.written", revision=revision)
         except (AccordError, OSError, PeeweeException) as error:
             log.error("snapshot.not_written", error=str(error))

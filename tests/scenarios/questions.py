@@ -134,6 +134,12 @@ IN_TALK = (
 """While they speak."""
 
 ROUGH_IN_TALK = (
+    _agreement("daemon_stalled_while_it_is_asked", "keep", ("yes outside key",), "keep_asked", *_WHOLE,
+               steps=(ASKS, Step("plays keep_question", 0.5, "stall_daemon"),
+                      Step("plays keep_question", 1.0, "press", "1"),
+                      Step("plays keep_question", 6.0, "wake_daemon"),
+                      Step("plays keep_question", 7.0, "callee_presses", "*5"),
+                      Step("plays keep_question 2", 2.0, "press", "1"), _END)),
     _agreement("daemon_killed_while_it_is_asked", "keep", ("yes outside key",), "keep_asked",
                "unobserved_from", *_WHOLE,
                steps=(ASKS, Step("plays keep_question", 0.5, "kill_daemon"),
@@ -142,4 +148,5 @@ ROUGH_IN_TALK = (
                       Step("mark unobserved_to", 0.5, "callee_presses", "*5"),
                       Step(_HEARD, 0.4, "press", "1"), _END)),
 )  # fmt: skip
-"""The daemon dies in the question: no consent appears, the call goes on, and it can be asked again."""
+"""The daemon dies or stalls in the question: no consent appears, the call goes on, and it can be asked
+again."""

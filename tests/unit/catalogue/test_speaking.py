@@ -228,3 +228,50 @@ def test_a_keeping_time_that_nobody_may_promise_is_refused_and_changes_nothing(
 
 def test_a_line_of_another_customer_is_not_there(tenants, line, now) -> None:
     assert not customers.set_line_keep(tenants[1], line().id, KEEPING, **now)
+
+
+@pytest.fixture
+def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
+    """What colleagues call to hear, by number, once the snapshot is written."""
+
+    def make() -> dict[str, bytes]:
+        read()
+        place = tmp_path / "snapshot" / "told"
+        return {path.stem: path.read_bytes() for path in place.glob("*.wav")}
+
+    return make
+
+
+def test_colleagues_hear_of_a_number_what_it_is_recorded_for_in_all_its_languages(line, told) -> None:
+    line("+3225550100", "opt-in", "nl")
+    line("101")
+    found = told()
+    said = {"purposes": ["agreement"], "keep_days": 30}
+    assert found == {
+        "3225550100": render.line_sentence([("fr", {}), ("nl", {})], **said).wav,
+        "101": render.line_sentence([("fr", {})], **said).wav,
+    }
+
+
+def test_numbers_that_say_the_same_share_a_sound_and_what_nobody_says_goes(line, told, tmp_path, now) -> None:
+    first, second, _ = line("100"), line("101"), line("102", "notice", "nl")
+    found = told()
+    assert found["100"] == found["101"] != found["102"]
+    said = tmp_path / "snapshot" / "told" / "said"
+    assert len(list(said.iterdir())) == 2
+    for row in (first, second):
+        customers.end_line(row.tenant, row.id, **now)
+    assert set(told()) == {"102"}
+    assert len(list(said.iterdir())) == 1
+
+
+def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) -> None:
+    said = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
+    row = customers.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
+    customers.create_line(tenants[0], number="100", announcement=row.id, **now)
+    with capture_logs() as logs:
+        assert told() == {"100": tone(1000)}
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.not_told"]
+    with capture_logs() as logs:
+        told()
+    assert logs == [], "said once"

@@ -33,7 +33,7 @@ def everything(language: str) -> dict[str, Rendered]:
         "opt-out": announcement(language, mode="opt-out", **told),
         "opt-in": announcement(language, mode="opt-in", **told),
         "question": render.opt_in_question(language, **told),
-        "line": render.line_sentence(language, **told),
+        "line": render.line_sentence([(language, {})], **told),
         "wrong-out": render.wrong_key(language, mode="opt-out"),
         "wrong-in": render.wrong_key(language, mode="opt-in"),
         "not-recorded": render.not_recorded(language),

@@ -46,8 +46,8 @@ SENT: list[tuple[Command, str]] = [
     ),
     (
         commands.record_start(CHANNEL, "accord_state", "announcing", AUDIO, "r-1"),
-        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing ? {CHANNEL} : "
-        f"none)}} start '{AUDIO}' 0 "
+        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing "
+        f"? {CHANNEL} : none)}} start '{AUDIO}' 0 "
         "{RECORD_STEREO=true,enable_file_write_buffering=false,accord_recording=r-1}",
     ),
     (

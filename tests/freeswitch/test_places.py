@@ -1,0 +1,69 @@
+"""Where the product places what is said in a take of the real switch, beside where it is.
+
+The truth is found without the product: by comparing a sound with every place of what the outside party heard,
+and what the outside party says changes its pitch at the moment in which they press a key."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from recorder.take.encode import encode
+from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.freeswitch.test_agreement import colleague_of, marks, with_agreement
+from tests.scenarios.files import LOWS, chirp
+
+CALLS = 8
+PROMPT_MS, ANSWER_MS = 20, 200
+KEY_MS = 250
+"""How long a phone here presses a key (2000 samples); it is told of at its end (RFC 4733)."""
+
+
+def test_prompts_are_found_where_they_are_and_answers_where_they_were_given(daemon: Rig) -> None:
+    sounds = with_agreement(daemon)
+    other = daemon.phones_folder / "other.wav"
+    soundfile.write(other, 0.3 * np.sin(2 * np.pi * 600 * np.arange(RATE * 30) / RATE), RATE)
+    calls = [daemon.call() for _ in range(CALLS)]
+    for call in calls:
+        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+    for call in calls:
+        time.sleep(0.07)  # not all at one place of the audio
+        daemon.phones.esl.api(f"uuid_send_dtmf {colleague_of(daemon, call)} *5")
+    for call in calls:
+        until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
+        daemon.phones.esl.api(f"uuid_displace {call.id} start {other}")
+        call.key("1")
+    for call in calls:
+        until(f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_told"), 30)
+        call.hang_up()
+    for call in calls:
+        look(call, sounds.paths["told"].parent)
+
+
+def look(call: CallUnderTest, prompts: Path) -> None:
+    take = call.wait_take()
+    heard = read_wav(take.audio)
+    assert take.start.announcement is not None
+    found = encode(take, prompts / f"{take.start.announcement.sha256}.wav")
+    assert found.announced is not None
+    places = {"told": found.announced.offset_ms}
+    places |= {
+        "keep_question" if one.which == "question" else "keep_yes": one.offset_ms for one in found.prompts
+    }
+    assert set(places) == {"told", "keep_question", "keep_yes"}
+    for name, place in places.items():
+        true = truth(heard[:, 1], name)
+        assert abs(place - true) <= PROMPT_MS, (name, place, true)
+    changed = np.flatnonzero(level(heard[:, 0], 600, 160) > 0.15)[0] * 20
+    answered = next(mark.offset_ms for mark in found.markers if mark.kind == "keep_answered")
+    assert abs(answered - (changed + KEY_MS)) <= ANSWER_MS, (answered, changed)
+
+
+def truth(heard: np.ndarray, name: str) -> float:
+    sound = chirp(low=LOWS[name])
+    size = len(heard) + len(sound)
+    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)), size)[: len(heard)]
+    return int(alike.argmax()) * 1000 / RATE
