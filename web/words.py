@@ -28,7 +28,8 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.purpose_restricted": _l("This recording may no longer be used for that purpose."),
     "access.not_announced": _l(
-        "The announcement could not be found in this recording, so it may not be used for anything. "
+        "It could not be found in this recording that everybody was told, and agreed where that was asked. "
+        "So it may not be used for anything. "
         "It will be destroyed on the date shown."
     ),
     "access.expired": _l(
@@ -188,6 +189,48 @@ def consented(mode: str, key: str | None, at: datetime | None) -> str:
     return str(_("The caller was told how to refuse the recording with a key, and did not refuse."))
 
 
+ANNOUNCED_HOW: Mapping[tuple[str, str], object] = {
+    ("notice", "before_ringing"): _l("It is said before it rings."),
+    ("notice", "at_pickup"): _l("It is said to both as soon as somebody answers."),
+    ("opt-out", "before_ringing"): _l(
+        "It is said before it rings. Who presses 2 then goes on without being recorded."
+    ),
+    ("opt-in", "before_ringing"): _l(
+        "It is asked before it rings. Only who presses 1 is recorded; everybody else goes on without it."
+    ),
+}
+"""By a line's mode and timing."""
+
+
+def announced_how(mode: str, timing: str) -> str:
+    """When a number says that it records, and how somebody refuses."""
+    return str(ANNOUNCED_HOW[mode, timing])
+
+
+def asked_how(own_words: bool, at_start: bool) -> str:
+    """How a colleague asks in a call whether its recording may be kept."""
+    if at_start:
+        return str(_("It is asked by itself at the start. Dial *5 to ask again."))
+    if own_words:
+        return str(
+            _(
+                "Dial *5, ask in your own words whether the recording may be kept, and press 1 for yes or 2 "
+                "for no. Both then hear what was agreed."
+            )
+        )
+    return str(
+        _(
+            "Dial *5: both hear the question. The caller answers with 1 for yes or 2 for no, or aloud; then "
+            "press 1 or 2 for what was said."
+        )
+    )
+
+
+def days(number: int) -> str:
+    """A keeping time."""
+    return str(ngettext("%(num)d day", "%(num)d days", number))
+
+
 def lane(channel: str) -> str:
     """Whose sound a gap concerns."""
     return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
@@ -284,6 +327,9 @@ def init_app(app: Flask) -> None:
             asked,
             answered,
             consented,
+            announced_how,
+            asked_how,
+            days,
             lane,
             purpose,
             purpose_explained,

@@ -163,6 +163,14 @@ def _question_faults(loaded: Loaded) -> Iterator[Fault]:
             yield Fault(f"accord_decline does not end the recording in state {state!r}")
 
 
+def told_at(loaded: Loaded) -> str | None:
+    """The folder where the switch looks for what colleagues call to hear; ``None`` where it plays nothing."""
+    for each in loaded.walk(CONTEXT, "accord_told_00", {}):
+        if each.application == "playback":
+            return each.data.rpartition("/")[0]
+    return None
+
+
 def told_bound(loaded: Loaded) -> int | None:
     """Seconds that the announcement's own bound is fixed to; ``None`` where the daemon gives them, by the
     announcement's length, as it must."""

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 PAGES = (
+    "numbers",
     "log-in",
     "wrong",
     "list",
@@ -51,6 +52,7 @@ def open_page(somebody, name: str) -> None:
         "none": "/recordings?number=999999",
         "choose": f"/recordings/{ids['short']}",
         "unannounced": f"/recordings/{ids['unannounced']}",
+        "numbers": "/numbers",
         "missing": "/nowhere",
     }
     somebody.go(paths[name])

@@ -50,8 +50,12 @@ def conf(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def practice(conf: Path) -> Iterator[PracticeSwitch]:
-    environment = {"ACCORD_SWITCH_PASSWORD": PASSWORD, "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$"}
+def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
+    environment = {
+        "ACCORD_SWITCH_PASSWORD": PASSWORD,
+        "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
+        "ACCORD_TOLD": str(tmp_path / "snapshot" / "told"),
+    }
     with PracticeSwitch(
         password=PASSWORD, daemon="127.0.0.1:8084", conf=conf, environment=environment
     ) as made:
@@ -78,6 +82,7 @@ def shape(xml: str) -> list[tuple[str, ...]]:
     found = []
     for each in ElementTree.fromstring(xml).iter():
         values = {key: re.sub(r"127\.0\.0\.1:\d+", "<address>", value) for key, value in each.items()}
+        values = {key: re.sub(r"^/.*/told/", "<told>/", value) for key, value in values.items()}
         if each.get("name") == "listen-port":
             values["value"] = "<port>"
         found.append((each.tag, *(f"{key}={value}" for key, value in sorted(values.items()))))
@@ -109,6 +114,14 @@ def examine(practice: PracticeSwitch, folder: Path) -> list[Finding]:
 def test_the_doctor_finds_nothing_wrong_with_it(practice: PracticeSwitch, tmp_path: Path) -> None:
     found = examine(practice, tmp_path)
     assert {each.state for each in found} == {"ok"}, found
+
+
+def test_the_doctor_finds_that_colleagues_would_hear_nothing(conf: Path, tmp_path: Path) -> None:
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        bad = [each for each in examine(practice, tmp_path) if each.state != "ok"]
+    (found,) = [each for each in bad if "colleagues" in each.what]
+    assert (found.state, "/var/lib/accord/snapshot/told" in found.what) == ("warning", True)
+    assert str(tmp_path / "snapshot" / "told") in found.hint
 
 
 def test_the_doctor_finds_what_is_wrong(conf: Path, tmp_path: Path) -> None:

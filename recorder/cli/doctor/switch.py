@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from recorder.call import outcome, policy
+from recorder.catalogue.telling import TOLD
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.cli.holders import DAEMON, User, holder, listener, processes_of, user_of
 from recorder.config import SwitchSettings
@@ -120,6 +121,14 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
             "wrong",
             "dialplan: no extension brings calls to the daemon",
             "put freeswitch_conf/dialplan/public/00_accord.xml into your context's folder, then reloadxml",
+        )
+    told, place = guard.told_at(loaded), str(patient.settings.node.snapshot_folder.absolute() / TOLD)
+    if told != place:
+        yield Finding(
+            "warning",
+            f"dialplan: what colleagues call to hear is looked for in {told or 'no folder'}",
+            f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
+            "then reloadxml",
         )
     settings = patient.settings.switch
     for entry in entries:

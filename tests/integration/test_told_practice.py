@@ -1,0 +1,30 @@
+"""A colleague calls to hear what is recorded on a number; no daemon is needed for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from recorder.practice.switch import PracticeSwitch
+from tests.scenarios.files import RATE, chirp
+
+
+@pytest.mark.parametrize("dialled", ["*583225550101", "*58+3225550101"])
+def test_what_is_recorded_on_a_number_is_played(tmp_path: Path, dialled: str) -> None:
+    path = tmp_path / "3225550101.wav"
+    soundfile.write(path, chirp(0.5), RATE, subtype="PCM_16")
+    with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:
+        call = switch.call(dialled)
+        assert call.wait("ended", 10)
+    assert call.played == [str(path)]
+    assert call.leg.variables.get("accord_state") is None
+
+
+@pytest.mark.parametrize("dialled", ["*58", "*58x", "*5832255501011234567", "*583225550102"])
+def test_another_number_ends_the_call(tmp_path: Path, dialled: str) -> None:
+    with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:
+        call = switch.call(dialled)
+        assert call.wait("ended", 10)
+    assert call.played == []

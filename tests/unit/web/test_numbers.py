@@ -1,0 +1,45 @@
+"""What a customer's people are told of their numbers."""
+
+from __future__ import annotations
+
+import html
+
+from recorder.catalogue import customers, queries
+from recorder.catalogue.rows import Keeping
+
+
+def test_colleagues_read_what_everybody_in_a_call_is_told(browser, house, bakery):
+    page = browser("claire").get("/numbers")
+    (line,) = queries.lines(bakery.id)
+    said = queries.announcement(bakery.id, line.announcement)
+    assert page.status_code == 200
+    assert said.text in html.unescape(page.text)
+    assert f'lang="{said.language}"' in page.text
+    for text in ("+32\u00a02\u00a0555\u00a001\u00a000", "30 jours", "avant la sonnerie", "*58"):
+        assert text in page.text
+    assert "Composez *5 :" not in page.text
+
+
+def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery, clock, entropy):
+    (line,) = queries.lines(bakery.id)
+    now = {"now": clock(), "entropy": entropy}
+    customers.set_line_timing(bakery.id, line.id, "at_pickup", **now)
+    customers.set_line_keep(bakery.id, line.id, Keeping(365), **now)
+    page = browser("claire").get("/numbers")
+    for text in ("dès que quelqu’un décroche", "365 jours", "Composez *5 : les deux entendent la question"):
+        assert text in page.text
+
+
+def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, rival, bakery, clock, entropy):
+    person = browser("claire")
+    assert "+32\u00a02\u00a0555\u00a001\u00a099" in browser("dyck").get("/numbers").text
+    assert "+32\u00a02\u00a0555\u00a001\u00a099" not in person.get("/numbers").text
+    (line,) = queries.lines(bakery.id)
+    customers.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
+    page = person.get("/numbers")
+    assert "Aucun de vos numéros" in page.text
+    assert "<section" not in page.text
+
+
+def test_it_is_for_those_who_are_logged_in(browser):
+    assert browser().get("/numbers").status_code == 302
