@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import gevent
 
@@ -26,6 +28,12 @@ RTP = 21000
 """First RTP port of the switch; the phones' follow 400 later."""
 
 STARTS_IN = 30.0
+
+SPEAK = 3.0
+"""Seconds that they speak before the colleague asks, and after the question until the caller answers."""
+
+AGREEING = 30_000
+"""Milliseconds by which a call in which it is asked is longer."""
 
 
 def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
@@ -92,6 +100,7 @@ def place_calls(
     from recorder.switch.commands import Command
 
     phones = _connect(ports.phones, password)
+    agreeing: list[gevent.Greenlet[..., None]] = []
     _connect(ports.event_socket, context.settings.switch.password.get_secret_value()).stop()
     lines = read_snapshot(context.settings.node.snapshot_folder)
     try:
@@ -100,9 +109,16 @@ def place_calls(
             told = line.announcement.duration_ms if line else 0
             # The caller hears the announcement out, and speaks when somebody is there.
             sound = f"file_string://silence_stream://{told + 600}!{SPEECH}/{language}/caller.wav"
+            phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
+            question = line.keep.question if line and line.keep and not at else None
+            if question is not None:
+                # Time for the question, the answer, and what comes of it.
+                sound += f"!silence_stream://{AGREEING}"
+                wait = (told + question.duration_ms) / 1000
+                agreeing.append(gevent.spawn(_agree, phones, phone, caller, told / 1000, wait))
             reply = phones.api(
                 Command(
-                    f"api originate {{origination_caller_id_number={CALLERS[at % len(CALLERS)]}}}"
+                    f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
                     f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
                 )
             )
@@ -112,8 +128,25 @@ def place_calls(
                 )
             say(f"call {at + 1} of {len(calls)} ({language}) is told that it is recorded")
             gevent.sleep(1)
+        gevent.joinall(agreeing, raise_error=True)
     finally:
+        gevent.killall(agreeing)
         phones.stop()
+
+
+def _agree(phones: Inbound, phone: str, caller: str, told: float, heard: float) -> None:
+    """The colleague's telephone asks whether the recording may be kept, and once the question is over the
+    caller's presses 1.  ``told`` and ``heard``: seconds from the call until the announcement and the question
+    have come to their ends, one after the other."""
+    from recorder.switch.commands import Command
+
+    gevent.sleep(told + SPEAK)
+    rows = json.loads(phones.api(Command("api show channels as json"))).get("rows", [])
+    for row in rows:
+        if row["direction"] == "inbound" and row["cid_num"] == caller:
+            phones.api(Command(f"api uuid_send_dtmf {row['uuid']} *5"))
+            gevent.sleep(heard - told + SPEAK)
+            phones.api(Command(f"api uuid_send_dtmf {phone} 1"))
 
 
 def _connect(port: int, password: str) -> Inbound:

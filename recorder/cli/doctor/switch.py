@@ -122,11 +122,11 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
             "dialplan: no extension brings calls to the daemon",
             "put freeswitch_conf/dialplan/public/00_accord.xml into your context's folder, then reloadxml",
         )
-    told, place = guard.told_at(loaded), str(patient.settings.node.snapshot_folder.absolute() / TOLD)
-    if told != place:
+    looked, place = guard.told_at(loaded), str(patient.settings.node.snapshot_folder.absolute() / TOLD)
+    if looked != place:
         yield Finding(
             "warning",
-            f"dialplan: what colleagues call to hear is looked for in {told or 'no folder'}",
+            f"dialplan: what colleagues call to hear is looked for in {looked or 'no folder'}",
             f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
             "then reloadxml",
         )
