@@ -18,6 +18,7 @@ from pathlib import Path
 from recorder.call.policy import read
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
+from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.proxy import Proxy
 from tests.scenarios.questions import BEFORE, IN_TALK
@@ -28,7 +29,8 @@ CAPTURED = (
     "normal", "callee_ends_it", "hangs_up_in_announcement", "hangs_up_while_ringing", "busy",
     "hold_and_back_in_announcement", "hold_in_conversation", "daemon_killed_in_announcement",
     "daemon_stalled_before_the_call", "unknown_number", "forged_name", "opt_in_yes", "opt_in_no",
-    "agreed_by_key",
+    "agreed_by_key", "at_pickup", "at_pickup_busy", "at_pickup_hold_in_announcement",
+    "at_pickup_transferred_in_announcement",
 )  # fmt: skip
 
 
@@ -101,7 +103,7 @@ def main() -> None:
         rig = Rig(Path(folder))
         try:
             rig.start()
-            for scenario in (*SCENARIOS, *BEFORE, *IN_TALK):
+            for scenario in (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP):
                 if scenario.name in wanted:
                     blocks = capture(scenario, rig)
                     write(TRANSCRIPTS / f"{scenario.name}.txt", blocks)
