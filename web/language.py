@@ -16,8 +16,9 @@ from web.addresses import inside
 from web.security import cookie_name
 from web.state import here, visitor
 
-NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
-"""Each in its own words: who looks for their language may not read the present one."""
+NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
+"""Each in its own words: who looks for their language may not read the present one.  In this order they are
+offered, as everywhere else where the languages stand side by side."""
 
 FORMATS = {"en": "en_GB"}
 """Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
@@ -90,5 +91,5 @@ def check(app: Flask, languages: tuple[str, ...]) -> None:
         here_again=here_again,
         zone_name=zone_name,
         language=current,
-        language_names={code: NAMES[code] for code in languages},
+        language_names={code: name for code, name in NAMES.items() if code in languages},
     )
