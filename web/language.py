@@ -10,6 +10,7 @@ from pathlib import Path
 
 from babel.dates import get_timezone, get_timezone_name
 from flask import Blueprint, Flask, redirect, request, url_for
+from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from web.addresses import inside
@@ -57,7 +58,9 @@ def current() -> str:
     ):
         if wish in config.languages:
             return str(wish)
-    return request.accept_languages.best_match(config.languages) or config.languages[0]
+    # By the language alone: "de-AT, en;q=0.5" is somebody who reads German first.
+    asked = Accept([(tag.partition("-")[0], quality) for tag, quality in request.accept_languages])
+    return asked.best_match(config.languages) or config.languages[0]
 
 
 def formats() -> str:

@@ -206,7 +206,9 @@ def test_the_language_is_what_was_chosen_else_the_persons_else_the_browsers(brow
     [
         ("fr-BE", "fr", "Connexion"),
         ("nl-BE", "nl", "Aanmelden"),
-        ("de-AT", "de", "Anmelden"),
+        ("de-AT,en;q=0.5", "de", "Anmelden"),
+        ("en;q=0.5,nl-NL;q=0.7", "nl", "Aanmelden"),
+        ("es,de;q=0,fr;q=0.1", "fr", "Connexion"),
         ("en-US", "en", "Log in"),
         ("es", "en", "Log in"),
     ],
