@@ -15,15 +15,15 @@ class WebConfig:
     ``secret_key`` (at least 32 bytes) signs form tokens and known-device cookies; sessions do not depend
     on it.  ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how
     many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
-    in this order, the first is the default.  A session ends after ``idle`` without a request and at the
-    latest after ``longest``.  ``page`` is how many calls a page of the list shows.
-    ``neighbours`` are networks beside loopback that may watch the panel.
+    in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
+    ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
+    page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.
     """
 
     secret_key: bytes = field(repr=False)
     secure_cookies: bool = True
     proxies: int = 0
-    languages: tuple[str, ...] = ("en", "fr")
+    languages: tuple[str, ...] = ("en", "fr", "nl", "de")
     idle: timedelta = timedelta(hours=2)
     longest: timedelta = timedelta(hours=12)
     page: int = 50

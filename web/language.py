@@ -10,14 +10,16 @@ from pathlib import Path
 
 from babel.dates import get_timezone, get_timezone_name
 from flask import Blueprint, Flask, redirect, request, url_for
+from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from web.addresses import inside
 from web.security import cookie_name
 from web.state import here, visitor
 
-NAMES = {"en": "English", "fr": "Français", "nl": "Nederlands", "de": "Deutsch"}
-"""Each in its own words: who looks for their language may not read the present one."""
+NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
+"""Each in its own words: who looks for their language may not read the present one.  In this order they are
+offered, as everywhere else where the languages stand side by side."""
 
 FORMATS = {"en": "en_GB"}
 """Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
@@ -56,7 +58,9 @@ def current() -> str:
     ):
         if wish in config.languages:
             return str(wish)
-    return request.accept_languages.best_match(config.languages) or config.languages[0]
+    # By the language alone: "de-AT, en;q=0.5" is somebody who reads German first.
+    asked = Accept([(tag.partition("-")[0], quality) for tag, quality in request.accept_languages])
+    return asked.best_match(config.languages) or config.languages[0]
 
 
 def formats() -> str:
@@ -90,5 +94,5 @@ def check(app: Flask, languages: tuple[str, ...]) -> None:
         here_again=here_again,
         zone_name=zone_name,
         language=current,
-        language_names={code: NAMES[code] for code in languages},
+        language_names={code: name for code, name in NAMES.items() if code in languages},
     )

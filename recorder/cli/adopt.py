@@ -12,12 +12,13 @@ from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.prompts.clips import sources
+from recorder.prompts.purposes import LANGUAGES
 
 
 @click.command()
 @TENANT
 @click.argument("name")
-@click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
 @click.option("--country", help="Its country pack (`accord country list`); without, it stays as it is.")
 @click.pass_obj
 def adopt(context: Context, tenant_name: str, name: str, language: str, country: str | None) -> None:

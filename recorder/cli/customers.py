@@ -33,7 +33,7 @@ def tenant() -> None:
 
 @tenant.command("create")
 @click.argument("name")
-@click.option("--language", type=click.Choice(["fr", "en"]), default="fr", show_default=True)
+@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
 @click.option(
     "--speaks",
     type=click.Choice(LANGUAGES),
@@ -109,7 +109,7 @@ def user() -> None:
 @click.argument("login")
 @click.option("--name", default="", help="As the panel greets them.")
 @click.option("--role", type=click.Choice(ROLES), default="customer", show_default=True)
-@click.option("--language", type=click.Choice(["fr", "en"]), help="Default: the customer's.")
+@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @click.password_option(help="Asked for where it is not given.")
 @click.pass_obj
 def create_user(

@@ -1,4 +1,4 @@
-"""Every page: accessible, in both languages, at every width, light and dark."""
+"""Every page: accessible, in every language, at every width, light and dark."""
 
 from __future__ import annotations
 
@@ -79,6 +79,10 @@ def test_axe_finds_nothing(person, name, scheme):
 def test_nothing_needs_scrolling_sideways(person, name, width):
     somebody = person(width=width)
     open_page(somebody, name)
+    stays_on_the_page(somebody)
+
+
+def stays_on_the_page(somebody) -> None:
     beyond = somebody.page.evaluate(
         """() => [...document.querySelectorAll("body *")]
           .filter((one) => !one.matches(".visually-hidden, .skip"))
@@ -97,7 +101,18 @@ def test_text_at_twice_its_size_stays_on_the_page(person, name):
     assert somebody.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_every_page_in_the_other_language(person):
+@pytest.mark.parametrize(("language", "code"), [("Nederlands", "nl"), ("Deutsch", "de")])
+@pytest.mark.parametrize("name", ["log-in", "list", "choose", "unannounced", "listen", "agreed"])
+def test_longer_words_stay_on_a_narrow_page_too(person, name, language, code):
+    somebody = person(width=320)
+    open_page(somebody, name)
+    with somebody.page.expect_navigation():
+        somebody.page.get_by_role("button", name=language).click()
+    expect(somebody.page.locator("html")).to_have_attribute("lang", code)
+    stays_on_the_page(somebody)
+
+
+def test_every_page_in_the_other_languages(person):
     paul = person(language="en-GB").log_in("paul")
     page = paul.page
     expect(page.get_by_role("heading", name="Calls")).to_be_visible()
@@ -105,8 +120,9 @@ def test_every_page_in_the_other_language(person):
     expect(page.get_by_role("heading", name="Appels")).to_be_visible()
     paul.listen("short")
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
-    page.get_by_role("button", name="English").click()
-    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    for language, play in (("Nederlands", "Afspelen"), ("Deutsch", "Abspielen"), ("English", "Play")):
+        page.get_by_role("button", name=language).click()
+        expect(page.get_by_role("button", name=play, exact=True)).to_be_visible()
     expect(page.get_by_text("The caller", exact=True).first).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()

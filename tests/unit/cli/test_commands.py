@@ -69,6 +69,16 @@ def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
     assert customer.good("line", "list", "--tenant", "Dubois") == ""
 
 
+@pytest.mark.parametrize("language", ["nl", "de"])
+def test_whoever_reads_the_panel_does_so_in_any_of_its_languages(customer: Shell, language: str) -> None:
+    customer.good("tenant", "create", "Martin", "--language", language)
+    password = ("--password", "let us listen together")
+    customer.good("user", "create", "--tenant", "Martin", "claire", *password)
+    customer.good("user", "create", "--tenant", "Dubois", "paul", "--language", language, *password)
+    with connected():
+        assert [row.language for row in User.select()] == [language, language]
+
+
 def test_the_shipped_announcements_are_there(customer: Shell) -> None:
     shown = customer.good("announcement", "list", "--tenant", "Dubois")
     for offered in shipped():

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from babel.messages import extract, mofile, pofile
+from babel.messages import Catalog, extract, mofile, pofile
+from flask_babel import format_decimal
 
 import web
 from recorder.access import door
+from recorder.prompts import purposes
 from recorder.take.encoded import GAP_REASONS
 from recorder.take.spool import REASONS, Party
 from web import WebConfig, create_app, words
+from web.language import NAMES, zone_name
 
 ROOT = Path(web.__file__).parent
-FRENCH = ROOT / "translations" / "fr" / "LC_MESSAGES"
+TRANSLATIONS = ROOT / "translations"
+LANGUAGES = sorted(folder.name for folder in TRANSLATIONS.iterdir() if folder.is_dir())
 KEYWORDS = {**extract.DEFAULT_KEYWORDS, "_l": None}
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+TAKING_SIDES = {
+    "en": r"proof|prov(e|es|ed|en|ing)|evidence|against|guilt\w*|accus\w*",
+    "fr": r"preuves?|prouv\w*|contre|coupable\w*|accus\w*",
+    "nl": r"bewijs\w*|bewezen|aantonen|tegen|schuld\w*|beschuldig\w*",
+    "de": r"\w*beweis\w*|\w*bewiesen\w*|nachweis\w*|gegen|schuld\w*|beschuldig\w*",
+}
+"""What nobody should read about somebody else, by language."""
 
 
 @pytest.fixture(scope="module")
@@ -26,42 +38,49 @@ def sentences() -> set[str | tuple[str, ...]]:
     return {found[2] for found in extract.extract_from_dir(str(ROOT), METHODS, {}, KEYWORDS)}
 
 
-@pytest.fixture(scope="module")
-def french():
-    with open(FRENCH / "messages.po", "rb") as file:
-        return pofile.read_po(file, locale="fr")
+@pytest.fixture(scope="module", params=LANGUAGES)
+def translation(request) -> Catalog:
+    """What is written in each of the languages."""
+    with open(TRANSLATIONS / request.param / "LC_MESSAGES" / "messages.po", "rb") as file:
+        return pofile.read_po(file, locale=request.param, abort_invalid=True)
 
 
-def test_french_has_every_sentence_and_no_other(sentences, french):
-    translated = {message.id for message in french if message.id}
+def test_the_panel_speaks_every_language_of_the_announcements():
+    assert list(NAMES) == list(purposes.LANGUAGES)
+    assert sorted(WebConfig(b"k" * 32).languages) == sorted(["en", *LANGUAGES]) == sorted(NAMES)
+
+
+def test_every_sentence_is_translated_and_no_other(sentences, translation):
+    translated = {message.id for message in translation if message.id}
     assert translated == sentences
-    for message in french:
+    for message in translation:
         if message.id:
             texts = _tuple(message.string)
-            assert all(texts), message.id
+            forms = translation.num_plurals if message.pluralizable else 1
+            assert len(texts) == forms, message.id
+            assert all(text.strip() for text in texts), message.id
             assert not message.fuzzy, message.id
+    assert not translation.obsolete
 
 
-def test_a_translation_has_the_same_names_in_it(french):
-    for message in french:
+def test_a_translation_has_the_same_names_in_it(translation):
+    for message in translation:
         if message.id:
-            ids = _tuple(message.id)
-            texts = _tuple(message.string)
-            names = set(re.findall(r"%\(\w+\)[sd]|\{\w+\}", ids[-1]))
-            for text in texts:
-                assert set(re.findall(r"%\(\w+\)[sd]|\{\w+\}", text)) == names, message.id
+            for text in _tuple(message.string):
+                assert _names(text) == _names(_tuple(message.id)[-1]), message.id
 
 
-def test_what_is_compiled_is_what_was_written(french):
+def test_what_is_compiled_is_what_was_written(translation):
     """There is no build step: the compiled file is in the tree, made by
     ``pybabel compile -d web/translations``."""
-    with open(FRENCH / "messages.mo", "rb") as file:
+    with open(TRANSLATIONS / str(translation.locale) / "LC_MESSAGES" / "messages.mo", "rb") as file:
         compiled = mofile.read_mo(file)
 
     def texts(catalog) -> dict:
         return {_tuple(each.id): _tuple(each.string) for each in catalog if each.id}
 
-    assert texts(compiled) == texts(french)
+    assert texts(compiled) == texts(translation)
+    assert compiled.plural_forms == translation.plural_forms
 
 
 def _tuple(text) -> tuple[str, ...]:
@@ -69,13 +88,17 @@ def _tuple(text) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)
 
 
-def test_nothing_takes_sides(sentences, french):
-    texts = [text for one in sentences for text in (one if isinstance(one, tuple) else (one,))]
-    texts += [str(message.string) for message in french]
-    taking = re.compile(
-        r"\b(proof|prove|evidence|against|guilt|accus\w*|preuves?|prouver|contre)\b", re.IGNORECASE
-    )
-    assert [text for text in texts if taking.search(text)] == []
+def _names(text: str) -> list[str]:
+    """The places in a sentence where something is put in, and whatever else begins like one."""
+    return sorted(re.findall(r"%(?:\(\w+\))?.|\{\w*\}?", text))
+
+
+def test_nothing_takes_sides(sentences, translation):
+    texts = {"en": [text for one in sentences for text in _tuple(one)]}
+    texts[str(translation.locale)] = [text for each in translation for text in _tuple(each.string)]
+    for language, said in texts.items():
+        taking = re.compile(rf"\b({TAKING_SIDES[language]})\b", re.IGNORECASE)
+        assert [text for text in said if taking.search(text)] == []
 
 
 def test_every_reason_and_gap_that_can_come_has_its_sentence():
@@ -127,8 +150,40 @@ def test_lengths_and_places():
     assert [words.clock(ms) for ms in (0, 65_400, 3_725_000)] == ["0:00", "1:05", "1:02:05"]
 
 
-@pytest.mark.parametrize("asked", ["nl", "xx"])
-def test_a_language_that_is_not_there_is_refused_at_the_start(house, asked):
+DATES = {
+    "fr": ("Mercredi 4 mars 2026", "4 mars 2026, 08:05", "heure d’Europe centrale", "1,25"),
+    "nl": ("Woensdag 4 maart 2026", "4 maart 2026, 08:05", "Midden-Europese tijd", "1,25"),
+    "de": ("Mittwoch, 4. März 2026", "4. März 2026, 08:05", "Mitteleuropäische Zeit", "1,25"),
+    "en": ("Wednesday, 4 March 2026", "4 March 2026, 08:05", "Central European Time", "1.25"),
+}
+
+
+@pytest.mark.parametrize("language", DATES)
+def test_dates_and_numbers_as_the_language_writes_them(app, monkeypatch, language):
+    monkeypatch.setattr(app.extensions["babel"], "timezone_selector", lambda: "Europe/Brussels")
+    monkeypatch.setattr("web.language.time_zone", lambda: "Europe/Brussels")
+    at = datetime(2026, 3, 4, 7, 5, tzinfo=UTC)
+    with app.test_request_context(headers={"Accept-Language": language}):
+        assert (words.day(at), words.moment(at), zone_name(), format_decimal(1.25)) == DATES[language]
+
+
+LENGTHS = {
+    "fr": "moins d’une seconde, 1 seconde, 1 minute 2 secondes, 1 heure, 2 heures 2 minutes",
+    "nl": "minder dan een seconde, 1 seconde, 1 minuut 2 seconden, 1 uur, 2 uur 2 minuten",
+    "de": "weniger als eine Sekunde, 1 Sekunde, 1 Minute 2 Sekunden, 1 Stunde, 2 Stunden 2 Minuten",
+}
+
+
+@pytest.mark.parametrize("language", LENGTHS)
+def test_one_and_many(app, language):
+    with app.test_request_context(headers={"Accept-Language": language}):
+        lengths = [words.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
+        assert ", ".join(lengths) == LENGTHS[language]
+
+
+@pytest.mark.parametrize("asked", ["es", "xx"])
+def test_a_language_that_is_not_there_is_refused_at_the_start(house, monkeypatch, asked):
+    monkeypatch.setitem(NAMES, "es", "Español")  # a name and no translation
     with pytest.raises(ValueError, match="not translated"):
         create_app(WebConfig(b"k" * 32, languages=("en", asked)), gate=house.gate)
 
@@ -144,3 +199,25 @@ def test_the_language_is_what_was_chosen_else_the_persons_else_the_browsers(brow
     assert '<html lang="en">' in person.get("/recordings").text
     person.send("/language", language="xx")
     assert '<html lang="en">' in person.get("/recordings").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "heading"),
+    [
+        ("fr-BE", "fr", "Connexion"),
+        ("nl-BE", "nl", "Aanmelden"),
+        ("de-AT,en;q=0.5", "de", "Anmelden"),
+        ("en;q=0.5,nl-NL;q=0.7", "nl", "Aanmelden"),
+        ("es,de;q=0,fr;q=0.1", "fr", "Connexion"),
+        ("en-US", "en", "Log in"),
+        ("es", "en", "Log in"),
+    ],
+)
+def test_the_panel_speaks_as_the_browser_asks(browser, asked, language, heading):
+    text = browser().get("/login", headers={"Accept-Language": asked}).text
+    assert f'<html lang="{language}">' in text
+    assert f"<h1>{heading}</h1>" in text
+    offered = re.findall(r'name="language" value="(\w+)" lang="\1"( aria-current="true")?', text)
+    assert offered == [
+        (code, ' aria-current="true"' if code == language else "") for code in ("fr", "nl", "de", "en")
+    ]
