@@ -1,0 +1,88 @@
+"""Announced once somebody has answered, on a real switch: what both hear, and what is kept of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from recorder.call.policy import to_json
+from recorder.take.encode import WAV, encode
+from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
+from tests.scenarios.files import LOWS, Sounds, chirp
+
+TOLD = chirp(low=LOWS["told"])
+CALLS = 10
+
+
+def at_pickup(rig: Rig) -> Sounds:
+    """Every line of the rig announces at pick-up."""
+    sounds = Sounds(rig.snapshot / "prompts")
+    lines = [sounds.line("at_pickup", f"{NUMBER}{number:02}") for number in range(90)]
+    temporary = rig.snapshot / ".new"
+    temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+    temporary.rename(rig.snapshot / "snapshot.json")
+    rig.wait_snapshot()
+    return sounds
+
+
+def told(call: CallUnderTest) -> bool:
+    return "announcement_finished" in call.marks_now()
+
+
+def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
+    sounds = at_pickup(daemon)
+    calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
+    for call in calls:
+        until("it rings", lambda call=call: call.variable("accord_state") == "pickup", every=0.01)
+        assert not call.heard_by_caller.exists(), "answered while it rings"
+    assert daemon.recorded_now() == set()
+    for call in calls:
+        until(f"{call.caller} is told", lambda call=call: told(call), 20)
+    time.sleep(1.5)
+    for call in calls:
+        assert call.variable("accord_state") == "announced"
+        call.hang_up()
+    for call in calls:
+        take = call.wait_take()
+        assert (take.end.outcome, take.end.reason) == ("recorded", None)
+        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], TOLD)
+        assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+        take = replace(take, start=replace(take.start, formats=("wav",)))
+        prompt = sounds.paths["told"]
+        found = encode(take, prompt)
+        assert found.announced is not None
+        begin, end = (at * RATE // 1000 for at in (found.announced.offset_ms, found.announced.end_ms))
+        kept = read_wav(take.folder / WAV)
+        assert not kept[:end, 0].any(), "what the caller said before they were told is kept"
+        assert not kept[:begin, 1].any(), "so is what the colleague said"
+        later = end + RATE // 2
+        assert np.median(level(kept[later:, 0], 440)) > 0.2
+        assert np.median(level(kept[later:, 1], 1000)) > 0.2
+
+
+def test_a_daemon_that_is_asked_to_end_finishes_what_it_began_to_say(daemon: Rig) -> None:
+    at_pickup(daemon)
+    call = daemon.call()
+    until("it is announced", lambda: "announcement_started" in call.marks_now(), every=0.01)
+    daemon.kill_daemon(signal.SIGTERM)
+    assert call.variable("accord_state") == "announced"
+    assert len(daemon.recorded_now()) == 1
+    daemon.start_daemon()
+    daemon.wait_watching()
+    call.hang_up()
+    assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
+
+
+def test_without_a_daemon_nothing_is_recorded_and_the_call_goes_on(daemon: Rig) -> None:
+    at_pickup(daemon)
+    call = daemon.call(f"{NUMBER}78")
+    until("it rings", lambda: call.variable("accord_state") == "pickup", every=0.01)
+    daemon.kill_daemon()
+    until("they speak", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1)
+    assert call.alive()
+    assert daemon.recorded_now() == set()
+    call.hang_up()
