@@ -18,8 +18,8 @@ from recorder.call.outcome import TRIES, give_up, heard, play, until
 from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.switch.observed import OUTSIDE, Observed, What
 
-SHORTER: Final = timedelta(milliseconds=100)
-"""By which what was played may be shorter than the sound: a whole media tick, and rounding."""
+SHORTER: Final = timedelta(milliseconds=250)
+"""By which a playing may seem shorter than its sound, by the times of its events."""
 
 
 PAUSE: Final = timedelta(milliseconds=500)
@@ -67,13 +67,16 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     if state.told or event.leg != OUTSIDE or event.sound != state.said.path:
         return state, ()
     if event.what is What.BEGAN:
-        return replace(state, playing=True), (Note("announcement_started", event.at),)
+        return replace(state, playing=True, began=event.at), (Note("announcement_started", event.at),)
     if not state.playing:
         return state, ()
     state = replace(state, playing=False)
     if event.ending:
         return state, ()
-    if not event.complete or event.played < state.said.length - SHORTER:
+    # FreeSWITCH calls it done, too, where a transfer called the leg away in it, and counts what it has read
+    # of the file as played (seen): how long it took tells.
+    took = event.at - (state.began or event.at)
+    if not event.complete or took < state.said.length - SHORTER:
         state, actions = _put_back(state, event.at, "stopped")
         return until(state, event.at, PAUSE), actions
     if not state.capturing:

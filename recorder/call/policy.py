@@ -4,6 +4,7 @@ The worker writes the snapshot (``catalogue/snapshot.py``), the daemon reads it 
 
     snapshot.json            lines, announcements, never-record list
     prompts/<sha256>.wav     each announcement's sound, named after its own hash
+    told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
 
 A prompt whose bytes do not have the hash that names it is not played: its line says so.
 """
@@ -24,6 +25,8 @@ from recorder.errors import ConfigError
 from recorder.typed import checked
 
 FORMAT = 2
+
+TOLD = "told"
 
 BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
 TIMINGS = (BEFORE_RINGING, AT_PICKUP)

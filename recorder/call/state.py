@@ -148,13 +148,14 @@ class State:
     """What is known of a call.
 
     ``language`` is which of the plan's scripts is said; ``said`` the sound that plays or was played last,
-    ``asking`` what the question is about (``language``, ``recording``).  ``wrong``: how many keys meant
-    nothing.  ``spoiled``: this playing was not heard whole.  ``told``: the announcement was, and whoever
-    could refuse did not.  ``opened``: its folder was ordered.  ``leaving``: the call's own socket is done
-    with.  ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set.  ``turned``:
-    when a hold last began or ended, since the sound was ordered.  ``taped``: since when it is recorded,
-    where we saw it begin.  ``colleague`` is the switch's id of the leg at the other end, empty where nobody
-    is, ``asked`` the question about keeping, and ``kept`` what was last answered (``yes``, ``no``).
+    ``asking`` what the question is about (``language``, ``recording``). ``wrong``: how many keys meant
+    nothing. ``spoiled``: this playing was not heard whole. ``told``: the announcement was, and whoever
+    could refuse did not. ``opened``: its folder was ordered. ``leaving``: the call's own socket is done
+    with. ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set. ``turned``:
+    when a hold last began or ended, since the sound was ordered. ``taped``: since when it is recorded,
+    where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
+    ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
+    question about keeping, and ``kept`` what was last answered (``yes``, ``no``).
     """
 
     plan: Plan
@@ -182,6 +183,7 @@ class State:
     deadline: datetime | None = None
     wait: timedelta = timedelta(0)
     colleague: str = ""
+    began: datetime | None = None
     asked: Asking = Asking()
     kept: str = ""
 

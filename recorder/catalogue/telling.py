@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from recorder.call.policy import LinePolicy
+from recorder.call.policy import TOLD, LinePolicy
 from recorder.catalogue.models import Announcement, connected
 from recorder.catalogue.reading import own_sentences
 from recorder.catalogue.speaking import named
@@ -24,8 +24,6 @@ from recorder.errors import ConfigError
 from recorder.prompts.clips import Sources
 from recorder.prompts.render import line_sentence
 from recorder.take.files import write_file
-
-TOLD = "told"
 
 SAID = "said"
 """Within it the sounds themselves, each named after what it says; numbers that say the same share one."""

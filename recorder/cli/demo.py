@@ -23,11 +23,11 @@ from pathlib import Path
 import click
 
 from recorder import config
+from recorder.call.policy import TOLD
 from recorder.call.policy import read as read_snapshot
 from recorder.catalogue import customers, queries, snapshot
 from recorder.catalogue.rows import Keeping
 from recorder.catalogue.schema import migrate
-from recorder.catalogue.telling import TOLD
 from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
 from recorder.cli.customers import make_tenant, make_user

@@ -55,7 +55,7 @@ class Observed:
     ``state`` is the switch's own word on the call (``accord_state``; empty where it has none) and ``left``
     the state in which it went on without us; see ``freeswitch_conf/dialplan/accord.xml``.  ``ending``: it
     happened because the call hangs up.  ``key``: one of 0 to 9, ``*``, ``#``, A to D.  ``bridged_at``: see
-    :func:`bridged_time`.  ``played``: how much of a sound was.  ``party`` is (kind, value) as in
+    :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.
     """
@@ -67,7 +67,6 @@ class Observed:
     ending: bool = False
     sound: str = ""
     complete: bool = False
-    played: timedelta = timedelta(0)
     party: tuple[str, str] | None = None
     cause: str = ""
     key: str = ""
@@ -141,17 +140,10 @@ def observe_talk(event: CallEvent, channel: str, colleague: str) -> Observed | N
         base,
         what=What.BEGAN if event.name == "PLAYBACK_START" else What.HEARD,
         sound=event.header("Playback-File-Path"),
-        # The application's own response is the same where it was cut (seen), and this where the leg was
-        # called away in it, by a transfer.
+        # The application's own response is the same where it was cut; and this where a transfer called the
+        # leg away in it (seen).
         complete=event.header("Playback-Status") == "done",
-        played=_played(event),
     )
-
-
-def _played(event: CallEvent) -> timedelta:
-    """How much of a sound was played, on its PLAYBACK_STOP (``switch_ivr_play_file`` sets it before that)."""
-    value = event.headers.find("variable_playback_ms") or b""
-    return timedelta(milliseconds=int(value) if value.isdigit() and len(value) < 10 else 0)
 
 
 def _executed(event: CallEvent, base: Observed) -> Observed | None:

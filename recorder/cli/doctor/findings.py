@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import gevent
 from peewee import PeeweeException
 
 from recorder.cli.context import Context
@@ -76,6 +77,10 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Fi
                     "wrong", f"{name}: {type(error).__name__}: {error}", "this is not foreseen: report it"
                 )
             )
+        finally:
+            # A check that asked the switch has a hub of its own in this thread; gevent complains, on standard
+            # error, of what is left in one whose thread ends.
+            gevent.get_hub().destroy(destroy_loop=True)
 
     thread = threading.Thread(target=run, name=f"doctor-{check.__name__}", daemon=True)
     thread.start()

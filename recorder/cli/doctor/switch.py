@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from recorder.call import outcome, policy
-from recorder.catalogue.telling import TOLD
+from recorder.call.policy import TOLD
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.cli.holders import DAEMON, User, holder, listener, processes_of, user_of
 from recorder.config import SwitchSettings

@@ -61,6 +61,10 @@ def _said(what: What, **more: object) -> Make:
     return lambda state: Observed(what, AT, sound=state.said.path, **more)  # type: ignore[arg-type]
 
 
+def _told(took: timedelta) -> Make:
+    return lambda state: Observed(What.HEARD, AT + took, sound=state.said.path, complete=True)
+
+
 def _plain(what: What, **more: object) -> Make:
     return lambda _state: Observed(what, AT, **more)  # type: ignore[arg-type]
 
@@ -78,8 +82,8 @@ EVENTS: dict[str, Make] = {
     "what is said was played whole": _said(What.PLAYED, complete=True),
     "what is said was cut": _said(What.PLAYED),
     "both are told": _said(What.BEGAN),
-    "the outside party was told whole": _said(What.HEARD, complete=True, played=timedelta(seconds=3)),
-    "the outside party was told a part": _said(What.HEARD, complete=True, played=timedelta(seconds=1)),
+    "the outside party was told whole": _told(timedelta(seconds=3)),
+    "the outside party was told a part": _told(timedelta(seconds=1)),
     "the switch: it may ring": _plain(What.STATE, state="pickup"),
     "the switch: announced": _plain(What.STATE, state="announced"),
     "the switch: unrecorded": _plain(What.STATE, state="unrecorded"),

@@ -83,9 +83,10 @@ class Call:
         self.tell(What.BEGAN, leg=OUTSIDE, sound=TOLD.path)
         self.tell(What.BEGAN, leg=COLLEAGUE, sound=TOLD.path)
 
-    def ends(self, played: timedelta = LONG, complete: bool = True) -> None:
-        self.whole = self.began and complete and played == LONG
-        self.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=complete, played=played)
+    def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
+        self.whole = self.began and complete and took == LONG
+        self.now += took
+        self.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=complete)
 
     def switch_answers(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
@@ -158,14 +159,14 @@ def test_the_colleague_hears_what_they_like() -> None:
     assert Do.CONFIRM in call.orders
 
 
-@pytest.mark.parametrize("played", [LONG - timedelta(milliseconds=400), timedelta(0)])
-def test_one_that_was_called_away_in_it_was_not_told(played: timedelta) -> None:
+@pytest.mark.parametrize("took", [LONG - timedelta(milliseconds=400), timedelta(0)])
+def test_one_that_was_called_away_in_it_was_not_told(took: timedelta) -> None:
     """FreeSWITCH says ``done`` of a playback that a transfer ended (seen)."""
     call = Call()
     call.ring()
     call.bridge()
     call.plays()
-    call.ends(played)
+    call.ends(took)
     assert Do.CONFIRM not in call.orders
     assert call.orders[-1] is Do.PUT_BACK
     call.tell(What.UNBRIDGED)
@@ -198,7 +199,7 @@ def test_a_hold_in_it_begins_it_again_and_what_still_plays_does_not_count() -> N
     assert call.orders[-1] is Do.PUT_BACK
     call.tell(What.UNHELD)
     call.tell(What.RECORDING, state=call.word)
-    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True, played=LONG)  # of the first
+    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True)  # of the first
     assert Do.CONFIRM not in call.orders
     call.plays()
     call.ends()
@@ -275,7 +276,7 @@ def test_nothing_that_plays_makes_an_announcement_of_a_call_that_waits() -> None
     call = Call()
     call.ring()
     call.plays()
-    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True, played=LONG)
+    call.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 
