@@ -1,6 +1,6 @@
 """Encoding a take: Accord's whole stage beside ffmpeg's libopus alone, on the same file.
 
-    python bench/encode.py [--minutes 10] [--rounds 5]
+    python -m bench.encode [--minutes 10] [--rounds 5]
 
 The take is an announced call with two people talking, 8 kHz stereo.  ffmpeg encodes it to Opus with the
 same settings, and has libopus run in one thread as ours.  Accord also finds the announcement, blanks,
@@ -27,11 +27,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-import recorder.prompts
+import recorder.practice
 from recorder.call.policy import Announcement
 from recorder.take import spool
 from recorder.take.encode import BIT_RATES, encode
 from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+from tests.announced import announcement_in
 
 RATE = 8000
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -39,9 +40,9 @@ START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take, Path]:
     """An announced call of that length, in a spool of its own."""
-    told = next(one for one in recorder.prompts.shipped() if one.language == "en")
+    told = announcement_in("en")
     prompt, _ = soundfile.read(told.path, dtype="int16")
-    speech = Path(recorder.prompts.__file__).parents[1] / "practice" / "speech" / "en"
+    speech = Path(recorder.practice.__file__).parent / "speech" / "en"
     caller, callee = (
         soundfile.read(speech / f"{side}.wav", dtype="int16")[0] for side in ("caller", "callee")
     )

@@ -19,12 +19,12 @@ from recorder.catalogue import customers, models, schema
 from recorder.catalogue.rows import LineRow
 from recorder.clock import Uptime
 from recorder.ids import uuid7
-from recorder.prompts import shipped
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from tests.announced import announcement_in
 from tests.postgres import Server, binaries
 
 
@@ -239,7 +239,8 @@ class House:
             pass
 
     def _prompt(self) -> np.ndarray:
-        (sound,) = [each for each in shipped() if each.sha256 == self.announcement.sha256]
+        sound = announcement_in(self.announcement.language)
+        assert sound.sha256 == self.announcement.sha256
         with wave.open(str(sound.path)) as file:
             return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
@@ -284,7 +285,7 @@ def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> H
         now=clock(),
         entropy=entropy,
     )
-    sound = next(each for each in shipped() if each.language == "fr")
+    sound = announcement_in("fr")
     row = customers.create_announcement(
         tenant,
         name="default",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from recorder import pipeline, prompts
+from recorder import pipeline
 from recorder.access.gate import Gate
 from recorder.call.policy import Announcement, Keep
 from recorder.call.policy import Sound as Words
@@ -25,16 +25,17 @@ from recorder.catalogue import customers, models, people, queries, schema
 from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
 from recorder.ids import Entropy, uuid7
+from recorder.prompts.clips import SOUNDS
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
 from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
+from tests.announced import announcement_in
 from web.account.passwords import hash_password
 
 SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
-CLIPS = Path(prompts.__file__).parent / "sounds"
 RATE = 8000
 PASSWORD = "two voices, one agreement"
 CALLER = Party("e164", "+32470123456")
@@ -102,7 +103,7 @@ class House:
         purposes: Sequence[str] = ("agreement",),
         time_zone: str = "Europe/Brussels",
     ) -> Customer:
-        """A customer whose line announces the shipped sentence of a language."""
+        """A customer whose line announces in a language that it is recorded."""
         identity = str(uuid7(self.now(), self.entropy))
         said = {"now": self.now(), "entropy": self.entropy}
         customers.create_tenant(
@@ -113,15 +114,15 @@ class House:
             time_zone=time_zone,
             **said,
         )
-        shipped = next(each for each in prompts.shipped() if each.language == language)
+        told = announcement_in(language)
         announcement = customers.create_announcement(
             identity,
             name="default",
             language=language,
-            text=shipped.text,
+            text=told.text,
             purposes=list(purposes),
             keep_days=30,
-            wav=shipped.path.read_bytes(),
+            wav=told.path.read_bytes(),
             **said,
         )
         line = customers.create_line(
@@ -192,7 +193,6 @@ class House:
         """A finished call in the spool: its folder, and when it ended."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
-        told = len(_read(next(each for each in prompts.shipped() if each.language == language).path))
         began = at or self.now()
         keep = self.keep(language) if asked else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
@@ -206,8 +206,7 @@ class House:
             for ms, kind, data in marks:
                 spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
         (folder / spool.AUDIO).write_bytes(sound)
-        end_of_announcement = LEAD_MS + told * 1000 // RATE
-        lasts = (len(sound) - 44) // 4 * 1000 // RATE
+        end_of_announcement, lasts = told_ms(language), length_ms(sound)
         for ms, kind in (
             (0, "recording_started"),
             (LEAD_MS, "announcement_started"),
@@ -291,11 +290,21 @@ def since_boot(at: datetime) -> Uptime:
     return Uptime("this start", at.timestamp())
 
 
+def told_ms(language: str) -> int:
+    """When the announcement of a :func:`conversation` ends."""
+    return LEAD_MS + len(_read(announcement_in(language).path)) * 1000 // RATE
+
+
+def length_ms(sound: bytes) -> int:
+    """How long a WAV as the switch writes it is."""
+    return (len(sound) - 44) // 4 * 1000 // RATE
+
+
 @cache
 def conversation(language: str, times: int, announced: bool) -> bytes:
     """A WAV as the switch writes it: left what the caller says (a hum before they have been told), right
     what they hear (the announcement, then the colleague)."""
-    announcement = _read(next(each for each in prompts.shipped() if each.language == language).path)
+    announcement = _read(announcement_in(language).path)
     if not announced:
         announcement = np.zeros_like(announcement)
     caller = np.tile(_read(SPEECH / language / "caller.wav"), times)
@@ -325,7 +334,7 @@ def _asked(
     said = [_clips(language, SAYINGS[name]) for name in ("question", answer["answer"])]
     talk = {who: _read(SPEECH / language / f"{who}.wav") for who in ("caller", "callee")}
     pause = np.zeros(RATE * 4, np.int16)
-    begun = (len(sound) - 44) // 4 * 1000 // RATE
+    begun = length_ms(sound)
     right = np.concatenate([said[0], pause, said[1], talk["callee"]])
     left = np.concatenate([np.zeros(len(right) - len(talk["callee"]), np.int16), talk["caller"]])
     length = min(len(left), len(right))
@@ -341,13 +350,13 @@ def _asked(
 
 
 def _clips(language: str, names: Sequence[str]) -> np.ndarray:
-    read = [soundfile.read(CLIPS / language / f"{name}.flac", dtype="int16") for name in names]
+    read = [soundfile.read(SOUNDS / language / f"{name}.flac", dtype="int16") for name in names]
     return np.concatenate([samples[:: rate // RATE] for samples, rate in read])
 
 
 def _words(language: str, names: Sequence[str]) -> tuple[str, str, int]:
     """What is said, and its sound's SHA-256 and milliseconds."""
-    clips = tomllib.loads((CLIPS / "clips.toml").read_text("utf-8"))[language]
+    clips = tomllib.loads((SOUNDS / "clips.toml").read_text("utf-8"))[language]
     sound = _clips(language, names)
     sha256 = hashlib.sha256(_wav(sound)).hexdigest()
     return " ".join(clips[name]["text"] for name in names), sha256, len(sound) * 1000 // RATE

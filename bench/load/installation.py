@@ -17,7 +17,7 @@ from bench.load.phones import Ports
 from bench.load.usage import descendants
 from recorder import config
 from recorder.cli.context import Context
-from recorder.prompts import shipped
+from tests.announced import announcement_in
 from tests.freeswitch.process import Switch, until
 from tests.freeswitch.switches import CONF
 
@@ -91,7 +91,7 @@ class Installation:
         conf = self.folder / "conf"
         shutil.copytree(CONF, conf)
         if self.mode != "accord":
-            prompt = next(each for each in shipped() if each.language == LANGUAGE)
+            prompt = announcement_in(LANGUAGE)
             record = _RECORD.replace("SOUND", str(self.sound)) if self.mode == "recorded" else ""
             bare = _BARE.replace("RECORD", record).replace("PROMPT", str(prompt.path))
             (conf / "dialplan/public/00_a_bare.xml").write_text(bare, "utf-8")

@@ -4,7 +4,7 @@
 
 Speaks what is not there or says other words (with ``--all`` everything), writes FLAC files and
 ``sounds/clips.toml``, and takes away what no sentence needs.  The voice of a language is Kokoro's where it
-has one, else espeak-ng's; which it was stands in ``sounds/shipped.toml``, by hand.
+has one, else espeak-ng's; which it was stands in ``sounds/voices.toml``, by hand.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def write(folder: Path, language: str, clip: str, samples: Samples) -> str:
 def _list(folder: Path, listed: dict[str, dict[str, ShippedClip]]) -> None:
     lines = [
         "# What each shipped sound says, word for word, and its hash.  Whose voices they are stands in",
-        "# shipped.toml.  Written by recorder/prompts/making.py.",
+        "# voices.toml.  Written by recorder/prompts/making.py.",
     ]
     for language, entries in listed.items():
         if not entries:

@@ -10,6 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from tests.house import conversation, length_ms, told_ms
+from web import words
+
+TOLD = told_ms("fr") / 1000
+LASTS = length_ms(conversation("fr", 1, True)) / 1000
+"""Seconds: when the caller of the short call has been told, and how long that call is."""
+
 METER = """
 () => {
   const audio = document.getElementById("audio");
@@ -58,7 +65,7 @@ def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
     page.get_by_role("button", name="Écouter").click()
     page.wait_for_url("**/listen/*")
     claire.until("document.getElementById('audio').readyState >= 1")
-    assert abs(claire.audio("duration") - 34.1) < 0.5
+    assert abs(claire.audio("duration") - LASTS) < 0.5
 
     page.evaluate(METER)
     page.get_by_role("button", name="Lecture").click()
@@ -69,11 +76,11 @@ def test_log_in_choose_play_seek_and_hear_each_side_on_its_own(person):
     assert page.get_by_role("button", name="Pause").is_visible()
 
     page.evaluate("window.loudest = [0, 0]")
-    page.get_by_role("slider", name="Position dans l’enregistrement").fill("13.5")
-    claire.plays_past(16)
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill(f"{TOLD + 3:.1f}")
+    claire.plays_past(TOLD + 6)
     left, right = page.evaluate("window.loudest")
     assert left > 0.05, "the caller is heard on the left"
-    assert claire.audio("currentTime") < 25, "it was sought, not played from the beginning"
+    assert claire.audio("currentTime") < TOLD + 15, "it was sought, not played from the beginning"
 
     page.get_by_role("button", name="Pause").click()
     at = claire.audio("currentTime")
@@ -111,10 +118,10 @@ def test_the_waveform_is_drawn_in_two_lanes_and_a_click_in_it_seeks(person):
     assert all(drawn)
     box = page.locator("#wave").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20)
-    claire.until("Math.abs(document.getElementById('audio').currentTime - 17) < 1")
+    claire.until(f"Math.abs(document.getElementById('audio').currentTime - {LASTS / 2}) < 1")
     told = page.locator(".told-end")
     share = (told.bounding_box()["x"] - box["x"]) / box["width"]
-    assert abs(share - 10.2 / 34.1) < 0.02, "the mark stands where the announcement ends"
+    assert abs(share - TOLD / LASTS) < 0.02, "the mark stands where the announcement ends"
     gap = page.locator(".gap.is-left").first.bounding_box()
     assert abs(gap["x"] - box["x"]) < 2
     assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
@@ -124,8 +131,8 @@ def test_the_list_of_marks_says_in_words_what_is_silent_and_jumps_there(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
-    page.get_by_role("button", name="0:10", exact=True).click()
-    assert abs(claire.audio("currentTime") - 10.1) < 0.3
+    page.get_by_role("button", name=words.clock(round(TOLD * 1000)), exact=True).click()
+    assert abs(claire.audio("currentTime") - TOLD) < 0.3
 
 
 def test_a_question_whether_it_may_be_kept_is_a_place_to_jump_to(person):

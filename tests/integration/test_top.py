@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from recorder.call.policy import Announcement, LinePolicy, to_json
-from recorder.prompts import shipped
+from tests.announced import announcement_in
 from tests.integration.terminal import Screen
 from tests.ports import free_ports
 
@@ -37,7 +37,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        sound = next(each for each in shipped() if each.language == "en")
+        sound = announcement_in("en")
         wav = sound.path.read_bytes()
         sha256 = hashlib.sha256(wav).hexdigest()
         (folder / "snapshot" / "prompts").mkdir(parents=True)

@@ -11,8 +11,9 @@ from recorder.catalogue import composing, customers, queries
 from recorder.catalogue.models import Announcement, LedgerEntry, Line, Purpose, Sound, connected, writing
 from recorder.catalogue.rows import AnnouncementRow, LineRow, Sentence
 from recorder.errors import AccordError
-from recorder.prompts import render, shipped
+from recorder.prompts import render
 from recorder.prompts.clips import Sources
+from tests.announced import announcement_in
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def line(tenants, compose, now) -> Callable[..., LineRow]:
 
 @pytest.fixture
 def greeting() -> bytes:
-    return next(each.path.read_bytes() for each in shipped() if each.language == "fr")
+    return announcement_in("fr").path.read_bytes()
 
 
 class Voice:

@@ -11,7 +11,8 @@ from recorder.catalogue import customers, queries, snapshot, speaking
 from recorder.catalogue.models import Announcement, Line, writing
 from recorder.catalogue.rows import Keeping
 from recorder.clock import utc_now
-from recorder.prompts import render, shipped
+from recorder.prompts import render
+from tests.announced import announcement_in
 from tests.unit.cli.test_commands import Shell
 
 DUBOIS = ("--tenant", "Dubois")
@@ -38,7 +39,7 @@ def dubois(shell: Shell) -> Shell:
 def wav(tmp_path: Path) -> str:
     """Something that somebody said."""
     path = tmp_path / "welcome.wav"
-    path.write_bytes(next(each.path.read_bytes() for each in shipped() if each.language == "fr"))
+    path.write_bytes(announcement_in("fr").path.read_bytes())
     return str(path)
 
 

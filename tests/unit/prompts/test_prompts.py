@@ -1,4 +1,4 @@
-"""What is played: the shipped announcements, the purposes they name, and an operator's own sound."""
+"""The standard purposes, an operator's own sound, and the practice conversations."""
 
 from __future__ import annotations
 
@@ -9,68 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder import prompts
 from recorder.errors import ConfigError
 from recorder.prompts import purposes
 from recorder.prompts.check import check_sound
-
-SHIPPED = prompts.shipped()
-
-
-def read(told: prompts.ShippedAnnouncement) -> np.ndarray:
-    samples: np.ndarray = soundfile.read(told.path, dtype="int16")[0]
-    return samples
-
-
-def test_there_is_one_for_the_default_purpose_in_french_and_in_english() -> None:
-    assert {(told.language, told.purposes, told.keep_days) for told in SHIPPED} == {
-        ("fr", ("agreement",), 30),
-        ("en", ("agreement",), 30),
-    }
-
-
-@pytest.mark.parametrize("told", SHIPPED, ids=lambda told: told.language)
-def test_the_caller_hears_that_it_is_recorded_what_for_and_how_long(
-    told: prompts.ShippedAnnouncement,
-) -> None:
-    words = {
-        "en": ("recorded", "what was agreed", "together later", "thirty days"),
-        "fr": ("enregistré", "ce qui a été convenu", "ensemble plus tard", "trente jours"),
-    }[told.language]
-    assert all(word in told.text for word in words)
-    assert not re.search(r"proof|evidence|preuve|against|contre", told.text)
-
-
-@pytest.mark.parametrize("told", SHIPPED, ids=lambda told: told.language)
-def test_a_shipped_sound_is_fit_for_a_phone(told: prompts.ShippedAnnouncement) -> None:
-    checked = check_sound(told.path)
-    samples = read(told)
-    assert (checked.sha256, checked.sample_rate) == (told.sha256, 8000)
-    assert 8000 <= checked.duration_ms <= 11_000
-    assert 8000 < np.abs(samples).max() < 25_000  # loud enough, and far from clipping
-    heard = np.flatnonzero(np.abs(samples) > 300)
-    assert heard[0] < 8 * 250  # it begins and ends within a quarter of a second of its file
-    assert len(samples) - heard[-1] < 8 * 400
-
-
-def test_a_changed_or_missing_sound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "sounds"
-    for told in SHIPPED:
-        (folder / told.language).mkdir(parents=True)
-        (folder / told.language / told.path.name).write_bytes(told.path.read_bytes())
-    (folder / "shipped.toml").write_bytes((prompts.SOUNDS / "shipped.toml").read_bytes())
-    monkeypatch.setattr(prompts, "SOUNDS", folder)
-    prompts.shipped.cache_clear()
-    assert [told.sha256 for told in prompts.shipped()] == [told.sha256 for told in SHIPPED]
-    victim = folder / "fr" / SHIPPED[1].path.name
-    victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
-    for error_id in ("prompt.changed", "prompt.missing"):
-        prompts.shipped.cache_clear()
-        with pytest.raises(ConfigError) as caught:
-            prompts.shipped()
-        assert caught.value.error_id == error_id
-        victim.unlink(missing_ok=True)
-    prompts.shipped.cache_clear()
+from tests.announced import announcement_in
 
 
 def test_the_standard_purposes() -> None:
@@ -91,9 +33,6 @@ def test_the_standard_purposes() -> None:
         assert len(set(words)) == len(words)
         assert not re.search(r"proof|evidence|preuve|bewijs|beweis", " ".join(words), re.IGNORECASE)
         assert purpose.label("pt") == purpose.labels["en"]
-    told = {code for one in SHIPPED for code in one.purposes}
-    assert told <= set(standard)
-    assert all(one.keep_days <= standard[code].longest_keep_days for one in SHIPPED for code in one.purposes)
 
 
 GOOD = (Path(purposes.__file__).with_name("purposes.toml")).read_text(encoding="utf-8")
@@ -130,8 +69,14 @@ def put(
     return path
 
 
+def said() -> np.ndarray:
+    """Words, at 8 kHz."""
+    samples: np.ndarray = soundfile.read(announcement_in("en").path, dtype="int16")[0]
+    return samples
+
+
 def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
-    samples = read(SHIPPED[0])
+    samples = said()
     for rate in (8000, 16000):
         checked = check_sound(put(tmp_path / "own.wav", samples, rate))
         assert checked.duration_ms == round(len(samples) * 1000 / rate)
@@ -164,7 +109,7 @@ def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
     tmp_path: Path, error_id: str, harm: object
 ) -> None:
     path = tmp_path / "own.wav"
-    harm(path, read(SHIPPED[0]))  # type: ignore[operator]
+    harm(path, said())  # type: ignore[operator]
     with pytest.raises(ConfigError) as caught:
         check_sound(path)
     assert caught.value.error_id == error_id

@@ -35,10 +35,10 @@ from recorder.catalogue.models import (
 )
 from recorder.catalogue.rows import Keeping
 from recorder.errors import BackupError
-from recorder.prompts import shipped
 from recorder.prompts.render import Greeting
 from recorder.recover import backup
 from recorder.seal.keys import Keyring, secret
+from tests.announced import announcement_in
 from tests.conftest import KINDS, House
 
 from .conftest import catalogued, rows
@@ -59,7 +59,7 @@ def full(house: House, recorded) -> House:
             created_at=house.clock(),
         )  # fmt: skip
     said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
-    greeting = Greeting("Bonjour.", shipped()[0].path.read_bytes())
+    greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
     asking = composing.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
     line = customers.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
     customers.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)

@@ -1,4 +1,4 @@
-"""Takes of known content: the shipped announcements and speech, through real G.711, with a known truth."""
+"""Takes of known content: announcements and speech, through real G.711, with a known truth."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.call.policy import Announcement
-from recorder.prompts import ShippedAnnouncement, shipped
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+from tests.announced import Announced, announcement_in
 
 Sound = NDArray[np.int16]
 
@@ -64,7 +64,7 @@ def speech(language: str, side: str) -> Sound:
     return sound
 
 
-def sound_of(told: ShippedAnnouncement) -> Sound:
+def sound_of(told: Announced) -> Sound:
     sound: Sound = soundfile.read(told.path, dtype="int16")[0]
     return sound
 
@@ -76,7 +76,7 @@ class Call:
 
     left: Sound
     right: Sound
-    told: ShippedAnnouncement
+    told: Announced
     marks: list[tuple[int, str]] = field(default_factory=list)
     rate: int = RATE
     formats: tuple[str, ...] = ("opus", "wav")
@@ -122,13 +122,13 @@ class Call:
 
 
 @pytest.fixture(params=["en", "fr"])
-def told(request: pytest.FixtureRequest) -> ShippedAnnouncement:
-    return next(one for one in shipped() if one.language == request.param)
+def told(request: pytest.FixtureRequest) -> Announced:
+    return announcement_in(request.param)
 
 
 @pytest.fixture
-def english() -> ShippedAnnouncement:
-    return next(one for one in shipped() if one.language == "en")
+def english() -> Announced:
+    return announcement_in("en")
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def lab() -> ModuleType:
 LEAD_MS, RING_MS, BEFORE, TALK = 154, 3000, 1000.0, 1900.0
 
 
-def ordinary(told: ShippedAnnouncement) -> Call:
+def ordinary(told: Announced) -> Call:
     """An announced call: silence, announcement, ringing, speech; the caller's tone at ``BEFORE`` Hz
     sounds until the bridge and never after, at ``TALK`` Hz in the last second."""
     prompt = sound_of(told)

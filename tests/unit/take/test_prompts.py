@@ -15,18 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recorder import prompts as shipped_prompts
 from recorder.call.policy import Keep
 from recorder.call.policy import Sound as Said
-from recorder.prompts import ShippedAnnouncement
+from recorder.prompts.clips import SOUNDS
 from recorder.take import prompts, spool
 from recorder.take.encode import encode
 from recorder.take.encoded import Encoded, Gap, read_encoded, write_encoded
 from recorder.take.questions import questions
 from recorder.take.spool import Mark, Take
+from tests.announced import Announced
 
 Sound = NDArray[np.int16]
-SOUNDS = Path(shipped_prompts.__file__ or "").parent / "sounds"
 WORDS = {
     "question": ("may-we-keep", "yes-or-no"),
     "cue": ("ask-now",),
@@ -51,7 +50,7 @@ class Talk:
     audio, in milliseconds, and ``answers`` where they were given."""
 
     lab: ModuleType
-    told: ShippedAnnouncement
+    told: Announced
     folder: Path
     sounds: dict[str, Sound] = field(default_factory=dict)
     truth: list[tuple[str, float, float]] = field(default_factory=list)
@@ -135,7 +134,7 @@ class Talk:
 
 
 @pytest.fixture
-def talk(lab: ModuleType, told: ShippedAnnouncement, tmp_path: Path) -> Talk:
+def talk(lab: ModuleType, told: Announced, tmp_path: Path) -> Talk:
     return Talk(lab, told, tmp_path)
 
 

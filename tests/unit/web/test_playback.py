@@ -12,7 +12,7 @@ from recorder.catalogue.models import LedgerEntry, Listen, Session, connected
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.take import spool
-from tests.house import House
+from tests.house import House, told_ms
 
 
 @pytest.fixture
@@ -205,12 +205,12 @@ def test_the_listen_is_in_the_log_before_the_first_byte_and_nothing_is_held_whol
         assert listen.sent_bytes <= len(first)
 
 
-def test_peaks_are_the_outline_of_both_sides(browser, recording):
+def test_peaks_are_the_outline_of_both_sides(browser, bakery, recording):
     person = browser("claire")
     answer = person.get(open_player(person, recording)["peaks"])
     outline = json.loads(answer.data)
     assert max(map(abs, outline["right"])) > 10
-    windows = 9_000 * 8 // outline["window_frames"]  # the first nine seconds: the announcement
+    windows = told_ms(bakery.announcement.language) * 8 // outline["window_frames"]
     assert set(outline["left"][: 2 * windows]) == {0}, "what the caller said is silent there"
 
 
