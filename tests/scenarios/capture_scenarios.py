@@ -30,7 +30,6 @@ CAPTURED = (
     "hold_and_back_in_announcement", "hold_in_conversation", "daemon_killed_in_announcement",
     "daemon_stalled_before_the_call", "unknown_number", "forged_name", "opt_in_yes", "opt_in_no",
     "agreed_by_key", "at_pickup", "at_pickup_busy", "at_pickup_hold_in_announcement",
-    "at_pickup_transferred_in_announcement",
 )  # fmt: skip
 
 

@@ -381,7 +381,7 @@ def test_where_the_announcement_was_not_found_nothing_is_heard_and_the_page_says
     person = browser("claire")
     page = person.get(f"/recordings/{silent}")
     assert page.status_code == 200
-    assert "n’a pas été retrouvée dans cet enregistrement" in page.text
+    assert "Cet enregistrement ne permet pas d’établir que chacun a été informé" in page.text
     assert 'name="purpose"' not in page.text
     refused = person.send(f"/recordings/{silent}", purpose="agreement")
     assert refused.status_code == 403
