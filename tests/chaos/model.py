@@ -26,6 +26,9 @@ listed as unwatched, unless the next daemon still finds it at the switch."""
 LAG = 6.0
 """Seconds that a process may be stopped before it is killed, and a death may be counted later than it was."""
 
+TOLD_AFTER = 1.6
+"""Seconds from the pick-up to the end of an announcement that begins then."""
+
 SHORT = 1.5
 """Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
 
@@ -156,18 +159,25 @@ def overlap(one: Span, other: Span) -> float:
 
 def talked(world: World, call: CallSeen) -> float:
     """Seconds of talk, without those in which the switch stood still."""
-    since = call.phases.get("bridged")
-    if since is None:
+    if "bridged" not in call.phases:
         return 0.0
+    since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
     still = sum(max(0.0, overlap((since, call.over), span)) for span in world.stalled)
-    return call.over - since - still
+    return max(0.0, call.over - since - still)
+
+
+def told_at(call: CallSeen) -> float:
+    """When its announcement was over, about."""
+    if call.plan.at_pickup:
+        return call.phases["bridged"] + TOLD_AFTER
+    return call.phases.get("ringing", call.phases["bridged"])
 
 
 def must_be_kept(world: World, call: CallSeen) -> bool:
     """Announced by the switch's own word, connected, and over."""
     if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
         return False
-    told = call.phases.get("ringing", call.phases["bridged"])
+    told = told_at(call)
     for died in world.died:
         if died.process == "daemon" and told + WINDOW[0] < died.at < told + WINDOW[1]:
             return False

@@ -20,6 +20,9 @@ PER_EPOCH = 50
 NUMBERS = ("3225550101", "3225550102", "3225550201", "3225550202")
 """Lines: the first two are one customer's, the others another's."""
 
+AT_PICKUP = (NUMBERS[1], NUMBERS[3])
+"""Of these, the ones that announce once somebody has answered."""
+
 BUSY, SILENT = "3225550186", "3225550287"
 """Lines where nobody answers; the practised and the real phones tell by the last two digits."""
 
@@ -87,6 +90,11 @@ class CallPlan:
     talks: float
     gives_up: float | None
     keys: bool
+
+    @property
+    def at_pickup(self) -> bool:
+        """Whether it is announced once somebody has answered."""
+        return self.called in AT_PICKUP
 
     @property
     def line(self) -> bool:

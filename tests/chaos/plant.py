@@ -29,7 +29,7 @@ from recorder.seal import signing
 from recorder.store.embedded import PORTS
 from tests.chaos.database import Database
 from tests.chaos.facts import Died, Span
-from tests.chaos.plan import BUSY, NUMBERS, SILENT, Fault, Mode
+from tests.chaos.plan import AT_PICKUP, BUSY, NUMBERS, SILENT, Fault, Mode
 from tests.chaos.processes import Unit, born, children, kind, running, send
 from tests.freeswitch.sound import RATE, chirp
 from tests.ports import free_ports
@@ -134,6 +134,7 @@ class Plant:
                 customers.create_line(
                     owner.id, number=number, announcement=told.id, label=number,
                     formats=("opus", "wav") if number.endswith("02") else ("wav",),
+                    timing="at_pickup" if number in AT_PICKUP else "before_ringing",
                     now=utc_now(), entropy=os.urandom,
                 )  # fmt: skip
         node = self.settings.node
