@@ -7,23 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from recorder.call.policy import to_json
 from recorder.take import spool
-from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.scenarios.files import Sounds
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
 
 CALLS = 50
-
-
-def with_agreement(rig: Rig) -> Sounds:
-    """Every line of the rig asks whether a recording may be kept."""
-    sounds = Sounds(rig.snapshot / "prompts")
-    lines = [sounds.line("keep", f"{NUMBER}{number:02}") for number in range(85)]
-    temporary = rig.snapshot / ".new"
-    temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
-    temporary.rename(rig.snapshot / "snapshot.json")
-    rig.wait_snapshot()
-    return sounds
 
 
 def marks(call: CallUnderTest, kind: str) -> int:
@@ -39,7 +27,7 @@ def colleague_of(rig: Rig, call: CallUnderTest) -> str:
 
 
 def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> None:
-    with_agreement(daemon)
+    every_line(daemon, "keep")
     calls = [daemon.call() for _ in range(CALLS)]
     for call in calls:
         until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)

@@ -8,24 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from recorder.call.policy import to_json
 from recorder.take.encode import WAV, encode
+from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
-from tests.scenarios.files import LOWS, Sounds, chirp
+from tests.scenarios.files import LOWS, chirp
 
 TOLD = chirp(low=LOWS["told"])
 CALLS = 10
-
-
-def at_pickup(rig: Rig) -> Sounds:
-    """Every line of the rig announces at pick-up."""
-    sounds = Sounds(rig.snapshot / "prompts")
-    lines = [sounds.line("at_pickup", f"{NUMBER}{number:02}") for number in range(90)]
-    temporary = rig.snapshot / ".new"
-    temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
-    temporary.rename(rig.snapshot / "snapshot.json")
-    rig.wait_snapshot()
-    return sounds
 
 
 def told(call: CallUnderTest) -> bool:
@@ -33,7 +22,7 @@ def told(call: CallUnderTest) -> bool:
 
 
 def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
-    sounds = at_pickup(daemon)
+    sounds = every_line(daemon, "at_pickup")
     calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
     for call in calls:
         until("it rings", lambda call=call: call.variable("accord_state") == "pickup", every=0.01)
@@ -64,7 +53,7 @@ def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
 
 
 def test_a_daemon_that_is_asked_to_end_finishes_what_it_began_to_say(daemon: Rig) -> None:
-    at_pickup(daemon)
+    every_line(daemon, "at_pickup")
     call = daemon.call()
     until("it is announced", lambda: "announcement_started" in call.marks_now(), every=0.01)
     daemon.kill_daemon(signal.SIGTERM)
@@ -77,7 +66,7 @@ def test_a_daemon_that_is_asked_to_end_finishes_what_it_began_to_say(daemon: Rig
 
 
 def test_without_a_daemon_nothing_is_recorded_and_the_call_goes_on(daemon: Rig) -> None:
-    at_pickup(daemon)
+    every_line(daemon, "at_pickup")
     call = daemon.call(f"{NUMBER}78")
     until("it rings", lambda: call.variable("accord_state") == "pickup", every=0.01)
     daemon.kill_daemon()

@@ -12,8 +12,9 @@ import numpy as np
 import soundfile
 
 from recorder.take.encode import encode
+from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_agreement import colleague_of, marks, with_agreement
+from tests.freeswitch.test_agreement import colleague_of, marks
 from tests.scenarios.files import LOWS, chirp
 
 CALLS = 8
@@ -23,7 +24,7 @@ KEY_MS = 250
 
 
 def test_prompts_are_found_where_they_are_and_answers_where_they_were_given(daemon: Rig) -> None:
-    sounds = with_agreement(daemon)
+    sounds = every_line(daemon, "keep")
     other = daemon.phones_folder / "other.wav"
     soundfile.write(other, 0.3 * np.sin(2 * np.pi * 600 * np.arange(RATE * 30) / RATE), RATE)
     calls = [daemon.call() for _ in range(CALLS)]
