@@ -57,8 +57,11 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         deadline=None if announced else at,
         kept=kept_of(notes),
     )
-    if plan.at_pickup and not state.connected:
+    if plan.at_pickup and not (announced or state.connected):
         return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
+    if plan.at_pickup and announced:
+        # They were told; whether the switch has our word for it, it says next.
+        return replace(state, phase=Phase.ANNOUNCING, leaving=True, spoiled=False, told=True)
     if not announced and answer in REASONS:
         return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
     return state

@@ -322,6 +322,9 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
         return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap)
+    if pickup.telling(state) and state.told and event.state == "announcing":
+        state, actions = confirm(state)  # our word may not have come there
+        return state, (*actions, *gap)
     if state.deadline is not None and _unheard(state) and not state.held:
         # An earlier daemon's: its announcement is over, and was not confirmed.
         state, actions = unrecorded(state, "daemon_away")

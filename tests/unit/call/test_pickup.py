@@ -306,6 +306,52 @@ def test_a_daemon_that_was_away_in_the_announcement_has_not_told_them() -> None:
     assert call.over().reason == "daemon_away"
 
 
+HEARD = [
+    Note("bridged", AT),
+    Note("recording_started", AT),
+    Note("announcement_started", AT),
+    Note("announcement_finished", AT),
+]
+
+
+def test_a_daemon_that_died_after_they_were_told_gives_its_word_again() -> None:
+    call = Call()
+    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.word, call.recording, call.whole = "announcing", True, True
+    call.tell(What.UNWATCHED, since=AT, state="announcing", capturing=True)
+    assert call.orders[-1] is Do.CONFIRM
+    call.switch_answers()
+    assert call.over().reason is None
+
+
+def test_one_for_which_the_switch_has_our_word_goes_on() -> None:
+    call = Call()
+    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.word = "announced"
+    call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True)
+    assert call.state.phase is Phase.ANNOUNCED
+    assert call.over().reason is None
+    assert "announcement_finished" not in call.noted, "written down twice"
+
+
+def test_one_that_the_switch_ended_meanwhile_is_not_kept() -> None:
+    call = Call()
+    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.word = "late"
+    call.tell(What.UNWATCHED, since=AT, state="late")
+    assert call.over().reason == "daemon_late"
+
+
+@pytest.mark.parametrize(("went_on", "reason"), [(False, "daemon_away"), (True, None)])
+def test_one_that_ended_meanwhile_is_kept_if_its_recording_went_on(went_on: bool, reason: str | None) -> None:
+    """That they were connected says nothing here: they were before they were told."""
+    call = Call()
+    call.state = arriving.resume(PLAN, HEARD, AT)
+    call.tell(What.GONE, since=AT, capturing=went_on)
+    (finish,) = [each for each in call.done if isinstance(each, Finish)]
+    assert finish.reason == reason
+
+
 MOVES = st.sampled_from(
     ["ring", "bridge", "plays", "ends", "cut", "hold", "unhold", "part", "answers", "record", "disk", "late",
      "wait", "away", "stop"]
