@@ -132,7 +132,7 @@ def _all(measured: Measured, ours: Step) -> str:
     if kept is None:
         return ""
     written = sorted(heard.written for heard in measured.heard if heard.written is not None)
-    drift = [abs(value) for value in kept.drift_ms]
+    drift = sorted(abs(value) for value in kept.drift_ms)
     worked_off = "not in time" if measured.worked_off is None else f"{measured.worked_off:.0f} s"
     polite = [f"{name} {how}" for name, how in measured.policies.items() if how != "normal, nice 0"]
     priorities = "; ".join([*polite, "all others normal, nice 0"])
