@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 
 from recorder import pipeline
 from recorder.call.policy import Announcement, Keep, Sound
@@ -26,6 +27,24 @@ from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from tests.announced import announcement_in
 from tests.postgres import Server, binaries
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_of_this_test() -> Iterator[None]:
+    """A command that a test runs in its own process configures the logs as for a process that stays: each
+    logger would keep them for ever, and ``capture_logs`` of a later test hear nothing."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False})
+        )
+        yield
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass
