@@ -97,8 +97,8 @@ class Board:
         for number, call in list(self.calls.items()):
             if not call.phases:
                 del self.calls[number]  # it never came in
-            elif call.ended is None:
-                call.cut, call.ended = True, at
+            elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+                call.cut, call.ended = True, call.ended or at
 
     @property
     def open(self) -> list[CallSeen]:

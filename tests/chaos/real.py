@@ -213,8 +213,8 @@ class RealBoard:
         for number, call in list(self.calls.items()):
             if not call.phases:
                 del self.calls[number]  # it never came in
-            elif call.ended is None:
-                call.cut, call.ended = True, at
+            elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+                call.cut, call.ended = True, call.ended or at
         self._hang_up.clear()
         self.phones.esl.command("bgapi hupall")
 
