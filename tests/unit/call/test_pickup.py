@@ -84,7 +84,8 @@ class Call:
         self.tell(What.BEGAN, leg=COLLEAGUE, sound=TOLD.path)
 
     def ends(self, took: timedelta = LONG, complete: bool = True) -> None:
-        self.whole = self.began and complete and took == LONG
+        if not self.state.told:  # once heard whole it stays so
+            self.whole = self.began and complete and took == LONG
         self.now += took
         self.tell(What.HEARD, leg=OUTSIDE, sound=TOLD.path, complete=complete)
 
@@ -371,12 +372,12 @@ def move(call: Call, name: str) -> None:
         case "ends" | "cut":
             call.ends(LONG if name == "ends" else timedelta(seconds=1))
         case "hold":
-            call.whole = False
+            call.whole = call.whole and call.state.told
             call.tell(What.HELD)
         case "unhold":
             call.tell(What.UNHELD)
         case "part":
-            call.whole = False
+            call.whole = call.whole and call.state.told
             call.tell(What.UNBRIDGED)
         case "answers" if Do.CONFIRM in call.orders:
             call.switch_answers()
