@@ -21,7 +21,6 @@ from recorder.switch.observed import OUTSIDE, Observed, What
 SHORTER: Final = timedelta(milliseconds=250)
 """By which a playing may seem shorter than its sound, by the times of its events."""
 
-
 PAUSE: Final = timedelta(milliseconds=500)
 """Until one that was cut begins again: what cut it may be a transfer, which is told of next."""
 

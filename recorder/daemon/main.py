@@ -165,8 +165,7 @@ class Daemon:
         self._leaving()
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
-        self.dialplan.stop(DRAIN)
-        self._let_finish(DRAIN)
+        self._let_finish(gevent.spawn(self.dialplan.stop, DRAIN))
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
@@ -175,12 +174,15 @@ class Daemon:
         self.knowledge.stop()
         log.info("daemon.ended")
 
-    def _let_finish(self, limit: float) -> None:
-        """Wait for announcements at pick-up, which need the standing connection."""
-        for _ in range(int(limit / BEAT)):
-            if self._at_once.is_set() or not any(pickup.telling(call.state) for call in self.calls.values()):
-                return
+    def _let_finish(self, stopping: gevent.Greenlet[..., None]) -> None:
+        """Wait for the calls that are here and, within the same time, for announcements at pick-up: they need
+        the standing connection."""
+        for _ in range(int(DRAIN / BEAT)):
+            telling = any(pickup.telling(call.state) for call in self.calls.values())
+            if self._at_once.is_set() or (stopping.dead and not telling):
+                break
             self._at_once.wait(BEAT)
+        stopping.join()
 
     def _asked_to_end(self) -> None:
         if self._stopping.is_set():
