@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from recorder.take.encoded import Found, Gap, Marker, Prompt
+from recorder.take.masked import masked
 from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
 from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
@@ -51,7 +52,9 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Told together: until it begins the one who answered has not been told either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    both = [*untold, *_named(holds, "hold"), *_named(away, "unobserved")]
+    paused = masked(take, sound, clock)
+    stretches = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    both = [*untold, *_named(stretches, "paused"), *_named(holds, "hold"), *_named(away, "unobserved")]
     # It rang then, or they talked already: the switch knows the last bridge only.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
@@ -67,7 +70,11 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return Plan(
         left_until_ms=talk,
-        both=(*((start, end) for start, end, _ in untold), *silent),
+        both=(
+            *((start, end) for start, end, _ in untold),
+            *((each.start_ms, each.end_ms) for each in paused if not each.silent),
+            *silent,
+        ),
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
