@@ -228,6 +228,15 @@ def asked_how(own_words: bool, at_start: bool) -> str:
     )
 
 
+def beep(who: str) -> str:
+    """Who hears a tone at an interval."""
+    said = {
+        "outside": _("A short tone every quarter of a minute reminds callers of it."),
+        "colleague": _("A short tone every quarter of a minute reminds you of it."),
+    }
+    return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
+
+
 def days(number: int) -> str:
     """A keeping time."""
     return str(ngettext("%(num)d day", "%(num)d days", number))
@@ -331,6 +340,7 @@ def init_app(app: Flask) -> None:
             consented,
             announced_how,
             asked_how,
+            beep,
             days,
             lane,
             purpose,

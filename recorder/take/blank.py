@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from recorder.take.encoded import Found, Gap, Marker, Prompt
-from recorder.take.masked import masked
+from recorder.take.masked import Masked
 from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
 from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
@@ -38,9 +38,16 @@ class Plan:
     drift_ms: int
 
 
-def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Plan:
+def plan(
+    take: Take,
+    sound: Wav,
+    found: Found | None,
+    prompts: Sequence[Prompt] = (),
+    paused: Sequence[Masked] = (),
+) -> Plan:
     """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
-    ``prompts`` silence nothing, but while one plays they do not hear each other."""
+    ``prompts`` silence nothing, but while one plays they do not hear each other.  ``paused`` is where a
+    colleague had it paused (:mod:`recorder.take.masked`)."""
     clock = times(take, sound, found, prompts)
     end = clock.duration_ms
     told = _told(take, clock, found)
@@ -52,7 +59,6 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Told together: until it begins the one who answered has not been told either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    paused = masked(take, sound, clock)
     stretches = [(each.start_ms, min(each.end_ms, end)) for each in paused]
     both = [*untold, *_named(stretches, "paused"), *_named(holds, "hold"), *_named(away, "unobserved")]
     # It rang then, or they talked already: the switch knows the last bridge only.

@@ -7,15 +7,16 @@ the switch did not mask, and all of the pause is to be silenced: what was said i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from recorder.take import wav
+from recorder.take.encoded import Found, Prompt
 from recorder.take.spool import Mark, Take
-from recorder.take.times import Times, in_order
+from recorder.take.times import Times, in_order, times
 
 MARGIN_MS = 1000
 """How much earlier or later than the clock says the zeros may begin and end."""
@@ -46,8 +47,12 @@ class Masked:
     silent: bool
 
 
-def masked(take: Take, sound: wav.Wav, clock: Times) -> tuple[Masked, ...]:
-    """The pauses of a take, in order.  Raises ``OSError``, :class:`TakeError`."""
+def masked(
+    take: Take, sound: wav.Wav, found: Found | None, prompts: Sequence[Prompt] = ()
+) -> tuple[Masked, ...]:
+    """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
+    Raises ``OSError``, :class:`TakeError`."""
+    clock = times(take, sound, found, prompts)
     return tuple(_find(pause, sound, clock) for pause in pauses(in_order(take, clock), clock.ended))
 
 
