@@ -153,8 +153,10 @@ def _slope(points: Sequence[tuple[float, float]]) -> float | None:
 
 def _quantiles(name: str, before: str, after: str) -> dict[str, float]:
     """Of a histogram's growth, in milliseconds: within which bucket half, 95 and 99 of 100 lie."""
-    grown = _buckets(name, after)
-    for bound, count in _buckets(name, before).items():
+    grown, earlier = _buckets(name, after), _buckets(name, before)
+    if not grown or set(grown) != set(earlier):
+        return {}  # it did not show its numbers just then
+    for bound, count in earlier.items():
         grown[bound] -= count
     whole = grown.get(float("inf"), 0.0)
     if not whole:

@@ -175,7 +175,9 @@ def _number(value: float | None) -> str:
 
 
 def _cores(cost: Cost | None) -> str:
-    return "" if cost is None else f"{cost.cores:.3f}"
+    if cost is None:
+        return ""
+    return f"{cost.cores:.3f}" if cost.cores >= 0 else "begun anew"  # its clock began at nothing again
 
 
 def _lost(got: Step) -> str:

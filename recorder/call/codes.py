@@ -39,7 +39,8 @@ def dialled(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _pause(state: State, event: Observed) -> tuple[State, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    return replace(state, paused=True), (Note("paused", event.at, (("seconds", seconds),)),)
+    state = replace(state, paused=True, pause_ends=event.at + event.lasts)
+    return state, (Note("paused", event.at, (("seconds", seconds),)),)
 
 
 def _resume(state: State, event: Observed) -> tuple[State, Actions]:
@@ -76,9 +77,13 @@ def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
     return replace(state, paused=event.paused), (Note(kind, event.at, (("seen", "later"),)),)
 
 
-def beep(state: State) -> Actions:
-    """Let a tone say at an interval that it is recorded, where the line says so; it goes on by itself."""
-    return (Do.BEEP,) if state.plan.beep and state.phase is Phase.ANNOUNCED and state.connected else ()
+def tones(state: State, at: datetime) -> Actions:
+    """What a colleague who has come hears, and either where the line says so: that it is paused, or recorded.
+    They go on by themselves."""
+    if state.phase is not Phase.ANNOUNCED or not state.connected:
+        return ()
+    paused = state.paused and state.pause_ends is not None and at < state.pause_ends
+    return (*((Do.PAUSE_TONE,) if paused else ()), *((Do.BEEP,) if state.plan.beep else ()))
 
 
 # --- the question whether they mean it; every other is about keeping

@@ -87,8 +87,8 @@ def announced(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
     if not state.plan.at_pickup:
         return state, ()
-    keep, beep = state.script.keep, codes.beep(state)
+    keep, tones = state.script.keep, codes.tones(state, event.at)
     if keep is None or not keep.at_start:
-        return state, beep
+        return state, tones
     state, actions = consent.begin(state, replace(event, other=""))
-    return state, (*beep, *actions)
+    return state, (*tones, *actions)

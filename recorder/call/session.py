@@ -207,7 +207,7 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
     first = not state.connected
     state, broken = codes.broken(state, event) if event.other != state.colleague else (state, ())
     state, note = _with(state, event)
-    before += codes.beep(state)
+    before += codes.tones(state, event.at)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
         return state, (*before, *broken, note, *asked_now)
@@ -337,7 +337,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
     state, paused = codes.watched_again(state, event)
-    return state, (*gap, *paused, *codes.beep(state))
+    return state, (*gap, *paused, *codes.tones(state, event.at))
 
 
 def _unheard(state: State) -> bool:

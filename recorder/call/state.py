@@ -53,6 +53,7 @@ class Do(StrEnum):
     KEEP_NONE = "keep_none"  # and that nobody answered
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
+    PAUSE_TONE = "pause_tone"  # remind the colleague who has come that it is paused
     BEEP = "beep"  # a tone at an interval says that it is recorded
 
 
@@ -172,7 +173,7 @@ class State:
     where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
-    ``paused``: as far as we know, the switch masks the recording.
+    ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
     """
 
     plan: Plan
@@ -204,6 +205,7 @@ class State:
     asked: Asking = Asking()
     kept: str = ""
     paused: bool = False
+    pause_ends: datetime | None = None
 
     @property
     def talking(self) -> bool:

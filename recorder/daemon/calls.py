@@ -181,8 +181,10 @@ class Call:
                 self.leave.set()
             case Do.STOP:
                 self._stop()
+            case Do.PAUSE_TONE:
+                self._pause_tone()
             case Do.BEEP:
-                self._switch(commands.beep(self.channel, "accord_state", "announced", self.state.plan.beep))
+                self._beep()
             case Do.DISCARD:
                 self.writer.discard()
             case Do.DELETE_ASK | Do.DELETED:
@@ -257,8 +259,23 @@ class Call:
 
     def _stop(self) -> None:
         self._switch(commands.record_stop(self.channel, self.writer.audio))
-        if self.state.plan.beep:
-            self._switch(commands.no_beep(self.channel))
+        for leg in self._hear_beeps():
+            self._switch(commands.no_beep(leg))
+
+    def _pause_tone(self) -> None:
+        left = (self.state.pause_ends or self._now()) - self._now()
+        if commands.addressable(self.state.colleague):
+            seconds = max(1, int(left.total_seconds()))
+            self._switch(commands.pause_tone(self.channel, self.state.colleague, seconds))
+
+    def _beep(self) -> None:
+        for leg in self._hear_beeps():
+            self._switch(commands.beep(self.channel, "accord_state", "announced", leg))
+
+    def _hear_beeps(self) -> list[str]:
+        legs = {"outside": (self.channel,), "colleague": (self.state.colleague,)}
+        both = (self.channel, self.state.colleague) if self.state.plan.beep == "both" else ()
+        return [leg for leg in legs.get(self.state.plan.beep, both) if commands.addressable(leg)]
 
     def _unending(self, *legs: str) -> None:
         """No key ends what is played to these legs from now on.  A colleague's leg may have an id that is put

@@ -170,7 +170,8 @@ class Api:
     def _displace(self, rest: str) -> str:
         """A tone that is mixed into what a leg hears.  Nobody listens here: which ones there are is all."""
         words = rest.split()
-        session = self._session(words[0]) if words else None
+        of = (each for each in self._switch.sessions.values() if words and each.has(words[0]))
+        session = next(of, None)
         if session is None:
             return "-ERR Cannot locate session!\n"
         tones, (_, order, tone, *_more) = session.media.tones, [*words, "", ""]

@@ -51,4 +51,4 @@ def order(switch: PracticeSwitch, rest: str) -> str:
 def _of_called(switch: PracticeSwitch, uuid: str) -> Session | None:
     """The call of which this is the called one's leg."""
     sessions = switch.sessions.values()
-    return next((each for each in sessions if each.inside.leg and each.inside.leg.uuid == uuid), None)
+    return next((each for each in sessions if each.has(uuid) and each.leg.uuid != uuid), None)

@@ -118,6 +118,10 @@ class Inside:
                 self._session.switch.custom(leg, subclass[1], more)
             case "set":
                 _set(leg, argument)
+            case "displace_session":
+                self._session.media.tones.append(argument.split()[0])
+            case "stop_displace_session":
+                self._session.media.tones = [each for each in self._session.media.tones if each != argument]
             case "execute_extension":
                 name, _dialplan, context = argument.split()
                 for step in self._session.hunt(name, context, leg, lambda step: self._inline(leg, step)):

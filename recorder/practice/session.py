@@ -143,6 +143,10 @@ class Session:
 
     # --- for the applications
 
+    def has(self, uuid: str) -> bool:
+        """One of its two legs is this one."""
+        return uuid == self.leg.uuid or (self.inside.leg is not None and uuid == self.inside.leg.uuid)
+
     @property
     def transferred(self) -> bool:
         """It is to go on at another place of the dialplan."""

@@ -186,23 +186,30 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
     return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
 
 
-def beep(uuid: str, name: str, state: str, to: str) -> Command:
-    """Mix a short tone into what is heard, every quarter of a minute, ``to`` the ``outside`` party, the
-    ``colleague`` or ``both``, if the variable has this value.  Ordered again it changes nothing.  It is not
-    in a recording that began before it (seen)."""
-    target = _in_state(uuid, name, state)
-    return Command(f"api expand uuid_displace {target} start {_BEEP} 0 {_HEARD_BY[to]}")
+def beep(uuid: str, name: str, state: str, leg: str) -> Command:
+    """Mix a short tone into what ``leg`` hears, every quarter of a minute, if the variable of ``uuid`` has
+    this value.  Ordered again it changes nothing.  It is not in a recording that began before it (seen; what
+    is mixed into what a leg says is)."""
+    target = _in_state(uuid, name, state, _uuid(leg))
+    return Command(f"api expand uuid_displace {target} start {_BEEP} 0 m")
 
 
-def no_beep(uuid: str) -> Command:
+def no_beep(leg: str) -> Command:
     """And no more."""
-    return Command(f"api uuid_displace {_uuid(uuid)} stop {_BEEP}")
+    return Command(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
+
+
+def pause_tone(uuid: str, leg: str, seconds: int) -> Command:
+    """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, if it still is then; the
+    colleague's code ends it, too."""
+    if not 1 <= seconds <= 99_999:
+        raise _refuse(f"a tone of {seconds} s", "1 to 99999 seconds")
+    target = _in_state(uuid, "accord_paused", "true", _uuid(leg))
+    tone = "${global_getvar(accord_pause_tone)}"
+    return Command(f"api expand uuid_displace {target} start {tone} {seconds} m")
 
 
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
-_HEARD_BY: Final = {"outside": "m", "colleague": "mr", "both": "mrw"}
-"""``m``: mixed into the sound that is there; ``r``: of what the outside leg says, which the colleague
-hears."""
 
 
 def change_variable(uuid: str, name: str, old: str, new: str) -> Command:

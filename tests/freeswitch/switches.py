@@ -27,8 +27,8 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "NUMBER", "PASSWORD", "RATE", "CallUnderTest", "Esl", "Rig", "binary", "chirp",
-    "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig", "binary",
+    "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -36,6 +36,8 @@ CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
+PAUSE_SECONDS = 6
+"""After which a pause ends by itself here."""
 
 
 @dataclass
@@ -141,6 +143,7 @@ class Rig:
             "ACCORD_ROUTE": f"127.0.0.1:{phones_sip}",
             "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
             "ACCORD_TOLD": str(self.snapshot / "told"),
+            "ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS),
             **(extra or {}),
         }
         self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD)

@@ -85,7 +85,7 @@ class Sounds:
             "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
             "keep": lambda: made(keep=self.keep()),
             "deletable": lambda: made(
-                delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="colleague"
+                delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="both"
             ),
             "at_pickup": lambda: made(keep=self.keep()),
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),

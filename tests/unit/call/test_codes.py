@@ -168,6 +168,16 @@ def test_a_beep_is_ordered_where_the_line_says_so(beep: str) -> None:
     assert (Do.BEEP in call.done) == bool(beep)
 
 
+def test_who_takes_a_paused_call_over_is_reminded_of_it() -> None:
+    call = Talk()
+    call.code("pause", lasts=timedelta(seconds=20))
+    call.connect("c")
+    assert call.done.count(Do.PAUSE_TONE) == 1
+    call.now += timedelta(seconds=20)
+    call.connect("d")
+    assert call.done.count(Do.PAUSE_TONE) == 1, "it has ended by itself"
+
+
 EVENTS = st.builds(
     Observed,
     what=st.sampled_from([what for what in What if what is not What.GONE]),

@@ -1,0 +1,149 @@
+"""What a colleague dials in a call, on a real switch: what is in the recording then, and what either
+hears."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from recorder.take.encode import WAV, encode
+from recorder.take.encoded import Encoded
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.freeswitch.test_agreement import colleague_of, marks
+from tests.scenarios.files import Sounds
+
+CALLS = 5
+CALLER, CALLEE, PAUSED, DONE, BEEP = 440, 1000, 500, 700, 1400
+"""Hz: what either says, and the tones."""
+
+
+def dials(rig: Rig, call: CallUnderTest, digits: str) -> None:
+    rig.phones.esl.api(f"uuid_send_dtmf {colleague_of(rig, call)} {digits}")
+
+
+def begun(rig: Rig, count: int = CALLS) -> list[CallUnderTest]:
+    calls = [rig.call() for _ in range(count)]
+    for call in calls:
+        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+    time.sleep(1)
+    return calls
+
+
+def each(calls: list[CallUnderTest], kind: str, seconds: float = 20) -> None:
+    for call in calls:
+        until(f"{call.caller}: {kind}", lambda call=call: marks(call, kind), seconds)
+
+
+def zeros(samples: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of at least 200 ms with nothing in both channels, in samples."""
+    silent = np.concatenate([[False], ~samples.any(axis=1), [False]])
+    edges = np.flatnonzero(np.diff(silent.astype(int))).reshape(-1, 2)
+    return [(int(start), int(end)) for start, end in edges if end - start >= RATE // 5]
+
+
+def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
+    """The take, its sound as the switch left it, and as it is kept."""
+    take = call.wait_take()
+    take = replace(take, start=replace(take.start, formats=("wav",)))
+    made = encode(take, sounds.paths["told"])
+    return made, read_wav(take.audio), read_wav(take.folder / WAV)
+
+
+def test_a_pause_leaves_nothing_in_the_recording_and_only_the_colleague_hears_tones(daemon: Rig) -> None:
+    sounds = every_line(daemon, "line")
+    calls = begun(daemon)
+    for call in calls:
+        dials(daemon, call, "*6")
+    each(calls, "paused")
+    time.sleep(1)  # for the tone: where a phone sends a digit, it sends no sound for that to be mixed into
+    for call in calls:
+        call.key("4")  # a card's number
+    time.sleep(2)
+    for call in calls:
+        dials(daemon, call, "*7")
+    each(calls, "resumed")
+    time.sleep(1)
+    for call in calls:
+        dials(daemon, call, "*8")
+    each(calls, "noted")
+    time.sleep(1)
+    for call in calls:
+        call.hang_up()
+    for call in calls:
+        made, raw, kept = encoded(call, sounds)
+        ((start, end),) = zeros(raw[RATE * 2 :])
+        start, end = start + 2 * RATE, end + 2 * RATE
+        at = {mark.kind: mark.at for mark in made.take.marks}
+        assert abs((end - start) / RATE - (at["resumed"] - at["paused"]).total_seconds()) < 0.3
+        (gap,) = (gap for gap in made.gaps if gap.reason == "paused")
+        assert (gap.channel, gap.start_ms, gap.end_ms) == ("both", -(-start // 8), end // 8)
+        assert np.array_equal(raw[start - RATE :], kept[start - RATE :]), "the rest is as it was"
+        # Both speak until the colleague dials (a phone that does sends nothing else), and go on after it.
+        dialled = RATE
+        for part in (
+            kept[start - dialled - RATE // 2 : start - dialled],
+            kept[end + RATE // 10 : end + RATE // 2],
+        ):
+            assert np.median(level(part[:, 0], CALLER)) > 0.2
+            assert np.median(level(part[:, 1], CALLEE)) > 0.2
+        (noted,) = (marker for marker in made.markers if marker.kind == "noted")
+        assert end // 8 < noted.offset_ms < made.duration_ms
+        for pitch in (PAUSED, DONE):
+            assert level(read_wav(call.heard_by_callee)[:, 0], pitch).max() > 0.02, "the colleague hears it"
+            assert level(read_wav(call.heard_by_caller)[:, 0], pitch)[40:].max() < 0.01, "nobody else does"
+            assert level(kept[end : -RATE // 2, 0], pitch).max() < 0.01, "and it is in no recording"
+
+
+def test_a_pause_needs_no_daemon_and_ends_by_itself(daemon: Rig) -> None:
+    sounds = every_line(daemon, "line")
+    calls = begun(daemon, 2)
+    daemon.kill_daemon()
+    for call in calls:
+        dials(daemon, call, "*6")
+    time.sleep(PAUSE_SECONDS + 3)
+    daemon.start_daemon()
+    daemon.wait_watching()
+    time.sleep(1)
+    for call in calls:
+        assert call.variable("accord_paused") == "_undef_"
+        call.hang_up()
+    for call in calls:
+        made, raw, _kept = encoded(call, sounds)
+        ((start, end),) = zeros(raw[RATE * 2 :])
+        assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5  # the scheduler's own second
+        start += 2 * RATE
+        assert any(gap.reason == "unobserved" and gap.start_ms < start // 8 < gap.end_ms for gap in made.gaps)
+
+
+def test_a_pause_goes_on_when_the_call_is_transferred(daemon: Rig) -> None:
+    sounds = every_line(daemon, "line")
+    (call,) = begun(daemon, 1)
+    dials(daemon, call, "*6")
+    each([call], "paused")
+    daemon.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}01 XML public")
+    until("they speak again", lambda: call.marks_now().count("bridged") == 2, 20)
+    time.sleep(1)
+    call.hang_up()
+    made, raw, _kept = encoded(call, sounds)
+    ((start, end),) = zeros(raw[RATE * 2 :])
+    assert end + 2 * RATE > len(raw) - RATE // 2, "masked to the end"
+    bridged = [marker.offset_ms for marker in made.markers if marker.kind == "bridged"]
+    assert start // 8 < bridged[-1] < made.duration_ms
+
+
+def test_a_beep_is_heard_by_whom_the_line_says_and_is_in_no_recording(daemon: Rig) -> None:
+    sounds = every_line(daemon, "deletable")  # both
+    calls = begun(daemon, 2)
+    time.sleep(1)
+    for call in calls:
+        call.hang_up()
+    for call in calls:
+        _made, raw, _kept = encoded(call, sounds)
+        for heard, told in ((call.heard_by_callee, 0), (call.heard_by_caller, 14)):
+            assert level(read_wav(heard)[:, 0], BEEP)[told:].max() > 0.02
+        talk = raw[RATE * 3 // 2 : -RATE // 2]
+        assert level(talk[:, 0], BEEP).max() < 0.01
+        assert level(talk[:, 1], BEEP).max() < 0.01
