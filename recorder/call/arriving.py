@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.call.asking import chosen
+from recorder.call.joining import remembered
 from recorder.call.outcome import REASONS, play
 from recorder.call.pickup import ring
 from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
@@ -57,6 +58,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         deadline=None if announced else at,
         kept=kept_of(notes),
     )
+    state = remembered(state, notes)
     if plan.at_pickup and not (announced or state.connected):
         return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
     if plan.at_pickup and announced:

@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import MODES, NOTICE, KeepScript, Plan, Script, Speech
+from recorder.call.state import MODES, NOTICE, WAYS, JoiningScript, KeepScript, Plan, Script, Speech
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
@@ -112,12 +112,30 @@ def keep_of(entry: Mapping[str, Any]) -> Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Joining:
+    """What a colleague who joins a call later is told, and how: one of
+    :data:`~recorder.call.state.WAYS`."""
+
+    how: str
+    sound: Sound
+
+
+def joining_of(entry: Mapping[str, Any]) -> Joining:
+    """A :class:`Joining` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"])}))
+    if read.how not in WAYS:
+        raise ValueError(f"a joiner told {read.how!r}")
+    return read
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """What a line says in a further language."""
 
     announcement: Announcement
     asked: Asked | None = None
     keep: Keep | None = None
+    joining: Joining | None = None
 
     @property
     def question(self) -> Sound | None:
@@ -129,7 +147,8 @@ class Language:
         """Everything that is said in it, by SHA-256."""
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
-        return frozenset({self.announcement.sha256, *asked}) | kept
+        joining = () if self.joining is None else (self.joining.sound.sha256,)
+        return frozenset({self.announcement.sha256, *asked, *joining}) | kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +172,7 @@ class LinePolicy:
     others: tuple[Language, ...] = ()
     menu: Sound | None = None
     keep: Keep | None = None
+    joining: Joining | None = None
 
     @property
     def at_pickup(self) -> bool:
@@ -162,7 +182,7 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        return (Language(self.announcement, self.asked, self.keep), *self.others)
+        return (Language(self.announcement, self.asked, self.keep, self.joining), *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -206,12 +226,13 @@ class Snapshot:
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep = said.asked, said.keep
+        asked, keep, joining = said.asked, said.keep, said.joining
         return Script(
             self._speech(said.announcement),
             None if asked is None else self._speech(asked.question),
             None if asked is None else self._speech(asked.declined),
             None if keep is None else self._keep(keep),
+            None if joining is None else JoiningScript(self._speech(joining.sound), joining.how),
         )
 
     def _keep(self, keep: Keep) -> KeepScript:
@@ -294,6 +315,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         "announcement": first.announcement,
         "asked": first.asked,
         "keep": first.keep,
+        "joining": first.joining,
         "others": tuple(others),
         "menu": menu,
     }
@@ -316,10 +338,12 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
 
 def _language(entry: Mapping[str, Any]) -> Language:
     told, asked, keep = entry["announcement"], entry["asked"], entry["keep"]
+    joining = entry.get("joining")  # a worker of before wrote none
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
         None if keep is None else keep_of(keep),
+        None if joining is None else joining_of(joining),
     )
 
 

@@ -17,6 +17,11 @@ MODES: tuple[Mode, ...] = (NOTICE, OPT_OUT, OPT_IN)
 record on a yes."""
 
 
+ALONE, BOTH = "alone", "both"
+WAYS: Final = (ALONE, BOTH)
+"""How a colleague who joins later is told that the call is recorded."""
+
+
 class Phase(IntEnum):
     """How far a call is."""
 
@@ -51,6 +56,8 @@ class Do(StrEnum):
     KEEP_YES = "keep_yes"  # tell both that it will be kept
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
+    LOOK = "look"  # ask the switch whether who has joined is outside
+    TELL = "tell"  # tell them that it is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,15 @@ class Script:
     question: Speech | None = None
     declined: Speech | None = None
     keep: KeepScript | None = None
+    joining: JoiningScript | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningScript:
+    """What a colleague who joins later is told, and how: ``alone``, or with the outside party (``both``)."""
+
+    sound: Speech
+    how: str = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,16 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """Somebody who has joined, on ``leg``: asked about, and once there is a ``sound``, told
+    (``joining.py``).  ``began``: when the sound did, by the switch's clock."""
+
+    leg: str
+    sound: str = ""
+    began: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is known of a call.
 
@@ -155,7 +181,10 @@ class State:
     when a hold last began or ended, since the sound was ordered. ``taped``: since when it is recorded,
     where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
-    question about keeping, and ``kept`` what was last answered (``yes``, ``no``).
+    question about keeping, and ``kept`` what was last answered (``yes``, ``no``).  ``knowing``: who knows
+    that it is recorded (:func:`recorder.call.joining.names`); ``telling`` is who is being told;
+    ``last_there`` the leg that an earlier daemon last saw at the other end.  ``over``: its take ends before
+    the call does.
     """
 
     plan: Plan
@@ -186,6 +215,10 @@ class State:
     began: datetime | None = None
     asked: Asking = Asking()
     kept: str = ""
+    knowing: frozenset[str] = frozenset()
+    telling: Telling | None = None
+    last_there: str = ""
+    over: bool = False
 
     @property
     def talking(self) -> bool:

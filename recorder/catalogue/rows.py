@@ -128,6 +128,15 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
+class Joining:
+    """What a colleague who joins a call later is told, by language, and how (one of
+    ``recorder.call.state.WAYS``)."""
+
+    how: str
+    said: Mapping[str, Sentence]
+
+
+@dataclass(frozen=True, slots=True)
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
@@ -144,6 +153,7 @@ class LineRow:
     others: tuple[str, ...]
     menu: Sentence | None
     keep: Keeping | None
+    joining: Joining | None
     since: datetime
     until: datetime | None
 

@@ -13,7 +13,7 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import outcome, pickup, session
-from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
+from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
@@ -24,6 +24,13 @@ from recorder.switch.observed import Observed, What, observe, observe_talk
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 log = structlog.get_logger()
+
+OUTSIDE_LEG = "accord_outside"
+"""The variable of a leg that leads outside; the dialplan sets it on its way out."""
+
+_NOT_OUTSIDE = frozenset({"", "_undef_", "outgoing"})
+"""``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
+goes to, has another one, whether that is recorded or not."""
 
 
 class Call:
@@ -78,7 +85,7 @@ class Call:
         if number in self._seen:
             return
         self._seen.add(number)
-        observed = observe(event)
+        observed = observe(event, self.channel)
         if observed is not None:
             self.feed(observed)
 
@@ -183,6 +190,10 @@ class Call:
                 self._switch(commands.record_stop(self.channel, self.writer.audio))
             case Do.DISCARD:
                 self.writer.discard()
+            case Do.LOOK:
+                gevent.spawn(self._look, self.state.colleague)
+            case Do.TELL:
+                self._tell_joiner()
             case _:
                 self._keep(action)
 
@@ -230,6 +241,31 @@ class Call:
                 return
             state = "late"
         self.feed(Observed(What.STATE, self._now(), state=state))
+
+    def _look(self, leg: str) -> None:
+        """Whether a leg leads outside; one that cannot be asked about is taken for a colleague's."""
+        outside = False
+        if commands.addressable(leg):
+            try:
+                outside = self._ask(commands.get_variable(leg, OUTSIDE_LEG)) == "true" or (
+                    self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
+                )
+            except SwitchError as error:
+                self.log.warning("call.not_asked", error=error.message)
+        self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside))
+
+    def _tell_joiner(self) -> None:
+        """Tell who has joined that it is recorded.  No key ends it."""
+        joining, colleague = self.state.script.joining, self.state.colleague
+        if joining is None or not commands.addressable(colleague):
+            return
+        path, both = Path(joining.sound.path), joining.how == BOTH
+        for leg in (self.channel, colleague) if both else (colleague,):
+            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        if both:
+            self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
+        else:
+            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
 
     def _keep(self, action: Do) -> None:
         """Say something about keeping the recording, in the call.  No key ends it, of either side."""

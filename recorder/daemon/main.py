@@ -36,7 +36,7 @@ from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import IN_TALK, KEEP, WANTED, Observed, What, observe
+from recorder.switch.observed import IN_TALK, JOINS, KEEP, WANTED, Observed, What, legs, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -242,7 +242,13 @@ class Daemon:
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy), at)
             starts = tuple(
-                replace(start, announcement=each.announcement, question=each.question, keep=each.keep)
+                replace(
+                    start,
+                    announcement=each.announcement,
+                    question=each.question,
+                    keep=each.keep,
+                    joining=each.joining,
+                )
                 for each in policy.languages
             )
         else:
@@ -336,6 +342,11 @@ class Daemon:
             call is None or call.writer.audio != Path(event.header("Record-File-Path"))
         ):
             self._takeover.stray(event)  # also on a call that is followed to its end, and has no recording
+        if event.name in JOINS:
+            # Of the two legs it is told by one, which need not be the outside one.
+            for leg in legs(event):
+                if leg != event.uuid and (other := self.calls.get(leg)) is not None:
+                    other.event(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":

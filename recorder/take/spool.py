@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement, Keep, Sound, check_announcement, keep_of
+from recorder.call.policy import Announcement, Joining, Keep, Sound, check_announcement, joining_of, keep_of
 from recorder.call.state import MODES, NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
@@ -58,8 +58,8 @@ class CallStart:
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
-    that means nothing; ``at_pickup``: told once somebody answered.  ``refused``: why it was not even begun to
-    be recorded (one of :data:`REASONS`)."""
+    that means nothing; ``at_pickup``: told once somebody answered; ``joining`` what is said to a colleague
+    who joins later.  ``refused``: why it was not even begun to be recorded (one of :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -78,6 +78,7 @@ class CallStart:
     question: Sound | None = None
     keep: Keep | None = None
     at_pickup: bool = False
+    joining: Joining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,14 @@ MARKS = frozenset(
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
         # is then when the switch was asked.
         "announcement_finished",
-        "bridged",  # data: party (its kind), value: the inside party
+        # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
+        # where the switch was asked who is there.  Of "unbridged" party and value are who left.
+        "bridged",
         "unbridged",
+        "joined_telling",  # who joined is being told that it is recorded.  data: how (alone, both)
+        "joined_told",  # whole
+        "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
+        "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
         "hangup",  # data: cause
@@ -200,10 +207,11 @@ def close_take(folder: Path, end: CallEnd) -> None:
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds; ``refused`` is left out where there is nothing to say."""
+    """What ``call.json`` holds; ``refused`` and ``joining`` are left out where there is nothing to say."""
     body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
-    if start.refused is None:
-        del body["refused"]
+    for name in ("refused", "joining"):
+        if body[name] is None:
+            del body[name]
     return body
 
 
@@ -236,6 +244,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     told = body["announcement"]
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
     uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
+    joining = body.get("joining")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
@@ -243,6 +252,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             "announcement": announcement,
             "question": None if question is None else Sound(**question),
             "keep": None if keep is None else keep_of(keep),
+            "joining": None if joining is None else joining_of(joining),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),
