@@ -123,8 +123,8 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
 def stopped(state: State, at: datetime, why: str) -> tuple[State, Actions]:
     """They are not told, or not whole."""
     telling = state.telling
-    if telling is None:
-        return state, ()
+    if telling is None or (why == "hold" and not telling.sound):
+        return state, ()  # whether they are outside is known soon, hold or not
     untold = (Note("joined_untold", at, (("reason", why),)),) if telling.sound else ()
     return _silent(state), untold
 

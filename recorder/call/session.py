@@ -349,7 +349,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         state, actions = unrecorded(replace(state, connected=True), "daemon_away")
         return state, (*actions, *gap)
     state, who = joining.found(state, event)
-    if state.over and not (event.capturing or state.phase is Phase.ENDED):
+    if state.over and state.phase is Phase.ANNOUNCED and not event.capturing:
         state, finish = _finish(state, event)
         return state, (*gap, *finish)
     return state, (*gap, *who)
@@ -399,7 +399,12 @@ def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
 def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = consent.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
-    return state, (*actions, *untold)
+    return state, (Note("colleague_hold", event.at), *actions, *untold)
+
+
+def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
+    state, told = joining.back(state, event)
+    return state, (Note("colleague_unhold", event.at), *told)
 
 
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
@@ -411,5 +416,5 @@ _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
     # The colleague's; the outside party's go through all that is above.
     What.KEY: consent.key,
     What.HELD: _colleague_held,
-    What.UNHELD: joining.back,
+    What.UNHELD: _colleague_back,
 }

@@ -118,6 +118,8 @@ MARKS = frozenset(
         "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
+        "colleague_hold",  # theirs; what the outside party says meanwhile is in the recording
+        "colleague_unhold",
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",

@@ -54,8 +54,8 @@ class Expected:
     (``accord_state``) while it was connected, or at its end; ``recorded``: the switch was recording then.
     ``sound``: an audio file is left in the spool.  ``told`` is how often the announcement was played.
     ``answers``: what was answered to each question, in order.  ``there``: who came (``+line``, by the number
-    that was called) and who left (``-line``), in order; not looked at where it is empty.  ``once``: marks that
-    are found exactly once.
+    that was called) and who left (``-line``), in order; not looked at where it is empty.
+    ``once``: marks that are found exactly once.
     """
 
     outcome: str | None
