@@ -111,9 +111,8 @@ class Talk:
         def listed() -> str | None:
             rows = self.rig.phones.channels()
             return next(
-                (row["uuid"] for row in rows if row["direction"] == "inbound" and row["dest"] == number
-                 or row["dest"] == f"talk-{number}"), None,
-            )  # fmt: skip
+                (row["uuid"] for row in rows if row["direction"] == "inbound" and row["dest"] == number), None
+            )
 
         return str(until(f"the phone {number} is listed", listed, 5))
 
