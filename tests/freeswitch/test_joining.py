@@ -33,7 +33,7 @@ from tests.scenarios.files import LOWS, chirp
 
 SENTENCE = chirp(low=LOWS["joining"])
 TOLD_BY = 2 * RATE
-"""By then the caller has heard the announcement, which to an ear that is not the product's is much like it."""
+"""By then the caller has heard the announcement, which is much like the sentence to these tests' ears."""
 MOVED = ["+01", "-01", "+91"]
 
 
