@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call import consent, joining
+from recorder.call import codes, consent, joining
 from recorder.call.outcome import TRIES, give_up, heard, play, until
 from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.switch.observed import OUTSIDE, Observed, What
@@ -85,9 +85,11 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
 
 def announced(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
-    keep = state.script.keep
-    if state.plan.at_pickup:
-        state = joining.present(state)
-    if not state.plan.at_pickup or keep is None or not keep.at_start:
+    if not state.plan.at_pickup:
         return state, ()
-    return consent.begin(state, replace(event, other=""))
+    state = joining.present(state)
+    keep, beep = state.script.keep, codes.beep(state)
+    if keep is None or not keep.at_start:
+        return state, beep
+    state, actions = consent.begin(state, replace(event, other=""))
+    return state, (*beep, *actions)

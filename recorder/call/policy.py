@@ -20,7 +20,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import MODES, NOTICE, WAYS, JoiningScript, KeepScript, Plan, Script, Speech
+from recorder.call.state import (
+    MODES,
+    NOTICE,
+    WAYS,
+    DeleteScript,
+    JoiningScript,
+    KeepScript,
+    Plan,
+    Script,
+    Speech,
+)
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
@@ -101,6 +111,24 @@ class Keep:
         return frozenset(each.sha256 for each in said)
 
 
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
+    alone, and to both that it is ``deleted``."""
+
+    question: Sound
+    deleted: Sound
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Both, by SHA-256."""
+        return frozenset({self.question.sha256, self.deleted.sha256})
+
+
+BEEPS = ("outside", "colleague", "both")
+"""Who hears a short tone at an interval, while it is recorded."""
+
+
 def keep_of(entry: Mapping[str, Any]) -> Keep:
     """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
     names = ("question", "cue", "yes", "no", "none")
@@ -109,6 +137,11 @@ def keep_of(entry: Mapping[str, Any]) -> Keep:
     if not 0 < read.keep_days <= LONGEST_DAYS:
         raise ValueError(f"kept for {read.keep_days} days")
     return read
+
+
+def delete_of(entry: Mapping[str, Any]) -> Delete:
+    """A :class:`Delete` as it was written.  Raises ``KeyError``, ``TypeError``."""
+    return checked(Delete(Sound(**entry["question"]), Sound(**entry["deleted"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +168,7 @@ class Language:
     announcement: Announcement
     asked: Asked | None = None
     keep: Keep | None = None
+    delete: Delete | None = None
     joining: Joining | None = None
 
     @property
@@ -147,8 +181,9 @@ class Language:
         """Everything that is said in it, by SHA-256."""
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
+        gone = frozenset() if self.delete is None else self.delete.sounds
         joining = () if self.joining is None else (self.joining.sound.sha256,)
-        return frozenset({self.announcement.sha256, *asked, *joining}) | kept
+        return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +193,8 @@ class LinePolicy:
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
     ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
     not ``notice``; ``timing`` is one of :data:`TIMINGS`.  ``menu`` lets choose among the first language and
-    the ``others``: key 1 is the first.
+    the ``others``: key 1 is the first.  ``delete`` is there where colleagues may have a recording destroyed
+    in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
     tenant: str
@@ -172,6 +208,8 @@ class LinePolicy:
     others: tuple[Language, ...] = ()
     menu: Sound | None = None
     keep: Keep | None = None
+    delete: Delete | None = None
+    beep: str = ""
     joining: Joining | None = None
 
     @property
@@ -182,7 +220,8 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        return (Language(self.announcement, self.asked, self.keep, self.joining), *self.others)
+        first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
+        return (first, *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -222,16 +261,19 @@ class Snapshot:
 
         scripts = tuple(self.script(one) for one in line.languages)
         menu = None if line.menu is None else self._speech(line.menu)
-        return Plan(line.mode, scripts, menu, line.at_pickup)
+        return Plan(line.mode, scripts, menu, line.at_pickup, line.beep)
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep, joining = said.asked, said.keep, said.joining
+        asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
         return Script(
             self._speech(said.announcement),
             None if asked is None else self._speech(asked.question),
             None if asked is None else self._speech(asked.declined),
             None if keep is None else self._keep(keep),
+            None
+            if delete is None
+            else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
             None if joining is None else JoiningScript(self._speech(joining.sound), joining.how),
         )
 
@@ -315,6 +357,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         "announcement": first.announcement,
         "asked": first.asked,
         "keep": first.keep,
+        "delete": first.delete,
         "joining": first.joining,
         "others": tuple(others),
         "menu": menu,
@@ -331,18 +374,21 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         raise ValueError(
             f"announced {policy.timing!r} with mode {policy.mode!r}, {len(others) + 1} languages"
         )
+    if policy.beep not in ("", *BEEPS):
+        raise ValueError(f"a beep for {policy.beep!r}")
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy
 
 
 def _language(entry: Mapping[str, Any]) -> Language:
-    told, asked, keep = entry["announcement"], entry["asked"], entry["keep"]
+    told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
     joining = entry.get("joining")  # a worker of before wrote none
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
         None if keep is None else keep_of(keep),
+        None if delete is None else delete_of(delete),
         None if joining is None else joining_of(joining),
     )
 

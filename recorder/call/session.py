@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, consent, joining, pickup
+from recorder.call import asking, codes, consent, joining, pickup
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
@@ -77,7 +77,7 @@ def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
 
 
 def _key(state: State, event: Observed) -> tuple[State, Actions]:
-    return consent.key(state, event) if state.phase is Phase.ANNOUNCED else asking.key(state, event)
+    return codes.key(state, event) if state.phase is Phase.ANNOUNCED else asking.key(state, event)
 
 
 def _decided(state: State, event: Observed) -> bool:
@@ -184,7 +184,7 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
     if pickup.telling(state) and not state.told:
         state, actions = pickup.again(state, event.at, "hold")
         return state, (Note("hold", event.at), *actions)
-    state, actions = consent.disturbed(state, event)
+    state, actions = codes.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
     return state, (Note("hold", event.at), *actions, *untold)
 
@@ -210,9 +210,10 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
     first = not state.connected
-    state, broken = consent.broken(state, event) if event.other != state.colleague else (state, ())
+    state, broken = codes.broken(state, event) if event.other != state.colleague else (state, ())
     broken += joining.replaced(state, event)
     state, note = _with(state, event)
+    before += codes.beep(state)
     state, told = joining.joined(state, event)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
@@ -242,7 +243,7 @@ def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
 def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
     if event.other and state.colleague and event.other != state.colleague:
         return state, ()  # of one in whose place another is already
-    state, actions = consent.broken(state, event)
+    state, actions = codes.broken(state, event)
     state, untold = joining.stopped(state, event.at, "left")
     state, actions = replace(state, colleague=""), (*actions, *untold)
     if pickup.telling(state) and not state.told and not event.ending:
@@ -251,7 +252,7 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
-    state, broken = consent.broken(state, event)
+    state, broken = codes.broken(state, event)
     state, untold = joining.stopped(state, event.at, "left")
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, *untold, Note("hangup", event.at, (("cause", event.cause),)))
@@ -318,7 +319,7 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
         return asking.waited(state, now)
     if state.asked.step is Step.IDLE:
         return joining.stopped(state, now, "stopped")
-    return consent.waited(state, now)
+    return codes.waited(state, now)
 
 
 def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
@@ -348,11 +349,14 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         # Somebody answered, and nobody was there to tell them.
         state, actions = unrecorded(replace(state, connected=True), "daemon_away")
         return state, (*actions, *gap)
+    if state.phase is Phase.UNRECORDED and event.capturing:
+        return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
     state, who = joining.found(state, event)
-    if state.over and state.phase is Phase.ANNOUNCED and not event.capturing:
-        state, finish = _finish(state, event)
-        return state, (*gap, *finish)
-    return state, (*gap, *who)
+    if state.over and state.phase is Phase.ANNOUNCED:
+        state, finish = (state, ()) if event.capturing else _finish(state, event)
+        return state, (*gap, *who, *finish)
+    state, paused = codes.watched_again(state, event)
+    return state, (*gap, *who, *paused, *codes.beep(state))
 
 
 def _unheard(state: State) -> bool:
@@ -391,13 +395,13 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
 
 def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
     """Of what plays in the talk, each takes its own."""
-    state, of_keeping = consent.sounded(state, event)
+    state, of_asking = codes.sounded(state, event)
     state, of_joining = joining.sounded(state, event)
-    return state, (*of_keeping, *of_joining)
+    return state, (*of_asking, *of_joining)
 
 
 def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
-    state, actions = consent.disturbed(state, event)
+    state, actions = codes.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
     return state, (Note("colleague_hold", event.at), *actions, *untold)
 
@@ -410,11 +414,11 @@ def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
-    What.CODE: consent.begin,
+    What.CODE: codes.dialled,
     What.BEGAN: _sounded,
     What.HEARD: _sounded,
     # The colleague's; the outside party's go through all that is above.
-    What.KEY: consent.key,
+    What.KEY: codes.key,
     What.HELD: _colleague_held,
     What.UNHELD: _colleague_back,
 }

@@ -140,7 +140,9 @@ class Joining:
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
-    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose."""
+    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose.
+    ``deletable``: a colleague may have a recording destroyed in the call.  ``beep``: ``policy.BEEPS``, or
+    empty."""
 
     id: str
     tenant: str
@@ -153,6 +155,8 @@ class LineRow:
     others: tuple[str, ...]
     menu: Sentence | None
     keep: Keeping | None
+    deletable: bool
+    beep: str
     joining: Joining | None
     since: datetime
     until: datetime | None

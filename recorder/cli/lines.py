@@ -6,7 +6,7 @@ import os
 
 import click
 
-from recorder.call.policy import TIMINGS
+from recorder.call.policy import BEEPS, TIMINGS
 from recorder.call.state import ALONE, MODES, WAYS
 from recorder.catalogue import customers, joining, queries
 from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
@@ -197,6 +197,10 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
         customers.set_line_keep(
             row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
         )
+    if row.deletable:
+        customers.set_line_deletable(
+            row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
+        )
     told = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
         click.echo(f"{told[each].language}  {each}  {told[each].name}")
@@ -248,6 +252,36 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str) -> N
     customers.set_line_joining(row.tenant, row.id, way, sources=found, now=utc_now(), entropy=os.urandom)
     for language in joining.silent_in(row.tenant, row.id):
         click.echo(f"nobody is told in {language}: there is no sentence for it", err=True)
+
+
+@line.command("delete-in-call")
+@TENANT
+@click.argument("number")
+@click.argument("allowed", type=click.Choice(("on", "off")))
+@click.pass_obj
+def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str) -> None:
+    """Let colleagues on a number stop a recording and have it destroyed, in the call (*9, then 1), from now
+    on.
+
+    Both are told that it is destroyed, and the customer sees that it was."""
+    context.open_catalogue()
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    customers.set_line_deletable(
+        row.tenant, row.id, allowed == "on", sources=found, now=utc_now(), entropy=os.urandom
+    )
+
+
+@line.command("beep")
+@TENANT
+@click.argument("number")
+@click.argument("who", type=click.Choice((*BEEPS, "nobody")))
+@click.pass_obj
+def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None:
+    """Let a short tone every quarter of a minute say that a number's calls are recorded, from now on."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    beep = "" if who == "nobody" else who
+    customers.set_line_beep(row.tenant, row.id, beep, now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

@@ -36,7 +36,7 @@ from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import IN_TALK, JOINS, KEEP, WANTED, Observed, What, legs, observe
+from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -124,7 +124,7 @@ class Daemon:
             settings.switch_port,
             settings.password,
             names=_STANDING,
-            subclasses=(KEEP,),
+            subclasses=tuple(SUBCLASSES),
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
@@ -247,6 +247,7 @@ class Daemon:
                     announcement=each.announcement,
                     question=each.question,
                     keep=each.keep,
+                    delete=each.delete,
                     joining=each.joining,
                 )
                 for each in policy.languages
@@ -299,6 +300,7 @@ class Daemon:
             announcement=policy.announcement if policy else None,
             mode=policy.mode if policy else NOTICE,
             at_pickup=policy is not None and policy.at_pickup,
+            beep=policy.beep if policy else "",
             uptime=up,
             refused=refused,
         )

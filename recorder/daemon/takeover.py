@@ -122,6 +122,7 @@ class Takeover:
         # Asked now: no later event tells when it was answered, once it has been transferred.
         may_talk = state in ("announced", "pickup")
         there = self._there(call.channel) if may_talk else _NOBODY
+        paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
         call.feed(
             Observed(
                 What.UNWATCHED,
@@ -133,6 +134,7 @@ class Takeover:
                 bridged_at=there.since,
                 other=there.leg,
                 party=there.party,
+                paused=paused,
             )
         )
 
@@ -195,7 +197,7 @@ class Takeover:
         script = self._script(start)
         if start.refused is not None or script is None:
             return arriving.refuse(start.refused or "no_line")[0]
-        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup)
+        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
         return arriving.resume(plan, _notes(marks), since)
 
     def _tell_late(self) -> None:

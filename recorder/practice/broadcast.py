@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recorder.practice.listener import Task
 
 if TYPE_CHECKING:
+    from recorder.practice.session import Session
     from recorder.practice.switch import PracticeSwitch
 
 INSIDE = 0.1
@@ -15,8 +16,6 @@ INSIDE = 0.1
 
 OUTSIDE = 0.14
 """… to the outside one's (transcript: question)."""
-
-_SENT = "+OK Message sent\n"
 
 
 def order(switch: PracticeSwitch, rest: str) -> str:
@@ -35,22 +34,21 @@ def order(switch: PracticeSwitch, rest: str) -> str:
     application, separator, argument = what.partition("::")
     if not separator:
         application, argument = "playback", what
+    if (called := _of_called(switch, uuid)) is not None and where == "aleg":
+        switch.later(INSIDE, lambda: called.inside.run(application, argument))
+        return "+OK Message sent\n"
     session = switch.sessions.get(uuid)
     if session is None:
-        return _to_inside(switch, uuid, application, argument)
+        return "-ERR invalid uuid\n"
     if where in {"both", "bleg"} and session.inside.leg is not None:
         switch.later(INSIDE, lambda: session.inside.run(application, argument))
     if where in {"both", "aleg"}:
         task = Task(application, argument, switch.new_uuid())
         switch.later(OUTSIDE, lambda: switch.queue(uuid, task))
-    return _SENT
+    return "+OK Message sent\n"
 
 
-def _to_inside(switch: PracticeSwitch, uuid: str, application: str, argument: str) -> str:
-    """To the called leg alone."""
-    sides = (session.inside for session in switch.sessions.values())
-    inside = next((side for side in sides if side.leg is not None and side.leg.uuid == uuid), None)
-    if inside is None:
-        return "-ERR invalid uuid\n"
-    switch.later(INSIDE, lambda: inside.run(application, argument))
-    return _SENT
+def _of_called(switch: PracticeSwitch, uuid: str) -> Session | None:
+    """The call of which this is the called one's leg."""
+    sessions = switch.sessions.values()
+    return next((each for each in sessions if each.inside.leg and each.inside.leg.uuid == uuid), None)

@@ -21,9 +21,9 @@ NUMBERS = {
     "opt_out": f"{NUMBER}11", "opt_in": f"{NUMBER}12", "languages": f"{NUMBER}13", "keep": f"{NUMBER}14",
     "keep_or_destroy": f"{NUMBER}15", "keep_at_start": f"{NUMBER}16", "own_words": f"{NUMBER}17",
     "at_pickup": f"{NUMBER}18", "at_pickup_and_asked": f"{NUMBER}19", "at_pickup_busy": f"{NUMBER}76",
-    "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78",
+    "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
-    "outside": f"{NUMBER}98",
+    "outside": f"{NUMBER}97",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""

@@ -16,6 +16,7 @@ from recorder.call.policy import (
     BEFORE_RINGING,
     Announcement,
     Asked,
+    Delete,
     Joining,
     Keep,
     Language,
@@ -37,7 +38,7 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
     "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
-    "keep_none": 900, "joining": 950,
+    "keep_none": 900, "delete_question": 950, "deleted": 1000, "joining": 1050,
 }  # fmt: skip
 """Each sound's own, that none is taken for another."""
 
@@ -84,6 +85,9 @@ class Sounds:
             "opt_in": lambda: made(OPT_IN, asked=self.asked()),
             "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
             "keep": lambda: made(keep=self.keep()),
+            "deletable": lambda: made(
+                delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="colleague"
+            ),
             "at_pickup": lambda: made(keep=self.keep()),
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),

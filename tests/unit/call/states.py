@@ -22,6 +22,7 @@ from recorder.call.state import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
+    DeleteScript,
     Do,
     Finish,
     JoiningScript,
@@ -35,6 +36,7 @@ from recorder.call.state import (
     Step,
 )  # fmt: skip
 from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.switch.observed import DELETE as DELETE_CODE
 
 PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
@@ -47,11 +49,12 @@ def speech(name: str) -> Speech:
 
 
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
+DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
 JOINING = JoiningScript(speech("joining"))
 PLANS = (
     Plan(NOTICE, (replace(SCRIPT, keep=None, joining=JOINING),)),
-    Plan(NOTICE, (SCRIPT,)),
+    Plan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
     Plan(OPT_OUT, (SCRIPT,)),
@@ -114,8 +117,13 @@ EVENTS: dict[str, Make] = {
     "who came begins to hear it": _joining(What.BEGAN),
     "who came heard it whole": _joining(What.HEARD, timedelta(seconds=3)),
     "who came heard a part of it": _joining(What.HEARD, timedelta(seconds=1)),
-    "the colleague's code": _plain(What.CODE, leg=COLLEAGUE, other="b"),
+    "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
+    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
+    "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
+    "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
+    "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
+    "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
     "the colleague: the end of a hold": _plain(What.UNHELD, leg=COLLEAGUE),
     "the question begins for one": _kept(What.BEGAN, OUTSIDE),
@@ -134,7 +142,7 @@ def stage(state: State) -> str:
     if state.phase is Phase.ASKING:
         return f"ASKING: {state.asking}"
     if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
-        return f"ANNOUNCED: {state.asked.step.name}"
+        return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
     if state.phase is Phase.ANNOUNCED and state.telling is not None:
         return "ANNOUNCED: TELLING" if state.telling.sound else "ANNOUNCED: JOINED"
     return state.phase.name
@@ -169,7 +177,7 @@ def alike(state: State) -> tuple[object, ...]:
         state.plan.mode, state.plan.at_pickup, state.plan.scripts[0].keep, stage(state), state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, state.over, bool(state.knowing),
+        asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
     )  # fmt: skip
@@ -177,8 +185,8 @@ def alike(state: State) -> tuple[object, ...]:
 
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
-    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: JOINED",
-    "ANNOUNCED: TELLING", "UNRECORDED", "ENDED",
+    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: DELETE? QUESTION",
+    "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "UNRECORDED", "ENDED",
 )  # fmt: skip
 
 
