@@ -40,6 +40,10 @@ FEATURES = """<include>
 """
 """What a telephone system has beside its routing; none of it knows of recordings."""
 
+PARK = '    <action application="park"/>\n    </condition>'
+"""Behind the bridge: an attended transfer (att_xfer) whose colleague hangs up may take the caller's leg out
+of the bridge before the switch connects it anew, and what has nothing more to do is hung up then."""
+
 CONFERENCE = """<configuration name="conference.conf"><profiles><profile name="accord">
   <param name="rate" value="8000"/><param name="interval" value="20"/><param name="energy-level" value="0"/>
 </profile></profiles></configuration>
@@ -52,6 +56,9 @@ def configuration(folder: Path) -> Path:
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "01_features.xml").write_text(FEATURES)
     (conf / "autoload_configs" / "conference.conf.xml").write_text(CONFERENCE)
+    route = conf / "dialplan" / "public" / "90_route.xml"
+    route.write_text(route.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false")
+                     .replace("  </condition>", PARK))  # fmt: skip
     modules = conf / "autoload_configs" / "modules.conf.xml"
     more = '  <load module="mod_conference"/>\n  </modules>'
     modules.write_text(modules.read_text().replace("  </modules>", more))

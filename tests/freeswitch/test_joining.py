@@ -172,8 +172,6 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
 
 def consult(talk: Talk) -> None:
     """The first colleague asks the second one, by the switch's own feature; the caller waits."""
-    for name, value in (("hangup_after_bridge", "false"), ("park_after_bridge", "true")):
-        talk.switch(f"uuid_setvar {talk.call.leg} {name} {value}")
     talk.switch(f"uuid_broadcast {talk.inside} att_xfer::sofia/accord/{SECOND}@{talk.route} aleg")
     talk.phone(SECOND)
     time.sleep(1.5)
