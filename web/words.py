@@ -96,6 +96,14 @@ GAPS: Mapping[str, object] = {
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."
     ),
+    "told_joiner": _l(
+        "A colleague who had joined was told that the call is recorded; "
+        "what they said meanwhile was not heard, and is not in the recording."
+    ),
+    "transferred_outside": _l(
+        "The call was transferred to another number outside. The recording ends there, "
+        "and what was said after that is not kept."
+    ),
     "prompt": _l(
         "A sentence was played to both; meanwhile they did not hear each other. Nothing is missing."
     ),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recorder.call.asking import chosen
+from recorder.call.joining import remembered
 from recorder.call.outcome import REASONS, play
 from recorder.call.pickup import ring
 from recorder.call.state import NOTICE, OPT_OUT, Actions, Do, Note, Phase, Plan, Script, Speech, State
@@ -58,6 +59,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         kept=kept_of(notes),
         paused=[note.kind for note in notes if note.kind in ("paused", "resumed")][-1:] == ["paused"],
     )
+    state = remembered(state, notes)
     if "deleted" in first:
         return replace(state, phase=Phase.UNRECORDED, reason="deleted", deadline=None)
     if plan.at_pickup and not (announced or state.connected):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call import codes, consent
+from recorder.call import codes, consent, joining
 from recorder.call.outcome import TRIES, give_up, heard, play, until
 from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.switch.observed import OUTSIDE, Observed, What
@@ -87,6 +87,7 @@ def announced(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
     if not state.plan.at_pickup:
         return state, ()
+    state = joining.present(state)
     keep, tones = state.script.keep, codes.tones(state, event.at)
     if keep is None or not keep.at_start:
         return state, tones

@@ -20,7 +20,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import MODES, NOTICE, DeleteScript, KeepScript, Plan, Script, Speech
+from recorder.call.state import (
+    MODES,
+    NOTICE,
+    WAYS,
+    DeleteScript,
+    JoiningScript,
+    KeepScript,
+    Plan,
+    Script,
+    Speech,
+)
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
@@ -135,6 +145,23 @@ def delete_of(entry: Mapping[str, Any]) -> Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Joining:
+    """What a colleague who joins a call later is told, and how: one of
+    :data:`~recorder.call.state.WAYS`."""
+
+    how: str
+    sound: Sound
+
+
+def joining_of(entry: Mapping[str, Any]) -> Joining:
+    """A :class:`Joining` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"])}))
+    if read.how not in WAYS:
+        raise ValueError(f"a joiner told {read.how!r}")
+    return read
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """What a line says in a further language."""
 
@@ -142,6 +169,7 @@ class Language:
     asked: Asked | None = None
     keep: Keep | None = None
     delete: Delete | None = None
+    joining: Joining | None = None
 
     @property
     def question(self) -> Sound | None:
@@ -154,7 +182,8 @@ class Language:
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
-        return frozenset({self.announcement.sha256, *asked}) | kept | gone
+        joining = () if self.joining is None else (self.joining.sound.sha256,)
+        return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +210,7 @@ class LinePolicy:
     keep: Keep | None = None
     delete: Delete | None = None
     beep: str = ""
+    joining: Joining | None = None
 
     @property
     def at_pickup(self) -> bool:
@@ -190,7 +220,8 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        return (Language(self.announcement, self.asked, self.keep, self.delete), *self.others)
+        first = Language(self.announcement, self.asked, self.keep, self.delete, self.joining)
+        return (first, *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -234,7 +265,7 @@ class Snapshot:
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep, delete = said.asked, said.keep, said.delete
+        asked, keep, delete, joining = said.asked, said.keep, said.delete, said.joining
         return Script(
             self._speech(said.announcement),
             None if asked is None else self._speech(asked.question),
@@ -243,6 +274,7 @@ class Snapshot:
             None
             if delete is None
             else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
+            None if joining is None else JoiningScript(self._speech(joining.sound), joining.how),
         )
 
     def _keep(self, keep: Keep) -> KeepScript:
@@ -326,6 +358,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         "asked": first.asked,
         "keep": first.keep,
         "delete": first.delete,
+        "joining": first.joining,
         "others": tuple(others),
         "menu": menu,
     }
@@ -350,11 +383,13 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
 
 def _language(entry: Mapping[str, Any]) -> Language:
     told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
+    joining = entry.get("joining")  # a worker of before wrote none
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
         None if keep is None else keep_of(keep),
         None if delete is None else delete_of(delete),
+        None if joining is None else joining_of(joining),
     )
 
 

@@ -20,10 +20,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, codes, consent, pickup
+from recorder.call import asking, codes, consent, joining, pickup
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
-from recorder.call.state import Actions, Do, Finish, Note, Phase, State
+from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
 from recorder.switch.observed import COLLEAGUE, Observed, What
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
@@ -97,6 +97,9 @@ def _connected(state: State, event: Observed) -> tuple[State, Actions]:
     since = at if state.taped is None and state.phase >= Phase.ANNOUNCED else state.taped
     if at is None or since is None or at < since:
         return state, ()
+    if event.what is What.UNWATCHED and event.other:
+        state, note = _with(state, replace(event, at=at))
+        return (joining.present(state) if state.phase is Phase.ANNOUNCED else state), (note,)
     return replace(state, connected=True), (Note("bridged", at),)
 
 
@@ -127,7 +130,7 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()  # the one that was put back
     state = replace(state, capturing=False)
     note = Note("recording_stopped", event.at)
-    if state.hung_up:
+    if state.hung_up or state.over:
         state, actions = _finish(state, event)
         return state, (note, *actions)
     if state.phase in _TELLING and not event.ending:
@@ -182,7 +185,8 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
         state, actions = pickup.again(state, event.at, "hold")
         return state, (Note("hold", event.at), *actions)
     state, actions = codes.disturbed(state, event)
-    return state, (Note("hold", event.at), *actions)
+    state, untold = joining.stopped(state, event.at, "hold")
+    return state, (Note("hold", event.at), *actions, *untold)
 
 
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
@@ -194,7 +198,8 @@ def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     if _unheard(state) and not state.told:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
-    return state, (note,)
+    state, told = joining.back(state, event)
+    return state, (note, *told)
 
 
 def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
@@ -206,19 +211,20 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
         state, before = unrecorded(state, "daemon_late")
     first = not state.connected
     state, broken = codes.broken(state, event) if event.other != state.colleague else (state, ())
+    broken += joining.replaced(state, event)
     state, note = _with(state, event)
     before += codes.tones(state, event.at)
+    state, told = joining.joined(state, event)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
-        return state, (*before, *broken, note, *asked_now)
-    return state, (*before, *broken, note)
+        return state, (*before, *broken, note, *told, *asked_now)
+    return state, (*before, *broken, note, *told)
 
 
 def _with(state: State, event: Observed) -> tuple[State, Note]:
     """Who is at the other end from now on."""
-    data = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
     state = replace(state, connected=True, inside=event.party or state.inside, colleague=event.other)
-    return state, Note("bridged", event.at, data)
+    return state, Note("bridged", event.at, joining.bridged_data(event))
 
 
 def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
@@ -235,17 +241,21 @@ def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
+    if event.other and state.colleague and event.other != state.colleague:
+        return state, ()  # of one in whose place another is already
     state, actions = codes.broken(state, event)
-    state = replace(state, colleague="")
+    state, untold = joining.stopped(state, event.at, "left")
+    state, actions = replace(state, colleague=""), (*actions, *untold)
     if pickup.telling(state) and not state.told and not event.ending:
         state, actions = pickup.again(state, event.at, "stopped")
-    return state, (*actions, Note("unbridged", event.at))
+    return state, (*actions, Note("unbridged", event.at, joining.left_data(state)))
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
     state, broken = codes.broken(state, event)
+    state, untold = joining.stopped(state, event.at, "left")
     state = replace(state, hung_up=True)
-    actions: Actions = (*broken, Note("hangup", event.at, (("cause", event.cause),)))
+    actions: Actions = (*broken, *untold, Note("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
         return state, actions
     state, finish = _finish(state, event)
@@ -305,7 +315,11 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     now = event.at
     if state.phase is Phase.RINGING:
         return pickup.begin(state, now)
-    return codes.waited(state, now) if state.phase is Phase.ANNOUNCED else asking.waited(state, now)
+    if state.phase is not Phase.ANNOUNCED:
+        return asking.waited(state, now)
+    if state.asked.step is Step.IDLE:
+        return joining.stopped(state, now, "stopped")
+    return codes.waited(state, now)
 
 
 def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
@@ -322,7 +336,8 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
-        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap)
+        state, who = joining.found(state, event)
+        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who)
     if pickup.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
         return state, (*actions, *gap)
@@ -336,8 +351,12 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
+    state, who = joining.found(state, event)
+    if state.over and state.phase is Phase.ANNOUNCED:
+        state, finish = (state, ()) if event.capturing else _finish(state, event)
+        return state, (*gap, *who, *finish)
     state, paused = codes.watched_again(state, event)
-    return state, (*gap, *paused, *codes.tones(state, event.at))
+    return state, (*gap, *who, *paused, *codes.tones(state, event.at))
 
 
 def _unheard(state: State) -> bool:
@@ -370,15 +389,36 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.NO_DISK: _no_disk,
     What.UNWATCHED: _unwatched,
     What.KEY: _key,
+    What.LOOKED: joining.looked,
 }
+
+
+def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """Of what plays in the talk, each takes its own."""
+    state, of_asking = codes.sounded(state, event)
+    state, of_joining = joining.sounded(state, event)
+    return state, (*of_asking, *of_joining)
+
+
+def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
+    state, actions = codes.disturbed(state, event)
+    state, untold = joining.stopped(state, event.at, "hold")
+    return state, (Note("colleague_hold", event.at), *actions, *untold)
+
+
+def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
+    state, told = joining.back(state, event)
+    return state, (Note("colleague_unhold", event.at), *told)
+
 
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
     What.CODE: codes.dialled,
-    What.BEGAN: codes.sounded,
-    What.HEARD: codes.sounded,
+    What.BEGAN: _sounded,
+    What.HEARD: _sounded,
     # The colleague's; the outside party's go through all that is above.
     What.KEY: codes.key,
-    What.HELD: codes.disturbed,
+    What.HELD: _colleague_held,
+    What.UNHELD: _colleague_back,
 }

@@ -17,6 +17,11 @@ MODES: tuple[Mode, ...] = (NOTICE, OPT_OUT, OPT_IN)
 record on a yes."""
 
 
+ALONE, BOTH = "alone", "both"
+WAYS: Final = (ALONE, BOTH)
+"""How a colleague who joins later is told that the call is recorded."""
+
+
 class Phase(IntEnum):
     """How far a call is."""
 
@@ -51,6 +56,8 @@ class Do(StrEnum):
     KEEP_YES = "keep_yes"  # tell both that it will be kept
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
+    LOOK = "look"  # ask the switch whether who has joined is outside
+    TELL = "tell"  # tell them that it is recorded
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
     PAUSE_TONE = "pause_tone"  # remind the colleague who has come that it is paused
@@ -107,6 +114,15 @@ class Script:
     declined: Speech | None = None
     keep: KeepScript | None = None
     delete: DeleteScript | None = None
+    joining: JoiningScript | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningScript:
+    """What a colleague who joins later is told, and how: ``alone``, or with the outside party (``both``)."""
+
+    sound: Speech
+    how: str = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,16 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """Somebody who has joined, on ``leg``: asked about, and once there is a ``sound``, told
+    (``joining.py``).  ``began``: when the sound did, by the switch's clock."""
+
+    leg: str
+    sound: str = ""
+    began: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is known of a call.
 
@@ -174,6 +200,9 @@ class State:
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
     ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
+    ``knowing``: who knows that it is recorded
+    (:func:`recorder.call.joining.names`); ``telling`` is who is being told; ``last_there`` the leg that an
+    earlier daemon last saw at the other end.  ``over``: its take ends before the call does.
     """
 
     plan: Plan
@@ -206,6 +235,10 @@ class State:
     kept: str = ""
     paused: bool = False
     pause_ends: datetime | None = None
+    knowing: frozenset[str] = frozenset()
+    telling: Telling | None = None
+    last_there: str = ""
+    over: bool = False
 
     @property
     def talking(self) -> bool:

@@ -160,7 +160,8 @@ class Line(Row):
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
     may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``deletable`` whether a colleague may
-    have one destroyed in the call, in those of :class:`LineDelete`.  ``beep``: ``policy.BEEPS``, or empty."""
+    have one destroyed in the call, in those of :class:`LineDelete`.  ``beep``: ``policy.BEEPS``, or empty.
+    ``joining`` is what a colleague who joins later is told (``reading.joining_data``)."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -177,6 +178,7 @@ class Line(Row):
     keep = DataField(null=True)
     deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
+    joining = DataField(null=True)
     since = MomentField()
     until = MaybeMomentField(null=True)
 

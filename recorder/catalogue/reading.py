@@ -9,6 +9,7 @@ from recorder.catalogue import models
 from recorder.catalogue.rows import (
     AnnouncementRow,
     Composition,
+    Joining,
     Keeping,
     LineRow,
     NotRecordedRow,
@@ -95,6 +96,7 @@ def line_row(row: models.Line) -> LineRow:
         keep=_keeping(row.keep),
         deletable=bool(row.deletable),
         beep=row.beep,
+        joining=_joining(row.joining),
         since=row.since,
         until=row.until,
     )
@@ -102,6 +104,18 @@ def line_row(row: models.Line) -> LineRow:
 
 def _keeping(said: Any) -> Keeping | None:
     return None if said is None else Keeping(**said)
+
+
+def joining_data(joining: Joining) -> dict[str, Any]:
+    """What the column ``joining`` holds: what :func:`line_row` reads."""
+    said = {language: [each.text, each.sound] for language, each in joining.said.items()}
+    return {"how": joining.how, "said": said}
+
+
+def _joining(said: Any) -> Joining | None:
+    if said is None:
+        return None
+    return Joining(said["how"], {language: Sentence(*each) for language, each in said["said"].items()})
 
 
 def composed_data(composition: Composition | None) -> dict[str, Any] | None:

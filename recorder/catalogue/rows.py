@@ -128,6 +128,15 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
+class Joining:
+    """What a colleague who joins a call later is told, by language, and how (one of
+    ``recorder.call.state.WAYS``)."""
+
+    how: str
+    said: Mapping[str, Sentence]
+
+
+@dataclass(frozen=True, slots=True)
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
@@ -148,6 +157,7 @@ class LineRow:
     keep: Keeping | None
     deletable: bool
     beep: str
+    joining: Joining | None
     since: datetime
     until: datetime | None
 

@@ -27,6 +27,9 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
+        sounds |= {
+            each.sound for row in rows if row.joining is not None for each in row.joining.said.values()
+        }
         asking = {row.id for row in rows if row.keep is not None}
         kept = {(row.line_id, row.language): row for row in named(LineKeep.select(), LineKeep.line, asking)}
         for row in kept.values():
@@ -76,6 +79,7 @@ class _Speaking:
             keep=first.keep,
             delete=first.delete,
             beep=row.beep,
+            joining=first.joining,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )
@@ -91,13 +95,19 @@ class _Speaking:
             sha256=said.sound_id,
             duration_ms=self.durations[said.sound_id],
         )
-        keep = self._keep(line, said.language)
+        keep, joining = self._keep(line, said.language), self._joining(line, said.language)
         delete = self._delete(line, said.language)
         if said.mode not in ASKING:
-            return policy.Language(told, None, keep, delete)
+            return policy.Language(told, None, keep, delete, joining)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)
-        return policy.Language(told, policy.Asked(question, declined), keep, delete)
+        return policy.Language(told, policy.Asked(question, declined), keep, delete, joining)
+
+    def _joining(self, line: LineRow, language: str) -> policy.Joining | None:
+        said = None if line.joining is None else line.joining.said.get(language)
+        if line.joining is None or said is None:
+            return None
+        return policy.Joining(line.joining.how, self._sound(said.text, said.sound))
 
     def _keep(self, line: LineRow, language: str) -> policy.Keep | None:
         said = self.kept.get((line.id, language))

@@ -7,8 +7,8 @@ import os
 import click
 
 from recorder.call.policy import BEEPS, TIMINGS
-from recorder.call.state import MODES
-from recorder.catalogue import customers, queries
+from recorder.call.state import ALONE, MODES, WAYS
+from recorder.catalogue import customers, joining, queries
 from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.context import Context
@@ -18,6 +18,8 @@ from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.prompts.clips import Sources, sources
 from recorder.prompts.render import SHIPPED, language_menu
+
+OFF = "off"
 
 
 @click.group()
@@ -79,7 +81,7 @@ def make_line(
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if announcement_id is None:
         announcement_id = shipped_for(owner, language, mode, utc_now(), found).id
-    return customers.create_line(
+    made = customers.create_line(
         owner.id,
         number=number,
         announcement=announcement_id,
@@ -89,6 +91,9 @@ def make_line(
         now=utc_now(),
         entropy=os.urandom,
     ).id
+    if joining.asked_for(owner.id):
+        customers.set_line_joining(owner.id, made, ALONE, sources=found, now=utc_now(), entropy=os.urandom)
+    return made
 
 
 @line.command("list")
@@ -229,6 +234,24 @@ def keep_line(
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start)
     customers.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
+
+
+@line.command("joining")
+@TENANT
+@click.argument("number")
+@click.argument("how", type=click.Choice((*WAYS, OFF)))
+@click.pass_obj
+def tell_joiners(context: Context, tenant_name: str, number: str, how: str) -> None:
+    """Tell a colleague who joins a call later that it is recorded, from now on: alone (the outside party
+    hears nothing meanwhile), both together, or not at all (off).
+
+    Who was in the call before is not told again. Calls that are going on keep what they began with."""
+    context.open_catalogue()
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    way = None if how == OFF else how
+    customers.set_line_joining(row.tenant, row.id, way, sources=found, now=utc_now(), entropy=os.urandom)
+    for language in joining.silent_in(row.tenant, row.id):
+        click.echo(f"nobody is told in {language}: there is no sentence for it", err=True)
 
 
 @line.command("delete-in-call")

@@ -13,7 +13,7 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import outcome, pickup, session
-from recorder.call.state import OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
+from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
@@ -24,6 +24,13 @@ from recorder.switch.observed import Observed, What, observe, observe_talk
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 log = structlog.get_logger()
+
+OUTSIDE_LEG = "accord_outside"
+"""The variable of a leg that leads outside; the dialplan sets it on its way out."""
+
+_NOT_OUTSIDE = frozenset({"", "_undef_", "outgoing"})
+"""``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
+goes to, has another one, whether that is recorded or not."""
 
 
 class Call:
@@ -78,7 +85,7 @@ class Call:
         if number in self._seen:
             return
         self._seen.add(number)
-        observed = observe(event)
+        observed = observe(event, self.channel)
         if observed is not None:
             self.feed(observed)
 
@@ -187,6 +194,10 @@ class Call:
                 self._beep()
             case Do.DISCARD:
                 self.writer.discard()
+            case Do.LOOK:
+                gevent.spawn(self._look, self.state.colleague)
+            case Do.TELL:
+                self._tell_joiner()
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case _:
@@ -237,6 +248,30 @@ class Call:
                 return
             state = "late"
         self.feed(Observed(What.STATE, self._now(), state=state))
+
+    def _look(self, leg: str) -> None:
+        """Whether a leg leads outside; one that cannot be asked about is taken for a colleague's."""
+        outside = False
+        if commands.addressable(leg):
+            try:
+                outside = self._ask(commands.get_variable(leg, OUTSIDE_LEG)) == "true" or (
+                    self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
+                )
+            except SwitchError as error:
+                self.log.warning("call.not_asked", error=error.message)
+        self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside))
+
+    def _tell_joiner(self) -> None:
+        """Tell who has joined that it is recorded.  No key ends it."""
+        joining, colleague = self.state.script.joining, self.state.colleague
+        if joining is None or not commands.addressable(colleague):
+            return
+        path, both = Path(joining.sound.path), joining.how == BOTH
+        self._unending(*((self.channel, colleague) if both else (colleague,)))
+        if both:
+            self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
+        else:
+            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
 
     def _delete(self, action: Do) -> None:
         """Ask the colleague whether they mean it; or stop it, and tell both."""

@@ -130,7 +130,7 @@ class Knowledge:
         if told is None:
             return None
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
-        return empty.script(Language(told, None, start.keep, start.delete))
+        return empty.script(Language(told, None, start.keep, start.delete, start.joining))
 
     def plan(self, line: LinePolicy) -> Plan:
         """What is said to a call to a line."""

@@ -36,7 +36,7 @@ from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import IN_TALK, SUBCLASSES, WANTED, Observed, What, observe
+from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -248,6 +248,7 @@ class Daemon:
                     question=each.question,
                     keep=each.keep,
                     delete=each.delete,
+                    joining=each.joining,
                 )
                 for each in policy.languages
             )
@@ -343,6 +344,11 @@ class Daemon:
             call is None or call.writer.audio != Path(event.header("Record-File-Path"))
         ):
             self._takeover.stray(event)  # also on a call that is followed to its end, and has no recording
+        if event.name in JOINS:
+            # Of the two legs it is told by one, which need not be the outside one.
+            for leg in legs(event):
+                if leg != event.uuid and (other := self.calls.get(leg)) is not None:
+                    other.event(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from recorder.daemon.calls import Call
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
+from recorder.switch.caller import own_party
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import Observed, What, bridged_time
@@ -39,6 +41,18 @@ BYTES_PER_SECOND = 8000 * 2 * 2
 
 SHORTEST = timedelta(milliseconds=500)
 """A recording that is not this much longer than its announcement was stopped with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The leg at the other end of a call, who is on it, and when the call was last connected."""
+
+    leg: str
+    party: tuple[str, str] | None
+    since: datetime | None
+
+
+_NOBODY = _There("", None, None)
 
 
 class Takeover:
@@ -106,8 +120,8 @@ class Takeover:
         left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
         # Asked now: no later event tells when it was answered, once it has been transferred.
-        ringing = state in ("announced", "pickup") and not call.state.connected
-        bridged = self._bridged(call.channel) if ringing else None
+        may_talk = state in ("announced", "pickup")
+        there = self._there(call.channel) if may_talk else _NOBODY
         paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
         call.feed(
             Observed(
@@ -117,7 +131,9 @@ class Takeover:
                 state=state,
                 left=left,
                 capturing=capturing,
-                bridged_at=bridged,
+                bridged_at=there.since,
+                other=there.leg,
+                party=there.party,
                 paused=paused,
             )
         )
@@ -216,15 +232,30 @@ class Takeover:
             raise
         return "" if answer == "_undef_" else answer
 
-    def _bridged(self, channel: str) -> datetime | None:
-        """When a call was connected; ``None`` where it is not."""
+    def _there(self, channel: str) -> _There:
+        """Whom a call is connected with now, and since when."""
+        own = self._data(channel)
+        if own is None:
+            return _NOBODY
+        leg, since = own.variable("bridge_uuid"), bridged_time(own)
+        if leg and not commands.addressable(leg):
+            return _There(leg, None, since)
+        other = self._data(leg) if leg and since is not None else None
+        # A leg that has gone since, or is connected with somebody else now.
+        if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
+            return replace(_NOBODY, since=since)
+        who = own_party(other.headers)
+        return _There(leg, (who.kind, who.value), since)
+
+    def _data(self, channel: str) -> CallEvent | None:
+        """What the switch says of a leg; ``None`` where there is none."""
         try:
             answer = self._node.api(commands.channel_data(channel))
         except SwitchError as error:
             if error.error_id == "switch.refused":
                 return None
             raise
-        return bridged_time(CallEvent(b"\n" + answer.encode()))
+        return CallEvent(b"\n" + answer.encode())
 
     def _stop(self, channel: str, path: Path) -> None:
         try:

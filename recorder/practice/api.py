@@ -109,11 +109,11 @@ class Api:
         return f"<media-bugs>\n{bugs}</media-bugs>\n"
 
     def _dump(self, uuid: str) -> str:
-        session = self._session(uuid)
-        if session is None:
+        leg = self._leg(uuid)
+        if leg is None:
             return _NO_CHANNEL
         headers = self._switch.lead("CHANNEL_DATA", "mod_commands.c", "uuid_dump_function")
-        return wire.plain([*headers, *session.leg.headers(variables=True)]).decode()
+        return wire.plain([*headers, *leg.headers(variables=True)]).decode()
 
     def _get(self, rest: str) -> str:
         uuid, _, name = rest.partition(" ")

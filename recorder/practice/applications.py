@@ -46,6 +46,15 @@ def _set(session: Session, data: str) -> None:
         session.leg.variables.pop(name, None)
 
 
+def _export(session: Session, data: str) -> None:
+    """For the legs that the call makes; with ``nolocal:`` for these alone."""
+    own = data.removeprefix("nolocal:")
+    if own == data:
+        _set(session, data)
+    name, _, value = own.partition("=")
+    session.exports[name] = value
+
+
 def _unset(session: Session, data: str) -> None:
     session.leg.variables.pop(data, None)
 
@@ -172,6 +181,7 @@ def _bridge(session: Session, data: str) -> None:
     session.switch.calls_so_far += 1
     target = data.rpartition("/")[2]
     b = outbound_leg(session.switch.new_uuid(), a, target, pace, session.switch.calls_so_far)
+    b.variables |= session.exports
     session.b = b
     session.state(b, "CS_INIT")
     session.emit("CHANNEL_CREATE", leg=b)
@@ -265,7 +275,7 @@ _APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
     "bridge": _bridge,
     "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
-    "export": _set,
+    "export": _export,
     "hangup": _hang_up,
     "info": _nothing,
     "log": _nothing,

@@ -51,6 +51,7 @@ class Session:
         self.reset = False
         self.callee_gone: str | None = None
         self.played: list[str] = []
+        self.exports: dict[str, str] = {}
         self.reached: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._transfer: tuple[str, str] | None = None
         self._wake = Event()

@@ -78,7 +78,7 @@ def announcement(
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
-    """What is said before a call is recorded, and to somebody who joins it later; in opt-in after the yes
+    """What is said before a call is recorded; in opt-in after the yes
     (the greeting was heard before the question, and is not heard again).
 
     ``purposes`` are codes; ``own`` gives the sentence for each that is no standard one.  Raises
@@ -123,6 +123,11 @@ def line_sentence(
         for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
     ]
     return _put_together(spoken[0][0], parts, sources, sample_rate)
+
+
+def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To a colleague who joins a call later: that it is recorded, and no more."""
+    return _render(language, _parts("joining", language), sources, sample_rate)
 
 
 def wrong_key(language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:

@@ -242,8 +242,9 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
 
 
 def _marker(mark: Marker) -> SealedMarker:
-    # Who joined is a party, and parties are encrypted.
-    data = {} if mark.kind == "bridged" else dict(mark.data)
+    # Who joined and who left are parties, and parties are encrypted.
+    private = ("party", "value", "leg") if mark.kind in ("bridged", "unbridged") else ()
+    data = {name: value for name, value in mark.data.items() if name not in private}
     return SealedMarker(_milliseconds(mark.at), mark.offset_ms, mark.kind, data)
 
 

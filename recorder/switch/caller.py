@@ -63,7 +63,18 @@ def calling(headers: Mapping[str, str], region: str | None = None) -> frozenset[
 
 def other_party(headers: Mapping[str, str], region: str | None = None) -> Caller:
     """Whom the channel of a CHANNEL_BRIDGE was connected with, by the switch's own word."""
-    return party(headers.get("Other-Leg-Destination-Number", ""), "", region)
+    return _of_leg(headers, "Other-Leg", region)
+
+
+def own_party(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """Who is on an inside leg: the number that it was called by, or that it calls from."""
+    return _of_leg(headers, "Caller", region)
+
+
+def _of_leg(headers: Mapping[str, str], prefix: str, region: str | None) -> Caller:
+    called = headers.get(f"{prefix}-Direction", "outbound") != "inbound"
+    number = "Destination-Number" if called else "Caller-ID-Number"
+    return party(headers.get(f"{prefix}-{number}", ""), "", region)
 
 
 def party(user: str, host: str = "", region: str | None = None) -> Caller:

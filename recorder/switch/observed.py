@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from recorder.switch.caller import other_party
+from recorder.switch.caller import other_party, own_party
 from recorder.switch.events import CallEvent
 
 OUTSIDE: Final = "outside"
@@ -45,7 +45,10 @@ class What(StrEnum):
     DEADLINE = "deadline"  # the time for announcing is over
     ON_DISK = "on_disk"  # the call's folder is on disk for good
     NO_DISK = "no_disk"  # the call's folder cannot be written; ``cause`` is why it is not recorded
-    UNWATCHED = "unwatched"  # nobody saw this call from ``since`` to ``at``
+    UNWATCHED = (
+        "unwatched"  # nobody saw this call from ``since`` to ``at``; ``other`` and ``party`` are there now
+    )
+    LOOKED = "looked"  # the switch was asked about the leg ``other``: ``outside`` where it leads there
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Observed:
     bridged_at: datetime | None = None
     since: datetime | None = None
     capturing: bool = False
+    outside: bool = False
 
 
 WANTED: Final = (
@@ -109,8 +113,14 @@ SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def observe(event: CallEvent) -> Observed | None:
-    """The meaning of an event, ``None`` where it has none for a call."""
+JOINS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
+"""What is told of two legs, by one of them: of the outside leg it may be the other one that tells."""
+
+
+def observe(event: CallEvent, channel: str = "") -> Observed | None:
+    """The meaning of an event, ``None`` where it has none for the call whose outside leg is ``channel``."""
+    if event.name in JOINS and channel and event.uuid != channel:
+        return observe_other_end(event)
     reading = _READINGS.get(event.name)
     if reading is None:
         return None
@@ -179,6 +189,24 @@ def _bridged(event: CallEvent, base: Observed) -> Observed:
     return replace(base, what=What.BRIDGED, party=(other.kind, other.value), other=leg)
 
 
+def _unbridged(event: CallEvent, base: Observed) -> Observed:
+    return replace(base, what=What.UNBRIDGED, other=event.header("Bridge-B-Unique-ID"))
+
+
+def legs(event: CallEvent) -> tuple[str, ...]:
+    """The two that are connected or parted, by one of :data:`JOINS`."""
+    return (event.header("Bridge-A-Unique-ID"), event.header("Bridge-B-Unique-ID"))
+
+
+def observe_other_end(event: CallEvent) -> Observed | None:
+    """The meaning of one of :data:`JOINS` for the leg at its other end.  What else it says (its variables and
+    its hang-up among it) is of the leg that tells."""
+    if event.name == "CHANNEL_UNBRIDGE":
+        return Observed(What.UNBRIDGED, event.at, other=event.uuid)
+    who = own_party(event.headers)
+    return Observed(What.BRIDGED, event.at, party=(who.kind, who.value), other=event.uuid)
+
+
 def _hung_up(event: CallEvent, base: Observed) -> Observed:
     return replace(base, what=What.HUNG_UP, cause=_cause(event))
 
@@ -225,7 +253,7 @@ def _simple(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
 _READINGS: Final[dict[str, Callable[[CallEvent, Observed], Observed | None]]] = {
     "CHANNEL_EXECUTE_COMPLETE": _executed,
     "CHANNEL_BRIDGE": _bridged,
-    "CHANNEL_UNBRIDGE": _simple(What.UNBRIDGED),
+    "CHANNEL_UNBRIDGE": _unbridged,
     "CHANNEL_HOLD": _simple(What.HELD),
     "CHANNEL_UNHOLD": _simple(What.UNHELD),
     "CHANNEL_HANGUP_COMPLETE": _hung_up,

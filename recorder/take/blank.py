@@ -59,8 +59,15 @@ def plan(
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Told together: until it begins the one who answered has not been told either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
+    outside = _named(_outside(take, clock), "transferred_outside")
     stretches = [(each.start_ms, min(each.end_ms, end)) for each in paused]
-    both = [*untold, *_named(stretches, "paused"), *_named(holds, "hold"), *_named(away, "unobserved")]
+    both = [
+        *outside,
+        *untold,
+        *_named(stretches, "paused"),
+        *_named(holds, "hold"),
+        *_named(away, "unobserved"),
+    ]
     # It rang then, or they talked already: the switch knows the last bridge only.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
@@ -70,14 +77,15 @@ def plan(
         *both,
     ]
     played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
-    gaps = _gaps(_painted(left), _painted([*both, *played]))
+    told_joiner = _named(_joiners(take, clock), "told_joiner")
+    gaps = _gaps(_painted(left), _painted([*both, *played, *told_joiner]))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return Plan(
         left_until_ms=talk,
         both=(
-            *((start, end) for start, end, _ in untold),
+            *((start, end) for start, end, _ in (*untold, *outside)),
             *((each.start_ms, each.end_ms) for each in paused if not each.silent),
             *silent,
         ),
@@ -143,6 +151,33 @@ def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[i
             silent.append((start, stop))
         gaps.append((start, stop))
     return gaps, silent
+
+
+_NOT_BEFORE = frozenset({"joined_told", "joined_untold", "unbridged", "bridged", "hangup", "unobserved_from"})
+"""What ends the telling of somebody who joined, at the latest."""
+
+
+def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """When a colleague who had joined was told: by the marks, for in the sound there is nothing of them."""
+    since: datetime | None = None
+    for mark in take.marks:
+        if since is not None and mark.kind in _NOT_BEFORE:
+            yield clock.place(since), clock.place(mark.at)
+            since = None
+        if mark.kind == "joined_telling":
+            since = mark.at
+
+
+def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The end of a take whose outside party was transferred to another: from when these two were connected,
+    for neither was told that what they say to each other is recorded."""
+    since: datetime | None = None
+    for mark in take.marks:
+        if mark.kind == "bridged":
+            since = mark.at
+        elif mark.kind == "transferred_outside":
+            yield clock.place(mark.at if since is None else since), clock.duration_ms
+            return
 
 
 def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Marker]:

@@ -28,6 +28,8 @@ GAP_REASONS = frozenset(
         "write_error",
         "repair",  # the file ended before the call did
         "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched
+        "told_joiner",  # right: a colleague who had joined was told; what they said meanwhile is not there
+        "transferred_outside",  # they were connected with somebody who is no colleague, and the take ended
         "prompt",  # right: both heard a question, or what came of it, and not each other; nothing is silenced
     }
 )

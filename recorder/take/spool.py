@@ -27,10 +27,12 @@ from recorder.call.policy import (
     BEEPS,
     Announcement,
     Delete,
+    Joining,
     Keep,
     Sound,
     check_announcement,
     delete_of,
+    joining_of,
     keep_of,
 )
 from recorder.call.state import MODES, NOTICE
@@ -68,8 +70,9 @@ class CallStart:
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
     that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
-    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty).  ``refused``: why
-    it was not even begun to be recorded (one of :data:`REASONS`)."""
+    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``joining`` what is
+    said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
+    :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -90,6 +93,7 @@ class CallStart:
     at_pickup: bool = False
     delete: Delete | None = None
     beep: str = ""
+    joining: Joining | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,18 @@ MARKS = frozenset(
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
         # is then when the switch was asked.
         "announcement_finished",
-        "bridged",  # data: party (its kind), value: the inside party
+        # data: party (its kind), value: the inside party; leg: the switch's id of theirs; seen ("later"),
+        # where the switch was asked who is there.  Of "unbridged" party and value are who left.
+        "bridged",
         "unbridged",
+        "joined_telling",  # who joined is being told that it is recorded.  data: how (alone, both)
+        "joined_told",  # whole
+        "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
+        "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
+        "colleague_hold",  # theirs; what the outside party says meanwhile is in the recording
+        "colleague_unhold",
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
@@ -221,10 +233,11 @@ def close_take(folder: Path, end: CallEnd) -> None:
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds; ``refused`` is left out where there is nothing to say."""
+    """What ``call.json`` holds; ``refused`` and ``joining`` are left out where there is nothing to say."""
     body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
-    if start.refused is None:
-        del body["refused"]
+    for name in ("refused", "joining"):
+        if body[name] is None:
+            del body[name]
     return body
 
 
@@ -258,6 +271,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
     uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
     delete = body.get("delete")
+    joining = body.get("joining")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
@@ -266,6 +280,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             "question": None if question is None else Sound(**question),
             "keep": None if keep is None else keep_of(keep),
             "delete": None if delete is None else delete_of(delete),
+            "joining": None if joining is None else joining_of(joining),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),

@@ -22,8 +22,10 @@ NUMBERS = {
     "keep_or_destroy": f"{NUMBER}15", "keep_at_start": f"{NUMBER}16", "own_words": f"{NUMBER}17",
     "at_pickup": f"{NUMBER}18", "at_pickup_and_asked": f"{NUMBER}19", "at_pickup_busy": f"{NUMBER}76",
     "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
+    "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
+    "outside": f"{NUMBER}97",
 }  # fmt: skip
-NOBODYS = ("unknown", "listed", "emergency")
+NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
 
 WATCHED = (
@@ -134,8 +136,8 @@ class RealCall:
             if row["direction"] == "inbound" and row["cid_num"] == self.caller:
                 self._rig.phones.esl.api(command.format(row["uuid"]))
 
-    def transfer(self) -> None:
-        self._rig.switch.esl.api(f"uuid_transfer {self.leg} {NUMBERS['line']} XML public")
+    def transfer(self, number: str) -> None:
+        self._rig.switch.esl.api(f"uuid_transfer {self.leg} {NUMBERS[number]} XML public")
 
     def state(self) -> str:
         answer = self._rig.switch.esl.api(f"uuid_getvar {self.leg} accord_state")
@@ -159,6 +161,8 @@ class RealCall:
 
 class RealDriver:
     """Switch, phones and daemon of a :class:`Rig`."""
+
+    numbers = NUMBERS
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig

@@ -12,12 +12,12 @@ from typing import Literal
 Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
-    "deletable",
+    "deletable", "joining_alone", "joining_both",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
 prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
 the conversation or in it; those that are announced once somebody has answered; one on which colleagues may
-have a recording destroyed."""
+have a recording destroyed; those that tell a colleague who joins later."""
 
 Callee = Literal["answers", "busy", "silent", "slow"]
 """``slow``: answers after some seconds."""
@@ -34,7 +34,8 @@ Deed = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``deed``, ``after`` so many seconds of being in ``phase`` (since the call first was in it)."""
+    """``deed``, ``after`` so many seconds of being in ``phase`` (since the call first was in it).  A transfer
+    goes to the number called ``with_`` (``other``, ``outside``), by default the line's own."""
 
     phase: Phase
     after: float
@@ -52,7 +53,9 @@ class Expected:
     not be found.  ``bridged``: the two were connected.  ``state`` is the switch's own word on the call
     (``accord_state``) while it was connected, or at its end; ``recorded``: the switch was recording then.
     ``sound``: an audio file is left in the spool.  ``told`` is how often the announcement was played.
-    ``answers``: what was answered to each question, in order.
+    ``answers``: what was answered to each question, in order.  ``there``: who came (``+line``, by the number
+    that was called) and who left (``-line``), in order; not looked at where it is empty.
+    ``once``: marks that are found exactly once.
     """
 
     outcome: str | None
@@ -65,6 +68,8 @@ class Expected:
     sound: bool = True
     told: int = 1
     answers: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class Call(Protocol):
 
     def callee_hangs_up(self) -> None: ...
 
-    def transfer(self) -> None:
-        """The call goes to somebody else, who answers."""
+    def transfer(self, number: str) -> None:
+        """The call goes to somebody else, who answers: the number of this name."""
 
     def state(self) -> str:
         """``accord_state`` now, or as it was last; empty where it never had one."""
@@ -56,6 +56,8 @@ class Driver(Protocol):
     """A switch with its daemon and its files."""
 
     spool: Path
+    numbers: Mapping[str, str]
+    """By name, as they are called."""
 
     def place(self, scenario: Scenario) -> Call:
         """Make the scenario's call; returns at once."""

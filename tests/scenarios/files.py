@@ -17,13 +17,14 @@ from recorder.call.policy import (
     Announcement,
     Asked,
     Delete,
+    Joining,
     Keep,
     Language,
     LinePolicy,
     Sound,
     to_json,
 )
-from recorder.call.state import NOTICE, OPT_IN, OPT_OUT
+from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
 
 RATE = 8000
 
@@ -37,7 +38,7 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
     "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
-    "keep_none": 900, "delete_question": 950, "deleted": 1000,
+    "keep_none": 900, "delete_question": 950, "deleted": 1000, "joining": 1050,
 }  # fmt: skip
 """Each sound's own, that none is taken for another."""
 
@@ -91,6 +92,8 @@ class Sounds:
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
+            "joining_alone": lambda: made(joining=Joining(ALONE, self.sound("joining"))),
+            "joining_both": lambda: made(joining=Joining(BOTH, self.sound("joining"))),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),
         }.get(name, made)()
 

@@ -28,11 +28,12 @@ NUMBERS = {
     "listed": "+3222550105", "emergency": "112", "opt_out": "+3222550106", "opt_in": "+3222550107",
     "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
-    "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115",
+    "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115", "joining_alone": "+3222550116",
+    "joining_both": "+3222550117", "other": "+3222550118", "outside": "+3222550119",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow one lets it ring."""
-NOBODYS = ("unknown", "listed", "emergency")
+NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 
 
 def free_port() -> int:
@@ -77,8 +78,8 @@ class PracticeCall:
     def callee_hangs_up(self) -> None:
         self.session.callee_hangs_up()
 
-    def transfer(self) -> None:
-        self.session.transfer(NUMBERS["line"], "public")
+    def transfer(self, number: str) -> None:
+        self.session.transfer(NUMBERS[number], "public")
 
     def state(self) -> str:
         return self.session.leg.variables.get("accord_state", "")
@@ -94,6 +95,8 @@ class PracticeDriver:
     """Practice switch and daemon, with spool and snapshot in ``folder``; what both say is put into
     ``kept`` where it is given; ``conf`` is the switch's configuration."""
 
+    numbers = NUMBERS
+
     def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None, conf: Path = CONF) -> None:
         self.spool = folder / "spool"
         lines = {name: number for name, number in NUMBERS.items() if name not in NOBODYS}
@@ -106,7 +109,10 @@ class PracticeDriver:
             password=PASSWORD,
             daemon=f"127.0.0.1:{self.port}",
             conf=conf,
-            environment={"ACCORD_NEVER_RECORD": rf"^(\{NUMBERS['listed']})$"},
+            environment={
+                "ACCORD_NEVER_RECORD": rf"^(\{NUMBERS['listed']})$",
+                "ACCORD_OUTSIDE_NUMBER": rf"^(\{NUMBERS['outside']})$",
+            },
         )
         self.switch.start()
         outer = self.switch.event_port

@@ -89,7 +89,7 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
         case "callee_hangs_up":
             call.callee_hangs_up()
         case "transfer":
-            call.transfer()
+            call.transfer(step.with_ or "line")
         case "kill_daemon" | "stall_daemon" | "wake_daemon" | "start_daemon":
             driver.daemon(step.deed.removesuffix("_daemon"))
 
@@ -100,6 +100,13 @@ def folder_of(caller: str, driver: Driver) -> Path | None:
         if spool.read_start(start.parent).outside.value.lstrip("+") == caller.lstrip("+"):
             return start.parent
     return None
+
+
+def _who(mark: spool.Mark, driver: Driver) -> str:
+    """Who came or left, by the name of their number."""
+    value = mark.data.get("value", "").lstrip("+")
+    names = [name for name, number in driver.numbers.items() if number.lstrip("+") == value]
+    return ("+" if mark.kind == "bridged" else "-") + (names[0] if names else value)
 
 
 def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
@@ -122,10 +129,14 @@ def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
     for kind in expected.marks:
         assert kind in rest, f"{kind} is not where it must be in {kinds}"
     assert not set(expected.absent) & set(kinds), kinds
+    for kind in expected.once:
+        assert kinds.count(kind) == 1, f"{kind} is not there once in {kinds}"
     answers = [
         " ".join(mark.data[name] for name in ("answer", "by", "how") if name in mark.data)
         for mark in take.marks
         if mark.kind in ("answered", "keep_answered")
     ]
     assert answers == list(expected.answers), kinds
+    there = [_who(mark, driver) for mark in take.marks if mark.kind in ("bridged", "unbridged")]
+    assert not expected.there or there == list(expected.there), there
     driver.until(f"sound in the spool: {expected.sound}", lambda: take.audio.exists() == expected.sound, 5.0)

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.call import arriving
+from recorder.call.joining import names
 from recorder.call.session import step
 from recorder.call.state import (
     NOTICE,
@@ -24,6 +25,7 @@ from recorder.call.state import (
     DeleteScript,
     Do,
     Finish,
+    JoiningScript,
     KeepScript,
     Note,
     Phase,
@@ -49,7 +51,9 @@ def speech(name: str) -> Speech:
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
+JOINING = JoiningScript(speech("joining"))
 PLANS = (
+    Plan(NOTICE, (replace(SCRIPT, keep=None, joining=JOINING),)),
     Plan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
@@ -76,6 +80,15 @@ def _kept(what: What, leg: str, complete: bool = True) -> Make:
     return lambda state: Observed(what, AT, leg=leg, sound=state.asked.sound, complete=complete)
 
 
+def _joining(what: What, took: timedelta = timedelta(0)) -> Make:
+    sound = JOINING.sound.path
+    return lambda _state: Observed(what, AT + took, leg=COLLEAGUE, sound=sound, complete=True)
+
+
+def _looked(outside: bool) -> Make:
+    return lambda state: Observed(What.LOOKED, AT, other=state.colleague, outside=outside)
+
+
 EVENTS: dict[str, Make] = {
     "the recording begins": _plain(What.RECORDING, state="announcing"),
     "the recording ends": _plain(What.RECORDED),
@@ -98,6 +111,12 @@ EVENTS: dict[str, Make] = {
     "the end of a hold": _plain(What.UNHELD),
     "they are connected": _plain(What.BRIDGED, other="b"),
     "they are parted": _plain(What.UNBRIDGED),
+    "somebody else comes": _plain(What.BRIDGED, other="c"),
+    "who came is a colleague": _looked(outside=False),
+    "who came is outside": _looked(outside=True),
+    "who came begins to hear it": _joining(What.BEGAN),
+    "who came heard it whole": _joining(What.HEARD, timedelta(seconds=3)),
+    "who came heard a part of it": _joining(What.HEARD, timedelta(seconds=1)),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
     "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
@@ -106,6 +125,7 @@ EVENTS: dict[str, Make] = {
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
     "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
+    "the colleague: the end of a hold": _plain(What.UNHELD, leg=COLLEAGUE),
     "the question begins for one": _kept(What.BEGAN, OUTSIDE),
     "the question begins for the other": _kept(What.BEGAN, COLLEAGUE),
     "one heard it whole": _kept(What.HEARD, OUTSIDE),
@@ -123,6 +143,8 @@ def stage(state: State) -> str:
         return f"ASKING: {state.asking}"
     if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
         return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
+    if state.phase is Phase.ANNOUNCED and state.telling is not None:
+        return "ANNOUNCED: TELLING" if state.telling.sound else "ANNOUNCED: JOINED"
     return state.phase.name
 
 
@@ -155,14 +177,16 @@ def alike(state: State) -> tuple[object, ...]:
         state.plan.mode, state.plan.at_pickup, state.plan.scripts[0].keep, stage(state), state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, state.paused,
+        asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
+        bool(state.knowing & names(state.colleague, state.inside)),
+        state.telling is not None and state.telling.began is not None,
     )  # fmt: skip
 
 
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
     "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: DELETE? QUESTION",
-    "ANNOUNCED: DELETE? ANSWER", "UNRECORDED", "ENDED",
+    "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "UNRECORDED", "ENDED",
 )  # fmt: skip
 
 

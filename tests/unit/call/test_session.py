@@ -293,7 +293,9 @@ def resumed(*marks: str) -> State:
 
 def test_a_told_call_goes_on_with_a_gap() -> None:
     state = resumed("recording_started", "announcement_finished", "bridged")
-    state, actions = step(state, told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True))
+    state, actions = step(
+        state, told(What.UNWATCHED, 60, since=AT, state="announced", capturing=True, other="b")
+    )
     assert kinds(list(actions)) == ["unobserved_from", "unobserved_to"]
     _, done = run(RECORDED, HUNG_UP, state=state)
     assert the_end(done).reason is None

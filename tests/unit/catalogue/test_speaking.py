@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -275,3 +277,44 @@ def test_what_has_no_sound_is_told_as_callers_hear_it(tenants, told, tone, now) 
     with capture_logs() as logs:
         told()
     assert logs == [], "said once"
+
+
+@pytest.mark.parametrize("how", ["alone", "both"])
+def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str) -> None:
+    row = line("100", "opt-out", "nl")
+    assert read().line("100").joining is None, "nobody is told by default"
+    assert customers.set_line_joining(tenants[0], row.id, how, **now)
+    snap = read()
+    found = snap.line("100")
+    for one, language in zip(found.languages, ("fr", "nl"), strict=True):
+        assert one.joining is not None
+        assert (one.joining.how, one.joining.sound.text) == (how, render.joining(language).text)
+        assert one.joining.sound.sha256 in one.sounds
+    script = snap.plan(found).scripts[1].joining
+    assert script is not None
+    assert (script.how, Path(script.sound.path).read_bytes()) == (how, render.joining("nl").wav)
+    before = customers.revision(customers.LINES)
+    assert customers.set_line_joining(tenants[0], row.id, how, **now)
+    assert customers.revision(customers.LINES) == before, "nothing has changed"
+    assert customers.set_line_joining(tenants[0], row.id, None, **now)
+    assert read().line("100").joining is None
+
+
+def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        customers.set_line_joining(tenants[0], line().id, "loudly", **now)
+    assert refused.value.error_id == "line.settings"
+    assert not customers.set_line_joining(tenants[1], line("101").id, "alone", **now)
+
+
+def test_a_node_reads_lines_of_which_a_worker_of_before_said_nothing_about_joining(
+    line, read, tmp_path
+) -> None:
+    line()
+    read()
+    path = next(tmp_path.rglob("snapshot.json"))
+    body = json.loads(path.read_bytes())
+    for each in body["lines"]:
+        del each["joining"]
+    path.write_text(json.dumps(body))
+    assert policy.read(path.parent).line("100").joining is None

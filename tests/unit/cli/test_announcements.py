@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from recorder.call import policy
-from recorder.catalogue import customers, queries, snapshot, speaking
+from recorder.catalogue import countries, customers, queries, snapshot, speaking
 from recorder.catalogue.models import Announcement, Line, writing
 from recorder.catalogue.rows import Keeping
 from recorder.clock import utc_now
-from recorder.prompts import render
+from recorder.prompts import packfile, render
 from tests.announced import announcement_in
 from tests.unit.cli.test_commands import Shell
 
@@ -266,3 +267,37 @@ def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
     assert queries.lines(owner.id)[0].keep == Keeping(keep_days=365, destroy=True)
     dubois.good(*keep, "--off")
     assert queries.lines(owner.id)[0].keep is None
+
+
+def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
+    joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
+
+    def told() -> str | None:
+        owner = next(row for row in customers.tenants() if row.name == "Dubois")
+        (row,) = queries.lines(owner.id)
+        return None if row.joining is None else row.joining.how
+
+    assert told() is None
+    dubois.good(*joining, "both")
+    assert told() == "both"
+    dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
+    said = {one.announcement.language: one.joining for one in speaking.policies()[0][0].languages}
+    assert {language: one and one.sound.text for language, one in said.items()} == {
+        language: render.joining(language).text for language in ("de", "en")
+    }
+    assert dubois(*joining, "loudly").exit_code == 2
+    dubois.good(*joining, "off")
+    assert told() is None
+
+
+def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pack that is shipped does: this one is as an operator may change it."""
+    pack = packfile.shipped()["be"]
+    tell = tuple(
+        replace(each, where=("in the call",)) if each.what == "colleagues" else each for each in pack.tell
+    )
+    monkeypatch.setattr(countries, "pack_for", lambda _country: replace(pack, tell=tell))
+    dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
+    owner = next(row for row in customers.tenants() if row.name == "Dubois")
+    told = {row.number: row.joining and row.joining.how for row in queries.lines(owner.id)}
+    assert told == {"+3225550101": None, "+3225550102": "alone"}

@@ -59,9 +59,15 @@ class Answering:
             return (
                 "Event-Name: CHANNEL_DATA\n"
                 "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
-                f"Caller-Channel-Bridged-Time: {micros}"
+                f"Caller-Channel-Bridged-Time: {micros}\n"
+                f"variable_bridge_uuid: {self._other(str(command).split()[-1])}\n"
+                "Caller-Direction: outbound\nCaller-Destination-Number: 300"
             )
         return self.variables.get(str(command).split()[-1], "_undef_")
+
+    def _other(self, channel: str) -> str:
+        """The leg that a leg is connected with."""
+        return CHANNEL if channel != CHANNEL else self.variables.get("leg", "_undef_")
 
     def recordings_of(self, uuid: str) -> tuple[str, ...]:
         return ()
@@ -114,11 +120,22 @@ def test_a_call_that_hangs_up_as_it_is_asked_about_costs_nothing(tmp_path: Path,
     assert daemon.calls[CHANNEL].state.phase is Phase.ANNOUNCED
 
 
-def test_a_call_that_is_known_to_be_answered_is_not_asked_about(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {}))
-    switch = Answering(accord_state="announced", bridged="yes")
-    daemon_on(tmp_path, switch, clock)
-    assert not [command for command in switch.asked if "uuid_dump" in command]
+def test_who_is_there_is_asked_and_noted_where_it_is_another(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "200", "leg": "b"}))
+    switch = Answering(accord_state="announced", bridged="yes", leg="c")
+    daemon = daemon_on(tmp_path, switch, clock)
+    left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
+    assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
+    assert dict(came.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
+    assert daemon.calls[CHANNEL].state.colleague == "c"
+
+
+@pytest.mark.parametrize("data", [{"leg": "b"}, {}, {"party": "extension", "value": "300"}])
+def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", data))
+    daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
+    assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
+    assert daemon.calls[CHANNEL].state.colleague == "b"
 
 
 def hung_up(**variables: str) -> CallEvent:

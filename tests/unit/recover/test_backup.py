@@ -64,6 +64,8 @@ def full(house: House, recorded) -> House:
     line = customers.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
     customers.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
     customers.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
+    customers.set_line_deletable(house.tenant, line.id, True, **said)
+    customers.set_line_joining(house.tenant, line.id, "alone", **said)
     recording = recorded()
     house.work(house.unrecorded())
     until = house.clock() + timedelta(hours=8)

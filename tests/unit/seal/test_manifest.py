@@ -20,6 +20,7 @@ from recorder.seal.body import decrypt_parties, to_body
 from recorder.seal.contents import Joined, Noted, Parties
 from recorder.seal.keys import secret
 from recorder.seal.manifest import Sealed, open_manifest, read_sealed, seal, write
+from recorder.take.encoded import Marker
 from recorder.take.spool import Party
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed
@@ -365,3 +366,21 @@ def test_a_take_with_another_key_beside_its_manifest_is_refused(sealed: Sealed, 
     with pytest.raises(SealError) as refused:
         read_sealed(sealed.folder, keys.root.public_key())
     assert refused.value.error_id == "seal.key_foreign"
+
+
+def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> None:
+    """Who they are is encrypted; that somebody who came was told, and how, is not."""
+    encoded = make_encoded(tmp_path)
+    party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
+    told = (("bridged", party), ("joined_telling", {"how": "alone"}), ("unbridged", party))
+    more = tuple(
+        Marker(START + timedelta(seconds=number), 1000 * number, kind, data)
+        for number, (kind, data) in enumerate(told, 10)
+    )
+    made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
+    markers = made.manifest.markers[-3:]
+    assert [(mark.kind, dict(mark.data)) for mark in markers] == [
+        ("bridged", {"seen": "later"}),
+        ("joined_telling", {"how": "alone"}),
+        ("unbridged", {"seen": "later"}),
+    ]

@@ -421,3 +421,25 @@ def test_whatever_happens_every_silence_is_explained_once(
     assert plan.gaps == tuple(sorted(plan.gaps, key=lambda gap: (gap.start_ms, gap.channel)))
     assert isinstance(plan.gaps, tuple)
     assert all(isinstance(gap, Gap) for gap in plan.gaps)
+
+
+@pytest.mark.parametrize("last", ["joined_told", "joined_untold", "unbridged", "hangup", "unobserved_from"])
+def test_while_who_joined_is_told_the_right_channel_says_why(last: str) -> None:
+    marks = [*NORMAL, (20_000, "unbridged"), (21_000, "bridged"), (21_300, "joined_telling"), (23_300, last)]
+    plan = blank.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
+    ours = [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+    assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
+        last == "hangup" and ours[0][2] == "right"
+    )
+    assert plan.both == (), "nothing is silenced for it"
+
+
+def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -> None:
+    """Neither of them was told that what they say to each other is recorded."""
+    marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_outside"),
+             (31_400, "recording_stopped")]  # fmt: skip
+    plan = blank.plan(take(marks), sound(31_400), FOUND)
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    assert gap[1:3] == (31_400, "both")
+    assert 30_900 <= gap[0] <= 31_100
+    assert plan.both == ((gap[0], 31_400),)

@@ -1,0 +1,213 @@
+"""Who is at the other end, and whether they know: a colleague who comes later is told that it is recorded.
+
+The first who speaks with the outside party is who the call was for, and whoever heard the announcement has
+been told; everybody who comes after them, by a transfer, a pick-up or however else, is a joiner.  First the
+switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  A
+line may have a joiner told, alone or together with the outside party.  Nobody is told twice: not who was
+there before, nor who comes back from a hold or from asking somebody else.
+
+========  ==============================  ==========================================================
+          while                           what can come of it
+========  ==============================  ==========================================================
+ASKED     the switch is asked about them  outside: the take ends.  Else, where the line says so: ORDERED
+ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a hold: untold
+PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
+========  ==============================  ==========================================================
+
+One who was not told whole because of a hold is told once they are back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call.outcome import patience, until
+from recorder.call.state import Actions, Do, Note, Phase, Speech, State, Step, Telling
+from recorder.switch.observed import COLLEAGUE, Observed, What
+
+SHORTER: Final = timedelta(milliseconds=250)
+"""By which a playing may seem shorter than its sound, by the times of its events; one that a transfer cut is
+shorter still, and the switch calls it done all the same (seen)."""
+
+UNKNOWN: Final = "unknown"
+"""The leg of somebody of whom it was not noted."""
+
+
+def bridged_data(event: Observed) -> tuple[tuple[str, str], ...]:
+    """What is written down of somebody who comes: never the name that is shown."""
+    party = (("party", event.party[0]), ("value", event.party[1])) if event.party else ()
+    return (*party, ("leg", event.other)) if event.other else party
+
+
+def left_data(state: State) -> tuple[tuple[str, str], ...]:
+    """What is written down of who leaves."""
+    return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
+
+
+def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
+    """By which somebody is known again: their leg, and their number or address."""
+    by_party = f"{party[0]}:{party[1]}" if party is not None and party[1] else ""
+    return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
+
+
+def present(state: State) -> State:
+    """Whoever is there now knows of it."""
+    return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
+
+
+def replaced(state: State, event: Observed) -> Actions:
+    """Somebody comes in another's place, whose leaving was not told of: it is not always."""
+    if not state.colleague or state.colleague == event.other:
+        return ()
+    return (Note("unbridged", event.at, left_data(state)),)
+
+
+def joined(state: State, event: Observed) -> tuple[State, Actions]:
+    """Somebody is at the other end from now on (``state`` says who)."""
+    if state.phase is not Phase.ANNOUNCED or state.over:
+        return state, ()
+    state, before = stopped(state, event.at, "left")
+    who = names(state.colleague, state.inside)
+    if not state.knowing:
+        return replace(state, knowing=who), before
+    if state.knowing & who or not state.colleague:
+        return replace(state, knowing=state.knowing | who), before
+    return replace(state, telling=Telling(state.colleague)), (*before, Do.LOOK)
+
+
+def looked(state: State, event: Observed) -> tuple[State, Actions]:
+    """The switch's word on somebody who came: whether their leg leads outside."""
+    telling = state.telling
+    if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
+        return state, ()
+    if event.outside:
+        state = replace(state, telling=None, over=True)
+        return state, (Note("transferred_outside", event.at), Do.STOP)
+    return _tell(state, event.at)
+
+
+def _tell(state: State, at: datetime) -> tuple[State, Actions]:
+    joining = state.script.joining
+    if joining is None or state.held:
+        return replace(state, telling=None), ()
+    state = replace(state, telling=Telling(state.colleague, joining.sound.path))
+    return _wait(state, at, joining.sound), (Do.TELL,)
+
+
+def _wait(state: State, at: datetime, sound: Speech) -> State:
+    # Where it is asked whether to keep it, that has the clock; what is said is over by then.
+    return state if state.asked.step is not Step.IDLE else until(state, at, patience(sound.length))
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on the joiner's leg."""
+    telling, joining = state.telling, state.script.joining
+    if telling is None or joining is None or not telling.sound:
+        return state, ()
+    if event.leg != COLLEAGUE or event.sound != telling.sound:
+        return state, ()
+    if event.what is What.BEGAN:
+        state = replace(state, telling=replace(telling, began=event.at))
+        return state, (Note("joined_telling", event.at, (("how", joining.how),)),)
+    if telling.began is None:
+        return state, ()
+    whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
+    if not whole or event.ending:
+        return stopped(state, event.at, "stopped")
+    return present(_silent(state)), (Note("joined_told", event.at),)
+
+
+def stopped(state: State, at: datetime, why: str) -> tuple[State, Actions]:
+    """They are not told, or not whole."""
+    telling = state.telling
+    if telling is None or (why == "hold" and not telling.sound):
+        return state, ()  # whether they are outside is known soon, hold or not
+    untold = (Note("joined_untold", at, (("reason", why),)),) if telling.sound else ()
+    return _silent(state), untold
+
+
+def _silent(state: State) -> State:
+    ours = state.telling is not None and state.telling.sound and state.asked.step is Step.IDLE
+    return replace(state, telling=None, deadline=None if ours else state.deadline)
+
+
+def back(state: State, event: Observed) -> tuple[State, Actions]:
+    """A hold is over: who was not told whole is told now."""
+    unknown = state.knowing and not state.knowing & names(state.colleague, state.inside)
+    if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
+        return state, ()
+    return _tell(state, event.at) if unknown else (state, ())
+
+
+def found(state: State, event: Observed) -> tuple[State, Actions]:
+    """The daemon is back, and the switch says who is there: ``event.other``, empty where nobody is."""
+    if state.phase is not Phase.ANNOUNCED:
+        return state, ()
+    if state.over:
+        return _ended(state, event)
+    state, unseen = _unseen(state, event.at)
+    before = state.colleague or state.last_there
+    # An Accord of before noted no legs.
+    alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
+    before = event.other if alike else before
+    if event.other == before:
+        state, actions = joined(replace(state, colleague=before, last_there=""), event)
+        return state, (*unseen, *actions)
+    later = (("seen", "later"),)
+    left: Actions = (Note("unbridged", event.at, (*left_data(state), *later)),) if before else ()
+    left = (*unseen, *left)
+    if not event.other:
+        return replace(state, colleague="", last_there=""), left
+    came = Note("bridged", event.bridged_at or event.at, (*bridged_data(event), *later))
+    state = replace(
+        state,
+        connected=True,
+        colleague=event.other,
+        inside=event.party or state.inside,
+        last_there="",
+    )
+    state, actions = joined(state, event)
+    return state, (*left, came, *actions)
+
+
+def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
+    """Whom we were telling has heard the sound by now, as far as anybody knows: nobody is told twice."""
+    telling = state.telling
+    if telling is None or not telling.sound:
+        return replace(state, telling=None), ()
+    known = names(telling.leg, state.inside)
+    state, untold = stopped(state, at, "unobserved")
+    return replace(state, knowing=state.knowing | known), untold
+
+
+def _ended(state: State, event: Observed) -> tuple[State, Actions]:
+    """What ends the take may not have come to the switch."""
+    return state, (Do.STOP,) if event.capturing else ()
+
+
+def remembered(state: State, notes: Iterable[Note]) -> State:
+    """What an earlier daemon wrote down of who was there, and who was told."""
+    leg, at_pickup = "", state.plan.at_pickup
+    joining = state.script.joining
+    for note in notes:
+        said = dict(note.data)
+        if note.kind == "bridged":
+            leg = said.get("leg", UNKNOWN)
+            party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else state.inside
+            state = replace(state, inside=party)
+        elif note.kind == "unbridged":
+            leg = ""
+        elif note.kind == "joined_telling" and joining is not None:
+            state = replace(state, telling=Telling(leg, joining.sound.path, note.at))
+        elif note.kind in ("joined_told", "joined_untold"):
+            state = replace(state, telling=None)
+        elif note.kind == "transferred_outside":
+            state = replace(state, over=True)
+        # The first on the line; at pick-up, who heard the announcement; and who was told.
+        first = note.kind == "bridged" and not (at_pickup or state.knowing)
+        if first or note.kind in ("announcement_finished", "joined_told"):
+            state = replace(state, knowing=state.knowing | names(leg, state.inside))
+    return replace(state, last_there=leg)

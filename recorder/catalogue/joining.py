@@ -1,0 +1,79 @@
+"""How a line tells a colleague who joins a call later that it is recorded.
+
+One short sentence, the one that its announcements begin with: which purposes and how long is what colleagues
+read in the panel and hear under their own number; a transfer is no place for it.  Its sound is made in every
+language of the catalogue, so that a line may speak others later.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.call.state import WAYS
+from recorder.catalogue import countries, queries
+from recorder.catalogue.announcing import keep_sound
+from recorder.catalogue.lines import active
+from recorder.catalogue.models import Line, connected, writing
+from recorder.catalogue.reading import joining_data
+from recorder.catalogue.revisions import LINES, count_up
+from recorder.catalogue.rows import Joining, Sentence
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy
+from recorder.ledger.append import append, hold
+from recorder.prompts import render
+from recorder.prompts.clips import Sources
+from recorder.prompts.purposes import LANGUAGES
+
+COLLEAGUES, IN_THE_CALL = "colleagues", "in the call"
+"""A country pack's words for who is to be told, and where."""
+
+
+def set_line_joining(
+    tenant: str,
+    line_id: str,
+    how: str | None,
+    *,
+    sources: Sources = render.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """How who joins a call later is told from the next call on (one of ``recorder.call.state.WAYS``);
+    ``None``: they are not.  In a language that the catalogue of sentences has not, nobody can be told.
+    False where the tenant has no such line.  Raises :class:`CatalogueError` (``line.settings``),
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if how is not None and how not in WAYS:
+        raise CatalogueError(
+            "line.settings", f"nobody can be told {how!r}", f"one of {', '.join(WAYS)}, or not at all"
+        )
+    said = {} if how is None else {each: render.joining(each, sources=sources) for each in LANGUAGES}
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        sentences = {
+            language: Sentence(spoken.text, keep_sound(spoken.wav, now)) for language, spoken in said.items()
+        }
+        changed = None if how is None else joining_data(Joining(how, sentences))
+        if row.joining != changed:
+            Line.update(joining=changed).where(Line.id == line_id).execute()
+            append(tenant, "line.joining_changed", {"line": line_id, "how": how}, now, entropy)
+            count_up(LINES)
+    return True
+
+
+def asked_for(tenant: str) -> bool:
+    """Whether a customer's country asks that colleagues are told in the call itself.  Raises
+    :class:`CatalogueError` (``tenant.unknown``)."""
+    with connected():
+        duties = countries.pack_of(tenant).tell
+    return any(each.what == COLLEAGUES and IN_THE_CALL in each.where for each in duties)
+
+
+def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
+    """The languages of a line in which nobody who joins can be told."""
+    line = queries.line(tenant, line_id)
+    if line is None or line.joining is None:
+        return ()
+    speaks = {row.id: row.language for row in queries.announcements(tenant)}
+    return tuple(speaks[each] for each in line.announcements if speaks[each] not in line.joining.said)

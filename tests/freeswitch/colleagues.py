@@ -1,0 +1,182 @@
+"""A telephone system with colleagues on it: phones that transfer, park, pick up and meet, on a real switch.
+
+Each colleague's phone says a tone of its own, so that the sound tells who was there when.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import soundfile
+
+from recorder.call.policy import to_json
+from recorder.clock import to_iso, utc_now
+from recorder.take import spool
+from tests.freeswitch.switches import CONF, NUMBER, RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.scenarios.definitions import Line
+from tests.scenarios.files import Sounds
+
+LINE = f"{NUMBER}01"
+SECOND, THIRD, OUTSIDE = f"{NUMBER}91", f"{NUMBER}92", f"{NUMBER}98"
+"""Numbers that no line has: two more colleagues, and somebody outside."""
+
+TONES: Mapping[str, int] = {LINE: 1000, SECOND: 1500, THIRD: 700, OUTSIDE: 2000}
+CALLER = 440
+
+FEATURES = """<include>
+  <extension name="meet"><condition field="destination_number" expression="^meet$">
+    <action application="conference" data="room@accord"/>
+  </condition></extension>
+  <extension name="pick_up"><condition field="destination_number" expression="^pick-(.+)$">
+    <action application="answer"/><action application="intercept" data="$1"/>
+  </condition></extension>
+</include>
+"""
+"""What a telephone system has beside its routing; none of it knows of recordings."""
+
+PARK = '    <action application="park"/>\n    </condition>'
+"""Behind the bridge: an attended transfer (att_xfer) whose colleague hangs up may take the caller's leg out
+of the bridge before the switch connects it anew, and what has nothing more to do is hung up then."""
+
+CONFERENCE = """<configuration name="conference.conf"><profiles><profile name="accord">
+  <param name="rate" value="8000"/><param name="interval" value="20"/><param name="energy-level" value="0"/>
+</profile></profiles></configuration>
+"""
+
+
+def configuration(folder: Path) -> Path:
+    """The switch's configuration with these features."""
+    conf = folder / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "dialplan" / "public" / "01_features.xml").write_text(FEATURES)
+    (conf / "autoload_configs" / "conference.conf.xml").write_text(CONFERENCE)
+    route = conf / "dialplan" / "public" / "90_route.xml"
+    route.write_text(route.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false")
+                     .replace("  </condition>", PARK))  # fmt: skip
+    modules = conf / "autoload_configs" / "modules.conf.xml"
+    more = '  <load module="mod_conference"/>\n  </modules>'
+    modules.write_text(modules.read_text().replace("  </modules>", more))
+    return conf
+
+
+def tones(rig: Rig) -> None:
+    """The phones' voices, as the switch of phones plays them by the last two digits."""
+    seconds = np.arange(RATE * 60) / RATE
+    for number in TONES:
+        sound = 0.3 * np.sin(2 * np.pi * TONES[number] * seconds)
+        soundfile.write(rig.phones_folder / f"callee-{number[-2:]}.wav", sound, RATE)
+
+
+def lines(rig: Rig, name: Line) -> Sounds:
+    """The one line does what its name says; nobody else's number has one."""
+    sounds = Sounds(rig.snapshot / "prompts")
+    temporary = rig.snapshot / ".new"
+    temporary.write_bytes(to_json(to_iso(utc_now()), [sounds.line(name, LINE)], []))
+    temporary.rename(rig.snapshot / "snapshot.json")
+    rig.wait_snapshot()
+    return sounds
+
+
+@dataclass
+class Talk:
+    """A call to the line that the first colleague has answered, and what the phones do in it."""
+
+    rig: Rig
+    call: CallUnderTest
+
+    def marks(self, kind: str = "") -> list[spool.Mark]:
+        """What is written down of it so far."""
+        folder = self.call.take()
+        found = [] if folder is None else spool.read_marks(folder)
+        return [mark for mark in found if kind in ("", mark.kind)]
+
+    def until_marked(self, kind: str, times: int = 1, seconds: float = 20) -> None:
+        until(f"{kind} {times}", lambda: len(self.marks(kind)) >= times, seconds)
+
+    def switch(self, command: str) -> str:
+        return self.rig.switch.esl.api(command)
+
+    @property
+    def route(self) -> str:
+        """Where the switch's calls to phones go."""
+        return self.rig.environment["ACCORD_ROUTE"]
+
+    @property
+    def inside(self) -> str:
+        """The switch's leg to whoever is at the other end now."""
+        return self.call.variable("bridge_uuid")
+
+    def phone(self, number: str = LINE) -> str:
+        """The own leg of a called phone."""
+
+        def listed() -> str | None:
+            rows = self.rig.phones.channels()
+            return next(
+                (row["uuid"] for row in rows if row["direction"] == "inbound" and row["dest"] == number), None
+            )
+
+        return str(until(f"the phone {number} is listed", listed, 5))
+
+    def phones(self, command: str) -> str:
+        return self.rig.phones.esl.api(command)
+
+    def rings_up(self, who: str, what: str) -> str:
+        """A colleague's phone makes a call of its own to ``what``; its leg at the phone."""
+        ident = str(uuid.uuid4())
+        answer = self.rig.phones.esl.command(
+            f"bgapi originate {{origination_uuid={ident},origination_caller_id_number={who},"
+            f"absolute_codec_string=PCMU,ignore_early_media=true}}"
+            f"sofia/phones/{what}@127.0.0.1:{self.rig.sip_port} colleague-{who[-2:]} XML caller"
+        )
+        assert "ERR" not in answer, answer
+        return ident
+
+    def refers(self, phone: str, number: str, replacing: str = "") -> None:
+        """A phone sends REFER: to a number, or to who is at the other end of another call of its own."""
+        target = f"sip:{number}@127.0.0.1:{self.rig.sip_port}"
+        if replacing:
+            names = ("sip_call_id", "sip_to_tag", "sip_from_tag")
+            call_id, to, own = (self.phones(f"uuid_getvar {replacing} {name}") for name in names)
+            target += f"?Replaces={quote(f'{call_id};to-tag={to};from-tag={own}', safe='')}"
+        self.rig.phones.esl.command(f"bgapi uuid_deflect {phone} {target}")
+
+    def ends(self) -> spool.Take:
+        """The outside party hangs up; the one take there is."""
+        self.call.hang_up()
+        take = self.call.wait_take()
+        folders = [path for path in self.rig.spool.glob(f"*/{spool.CALL}")
+                   if spool.read_start(path.parent).outside.value.endswith(self.call.caller)]  # fmt: skip
+        assert len(folders) == 1, "more than one take"
+        return take
+
+
+def there(take: spool.Take) -> list[str]:
+    """Who came and who left, by the last two digits."""
+    return [
+        ("+" if mark.kind == "bridged" else "-") + mark.data.get("value", "?")[-2:]
+        for mark in take.marks
+        if mark.kind in ("bridged", "unbridged")
+    ]
+
+
+def heard(take: spool.Take, channel: int = 1) -> list[tuple[str, float, float]]:
+    """Which tones follow one another in a channel of the take, with from when to when they are heard, in
+    seconds: the last two digits of whose it is, ``caller``, or nothing for silence."""
+    sound = read_wav(Path(take.audio))[:, channel]
+    pitches = {number[-2:]: pitch for number, pitch in TONES.items()} | {"caller": CALLER}
+    levels = {name: level(sound, pitch) for name, pitch in pitches.items()}
+    found: list[tuple[str, float, float]] = []
+    for frame in range(len(next(iter(levels.values())))):
+        loud = [name for name in levels if levels[name][frame] > 0.1]
+        name = "+".join(sorted(loud))
+        if found and found[-1][0] == name:
+            found[-1] = (name, found[-1][1], (frame + 1) / 10)
+        else:
+            found.append((name, frame / 10, (frame + 1) / 10))
+    return [one for one in found if one[2] - one[1] >= 0.3]

@@ -1,0 +1,365 @@
+"""Who is at the other end: noted as it happens, told once, and never outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import (
+    ALONE,
+    BOTH,
+    NOTICE,
+    OPT_OUT,
+    Action,
+    Do,
+    Finish,
+    JoiningScript,
+    KeepScript,
+    Note,
+    Phase,
+    Plan,
+    Script,
+    Speech,
+)
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+
+AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
+FIRST, SECOND = ("extension", "200"), ("extension", "300")
+
+
+def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> Plan:
+    joining = None if how is None else JoiningScript(SENTENCE, how)
+    return Plan(NOTICE, (Script(TOLD, keep=keep, joining=joining),), at_pickup=at_pickup)
+
+
+class Call:
+    """A call in which two speak, the first with the leg ``b``."""
+
+    def __init__(self, made: Plan | None = None) -> None:
+        self.now = AT
+        self.done: list[Action] = []
+        self.state, _ = arriving.arrive(made or plan(), AT)
+        self.tell(What.ON_DISK)
+        if self.state.plan.at_pickup:
+            self.connect("b", FIRST, "pickup")
+        self.tell(What.RECORDING, state="announcing")
+        if self.state.plan.at_pickup:
+            self.tell(What.BEGAN, sound=TOLD.path)
+            self.now += TOLD.length
+            self.tell(What.HEARD, sound=TOLD.path, complete=True)
+            self.tell(What.STATE, state="announced")
+        else:
+            self.tell(What.PLAYING, sound=TOLD.path)
+            self.tell(What.PLAYED, sound=TOLD.path, complete=True)
+            self.tell(What.STATE, state="announced")
+            self.connect("b", FIRST)
+        assert self.state.phase is Phase.ANNOUNCED
+
+    def tell(self, what: What, **more: object) -> None:
+        self.now += timedelta(milliseconds=100)
+        self.state, actions = step(self.state, Observed(what, self.now, **more))  # type: ignore[arg-type]
+        self.done += actions
+
+    def connect(self, leg: str, party: tuple[str, str], state: str = "announced") -> None:
+        self.tell(What.BRIDGED, party=party, other=leg, state=state)
+
+    def part(self, leg: str = "") -> None:
+        self.tell(What.UNBRIDGED, other=leg, state="announced")
+
+    def transfer(self, leg: str, party: tuple[str, str], outside: bool = False) -> None:
+        """To somebody else, of whom the switch then says where they are."""
+        self.part()
+        self.connect(leg, party)
+        self.tell(What.LOOKED, other=leg, outside=outside)
+
+    def begins(self) -> None:
+        self.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path)
+
+    def hears(self, length: timedelta = SENTENCE.length, **more: object) -> None:
+        self.now += length
+        self.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, **{"complete": True, **more})
+
+    @property
+    def kinds(self) -> list[str]:
+        return [one.kind for one in self.done if isinstance(one, Note)]
+
+    def notes(self, kind: str) -> list[dict[str, str]]:
+        return [dict(one.data) for one in self.done if isinstance(one, Note) and one.kind == kind]
+
+    def orders(self, order: Do) -> int:
+        return self.done.count(order)
+
+
+def test_a_transfer_says_who_left_and_who_came() -> None:
+    call = Call(plan(None))
+    call.transfer("c", SECOND)
+    assert call.kinds[-3:] == ["bridged", "unbridged", "bridged"]
+    assert call.notes("unbridged") == [{"party": "extension", "value": "200"}]
+    assert call.notes("bridged")[1] == {"party": "extension", "value": "300", "leg": "c"}
+    assert call.orders(Do.TELL) == 0
+    assert call.state.inside == SECOND
+
+
+def test_who_leaves_is_said_where_the_switch_does_not_tell_of_it() -> None:
+    call = Call(plan(None))
+    call.connect("c", SECOND)
+    call.part("b")  # told late, of one who is not there any more
+    assert call.kinds[-2:] == ["unbridged", "bridged"]
+    assert call.state.colleague == "c"
+    call.part("c")
+    assert call.notes("unbridged")[-1] == {"party": "extension", "value": "300"}
+    assert call.state.colleague == ""
+
+
+@pytest.mark.parametrize("how", [ALONE, BOTH])
+@pytest.mark.parametrize("at_pickup", [False, True])
+def test_who_joins_is_told_once_and_whole(how: str, at_pickup: bool) -> None:
+    call = Call(plan(how, at_pickup))
+    call.transfer("c", SECOND)
+    assert call.done[-1] is Do.TELL
+    call.begins()
+    call.hears()
+    assert call.notes("joined_telling") == [{"how": how}]
+    assert call.kinds[-2:] == ["joined_telling", "joined_told"]
+    assert call.state.telling is None
+    assert call.state.deadline is None
+
+
+@pytest.mark.parametrize("at_pickup", [False, True])
+def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None:
+    """Announced again at each transfer, and after each question to somebody else: not here."""
+    call = Call(plan(at_pickup=at_pickup))
+    assert call.orders(Do.TELL) == 0
+    call.transfer("c", SECOND)
+    call.begins()
+    call.hears()
+    call.transfer("b", FIRST)  # back, on the leg of before
+    call.transfer("d", FIRST)  # back by a new call to the same number
+    call.transfer("c", SECOND)
+    call.transfer("e", SECOND)
+    call.tell(What.HELD)
+    call.tell(What.UNHELD)
+    call.tell(What.HELD, leg=COLLEAGUE)
+    call.tell(What.UNHELD, leg=COLLEAGUE)
+    assert call.orders(Do.TELL) == 1
+    assert call.orders(Do.LOOK) == 1
+
+
+def test_a_withheld_number_is_nobody_in_particular() -> None:
+    call = Call()
+    call.transfer("c", ("withheld", ""))
+    call.begins()
+    call.hears()
+    call.transfer("d", ("withheld", ""))
+    assert call.orders(Do.TELL) == 2
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        (lambda call: call.hears(timedelta(seconds=1)), "stopped"),
+        (lambda call: call.hears(complete=False), "stopped"),
+        (lambda call: call.hears(ending=True), "stopped"),
+        (lambda call: call.part(), "left"),
+        (lambda call: call.connect("d", ("extension", "400")), "left"),
+        (lambda call: call.tell(What.HUNG_UP, ending=True), "left"),
+        (lambda call: call.tell(What.HELD), "hold"),
+        (lambda call: call.tell(What.HELD, leg=COLLEAGUE), "hold"),
+        (lambda call: call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="c",
+                                party=SECOND), "unobserved"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("began", [True, False])
+def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bool) -> None:
+    call = Call()
+    call.transfer("c", SECOND)
+    if began:
+        call.begins()
+    elif why == "stopped":
+        call.now = call.state.deadline or call.now
+        call.tell(What.DEADLINE)
+    cut(call)  # type: ignore[operator]
+    assert call.notes("joined_untold") == [{"reason": why}]
+    assert "joined_told" not in call.kinds
+    assert call.state.telling is None or call.state.telling.leg == "d"
+
+
+@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+def test_after_a_hold_they_are_told_from_the_beginning(side: str) -> None:
+    call = Call()
+    call.transfer("c", SECOND)
+    call.begins()
+    call.tell(What.HELD, leg=side)
+    call.hears()  # it plays on, to nobody
+    assert "joined_told" not in call.kinds
+    call.tell(What.UNHELD, leg=side)
+    call.begins()
+    call.hears()
+    assert call.kinds.count("joined_told") == 1
+    assert call.orders(Do.TELL) == 2
+
+
+def test_nobody_is_told_in_a_hold() -> None:
+    call = Call()
+    call.tell(What.HELD)
+    call.transfer("c", SECOND)
+    assert call.orders(Do.TELL) == 0
+    call.tell(What.UNHELD)
+    assert call.orders(Do.TELL) == 1
+
+
+def test_a_call_that_is_not_recorded_tells_nobody() -> None:
+    state, _ = arriving.arrive(replace(plan(), mode=OPT_OUT), AT)
+    for event in (
+        Observed(What.BRIDGED, AT, party=FIRST, other="b", state="announcing"),
+        Observed(What.BRIDGED, AT, party=SECOND, other="c", state="unrecorded"),
+        Observed(What.LOOKED, AT, other="c", outside=True),
+    ):
+        state, actions = step(state, event)
+        assert not {Do.LOOK, Do.TELL} & set(actions)
+    assert state.phase is Phase.UNRECORDED
+
+
+def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
+    call = Call()
+    call.transfer("c", ("e164", "+32470123456"), outside=True)
+    assert call.done[-2:] == [Note("transferred_outside", call.now), Do.STOP]
+    assert call.orders(Do.TELL) == 0
+    call.tell(What.RECORDED)
+    finish = call.done[-1]
+    assert isinstance(finish, Finish)
+    assert finish.reason is None
+    assert finish.at == call.now
+    assert call.state.phase is Phase.ENDED
+
+
+def test_the_first_may_be_outside() -> None:
+    """A line whose calls go to a mobile is recorded all the same: nobody was there before."""
+    call = Call()
+    call.tell(What.LOOKED, other="b", outside=True)
+    assert not call.state.over
+
+
+def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
+    call = Call()
+    call.part()
+    call.connect("c", SECOND)
+    call.part()
+    call.connect("b", FIRST)
+    call.tell(What.LOOKED, other="c", outside=True)
+    assert not call.state.over
+    assert call.orders(Do.TELL) == 0
+
+
+# --- the daemon was away
+
+
+def resumed(call: Call) -> Call:
+    """Another daemon, with what the first one wrote down."""
+    notes = [one for one in call.done if isinstance(one, Note)]
+    later = Call.__new__(Call)
+    later.now, later.done = call.now, list(notes)
+    later.state = arriving.resume(call.state.plan, notes, call.now)
+    return later
+
+
+def back(call: Call, leg: str, party: tuple[str, str] | None) -> list[Action]:
+    before = len(call.done)
+    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other=leg, party=party,
+              bridged_at=AT)  # fmt: skip
+    done = [one for one in call.done[before:] if one is not Do.LEAVE]
+    return [one for one in done if not (isinstance(one, Note) and "unobserved" in one.kind)]
+
+
+@pytest.mark.parametrize("at_pickup", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_who_came_meanwhile_is_in_the_marks_and_is_told(at_pickup: bool, restart: bool) -> None:
+    call = Call(plan(at_pickup=at_pickup))
+    call = resumed(call) if restart else call
+    done = [one for one in back(call, "c", SECOND) if not isinstance(one, Note) or "ann" not in one.kind]
+    left, came, *orders = done
+    assert isinstance(left, Note)
+    assert isinstance(came, Note)
+    assert (left.kind, dict(left.data)) == (
+        "unbridged", {"party": "extension", "value": "200", "seen": "later"},
+    )  # fmt: skip
+    assert (came.kind, came.at, dict(came.data)["leg"]) == ("bridged", AT, "c")
+    assert orders == [Do.LOOK]
+    call.tell(What.LOOKED, other="c")
+    assert call.done[-1] is Do.TELL
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
+    call = Call()
+    call.transfer("c", SECOND)
+    call.begins()
+    call.hears()
+    call = resumed(call) if restart else call
+    assert back(call, "c", SECOND) == []
+    assert call.state.colleague == "c"
+    call.transfer("b", FIRST)
+    assert call.orders(Do.TELL) == (0 if restart else 1)
+
+
+def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> None:
+    notes = [
+        Note("announcement_finished", AT),
+        Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]))),
+    ]
+    call = Call()
+    call.state, call.done = arriving.resume(plan(), notes, AT), []
+    assert back(call, "b", FIRST) == []
+    assert call.state.colleague == "b"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_who_left_meanwhile_is_in_the_marks(restart: bool) -> None:
+    call = Call()
+    call = resumed(call) if restart else call
+    (left,) = back(call, "", None)
+    assert isinstance(left, Note)
+    assert left.kind == "unbridged"
+    assert call.state.colleague == ""
+
+
+def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
+    call = Call()
+    call.transfer("c", SECOND)
+    call.begins()
+    call = resumed(call)
+    (untold,) = back(call, "c", SECOND)
+    assert untold == Note("joined_untold", call.now, (("reason", "unobserved"),))
+    call.tell(What.HELD)
+    call.tell(What.UNHELD)
+    assert call.orders(Do.TELL) == 0
+
+
+def test_who_had_just_come_as_the_daemon_died_is_told() -> None:
+    call = Call()
+    call.part()
+    call.connect("c", SECOND)
+    call = resumed(call)
+    assert back(call, "c", SECOND) == [Do.LOOK]
+    call.tell(What.LOOKED, other="c")
+    assert call.done[-1] is Do.TELL
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("capturing", [False, True])
+def test_a_take_that_was_to_end_ends_when_the_daemon_is_back(restart: bool, capturing: bool) -> None:
+    call = Call()
+    call.transfer("c", ("e164", "+32470123456"), outside=True)
+    call = resumed(call) if restart else call
+    call.tell(What.UNWATCHED, since=AT, state="announced", capturing=capturing)
+    if capturing:
+        assert call.done[-1] is Do.STOP
+        call.tell(What.RECORDED)
+    assert isinstance(call.done[-1], Finish)
+    assert call.done[-1].reason is None

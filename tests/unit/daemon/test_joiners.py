@@ -1,0 +1,116 @@
+"""What is asked and ordered of the switch when somebody joins a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.call import arriving
+from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script, Speech
+from recorder.daemon.calls import Call
+from recorder.daemon.writer import Writer
+from recorder.errors import SwitchError
+from recorder.switch.commands import Command
+from recorder.switch.observed import Observed, What
+from recorder.take.spool import CallStart, Party
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_to_write() -> Iterator[None]:
+    yield
+    gevent.wait(timeout=20)
+
+
+class Switch:
+    """Answers with the variables of the leg that has come."""
+
+    def __init__(self, **variables: str) -> None:
+        self.variables = variables
+        self.told: list[str] = []
+
+    def ask(self, command: Command) -> str:
+        if "gone" in self.variables:
+            raise SwitchError("switch.refused", "-ERR No such channel!")
+        return self.variables.get(str(command).split()[-1], "_undef_")
+
+    def tell(self, command: Command) -> None:
+        self.told.append(str(command))
+
+    def played(self) -> list[str]:
+        return [command for command in self.told if "uuid_broadcast" in command]
+
+
+def joined(root: Path, switch: Switch, how: str = ALONE, leg: str = "c") -> Call:
+    """A call in which another comes, once the switch has been asked about them."""
+    notes = [
+        Note("recording_started", AT),
+        Note("announcement_finished", AT),
+        Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
+    ]
+    plan = Plan("notice", (Script(SOUND, joining=JoiningScript(SOUND, how)),))
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = Writer(root, start.recording, lambda error: None)
+    call = Call(
+        start, arriving.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
+        to_switch=switch.tell, ask=switch.ask, ended=lambda call: None,
+    )  # fmt: skip
+    writer.open(start)
+    call.feed(Observed(What.BRIDGED, AT, party=("extension", "300"), other=leg))
+    gevent.sleep(0.05)
+    return call
+
+
+def over(call: Call) -> None:
+    call.feed(Observed(What.GONE, AT, ending=True))
+
+
+@pytest.mark.parametrize(("how", "legs", "deaf"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
+def test_a_colleague_is_told_and_no_key_ends_it(tmp_path: Path, how: str, legs: list[str], deaf: str) -> None:
+    switch = Switch()
+    call = joined(tmp_path, switch, how)
+    assert switch.told[:-1] == [f"api uuid_setvar {leg} playback_terminators none" for leg in legs]
+    (played,) = switch.played()
+    assert played.endswith(f"'playback::{SOUND.path}' {deaf}")
+    assert "announced" in played, "the switch looks whether it is still recorded"
+    over(call)
+
+
+@pytest.mark.parametrize(
+    "said", [{"accord_outside": "true"}, {"accord_state": "announced"}, {"accord_state": "never_record"}]
+)
+def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> None:
+    """By the way out in the dialplan, or because they came by Accord's own door: recorded or not."""
+    switch = Switch(**said)
+    call = joined(tmp_path, switch)
+    assert call.state.over
+    assert switch.played() == []
+    (stop,) = switch.told
+    assert stop.startswith("api uuid_record a stop ")
+    over(call)
+
+
+@pytest.mark.parametrize("said", [{"accord_outside": "false"}, {"accord_state": "outgoing"}, {"gone": "1"}])
+def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said: dict[str, str]) -> None:
+    switch = Switch(**said)
+    call = joined(tmp_path, switch)
+    assert not call.state.over
+    assert len(switch.played()) == 1
+    over(call)
+
+
+def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp_path: Path) -> None:
+    switch = Switch()
+    call = joined(tmp_path, switch, leg="a84b4c@pc33.atlanta.com")
+    assert switch.told == []
+    assert call.state.deadline is not None, "nothing would end the wait"
+    over(call)

@@ -1,0 +1,63 @@
+"""Two legs that are connected or parted: told by one of them, meant for the outside one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from recorder.switch.events import CallEvent
+from recorder.switch.observed import Observed, What, legs, observe
+
+AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
+COLLEAGUE = {
+    "Unique-ID": "c", "Caller-Direction": "outbound", "Caller-Destination-Number": "300",
+    "Caller-Caller-ID-Name": "Eve", "Caller-Caller-ID-Number": "+32470000000",
+}  # fmt: skip
+
+
+def event(name: str, **said: str) -> CallEvent:
+    headers = {
+        "Event-Name": name,
+        "Event-Date-Timestamp": f"{round(AT.timestamp())}000000",
+        "Bridge-A-Unique-ID": said["Unique-ID"],
+        "Bridge-B-Unique-ID": "a" if said["Unique-ID"] != "a" else "c",
+        **said,
+    }
+    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+
+
+def test_the_other_leg_tells_who_is_there_and_nothing_of_the_call() -> None:
+    told = event("CHANNEL_BRIDGE", **COLLEAGUE, variable_accord_state="failed",
+                 **{"Answer-State": "hangup", "Caller-Channel-Bridged-Time": "1"})  # fmt: skip
+    assert observe(told, "a") == Observed(What.BRIDGED, AT, party=("extension", "300"), other="c")
+    assert legs(told) == ("c", "a")
+
+
+def test_a_colleague_who_called_the_switch_is_who_they_call_from() -> None:
+    """To pick a call up they dial a code, which is nobody's number."""
+    said = {**COLLEAGUE, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "301",
+            "Caller-Destination-Number": "*8"}  # fmt: skip
+    assert observe(event("CHANNEL_BRIDGE", **said), "a") == Observed(
+        What.BRIDGED, AT, party=("extension", "301"), other="c"
+    )
+
+
+@pytest.mark.parametrize(("way", "number"), [("outbound", "300"), ("inbound", "301")])
+def test_the_outside_leg_tells_it_too(way: str, number: str) -> None:
+    told = event("CHANNEL_BRIDGE", **{
+        "Unique-ID": "a", "Other-Leg-Direction": way, "Other-Leg-Destination-Number": "300",
+        "Other-Leg-Caller-ID-Number": "301", "Other-Leg-Unique-ID": "c", "variable_accord_state": "announced",
+    })  # fmt: skip
+    seen = observe(told, "a")
+    assert seen is not None
+    assert (seen.what, seen.party, seen.other, seen.state) == (
+        What.BRIDGED, ("extension", number), "c", "announced",
+    )  # fmt: skip
+
+
+def test_a_parting_names_the_one_at_the_other_end() -> None:
+    for told in (event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}), event("CHANNEL_UNBRIDGE", **COLLEAGUE)):
+        seen = observe(told, "a")
+        assert seen is not None
+        assert (seen.what, seen.other, seen.ending) == (What.UNBRIDGED, "c", False)
