@@ -15,7 +15,13 @@ from recorder.catalogue import countries
 from recorder.catalogue.agreeing import set_line_keep
 from recorder.catalogue.announcing import create_announcement, sound_duration_ms
 from recorder.catalogue.composing import set_line_languages, set_line_mode
-from recorder.catalogue.lines import create_line, end_line, set_line_announcement, set_line_timing
+from recorder.catalogue.lines import (
+    create_line,
+    end_line,
+    set_line_announcement,
+    set_line_outbound,
+    set_line_timing,
+)
 from recorder.catalogue.models import Tenant, connected, writing
 from recorder.catalogue.reading import tenant_row
 from recorder.catalogue.revisions import LINES, count_up, revision
@@ -36,6 +42,7 @@ __all__ = [
     "set_line_keep",
     "set_line_languages",
     "set_line_mode",
+    "set_line_outbound",
     "set_line_timing",
     "set_tenant",
     "set_tenant_country",

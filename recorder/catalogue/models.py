@@ -159,7 +159,8 @@ class Line(Row):
 
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`."""
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``outbound`` how its outbound calls are
+    treated (``policy.OUTBOUND``)."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -174,6 +175,7 @@ class Line(Row):
     menu_text = TextField(null=True)
     menu = _sound("menu_sha256")
     keep = DataField(null=True)
+    outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
     since = MomentField()
     until = MaybeMomentField(null=True)
 

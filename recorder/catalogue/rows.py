@@ -131,7 +131,8 @@ class Keeping:
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
-    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose."""
+    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose;
+    ``outbound`` is how its outbound calls are treated (``policy.OUTBOUND``)."""
 
     id: str
     tenant: str
@@ -144,6 +145,7 @@ class LineRow:
     others: tuple[str, ...]
     menu: Sentence | None
     keep: Keeping | None
+    outbound: str
     since: datetime
     until: datetime | None
 

@@ -67,6 +67,7 @@ class _Speaking:
             announcement=first.announcement,
             asked=first.asked,
             keep=first.keep,
+            outbound=row.outbound,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )

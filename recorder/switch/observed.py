@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from recorder.switch.caller import other_party
+from recorder.switch.caller import other_party, party
 from recorder.switch.events import CallEvent
 
 OUTSIDE: Final = "outside"
@@ -115,6 +115,21 @@ def observe(event: CallEvent) -> Observed | None:
         bridged_at=bridged_time(event),
     )
     return reading(event, base)
+
+
+def observe_other_end(event: CallEvent) -> Observed | None:
+    """The meaning of a CHANNEL_BRIDGE or CHANNEL_UNBRIDGE for the leg at its other end: the switch tells it
+    of one of the two.  What else it says (its variables among it) is of that one."""
+    if event.name not in ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE"):
+        return None
+    base = Observed(What.UNBRIDGED, event.at, ending=event.header("Answer-State") == "hangup")
+    if event.name == "CHANNEL_UNBRIDGE":
+        return base
+    # Who calls from a line is the dialplan's word, where it has one.
+    from_here = event.header("Call-Direction") == "inbound"
+    number = event.header("Caller-Caller-ID-Number" if from_here else "Caller-Destination-Number")
+    other = party(event.variable("accord_caller") or number)
+    return replace(base, what=What.BRIDGED, party=(other.kind, other.value), other=event.uuid)
 
 
 def observe_talk(event: CallEvent, channel: str, colleague: str) -> Observed | None:

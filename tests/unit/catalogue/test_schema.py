@@ -15,7 +15,15 @@ from playhouse.schema_diff import diff_models
 from recorder.catalogue import customers, models, queries, schema
 from recorder.errors import CatalogueError
 
-ALL = ("0001_initial", "0002_recover", "0003_claims", "0004_modes", "0005_kept", "0006_keeping")
+ALL = (
+    "0001_initial",
+    "0002_recover",
+    "0003_claims",
+    "0004_modes",
+    "0005_kept",
+    "0006_keeping",
+    "0007_outbound",
+)
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 
