@@ -28,7 +28,8 @@ NUMBERS = {
     "listed": "+3222550105", "emergency": "112", "opt_out": "+3222550106", "opt_in": "+3222550107",
     "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
-    "at_pickup_and_asked": "+3222550114",
+    "at_pickup_and_asked": "+3222550114", "out": "+3222550115", "out_once": "+3222550116",
+    "out_opt_in": "+3222550117", "out_opt_out": "+3222550118",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow one lets it ring."""
@@ -133,6 +134,11 @@ class PracticeDriver:
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip
+        if scenario.outward:
+            caller = scenario.calls or caller
+            return PracticeCall(
+                self.switch.call_out(caller, NUMBERS[scenario.line], party), caller, self.sounds
+            )
         return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.sounds)
 
     def daemon(self, deed: str) -> None:
