@@ -73,6 +73,11 @@ class Call:
         """The switch's id of the outside leg."""
         return self.start.channel
 
+    @property
+    def told_late(self) -> bool:
+        """On an outbound call the switch tells nothing on its own socket while it carries out an order."""
+        return self.start.direction == OUTWARD and not self.state.leaving
+
     def event(self, event: CallEvent) -> None:
         """An event of this channel, from either connection: each is taken once, by its number."""
         number = event.sequence
