@@ -168,6 +168,8 @@ class RealOutwardCall(RealCall):
             called = event.get("Caller-Destination-Number") == self.caller
             if event.get("Call-Direction") == "outbound" and called:
                 return event["Unique-ID"]
+            if event.get("Other-Leg-Destination-Number") == self.caller:
+                return event["Other-Leg-Unique-ID"]
         return ""
 
     def _reached(self, phase: str) -> bool:
