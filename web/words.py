@@ -74,6 +74,7 @@ NOT_RECORDED: Mapping[str, object] = {
         "The caller was asked whether the call may be recorded, and pressed keys that say neither yes nor no."
     ),
     "not_kept": _l("It was agreed in the call not to keep it. It was destroyed when the call ended."),
+    "deleted": _l("A colleague stopped the recording in the call and had it destroyed."),
     "announcement_failed": _l("The announcement did not play to its end."),
     "recording_failed": _l("The telephone system could not write the recording."),
     "daemon_away": _l("The recorder was not running; the call went on without it."),
@@ -89,6 +90,7 @@ GAPS: Mapping[str, object] = {
     ),
     "ringing": _l("What the caller said is not kept: nobody had answered yet."),
     "hold": _l("The call was on hold."),
+    "paused": _l("A colleague had paused the recording. Nothing was recorded."),
     "write_error": _l("The telephone system could not write this part."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
     "unobserved": _l(
@@ -226,6 +228,15 @@ def asked_how(own_words: bool, at_start: bool) -> str:
     )
 
 
+def beep(who: str) -> str:
+    """Who hears a tone at an interval."""
+    said = {
+        "outside": _("A short tone every quarter of a minute reminds callers of it."),
+        "colleague": _("A short tone every quarter of a minute reminds you of it."),
+    }
+    return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
+
+
 def days(number: int) -> str:
     """A keeping time."""
     return str(ngettext("%(num)d day", "%(num)d days", number))
@@ -329,6 +340,7 @@ def init_app(app: Flask) -> None:
             consented,
             announced_how,
             asked_how,
+            beep,
             days,
             lane,
             purpose,

@@ -56,7 +56,10 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         connected="bridged" in first,
         deadline=None if announced else at,
         kept=kept_of(notes),
+        paused=[note.kind for note in notes if note.kind in ("paused", "resumed")][-1:] == ["paused"],
     )
+    if "deleted" in first:
+        return replace(state, phase=Phase.UNRECORDED, reason="deleted", deadline=None)
     if plan.at_pickup and not (announced or state.connected):
         return replace(state, phase=Phase.RINGING, leaving=True, spoiled=False, deadline=None)
     if plan.at_pickup and announced:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call import consent
+from recorder.call import codes, consent
 from recorder.call.outcome import TRIES, give_up, heard, play, until
 from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.switch.observed import OUTSIDE, Observed, What
@@ -85,7 +85,10 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
 
 def announced(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch has taken our word: they talk from now on, and a line may ask at once."""
-    keep = state.script.keep
-    if not state.plan.at_pickup or keep is None or not keep.at_start:
+    if not state.plan.at_pickup:
         return state, ()
-    return consent.begin(state, replace(event, other=""))
+    keep, beep = state.script.keep, codes.beep(state)
+    if keep is None or not keep.at_start:
+        return state, beep
+    state, actions = consent.begin(state, replace(event, other=""))
+    return state, (*beep, *actions)

@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recorder.call.state import MODES, NOTICE, KeepScript, Plan, Script, Speech
+from recorder.call.state import MODES, NOTICE, DeleteScript, KeepScript, Plan, Script, Speech
 from recorder.errors import ConfigError
 from recorder.typed import checked
 
@@ -111,6 +111,24 @@ class Keep:
         return frozenset(each.sha256 for each in said)
 
 
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
+    alone, and to both that it is ``deleted``."""
+
+    question: Sound
+    deleted: Sound
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Both, by SHA-256."""
+        return frozenset({self.question.sha256, self.deleted.sha256})
+
+
+BEEPS = ("outside", "colleague", "both")
+"""Who hears a short tone at an interval, while it is recorded."""
+
+
 def keep_of(entry: Mapping[str, Any]) -> Keep:
     """A :class:`Keep` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
     names = ("question", "cue", "yes", "no", "none")
@@ -121,6 +139,11 @@ def keep_of(entry: Mapping[str, Any]) -> Keep:
     return read
 
 
+def delete_of(entry: Mapping[str, Any]) -> Delete:
+    """A :class:`Delete` as it was written.  Raises ``KeyError``, ``TypeError``."""
+    return checked(Delete(Sound(**entry["question"]), Sound(**entry["deleted"])))
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """What a line says in a further language."""
@@ -128,6 +151,7 @@ class Language:
     announcement: Announcement
     asked: Asked | None = None
     keep: Keep | None = None
+    delete: Delete | None = None
 
     @property
     def question(self) -> Sound | None:
@@ -139,7 +163,8 @@ class Language:
         """Everything that is said in it, by SHA-256."""
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
-        return frozenset({self.announcement.sha256, *asked}) | kept
+        gone = frozenset() if self.delete is None else self.delete.sounds
+        return frozenset({self.announcement.sha256, *asked}) | kept | gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +173,9 @@ class LinePolicy:
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
     ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
-    not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.
-    ``menu`` lets choose among the first language and
-    the ``others``: key 1 is the first.
+    not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
+    choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
+    colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
     tenant: str
@@ -164,6 +189,8 @@ class LinePolicy:
     others: tuple[Language, ...] = ()
     menu: Sound | None = None
     keep: Keep | None = None
+    delete: Delete | None = None
+    beep: str = ""
     outbound: str = OFF
 
     @property
@@ -178,7 +205,7 @@ class LinePolicy:
     @property
     def languages(self) -> tuple[Language, ...]:
         """What it says, by language, in the order of the menu."""
-        return (Language(self.announcement, self.asked, self.keep), *self.others)
+        return (Language(self.announcement, self.asked, self.keep, self.delete), *self.others)
 
     @property
     def sounds(self) -> frozenset[str]:
@@ -218,16 +245,20 @@ class Snapshot:
 
         scripts = tuple(self.script(one) for one in line.languages)
         menu = None if line.menu is None else self._speech(line.menu)
-        return Plan(line.mode, scripts, menu, line.once_connected(direction), direction == OUTWARD)
+        once = line.once_connected(direction)
+        return Plan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
-        asked, keep = said.asked, said.keep
+        asked, keep, delete = said.asked, said.keep, said.delete
         return Script(
             self._speech(said.announcement),
             None if asked is None else self._speech(asked.question),
             None if asked is None else self._speech(asked.declined),
             None if keep is None else self._keep(keep),
+            None
+            if delete is None
+            else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
         )
 
     def _keep(self, keep: Keep) -> KeepScript:
@@ -319,6 +350,7 @@ def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
         "announcement": first.announcement,
         "asked": first.asked,
         "keep": first.keep,
+        "delete": first.delete,
         "others": tuple(others),
         "menu": menu,
         "outbound": outbound,
@@ -336,17 +368,20 @@ def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
         raise ValueError(f"announced {policy.timing!r}, outbound {policy.outbound!r}")
     if to_both and (policy.mode != NOTICE or others):
         raise ValueError(f"announced to both with mode {policy.mode!r}, in {len(others) + 1} languages")
+    if policy.beep not in ("", *BEEPS):
+        raise ValueError(f"a beep for {policy.beep!r}")
     if not NUMBER.fullmatch(policy.number):
         raise ValueError(f"not a number: {policy.number!r}")
     return policy
 
 
 def _language(entry: Mapping[str, Any]) -> Language:
-    told, asked, keep = entry["announcement"], entry["asked"], entry["keep"]
+    told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),
         None if keep is None else keep_of(keep),
+        None if delete is None else delete_of(delete),
     )
 
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, consent, pickup
+from recorder.call import asking, codes, consent, pickup
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State
@@ -77,7 +77,7 @@ def _nothing(state: State, _event: Observed) -> tuple[State, Actions]:
 
 
 def _key(state: State, event: Observed) -> tuple[State, Actions]:
-    return consent.key(state, event) if state.phase is Phase.ANNOUNCED else asking.key(state, event)
+    return codes.key(state, event) if state.phase is Phase.ANNOUNCED else asking.key(state, event)
 
 
 def _decided(state: State, event: Observed) -> bool:
@@ -181,7 +181,7 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
     if pickup.telling(state) and not state.told:
         state, actions = pickup.again(state, event.at, "hold")
         return state, (Note("hold", event.at), *actions)
-    state, actions = consent.disturbed(state, event)
+    state, actions = codes.disturbed(state, event)
     return state, (Note("hold", event.at), *actions)
 
 
@@ -205,8 +205,9 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
     first = not state.connected
-    state, broken = consent.broken(state, event) if event.other != state.colleague else (state, ())
+    state, broken = codes.broken(state, event) if event.other != state.colleague else (state, ())
     state, note = _with(state, event)
+    before += codes.beep(state)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
         return state, (*before, *broken, note, *asked_now)
@@ -234,7 +235,7 @@ def _picked_up(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
-    state, actions = consent.broken(state, event)
+    state, actions = codes.broken(state, event)
     state = replace(state, colleague="")
     if pickup.telling(state) and not state.told and not event.ending:
         state, actions = pickup.again(state, event.at, "stopped")
@@ -242,7 +243,7 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
-    state, broken = consent.broken(state, event)
+    state, broken = codes.broken(state, event)
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, Note("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
@@ -304,7 +305,7 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     now = event.at
     if state.phase is Phase.RINGING:
         return pickup.begin(state, now)
-    return consent.waited(state, now) if state.phase is Phase.ANNOUNCED else asking.waited(state, now)
+    return codes.waited(state, now) if state.phase is Phase.ANNOUNCED else asking.waited(state, now)
 
 
 def _no_disk(state: State, event: Observed) -> tuple[State, Actions]:
@@ -333,7 +334,10 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         # Somebody answered, and nobody was there to tell them.
         state, actions = unrecorded(replace(state, connected=True), "daemon_away")
         return state, (*actions, *gap)
-    return state, gap
+    if state.phase is Phase.UNRECORDED and event.capturing:
+        return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
+    state, paused = codes.watched_again(state, event)
+    return state, (*gap, *paused, *codes.beep(state))
 
 
 def _unheard(state: State) -> bool:
@@ -371,10 +375,10 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
-    What.CODE: consent.begin,
-    What.BEGAN: consent.sounded,
-    What.HEARD: consent.sounded,
+    What.CODE: codes.dialled,
+    What.BEGAN: codes.sounded,
+    What.HEARD: codes.sounded,
     # The colleague's; the outside party's go through all that is above.
-    What.KEY: consent.key,
-    What.HELD: consent.disturbed,
+    What.KEY: codes.key,
+    What.HELD: codes.disturbed,
 }

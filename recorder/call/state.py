@@ -52,6 +52,9 @@ class Do(StrEnum):
     KEEP_YES = "keep_yes"  # tell both that it will be kept
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
+    DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
+    DELETED = "deleted"  # stop it, and tell both
+    BEEP = "beep"  # a tone at an interval says that it is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,25 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteScript:
+    """What is said where a colleague may have a recording destroyed in the call: the ``question`` to them
+    alone, whether they mean it, and to both that it is ``deleted``."""
+
+    question: Speech
+    deleted: Speech
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What a call is told in one language.  ``question``: in opt-in what is asked before anything is
     recorded, in opt-out what is said after a key that means nothing.  ``declined``: that it is not
-    recorded."""
+    recorded.  ``delete`` is there where colleagues may have it destroyed."""
 
     announcement: Speech
     question: Speech | None = None
     declined: Speech | None = None
     keep: KeepScript | None = None
+    delete: DeleteScript | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +128,20 @@ class KeepScript:
 class Plan:
     """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
     choose: key 1 is the first script, and who presses nothing is told in that one.  ``at_pickup``: nothing
-    is said before somebody answers, then both are told; only to tell, and in one language.  ``outbound``: it
-    is the callee who is spoken to, once they have answered and before they are connected."""
+    is said before somebody answers, then both are told; only to tell, and in one language.  ``beep``: who
+    hears a tone at an interval, if anybody.  ``outbound``: it is the callee who is spoken to, once they have
+    answered and before they are connected."""
 
     mode: str
     scripts: tuple[Script, ...]
     menu: Speech | None = None
     at_pickup: bool = False
+    beep: str = ""
     outbound: bool = False
 
 
 class Step(IntEnum):
-    """How far a question about keeping is (``consent.py``)."""
+    """How far a question in the conversation is (``consent.py``, ``codes.py``)."""
 
     IDLE = 0
     QUESTION = 1
@@ -136,8 +151,9 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A question about keeping.  ``how``: ``question`` or ``own_words``.  ``sound`` plays to both; ``began``
-    and ``heard`` are the legs on which it began, and came to its end."""
+    """A question in the conversation: about keeping, and then ``how`` is ``question`` or ``own_words``; or
+    ``delete``, and then only to the colleague.  ``sound`` plays; ``began`` and ``heard`` are the legs on
+    which it began, and came to its end."""
 
     step: Step = Step.IDLE
     how: str = ""
@@ -158,7 +174,8 @@ class State:
     when a hold last began or ended, since the sound was ordered. ``taped``: since when it is recorded,
     where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
-    question about keeping, and ``kept`` what was last answered (``yes``, ``no``).
+    question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
+    ``paused``: as far as we know, the switch masks the recording.
     """
 
     plan: Plan
@@ -189,6 +206,7 @@ class State:
     began: datetime | None = None
     asked: Asking = Asking()
     kept: str = ""
+    paused: bool = False
 
     @property
     def talking(self) -> bool:

@@ -1,4 +1,5 @@
-"""How a line asks whether a recording may be kept, in the call, in sentences of the catalogue."""
+"""What colleagues can do with a recording in the call, by line: ask whether it may be kept, in sentences of
+the catalogue; have it destroyed; and the tone that says that it goes on."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
+from recorder.call.policy import BEEPS
 from recorder.catalogue import countries, queries
 from recorder.catalogue.announcing import Spoken, check_purposes, keep_sound
 from recorder.catalogue.lines import active
-from recorder.catalogue.models import Line, LineKeep, connected, writing
+from recorder.catalogue.models import Line, LineDelete, LineKeep, connected, writing
 from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import Keeping, LineRow
+from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
 from recorder.prompts import render
@@ -84,3 +87,62 @@ def _write(
         Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
         append(line.tenant, "line.keep_changed", {"line": line.id, "keep": changed}, now, entropy)
         count_up(LINES)
+
+
+def set_line_deletable(
+    tenant: str,
+    line_id: str,
+    deletable: bool,
+    *,
+    sources: Sources = render.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Whether colleagues may have a recording destroyed in the call, from the next one on, in all the line's
+    languages.  False where the tenant has no such line.  Raises :class:`ConfigError` (``prompt.*``,
+    ``speech.*``)."""
+    while True:
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        spoken = {each: _on_deleting(each, sources) for each in _languages(line)} if deletable else {}
+        with writing():
+            hold(tenant)
+            if queries.line(tenant, line_id) != line:
+                continue  # somebody changed its languages meanwhile
+            LineDelete.delete().where(LineDelete.line == line.id).execute()
+            for language, (question, deleted) in spoken.items():
+                LineDelete.create(
+                    id=str(uuid7(now, entropy)),
+                    line=line.id,
+                    language=language,
+                    question_text=question.text,
+                    question=keep_sound(question.wav, now),
+                    deleted_text=deleted.text,
+                    deleted=keep_sound(deleted.wav, now),
+                )
+            Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
+            append(tenant, "line.deletable_changed", {"line": line.id, "deletable": deletable}, now, entropy)
+            count_up(LINES)
+            return True
+
+
+def _on_deleting(language: str, sources: Sources) -> tuple[Spoken, Spoken]:
+    return render.delete_question(language, sources=sources), render.deleted(language, sources=sources)
+
+
+def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Who hears a tone at an interval while a line's calls are recorded, from the next call on: one of
+    ``policy.BEEPS``, or nobody (empty).  False where the tenant has no such line.  Raises
+    :class:`CatalogueError` (``line.settings``)."""
+    if beep not in ("", *BEEPS):
+        raise CatalogueError(
+            "line.settings", f"nobody is called {beep!r}", f"one of {', '.join(BEEPS)}, or nobody"
+        )
+    with writing():
+        hold(tenant)
+        changed = Line.update(beep=beep).where(active(tenant, line_id)).execute()
+        if changed:
+            append(tenant, "line.beep_changed", {"line": line_id, "beep": beep}, now, entropy)
+            count_up(LINES)
+    return bool(changed)

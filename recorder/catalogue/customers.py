@@ -12,7 +12,7 @@ from datetime import datetime
 from peewee import IntegrityError
 
 from recorder.catalogue import countries
-from recorder.catalogue.agreeing import set_line_keep
+from recorder.catalogue.agreeing import set_line_beep, set_line_deletable, set_line_keep
 from recorder.catalogue.announcing import create_announcement, sound_duration_ms
 from recorder.catalogue.composing import set_line_languages, set_line_mode
 from recorder.catalogue.lines import (
@@ -39,6 +39,8 @@ __all__ = [
     "end_line",
     "revision",
     "set_line_announcement",
+    "set_line_beep",
+    "set_line_deletable",
     "set_line_keep",
     "set_line_languages",
     "set_line_mode",

@@ -159,8 +159,9 @@ class Line(Row):
 
     ``announcement`` is said in its first language, ``others`` are the ids of those in further languages, in
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
-    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``outbound`` how its outbound calls are
-    treated (``policy.OUTBOUND``)."""
+    may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``deletable`` whether a colleague may
+    have one destroyed in the call, in those of :class:`LineDelete`.  ``beep``: ``policy.BEEPS``, or empty;
+    ``outbound``: how its outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -175,6 +176,8 @@ class Line(Row):
     menu_text = TextField(null=True)
     menu = _sound("menu_sha256")
     keep = DataField(null=True)
+    deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
     outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
     since = MomentField()
     until = MaybeMomentField(null=True)
@@ -218,6 +221,27 @@ class LineKeep(Row):
 
     class Meta:
         table_name = "line_keep"
+        indexes = ((("line", "language"), True),)
+
+
+class LineDelete(Row):
+    """What is said on a line, in one of its languages, where a colleague may have a recording destroyed in
+    the call: the question to them, and to both that it was."""
+
+    id = TextField(primary_key=True)
+    line = ForeignKeyField(Line, column_name="line_id", on_delete="RESTRICT")
+    language = TextField()
+    question_text = TextField()
+    question = _said("question_sha256")
+    deleted_text = TextField()
+    deleted = _said("deleted_sha256")
+
+    line_id: str
+    question_id: str
+    deleted_id: str
+
+    class Meta:
+        table_name = "line_delete"
         indexes = ((("line", "language"), True),)
 
 
@@ -398,6 +422,7 @@ TABLES: tuple[type[Row], ...] = (
     Purpose,
     Announcement,
     Line,
+    LineDelete,
     LineKeep,
     Recording,
     NotRecorded,

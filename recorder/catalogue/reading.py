@@ -93,6 +93,8 @@ def line_row(row: models.Line) -> LineRow:
         others=tuple(row.others),
         menu=_sentence(row.menu_text, row.menu_id),
         keep=_keeping(row.keep),
+        deletable=bool(row.deletable),
+        beep=row.beep,
         outbound=row.outbound,
         since=row.since,
         until=row.until,

@@ -131,8 +131,9 @@ class Keeping:
 class LineRow:
     """A number of a tenant; ``until`` is set once it is no longer theirs.
 
-    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose;
-    ``outbound`` is how its outbound calls are treated (``policy.OUTBOUND``)."""
+    ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose.
+    ``deletable``: a colleague may have a recording destroyed in the call.  ``beep``: ``policy.BEEPS``, or
+    empty.  ``outbound`` is how its outbound calls are treated: ``policy.OUTBOUND``."""
 
     id: str
     tenant: str
@@ -145,6 +146,8 @@ class LineRow:
     others: tuple[str, ...]
     menu: Sentence | None
     keep: Keeping | None
+    deletable: bool
+    beep: str
     outbound: str
     since: datetime
     until: datetime | None

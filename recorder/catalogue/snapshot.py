@@ -137,7 +137,7 @@ def _needed(spool: Path) -> set[str]:
         except TakeError:
             continue  # the pipeline sets it aside, with its reason
         needed |= {each.sha256 for each in (start.announcement, start.question) if each is not None}
-        needed |= frozenset() if start.keep is None else start.keep.sounds
+        needed = needed.union(*(each.sounds for each in (start.keep, start.delete) if each is not None))
     return needed
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recorder.call import policy
-from recorder.catalogue.models import Announcement, Line, LineKeep, Sound, connected
+from recorder.catalogue.models import Announcement, Line, LineDelete, LineKeep, Sound, connected
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.rows import ASKING, LineRow
 
@@ -31,9 +31,15 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
         kept = {(row.line_id, row.language): row for row in named(LineKeep.select(), LineKeep.line, asking)}
         for row in kept.values():
             sounds |= {each for name in SAID if (each := getattr(row, f"{name}_id")) is not None}
+        deletable = {row.id for row in rows if row.deletable}
+        gone = {
+            (row.line_id, row.language): row for row in named(LineDelete.select(), LineDelete.line, deletable)
+        }
+        for row in gone.values():
+            sounds |= {row.question_id, row.deleted_id}
         lengths = Sound.select(Sound.sha256, Sound.duration_ms)
         durations = {row.sha256: row.duration_ms for row in named(lengths, Sound.sha256, sounds)}
-    speaking = _Speaking(told, kept, durations)
+    speaking = _Speaking(told, kept, gone, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
@@ -45,11 +51,12 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
 
 @dataclass(frozen=True, slots=True)
 class _Speaking:
-    """Announcements by id, what is said about keeping by line and language, and how long each sound is, by
-    its SHA-256."""
+    """Announcements by id, what is said about keeping and about destroying by line and language, and how long
+    each sound is, by its SHA-256."""
 
     told: Mapping[str, Announcement]
     kept: Mapping[tuple[str, str], LineKeep]
+    gone: Mapping[tuple[str, str], LineDelete]
     durations: Mapping[str, int]
 
     def line(self, row: LineRow) -> policy.LinePolicy | None:
@@ -67,6 +74,8 @@ class _Speaking:
             announcement=first.announcement,
             asked=first.asked,
             keep=first.keep,
+            delete=first.delete,
+            beep=row.beep,
             outbound=row.outbound,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
@@ -84,11 +93,12 @@ class _Speaking:
             duration_ms=self.durations[said.sound_id],
         )
         keep = self._keep(line, said.language)
+        delete = self._delete(line, said.language)
         if said.mode not in ASKING:
-            return policy.Language(told, None, keep)
+            return policy.Language(told, None, keep, delete)
         question = self._sound(said.question_text, said.question_id)
         declined = self._sound(said.declined_text, said.declined_id)
-        return policy.Language(told, policy.Asked(question, declined), keep)
+        return policy.Language(told, policy.Asked(question, declined), keep, delete)
 
     def _keep(self, line: LineRow, language: str) -> policy.Keep | None:
         said = self.kept.get((line.id, language))
@@ -105,6 +115,14 @@ class _Speaking:
             none=self._sound(said.none_text, said.none_id),
             destroy=line.keep.destroy,
             at_start=line.keep.at_start,
+        )
+
+    def _delete(self, line: LineRow, language: str) -> policy.Delete | None:
+        said = self.gone.get((line.id, language))
+        if not line.deletable or said is None:
+            return None
+        return policy.Delete(
+            self._sound(said.question_text, said.question_id), self._sound(said.deleted_text, said.deleted_id)
         )
 
     def _sound(self, text: str | None, sha256: str | None) -> policy.Sound:

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from recorder.call.policy import OUTBOUND, TIMINGS
+from recorder.call.policy import BEEPS, OUTBOUND, TIMINGS
 from recorder.call.state import MODES
 from recorder.catalogue import customers, queries
 from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
@@ -211,6 +211,10 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
         customers.set_line_keep(
             row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
         )
+    if row.deletable:
+        customers.set_line_deletable(
+            row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
+        )
     told = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
         click.echo(f"{told[each].language}  {each}  {told[each].name}")
@@ -244,6 +248,36 @@ def keep_line(
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start)
     customers.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
+
+
+@line.command("delete-in-call")
+@TENANT
+@click.argument("number")
+@click.argument("allowed", type=click.Choice(("on", "off")))
+@click.pass_obj
+def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str) -> None:
+    """Let colleagues on a number stop a recording and have it destroyed, in the call (*9, then 1), from now
+    on.
+
+    Both are told that it is destroyed, and the customer sees that it was."""
+    context.open_catalogue()
+    row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
+    customers.set_line_deletable(
+        row.tenant, row.id, allowed == "on", sources=found, now=utc_now(), entropy=os.urandom
+    )
+
+
+@line.command("beep")
+@TENANT
+@click.argument("number")
+@click.argument("who", type=click.Choice((*BEEPS, "nobody")))
+@click.pass_obj
+def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None:
+    """Let a short tone every quarter of a minute say that a number's calls are recorded, from now on."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    beep = "" if who == "nobody" else who
+    customers.set_line_beep(row.tenant, row.id, beep, now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

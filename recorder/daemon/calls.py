@@ -194,9 +194,13 @@ class Call:
             case Do.LEAVE:
                 self.leave.set()
             case Do.STOP:
-                self._switch(commands.record_stop(self.channel, self.writer.audio))
+                self._stop()
+            case Do.BEEP:
+                self._switch(commands.beep(self.channel, "accord_state", "announced", self.state.plan.beep))
             case Do.DISCARD:
                 self.writer.discard()
+            case Do.DELETE_ASK | Do.DELETED:
+                self._delete(action)
             case _:
                 self._keep(action)
 
@@ -222,11 +226,12 @@ class Call:
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
+        # As accord_begin does: a colleague's pause is done by the switch alone.
+        self._switch(commands.put_variable(channel, "accord_recorded", str(audio)))
         # First what ends it, whatever becomes of us.
         self._switch(commands.schedule(seconds, stop_at, late))
         self._switch(commands.schedule(seconds, stop_at, stop))
-        for leg in filter(commands.addressable, (channel, self.state.colleague)):
-            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        self._unending(channel, self.state.colleague)
         self._switch(
             commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
         )
@@ -245,8 +250,38 @@ class Call:
             state = "late"
         self.feed(Observed(What.STATE, self._now(), state=state))
 
+    def _delete(self, action: Do) -> None:
+        """Ask the colleague whether they mean it; or stop it, and tell both."""
+        delete, colleague = self.state.script.delete, self.state.colleague
+        if delete is None:
+            return
+        if action is Do.DELETE_ASK:
+            if not commands.addressable(colleague):
+                return
+            self._unending(colleague)
+            question = Path(delete.question.path)
+            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, question))
+            return
+        self._stop()
+        self._unending(self.channel, colleague)
+        self._switch(
+            commands.play_to_both(self.channel, "accord_state", "announced", Path(delete.deleted.path))
+        )
+        self._switch(commands.change_variable(self.channel, "accord_state", "announced", "unrecorded"))
+
+    def _stop(self) -> None:
+        self._switch(commands.record_stop(self.channel, self.writer.audio))
+        if self.state.plan.beep:
+            self._switch(commands.no_beep(self.channel))
+
+    def _unending(self, *legs: str) -> None:
+        """No key ends what is played to these legs from now on.  A colleague's leg may have an id that is put
+        into no command: they can."""
+        for leg in filter(commands.addressable, legs):
+            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+
     def _keep(self, action: Do) -> None:
-        """Say something about keeping the recording, in the call.  No key ends it, of either side."""
+        """Say something about keeping the recording, in the call."""
         keep, colleague = self.state.script.keep, self.state.colleague
         if keep is None:
             return
@@ -258,9 +293,7 @@ class Call:
         }
         sound = sounds.get(action) or keep.cue
         path = Path(sound.path)
-        # A colleague's leg may have an id that is put into no command: they can end what they hear by a key.
-        for leg in filter(commands.addressable, (self.channel, colleague)):
-            self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        self._unending(self.channel, colleague)
         if action is Do.KEEP_CUE:
             if not commands.addressable(colleague):
                 return

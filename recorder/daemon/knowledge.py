@@ -130,7 +130,7 @@ class Knowledge:
         if told is None:
             return None
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
-        return empty.script(Language(told, None, start.keep))
+        return empty.script(Language(told, None, start.keep, start.delete))
 
     def plan(self, line: LinePolicy, direction: str) -> Plan:
         """What is said to a call to or from a line."""

@@ -36,7 +36,7 @@ from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import IN_TALK, KEEP, WANTED, Observed, What, observe
+from recorder.switch.observed import IN_TALK, SUBCLASSES, WANTED, Observed, What, observe
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -124,7 +124,7 @@ class Daemon:
             settings.switch_port,
             settings.password,
             names=_STANDING,
-            subclasses=(KEEP,),
+            subclasses=tuple(SUBCLASSES),
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
@@ -247,7 +247,13 @@ class Daemon:
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy, arrival.direction), at)
             starts = tuple(
-                replace(start, announcement=each.announcement, question=each.question, keep=each.keep)
+                replace(
+                    start,
+                    announcement=each.announcement,
+                    question=each.question,
+                    keep=each.keep,
+                    delete=each.delete,
+                )
                 for each in policy.languages
             )
         else:
@@ -303,6 +309,7 @@ class Daemon:
             announcement=policy.announcement if policy else None,
             mode=policy.mode if policy else NOTICE,
             at_pickup=policy is not None and policy.once_connected(direction),
+            beep=policy.beep if policy else "",
             uptime=up,
             refused=refused,
         )

@@ -108,6 +108,7 @@ class Takeover:
         # Asked now: no later event tells when it was answered, once it has been transferred.
         ringing = state in ("announced", "pickup") and not call.state.connected
         bridged = self._bridged(call.channel) if ringing else None
+        paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
         call.feed(
             Observed(
                 What.UNWATCHED,
@@ -117,6 +118,7 @@ class Takeover:
                 left=left,
                 capturing=capturing,
                 bridged_at=bridged,
+                paused=paused,
             )
         )
 
@@ -179,7 +181,7 @@ class Takeover:
         script = self._script(start)
         if start.refused is not None or script is None:
             return arriving.refuse(start.refused or "no_line")[0]
-        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup)
+        plan = Plan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
         return arriving.resume(plan, _notes(marks), since)
 
     def _tell_late(self) -> None:

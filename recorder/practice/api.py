@@ -44,6 +44,7 @@ class Api:
             "uuid_setvar": self._set,
             "uuid_answer": self._answer,
             "uuid_record": self._record,
+            "uuid_displace": self._displace,
             "cond": _cond,
             "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
@@ -155,12 +156,31 @@ class Api:
         session = self._session(words[0]) if words else None
         if session is None:
             return "-ERR Cannot locate session!\n"
-        if len(words) < 3 or words[1] not in {"start", "stop"}:
+        if len(words) < 3 or words[1] not in {"start", "stop", "mask", "unmask"}:
             return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
         if words[1] == "start":
             done = recording.start(session, Path(words[2]), brace + variables)
             return "+OK Success\n" if done else "-ERR Cannot record session!\n"
-        return "+OK Success\n" if recording.stop(session, words[2]) else "-ERR Cannot stop record session!\n"
+        if words[1] == "stop":
+            done = recording.stop(session, words[2])
+            return "+OK Success\n" if done else "-ERR Cannot stop record session!\n"
+        done = recording.mask(session, words[2], words[1] == "mask")
+        return "+OK Success\n" if done else f"-ERR Cannot {words[1]} recording session!\n"
+
+    def _displace(self, rest: str) -> str:
+        """A tone that is mixed into what a leg hears.  Nobody listens here: which ones there are is all."""
+        words = rest.split()
+        session = self._session(words[0]) if words else None
+        if session is None:
+            return "-ERR Cannot locate session!\n"
+        tones, (_, order, tone, *_more) = session.media.tones, [*words, "", ""]
+        if order == "start" and tone not in tones:
+            tones.append(tone)
+            return "+OK Success\n"
+        if order == "stop" and tone in tones:
+            tones.remove(tone)
+            return "+OK Success\n"
+        return f"-ERR Cannot {'displace' if order == 'start' else 'stop displace'} session!\n"
 
 
 def _cond(rest: str) -> str:

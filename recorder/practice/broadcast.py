@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recorder.practice.listener import Task
 
 if TYPE_CHECKING:
+    from recorder.practice.session import Session
     from recorder.practice.switch import PracticeSwitch
 
 INSIDE = 0.1
@@ -30,15 +31,24 @@ def order(switch: PracticeSwitch, rest: str) -> str:
     if len(words) < 2:
         return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
     uuid, what, where = words[0], words[1], words[2] if len(words) > 2 else "aleg"
-    session = switch.sessions.get(uuid)
-    if session is None:
-        return "-ERR invalid uuid\n"
     application, separator, argument = what.partition("::")
     if not separator:
         application, argument = "playback", what
+    if (called := _of_called(switch, uuid)) is not None and where == "aleg":
+        switch.later(INSIDE, lambda: called.inside.run(application, argument))
+        return "+OK Message sent\n"
+    session = switch.sessions.get(uuid)
+    if session is None:
+        return "-ERR invalid uuid\n"
     if where in {"both", "bleg"} and session.inside.leg is not None:
         switch.later(INSIDE, lambda: session.inside.run(application, argument))
     if where in {"both", "aleg"}:
         task = Task(application, argument, switch.new_uuid())
         switch.later(OUTSIDE, lambda: switch.queue(uuid, task))
     return "+OK Message sent\n"
+
+
+def _of_called(switch: PracticeSwitch, uuid: str) -> Session | None:
+    """The call of which this is the called one's leg."""
+    sessions = switch.sessions.values()
+    return next((each for each in sessions if each.inside.leg and each.inside.leg.uuid == uuid), None)

@@ -1,7 +1,7 @@
 """``bind_digit_action``: what the called one's keys do, and which of them the outside party's phone gets.
 
-Only what Accord uses of it: codes that are bound on the outside leg for its peer, which give an event.  The
-outside party's own keys are not looked at then (transcript: codes).
+Only what Accord uses of it: codes that are bound on the outside leg for its peer, which give an event or run
+an extension on the peer's leg.  The outside party's own keys are not looked at then (transcript: codes).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ WAITS = 1.5
 """Seconds that digits which may become a code wait for the next one."""
 
 _BINDING = re.compile(
-    r"\w+,([0-9*#]+),exec\[H\]:event,(Event-Name=CUSTOM\\,Event-Subclass=[\w:.-]+),peer,peer"
+    r"\w+,([0-9*#]+),exec\[H\]:(event|execute_extension),"
+    r"(Event-Name=CUSTOM\\,Event-Subclass=[\w:.-]+|[\w.-]+ XML \w+),peer,peer"
 )
 
 
@@ -32,7 +33,7 @@ class Digits:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._codes: dict[str, str] = {}
+        self._codes: dict[str, tuple[str, str]] = {}
         self._longest = 0
         self._pending = ""
         self._timer: gevent.Greenlet[..., object] | None = None
@@ -40,7 +41,8 @@ class Digits:
         self.heard_inside = ""
 
     def bind(self, data: str) -> None:
-        """``realm,code,exec[H]:event,headers,peer,peer``.  Raises :class:`SwitchError` for another form."""
+        """``realm,code,exec[H]:application,argument,peer,peer``.  Raises :class:`SwitchError` for another
+        form."""
         found = _BINDING.fullmatch(data)
         if found is None:
             raise SwitchError(
@@ -49,7 +51,7 @@ class Digits:
                 "teach recorder/practice/digits.py what the real switch does with it",
             )
         self._longest = max(self._longest, len(found[1]))
-        self._codes[found[1]] = found[2].replace("\\,", ",")
+        self._codes[found[1]] = found[2], found[3].replace("\\,", ",")
 
     def clear(self, data: str) -> None:
         """``realm,peer`` takes every code away; without a target only those of the leg itself, of which there
@@ -87,7 +89,7 @@ class Digits:
         leg = self._session.inside.leg
         if leg is not None and code in self._codes:
             leg.variables["last_matching_digits"] = code
-            self._session.inside.run("event", self._codes[code])
+            self._session.inside.run(*self._codes[code])
 
     def _stop(self) -> None:
         if self._timer is not None:

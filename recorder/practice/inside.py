@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from recorder.errors import SwitchError
 from recorder.practice import playing
+from recorder.practice.dialplan import Step
 from recorder.practice.leg import Leg
 from recorder.practice.wire import Header
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class Inside:
-    """``run`` gives the leg applications to run, one after the other: ``playback``, ``set``, ``event``."""
+    """``run`` gives the leg applications to run, one after the other: ``playback``, ``set``, ``event``,
+    ``execute_extension``."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -102,6 +104,7 @@ class Inside:
 
     def _execute(self, leg: Leg, application: str, argument: str) -> None:
         variables = leg.variables
+        argument = self._session.expand(argument, leg)
         variables.pop(playing.RESPONSE, None)
         variables |= {"current_application": application, "current_application_data": argument}
         told: list[Header] = [("Application", application), ("Application-Data", argument)]
@@ -111,10 +114,14 @@ class Inside:
             case "playback":
                 self._play(leg, argument)
             case "event":
-                self._session.switch.custom(leg, argument.rpartition("=")[2])
+                _name, subclass, *more = (each.partition("=")[::2] for each in argument.split(","))
+                self._session.switch.custom(leg, subclass[1], more)
             case "set":
-                name, _, value = argument.partition("=")
-                variables[name] = value
+                _set(leg, argument)
+            case "execute_extension":
+                name, _dialplan, context = argument.split()
+                for step in self._session.hunt(name, context, leg, lambda step: self._inline(leg, step)):
+                    self._execute(leg, step.application, step.argument)
             case _:
                 raise SwitchError(
                     "practice.application",
@@ -125,6 +132,9 @@ class Inside:
         response = variables.get(playing.RESPONSE, "_none_")
         last = [*told, ("Application-Response", response), uuid]
         self._session.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
+
+    def _inline(self, leg: Leg, step: Step) -> None:
+        _set(leg, self._session.expand(step.argument, leg))
 
     def _play(self, leg: Leg, path: str) -> None:
         media = self._session.media
@@ -138,3 +148,11 @@ class Inside:
             self._wake.wait()
         media.prompt_inside = None
         playing.ended(self._session, leg, path, player, away=leg.cause is not None)
+
+
+def _set(leg: Leg, argument: str) -> None:
+    name, _, value = argument.partition("=")
+    if value and value != "_undef_":
+        leg.variables[name] = value
+    else:
+        leg.variables.pop(name, None)

@@ -27,6 +27,8 @@ class Media:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.tapes: dict[str, Tape] = {}
+        self.tones: list[str] = []
+        """What is mixed into what either hears."""
         self.prompt: Player | None = None
         """What is being played to the outside party, and …"""
         self.prompt_inside: Player | None = None

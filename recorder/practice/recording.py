@@ -43,6 +43,14 @@ def stop(session: Session, path: str) -> bool:
     return bool(stopped)
 
 
+def mask(session: Session, path: str, masked: bool) -> bool:
+    """Silence both channels of a recording from now on, or no more; ``False`` where there is none."""
+    tape = session.media.tapes.get(path)
+    if tape is not None:
+        tape.masked = masked
+    return tape is not None
+
+
 def _close(session: Session, tape: Tape, cause: str) -> None:
     try:
         tape.close()

@@ -236,9 +236,10 @@ class Session:
         leg.state = state
         self.emit("CHANNEL_STATE", leg=leg, variables=False)
 
-    def expand(self, text: str) -> str:
-        """Variables and functions put in."""
-        variable: Callable[[str], str] = lambda name: self.leg.get(name, self.switch.dialplan.globals)  # noqa: E731
+    def expand(self, text: str, leg: Leg | None = None) -> str:
+        """Variables (of the outside leg, or another) and functions put in."""
+        of = leg or self.leg
+        variable: Callable[[str], str] = lambda name: of.get(name, self.switch.dialplan.globals)  # noqa: E731
         return expand(text, variable, lambda name, argument: self.switch.api(f"{name} {argument}"))
 
     # --- inside
@@ -276,13 +277,18 @@ class Session:
             self.execute(step.application, step.argument)
 
     def _hunt(self, name: str, context: str) -> list[Step]:
-        def field(which: str) -> str:
-            return {"destination_number": name, "context": context}.get(which) or self.leg.field(which)
-
         def inline(step: Step) -> None:
             applications.run(self, step.application, self.expand(step.argument))
 
-        return self.switch.dialplan.hunt(context, field, self.expand, inline)
+        return self.hunt(name, context, self.leg, inline)
+
+    def hunt(self, name: str, context: str, leg: Leg, inline: Callable[[Step], None]) -> list[Step]:
+        """What an extension has a leg do; ``inline`` runs what is to be run while it is looked for."""
+
+        def field(which: str) -> str:
+            return {"destination_number": name, "context": context}.get(which) or leg.field(which)
+
+        return self.switch.dialplan.hunt(context, field, lambda text: self.expand(text, leg), inline)
 
     def call_state(self, leg: Leg, call_state: str, *, state: str = "") -> None:
         """A leg's call state changes, and with it its state where one is given."""

@@ -93,6 +93,7 @@ class Tape:
         self.variables = recording_variables
         self.frames = 0
         self.failed = False
+        self.masked = False
         self._buffered = buffered
         self._unwritten = bytearray()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,9 @@ class Tape:
         return self.frames * FRAME
 
     def write(self, left: Samples, right: Samples) -> None:
-        """One frame of 20 ms."""
+        """One frame of 20 ms; nothing but zeros while it is masked."""
+        if self.masked:
+            left = right = SILENCE
         self._unwritten += np.stack([left, right], axis=1).astype("<i2").tobytes()
         self.frames += 1
         if not self._buffered or len(self._unwritten) >= self._BUFFER:

@@ -256,10 +256,10 @@ class PracticeSwitch:
         headers += last
         self._tell(name, subclass, leg, headers)
 
-    def custom(self, leg: Leg, subclass: str) -> None:
+    def custom(self, leg: Leg, subclass: str, more: list[Header]) -> None:
         """Tell of what the application ``event`` makes: its name is not its first header."""
         name, *rest = self.lead("CUSTOM", "mod_dptools.c", "event_function")
-        headers = [("Event-Subclass", subclass), *rest, name, *leg.headers(variables=True)]
+        headers = [("Event-Subclass", subclass), *rest, name, *more, *leg.headers(variables=True)]
         self._tell("CUSTOM", subclass, leg, headers)
 
     def _tell(self, name: str, subclass: str, leg: Leg | None, headers: list[Header]) -> None:

@@ -192,6 +192,16 @@ def confirm_answer(language: str, *, sources: Sources = SHIPPED, sample_rate: in
     return _render(language, _parts("confirm-answer", language), sources, sample_rate)
 
 
+def delete_question(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To a colleague alone who wants a recording destroyed, in the call: 1 does it."""
+    return _render(language, _parts("delete-question", language), sources, sample_rate)
+
+
+def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To both, after that: that it was."""
+    return _render(language, _parts("deleted", language), sources, sample_rate)
+
+
 def _parts(
     name: str,
     language: str,

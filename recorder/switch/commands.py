@@ -189,6 +189,25 @@ def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str
     return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
 
 
+def beep(uuid: str, name: str, state: str, to: str) -> Command:
+    """Mix a short tone into what is heard, every quarter of a minute, ``to`` the ``outside`` party, the
+    ``colleague`` or ``both``, if the variable has this value.  Ordered again it changes nothing.  It is not
+    in a recording that began before it (seen)."""
+    target = _in_state(uuid, name, state)
+    return Command(f"api expand uuid_displace {target} start {_BEEP} 0 {_HEARD_BY[to]}")
+
+
+def no_beep(uuid: str) -> Command:
+    """And no more."""
+    return Command(f"api uuid_displace {_uuid(uuid)} stop {_BEEP}")
+
+
+_BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
+_HEARD_BY: Final = {"outside": "m", "colleague": "mr", "both": "mrw"}
+"""``m``: mixed into the sound that is there; ``r``: of what the outside leg says, which the colleague
+hears."""
+
+
 def change_variable(uuid: str, name: str, old: str, new: str) -> Command:
     """Give a channel's variable the value ``new`` if it has ``old``; the switch looks, not we.  Refused where
     it has not, and where there is no such channel."""

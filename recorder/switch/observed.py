@@ -34,7 +34,7 @@ class What(StrEnum):
     UNBRIDGED = "unbridged"
     HUNG_UP = "hung_up"  # ``cause``
     KEY = "key"  # ``key`` was pressed on ``leg``
-    CODE = "code"  # the colleague dialled the code that asks whether to keep the recording
+    CODE = "code"  # the colleague dialled ``code``, one of :data:`CODES`
     BEGAN = "began"  # a sound that is played to both begins on ``leg``
     HEARD = "heard"  # and ends; ``complete`` if by itself
     GONE = "gone"  # the channel is no more; ``ending`` where we saw it go, ``capturing`` if its recording
@@ -57,7 +57,8 @@ class Observed:
     happened because the call hangs up.  ``key``: one of 0 to 9, ``*``, ``#``, A to D.  ``bridged_at``: see
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
-    ``other`` is the switch's id of the colleague's leg.
+    ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
+    ends it, ``paused`` whether it is masked now.
     """
 
     what: What
@@ -70,6 +71,9 @@ class Observed:
     party: tuple[str, str] | None = None
     cause: str = ""
     key: str = ""
+    code: str = ""
+    lasts: timedelta = timedelta(0)
+    paused: bool = False
     leg: str = OUTSIDE
     other: str = ""
     bridged_at: datetime | None = None
@@ -93,10 +97,14 @@ WANTED: Final = (
 """The events that :func:`observe` understands."""
 
 IN_TALK: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD", "CHANNEL_UNHOLD", "CUSTOM")
-"""What :func:`observe_talk` understands; of CUSTOM events those of :data:`KEEP`."""
+"""What :func:`observe_talk` understands; of CUSTOM events those of :data:`SUBCLASSES`."""
 
-KEEP: Final = "accord::keep"
-"""The event that ``freeswitch_conf/dialplan/accord.xml`` binds to the colleague's code."""
+KEEP, PAUSE, RESUME, NOTE, DELETE = CODES = ("keep", "pause", "resume", "note", "delete")
+"""What a colleague can dial a code for: to ask whether the recording may be kept, to pause it and to go on
+with it (the switch has done so), to note a moment, to stop it and have it destroyed."""
+
+SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
+"""The events that ``freeswitch_conf/dialplan/accord.xml`` binds to these codes."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -139,8 +147,8 @@ def observe_talk(event: CallEvent, channel: str, colleague: str) -> Observed | N
     base = Observed(What.STATE, event.at, leg=leg, ending=event.header("Answer-State") == "hangup")
     if event.name == "CUSTOM":
         # Whose code it is, the binding has looked at: it is the one of the outside leg's peer alone.
-        theirs = event.subclass == KEEP and event.uuid != channel
-        return replace(base, what=What.CODE, leg=COLLEAGUE, other=event.uuid) if theirs else None
+        code = SUBCLASSES.get(event.subclass)
+        return None if code is None or event.uuid == channel else _dialled(event, base, code)
     if not leg:
         return None
     if event.name == "DTMF":
@@ -158,6 +166,14 @@ def observe_talk(event: CallEvent, channel: str, colleague: str) -> Observed | N
         # The application's own response is the same where it was cut; and this where a transfer called the
         # leg away in it (seen).
         complete=event.header("Playback-Status") == "done",
+    )
+
+
+def _dialled(event: CallEvent, base: Observed, code: str) -> Observed:
+    seconds = event.header("accord_seconds")
+    lasts = int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0
+    return replace(
+        base, what=What.CODE, leg=COLLEAGUE, code=code, other=event.uuid, lasts=timedelta(seconds=lasts)
     )
 
 

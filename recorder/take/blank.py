@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from recorder.take.encoded import Found, Gap, Marker, Prompt
+from recorder.take.masked import Masked
 from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
 from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
@@ -37,9 +38,16 @@ class Plan:
     drift_ms: int
 
 
-def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Plan:
+def plan(
+    take: Take,
+    sound: Wav,
+    found: Found | None,
+    prompts: Sequence[Prompt] = (),
+    paused: Sequence[Masked] = (),
+) -> Plan:
     """Everything that is to be silent, and all gaps, of a take whose announcement is at ``found``; the
-    ``prompts`` silence nothing, but while one plays they do not hear each other."""
+    ``prompts`` silence nothing, but while one plays they do not hear each other.  ``paused`` is where a
+    colleague had it paused (:mod:`recorder.take.masked`)."""
     clock = times(take, sound, found, prompts)
     end = clock.duration_ms
     told = _told(take, clock, found)
@@ -51,7 +59,8 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Told together: until it begins the one who answered has not been told either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
-    both = [*untold, *_named(holds, "hold"), *_named(away, "unobserved")]
+    stretches = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    both = [*untold, *_named(stretches, "paused"), *_named(holds, "hold"), *_named(away, "unobserved")]
     # It rang then, or they talked already: the switch knows the last bridge only.
     unseen = [(start, min(stop, talk)) for start, stop in away]
     left = [
@@ -67,7 +76,11 @@ def plan(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] 
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return Plan(
         left_until_ms=talk,
-        both=(*((start, end) for start, end, _ in untold), *silent),
+        both=(
+            *((start, end) for start, end, _ in untold),
+            *((each.start_ms, each.end_ms) for each in paused if not each.silent),
+            *silent,
+        ),
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,

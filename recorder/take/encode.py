@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
-from recorder.take import align, blank, files, prompts, times, wav
+from recorder.take import align, blank, files, masked, prompts, times, wav
 from recorder.take.encoded import Encoded, Found, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
@@ -62,7 +62,8 @@ def encode(take: Take, prompt: Path) -> Encoded:
     _check_prompt(prompt, announcement.sha256)
     found = _find(take, sound, prompt)
     said = prompts.find(take, sound, found, prompt.parent)
-    plan = blank.plan(take, sound, found, said)
+    paused = masked.masked(take, sound, found, said)
+    plan = blank.plan(take, sound, found, said, paused)
     _write(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
     named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []

@@ -24,6 +24,7 @@ GAP_REASONS = frozenset(
         "before_announcement_end",  # left blanked: they had not been told yet
         "ringing",  # left blanked: nobody had answered
         "hold",
+        "paused",  # by a colleague: silent in both channels
         "write_error",
         "repair",  # the file ended before the call did
         "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched

@@ -23,7 +23,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recorder.call.policy import Announcement, Keep, Sound, check_announcement, keep_of
+from recorder.call.policy import (
+    BEEPS,
+    Announcement,
+    Delete,
+    Keep,
+    Sound,
+    check_announcement,
+    delete_of,
+    keep_of,
+)
 from recorder.call.state import MODES, NOTICE
 from recorder.clock import Uptime, from_iso, to_iso
 from recorder.errors import TakeError
@@ -58,8 +67,9 @@ class CallStart:
     the daemon's clock when the recording was ordered, ``uptime`` the machine's then (``None`` where nobody
     noted it).  ``announcement``, ``tenant`` and ``line`` are ``None`` for a call that has no line.
     ``mode`` is the line's; ``question`` what was asked in opt-in, or would be said in opt-out after a key
-    that means nothing; ``at_pickup``: told once somebody answered.  ``refused``: why it was not even begun to
-    be recorded (one of :data:`REASONS`)."""
+    that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
+    colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty).  ``refused``: why
+    it was not even begun to be recorded (one of :data:`REASONS`)."""
 
     recording: str
     tenant: str | None
@@ -78,6 +88,8 @@ class CallStart:
     question: Sound | None = None
     keep: Keep | None = None
     at_pickup: bool = False
+    delete: Delete | None = None
+    beep: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,14 @@ MARKS = frozenset(
         "keep_answered",  # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words)
         "keep_told",  # both heard what came of it.  data: answer
         "keep_untold",  # they did not, or not whole
+        # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
+        # seen ("later"), where nobody watched: the time is then when the switch was asked.
+        "paused",
+        "resumed",  # by a colleague's code, or seen later
+        "noted",  # a colleague marked the moment
+        "delete_asked",  # the colleague is asked whether to stop it and have it destroyed
+        "delete_dropped",  # nothing came of it
+        "deleted",  # it was confirmed
         "announcement_started",
         "announcement_broken",  # data: reason (hold, stopped, failed)
         # Its playback ended by itself, no hold in it.  data: seen ("later"), where nobody watched: the time
@@ -142,6 +162,7 @@ REASONS = frozenset(
         "no_answer",  # nobody agreed, in opt-in
         "unclear",  # keys that mean nothing, twice
         "not_kept",  # they said no to keeping it, on a line that then destroys it
+        "deleted",  # a colleague had it destroyed in the call
         "announcement_failed",
         "recording_failed",  # the switch could not write
         "daemon_away",  # the switch went on by itself
@@ -236,6 +257,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     told = body["announcement"]
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
     uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
+    delete = body.get("delete")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
@@ -243,14 +265,15 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             "announcement": announcement,
             "question": None if question is None else Sound(**question),
             "keep": None if keep is None else keep_of(keep),
+            "delete": None if delete is None else delete_of(delete),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),
         }
     )
     checked(start)
-    if start.mode not in MODES:
-        raise ValueError(f"mode {start.mode!r}")
+    if start.mode not in MODES or start.beep not in ("", *BEEPS):
+        raise ValueError(f"mode {start.mode!r}, a beep for {start.beep!r}")
     if announcement is not None:
         check_announcement(announcement)
     return start

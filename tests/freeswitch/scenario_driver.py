@@ -21,7 +21,7 @@ NUMBERS = {
     "opt_out": f"{NUMBER}11", "opt_in": f"{NUMBER}12", "languages": f"{NUMBER}13", "keep": f"{NUMBER}14",
     "keep_or_destroy": f"{NUMBER}15", "keep_at_start": f"{NUMBER}16", "own_words": f"{NUMBER}17",
     "at_pickup": f"{NUMBER}18", "at_pickup_and_asked": f"{NUMBER}19", "at_pickup_busy": f"{NUMBER}76",
-    "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78",
+    "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "out": f"{NUMBER}21", "out_once": f"{NUMBER}22", "out_opt_in": f"{NUMBER}23",
     "out_opt_out": f"{NUMBER}24",
 }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
+from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
@@ -25,12 +26,15 @@ def driver(rig: Rig) -> Iterator[RealDriver]:
 
 ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
 PICKUP = (*AT_PICKUP, *ROUGH_AT_PICKUP)
+DIALLED = (*CODES, *ROUGH_CODES)
 
 
 OUT = (*OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *ASKING, *PICKUP, *OUT], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", [*SCENARIOS, *ASKING, *PICKUP, *DIALLED, *OUT], ids=lambda scenario: scenario.name
+)
 def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)
 

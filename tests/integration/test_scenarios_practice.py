@@ -9,6 +9,7 @@ import pytest
 from gevent.pool import Pool
 
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
+from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.practice_driver import PracticeDriver
@@ -16,7 +17,7 @@ from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TA
 from tests.scenarios.run import play
 
 INBOUND = (*SCENARIOS, *BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK, *AT_PICKUP, *ROUGH_AT_PICKUP)
-ALL = (*INBOUND, *OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
+ALL = (*INBOUND, *CODES, *ROUGH_CODES, *OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
 ROUGH = [scenario for scenario in ALL if not scenario.daemon or scenario.touches_the_daemon]
 CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 

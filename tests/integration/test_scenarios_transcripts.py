@@ -8,6 +8,7 @@ import pytest
 from gevent.pool import Pool
 
 from tests.scenarios.at_pickup import AT_PICKUP
+from tests.scenarios.codes import CODES
 from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
@@ -15,7 +16,7 @@ from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
 from tests.scenarios.transcript import CLOSED, TRANSCRIPTS, Block, frames, read
 
-ALL = (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP)
+ALL = (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES)
 CAPTURED = sorted(path.stem for path in TRANSCRIPTS.glob("*.txt"))
 
 

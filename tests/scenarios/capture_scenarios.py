@@ -19,6 +19,7 @@ from recorder.call.policy import read
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.at_pickup import AT_PICKUP
+from tests.scenarios.codes import CODES
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.proxy import Proxy
 from tests.scenarios.questions import BEFORE, IN_TALK
@@ -102,7 +103,7 @@ def main() -> None:
         rig = Rig(Path(folder))
         try:
             rig.start()
-            for scenario in (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP):
+            for scenario in (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES):
                 if scenario.name in wanted:
                     blocks = capture(scenario, rig)
                     write(TRANSCRIPTS / f"{scenario.name}.txt", blocks)

@@ -18,6 +18,7 @@ from recorder.call.policy import (
     ONCE_CONNECTED,
     Announcement,
     Asked,
+    Delete,
     Keep,
     Language,
     LinePolicy,
@@ -38,7 +39,7 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
     "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
-    "keep_none": 900,
+    "keep_none": 900, "delete_question": 950, "deleted": 1000,
 }  # fmt: skip
 """Each sound's own, that none is taken for another."""
 
@@ -85,6 +86,9 @@ class Sounds:
             "opt_in": lambda: made(OPT_IN, asked=self.asked()),
             "languages": lambda: made(OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu")),
             "keep": lambda: made(keep=self.keep()),
+            "deletable": lambda: made(
+                delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="colleague"
+            ),
             "at_pickup": lambda: made(keep=self.keep()),
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),

@@ -28,8 +28,8 @@ NUMBERS = {
     "listed": "+3222550105", "emergency": "112", "opt_out": "+3222550106", "opt_in": "+3222550107",
     "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
-    "at_pickup_and_asked": "+3222550114", "out": "+3222550115", "out_once": "+3222550116",
-    "out_opt_in": "+3222550117", "out_opt_out": "+3222550118",
+    "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115", "out": "+3222550116",
+    "out_once": "+3222550117", "out_opt_in": "+3222550118", "out_opt_out": "+3222550119",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow one lets it ring."""

@@ -15,14 +15,14 @@ SOUNDS = ("audio.opus", "audio.wav")
 """In the order a browser is offered them."""
 
 
-TOLD, ASKED = "told", "asked"
+TOLD, ASKED, NOTED = "told", "asked", "noted"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
-    where begin and end are the same, :data:`TOLD` is the end of the announcement, and :data:`ASKED` a
-    question whether it may be kept, which is ``asked``."""
+    where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
+    question whether it may be kept, which is ``asked``, and :data:`NOTED` a moment that a colleague noted."""
 
     start_ms: int
     end_ms: int
@@ -34,7 +34,7 @@ class Stretch:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps,
-    the announcement's end and the questions in the order in which they are heard."""
+    the announcement's end, the questions and the noted moments in the order in which they are heard."""
 
     recording: str
     duration_ms: int
@@ -63,6 +63,11 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
     questions = tuple(
         Stretch(each.place_ms, each.place_ms, "both", ASKED, each) for each in agreed.asked(body)
     )
+    noted = tuple(
+        Stretch(each["offset_ms"], each["offset_ms"], "both", NOTED)
+        for each in body["markers"]
+        if each["kind"] == NOTED
+    )
     return Heard(
         recording=body["recording"],
         duration_ms=body["duration_ms"],
@@ -73,7 +78,7 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         announcement_language=told["language"] if told else "",
         announcement_end_ms=told["end_ms"] if told else 0,
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions), key=_order)),
+        marks=tuple(sorted((*gaps, *end, *questions, *noted), key=_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=agreed.consented(body),

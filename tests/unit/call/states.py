@@ -21,6 +21,7 @@ from recorder.call.state import (
     NOTICE,
     OPT_IN,
     OPT_OUT,
+    DeleteScript,
     Do,
     Finish,
     KeepScript,
@@ -33,6 +34,7 @@ from recorder.call.state import (
     Step,
 )  # fmt: skip
 from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.switch.observed import DELETE as DELETE_CODE
 
 PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
@@ -45,9 +47,10 @@ def speech(name: str) -> Speech:
 
 
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
+DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
 PLANS = (
-    Plan(NOTICE, (SCRIPT,)),
+    Plan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
     Plan(OPT_OUT, (SCRIPT,)),
@@ -95,8 +98,13 @@ EVENTS: dict[str, Make] = {
     "the end of a hold": _plain(What.UNHELD),
     "they are connected": _plain(What.BRIDGED, other="b"),
     "they are parted": _plain(What.UNBRIDGED),
-    "the colleague's code": _plain(What.CODE, leg=COLLEAGUE, other="b"),
+    "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
+    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
+    "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
+    "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
+    "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
+    "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
     "the question begins for one": _kept(What.BEGAN, OUTSIDE),
     "the question begins for the other": _kept(What.BEGAN, COLLEAGUE),
@@ -114,7 +122,7 @@ def stage(state: State) -> str:
     if state.phase is Phase.ASKING:
         return f"ASKING: {state.asking}"
     if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
-        return f"ANNOUNCED: {state.asked.step.name}"
+        return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
     return state.phase.name
 
 
@@ -147,13 +155,14 @@ def alike(state: State) -> tuple[object, ...]:
         state.plan.mode, state.plan.at_pickup, state.plan.scripts[0].keep, stage(state), state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard,
+        asked.began, asked.heard, asked.how, state.paused,
     )  # fmt: skip
 
 
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
-    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "UNRECORDED", "ENDED",
+    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: DELETE? QUESTION",
+    "ANNOUNCED: DELETE? ANSWER", "UNRECORDED", "ENDED",
 )  # fmt: skip
 
 

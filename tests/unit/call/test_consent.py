@@ -68,7 +68,7 @@ class Call:
         self.tell(What.BRIDGED, party=("extension", "200"), other=leg, state="announced")
 
     def dials(self) -> None:
-        self.tell(What.CODE, leg=COLLEAGUE, other="b")
+        self.tell(What.CODE, code="keep", leg=COLLEAGUE, other="b")
 
     def begins(self, sound: Speech | None) -> None:
         assert sound is not None
@@ -249,7 +249,7 @@ def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
     state = arriving.resume(plan(KEEP), [*told, asked, yes], AT)
     assert (state.kept, state.asked.step) == ("yes", Step.IDLE)
     state, _ = step(state, Observed(What.UNWATCHED, AT, state="announced", since=AT, capturing=True))
-    state, actions = step(state, Observed(What.CODE, AT, leg=COLLEAGUE, other="b"))
+    state, actions = step(state, Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b"))
     assert Do.KEEP_ASK in actions, "the colleague can ask again"
 
 
@@ -278,7 +278,7 @@ def likely(name: str, state: State) -> list[Observed]:
         sound = state.asked.sound
         return [Observed(what, AT, leg=leg, sound=sound, complete=True) for leg in (OUTSIDE, COLLEAGUE)]
     if name == "code":
-        return [Observed(What.CODE, AT, leg=COLLEAGUE, other="b")]
+        return [Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b")]
     if name == "silence":
         return [Observed(What.DEADLINE, at)]
     return [Observed(What.KEY, AT, key=name)]

@@ -44,7 +44,7 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    call.feed(Observed(What.CODE, AT, leg=COLLEAGUE, other=colleague))
+    call.feed(Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other=colleague))
     assert call.state.deadline is not None, "nothing would end the question"
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]

@@ -1,0 +1,135 @@
+"""What a colleague dials in a call that is recorded; nothing of it is taken from the outside party.
+
+======  ============================================================================================
+keep    asks whether the recording may be kept (``consent.py``)
+pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
+resume  and goes on with it
+note    marks the moment
+delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
+        destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
+======  ============================================================================================
+
+One question is open at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.call import consent
+from recorder.call.outcome import patience, until
+from recorder.call.state import Actions, Asking, Do, Note, Phase, State, Step
+from recorder.switch.observed import COLLEAGUE, DELETE, KEEP, NOTE, PAUSE, RESUME, Observed, What
+
+TIME_TO_CONFIRM: Final = timedelta(seconds=10)
+
+YES: Final = "1"
+
+
+def dialled(state: State, event: Observed) -> tuple[State, Actions]:
+    """A colleague's code; another says nothing."""
+    act = _CODES.get(event.code)
+    return (
+        (state, ()) if act is None else act(replace(state, colleague=event.other or state.colleague), event)
+    )
+
+
+def _pause(state: State, event: Observed) -> tuple[State, Actions]:
+    seconds = str(int(event.lasts.total_seconds()))
+    return replace(state, paused=True), (Note("paused", event.at, (("seconds", seconds),)),)
+
+
+def _resume(state: State, event: Observed) -> tuple[State, Actions]:
+    return replace(state, paused=False), (Note("resumed", event.at),)
+
+
+def _note(state: State, event: Observed) -> tuple[State, Actions]:
+    return state, (Note("noted", event.at),)
+
+
+def _delete(state: State, event: Observed) -> tuple[State, Actions]:
+    delete = state.script.delete
+    if delete is None or not state.talking or state.asked.step is not Step.IDLE:
+        return state, ()
+    asked = Asking(Step.QUESTION, how=DELETE, sound=delete.question.path)
+    state = until(replace(state, asked=asked), event.at, patience(delete.question.length))
+    return state, (Note("delete_asked", event.at), Do.DELETE_ASK)
+
+
+_CODES: Final[dict[str, Callable[[State, Observed], tuple[State, Actions]]]] = {
+    KEEP: consent.begin,
+    PAUSE: _pause,
+    RESUME: _resume,
+    NOTE: _note,
+    DELETE: _delete,
+}
+
+
+def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw whether it was paused meanwhile: the switch says whether it is."""
+    if state.phase is not Phase.ANNOUNCED or event.paused == state.paused:
+        return state, ()
+    kind = "paused" if event.paused else "resumed"
+    return replace(state, paused=event.paused), (Note(kind, event.at, (("seen", "later"),)),)
+
+
+def beep(state: State) -> Actions:
+    """Let a tone say at an interval that it is recorded, where the line says so; it goes on by itself."""
+    return (Do.BEEP,) if state.plan.beep and state.phase is Phase.ANNOUNCED and state.connected else ()
+
+
+# --- the question whether they mean it; every other is about keeping
+
+
+def _deleting(state: State) -> bool:
+    return state.asked.how == DELETE
+
+
+def sounded(state: State, event: Observed) -> tuple[State, Actions]:
+    """A sound began or ended on a leg."""
+    asked = state.asked
+    if not _deleting(state):
+        return consent.sounded(state, event)
+    if asked.step is not Step.QUESTION or event.leg != COLLEAGUE or event.sound != asked.sound:
+        return state, ()
+    if event.what is What.BEGAN:
+        return replace(state, asked=replace(asked, began=frozenset({COLLEAGUE}))), ()
+    if not asked.began:
+        return state, ()
+    if not event.complete or event.ending:
+        return _dropped(state, event.at)
+    return until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_CONFIRM), ()
+
+
+def key(state: State, event: Observed) -> tuple[State, Actions]:
+    """A key of either side."""
+    if not _deleting(state):
+        return consent.key(state, event)
+    if state.asked.step is not Step.ANSWER or event.leg != COLLEAGUE:
+        return state, ()
+    if event.key != YES:
+        return _dropped(state, event.at)
+    state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
+    return state, (Note("deleted", event.at), Do.DELETED, Do.DISCARD)
+
+
+def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
+    """The colleague holds."""
+    return _dropped(state, event.at) if _deleting(state) else consent.disturbed(state, event)
+
+
+def broken(state: State, event: Observed) -> tuple[State, Actions]:
+    """Whoever was asked is not there any more."""
+    return _dropped(state, event.at) if _deleting(state) else consent.broken(state, event)
+
+
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what a question waits for is over."""
+    return _dropped(state, at) if _deleting(state) else consent.waited(state, at)
+
+
+def _dropped(state: State, at: datetime) -> tuple[State, Actions]:
+    return replace(state, asked=Asking(), deadline=None), (Note("delete_dropped", at),)

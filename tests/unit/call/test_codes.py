@@ -1,0 +1,211 @@
+"""What a colleague dials: it is done or marked, and nothing is destroyed but by a key after the question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import DeleteScript, Do, Note, Phase, Plan, State, Step
+from recorder.switch.observed import CODES, COLLEAGUE, OUTSIDE, Observed, What
+from tests.unit.call.test_consent import AT, KEEP, Call, plan, speech
+
+DELETE = DeleteScript(speech("delete"), speech("deleted"))
+
+
+def allowed() -> Plan:
+    made = plan(KEEP)
+    return replace(made, scripts=tuple(replace(one, delete=DELETE) for one in made.scripts))
+
+
+class Talk(Call):
+    """A call on a line that lets colleagues have it destroyed, or not."""
+
+    def __init__(self, deletable: bool = True) -> None:
+        super().__init__(KEEP)
+        if deletable:
+            self.state = replace(self.state, plan=allowed())
+
+    def code(self, code: str, **more: object) -> None:
+        self.tell(What.CODE, code=code, leg=COLLEAGUE, other="b", **more)
+
+    def is_asked(self, *, complete: bool = True) -> None:
+        self.code("delete")
+        self.tell(What.BEGAN, leg=COLLEAGUE, sound=DELETE.question.path)
+        self.now += DELETE.question.length
+        self.tell(What.HEARD, leg=COLLEAGUE, sound=DELETE.question.path, complete=complete)
+
+
+def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
+    call = Talk()
+    call.code("pause", lasts=timedelta(seconds=120))
+    assert call.notes("paused") == [{"seconds": "120"}]
+    assert call.state.paused
+    call.code("note")
+    call.code("resume")
+    assert not call.state.paused
+    assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
+    assert call.ends() is None
+
+
+def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() -> None:
+    call = Talk()
+    watched = {"since": AT, "state": "announced", "capturing": True}
+    call.tell(What.UNWATCHED, paused=True, **watched)
+    assert call.notes("paused") == [{"seen": "later"}]
+    call.tell(What.UNWATCHED, paused=True, **watched)
+    call.tell(What.UNWATCHED, paused=False, **watched)
+    assert call.notes("resumed") == [{"seen": "later"}]
+    assert len(call.notes("paused")) == 1
+
+
+def test_a_daemon_that_comes_back_knows_that_it_is_paused() -> None:
+    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "paused")]
+    assert arriving.resume(allowed(), told, AT).paused
+    assert not arriving.resume(allowed(), [*told, Note("resumed", AT)], AT).paused
+
+
+def test_the_colleague_confirms_and_it_is_destroyed() -> None:
+    call = Talk()
+    call.is_asked()
+    assert Do.DELETE_ASK in call.done
+    call.presses("1", COLLEAGUE)
+    assert call.state.phase is Phase.UNRECORDED
+    orders = [one for one in call.done if isinstance(one, Do)]
+    assert orders[-2:] == [Do.DELETED, Do.DISCARD]
+    call.tell(What.RECORDED)
+    assert call.ends() == "deleted"
+
+
+@pytest.mark.parametrize("key", ["2", "5", "*", "9"])
+def test_any_other_key_lets_it_go_on(key: str) -> None:
+    call = Talk()
+    call.is_asked()
+    call.presses(key, COLLEAGUE)
+    call.presses("1", COLLEAGUE)
+    assert call.state.phase is Phase.ANNOUNCED
+    assert call.notes("delete_dropped") == [{}]
+    assert call.ends() is None
+
+
+def test_the_outside_party_cannot_confirm() -> None:
+    call = Talk()
+    call.is_asked()
+    call.presses("1", OUTSIDE)
+    assert call.state.phase is Phase.ANNOUNCED
+    call.waits()
+    assert call.notes("delete_dropped") == [{}]
+
+
+def test_a_key_before_the_end_of_the_question_confirms_nothing() -> None:
+    call = Talk()
+    call.code("delete")
+    call.tell(What.BEGAN, leg=COLLEAGUE, sound=DELETE.question.path)
+    call.presses("1", COLLEAGUE)
+    assert call.state.phase is Phase.ANNOUNCED
+
+
+def test_a_question_that_was_cut_confirms_nothing() -> None:
+    call = Talk()
+    call.is_asked(complete=False)
+    call.presses("1", COLLEAGUE)
+    assert call.state.phase is Phase.ANNOUNCED
+
+
+@pytest.mark.parametrize("what", ["hold", "their hold", "another colleague", "parted"])
+def test_what_comes_between_drops_it(what: str) -> None:
+    call = Talk()
+    call.is_asked()
+    if what == "another colleague":
+        call.connect("c")
+    else:
+        kind = What.UNBRIDGED if what == "parted" else What.HELD
+        call.tell(kind, leg=COLLEAGUE if what == "hold" else OUTSIDE)
+    call.presses("1", COLLEAGUE)
+    assert call.state.phase is Phase.ANNOUNCED
+    assert call.notes("delete_dropped") == [{}]
+
+
+def test_a_line_that_does_not_allow_it_asks_nothing() -> None:
+    call = Talk(deletable=False)
+    call.code("delete")
+    assert Do.DELETE_ASK not in call.done
+
+
+def test_one_question_at_a_time() -> None:
+    call = Talk()
+    call.dials()
+    call.code("delete")
+    assert Do.DELETE_ASK not in call.done
+    call.hears(KEEP.question)
+    call.code("delete")
+    assert Do.DELETE_ASK not in call.done
+    assert call.state.asked.step is Step.ANSWER
+
+
+def test_a_daemon_that_comes_back_does_not_keep_what_was_to_be_destroyed() -> None:
+    """It may have died between the key and the order to the switch."""
+    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")]
+    state = arriving.resume(allowed(), told, AT)
+    state, actions = step(state, Observed(What.UNWATCHED, AT, since=AT, state="announced", capturing=True))
+    assert {Do.STOP, Do.DISCARD} <= set(actions)
+    state, _ = step(state, Observed(What.HUNG_UP, AT, cause="NORMAL_CLEARING", ending=True))
+    state, actions = step(state, Observed(What.RECORDED, AT, ending=True))
+    assert (state.phase, state.reason) == (Phase.ENDED, "deleted")
+
+
+@pytest.mark.parametrize("beep", ["", "both"])
+def test_a_beep_is_ordered_where_the_line_says_so(beep: str) -> None:
+    call = Talk()
+    assert Do.BEEP not in call.done
+    call.state = replace(call.state, plan=replace(call.state.plan, beep=beep))
+    call.connect("c")
+    assert (Do.BEEP in call.done) == bool(beep)
+
+
+EVENTS = st.builds(
+    Observed,
+    what=st.sampled_from([what for what in What if what is not What.GONE]),
+    at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
+    state=st.sampled_from(["", "announced"]),
+    leg=st.sampled_from([OUTSIDE, COLLEAGUE, ""]),
+    other=st.sampled_from(["", "b", "c"]),
+    sound=st.sampled_from(["", DELETE.question.path, "/prompts/question.wav"]),
+    complete=st.booleans(),
+    ending=st.booleans(),
+    key=st.sampled_from("12*9"),
+    code=st.sampled_from(CODES),
+)
+
+
+def likely(name: str, state: State) -> list[Observed]:
+    if name == "code":
+        return [Observed(What.CODE, AT, code="delete", leg=COLLEAGUE, other="b")]
+    if name == "1":
+        return [Observed(What.KEY, AT, key="1", leg=COLLEAGUE)]
+    what = What.BEGAN if name == "begins" else What.HEARD
+    return [Observed(what, AT, leg=COLLEAGUE, sound=state.asked.sound, complete=True)]
+
+
+@given(st.lists(st.sampled_from(["code", "begins", "heard", "1"]) | EVENTS, max_size=25))
+@settings(max_examples=300, deadline=None)
+def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Observed | str]) -> None:
+    state = Talk().state
+    heard = False
+    for move in moves:
+        for event in likely(move, state) if isinstance(move, str) else [move]:
+            before = state
+            state, actions = step(before, event)
+            if event.what is What.CODE and Do.DELETE_ASK in actions:
+                heard = False
+            if event.what is What.HEARD and event.leg == COLLEAGUE and event.sound == DELETE.question.path:
+                heard = heard or (event.complete and not event.ending)
+            if Do.DELETED in actions:
+                assert (event.what, event.key, event.leg) == (What.KEY, "1", COLLEAGUE)
+                assert heard, "they had not heard the question to its end"
+                assert before.asked.step is Step.ANSWER
