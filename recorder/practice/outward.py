@@ -63,6 +63,10 @@ class OutwardSession(Session):
     def dials(self, target: str) -> bool:
         """Call the outside party, have their leg do what is wanted of it, and connect both."""
         a, switch = self.leg, self.switch
+        for name, value in list(a.variables.items()):
+            if name.startswith("execute_on_pre_originate"):
+                application, _, data = value.partition(" ")
+                self.execute(application, data)
         self.call_state(a, "RING_WAIT")
         switch.calls_so_far += 1
         b = outbound_leg(switch.new_uuid(), a, target, switch.pace, switch.calls_so_far)
@@ -91,7 +95,7 @@ class OutwardSession(Session):
         self.emit("CHANNEL_PROGRESS")
         self.call_state(b, "RINGING")
         self.reached["ringing"].set()
-        limit = float(self.colleague.variables.get("call_timeout", CALL_TIMEOUT))
+        limit = float(b.variables.get("leg_timeout", CALL_TIMEOUT))
         answers = party.callee == "answers" and party.rings <= limit
         self.until(lambda: False, party.rings if answers else limit)
         if not self.ready:

@@ -12,6 +12,7 @@ from recorder.switch.guard import GUARD, LONGEST_WAIT, NOT_TOLD, Fault
 from recorder.switch.loaded import Action, Entry, Loaded
 
 EXTENSIONS: Final = (
+    "accord_dial",
     "accord_callee",
     "accord_ask",
     "accord_listen",
@@ -71,7 +72,12 @@ def way_faults(way: Way, loaded: Loaded) -> Iterator[Fault]:
     for wanted, otherwise in _EXPORTS.items():
         if not any(each.startswith(wanted) for each in exported):
             yield Fault(f"{place} does not export {wanted.rstrip('=')}: {otherwise}", _WAY_FILE)
-    if not any(each.sets("group_confirm_cancel_timeout", "true") for each in way.actions):
+    dials = any(
+        each.data.startswith("execute_on_pre_originate")
+        and each.data.endswith(f"=execute_extension accord_dial XML {CALLEE}")
+        for each in way.actions
+    )
+    if not dials or not any(each.sets("group_confirm_cancel_timeout", "true") for each in way.actions):
         yield Fault(f"{place} leaves call_timeout on: it ends calls in their announcement", _WAY_FILE)
     if not way.on:
         yield Fault(f'{place} has no continue="true": calls end there', _WAY_FILE)

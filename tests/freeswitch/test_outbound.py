@@ -142,6 +142,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         "^([0-9]+)61$": f"{there.format('${base}01')},{there.format('${base}78')}",
         "^([0-9]+)62$": f"{there.format('${base}86')}|{there.format('${base}01')}",
         "^([0-9]+)63$": f"{there.format('${base}88')}",
+        "^([0-9]+)64$": f"{there.format('${base}87')}",
     }
     more = "".join(
         f'<extension name="several"><condition field="destination_number" expression="{expression}">\n'
@@ -187,6 +188,14 @@ def test_call_timeout_does_not_end_it_in_the_announcement(routes: Rig) -> None:
     time.sleep(0.5)
     call.hang_up()
     assert call.wait_take().end.outcome == "recorded"
+
+
+def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
+    began = time.monotonic()
+    call = call_out(routes, "3247888000764")
+    until("it is listed", lambda: takes(routes, call), 15)
+    assert 1.5 < time.monotonic() - began < 6
+    assert [take.end.reason for take in takes(routes, call)] == ["never_connected"]
 
 
 def takes(rig: Rig, call: CallUnderTest) -> list[spool.Take]:

@@ -213,6 +213,8 @@ BROKEN_OUTWARD = (
     Broken("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
            "connected before they have answered"),
     Broken("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
+    Broken("timed out by the call's own", WAY, instead("execute_on_pre_originate_accord", "a"),
+           "leaves call_timeout on"),
     Broken("calls out end", WAY, instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
            "calls end there"),
     Broken("emergency calls are told", WAY, extension("accord_outbound_untouched"),

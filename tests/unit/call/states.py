@@ -55,6 +55,8 @@ PLANS = (
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
     Plan(OPT_OUT, (SCRIPT,)),
     Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu")),
+    Plan(OPT_OUT, (SCRIPT,), outbound=True),
+    Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu"), outbound=True),
 )
 
 Make = Callable[[State], Observed]

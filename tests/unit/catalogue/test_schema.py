@@ -23,6 +23,7 @@ ALL = (
     "0005_kept",
     "0006_keeping",
     "0007_outbound",
+    "0008_codes",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
