@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -126,6 +128,31 @@ def test_early_media_is_no_answer(daemon: Rig) -> None:
     call.hang_up()
     assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
     assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+
+
+def test_a_daemon_that_hangs_is_killed_and_they_are_connected(rig: Rig) -> None:
+    with rig.watched_daemon() as supervisor:
+        rig.wait_watching()
+        every_line(rig, "out")
+        calls = []
+        for number in range(8):
+            calls.append(call_out(rig, f"32478880{number:02}0801"))
+            time.sleep(0.2)
+        pid = supervisor.pid("daemon")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        for call in calls:
+            until(f"{call.number} is connected", lambda call=call: call.heard_by_caller.exists(), 20)
+        assert time.monotonic() - stopped < 3.0 + 2.5
+        until("nothing is recorded that was not announced", lambda: not unannounced(rig), 10)
+    rig.hang_up_all()
+
+
+def unannounced(rig: Rig) -> set[str]:
+    """Legs that are recorded and not in the announced state."""
+    asked = {leg: rig.switch.esl.api(f"uuid_getvar {leg} accord_state") for leg in rig.recorded_now()}
+    return {leg for leg, state in asked.items() if state != "announced"}
 
 
 @pytest.fixture(scope="module")
