@@ -122,6 +122,7 @@ def test_early_media_is_no_answer(daemon: Rig) -> None:
     until("it rings", lambda: call.leg, every=0.05)
     time.sleep(1.0)
     assert call.take() is None, "announced before the callee has answered"
+    assert not call.heard_by_caller.exists(), "the caller is connected to it"
     assert daemon.recorded_now() == set()
     until("they are connected", lambda: "bridged" in marks(call), 20)
     time.sleep(1.0)
@@ -170,6 +171,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         "^([0-9]+)62$": f"{there.format('${base}86')}|{there.format('${base}01')}",
         "^([0-9]+)63$": f"{there.format('${base}88')}",
         "^([0-9]+)64$": f"{there.format('${base}87')}",
+        "^([0-9]+)65$": f"{{bridge_early_media=true,originate_timeout=3600}}{there.format('${base}79')}",
     }
     more = "".join(
         f'<extension name="several"><condition field="destination_number" expression="{expression}">\n'
@@ -223,6 +225,20 @@ def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
     until("it is listed", lambda: takes(routes, call), 15)
     assert 1.5 < time.monotonic() - began < 6
     assert [take.end.reason for take in takes(routes, call)] == ["never_connected"]
+
+
+def test_early_media_can_be_passed_on(routes: Rig) -> None:
+    call = call_out(routes, "3247888000865", "ignore_early_media=false")
+    until("they are connected", lambda: "bridged" in marks(call), 20)
+    time.sleep(1.5)
+    call.hang_up()
+    assert call.wait_take().end.outcome == "recorded"
+    caller = read_wav(call.heard_by_caller)[:, 0]
+    assert (level(caller, 700) > 0.2).sum() > 10, "the caller does not hear the network"
+    assert onset_of(caller, TOLD) is None, "the caller hears the announcement, too"
+    assert (level(caller, 1000) > 0.2).sum() > 5, "the caller does not hear the callee"
+    (callee,) = routes.phones_folder.glob(f"callee-{call.number[:-2]}79-*.wav")
+    assert heard_whole(read_wav(callee)[:, 0], TOLD)
 
 
 def takes(rig: Rig, call: CallUnderTest) -> list[spool.Take]:
