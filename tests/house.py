@@ -161,12 +161,20 @@ class House:
         announced: bool = True,
         at: datetime | None = None,
         mode: str = "notice",
+        direction: str = "inbound",
         asked: Sequence[dict[str, str]] = (),
     ) -> str:
         """A recorded call with ``times`` conversations in it, from spool to bucket; its id.  In it it is
         ``asked`` whether it may be kept, each time with that answer (the data of a ``keep_answered``)."""
         folder, end = self.finished(
-            customer, outside=outside, times=times, announced=announced, at=at, mode=mode, asked=asked
+            customer,
+            outside=outside,
+            times=times,
+            announced=announced,
+            at=at,
+            mode=mode,
+            direction=direction,
+            asked=asked,
         )
         self.work(folder, end)
         assert queries.recording(customer.id, folder.name) is not None
@@ -188,6 +196,7 @@ class House:
         announced: bool = True,
         at: datetime | None = None,
         mode: str = "notice",
+        direction: str = "inbound",
         asked: Sequence[dict[str, str]] = (),
     ) -> tuple[Path, datetime]:
         """A finished call in the spool: its folder, and when it ended."""
@@ -196,7 +205,8 @@ class House:
         began = at or self.now()
         keep = self.keep(language) if asked else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
-        _, folder = self._arrive(customer, outside, began, mode=mode, keep=keep, question=question)
+        said = {"mode": mode, "keep": keep, "question": question, "direction": direction}
+        _, folder = self._arrive(customer, outside, began, **said)
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
@@ -227,10 +237,11 @@ class House:
         *,
         outside: Party = CALLER,
         at: datetime | None = None,
+        direction: str = "inbound",
     ) -> str:
         """A call of which there is no recording."""
         began = at or self.now()
-        recording, folder = self._arrive(customer, outside, began)
+        recording, folder = self._arrive(customer, outside, began, direction=direction)
         self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
         pipeline.step(folder, self.now(), self.means)
         return recording
@@ -260,7 +271,6 @@ class House:
             tenant=customer.id,
             line=line.id,
             number=line.number,
-            direction="inbound",
             node="node1",
             channel=str(uuid7(at, self.entropy)),
             outside=outside,
@@ -277,7 +287,7 @@ class House:
                 told.duration_ms,
             ),
             uptime=since_boot(at),
-            **more,
+            **{"direction": "inbound", **more},
         )
         return recording, spool.open_take(self.folder / "spool", start)
 

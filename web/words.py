@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
+from web import called
 from web.language import current
 
 ERRORS: Mapping[str, object] = {
@@ -145,15 +146,24 @@ def error(error_id: str) -> str:
     )
 
 
-def not_recorded(reason: str) -> str:
+def line(direction: str, text: str) -> str:
+    """Which number of the customer's a call concerns."""
+    if direction == called.OUTWARD:
+        return str(_("was called from %(number)s", number=number(text)))
+    return str(_("called %(number)s", number=number(text)))
+
+
+def not_recorded(reason: str, direction: str = "") -> str:
     """Why a call was not recorded."""
-    known = NOT_RECORDED.get(reason)
+    theirs = called.NOT_RECORDED.get(reason) if direction == called.OUTWARD else None
+    known = theirs or NOT_RECORDED.get(reason)
     return str(known or _("The recording could not be used and was set aside."))
 
 
-def gap(reason: str) -> str:
+def gap(reason: str, direction: str = "") -> str:
     """Why a stretch of a recording is silent or missing."""
-    return str(GAPS.get(reason) or _("This part is missing."))
+    theirs = called.GAPS.get(reason) if direction == called.OUTWARD else None
+    return str(theirs or GAPS.get(reason) or _("This part is missing."))
 
 
 def kept(answer: str) -> str:
@@ -168,9 +178,13 @@ def asked(how: str) -> str:
     return str(_("It was asked whether this recording may be kept."))
 
 
-def answered(answer: str | None, by: str | None, how: str | None, at: datetime | None) -> str:
+def answered(
+    answer: str | None, by: str | None, how: str | None, at: datetime | None, direction: str = ""
+) -> str:
     """What came of that question."""
     known = TOLD_YES_NO.get((answer or "", by or "", how or ""))
+    if by == "outside" and direction == called.OUTWARD:
+        known = called.ANSWERED.get(answer or "")
     if known is not None and at is not None:
         return str(known) % {"time": time(at)}
     if answer in ("yes", "no") and at is not None:
@@ -183,8 +197,10 @@ def answered(answer: str | None, by: str | None, how: str | None, at: datetime |
     return str(_("No answer was noted."))
 
 
-def consented(mode: str, key: str | None, at: datetime | None) -> str:
+def consented(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
     """How it was agreed to record a call of which that was asked."""
+    if direction == called.OUTWARD:
+        return called.consented(mode, key, None if at is None else time(at))
     if mode == "opt-in" and key and at is not None:
         return str(
             _(
@@ -250,8 +266,15 @@ def days(number: int) -> str:
     return str(ngettext("%(num)d day", "%(num)d days", number))
 
 
-def lane(channel: str) -> str:
+def outbound(how: str) -> str:
+    """What happens to calls that are made from a number; empty where they are not recorded."""
+    return str(called.NUMBERS.get(how, ""))
+
+
+def lane(channel: str, direction: str = "") -> str:
     """Whose sound a gap concerns."""
+    if direction == called.OUTWARD:
+        return called.lane(channel)
     return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
 
 
@@ -340,6 +363,8 @@ def init_app(app: Flask) -> None:
         function.__name__: function
         for function in (
             error,
+            line,
+            outbound,
             not_recorded,
             gap,
             kept,

@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.call.outcome import ANSWER, GRACE, answered, confirm, decline, give_up, play, until
+from recorder.call.outcome import ANSWER, GRACE, answered, confirm, decline, give_up, listen, play, until
 from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State
 from recorder.switch.observed import Observed
 
@@ -50,7 +50,8 @@ def _announce(state: State, at: datetime, *more: Do) -> tuple[State, Actions]:
 
 def asked(state: State, at: datetime) -> tuple[State, Actions]:
     """The question was heard whole: the time to answer begins."""
-    return until(state, at, ANSWER), (Note("asked", at, (("question", state.asking),)),)
+    asked_now = Note("asked", at, (("question", state.asking),))
+    return until(state, at, ANSWER), (asked_now, *listen(state))
 
 
 def key(state: State, event: Observed) -> tuple[State, Actions]:
@@ -110,7 +111,7 @@ def _ask_again(state: State, at: datetime) -> tuple[State, Actions]:
 
 def reminded(state: State, at: datetime) -> tuple[State, Actions]:
     """The reminder is over, or could not be played: the time to refuse begins anew."""
-    return until(replace(state, playing=False), at, ANSWER), ()
+    return until(replace(state, playing=False), at, ANSWER), listen(state)
 
 
 def waited(state: State, at: datetime) -> tuple[State, Actions]:

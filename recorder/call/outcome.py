@@ -98,9 +98,14 @@ def heard(state: State, at: datetime) -> tuple[State, Actions]:
     """The announcement was heard whole while it was recorded; in opt-out they may still refuse."""
     note = Note("announcement_finished", at)
     if state.plan.mode == OPT_OUT:
-        return until(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note,)
+        return until(replace(state, phase=Phase.CHOOSING), at, ANSWER), (note, *listen(state))
     state, actions = confirm(replace(state, told=True))
     return state, (note, *actions)
+
+
+def listen(state: State) -> Actions:
+    """What it takes that a key is heard from now on."""
+    return (Do.LISTEN,) if state.plan.outbound else ()
 
 
 def confirm(state: State) -> tuple[State, Actions]:

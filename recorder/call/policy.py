@@ -6,6 +6,9 @@ The worker writes the snapshot (``catalogue/snapshot.py``), the daemon reads it 
     prompts/<sha256>.wav     each announcement's sound, named after its own hash
     told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
 
+How a line treats its outbound calls stands beside the lines, by their ids (``outbound``): an Accord of
+before, which knows of none, reads the lines as it did.
+
 A prompt whose bytes do not have the hash that names it is not played: its line says so.
 """
 
@@ -42,9 +45,16 @@ BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
 TIMINGS = (BEFORE_RINGING, AT_PICKUP)
 """When it is announced.  At pick-up it can only be told, in one language: whoever has answered waits."""
 
+OFF, BEFORE_CONNECTED, ONCE_CONNECTED = "off", "before_connected", "once_connected"
+OUTBOUND = (OFF, BEFORE_CONNECTED, ONCE_CONNECTED)
+"""When the callee of an outbound call is told; ``off``: it is not recorded.  Once connected, as at pick-up,
+it can only be told, in one language."""
+
 NUMBER = re.compile(r"\+?[0-9]{2,15}")
 """A number as the dialplan hands it over; anything else has no line."""
 
+INWARD, OUTWARD = "inbound", "outbound"
+"""A call's direction: it came to the line, or was made from it."""
 
 LONGEST_DAYS = 365 * 900
 """More than any purpose allows, and few enough that the calendar does not end before."""
@@ -192,9 +202,9 @@ class LinePolicy:
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``;
     ``mode`` is one of :data:`~recorder.call.state.MODES`, and needs ``asked`` in all languages where it is
-    not ``notice``; ``timing`` is one of :data:`TIMINGS`.  ``menu`` lets choose among the first language and
-    the ``others``: key 1 is the first.  ``delete`` is there where colleagues may have a recording destroyed
-    in the call; ``beep`` is one of :data:`BEEPS`, or empty.
+    not ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND`.  ``menu`` lets
+    choose among the first language and the ``others``: key 1 is the first.  ``delete`` is there where
+    colleagues may have a recording destroyed in the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
 
     tenant: str
@@ -211,11 +221,16 @@ class LinePolicy:
     delete: Delete | None = None
     beep: str = ""
     joining: Joining | None = None
+    outbound: str = OFF
 
     @property
     def at_pickup(self) -> bool:
         """Whether it is announced once somebody answers."""
         return self.timing == AT_PICKUP
+
+    def once_connected(self, direction: str) -> bool:
+        """Whether a call is announced to both, once they are connected."""
+        return self.outbound == ONCE_CONNECTED if direction == OUTWARD else self.at_pickup
 
     @property
     def languages(self) -> tuple[Language, ...]:
@@ -256,12 +271,13 @@ class Snapshot:
         """The file of a sound."""
         return self.folder / "prompts" / f"{sha256}.wav"
 
-    def plan(self, line: LinePolicy) -> Plan:
-        """What is said to a call to this line, as the switch is told to play it."""
+    def plan(self, line: LinePolicy, direction: str = INWARD) -> Plan:
+        """What is said to a call to or from this line, as the switch is told to play it."""
 
         scripts = tuple(self.script(one) for one in line.languages)
         menu = None if line.menu is None else self._speech(line.menu)
-        return Plan(line.mode, scripts, menu, line.at_pickup, line.beep)
+        once = line.once_connected(direction)
+        return Plan(line.mode, scripts, menu, once, line.beep, direction == OUTWARD)
 
     def script(self, said: Language) -> Script:
         """What is said in one language."""
@@ -292,10 +308,17 @@ def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> b
     body = {
         "format": FORMAT,
         "made_at": made_at,
-        "lines": [asdict(line) for line in lines],
+        "lines": [_without_outbound(line) for line in lines],
         "never_record": sorted(never_record),
+        "outbound": {line.line: line.outbound for line in lines if line.outbound != OFF},
     }
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def _without_outbound(line: LinePolicy) -> dict[str, Any]:
+    entry = asdict(line)
+    del entry["outbound"]
+    return entry
 
 
 def read(folder: Path) -> Snapshot:
@@ -327,7 +350,9 @@ def read(folder: Path) -> Snapshot:
             "run the daemon and the worker in the same version",
         )
     try:
-        lines = {line.number.removeprefix("+"): line for line in map(_line, body["lines"])}
+        outbound = body.get("outbound", {})
+        known = (_line(entry, outbound.get(entry["line"], OFF)) for entry in body["lines"])
+        lines = {line.number.removeprefix("+"): line for line in known}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -348,7 +373,7 @@ def check_announcement(told: Announcement) -> None:
         raise ValueError(f"an announcement that promises {told.keep_days} days")
 
 
-def _line(entry: Mapping[str, Any]) -> LinePolicy:
+def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
     """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
     ``KeyError``, ``TypeError``, ``ValueError``."""
     first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
@@ -361,6 +386,7 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         "joining": first.joining,
         "others": tuple(others),
         "menu": menu,
+        "outbound": outbound,
     }
     policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
     checked(policy)
@@ -370,10 +396,11 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
     if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
         raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
-    if policy.timing not in TIMINGS or (policy.at_pickup and (policy.mode != NOTICE or others)):
-        raise ValueError(
-            f"announced {policy.timing!r} with mode {policy.mode!r}, {len(others) + 1} languages"
-        )
+    to_both = policy.at_pickup or policy.outbound == ONCE_CONNECTED
+    if policy.timing not in TIMINGS or policy.outbound not in OUTBOUND:
+        raise ValueError(f"announced {policy.timing!r}, outbound {policy.outbound!r}")
+    if to_both and (policy.mode != NOTICE or others):
+        raise ValueError(f"announced to both with mode {policy.mode!r}, in {len(others) + 1} languages")
     if policy.beep not in ("", *BEEPS):
         raise ValueError(f"a beep for {policy.beep!r}")
     if not NUMBER.fullmatch(policy.number):

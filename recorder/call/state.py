@@ -43,6 +43,7 @@ class Do(StrEnum):
     BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
     PUT_BACK = "put_back"  # end a recording that begins anew with its announcement
     AGAIN = "again"  # have it announce once more
+    LISTEN = "listen"  # have it take in a key now: on an outbound call it does so only when told to
     REMIND = "remind"  # have it say the question while it records
     CONFIRM = "confirm"  # it was announced: the recording may go on
     DECLINE = "decline"  # have it stop recording and say that it does not
@@ -145,13 +146,15 @@ class Plan:
     """What a line does before the conversation.  Where it speaks several languages, the ``menu`` lets
     choose: key 1 is the first script, and who presses nothing is told in that one.  ``at_pickup``: nothing
     is said before somebody answers, then both are told; only to tell, and in one language.  ``beep``: who
-    hears a tone at an interval, if anybody."""
+    hears a tone at an interval, if anybody.  ``outbound``: it is the callee who is spoken to, once they have
+    answered and before they are connected."""
 
     mode: str
     scripts: tuple[Script, ...]
     menu: Speech | None = None
     at_pickup: bool = False
     beep: str = ""
+    outbound: bool = False
 
 
 class Step(IntEnum):

@@ -16,7 +16,13 @@ from recorder.catalogue.agreeing import set_line_beep, set_line_deletable, set_l
 from recorder.catalogue.announcing import create_announcement, sound_duration_ms
 from recorder.catalogue.composing import set_line_languages, set_line_mode
 from recorder.catalogue.joining import set_line_joining
-from recorder.catalogue.lines import create_line, end_line, set_line_announcement, set_line_timing
+from recorder.catalogue.lines import (
+    create_line,
+    end_line,
+    set_line_announcement,
+    set_line_outbound,
+    set_line_timing,
+)
 from recorder.catalogue.models import Tenant, connected, writing
 from recorder.catalogue.reading import tenant_row
 from recorder.catalogue.revisions import LINES, count_up, revision
@@ -40,6 +46,7 @@ __all__ = [
     "set_line_keep",
     "set_line_languages",
     "set_line_mode",
+    "set_line_outbound",
     "set_line_timing",
     "set_tenant",
     "set_tenant_country",

@@ -12,7 +12,15 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from recorder.call.policy import AT_PICKUP, BEFORE_RINGING, NUMBER, TIMINGS
+from recorder.call.policy import (
+    AT_PICKUP,
+    BEFORE_RINGING,
+    NUMBER,
+    OFF,
+    ONCE_CONNECTED,
+    OUTBOUND,
+    TIMINGS,
+)
 from recorder.call.state import NOTICE
 from recorder.catalogue import countries
 from recorder.catalogue.announcing import Spoken, check_mode, check_spoken, keep_sound
@@ -64,7 +72,7 @@ def create_line(
         with writing():
             hold(tenant)
             said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
-            _check_timing(timing, columns["mode"], others)
+            _check_timing(timing, OFF, columns["mode"], others)
             row = Line.create(
                 id=identity,
                 tenant=tenant,
@@ -107,7 +115,7 @@ def set_line_announcement(
         row = Line.get_or_none(active(tenant, line_id))
         if row is None:
             return False
-        _check_timing(row.timing, columns["mode"], others)
+        _check_timing(row.timing, row.outbound, columns["mode"], others)
         Line.update(**columns).where(Line.id == line_id).execute()
         append(tenant, "line.announcement_changed", {"line": line_id, **said}, now, entropy)
         if row.mode != columns["mode"]:
@@ -129,7 +137,7 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
         row = Line.get_or_none(active(tenant, line_id))
         if row is None:
             return False
-        _check_timing(timing, row.mode, row.others)
+        _check_timing(timing, OFF, row.mode, row.others)
         if row.timing != timing:
             Line.update(timing=timing).where(Line.id == line_id).execute()
             append(tenant, "line.timing_changed", {"line": line_id, "timing": timing}, now, entropy)
@@ -137,9 +145,38 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
     return True
 
 
-def _check_timing(timing: str, mode: str, others: Sequence[str]) -> None:
-    if timing == AT_PICKUP and (mode != NOTICE or others):
-        asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
+def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Whether a line announces its outbound calls from the next one on, and when (one of
+    ``policy.OUTBOUND``).  False where the tenant has no such line.  Raises :class:`CatalogueError`
+    (``line.settings``, ``line.timing``)."""
+    if outbound not in OUTBOUND:
+        raise CatalogueError(
+            "line.settings", f"outbound calls cannot be {outbound!r}", f"one of {', '.join(OUTBOUND)}"
+        )
+    with writing():
+        hold(tenant)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        _check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
+        if row.outbound != outbound:
+            Line.update(outbound=outbound).where(Line.id == line_id).execute()
+            append(tenant, "line.outbound_changed", {"line": line_id, "outbound": outbound}, now, entropy)
+            count_up(LINES)
+    return True
+
+
+def _check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -> None:
+    if mode == NOTICE and not others:
+        return
+    asks = f"asks ({mode})" if mode != NOTICE else "lets choose a language"
+    if outbound == ONCE_CONNECTED:
+        raise CatalogueError(
+            "line.timing",
+            f"a line that {asks} does so before they are connected: afterwards both would have to wait",
+            "`accord line outbound … before-connected`; once connected only notice, in one language",
+        )
+    if timing == AT_PICKUP:
         raise CatalogueError(
             "line.timing",
             f"a line that {asks} announces before it rings: whoever has answered would have to wait",

@@ -161,7 +161,8 @@ class Line(Row):
     the menu's order; ``menu`` lets choose where there are any.  ``keep`` is how it asks whether a recording
     may be kept (``rows.Keeping``), in the words of :class:`LineKeep`; ``deletable`` whether a colleague may
     have one destroyed in the call, in those of :class:`LineDelete`.  ``beep``: ``policy.BEEPS``, or empty.
-    ``joining`` is what a colleague who joins later is told (``reading.joining_data``)."""
+    ``joining`` is what a colleague who joins later is told (``reading.joining_data``); ``outbound``: how its
+    outbound calls are treated, ``policy.OUTBOUND``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -179,6 +180,7 @@ class Line(Row):
     deletable = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     beep = TextField(default="", constraints=[SQL("DEFAULT ''")])
     joining = DataField(null=True)
+    outbound = TextField(default="off", constraints=[SQL("DEFAULT 'off'")])
     since = MomentField()
     until = MaybeMomentField(null=True)
 

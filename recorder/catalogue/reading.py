@@ -97,6 +97,7 @@ def line_row(row: models.Line) -> LineRow:
         deletable=bool(row.deletable),
         beep=row.beep,
         joining=_joining(row.joining),
+        outbound=row.outbound,
         since=row.since,
         until=row.until,
     )

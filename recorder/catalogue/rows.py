@@ -142,7 +142,7 @@ class LineRow:
 
     ``others`` are announcements in further languages, in the order of the ``menu`` that lets choose.
     ``deletable``: a colleague may have a recording destroyed in the call.  ``beep``: ``policy.BEEPS``, or
-    empty."""
+    empty.  ``outbound`` is how its outbound calls are treated: ``policy.OUTBOUND``."""
 
     id: str
     tenant: str
@@ -158,6 +158,7 @@ class LineRow:
     deletable: bool
     beep: str
     joining: Joining | None
+    outbound: str
     since: datetime
     until: datetime | None
 

@@ -80,6 +80,7 @@ class _Speaking:
             delete=first.delete,
             beep=row.beep,
             joining=first.joining,
+            outbound=row.outbound,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sound),
         )

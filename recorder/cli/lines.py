@@ -6,7 +6,7 @@ import os
 
 import click
 
-from recorder.call.policy import BEEPS, TIMINGS
+from recorder.call.policy import BEEPS, OUTBOUND, TIMINGS
 from recorder.call.state import ALONE, MODES, WAYS
 from recorder.catalogue import customers, joining, queries
 from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
@@ -100,13 +100,14 @@ def make_line(
 @TENANT
 @click.pass_obj
 def list_lines(context: Context, tenant_name: str) -> None:
-    """A customer's numbers: id, number, label, announcements, formats, timing, mode, languages."""
+    """A customer's numbers: id, number, label, announcements, formats, outbound, timing, mode, languages."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     speaks = {row.id: row.language for row in queries.announcements(owner.id)}
     for row in queries.lines(owner.id):
         told, languages = ",".join(row.announcements), ",".join(speaks[each] for each in row.announcements)
-        how = f"{','.join(row.formats)}  {_dashed(row.timing)}  {row.mode}  {languages}"
+        when = f"{_dashed(row.outbound)}  {_dashed(row.timing)}"
+        how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
         click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {told}  {how}")
 
 
@@ -176,6 +177,24 @@ def change_timing(context: Context, tenant_name: str, number: str, timing: str) 
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
     customers.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
+
+
+@line.command("outbound")
+@TENANT
+@click.argument("number")
+@click.argument("outbound", type=click.Choice(tuple(map(_dashed, OUTBOUND))))
+@click.pass_obj
+def change_outbound(context: Context, tenant_name: str, number: str, outbound: str) -> None:
+    """Record calls that are made from a number too, from now on, or not (off).
+
+    The number called is told, and asked where the number's mode asks, once it has answered and before they
+    are connected; or both are told as soon as they are connected (only to announce, in one language). Your
+    dialplan says which calls are made from the number: docs/integrate-freeswitch.md, Outbound calls."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    customers.set_line_outbound(
+        row.tenant, row.id, outbound.replace("-", "_"), now=utc_now(), entropy=os.urandom
+    )
 
 
 @line.command("languages")

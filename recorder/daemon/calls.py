@@ -13,6 +13,7 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import outcome, pickup, session
+from recorder.call.policy import OUTWARD
 from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
 from recorder.daemon.writer import Writer
@@ -78,6 +79,11 @@ class Call:
     def channel(self) -> str:
         """The switch's id of the outside leg."""
         return self.start.channel
+
+    @property
+    def told_late(self) -> bool:
+        """On an outbound call the switch tells nothing on its own socket while it carries out an order."""
+        return self.start.direction == OUTWARD and not self.state.leaving
 
     def event(self, event: CallEvent) -> None:
         """An event of this channel, from either connection: each is taken once, by its number."""
@@ -165,7 +171,7 @@ class Call:
             case Do.ASK:
                 self._say("accord_ask", self.state.said, answer=outcome.ANSWER)
             case Do.RING:
-                self._call([commands.execute_extension("accord_pickup")])
+                self._run("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
                 self._at_pickup(action)
             case Do.BEGIN:
@@ -173,17 +179,19 @@ class Call:
                     "accord_begin", script.announcement, answer=self._time_to_refuse(), **self._recording()
                 )
             case Do.AGAIN:
-                self._call([commands.execute_extension("accord_again")])
+                self._run("accord_again")
+            case Do.LISTEN:
+                self._run("accord_listen", accord_answer=str(outcome.ANSWER // timedelta(milliseconds=1)))
             case Do.REMIND:
                 self._say("accord_again", self.state.said, answer=outcome.ANSWER)
             case Do.DECLINE:
                 self._say("accord_decline", self.state.said)
             case Do.CONFIRM:
-                self._call([commands.execute_extension("accord_announced")])
+                self._run("accord_announced")
             case Do.FAIL:
-                self._call([commands.execute_extension("accord_fail")])
+                self._run("accord_fail")
             case Do.LET_GO:
-                self._call([commands.execute_extension("accord_pass")])
+                self._run("accord_pass")
             case Do.LEAVE:
                 self.leave.set()
             case Do.STOP:
@@ -343,13 +351,17 @@ class Call:
         """Variables are set by API, at once: the call's own thread takes one order a media tick until it is
         answered.  So is its answer: while that thread still sleeps through its tick."""
         values |= {"accord_prompt": sound.path, "accord_seconds": str(outcome.bound(sound.length, answer))}
-        self._call(
-            [
-                commands.answer_in_state(self.channel, "accord_state", "waiting"),
-                *(commands.put_variable(self.channel, name, value) for name, value in values.items()),
-                commands.execute_extension(extension),
-            ]
-        )
+        self._run(extension, **values)
+
+    def _run(self, extension: str, **values: str) -> None:
+        """Have the switch run an extension on the call's own socket, with these variables."""
+        context, first = commands.CALLEE, []
+        if self.start.direction != OUTWARD:
+            context = commands.CONTEXT
+            if values:
+                first = [commands.answer_in_state(self.channel, "accord_state", "waiting")]
+        told = [commands.put_variable(self.channel, name, value) for name, value in values.items()]
+        self._call([*first, *told, commands.execute_extension(extension, context)])
 
     def _recording(self) -> dict[str, str]:
         return {"accord_recording": self.start.recording, "accord_audio": str(self.writer.audio)}

@@ -132,9 +132,9 @@ class Knowledge:
         empty = Snapshot("", {}, frozenset(), frozenset(), self._folder)
         return empty.script(Language(told, None, start.keep, start.delete, start.joining))
 
-    def plan(self, line: LinePolicy) -> Plan:
-        """What is said to a call to a line."""
-        return self._known().plan(line)
+    def plan(self, line: LinePolicy, direction: str) -> Plan:
+        """What is said to a call to or from a line."""
+        return self._known().plan(line, direction)
 
     def watched_until(self) -> datetime:
         """Since when nobody watches the switch: the start, if nobody ever did; now, if somebody does."""

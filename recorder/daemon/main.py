@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from recorder import metrics
 from recorder.call import arriving, outcome, pickup
-from recorder.call.policy import LinePolicy
+from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.calls import Call
@@ -30,7 +30,7 @@ from recorder.daemon.writer import Writer, reason_for
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
 from recorder.switch import commands
-from recorder.switch.caller import Caller, caller
+from recorder.switch.caller import Caller, outside, outward
 from recorder.switch.commands import Command
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
@@ -212,17 +212,22 @@ class Daemon:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
         policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
-        if arrival.state != "waiting" or self._passed.over(arrival.channel):
+        if not arrival.new or self._passed.over(arrival.channel):
             # Already handled once, not brought here by our dialplan, or over before we came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state == "unrecorded" and arrival.channel not in self.calls:
-                self._passed.late(arrival.channel, arrival.line, arrival.outside)
+                self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
+            return
+        if not _concerns_us(policy, arrival.direction):
             return
         if not commands.addressable(arrival.channel):
             # Nothing can be ordered for it: it goes on, and is written down.
             log.warning("call.not_addressable", channel=repr(arrival.channel))
-            self._follow(arrival.channel, arrival.line, arrival.outside, "announcement_failed")
+            self._follow(
+                arrival.channel, arrival.line, arrival.direction, arrival.outside, "announcement_failed"
+            )
             return
+        outwards = arrival.direction == OUTWARD
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.outside, policy, at, self._since_boot()
         )  # fmt: skip
@@ -240,7 +245,7 @@ class Daemon:
                 writer.abandon()
                 return
         if reason is None and policy is not None:
-            state, actions = arriving.arrive(self.knowledge.plan(policy), at)
+            state, actions = arriving.arrive(self.knowledge.plan(policy, arrival.direction), at)
             starts = tuple(
                 replace(
                     start,
@@ -256,8 +261,13 @@ class Daemon:
             start = replace(start, refused=reason or "no_line")
             state, actions = arriving.refuse(reason or "no_line")
             starts = (start,)
+        longest = outcome.longest(state.plan)
+        if arrival.inside is not None:
+            state = replace(state, inside=(arrival.inside.kind, arrival.inside.value))
         call = self._take_in(Call(
-            start, state, writer, now=self.now, to_call=lambda orders: own.send_all(orders),
+            start, state, writer, now=self.now,
+            # On an outbound call the switch answers an order when it has carried it out.
+            to_call=lambda orders: own.send_all(orders, longest if outwards else None),
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
         ))  # fmt: skip
         own.register_handle("*", call.event)
@@ -270,7 +280,7 @@ class Daemon:
             call.log.warning("call.lost", error=error.message)
             call.leave.set()
         call.watch()
-        if not call.leave.wait(timeout=outcome.longest(state.plan)):
+        if not call.leave.wait(timeout=longest):
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
@@ -299,7 +309,7 @@ class Daemon:
             formats=policy.formats if policy else (),
             announcement=policy.announcement if policy else None,
             mode=policy.mode if policy else NOTICE,
-            at_pickup=policy is not None and policy.at_pickup,
+            at_pickup=policy is not None and policy.once_connected(direction),
             beep=policy.beep if policy else "",
             uptime=up,
             refused=refused,
@@ -338,7 +348,9 @@ class Daemon:
             talk = call or self.calls.get(event.header("Other-Leg-Unique-ID"))
             if talk is not None:
                 talk.in_talk(event)
-            if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD"):
+            if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD") and not (
+                event.name == "PLAYBACK_START" and call is not None and call.told_late
+            ):
                 return
         if event.name == "RECORD_START" and (
             call is None or call.writer.audio != Path(event.header("Record-File-Path"))
@@ -358,26 +370,31 @@ class Daemon:
         """A call that the switch let go by itself has ended: written down with why."""
         observed = observe(event)
         assert observed is not None  # it is a hang-up
-        outside = caller(event.headers, self.settings.region)
-        start, told = self._unannounced(event.uuid, number, outside, reason, observed.at)
+        direction = OUTWARD if outward(event.headers) else INWARD
+        if not _concerns_us(self.knowledge.decide(number)[0], direction):
+            return
+        party = outside(event.headers, self.settings.region)
+        start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
         writer = self._writer(start)
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
         metrics.CALLS.labels(told).inc()
         log.info("call.passed_by", recording=start.recording, reason=told)
 
-    def _follow(self, channel: str, number: str, outside: Caller, reason: str) -> None:
+    def _follow(self, channel: str, number: str, direction: str, outside: Caller, reason: str) -> None:
         """One that goes on."""
-        start, told = self._unannounced(channel, number, outside, reason, self.now())
+        if not _concerns_us(self.knowledge.decide(number)[0], direction):
+            return
+        start, told = self._unannounced(channel, number, direction, outside, reason, self.now())
         state, _ = arriving.refuse(told)
         self._adopt(start, state).writer.open(start)
 
     def _unannounced(
-        self, channel: str, number: str, outside: Caller, reason: str, at: datetime
+        self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
         policy, refused = self.knowledge.decide(number, (outside.value,))
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
-        return self._start(channel, number, "inbound", outside, policy, at, refused=told), told
+        return self._start(channel, number, direction, outside, policy, at, refused=told), told
 
     def _up(self, live: Live) -> None:
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
@@ -394,6 +411,12 @@ class Daemon:
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
         ))  # fmt: skip
+
+
+def _concerns_us(policy: LinePolicy | None, direction: str) -> bool:
+    """Whether a call is to be recorded, or to be listed where it was not: an outbound one only where its line
+    says so."""
+    return direction != OUTWARD or (policy is not None and policy.outbound != OFF)
 
 
 def _no_socket(_orders: list[Command]) -> None:

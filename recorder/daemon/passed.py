@@ -14,9 +14,10 @@ from typing import Final
 
 import structlog
 
+from recorder.call.policy import INWARD, OUTWARD
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.caller import Caller, caller
+from recorder.switch.caller import Caller, called, caller
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 
@@ -24,9 +25,10 @@ log = structlog.get_logger()
 
 _REASONS: Final = {
     "never_record": "never_record",
+    "calling": "never_connected",  # it rang, and was busy, or nobody answered
     "late": "daemon_late",
     # An earlier daemon had these, and died before it had written so.
-    **dict.fromkeys(("waiting", "asking", "announcing", "passed", "failed"), "daemon_away"),
+    **dict.fromkeys(("waiting", "answered", "asking", "announcing", "passed", "failed"), "daemon_away"),
     "declined": "declined",
 }
 """Why a call was let go, by the switch's last word before it went on."""
@@ -39,19 +41,24 @@ _ASKED: Final = {
     "Caller-Privacy-Hide-Number": "privacy_hide_number",
     "variable_sip_from_host": "sip_from_host",
 }
-"""What says who calls, as an event has it and as the switch is asked for it."""
+_ASKED_OUTWARD: Final = {"variable_accord_callee": "accord_callee"}
+"""What says who is outside, as an event has it and as the switch is asked for it."""
+
+_ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
+"""Why a telephone stops ringing because somebody answered another one."""
 
 
 class PassedBy:
-    """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number, outside,
-    reason)`` begins to follow one that goes on.  ``region``: see :func:`recorder.switch.caller.caller`."""
+    """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number,
+    direction, outside, reason)`` begins to follow one that goes on.  ``region``: see
+    :func:`recorder.switch.caller.caller`."""
 
     def __init__(
         self,
         node: Node,
         region: str | None,
         ended: Callable[[CallEvent, str, str], object],
-        follow: Callable[[str, str, Caller, str], object],
+        follow: Callable[[str, str, str, Caller, str], object],
     ) -> None:
         self._node = node
         self._region = region
@@ -79,32 +86,37 @@ class PassedBy:
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
         if not number or reason is None or event.uuid in self._written:
             return
+        if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
+            return
         self.written(event.uuid)
         self._ended(event, number, reason)
 
-    def late(self, channel: str, number: str, outside: Caller) -> None:
+    def late(self, channel: str, number: str, direction: str, outside: Caller) -> None:
         """A call that was brought here, and that the switch had let go by the time we came to it."""
         if number and channel not in self._written:
-            self._follow(channel, number, outside, "daemon_late")
+            self._follow(channel, number, direction, outside, "daemon_late")
 
     def look(self, live: Live, calls: Container[str]) -> None:
         """Follow what goes on unrecorded and is not in hand.  Raises :class:`SwitchError`."""
         for channel in live.channels.values():
             known = channel.uuid in calls or channel.uuid in self._written
-            if (
-                known
-                or channel.direction != "inbound"
-                or self._ask(channel.uuid, "accord_state") != "unrecorded"
-            ):
+            if known or self._ask(channel.uuid, "accord_state") != "unrecorded":
                 continue
+            asked = _ASKED
+            if channel.direction != "inbound":
+                if self._ask(channel.uuid, "accord_direction") != OUTWARD:
+                    continue
+                asked = _ASKED_OUTWARD
             number, left = self._ask(channel.uuid, "accord_line"), self._ask(channel.uuid, "accord_left")
-            headers = {name: self._ask(channel.uuid, variable) for name, variable in _ASKED.items()}
+            headers = {name: self._ask(channel.uuid, variable) for name, variable in asked.items()}
             if not number or left is None or None in headers.values():
                 continue  # it has hung up in between: its last event says all of it
             said = {name: value for name, value in headers.items() if value is not None}
             log.info("call.followed", channel=repr(channel.uuid), left=left)
-            outside = caller(said, self._region)
-            self._follow(channel.uuid, number, outside, _REASONS.get(left, "daemon_away"))
+            direction, outside = INWARD, caller(said, self._region)
+            if asked is _ASKED_OUTWARD:
+                direction, outside = OUTWARD, called(said, self._region)
+            self._follow(channel.uuid, number, direction, outside, _REASONS.get(left, "daemon_away"))
 
     def _ask(self, channel: str, name: str) -> str | None:
         """A variable of a channel, empty where it is not set; ``None`` where there is no such channel."""

@@ -16,14 +16,12 @@ from recorder.errors import SwitchError
 from recorder.practice import playing, recording
 from recorder.practice.leg import outbound_leg
 from recorder.practice.listener import Listener
+from recorder.practice.talking import CALL_TIMEOUT, talk
 
 if TYPE_CHECKING:
     from recorder.practice.session import Session
 
 log = structlog.get_logger()
-
-CALL_TIMEOUT = 60.0
-"""Seconds that a call rings where ``call_timeout`` says nothing else."""
 
 
 def run(session: Session, application: str, data: str) -> None:
@@ -108,6 +106,14 @@ def _play(session: Session, data: str) -> None:
     playing.ended(session, session.leg, data, player, away=not session.ready)
 
 
+def _read(session: Session, data: str) -> None:
+    """``<least> <most> <sound> <variable> <milliseconds> <terminators>``: one key, of a callee."""
+    least, most, sound, variable, milliseconds, terminators = data.split()
+    if (least, most, sound, terminators) != ("1", "1", "silence", "none"):
+        raise SwitchError("practice.application", f"the practice switch does not know read {data!r}", "")
+    session.read(variable, int(milliseconds) / 1000)
+
+
 def _sleep(session: Session, data: str) -> None:
     session.until(lambda: False, int(data) / 1000)
 
@@ -135,14 +141,17 @@ def _hang_up(session: Session, data: str) -> None:
 
 def _socket(session: Session, data: str) -> None:
     """Bring the call to the daemon, and stay until it lets go or the channel is called away."""
-    addresses, *_modes = data.split()
+    addresses, *modes = data.split()
     session.reached["asked"].set()
-    listener = _reach(session, addresses)
+    listener = _reach(session, addresses, in_turn="async" not in modes)
     if listener is None:
         return
     session.listener = listener
     session.until(lambda: listener.connected or listener.finished)
-    if session.ready:
+    if listener.in_turn:
+        while session.until(lambda: bool(session.tasks) or listener.finished) and not listener.finished:
+            session.run_tasks()
+    elif session.ready:
         session.emit("CHANNEL_PARK")
         while session.until(lambda: bool(session.tasks)):
             session.run_tasks()
@@ -152,7 +161,7 @@ def _socket(session: Session, data: str) -> None:
         session.reset = False  # socket_resume: back to the dialplan
 
 
-def _reach(session: Session, addresses: str) -> Listener | None:
+def _reach(session: Session, addresses: str, *, in_turn: bool) -> Listener | None:
     for address in addresses.split("|"):
         host, _, port = address.partition(":")
         try:
@@ -162,7 +171,7 @@ def _reach(session: Session, addresses: str) -> Listener | None:
             continue
         connection.settimeout(None)
         session.leg.variables["socket_host"] = host
-        listener = Listener(session.switch, connection, session.leg)
+        listener = Listener(session.switch, connection, session.leg, in_turn=in_turn)
 
         def serve(listener: Listener = listener) -> None:
             session.switch.listen(listener)
@@ -175,6 +184,8 @@ def _reach(session: Session, addresses: str) -> Listener | None:
 
 def _bridge(session: Session, data: str) -> None:
     """Call the other end, connect both, and stay until one of them hangs up."""
+    if session.dials(data.rpartition("/")[2]):
+        return
     a, party, pace = session.leg, session.party, session.switch.pace
     before = a.call_state
     session.call_state(a, "RING_WAIT")
@@ -223,7 +234,7 @@ def _bridge(session: Session, data: str) -> None:
         "bridge_uuid": b.uuid,
     }  # fmt: skip
     session.reached["bridged"].set()
-    _talk(session)
+    talk(session)
     session.inside.cut()
     session.media.disconnect()
     session.end_b(session.callee_gone or "NORMAL_CLEARING")
@@ -241,20 +252,6 @@ def _rings(session: Session) -> bool:
     answers = party.callee == "answers" and party.rings <= limit
     session.until(lambda: False, party.rings if answers else limit)
     return answers and session.ready
-
-
-def _talk(session: Session) -> None:
-    pace = session.switch.pace
-    end = None if session.party.talks is None else pace.seconds() + session.party.talks
-    while True:
-        left = None if end is None else end - pace.seconds()
-        session.until(lambda: bool(session.tasks) or session.callee_gone is not None, left)
-        if not session.ready or session.callee_gone is not None:
-            return
-        if end is not None and pace.seconds() >= end:
-            session.hang_up()
-            return
-        session.run_tasks()  # commands that come late are begun on the bridged call, as in the real one
 
 
 def _bind(session: Session, data: str) -> None:
@@ -281,6 +278,7 @@ _APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
     "log": _nothing,
     "multiset": _multiset,
     "playback": _play,
+    "read": _read,
     "record_session": _record,
     "sched_transfer": _schedule_transfer,
     "set": _set,

@@ -16,6 +16,7 @@ from uuid import uuid4
 import gevent
 import structlog
 from gevent import socket as gsocket
+from gevent.event import Event
 from gevent.queue import Queue
 
 from recorder.practice import wire
@@ -64,9 +65,17 @@ class Task:
 
 class Listener:
     """A connection.  ``leg`` is the call that an outbound connection belongs to, ``None`` for a standing
-    one; ``tasks`` are what the client asked that call to run, oldest first."""
+    one; ``tasks`` are what the client asked that call to run, oldest first.  ``in_turn``: a socket that is
+    not ``async``; while the call runs what it was asked for, nothing is read, answered or told on it."""
 
-    def __init__(self, switch: PracticeSwitch, connection: gsocket.socket, leg: Leg | None = None) -> None:
+    def __init__(
+        self,
+        switch: PracticeSwitch,
+        connection: gsocket.socket,
+        leg: Leg | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> None:
         self._switch = switch
         self._socket = connection
         self._leg = leg
@@ -81,6 +90,9 @@ class Listener:
         self.finished = False
         self.linger: int | None = None
         self.tasks: deque[Task] = deque()
+        self.in_turn = in_turn
+        self.ran = Event()
+        self._kept: list[bytes] | None = None
 
     @property
     def watching(self) -> bool:
@@ -117,6 +129,7 @@ class Listener:
 
     def over(self) -> None:
         """The call is over: linger if asked to, otherwise say goodbye."""
+        self.ran.set()
         if self._leg is None or self.finished:
             return
         if self.linger is None:
@@ -163,7 +176,10 @@ class Listener:
             log.warning("practice.client_does_not_read")
             self.cut()
             return
-        self._out.put(wire.framed(happening.data))
+        if self._kept is not None:
+            self._kept.append(wire.framed(happening.data))
+        else:
+            self._out.put(wire.framed(happening.data))
 
     def _wants(self, happening: Happening) -> bool:
         if self.finished or not (self._names or self._all):
@@ -217,7 +233,7 @@ class Listener:
         headers += [
             ("Content-Type", "command/reply"),
             ("Reply-Text", "+OK\n"),
-            ("Socket-Mode", "async"),
+            ("Socket-Mode", "static" if self.in_turn else "async"),
             ("Control", "full"),
         ]
         # The one event whose last headers are not encoded by name: a slash stays a slash.
@@ -291,6 +307,13 @@ class Listener:
         )
         if self._leg is not None and uuid in {"", self._leg.uuid}:
             uuid = self._leg.uuid
+        self.ran.clear()
         if not self._switch.queue(uuid, task):
             return f"-ERR invalid session id [{uuid}]"
+        if self.in_turn:
+            self._kept = []
+            self.ran.wait()
+            kept, self._kept = self._kept, None
+            for data in kept:
+                self._out.put(data)
         return "+OK"

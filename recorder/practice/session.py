@@ -177,7 +177,7 @@ class Session:
 
     def execute(self, application: str, argument: str, event_uuid: str = "") -> None:
         """Run one application, with the events around it."""
-        variables = self.leg.variables
+        leg, variables = self.leg, self.leg.variables
         data = self.expand(argument)
         variables.pop("current_application_response", None)
         variables["current_application"] = application
@@ -190,7 +190,20 @@ class Session:
         self.emit("CHANNEL_EXECUTE", last=[*told, uuid])
         applications.run(self, application, data)
         response = variables.get("current_application_response", "_none_")
-        self.emit("CHANNEL_EXECUTE_COMPLETE", last=[*told, ("Application-Response", response), uuid])
+        last = [*told, ("Application-Response", response), uuid]
+        self.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
+
+    def dials(self, target: str) -> bool:
+        """Call ``target`` and stay until the end of that, where this kind of call has its own way to."""
+        return False
+
+    def read(self, variable: str, seconds: float) -> None:
+        """Wait for one key, at most so many seconds."""
+        raise SwitchError(
+            "practice.application",
+            f"the practice switch reads {variable} ({seconds} s) of callees alone",
+            "teach recorder/practice/session.py what the real switch does with it",
+        )
 
     def run_tasks(self) -> None:
         """Run what clients asked for; nothing once the call was hung up."""
@@ -198,6 +211,8 @@ class Session:
             self.switch.awake.wait()
             task = self.tasks.popleft()
             self.execute(task.application, task.argument, task.event_uuid)
+            if self.listener is not None:
+                self.listener.ran.set()
 
     def extension(self, name: str, context: str) -> None:
         """``execute_extension``: conditions now, then its steps; a channel that is called away runs none."""

@@ -28,6 +28,7 @@ from recorder.practice.api import Api
 from recorder.practice.dialplan import Dialplan
 from recorder.practice.leg import Leg, inbound_leg
 from recorder.practice.listener import Happening, Listener, Task
+from recorder.practice.outward import OutwardSession
 from recorder.practice.pace import Pace
 from recorder.practice.party import Party
 from recorder.practice.session import Session
@@ -151,6 +152,24 @@ class PracticeSwitch:
         self.sessions[leg.uuid] = session
         session.start()
         return session
+
+    def call_out(self, number: str, line: str, party: Party | None = None) -> OutwardSession:
+        """A colleague on a line calls a number.  Of the ``party`` all but ``number`` and ``name`` counts; its
+        outside end is whom they call."""
+        party = party or Party()
+        self.calls_so_far += 1
+        leg = inbound_leg(
+            self.new_uuid(), number, line, "", "outbound", self.pace, self.calls_so_far, party.variables
+        )
+        session = OutwardSession(self, leg, party)
+        self.sessions[leg.uuid] = session
+        session.start()
+        return session
+
+    def renamed(self, session: Session, before: str) -> None:
+        """Another leg of a session is the outside one now."""
+        del self.sessions[before]
+        self.sessions[session.leg.uuid] = session
 
     def queue(self, uuid: str, task: Task) -> bool:
         """Have a channel run an application when it comes to it; ``False`` for an unknown channel."""

@@ -54,10 +54,32 @@ def caller(headers: Mapping[str, str], region: str | None = None) -> Caller:
     return party(user, headers.get("variable_sip_from_host", ""), region)
 
 
-def calling(headers: Mapping[str, str], region: str | None = None) -> frozenset[str]:
+def outward(headers: Mapping[str, str]) -> bool:
+    """Whether this is the callee's leg of an outbound call, by the dialplan's word."""
+    return headers.get("variable_accord_direction") == "outbound"
+
+
+def called(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """Whom an outbound call goes to, by the dialplan's word."""
+    return party(headers.get("variable_accord_callee", ""), "", region)
+
+
+def from_line(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """Who makes an outbound call, by the dialplan's word."""
+    return party(headers.get("variable_accord_caller", ""), "", region)
+
+
+def outside(headers: Mapping[str, str], region: str | None = None) -> Caller:
+    """The outside party of a call: who calls, or on an outbound one whom it goes to."""
+    return called(headers, region) if outward(headers) else caller(headers, region)
+
+
+def calling(
+    headers: Mapping[str, str], region: str | None = None, name: str = "Caller-Caller-ID-Number"
+) -> frozenset[str]:
     """The calling number, for the never-record list: as it was sent, and with its country's code.  Also of
-    somebody who withholds it, for the list is to protect them."""
-    sent = clean(headers.get("Caller-Caller-ID-Number", ""), LONGEST)
+    somebody who withholds it, for the list is to protect them.  ``name`` is what tells it."""
+    sent = clean(headers.get(name, ""), LONGEST)
     return frozenset({sent.translate(_SEPARATORS), party(sent, "", region).value} - {""})
 
 

@@ -24,6 +24,9 @@ from recorder.switch.events import NAMES
 CONTEXT: Final = "accord"
 """The dialplan context of Accord's own extensions (``freeswitch_conf/``)."""
 
+CALLEE: Final = "accord_callee"
+"""And of those for the callee's leg of an outbound call."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Command:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from recorder.switch.caller import Caller, caller, calling
+from recorder.switch.caller import Caller, called, caller, calling, from_line, outward
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
 
 log = structlog.get_logger()
@@ -24,6 +24,9 @@ class Arrival:
     ``line`` (``accord_line``) and ``state`` (``accord_state``) are the dialplan's own words, set after a
     strict match; ``outside`` is a stranger's, and so is ``calling``
     (:func:`recorder.switch.caller.calling`).  ``channel`` is the switch's id of the leg.
+
+    Of an outbound call it is the callee's leg, and all of it are the dialplan's words: ``outside`` is whom it
+    called, ``inside`` who calls, ``calling`` both.
     """
 
     channel: str
@@ -32,10 +35,27 @@ class Arrival:
     direction: str
     outside: Caller
     calling: frozenset[str] = frozenset()
+    inside: Caller | None = None
+
+    @property
+    def new(self) -> bool:
+        """Whether nobody has had it in hand yet, by the switch's own word."""
+        return self.state == ("answered" if self.inside else "waiting")
 
     @classmethod
     def of(cls, data: Mapping[str, str], region: str | None = None) -> Arrival:
         """Read the reply to ``connect``."""
+        if outward(data):
+            return cls(
+                channel=data.get("Unique-ID", ""),
+                line=data.get("variable_accord_line", ""),
+                state=data.get("variable_accord_state", ""),
+                direction="outbound",
+                outside=called(data, region),
+                calling=calling(data, region, "variable_accord_callee")
+                | calling(data, region, "variable_accord_caller"),
+                inside=from_line(data, region),
+            )
         return cls(
             channel=data.get("Unique-ID", ""),
             line=data.get("variable_accord_line", ""),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from recorder.errors import SwitchError
+from recorder.switch.commands import CALLEE
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _GROUP = re.compile(r"(?<!\$)\$(\d)")
@@ -68,29 +69,31 @@ class Loaded:
         found = self._contexts.get(context)
         return found is not None and any(each.get("name") == extension for each in found.iter("extension"))
 
-    def entries(self) -> Iterator[Entry]:
-        """Every extension, in any context, that hands a call to a socket as Accord's do."""
+    def extensions(self) -> Iterator[tuple[str, str, tuple[Action, ...], bool]]:
+        """Every extension of every context: both names, its actions, and whether the dialplan goes on behind
+        it."""
         for name, context in self._contexts.items():
             for extension in context.iter("extension"):
-                actions = [
+                actions = tuple(
                     Action(each.get("application", ""), each.get("data", ""))
                     for each in extension.iter("action")
-                ]
-                at = next((n for n, each in enumerate(actions) if each.application == "socket"), None)
-                if at is None or not any("accord_" in each.data for each in actions):
-                    continue
-                yield Entry(
-                    name,
-                    extension.get("name", ""),
-                    tuple(actions[:at]),
-                    actions[at].data,
-                    tuple(actions[at + 1 :]),
-                    extension.get("continue") == "true",
                 )
+                yield name, extension.get("name", ""), actions, extension.get("continue") == "true"
+
+    def entries(self, within: str = "") -> Iterator[Entry]:
+        """Every extension that hands a call to a socket as Accord's do, in any context but that of callees,
+        or in one alone."""
+        for context, name, actions, on in self.extensions():
+            if context != within if within else context == CALLEE:
+                continue
+            at = next((n for n, each in enumerate(actions) if each.application == "socket"), None)
+            if at is None or not any("accord_" in each.data for each in actions):
+                continue
+            yield Entry(context, name, actions[:at], actions[at].data, actions[at + 1 :], on)
 
     def walk(self, context: str, destination: str, variables: Mapping[str, str]) -> tuple[Action, ...]:
         """What would be run for a call to ``destination`` whose variables are these; all others are empty
-        in conditions, and stay as they are written in arguments."""
+        in conditions, and stay as they are written in arguments.  What is set ``inline`` counts at once."""
         run: list[Action] = []
         known = {"destination_number": destination, **variables}
         for extension in self._contexts.get(context, ElementTree.Element("none")).iter("extension"):
@@ -100,7 +103,7 @@ class Loaded:
         return tuple(run)
 
 
-def _extension(extension: ElementTree.Element, known: Mapping[str, str], run: list[Action]) -> bool:
+def _extension(extension: ElementTree.Element, known: dict[str, str], run: list[Action]) -> bool:
     matched = False
     for condition in extension.iterfind("condition"):
         found = _match(condition, known)
@@ -109,6 +112,9 @@ def _extension(extension: ElementTree.Element, known: Mapping[str, str], run: li
             data = _put_in(each.get("data", ""), known)
             if found is not None and found.re.groups:
                 data = _groups(data, found)
+            if each.get("inline") == "true" and each.get("application") == "set":
+                name, _, value = data.partition("=")
+                known[name] = value
             run.append(Action(each.get("application", ""), data))
         how = condition.get("break", "on-false")
         if how == "always" or (how == "on-false" and not matched) or (how == "on-true" and matched):
@@ -117,6 +123,10 @@ def _extension(extension: ElementTree.Element, known: Mapping[str, str], run: li
 
 
 def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match[str] | None:
+    if (kind := condition.get("regex")) in ("any", "all"):
+        tried = [_match(each, known) for each in condition.iterfind("regex")]
+        met = [each for each in tried if each is not None]
+        return None if not met or (kind == "all" and len(met) < len(tried)) else met[0]
     field, pattern = condition.get("field"), condition.get("expression")
     if field is None or pattern is None:
         return re.match("", "")  # a condition without a test is met

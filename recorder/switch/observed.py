@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from recorder.switch.caller import other_party, own_party
+from recorder.switch.caller import other_party, own_party, party
 from recorder.switch.events import CallEvent
 
 OUTSIDE: Final = "outside"
@@ -203,7 +203,9 @@ def observe_other_end(event: CallEvent) -> Observed | None:
     its hang-up among it) is of the leg that tells."""
     if event.name == "CHANNEL_UNBRIDGE":
         return Observed(What.UNBRIDGED, event.at, other=event.uuid)
-    who = own_party(event.headers)
+    # Who calls from a line is the dialplan's word, where it has one.
+    caller = event.variable("accord_caller")
+    who = party(caller) if caller else own_party(event.headers)
     return Observed(What.BRIDGED, event.at, party=(who.kind, who.value), other=event.uuid)
 
 

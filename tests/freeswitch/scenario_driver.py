@@ -24,6 +24,8 @@ NUMBERS = {
     "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
     "outside": f"{NUMBER}97",
+    "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
+    "out_opt_out": f"{NUMBER}34",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""
@@ -159,6 +161,54 @@ class RealCall:
         )
 
 
+class RealOutwardCall(RealCall):
+    """A phone that calls out through the switch: ``caller`` is whom it calls."""
+
+    @property
+    def leg(self) -> str:
+        for event in list(self._watcher.events):
+            called = event.get("Caller-Destination-Number") == self.caller
+            if event.get("Call-Direction") == "outbound" and called:
+                return event["Unique-ID"]
+            if event.get("Other-Leg-Destination-Number") == self.caller:
+                return event["Other-Leg-Unique-ID"]
+        return ""
+
+    def _reached(self, phase: str) -> bool:
+        leg = self.leg
+        if phase == "ringing":
+            return any(event["Unique-ID"] == leg for event in self._events("CHANNEL_PROGRESS"))
+        if phase == "bridged":
+            return any(event["Bridge-B-Unique-ID"] == leg for event in self._events("CHANNEL_BRIDGE"))
+        return super()._reached(phase)
+
+    def _called(self, command: str) -> None:
+        """Have the phone that calls do something: it is the colleague's."""
+        self._rig.phones.esl.api(command.format(self._phone))
+
+    def _outside(self, command: str) -> None:
+        """Have the phone that is called do something."""
+        for row in self._rig.phones.channels():
+            if row["direction"] == "inbound" and row["dest"].removeprefix("talk-") == self.caller:
+                self._rig.phones.esl.api(command.format(row["uuid"]))
+
+    def press(self, key: str) -> None:
+        self._outside("uuid_send_dtmf {} " + key)
+
+    def hold(self) -> None:
+        self._outside("uuid_hold {}")
+
+    def unhold(self) -> None:
+        self._outside("uuid_hold off {}")
+
+    def hang_up(self) -> None:
+        self._outside("uuid_kill {}")
+
+
+_DIGITS = {"answers": "01", "busy": "86", "silent": "87", "slow": "78"}
+"""How a number ends that somebody calls, by what its phone does (``phones/freeswitch.xml``)."""
+
+
 class RealDriver:
     """Switch, phones and daemon of a :class:`Rig`."""
 
@@ -176,6 +226,8 @@ class RealDriver:
 
     def place(self, scenario: Scenario) -> RealCall:
         self._calls += 1
+        if scenario.outward:
+            return self._place_outward(scenario)
         caller, phone = f"3247999{self._calls:04}", str(uuid.uuid4())
         what = scenario.callee if scenario.callee != "answers" else scenario.line
         if scenario.line == "at_pickup" and scenario.callee != "answers":
@@ -196,6 +248,18 @@ class RealDriver:
         )
         assert "ERR" not in answer, answer
         return RealCall(self._rig, self._watcher, phone, caller, self.sounds)
+
+    def _place_outward(self, scenario: Scenario) -> RealCall:
+        called = scenario.calls or f"3247888{self._calls:04}{_DIGITS[scenario.callee]}"
+        phone = str(uuid.uuid4())
+        answer = self._rig.phones.esl.command(
+            f"bgapi originate {{origination_uuid={phone},"
+            f"origination_caller_id_number={NUMBERS[scenario.line]},"
+            f"absolute_codec_string=PCMU,ignore_early_media=true}}"
+            f"sofia/phones/{called}@127.0.0.1:{self._rig.out_port} talk XML caller"
+        )
+        assert "ERR" not in answer, answer
+        return RealOutwardCall(self._rig, self._watcher, phone, called, self.sounds)
 
     def daemon(self, deed: str) -> None:
         match deed:

@@ -130,9 +130,9 @@ class Rig:
         self.phones_folder.mkdir(parents=True)
         self.spool = folder / "spool"
         self.snapshot = folder / "snapshot"
-        sip, esl, daemon, phones_sip, phones_esl = free_ports(5)
+        sip, esl, daemon, phones_sip, phones_esl, out = free_ports(6)
         base = 20000 + (os.getpid() * 1600) % 36000
-        self.sip_port, self.daemon_port = sip, daemon
+        self.sip_port, self.daemon_port, self.out_port = sip, daemon, out
         self.environment = {
             "ACCORD_SWITCH_PASSWORD": PASSWORD,
             "ACCORD_SWITCH_PORT": str(esl),
@@ -141,6 +141,8 @@ class Rig:
             "ACCORD_RTP_START": str(base),
             "ACCORD_RTP_END": str(base + 798),
             "ACCORD_ROUTE": f"127.0.0.1:{phones_sip}",
+            "ACCORD_OUTBOUND_PORT": str(out),
+            "ACCORD_TRUNK": f"127.0.0.1:{phones_sip}",
             "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
             "ACCORD_OUTSIDE_NUMBER": r"^(\+?322550100(97|98))$",
             "ACCORD_TOLD": str(self.snapshot / "told"),

@@ -15,15 +15,22 @@ import pytest
 
 from recorder import config
 from recorder.cli.context import Context
-from recorder.cli.doctor import switch
+from recorder.cli.doctor import outbound, switch
 from recorder.cli.doctor.findings import Patient, examine
 from recorder.clock import utc_now
 from recorder.switch import guard
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import PASSWORD, Rig
-from tests.scenarios.broken_dialplans import BROKEN, Broken, apply, copy, mend
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy, mend
 
-ABOUT_THE_SWITCH = (switch.switch, switch.event_socket, switch.dialplan, switch.guards, switch.recording)
+ABOUT_THE_SWITCH = (
+    switch.switch,
+    switch.event_socket,
+    switch.dialplan,
+    switch.guards,
+    outbound.outbound,
+    switch.recording,
+)
 
 
 def settings(rig: Rig, **more: str) -> dict[str, str]:
@@ -63,6 +70,7 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
         "127.0.0.1 alone",
         f"{len(guard.EXTENSIONS)} extensions",
         "waits 3 s",
+        "context outbound brings callees",
         f"in {len(guard.NOT_TOLD)} states",
         "may write",
     ):
@@ -89,7 +97,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD], ids=lambda broken: broken.name)
 def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: Broken) -> None:
     rig, conf = changing
     apply(conf, broken)

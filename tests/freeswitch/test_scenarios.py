@@ -12,6 +12,7 @@ from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.joining import JOINING, ROUGH_JOINING
+from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
@@ -30,8 +31,13 @@ JOINS = (*JOINING, *ROUGH_JOINING)
 DIALLED = (*CODES, *ROUGH_CODES)
 
 
+OUT = (*OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
+
+
 @pytest.mark.parametrize(
-    "scenario", [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED], ids=lambda scenario: scenario.name
+    "scenario",
+    [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED, *OUT],
+    ids=lambda scenario: scenario.name,
 )
 def test_a_scenario_ends_as_it_must(scenario: Scenario, driver: RealDriver) -> None:
     play(scenario, driver)

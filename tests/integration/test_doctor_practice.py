@@ -14,11 +14,12 @@ from gevent import socket
 
 from recorder import config
 from recorder.cli.context import Context
-from recorder.cli.doctor import switch
+from recorder.cli.doctor import outbound, switch
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.clock import utc_now
 from recorder.practice.switch import PracticeSwitch
-from tests.scenarios.broken_dialplans import BROKEN, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, apply, copy
+from tests.scenarios.files import write_snapshot
 from tests.scenarios.transcript import TRANSCRIPTS
 
 PASSWORD = "only-for-this-test-1"
@@ -106,7 +107,14 @@ def examine(practice: PracticeSwitch, folder: Path) -> list[Finding]:
         "ACCORD_SWITCH_PORT": str(practice.event_port),
     }
     patient = Patient(Context(config.load(None, environment), None), utc_now)
-    checks = (switch.switch, switch.event_socket, switch.dialplan, switch.guards, switch.recording)
+    checks = (
+        switch.switch,
+        switch.event_socket,
+        switch.dialplan,
+        switch.guards,
+        outbound.outbound,
+        switch.recording,
+    )
     with gevent.Timeout(20):
         return [finding for check in checks for finding in check(patient)]
 
@@ -129,6 +137,25 @@ def test_the_doctor_finds_what_is_wrong(conf: Path, tmp_path: Path) -> None:
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state != "ok"]
     assert any(BROKEN[0].says in each for each in bad), bad
+
+
+def test_the_doctor_finds_what_is_wrong_with_the_way_out(conf: Path, tmp_path: Path) -> None:
+    apply(conf, BROKEN_OUTWARD[-1])
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        bad = [each.what for each in examine(practice, tmp_path) if each.state == "wrong"]
+    assert any(BROKEN_OUTWARD[-1].says in each for each in bad), bad
+
+
+def test_the_doctor_finds_that_nothing_brings_outbound_calls(conf: Path, tmp_path: Path) -> None:
+    (conf / "dialplan/outbound/10_accord.xml").unlink()
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        fine = [each for each in examine(practice, tmp_path) if each.what.startswith("outbound")]
+        numbers = {"out": "+3222550101", "never_record": "+3222550102"}
+        write_snapshot(tmp_path / "snapshot", numbers)
+        bad = [each for each in examine(practice, tmp_path) if each.what.startswith("outbound")]
+    assert [each.state for each in fine] == ["ok"]
+    assert [each.state for each in bad] == ["wrong"]
+    assert "1 lines are to record their outbound calls" in bad[0].what
 
 
 def test_a_switch_that_says_nothing(tmp_path: Path) -> None:

@@ -12,12 +12,25 @@ from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
 from tests.scenarios.joining import JOINING, ROUGH_JOINING
+from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
 ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
-ALL = (*SCENARIOS, *ASKING, *AT_PICKUP, *ROUGH_AT_PICKUP, *CODES, *ROUGH_CODES, *JOINING, *ROUGH_JOINING)
+ALL = (
+    *SCENARIOS,
+    *ASKING,
+    *AT_PICKUP,
+    *ROUGH_AT_PICKUP,
+    *CODES,
+    *ROUGH_CODES,
+    *JOINING,
+    *ROUGH_JOINING,
+    *OUTBOUND,
+    *ASKED,
+    *ROUGH_OUTBOUND,
+)
 ROUGH = [scenario for scenario in ALL if not scenario.daemon or scenario.touches_the_daemon]
 CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 

@@ -11,6 +11,8 @@ from pathlib import Path
 CONF = Path(__file__).parents[2] / "freeswitch_conf"
 ACCORD = "dialplan/accord.xml"
 ENTRY = "dialplan/public/00_accord.xml"
+CALLEE = "dialplan/accord_callee.xml"
+WAY = "dialplan/outbound/10_accord.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ BROKEN = (
     Broken(
         "the guard passes a state",
         ACCORD,
-        instead("accord_after_(waiting|passed)$", "accord_after_(waiting|passed|late)$"),
+        instead("accord_after_(waiting|answered|passed)$", "accord_after_(waiting|passed|late)$"),
         "a call left in state 'late' keeps its recording",
     ),
     Broken(
@@ -168,6 +170,62 @@ BROKEN = (
         "does not send the call on",
     ),
 )
+
+LATE = (
+    '<action application="set" data="accord_done=${sched_api(+${accord_seconds} ${accord_bound} '
+    'uuid_setvar ${uuid} accord_state late)}"/>'
+)
+NUMBERS = r'field="${accord_line}" expression="^\+?[0-9]{2,15}$"'
+
+BROKEN_OUTWARD = (
+    Broken("no callee", CALLEE, extension("accord_callee"), "there is no extension accord_callee"),
+    Broken("nobody is asked", CALLEE, extension("accord_listen"), "there is no extension accord_listen"),
+    Broken("callees are left", CALLEE, instead("full", "async full"), "a daemon that dies can leave callees"),
+    Broken(
+        "callees are hung up",
+        CALLEE,
+        instead("accord_state=answered", 'accord_state=answered"/><action application="set" '
+                'data="socket_resume=true'),
+        "both ends are hung up",
+    ),
+    Broken("no guard for callees", CALLEE, instead(GUARD, ""), "accord_callee has no guard"),
+    Broken("no state", CALLEE, instead("accord_state=answered", "a=b"), "does not set accord_state=answered"),
+    Broken("begins at any time", CALLEE, within("accord_callee", "sched_api(+", "sched_del("),
+           "accord_callee sets no bound"),
+    Broken("callees are transferred", CALLEE,
+           within("accord_begin", LATE, '<action application="sched_transfer" data="+9 a XML b"/>'),
+           "has the switch transfer the callee"),
+    Broken("no bound for callees", CALLEE, within("accord_again", LATE), "accord_again sets no bound"),
+    Broken("callees end it", CALLEE, within("accord_ask", "playback_terminators=none", "a=b"),
+           "accord_ask leaves playback_terminators"),
+    Broken("begins on a bridged call", CALLEE, within("accord_begin", "^(answered|asking)$", "."),
+           "accord_begin acts in state 'announced'"),
+    Broken("confirms any callee", CALLEE, within("accord_announced", "^announcing$", "."),
+           "accord_announced acts in state 'answered'"),
+    Broken("records the question", CALLEE, within("accord_ask", '"playback"', '"record_session"'),
+           "records before anybody has agreed"),
+    Broken("records later", CALLEE, within("accord_begin", "record_session", "log"),
+           "does not record before it plays"),
+    Broken("callees in one channel", CALLEE, within("accord_begin", "RECORD_STEREO=true", "a=b"),
+           "does not record in two channels"),
+    Broken("a refusal is recorded", CALLEE, within("accord_decline", STOP), "accord_decline does not end"),
+    Broken("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
+    Broken("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),
+           "connected before they have answered"),
+    Broken("timed out", WAY, instead("group_confirm_cancel_timeout=true", "a=b"), "leaves call_timeout on"),
+    Broken("timed out by the call's own", WAY, instead("execute_on_pre_originate_accord", "a"),
+           "leaves call_timeout on"),
+    Broken("calls out end", WAY, instead('name="accord_outbound" continue="true"', 'name="accord_outbound"'),
+           "calls end there"),
+    Broken("emergency calls are told", WAY, extension("accord_outbound_untouched"),
+           "acts on calls to emergency numbers"),
+    Broken("told twice", WAY,
+           within("accord_outbound", '<condition field="${accord_state}" expression="^$"/>'),
+           "acts on calls that Accord has in hand"),
+    Broken("nobody's calls", WAY, within("accord_outbound", NUMBERS, NUMBERS.partition("^")[0] + '"'),
+           "from which line they are"),
+)  # fmt: skip
+"""Those on the way out."""
 
 
 def copy(folder: Path) -> Path:

@@ -12,12 +12,13 @@ from typing import Literal
 Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
-    "deletable", "joining_alone", "joining_both",
+    "deletable", "joining_alone", "joining_both", "out", "out_once", "out_opt_in", "out_opt_out",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
 prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
 the conversation or in it; those that are announced once somebody has answered; one on which colleagues may
-have a recording destroyed; those that tell a colleague who joins later."""
+have a recording destroyed; those that tell a colleague who joins later; those whose outbound calls are
+announced.  Of an outbound call it is the number that calls."""
 
 Callee = Literal["answers", "busy", "silent", "slow"]
 """``slow``: answers after some seconds."""
@@ -75,7 +76,8 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A call.  ``daemon``: is it up when the call comes.  ``name_shown`` and ``header`` are the display
-    name and an ``X-`` header's value of the INVITE."""
+    name and an ``X-`` header's value of the INVITE.  ``outward``: a colleague makes it, to ``calls`` or to a
+    number of its own; the outside party is who is called, and ``callee_…`` is done by the colleague."""
 
     name: str
     expected: Expected
@@ -85,6 +87,8 @@ class Scenario:
     steps: tuple[Step, ...] = (Step("bridged", 1.0, "hang_up"),)
     name_shown: str = ""
     header: str = ""
+    outward: bool = False
+    calls: str = ""
 
     @property
     def touches_the_daemon(self) -> bool:

@@ -16,7 +16,7 @@ class Call(Protocol):
     """One call, from the outside party's end."""
 
     caller: str
-    """The calling number; no other call in the spool has it."""
+    """The outside party's number; no other call in the spool has it."""
 
     def wait(self, phase: str, seconds: float) -> bool:
         """Wait for ``asked``, ``announcing``, ``ringing``, ``bridged`` or ``ended``."""

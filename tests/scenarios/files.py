@@ -13,7 +13,9 @@ import soundfile
 
 from recorder.call.policy import (
     AT_PICKUP,
+    BEFORE_CONNECTED,
     BEFORE_RINGING,
+    ONCE_CONNECTED,
     Announcement,
     Asked,
     Delete,
@@ -90,6 +92,10 @@ class Sounds:
             ),
             "at_pickup": lambda: made(keep=self.keep()),
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
+            "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
+            "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
+            "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
+            "out_opt_out": lambda: made(OPT_OUT, asked=self.asked(), outbound=BEFORE_CONNECTED),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
             "joining_alone": lambda: made(joining=Joining(ALONE, self.sound("joining"))),

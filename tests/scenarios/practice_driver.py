@@ -30,6 +30,8 @@ NUMBERS = {
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
     "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115", "joining_alone": "+3222550116",
     "joining_both": "+3222550117", "other": "+3222550118", "outside": "+3222550119",
+    "out": "+3222550126", "out_once": "+3222550127", "out_opt_in": "+3222550128",
+    "out_opt_out": "+3222550129",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow one lets it ring."""
@@ -139,6 +141,11 @@ class PracticeDriver:
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip
+        if scenario.outward:
+            caller = scenario.calls or caller
+            return PracticeCall(
+                self.switch.call_out(caller, NUMBERS[scenario.line], party), caller, self.sounds
+            )
         return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.sounds)
 
     def daemon(self, deed: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from recorder.cli.context import Context
-from recorder.cli.doctor import keeping, machine, node, switch
+from recorder.cli.doctor import keeping, machine, node, outbound, switch
 from recorder.cli.doctor.findings import Check, Finding, Patient, examine
 from recorder.clock import to_iso, utc_now
 
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     switch.event_socket,
     switch.dialplan,
     switch.guards,
+    outbound.outbound,
     switch.recording,
     machine.daemon,
     machine.worker,

@@ -98,7 +98,7 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
     """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
     from recorder.switch import guard
 
-    loaded = _loaded(patient.settings.switch)
+    loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None:
         yield Finding(
             "warning",
@@ -132,8 +132,8 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
         )
     settings = patient.settings.switch
     for entry in entries:
-        yield from _faults("dialplan", guard.entry_faults(entry))
-        here = [port for host, port in entry.addresses if _same(host, settings.listen_host)]
+        yield from as_findings("dialplan", guard.entry_faults(entry))
+        here = [port for host, port in entry.addresses if same_host(host, settings.listen_host)]
         if settings.listen_port in here:
             wait = guard.bound(entry)
             yield Finding(
@@ -161,14 +161,14 @@ def guards(patient: Patient) -> Iterator[Finding]:
     """The guard works: walked through the dialplan that the switch has loaded, state by state."""
     from recorder.switch import guard
 
-    loaded = _loaded(patient.settings.switch)
+    loaded = loaded_dialplan(patient.settings.switch)
     if loaded is None or guard.missing(loaded):
         yield Finding("wrong", "guard: not there, or not shown", "see dialplan")
         return
     faults = [
-        *_faults("guard", guard.guard_faults(loaded)),
-        *_faults("guard", guard.begin_faults(loaded)),
-        *_faults("guard", guard.timeout_faults(loaded)),
+        *as_findings("guard", guard.guard_faults(loaded)),
+        *as_findings("guard", guard.begin_faults(loaded)),
+        *as_findings("guard", guard.timeout_faults(loaded)),
     ]
     yield from faults
     if not faults:
@@ -260,7 +260,7 @@ class _Connection:
         self._inbound.stop()
 
 
-def _loaded(settings: SwitchSettings) -> Loaded | None:
+def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
     """What the switch has loaded; ``None`` where it does not show it."""
     from recorder.switch import commands
     from recorder.switch.loaded import Loaded
@@ -275,12 +275,14 @@ def _loaded(settings: SwitchSettings) -> Loaded | None:
     return Loaded(answer) if answer.lstrip().startswith("<") else None
 
 
-def _faults(name: str, faults: Iterator[Fault]) -> Iterator[Finding]:
-    for fault in faults:
+def as_findings(name: str, found: Iterator[Fault]) -> Iterator[Finding]:
+    """As the doctor says them."""
+    for fault in found:
         yield Finding("wrong" if fault.grave else "warning", f"{name}: {fault.what}", fault.hint)
 
 
-def _same(host: str, listens: str) -> bool:
+def same_host(host: str, listens: str) -> bool:
+    """Whether what is sent to ``host`` comes to who listens on ``listens``."""
     return host == listens or listens in {"0.0.0.0", "::"} or {host, listens} <= LOOPBACK  # noqa: S104
 
 

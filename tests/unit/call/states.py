@@ -59,6 +59,8 @@ PLANS = (
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
     Plan(OPT_OUT, (SCRIPT,)),
     Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu")),
+    Plan(OPT_OUT, (SCRIPT,), outbound=True),
+    Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu"), outbound=True),
 )
 
 Make = Callable[[State], Observed]
@@ -174,7 +176,8 @@ def alike(state: State) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
     asked = state.asked
     return (
-        state.plan.mode, state.plan.at_pickup, state.plan.scripts[0].keep, stage(state), state.playing,
+        state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep, stage(state),
+        state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
         asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),

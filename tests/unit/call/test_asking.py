@@ -416,3 +416,39 @@ def test_no_order_of_events_makes_a_yes_of_anything_else(plan: Plan) -> None:
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_order_of_events_makes_a_yes_of_anything_else_in_a_hundred_thousand(plan: Plan) -> None:
     look(plan, 25_000)
+
+
+def listened(call: Call) -> int:
+    return sum(action is Do.LISTEN for action in call.done)
+
+
+def test_of_a_callee_a_key_is_asked_for_after_each_question() -> None:
+    call = Call(replace(IN, outbound=True))
+    assert listened(call) == 0, "a key before the question is over is no answer"
+    call.hears(FR.question or MENU)
+    assert listened(call) == 1
+    call.presses("7")
+    call.hears(FR.question or MENU)
+    assert listened(call) == 2
+    call.presses("1")
+    call.hears(FR.announcement)
+    assert call.state.phase is Phase.ANNOUNCED
+    assert listened(call) == 2
+
+
+def test_of_a_callee_a_refusal_is_waited_for_after_the_announcement() -> None:
+    call = Call(replace(OUT, outbound=True))
+    call.hears(FR.announcement)
+    assert listened(call) == 1
+    call.presses("7")
+    call.hears(FR.question or MENU)
+    assert listened(call) == 2
+    call.presses("2")
+    unrecorded(call, "declined")
+
+
+def test_whoever_calls_needs_no_asking_for_a_key() -> None:
+    for plan in (IN, OUT, BOTH):
+        call = Call(plan)
+        call.hears(plan.menu or FR.question or MENU) if plan is not OUT else call.hears(FR.announcement)
+        assert listened(call) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,31 @@ def test_a_line_that_announces_at_pick_up_says_so_in_its_plan(tmp_path: Path) ->
     assert read.plan(line).at_pickup
 
 
+def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(tmp_path: Path) -> None:
+    line = replace(LINE, outbound="once_connected")
+    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [line], []))
+    before = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [LINE], []))
+    assert body["lines"] == before["lines"], "it reads every field of a line, and no other"
+    write(tmp_path, lambda _: body)
+    read = policy.read(tmp_path)
+    found = read.line("3225550100")
+    assert found == line
+    assert [read.plan(line, each).at_pickup for each in ("inbound", "outbound")] == [False, True]
+    assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
+
+
+def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
+    write(tmp_path, lambda body: body.__delitem__("outbound"))
+    line = policy.read(tmp_path).line("3225550100")
+    assert line is not None
+    assert line.outbound == "off"
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda body: body.update(outbound={"l": "later"}),
+        lambda body: body.update(outbound=[]),
         lambda body: [],
         lambda body: "text",
         lambda body: body.pop("lines") and None,

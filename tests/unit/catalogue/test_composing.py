@@ -192,6 +192,27 @@ def test_when_it_announces_is_a_leaf_of_the_log(tenants, line, now) -> None:
     assert error.error_id == "line.settings"
 
 
+def test_what_happens_to_outbound_calls_is_a_leaf_of_the_log(tenants, line, now) -> None:
+    mine, row = tenants[0], line()
+    assert queries.line(mine, row.id).outbound == "off"
+    assert customers.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert queries.line(mine, row.id).outbound == "once_connected"
+    before = everything()
+    assert customers.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert everything() == before
+    assert _log(mine)[-1].kind == "line.outbound_changed"
+    assert not customers.set_line_outbound(tenants[1], row.id, "off", **now)
+    for mode in ("opt-out", "opt-in"):
+        error = refusal(lambda mode=mode: customers.set_line_mode(mine, row.id, mode, **now))
+        assert error.error_id == "line.timing"
+    assert customers.set_line_outbound(mine, row.id, "before_connected", **now)
+    assert customers.set_line_mode(mine, row.id, "opt-in", **now)
+    error = refusal(lambda: customers.set_line_outbound(mine, row.id, "once_connected", **now))
+    assert error.error_id == "line.timing"
+    error = refusal(lambda: customers.set_line_outbound(mine, row.id, "later", **now))
+    assert error.error_id == "line.settings"
+
+
 def test_a_greeting_and_own_purposes_come_along_into_another_mode(
     tenants, compose, greeting, school, now
 ) -> None:

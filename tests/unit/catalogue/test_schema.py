@@ -16,9 +16,16 @@ from recorder.catalogue import customers, models, queries, schema
 from recorder.errors import CatalogueError
 
 ALL = (
-    "0001_initial", "0002_recover", "0003_claims", "0004_modes", "0005_kept", "0006_keeping", "0008_codes",
+    "0001_initial",
+    "0002_recover",
+    "0003_claims",
+    "0004_modes",
+    "0005_kept",
+    "0006_keeping",
+    "0007_outbound",
+    "0008_codes",
     "0009_joining",
-)  # fmt: skip
+)
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 

@@ -125,6 +125,22 @@ def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
     assert "at pick-up only notice" in refused.output
 
 
+def test_a_line_records_its_outbound_calls(dubois: Shell) -> None:
+    assert lines(dubois)[0][-4] == "off"
+    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "once-connected")
+    assert lines(dubois)[0][-4] == "once-connected"
+    snap = node(dubois)
+    assert snap.plan(snap.line("3225550101"), "outbound").at_pickup
+    assert not snap.plan(snap.line("3225550101")).at_pickup
+    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    assert refused.exit_code != 0
+    assert "before-connected" in refused.output
+    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "before-connected")
+    dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "off")
+    assert node(dubois).line("3225550101").outbound == "off"
+
+
 def test_languages_come_with_a_menu(dubois: Shell) -> None:
     said = dubois.good("line", "languages", *DUBOIS, "+3225550101", "fr", "nl", "en")
     told = [row.split("  ") for row in said.splitlines()]

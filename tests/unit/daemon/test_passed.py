@@ -116,9 +116,87 @@ class Answering:
 
 @pytest.mark.parametrize("times", range(8))
 def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(times: int) -> None:
-    followed: list[tuple[str, str, Caller, str]] = []
+    followed: list[tuple[str, str, str, Caller, str]] = []
     node = cast("Node", Answering(times))
     passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
-    whole = (CHANNEL, "3225550101", Caller("e164", "+32470000001"), "daemon_away")
+    whole = (CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
+
+
+OUTWARD = {"direction": "outbound", "line": "3225550101", "callee": "+32470000009", "caller": "3225550101"}
+
+
+def with_line(daemon: Daemon, outbound: str) -> None:
+    told = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
+    line = LinePolicy("t", "l", "3225550101", "notice", "before_ringing", ("opus",), told, outbound=outbound)
+    daemon.knowledge._snapshot = Snapshot(
+        "", {line.number: line}, frozenset(), frozenset(), daemon.settings.snapshot
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"state": "calling"}, "never_connected"),
+        ({"state": "answered"}, "daemon_away"),
+        ({"state": "unrecorded", "left": "late"}, "daemon_late"),
+        ({"state": "never_record"}, "never_record"),
+        ({"state": "outgoing"}, None),
+    ],
+)
+def test_an_outbound_call_that_nobody_here_had_is_written_down_with_whom_it_called(
+    daemon: Daemon, told: Mapping[str, str], reason: str | None
+) -> None:
+    with_line(daemon, "before_connected")
+    daemon._event(hung_up(**OUTWARD, **told))
+    assert written(daemon.settings.spool) == ([] if reason is None else [reason])
+    for folder in spool.finished_takes(daemon.settings.spool):
+        start = spool.read_start(folder)
+        assert (start.direction, start.outside.value) == ("outbound", "+32470000009")
+
+
+@pytest.mark.parametrize("told", [{"state": "calling"}, {"state": "unrecorded", "left": "late"}])
+def test_of_a_line_whose_outbound_calls_are_not_recorded_none_is_listed(
+    daemon: Daemon, told: Mapping[str, str]
+) -> None:
+    with_line(daemon, "off")
+    daemon._event(hung_up(**OUTWARD, **told))
+    assert written(daemon.settings.spool) == []
+
+
+def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daemon: Daemon) -> None:
+    with_line(daemon, "before_connected")
+    event = hung_up(**OUTWARD, state="calling")
+    event = CallEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
+    daemon._event(event)
+    assert written(daemon.settings.spool) == []
+
+
+class Callee(Answering):
+    """A switch that answers for a callee's leg."""
+
+    def api(self, command: object) -> str:
+        name = str(command).split()[-1]
+        return {"accord_direction": "outbound", "accord_callee": "+32470000009"}.get(name) or super().api(
+            command
+        )
+
+
+@pytest.mark.parametrize(("switch", "count"), [(Callee(9), 1), (Answering(9), 0)])
+def test_of_the_legs_that_the_switch_made_only_callees_are_followed(switch: Answering, count: int) -> None:
+    followed: list[tuple[str, str, str, Caller, str]] = []
+    passed = PassedBy(cast("Node", switch), None, lambda *_: None, lambda *told: followed.append(told))
+    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "outbound", "ACTIVE", "outbound", ())}), {})
+    whole = (CHANNEL, "3225550101", "outbound", Caller("e164", "+32470000009"), "daemon_away")
+    assert followed == [whole] * count
+
+
+def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemon) -> None:
+    with_line(daemon, "off")
+    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
+    arrival = Arrival.of({**data, "variable_accord_state": "answered"})
+    assert (arrival.new, arrival.inside) == (True, Caller("extension", "3225550101"))
+    daemon._arrive(arrival, cast("OutboundSession", None))
+    assert not daemon.calls
+    assert written(daemon.settings.spool) == []

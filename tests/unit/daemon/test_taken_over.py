@@ -177,7 +177,7 @@ class Socket:
         self.sent: list[str] = []
         self.let_go = lambda _reason: None
 
-    def send_all(self, orders: list[Command]) -> None:
+    def send_all(self, orders: list[Command], _limit: float | None = None) -> None:
         self.sent += map(str, orders)
         self.closed.set()
         self.let_go("the call goes on")
@@ -209,7 +209,7 @@ def test_why_a_call_is_refused_is_written_at_once(tmp_path: Path, clock: Clock) 
     assert gevent.wait(timeout=20)
     (folder,) = spool.open_takes(daemon.settings.spool)
     assert spool.read_start(folder).refused == "no_snapshot"
-    daemon._follow("another", LINE, NOBODY, "daemon_late")
+    daemon._follow("another", LINE, "inbound", NOBODY, "daemon_late")
     assert gevent.wait(timeout=20)
     (other,) = (path for path in spool.open_takes(daemon.settings.spool) if path != folder)
     assert spool.read_start(other).refused == "daemon_late"

@@ -8,9 +8,9 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.practice.dialplan import Dialplan
-from recorder.switch import guard
+from recorder.switch import guard, outward
 from recorder.switch.loaded import Action, Loaded
-from tests.scenarios.broken_dialplans import BROKEN, Broken, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy
 
 
 def load(conf: Path) -> Loaded:
@@ -37,6 +37,33 @@ def test_the_shipped_dialplan_keeps_the_rules(tmp_path: Path) -> None:
     assert said(loaded) == ["sends calls to 127.0.0.1:8084"]
     (entry,) = loaded.entries()
     assert (entry.context, entry.extension, guard.bound(entry)) == ("public", "accord", 3)
+
+
+def said_outward(loaded: Loaded) -> list[str]:
+    found = [f"there is no extension {name}" for name in outward.missing(loaded)]
+    found += [fault.what for fault in outward.callee_faults(loaded)]
+    for way in outward.ways(loaded):
+        found += [fault.what for fault in outward.way_faults(way, loaded)]
+    return found
+
+
+def test_the_shipped_way_out_keeps_the_rules(tmp_path: Path) -> None:
+    loaded = load(copy(tmp_path))
+    assert said_outward(loaded) == []
+    (way,) = outward.ways(loaded)
+    assert (way.context, way.extension) == ("outbound", "accord_outbound")
+    entry = outward.callee_entry(loaded)
+    assert entry is not None
+    assert entry.addresses == (("127.0.0.1", 8084),)
+    assert outward.wait(entry) == 3
+
+
+@pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)
+def test_what_is_wrong_with_the_way_out_is_named(tmp_path: Path, broken: Broken) -> None:
+    conf = copy(tmp_path)
+    apply(conf, broken)
+    found = said_outward(load(conf))
+    assert any(broken.says in each for each in found), found
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)

@@ -121,3 +121,11 @@ def test_every_answer_has_words_of_its_own(app, clock):
         told.append(words.answered("yes", "outside", "aloud", clock()))  # what this version does not know
         assert len(set(told)) == len(told)
         assert not any("%" in one for one in told)
+
+
+def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
+    recording = house.call(bakery, mode="opt-out", direction="outbound", asked=[KEY])
+    page = plain(claire.get(claire.listen_to(recording)).text)
+    for text in ("La personne appelée", "Ce que la personne appelée a entendu", "a été appelé depuis le"):
+        assert text in page
+    assert "La personne qui appelle" not in page

@@ -128,3 +128,12 @@ def test_where_nothing_is_there_the_page_says_what_to_expect(browser, bakery):
     page = browser("claire").get("/recordings")
     assert "Un appel apparaît ici une minute après sa fin." in page.text
     assert "Aucun appel ne correspond." in browser("claire").get("/recordings?number=1").text
+
+
+def test_an_outbound_call_says_who_was_called_and_from_which_number(browser, house, bakery):
+    house.call(bakery, outside=Party("e164", "+32470000009"), direction="outbound")
+    house.not_recorded(bakery, "declined", direction="outbound")
+    page = browser("claire").get("/recordings").text
+    assert page.count("a été appelé depuis le +32\u00a02\u00a0555\u00a001\u00a000") == 2
+    assert "+32\u00a0470\u00a000\u00a000\u00a009" in page
+    assert "La personne appelée a choisi de ne pas être enregistrée." in page

@@ -30,6 +30,17 @@ def test_it_says_how_it_is_asked_and_when_it_is_announced(browser, house, bakery
         assert text in page.text
 
 
+def test_it_says_what_happens_to_outbound_calls(browser, bakery, clock, entropy):
+    (line,) = queries.lines(bakery.id)
+    for how, text in (
+        ("before_connected", "et avant que vous soyez"),
+        ("once_connected", "dit aux deux dès"),
+    ):
+        assert text not in browser("claire").get("/numbers").text
+        customers.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)
+        assert text in browser("claire").get("/numbers").text
+
+
 def test_a_number_of_somebody_else_and_one_that_ended_are_not_there(browser, rival, bakery, clock, entropy):
     person = browser("claire")
     assert "+32\u00a02\u00a0555\u00a001\u00a099" in browser("dyck").get("/numbers").text

@@ -1,0 +1,247 @@
+"""Outbound calls on a real switch: what both hear and when, and what is kept of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recorder.take import spool
+from recorder.take.encode import WAV, encode
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import (
+    CONF,
+    NUMBER,
+    RATE,
+    CallUnderTest,
+    Rig,
+    heard_whole,
+    level,
+    onset_of,
+    read_wav,
+    until,
+)
+from tests.scenarios.files import LOWS, chirp
+
+LINE = f"{NUMBER}31"
+TOLD = chirp(low=LOWS["told"])
+
+
+def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true") -> CallUnderTest:
+    """A phone on the line calls a number."""
+    phone = str(uuid.uuid4())
+    answer = rig.phones.esl.command(
+        f"bgapi originate {{origination_uuid={phone},origination_caller_id_number={LINE},"
+        f"absolute_codec_string=PCMU,{more}}}sofia/phones/{called}@127.0.0.1:{rig.out_port} talk XML caller"
+    )
+    assert "ERR" not in answer, answer
+    return OutwardCall(rig, phone, called, LINE)
+
+
+class OutwardCall(CallUnderTest):
+    """Its take is the callee's."""
+
+    @property
+    def leg(self) -> str | None:
+        for row in self.rig.switch.channels():
+            if row["direction"] == "outbound" and row["dest"] == self.number:
+                return row["uuid"]
+        return None
+
+    def take(self) -> Path | None:
+        caller, self.caller = self.caller, self.number
+        try:
+            return super().take()
+        finally:
+            self.caller = caller
+
+
+def marks(call: CallUnderTest) -> list[str]:
+    return call.marks_now()
+
+
+def test_the_callee_hears_it_whole_while_the_caller_hears_ringing(daemon: Rig) -> None:
+    sounds = every_line(daemon, "out")
+    call = call_out(daemon, "3247888000101")
+    until("the callee is told", lambda: "announcement_started" in marks(call), every=0.01)
+    while "announcement_finished" not in marks(call):
+        assert not call.heard_by_caller.exists(), "the caller hears something before the callee is told"
+        time.sleep(0.02)
+    until("they are connected", lambda: "bridged" in marks(call), every=0.01)
+    time.sleep(1.5)
+    call.hang_up()
+    take = call.wait_take()
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+    assert (take.start.direction, take.start.number) == ("outbound", LINE)
+    assert (take.start.outside.value, take.end.inside.value) == (call.number, LINE)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+    caller = read_wav(call.heard_by_caller)[:, 0]
+    assert onset_of(caller, TOLD) is None, "the caller hears the announcement, too"
+    assert np.median(level(caller[RATE // 2 :], 1000)) > 0.2, "the caller does not hear the callee"
+    take = replace(take, start=replace(take.start, formats=("wav",)))
+    found = encode(take, sounds.paths["told"])
+    assert found.announced is not None
+    end = found.announced.end_ms * RATE // 1000
+    kept = read_wav(take.folder / WAV)
+    assert not kept[:end, 0].any(), "what the callee said before they were told is kept"
+    later = end + RATE // 2
+    assert np.median(level(kept[later:, 0], 1000)) > 0.2, "left is not the callee"
+    assert np.median(level(kept[later:, 1], 440)) > 0.2, "right is not the colleague"
+
+
+def test_once_connected_both_hear_it(daemon: Rig) -> None:
+    sounds = every_line(daemon, "out_once")
+    call = call_out(daemon, "3247888000201")
+    until("both are told", lambda: "announcement_finished" in marks(call), 20)
+    time.sleep(1.5)
+    call.hang_up()
+    take = call.wait_take()
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+    assert heard_whole(read_wav(call.heard_by_caller)[:, 0], TOLD)
+    take = replace(take, start=replace(take.start, formats=("wav",)))
+    found = encode(take, sounds.paths["told"])
+    assert found.announced is not None
+    end = found.announced.end_ms * RATE // 1000
+    kept = read_wav(take.folder / WAV)
+    assert not kept[:end, 0].any(), "what the callee said before they were told is kept"
+    assert np.median(level(kept[end + RATE // 2 :, 0], 1000)) > 0.2
+
+
+def test_early_media_is_no_answer(daemon: Rig) -> None:
+    every_line(daemon, "out")
+    call = call_out(daemon, "3247888000379", "ignore_early_media=false")
+    until("it rings", lambda: call.leg, every=0.05)
+    time.sleep(1.0)
+    assert call.take() is None, "announced before the callee has answered"
+    assert not call.heard_by_caller.exists(), "the caller is connected to it"
+    assert daemon.recorded_now() == set()
+    until("they are connected", lambda: "bridged" in marks(call), 20)
+    time.sleep(1.0)
+    call.hang_up()
+    assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+
+
+def test_a_daemon_that_hangs_is_killed_and_they_are_connected(rig: Rig) -> None:
+    with rig.watched_daemon() as supervisor:
+        rig.wait_watching()
+        every_line(rig, "out")
+        calls = []
+        for number in range(8):
+            calls.append(call_out(rig, f"32478880{number:02}0801"))
+            time.sleep(0.2)
+        pid = supervisor.pid("daemon")
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        for call in calls:
+            until(f"{call.number} is connected", lambda call=call: call.heard_by_caller.exists(), 20)
+        assert time.monotonic() - stopped < 3.0 + 2.5
+        until("nothing is recorded that was not announced", lambda: not unannounced(rig), 10)
+    rig.hang_up_all()
+
+
+def unannounced(rig: Rig) -> set[str]:
+    """Legs that are recorded and not in the announced state."""
+    asked = {leg: rig.switch.esl.api(f"uuid_getvar {leg} accord_state") for leg in rig.recorded_now()}
+    return {leg for leg, state in asked.items() if state != "announced"}
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A switch whose routing calls several numbers, and does not wait long for an answer."""
+    conf = tmp_path_factory.mktemp("routes") / "conf"
+    shutil.copytree(CONF, conf)
+    path = conf / "dialplan/outbound/90_route.xml"
+    before = path.read_text()
+    bridge = "sofia/accord/$1@$${accord_trunk}"
+    assert bridge in before
+    there = "sofia/accord/{}@$${{accord_trunk}}"
+    ways = {
+        "^([0-9]+)61$": f"{there.format('${base}01')},{there.format('${base}78')}",
+        "^([0-9]+)62$": f"{there.format('${base}86')}|{there.format('${base}01')}",
+        "^([0-9]+)63$": f"{there.format('${base}88')}",
+        "^([0-9]+)64$": f"{there.format('${base}87')}",
+        "^([0-9]+)65$": f"{{bridge_early_media=true,originate_timeout=3600}}{there.format('${base}79')}",
+    }
+    more = "".join(
+        f'<extension name="several"><condition field="destination_number" expression="{expression}">\n'
+        f'<action application="set" data="base=$1"/>\n'
+        f'<action application="set" data="call_timeout=2"/>\n'
+        f'<action application="bridge" data="{target}"/>\n</condition></extension>\n'
+        for expression, target in ways.items()
+    )
+    path.write_text(before.replace('<extension name="route_out">', f'{more}<extension name="route_out">'))
+    rig = Rig(tmp_path_factory.mktemp("several"), conf)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        every_line(rig, "out")
+        yield rig
+    finally:
+        rig.stop()
+
+
+def test_of_several_who_are_called_only_the_one_who_is_connected_is_kept(routes: Rig) -> None:
+    call = call_out(routes, "3247888000461")
+    until("they are connected", lambda: "bridged" in marks(call), 20)
+    time.sleep(1.0)
+    call.hang_up()
+    assert call.wait_take().end.outcome == "recorded"
+    routes.switch.wait_empty()
+    assert len(takes(routes, call)) == 1, "who was called as well is listed"
+
+
+def test_of_those_who_are_called_in_turn_the_one_who_is_connected_is_kept(routes: Rig) -> None:
+    call = call_out(routes, "3247888000562")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1.0)
+    call.hang_up()
+    until("both are listed", lambda: len(takes(routes, call)) == 2, 20)
+    assert sorted(str(take.end.reason) for take in takes(routes, call)) == ["None", "never_connected"]
+
+
+def test_call_timeout_does_not_end_it_in_the_announcement(routes: Rig) -> None:
+    call = call_out(routes, "3247888000663")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(0.5)
+    call.hang_up()
+    assert call.wait_take().end.outcome == "recorded"
+
+
+def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
+    began = time.monotonic()
+    call = call_out(routes, "3247888000764")
+    until("it is listed", lambda: takes(routes, call), 15)
+    assert 1.5 < time.monotonic() - began < 6
+    assert [take.end.reason for take in takes(routes, call)] == ["never_connected"]
+
+
+def test_early_media_can_be_passed_on(routes: Rig) -> None:
+    call = call_out(routes, "3247888000865", "ignore_early_media=false")
+    until("they are connected", lambda: "bridged" in marks(call), 20)
+    time.sleep(1.5)
+    call.hang_up()
+    assert call.wait_take().end.outcome == "recorded"
+    caller = read_wav(call.heard_by_caller)[:, 0]
+    assert (level(caller, 700) > 0.2).sum() > 10, "the caller does not hear the network"
+    assert onset_of(caller, TOLD) is None, "the caller hears the announcement, too"
+    assert (level(caller, 1000) > 0.2).sum() > 5, "the caller does not hear the callee"
+    (callee,) = routes.phones_folder.glob(f"callee-{call.number[:-2]}79-*.wav")
+    assert heard_whole(read_wav(callee)[:, 0], TOLD)
+
+
+def takes(rig: Rig, call: CallUnderTest) -> list[spool.Take]:
+    """Every take of a call that is closed."""
+    closed = [spool.read_take(path.parent) for path in rig.spool.glob(f"*/{spool.END}")]
+    return [take for take in closed if take.start.outside.value == call.number]

@@ -1,0 +1,139 @@
+"""Scenarios of calls that a colleague makes: the outside party is whom they call."""
+
+from __future__ import annotations
+
+from tests.scenarios.definitions import Expected, Line, Scenario, Step
+
+_WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
+_AGAIN = ("announcement_started", "hold", "announcement_broken", "unhold", "announcement_started",
+          "announcement_finished", "bridged")  # fmt: skip
+_ONCE = ("bridged", "recording_started", "announcement_started", "announcement_finished", "hangup")
+_AGREED = ("keep_asked", "keep_question_heard", "keep_answered", "keep_told")
+_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_broken",))
+_LATER = Step("bridged", 1.0, "hang_up")
+_FINISHED = "mark announcement_finished"
+
+
+def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", told: int = 1,
+                recorded: bool = False, answers: tuple[str, ...] = ()) -> Expected:  # fmt: skip
+    return Expected("not_recorded", reason, marks, bridged=bridged, state=state, recorded=recorded,
+                    sound=False, told=told, answers=answers)  # fmt: skip
+
+
+def _asked(name: str, line: Line, expected: Expected, *steps: Step) -> Scenario:
+    return Scenario(name, expected, line, outward=True, steps=(*steps, _LATER))
+
+
+_UNLISTED = Expected(None, state="unrecorded", recorded=False, sound=False, told=0)
+
+OUTBOUND = (
+    Scenario("out", _KEPT, "out", outward=True),
+    Scenario("out_colleague_ends_it", _KEPT, "out", outward=True,
+             steps=(Step("bridged", 1.0, "callee_hangs_up"),)),
+    Scenario("out_hangs_up_in_announcement",
+             _unrecorded("hung_up_in_announcement", "recording_started", "hangup", bridged=False,
+                         state="announcing"),
+             "out", outward=True, steps=(Step("announcing", 0.5, "hang_up"),)),
+    Scenario("out_colleague_gives_up_in_announcement",
+             _unrecorded("hung_up_in_announcement", "recording_started", "hangup", bridged=False,
+                         state="announcing"),
+             "out", outward=True, steps=(Step("announcing", 0.5, "callee_hangs_up"),)),
+    Scenario("out_busy", _unrecorded("never_connected", bridged=False, state="calling", told=0),
+             "out", "busy", outward=True, steps=()),
+    Scenario("out_colleague_gives_up_while_it_rings",
+             _unrecorded("never_connected", bridged=False, state="calling", told=0),
+             "out", "silent", outward=True, steps=(Step("ringing", 0.5, "callee_hangs_up"),)),
+    Scenario("out_star_in_announcement", _KEPT, "out", outward=True,
+             steps=(Step("announcing", 0.4, "press", "*"), _LATER)),
+    Scenario("out_hold_in_announcement", Expected("recorded", marks=_AGAIN, told=2), "out", outward=True,
+             steps=(Step("announcing", 0.3, "hold"), Step("announcing", 2.5, "unhold"), _LATER)),
+    Scenario("out_agreed", Expected("recorded", marks=(*_WHOLE[:4], *_AGREED), answers=("yes outside key",)),
+             "out", outward=True,
+             steps=(Step("bridged", 0.5, "callee_presses", "*5"),
+                    Step("mark keep_question_heard", 0.4, "press", "1"),
+                    Step("mark keep_told", 0.4, "hang_up"))),
+    Scenario("out_paused_and_resumed",
+             Expected("recorded", marks=(*_WHOLE[:4], "paused", "resumed", "noted", "hangup")), "out",
+             outward=True,
+             steps=(Step("bridged", 0.5, "callee_presses", "*6"),
+                    Step("mark paused", 1.5, "callee_presses", "*7"),
+                    Step("mark resumed", 0.7, "callee_presses", "*8"), Step("mark noted", 0.7, "hang_up"))),
+    Scenario("out_the_callee_dials_codes",
+             Expected("recorded", marks=_WHOLE, absent=("paused", "noted", "keep_asked")), "out",
+             outward=True,
+             steps=(Step("bridged", 0.5, "press", "*5*6*8"), Step("bridged", 4.0, "hang_up"))),
+    Scenario("out_of_a_line_that_is_not_recorded", _UNLISTED, "line", outward=True),
+    Scenario("out_of_nobody_s_line", _UNLISTED, "unknown", outward=True),
+    Scenario("out_to_an_emergency_number", _unrecorded("never_record", state="", told=0), "out",
+             outward=True, calls="112"),
+    Scenario("out_once_connected",
+             Expected("recorded", marks=_ONCE, absent=("announcement_broken",)), "out_once", outward=True,
+             steps=(Step(_FINISHED, 1.0, "hang_up"),)),
+    Scenario("out_once_connected_colleague_ends_it", Expected("recorded", marks=_ONCE), "out_once",
+             outward=True, steps=(Step(_FINISHED, 1.0, "callee_hangs_up"),)),
+    Scenario("out_once_connected_busy",
+             _unrecorded("never_connected", bridged=False, state="calling", told=0), "out_once", "busy",
+             outward=True, steps=()),
+    Scenario("out_once_connected_hangs_up_in_announcement",
+             _unrecorded("hung_up_in_announcement", state="announcing", recorded=True), "out_once",
+             outward=True, steps=(Step("announcing", 0.5, "hang_up"),)),
+    Scenario("out_once_connected_agreed",
+             Expected("recorded", marks=(*_ONCE[:4], *_AGREED), answers=("yes outside key",)), "out_once",
+             outward=True,
+             steps=(Step(_FINISHED, 0.5, "callee_presses", "*5"),
+                    Step("mark keep_question_heard", 0.4, "press", "1"),
+                    Step("mark keep_told", 0.4, "hang_up"))),
+)  # fmt: skip
+
+ASKED = (
+    _asked("out_opt_in_yes", "out_opt_in",
+           Expected("recorded", marks=("asked", "answered", *_WHOLE), answers=("yes",)),
+           Step("mark asked", 0.4, "press", "1")),
+    _asked("out_opt_in_no", "out_opt_in", _unrecorded("declined", "answered", told=0, answers=("no",)),
+           Step("mark asked", 0.4, "press", "2")),
+    _asked("out_opt_in_silence", "out_opt_in",
+           _unrecorded("no_answer", "asked", "answered", told=0, answers=("none",))),
+    _asked("out_opt_in_twice_another_key", "out_opt_in",
+           _unrecorded("unclear", "asked", "asked", "answered", told=0, answers=("unclear",)),
+           Step("mark asked", 0.4, "press", "5"), Step("mark asked 2", 0.4, "press", "6")),
+    Scenario("out_opt_in_hangs_up_in_question",
+             _unrecorded("hung_up_in_question", "hangup", bridged=False, state="asking", told=0),
+             "out_opt_in", outward=True, steps=(Step("plays question", 0.4, "hang_up"),)),
+    _asked("out_opt_out_silence", "out_opt_out",
+           Expected("recorded", marks=("announcement_finished", "answered", "bridged"), answers=("none",))),
+    _asked("out_opt_out_refused", "out_opt_out",
+           _unrecorded("declined", "announcement_finished", "answered", answers=("no",)),
+           Step(_FINISHED, 0.4, "press", "2")),
+    _asked("out_opt_out_refused_in_announcement", "out_opt_out",
+           _unrecorded("declined", "answered", answers=("no",)), Step("announcing", 0.4, "press", "2")),
+)  # fmt: skip
+"""Those in which the callee is asked before they are connected."""
+
+ROUGH_OUTBOUND = (
+    Scenario("out_no_daemon", _UNLISTED, "out", outward=True, daemon=False),
+    Scenario("out_daemon_killed_in_announcement",
+             _unrecorded("daemon_away", "recording_started"), "out", outward=True,
+             steps=(Step("announcing", 0.4, "kill_daemon"), _LATER)),
+    Scenario("out_daemon_killed_in_question",
+             _unrecorded("daemon_away", told=0), "out_opt_in", outward=True,
+             steps=(Step("plays question", 0.4, "kill_daemon"), _LATER)),
+    Scenario("out_daemon_killed_in_conversation",
+             Expected("recorded", marks=(*_WHOLE[:4], "unobserved_from")), "out", outward=True,
+             steps=(Step("bridged", 0.5, "kill_daemon"), Step("bridged", 1.5, "hang_up"))),
+    Scenario("out_daemon_back_in_conversation",
+             Expected("recorded", marks=(*_WHOLE[:4], "unobserved_from", "hangup")), "out", outward=True,
+             steps=(Step("bridged", 0.5, "kill_daemon"), Step("bridged", 0.7, "start_daemon"),
+                    Step("bridged", 1.5, "hang_up"))),
+    Scenario("out_daemon_stalled_before_the_call", _unrecorded("daemon_late", told=0), "out", outward=True,
+             steps=(Step("asked", 0.0, "stall_daemon"), Step("asked", 5.0, "wake_daemon"), _LATER)),
+    Scenario("out_daemon_stalled_in_announcement",
+             _unrecorded("daemon_late|announcement_failed|recording_failed", "recording_started"), "out",
+             outward=True,
+             steps=(Step("announcing", 0.4, "stall_daemon"), Step("announcing", 9.0, "wake_daemon"), _LATER)),
+    Scenario("out_daemon_stalled_and_killed_in_announcement", _unrecorded("daemon_away"), "out", outward=True,
+             steps=(Step("announcing", 0.4, "stall_daemon"), Step("announcing", 3.0, "kill_daemon"), _LATER)),
+    Scenario("out_once_connected_daemon_killed_in_announcement", _unrecorded("daemon_away", state="late"),
+             "out_once", outward=True,
+             steps=(Step("announcing", 0.4, "kill_daemon"), Step("announcing", 8.0, "hang_up"))),
+)  # fmt: skip
+"""The daemon is away, dies or stalls: they are connected without a recording."""
