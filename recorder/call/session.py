@@ -117,6 +117,9 @@ def _recording(state: State, event: Observed) -> tuple[State, Actions]:
         return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
     if state.capturing and state.captured:
         return state, ()
+    if event.cause and state.phase in _TELLING:
+        state, actions = give_up(replace(state, capturing=True), "recording_failed")
+        return state, (Do.STOP, *actions)
     # Also where the switch was asked before it told: what it told first is the recording's start.
     state = replace(state, capturing=True, captured=True, taped=event.at)
     return state, (Note("recording_started", event.at),)

@@ -213,6 +213,9 @@ class Call:
         self._switch(commands.schedule(seconds, stop_at, stop))
         for leg in filter(commands.addressable, (channel, self.state.colleague)):
             self._switch(commands.put_variable(leg, "playback_terminators", "none"))
+        # What the switch goes on with where the leg's codec changes (accord_codec).
+        self._switch(commands.put_variable(channel, "accord_recording", self.start.recording))
+        self._switch(commands.put_variable(channel, "accord_recorded", str(audio)))
         self._switch(
             commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
         )
