@@ -15,7 +15,7 @@ import soundfile
 from tests.freeswitch.telephones import places
 from tests.freeswitch.telephones.codecs import G722, OPUS, OPUS_8, OPUS_16, OPUS_STEREO, PCMA, PCMU, Codec
 from tests.freeswitch.telephones.lines import bursts, jitters, loses
-from tests.freeswitch.telephones.rig import Heard, Town, town
+from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
 
 IN_STEP_S = 0.040
 PROMPT_S = 0.020
@@ -130,23 +130,50 @@ def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> 
     same = place.place("PCMU, PCMA, PCMU", PCMU, PCMU, codecs=(PCMU, PCMA))
     pairs = {wide: (PCMU, G722), narrow: (G722, PCMU), best: (PCMU, OPUS), same: (PCMA, PCMU)}
     stereo = place.place("PCMU, Opus in stereo", PCMU, PCMU, codecs=(PCMU, OPUS_STEREO))
-    place.until_connected(*pairs, stereo)
+    early = [
+        place.place("PCMU, G.722 while being told", PCMU, PCMU, codecs=both[::-1]),
+        place.place("G.722, PCMU while being told", G722, PCMU, codecs=both),
+    ]
+    for pair, codec in zip(early, both, strict=True):
+        pair.dialogue.wait("talking")
+        pair.dialogue.invite((codec,))
+    paused = place.place("paused, PCMU, G.722", PCMU, PCMU, codecs=both[::-1])
+    place.until_connected(*pairs, stereo, paused, *early)
+    pause(place, paused)
     for step in (0, 1):
         place.talk(3)
         for pair, codecs in pairs.items():
             pair.dialogue.invite((codecs[step],))
         if not step:
             stereo.dialogue.invite((OPUS_STEREO,))
-    place.talk(3, *pairs, stereo)
+            paused.dialogue.invite((G722,))
+    place.talk(3, *pairs, stereo, paused, *early)
     for pair, rate in ((wide, 16000), (narrow, 8000), (best, 48000), (same, 8000)):
         heard = pair.listen()
         check(heard, 9)
         assert heard.rate == rate, heard
         assert heard.slower < 0.1, heard
         assert abs(heard.encoded.drift_ms) < 300, heard
+    for pair, rate in zip(early, (8000, 16000), strict=True):
+        heard = pair.listen()
+        check(heard, 6)
+        assert heard.rate == rate, heard
+        assert heard.slower < 0.1, heard
     # From there on both would be in both channels: what is before is kept, and the rest is told as missing.
     heard = stereo.listen()
     check(heard, 2)
     last = heard.encoded.gaps[-1]
     assert (last.reason, last.channel) == ("write_error", "both"), heard.encoded.gaps
     assert 5000 < last.end_ms - last.start_ms < 8000, heard.encoded.gaps
+    heard = paused.listen()
+    print(heard)
+    assert max(one.at for one in heard.left) < heard.encoded.announced.end_ms / 1000 + 1.5, heard
+    assert not heard.sound[-4 * heard.rate :].any(), heard
+
+
+def pause(place: Town, pair: Pair) -> None:
+    """As a colleague's code does it: masked by the switch, until it is told otherwise."""
+    leg = place.leg_of(pair)
+    path = place.rig.switch.esl.api(f"uuid_getvar {leg} accord_recorded")
+    assert place.rig.switch.esl.api(f"uuid_record {leg} mask {path}").startswith("+OK")
+    place.rig.switch.esl.api(f"uuid_setvar {leg} accord_paused true")

@@ -89,6 +89,23 @@ def test_a_leg_that_is_in_stereo_by_itself_is_never_announced() -> None:
     assert the_end(actions).reason == "recording_failed"
 
 
+def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
+    """Some tenths of a second of it were lost."""
+    state, actions = run(RECORDING, ON_DISK, PLAYING, told(What.TURNED, 1), PLAYED)
+    assert actions[-1] is Do.AGAIN
+    assert Note("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    again = told(What.PLAYED, 5, sound=PROMPT, complete=True, state="announcing")
+    state, actions = run(told(What.PLAYING, 2.6, sound=PROMPT), again, state=state)
+    assert actions[-1] is Do.CONFIRM
+
+
+def test_a_codec_that_changes_while_they_talk_changes_nothing() -> None:
+    state, _ = run(*WHOLE[:6])
+    after, actions = step(state, told(What.TURNED, 6, state="announced"))
+    assert (after.phase, actions) == (Phase.ANNOUNCED, ())
+    assert after.capturing
+
+
 def test_the_calls_socket_is_not_left_before_the_switch_has_taken_our_word() -> None:
     _, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED)
     assert Do.CONFIRM in actions

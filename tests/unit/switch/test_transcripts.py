@@ -152,4 +152,5 @@ def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name
     turning = raw.replace(
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
-    assert observe(CallEvent(turning)) is None
+    seen = observe(CallEvent(turning))
+    assert (seen and seen.what) == (What.TURNED if name == b"RECORD_START" else None)
