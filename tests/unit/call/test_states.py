@@ -31,4 +31,5 @@ def test_every_phase_is_reached_and_left_for_an_end() -> None:
         ("RINGING", "the folder is on disk"),
         ("RINGING", "the time is over"),
         ("ANNOUNCING", "they are connected"),
+        ("ANNOUNCING", "the codec changes"),
     }
