@@ -88,7 +88,7 @@ class Heard:
 
     @property
     def told_s(self) -> float:
-        """Where the announcement really begins: the place at which the right channel is most like it."""
+        """Where the announcement really begins: the last place at which the right channel is most like it."""
         announcement = self.take.start.announcement
         assert announcement is not None
         prompt, rate = soundfile.read(self.pair.town.prompts / f"{announcement.sha256}.wav")
@@ -96,7 +96,8 @@ class Heard:
         heard = places.low(self.sound[:, 1], self.rate)[: 12 * places.RATE]
         size = len(heard) + len(prompt)
         alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(prompt, size)), size)
-        return int(alike[: len(heard)].argmax()) / places.RATE
+        alike = alike[: len(heard)]
+        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / places.RATE
 
     def __str__(self) -> str:
         steps = self.steps or [0.0]
