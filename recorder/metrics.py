@@ -155,6 +155,9 @@ TAKES = _counter("accord_takes_total",
 TAKES_UNANNOUNCED = _counter("accord_takes_unannounced_total",
     "Takes kept for no purpose: their announcement is not in the sound or did not end, or nobody agreed.",
     "reason", on=(WORKER,))
+TAKES_OUT_OF_TIME = _counter("accord_takes_out_of_time_total",
+    "Takes whose sound is shorter or longer than their call by more than 2 %, and no gap or hold says why.",
+    "sound", on=(WORKER,))
 STAGE = _histogram("accord_stage_duration_seconds", "Time of one stage of one take that was done.",
                    "stage", on=(WORKER,), buckets=LONG)
 STAGE_FAILURES = _counter("accord_stage_failures_total",

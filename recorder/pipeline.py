@@ -39,6 +39,8 @@ from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
+from recorder.seal import lengths
+from recorder.seal.body import to_body
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
@@ -246,13 +248,30 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     if was_erased_meanwhile(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
     added = keeping.add_recording(row, now=now, entropy=means.entropy)
-    if added and (why := sealed.manifest.unannounced) is not None:
-        metrics.TAKES_UNANNOUNCED.labels(why).inc()
+    if added:
+        _report(sealed)
     means.boundary("catalogued")
     remove_take(folder)
     metrics.TAKES.labels("stored").inc()
     means.boundary("removed")
     return False
+
+
+def _report(sealed: Sealed) -> None:
+    """Tell the operator what is not as it should be with a recording that was just listed."""
+    if (why := sealed.manifest.unannounced) is not None:
+        metrics.TAKES_UNANNOUNCED.labels(why).inc()
+    body = to_body(sealed.manifest)
+    if (missing := lengths.unexplained_ms(body)) != 0:
+        metrics.TAKES_OUT_OF_TIME.labels("shorter" if missing > 0 else "longer").inc()
+        log.warning(
+            "take.out_of_time",
+            recording=sealed.recording,
+            shorter_ms=missing,
+            drift_ms=body["drift_ms"],
+            duration_ms=body["duration_ms"],
+            hint="its sound is not as long as its call: look at the load of the switch when it was made",
+        )
 
 
 def _let_go(sealed: Sealed, means: Means) -> bool:

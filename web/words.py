@@ -166,6 +166,16 @@ def gap(reason: str, direction: str = "") -> str:
     return str(theirs or GAPS.get(reason) or _("This part is missing."))
 
 
+def out_of_time(missing_ms: int) -> str:
+    """That a recording is shorter than its call (negative: longer), and it is not known why."""
+    by = length(abs(missing_ms))
+    if missing_ms > 0:
+        return str(
+            _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
+        )
+    return str(_("This recording is %(length)s longer than the call was. It is not known why.", length=by))
+
+
 def kept(answer: str) -> str:
     """What was agreed in a call about keeping its recording."""
     return str(KEPT[answer])
@@ -367,6 +377,7 @@ def init_app(app: Flask) -> None:
             outbound,
             not_recorded,
             gap,
+            out_of_time,
             kept,
             asked,
             answered,

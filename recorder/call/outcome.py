@@ -55,7 +55,7 @@ def until(state: State, at: datetime, wait: timedelta) -> State:
 
 def play(state: State, sound: Speech, at: datetime) -> State:
     """A sound is ordered."""
-    state = replace(state, said=sound, playing=True, spoiled=False, turned=None)
+    state = replace(state, said=sound, playing=True, spoiled=False, recoded=False, turned=None)
     return until(state, at, patience(sound.length))
 
 

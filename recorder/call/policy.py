@@ -6,8 +6,8 @@ The worker writes the snapshot (``catalogue/snapshot.py``), the daemon reads it 
     prompts/<sha256>.wav     each announcement's sound, named after its own hash
     told/<digits>.wav        what colleagues call to hear of a number; the dialplan plays it by itself
 
-How a line treats its outbound calls stands beside the lines, by their ids (``outbound``): an Accord of
-before, which knows of none, reads the lines as it did.
+What came later of a line stands beside the lines, by their ids (``newer``): an Accord of before, which knows
+of none of it, reads the lines as it did.
 
 A prompt whose bytes do not have the hash that names it is not played: its line says so.
 """
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from recorder.call.state import (
     MODES,
@@ -305,20 +305,43 @@ class Snapshot:
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """The bytes of ``snapshot.json``."""
+    entries = {line.line: asdict(line) for line in lines}
+    newer = {line: _taken_out(entry) for line, entry in entries.items()}
     body = {
         "format": FORMAT,
         "made_at": made_at,
-        "lines": [_without_outbound(line) for line in lines],
+        "lines": list(entries.values()),
         "never_record": sorted(never_record),
-        "outbound": {line.line: line.outbound for line in lines if line.outbound != OFF},
+        "newer": {line: said for line, said in newer.items() if said != _NOTHING},
     }
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
-def _without_outbound(line: LinePolicy) -> dict[str, Any]:
-    entry = asdict(line)
-    del entry["outbound"]
-    return entry
+_NEWER: Final = ("outbound", "delete", "joining", "beep")
+"""What an Accord of before does not know of a line: it stands apart, so that its daemon goes on with the
+rest of the line, and of the snapshot."""
+
+_NOTHING: Final[Mapping[str, Any]] = {
+    "outbound": OFF,
+    "delete": None,
+    "joining": None,
+    "beep": "",
+    "others": [],
+}
+
+
+def _taken_out(entry: dict[str, Any]) -> dict[str, Any]:
+    """What is newer of a line; the rest stays in ``entry``."""
+    said = {name: entry.pop(name) for name in _NEWER}
+    others = [{name: one.pop(name) for name in _NEWER if name in one} for one in entry["others"]]
+    return {**said, "others": others if any(any(one.values()) for one in others) else []}
+
+
+def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """A line whole again."""
+    more = newer["others"] or [{} for _ in entry["others"]]
+    others = [{**one, **said} for one, said in zip(entry["others"], more, strict=True)]
+    return {**entry, **newer, "others": others}
 
 
 def read(folder: Path) -> Snapshot:
@@ -350,8 +373,8 @@ def read(folder: Path) -> Snapshot:
             "run the daemon and the worker in the same version",
         )
     try:
-        outbound = body.get("outbound", {})
-        known = (_line(entry, outbound.get(entry["line"], OFF)) for entry in body["lines"])
+        newer = body.get("newer", {})  # a worker of before wrote none
+        known = (_line(_put_in(entry, newer.get(entry["line"], _NOTHING))) for entry in body["lines"])
         lines = {line.number.removeprefix("+"): line for line in known}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
@@ -373,7 +396,7 @@ def check_announcement(told: Announcement) -> None:
         raise ValueError(f"an announcement that promises {told.keep_days} days")
 
 
-def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
+def _line(entry: Mapping[str, Any]) -> LinePolicy:
     """A line of the snapshot; every field of its own kind, for a call must not find out.  Raises
     ``KeyError``, ``TypeError``, ``ValueError``."""
     first, *others = (_language(one) for one in ({**entry}, *entry["others"]))
@@ -386,7 +409,6 @@ def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
         "joining": first.joining,
         "others": tuple(others),
         "menu": menu,
-        "outbound": outbound,
     }
     policy = LinePolicy(**{**entry, "formats": tuple(entry["formats"]), **said})
     checked(policy)
@@ -410,7 +432,7 @@ def _line(entry: Mapping[str, Any], outbound: str) -> LinePolicy:
 
 def _language(entry: Mapping[str, Any]) -> Language:
     told, asked, keep, delete = entry["announcement"], entry["asked"], entry["keep"], entry.get("delete")
-    joining = entry.get("joining")  # a worker of before wrote none
+    joining = entry.get("joining")
     return Language(
         Announcement(**{**told, "purposes": tuple(told["purposes"])}),
         None if asked is None else Asked(Sound(**asked["question"]), Sound(**asked["declined"])),

@@ -24,6 +24,7 @@ from recorder.call import asking, codes, consent, joining, pickup
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
+from recorder.call.turned import turned
 from recorder.switch.observed import COLLEAGUE, Observed, What
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
@@ -120,6 +121,9 @@ def _recording(state: State, event: Observed) -> tuple[State, Actions]:
         return replace(state, capturing=True), (Do.STOP, Do.DISCARD)
     if state.capturing and state.captured:
         return state, ()
+    if event.cause and state.phase in _TELLING:
+        state, actions = give_up(replace(state, capturing=True), "recording_failed")
+        return state, (Do.STOP, *actions)
     # Also where the switch was asked before it told: what it told first is the recording's start.
     state = replace(state, capturing=True, captured=True, taped=event.at)
     return state, (Note("recording_started", event.at),)
@@ -164,7 +168,7 @@ def _played(state: State, event: Observed) -> tuple[State, Actions]:
         return (asked if state.phase is Phase.ASKING else heard)(state, event.at)
     note: Actions = ()
     if state.phase is Phase.ANNOUNCING:
-        reason = "hold" if state.spoiled else "stopped"
+        reason = "hold" if state.spoiled and not state.recoded else "stopped"
         note = (Note("announcement_broken", event.at, (("reason", reason),)),)
     if state.held:
         return replace(state, spoiled=True), note
@@ -375,6 +379,7 @@ def _state(state: State, event: Observed) -> tuple[State, Actions]:
 _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
     What.RECORDING: _recording,
     What.RECORDED: _recorded,
+    What.TURNED: turned,
     What.PLAYING: _playing,
     What.PLAYED: _played,
     What.HELD: _held,

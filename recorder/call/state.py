@@ -195,7 +195,8 @@ class State:
 
     ``language`` is which of the plan's scripts is said; ``said`` the sound that plays or was played last,
     ``asking`` what the question is about (``language``, ``recording``). ``wrong``: how many keys meant
-    nothing. ``spoiled``: this playing was not heard whole. ``told``: the announcement was, and whoever
+    nothing. ``spoiled``: this playing was not heard whole,
+    ``recoded``: for the codec changed in it. ``told``: the announcement was, and whoever
     could refuse did not. ``opened``: its folder was ordered. ``leaving``: the call's own socket is done
     with. ``deadline``: when we stop waiting, and ``wait`` how long that was when it was set. ``turned``:
     when a hold last began or ended, since the sound was ordered. ``taped``: since when it is recorded,
@@ -218,6 +219,7 @@ class State:
     tries: int = 1
     playing: bool = True
     spoiled: bool = False
+    recoded: bool = False
     told: bool = False
     opened: bool = False
     on_disk: bool = False

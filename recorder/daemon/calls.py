@@ -233,8 +233,9 @@ class Call:
         stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
         late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._switch(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
-        # As accord_begin does: a colleague's pause is done by the switch alone.
+        # As accord_begin does: what the switch does by itself with a recording, it does with this one.
         self._switch(commands.put_variable(channel, "accord_recorded", str(audio)))
+        self._switch(commands.put_variable(channel, "accord_recording", self.start.recording))
         # First what ends it, whatever becomes of us.
         self._switch(commands.schedule(seconds, stop_at, late))
         self._switch(commands.schedule(seconds, stop_at, stop))

@@ -20,12 +20,17 @@ from recorder.switch.events import CallEvent
 OUTSIDE: Final = "outside"
 COLLEAGUE: Final = "colleague"
 
+STEREO: Final = "stereo"
+"""Why a recording that was attached is none: the leg has two channels of its own (Opus in stereo), so both
+parties would be in both.  FreeSWITCH then ignores ``RECORD_STEREO``."""
+
 
 class What(StrEnum):
     """What can happen to a call.  From the switch:"""
 
-    RECORDING = "recording"  # the switch attached our recording
+    RECORDING = "recording"  # the switch attached our recording; ``cause`` where it is none (:data:`STEREO`)
     RECORDED = "recorded"  # and closed its file
+    TURNED = "turned"  # and went on in it for another codec of the outside leg
     PLAYING = "playing"  # a sound starts; ``sound`` is its path
     PLAYED = "played"  # a sound ended; ``complete`` if by itself
     HELD = "held"
@@ -243,7 +248,12 @@ def _recording(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
         # Somebody else's recording of the same call is none of our business.
         if not event.recording_variable("accord_recording"):
             return None
-        return replace(base, what=what, sound=event.header("Record-File-Path"))
+        # The switch closes the file and opens it again for another codec: it is one recording.
+        if event.variable("accord_turning"):
+            return replace(base, what=What.TURNED) if what is What.RECORDING else None
+        stereo = what is What.RECORDING and event.variable("rtp_use_codec_channels") not in ("", "1")
+        cause = STEREO if stereo else ""
+        return replace(base, what=what, sound=event.header("Record-File-Path"), cause=cause)
 
     return read
 

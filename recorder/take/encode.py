@@ -34,6 +34,9 @@ WIDE_BIT_RATE = 48_000
 """For both channels together.  At 16 kb/s libopus makes 8 kHz stereo mono (tried): who spoke would be
 lost.  At 32 kb/s speech is 40 dB down in the other channel while both talk, 80 dB while one does."""
 
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+"""Rates that Opus takes as they are; what has another one is encoded at 48 kHz."""
+
 SEARCH_MARGIN_MS = 10_000
 """How much later than the clock says the announcement is looked for first."""
 
@@ -158,22 +161,37 @@ class _OpusFile:
                 options={"fflags": "+bitexact", "serial_offset": str(serial), "page_duration": "1000000"},
             )
         )
-        stream = self._container.add_stream("libopus", rate=sample_rate, options={"application": "voip"})
+        rate = sample_rate if sample_rate in OPUS_RATES else 48_000
+        self._resampler = (
+            None if rate == sample_rate else av.AudioResampler(format="s16", layout="stereo", rate=rate)
+        )
+        stream = self._container.add_stream("libopus", rate=rate, options={"application": "voip"})
         assert isinstance(stream, AudioStream)
         stream.layout = "stereo"
         stream.bit_rate = BIT_RATES.get(sample_rate, WIDE_BIT_RATE)
         self._stream = stream
+        self._sample_rate = sample_rate
         self._at = 0
 
     def add(self, samples: wav.Samples) -> None:
         interleaved = np.ascontiguousarray(samples).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout="stereo")
-        frame.sample_rate = self._stream.rate
+        frame.sample_rate = self._sample_rate
+        if self._resampler is None:
+            self._encode(frame)
+        else:
+            for resampled in self._resampler.resample(frame):
+                self._encode(resampled)
+
+    def _encode(self, frame: av.AudioFrame) -> None:
         frame.pts = self._at
         self._at += frame.samples
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
+        if self._resampler is not None:
+            for rest in self._resampler.resample(None):
+                self._encode(rest)
         self._container.mux(self._stream.encode(None))
         self._container.close()
 

@@ -23,8 +23,8 @@ from recorder.errors import TakeError
 
 Samples = NDArray[np.int16]
 
-RATES = (8000, 12000, 16000, 24000, 48000)
-"""Rates that Opus takes as they are; a switch's channels have no others but 32 and 44.1 kHz."""
+RATES = (8000, 12000, 16000, 24000, 32000, 44100, 48000)
+"""Rates that a channel of the switch can have."""
 
 FRAME_BYTES = 4
 """One sample of each of two channels, 16 bit."""

@@ -92,6 +92,7 @@ class Overseer:
         metrics.zero(metrics.STAGE_FAILURES, STAGES, metrics.OBSTACLES)
         metrics.zero(metrics.TAKES, ("stored", "noted", "quarantined"))
         metrics.zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
+        metrics.zero(metrics.TAKES_OUT_OF_TIME, ("shorter", "longer"))
         metrics.zero(metrics.HOUSEKEEPING_FAILURES, DUTIES)
         metrics.zero(metrics.HOUSEKEEPING_DONE, DUTIES)
         metrics.zero(metrics.DESTROYED, ("expired", "not_announced"))

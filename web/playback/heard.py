@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.clock import from_iso
+from recorder.seal.lengths import unexplained_ms
 from web.playback import agreed
 from web.playback.agreed import Asked, Consented, Kept
 
@@ -34,7 +35,9 @@ class Stretch:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A recording as the player shows it.  Milliseconds are of audio, times UTC; ``marks`` are the gaps,
-    the announcement's end, the questions and the noted moments in the order in which they are heard."""
+    the announcement's end, the questions and the noted moments in the order in which they are heard.
+    ``missing_ms``: by how much the sound is shorter than the call was (negative: longer) for no reason that
+    ``gaps`` tell."""
 
     recording: str
     duration_ms: int
@@ -50,6 +53,7 @@ class Heard:
     has_peaks: bool
     consented: Consented | None
     kept: Kept | None
+    missing_ms: int
 
 
 def from_manifest(body: Mapping[str, Any]) -> Heard:
@@ -83,6 +87,7 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         has_peaks="peaks" in objects,
         consented=agreed.consented(body),
         kept=agreed.kept(body),
+        missing_ms=unexplained_ms(body),
     )
 
 

@@ -94,6 +94,7 @@ def _looked(outside: bool) -> Make:
 EVENTS: dict[str, Make] = {
     "the recording begins": _plain(What.RECORDING, state="announcing"),
     "the recording ends": _plain(What.RECORDED),
+    "the codec changes": _plain(What.TURNED),
     "the folder is on disk": _plain(What.ON_DISK),
     "the folder cannot be written": _plain(What.NO_DISK),
     "what is said begins": _said(What.PLAYING),

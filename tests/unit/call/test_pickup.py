@@ -208,6 +208,17 @@ def test_a_hold_in_it_begins_it_again_and_what_still_plays_does_not_count() -> N
     assert call.over().reason is None
 
 
+def test_a_codec_that_changes_in_it_begins_it_again() -> None:
+    call = Call()
+    call.ring()
+    call.bridge()
+    call.plays()
+    begun = call.orders.count(Do.BEGIN)
+    call.tell(What.TURNED, state=call.word)
+    assert call.orders[-2:] == [Do.PUT_BACK, Do.BEGIN]
+    assert call.orders.count(Do.BEGIN) == begun + 1
+
+
 def test_the_end_of_a_recording_that_was_put_back_is_not_the_end_of_the_next() -> None:
     call = Call()
     call.ring()

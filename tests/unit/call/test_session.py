@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.call import arriving, outcome
 from recorder.call.session import step
 from recorder.call.state import Action, Do, Finish, Note, Phase, State
-from recorder.switch.observed import Observed, What
+from recorder.switch.observed import STEREO, Observed, What
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PROMPT = "/snapshot/prompts/told.wav"
@@ -73,6 +73,37 @@ def test_a_switch_that_is_taken_over_as_the_recording_begins_loses_nothing() -> 
     _, actions = run(taken_over, *WHOLE)
     assert the_end(actions).reason is None
     assert kinds(actions).count("recording_started") == 1
+
+
+def test_a_leg_that_is_in_stereo_by_itself_is_never_announced() -> None:
+    """Both would be on both channels: nothing of it can be kept."""
+    state, actions = run(replace(RECORDING, cause=STEREO), ON_DISK, PLAYING, PLAYED, BRIDGED)
+    assert state.phase is Phase.UNRECORDED
+    assert [one for one in actions if one in (Do.STOP, Do.FAIL, Do.DISCARD)][:3] == [
+        Do.STOP,
+        Do.FAIL,
+        Do.DISCARD,
+    ]
+    assert Do.CONFIRM not in actions
+    state, actions = run(RECORDED, HUNG_UP, state=state)
+    assert the_end(actions).reason == "recording_failed"
+
+
+def test_a_codec_that_changes_in_the_announcement_starts_it_again() -> None:
+    """Some tenths of a second of it were lost."""
+    state, actions = run(RECORDING, ON_DISK, PLAYING, told(What.TURNED, 1), PLAYED)
+    assert actions[-1] is Do.AGAIN
+    assert Note("announcement_broken", PLAYED.at, (("reason", "stopped"),)) in actions
+    again = told(What.PLAYED, 5, sound=PROMPT, complete=True, state="announcing")
+    state, actions = run(told(What.PLAYING, 2.6, sound=PROMPT), again, state=state)
+    assert actions[-1] is Do.CONFIRM
+
+
+def test_a_codec_that_changes_while_they_talk_changes_nothing() -> None:
+    state, _ = run(*WHOLE[:6])
+    after, actions = step(state, told(What.TURNED, 6, state="announced"))
+    assert (after.phase, actions) == (Phase.ANNOUNCED, ())
+    assert after.capturing
 
 
 def test_the_calls_socket_is_not_left_before_the_switch_has_taken_our_word() -> None:

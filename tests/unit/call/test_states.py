@@ -33,4 +33,5 @@ def test_every_phase_is_reached_and_left_for_an_end() -> None:
         ("ANNOUNCING", "they are connected"),
         ("RINGING", "somebody else comes"),
         ("ANNOUNCING", "somebody else comes"),
+        ("ANNOUNCING", "the codec changes"),
     }

@@ -84,7 +84,7 @@ def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch],
         for order in switch.ordered
     ]  # fmt: skip
     assert named == [
-        *["uuid_setvar"] * 2,
+        *["uuid_setvar"] * 3,
         "sched_api",
         "sched_api",
         *["terminators"] * 2,

@@ -13,7 +13,7 @@ from recorder.switch.dialplan import Arrival
 from recorder.switch.events import CallEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.node import channels, recordings
-from recorder.switch.observed import What, observe
+from recorder.switch.observed import STEREO, What, observe
 
 TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl"))
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
@@ -129,3 +129,28 @@ def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
     assert " ".join(words) == meaning
     assert {seen.state for seen in found} == {"announcing"}
     assert all(seen.at.tzinfo is UTC for seen in found)
+
+
+def start_of_recording() -> CallEvent:
+    (path,) = (path for path in CALLS if path.stem == "call.announced")
+    return next(event for event in events(path) if event.name == "RECORD_START")
+
+
+@pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", STEREO)])
+def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: bytes, cause: str) -> None:
+    line = b"variable_rtp_use_codec_channels: "
+    event = CallEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
+    seen = observe(event)
+    assert seen is not None
+    assert (seen.what, seen.cause) == (What.RECORDING, cause)
+
+
+@pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
+def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
+    raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
+    assert observe(CallEvent(raw)) is not None
+    turning = raw.replace(
+        b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
+    )
+    seen = observe(CallEvent(turning))
+    assert (seen and seen.what) == (What.TURNED if name == b"RECORD_START" else None)

@@ -112,7 +112,7 @@ def test_a_stretch_is_read_alone(tmp_path: Path) -> None:
         (riff((b"fmt ", fmt()[:10]), (b"data", bytes(8))), "cut short"),
         (riff((b"fmt ", fmt(channels=1)), (b"data", bytes(8))), "1 channel"),
         (riff((b"fmt ", fmt(channels=6)), (b"data", bytes(24))), "6 channel"),
-        (riff((b"fmt ", fmt(rate=44100)), (b"data", bytes(8))), "44100"),
+        (riff((b"fmt ", fmt(rate=11025)), (b"data", bytes(8))), "11025"),
         (riff((b"fmt ", fmt(rate=0)), (b"data", bytes(8))), "0 Hz"),
         (riff((b"fmt ", fmt(bits=8)), (b"data", bytes(8))), "8 bits"),
         (riff((b"fmt ", fmt(code=7, bits=8)), (b"data", bytes(8))), "format 7"),

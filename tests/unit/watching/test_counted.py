@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder import metrics
 from recorder.catalogue import customers
@@ -16,6 +17,7 @@ from recorder.store.base import Conflict, NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import retrying
 from recorder.watched import Neighbours, Watched
+from tests.frames import lose
 
 Counted = Callable[..., float]
 
@@ -110,6 +112,21 @@ def test_takes_leave_the_spool_under_what_became_of_them(house, counted: Counted
     assert grown == {"stored": 2, "noted": 1, "quarantined": 1}
     assert counted("accord_takes_unannounced_total", reason="not_found_in_audio") == 1
     assert counted("accord_takes_unannounced_total", reason="not_finished") == 0
+
+
+def test_a_take_that_lost_sound_is_counted_and_logged(house, counted: Counted) -> None:
+    """1.5 s of 30 are missing in the middle: less than what is taken for an end that is missing."""
+    whole, short = house.take(talk_ms=30_000), house.take(talk_ms=30_000)
+    lose(short / "audio.wav", 1500)
+    with capture_logs() as logs:
+        house.work(whole)
+        house.work(short)
+    assert counted("accord_takes_out_of_time_total", sound="shorter") == 1
+    assert counted("accord_takes_out_of_time_total", sound="longer") == 0
+    (told,) = [entry for entry in logs if entry["event"] == "take.out_of_time"]
+    assert told["recording"] == short.name
+    assert told["log_level"] == "warning"
+    assert abs(told["shorter_ms"] - 1500) < 10
 
 
 def test_a_page_that_fails_is_told_and_stops_nobody(counted: Counted) -> None:

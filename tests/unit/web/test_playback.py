@@ -12,6 +12,7 @@ from recorder.catalogue.models import LedgerEntry, Listen, Session, connected
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.take import spool
+from tests.frames import lose
 from tests.house import House, told_ms
 
 
@@ -64,6 +65,19 @@ def test_the_page_offers_what_was_announced_with_the_words_that_were_said(browse
     assert "Garder clair ce qui a été convenu" in page
     assert re.findall(r'name="purpose"[^>]*value="([^"]+)"', page) == ["agreement"]
     assert "25 décembre 2026" in page
+
+
+def test_a_recording_that_is_shorter_than_its_call_says_so(house, bakery, browser):
+    """Without the frames that its switch lost; and nothing is said of one that is whole."""
+    folder, end = house.finished(bakery)
+    lose(folder / spool.AUDIO, 1900)
+    house.work(folder, end)
+    whole = house.call(bakery)
+    person = browser("claire")
+    page = person.get(person.listen_to(folder.name)).text
+    assert "plus court que l’appel ne l’a été" in page
+    assert "Rien ne manque" not in page
+    assert "out-of-time" not in person.get(person.listen_to(whole)).text
 
 
 def test_a_purpose_that_the_role_does_not_include_is_shown_closed_and_refused(browser, recording):

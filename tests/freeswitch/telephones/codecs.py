@@ -1,0 +1,103 @@
+"""What the telephones of these tests say, encoded packet by packet before a call begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import av
+import numpy as np
+
+TICK_MS = 20
+WIDEST = 48000
+
+
+@dataclass(frozen=True)
+class Codec:
+    """``clock`` is RTP's (samples a second), ``rate`` the sound's; ``spoken`` how it is named in SDP."""
+
+    spoken: str
+    payload: int
+    clock: int
+    rate: int
+    encoder: str
+    fmtp: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def step(self) -> int:
+        return self.clock * TICK_MS // 1000
+
+    def lines(self) -> list[str]:
+        """Its lines in SDP."""
+        lines = [f"a=rtpmap:{self.payload} {self.spoken}"]
+        return lines + ([f"a=fmtp:{self.payload} {self.fmtp}"] if self.fmtp else [])
+
+
+_VOICE = (("frame_duration", "20"), ("application", "voip"))
+PCMU = Codec("PCMU/8000", 0, 8000, 8000, "pcm_mulaw")
+PCMA = Codec("PCMA/8000", 8, 8000, 8000, "pcm_alaw")
+G722 = Codec("G722/8000", 9, 8000, 16000, "g722")
+OPUS = Codec("opus/48000/2", 116, 48000, 48000, "libopus", "useinbandfec=1", _VOICE)
+OPUS_16 = Codec(
+    "opus/48000/2", 116, 48000, 16000, "libopus", "maxplaybackrate=16000; sprop-maxcapturerate=16000", _VOICE
+)
+OPUS_8 = Codec(
+    "opus/48000/2", 116, 48000, 8000, "libopus", "maxplaybackrate=8000; sprop-maxcapturerate=8000", _VOICE
+)
+OPUS_STEREO = Codec("opus/48000/2", 116, 48000, 48000, "libopus", "stereo=1; sprop-stereo=1", _VOICE)
+
+
+@cache
+def noise(seed: int, seconds: int) -> np.ndarray:
+    """A sound that is like itself nowhere else, at 48 kHz: equally strong from 200 Hz to 20 kHz, but
+    stronger below 3.4 kHz, as speech is."""
+    chance = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(chance.standard_normal(WIDEST * seconds))
+    at = np.fft.rfftfreq(WIDEST * seconds, 1 / WIDEST)
+    spectrum[(at < 200) | (at > 20000)] = 0
+    spectrum[at > 3400] *= 0.4
+    sound = np.fft.irfft(spectrum, WIDEST * seconds)
+    return (0.1 * sound / np.sqrt(np.mean(sound**2))).astype(np.float32)
+
+
+def at_rate(sound: np.ndarray, rate: int) -> np.ndarray:
+    """The same at a lower rate than 48 kHz."""
+    if rate == WIDEST:
+        return sound
+    count = len(sound) * rate // WIDEST
+    spectrum = np.fft.rfft(sound)[: count // 2 + 1]
+    spectrum[int(len(spectrum) * 0.98) :] = 0
+    return (np.fft.irfft(spectrum, count) * (rate / WIDEST)).astype(np.float32)
+
+
+@cache
+def packets(codec: Codec, seed: int, seconds: int) -> list[bytes]:
+    """The payloads of a noise, one for each 20 ms."""
+    sound = at_rate(noise(seed, seconds), codec.rate)
+    context = av.CodecContext.create(codec.encoder, "w")
+    context.sample_rate, context.layout, context.format = codec.rate, "mono", "s16"
+    if codec.encoder == "libopus":
+        context.bit_rate = 64000
+    context.options = dict(codec.options)
+    size = codec.rate * TICK_MS // 1000
+    out: list[bytes] = []
+    samples = (np.clip(sound, -1, 1) * 32767).astype(np.int16)
+    context.open()
+    for at in range(0, len(samples) - size + 1, size):
+        frame = av.AudioFrame.from_ndarray(samples[None, at : at + size], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = codec.rate, at
+        out += [bytes(packet) for packet in context.encode(frame)]
+    return out
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A noise, over and over, in whatever codec is asked for."""
+
+    seed: int
+    seconds: int
+
+    def payload(self, codec: Codec, tick: int) -> bytes:
+        said = packets(replace(codec, payload=0, fmtp=""), self.seed, self.seconds)
+        return said[tick % len(said)]

@@ -1,0 +1,85 @@
+"""Where what two telephones said is in a recording, found without the product: each said a noise that is like
+itself nowhere else, and both from one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tests.freeswitch.telephones.codecs import Voice, at_rate, noise
+
+RATE = 8000
+WINDOW_S, EVERY_S = 0.3, 0.25
+LIKE = 0.35
+"""Likeness of what is there; another place is below 0.1."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """``at`` seconds in the recording is what was said ``said`` seconds after the clock's beginning, as far
+    as the noise does not repeat."""
+
+    at: float
+    said: float
+    likeness: float
+
+
+@cache
+def _spectrum(voice: Voice) -> np.ndarray:
+    return np.conj(np.fft.rfft(at_rate(noise(voice.seed, voice.seconds), RATE).astype(np.float64)))
+
+
+def low(sound: np.ndarray, rate: int) -> np.ndarray:
+    """A channel at 8 kHz."""
+    if rate == RATE:
+        return sound
+    count = len(sound) * RATE // rate
+    spectrum = np.fft.rfft(sound)[: count // 2 + 1]
+    return np.fft.irfft(spectrum, count) * (RATE / rate)
+
+
+def places(sound: np.ndarray, voice: Voice) -> list[Place]:
+    """Every place of a channel (at 8 kHz) where this voice is heard."""
+    period, size = voice.seconds * RATE, int(WINDOW_S * RATE)
+    source = at_rate(noise(voice.seed, voice.seconds), RATE).astype(np.float64)
+    double = np.concatenate([[0.0], np.cumsum(np.concatenate([source, source[:size]]) ** 2)])
+    found = []
+    for start in range(0, len(sound) - size, int(EVERY_S * RATE)):
+        piece = sound[start : start + size].astype(np.float64)
+        own = float(piece @ piece)
+        if own < size * 1e-6:
+            continue
+        product = np.fft.irfft(np.conj(np.fft.rfft(piece, period) * _spectrum(voice)), period)
+        at = int(product.argmax())
+        likeness = product[at] / np.sqrt(own * (double[at + size] - double[at]))
+        if likeness >= LIKE:
+            found.append(Place(start / RATE, at / RATE, float(likeness)))
+    return found
+
+
+def steps(left: list[Place], right: list[Place], period: float) -> list[tuple[float, float]]:
+    """By how many seconds the left channel is later than the right one, wherever both are heard."""
+    other = {place.at: place.said for place in right}
+    both = [place for place in left if place.at in other]
+    return [(place.at, _near(other[place.at] - place.said, period)) for place in both]
+
+
+def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
+    """By how many seconds each place is later than the first one says."""
+    if not found:
+        return []
+    first = found[0]
+    return [(one.at, _near((one.at - first.at) - (one.said - first.said), period)) for one in found]
+
+
+def _near(value: float, period: float) -> float:
+    return (value + period / 2) % period - period / 2
+
+
+def above(sound: np.ndarray, rate: int, hertz: float) -> float:
+    """How much of a channel's power is above a pitch, in dB of all of it."""
+    power = np.abs(np.fft.rfft(sound.astype(np.float64))) ** 2
+    part = power[np.fft.rfftfreq(len(sound), 1 / rate) > hertz].sum()
+    return float(10 * np.log10(part / power.sum() + 1e-12))

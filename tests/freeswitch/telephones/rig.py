@@ -1,0 +1,206 @@
+"""A switch under test between telephones that are made here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.take import spool, wav
+from recorder.take.encode import encode
+from recorder.take.encoded import Encoded
+from tests.freeswitch.sound import chirp
+from tests.freeswitch.switches import NUMBER, Rig, until
+from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones.codecs import PCMU, Codec, Voice
+from tests.freeswitch.telephones.lines import Dialogue, Exchange, Leg
+
+PERIOD = 20
+"""Seconds until a voice says the same again."""
+
+
+@dataclass(eq=False)
+class Pair:
+    """A call between two telephones: ``outside`` is the one that calls."""
+
+    town: Town
+    name: str
+    caller: str
+    outside: Leg
+    inside: Leg
+    dialogue: Dialogue
+
+    def take(self) -> spool.Take:
+        def ended() -> Path | None:
+            for path in self.town.rig.spool.glob(f"*/{spool.END}"):
+                if spool.read_start(path.parent).outside.value.endswith(self.caller):
+                    return path.parent
+            return None
+
+        folder = until(f"the take of {self.name} is closed", ended, 15, 0.05)
+        assert isinstance(folder, Path)
+        return spool.read_take(folder)
+
+    def listen(self) -> Heard:
+        """What the recording holds; the call has ended."""
+        take = self.take()
+        assert take.end.outcome == "recorded", (self.name, take.end)
+        assert take.start.announcement is not None
+        prompt = self.town.prompts / f"{take.start.announcement.sha256}.wav"
+        encoded = encode(take, prompt)
+        inspected = wav.inspect(take.audio)
+        sound = np.concatenate(list(wav.blocks(inspected, 1 << 20))) / 32768
+        slow = [places.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
+        return Heard(
+            self, take, encoded, sound, inspected.sample_rate,
+            places.places(slow[0], self.outside.voice), places.places(slow[1], self.inside.voice),
+        )  # fmt: skip
+
+
+@dataclass
+class Heard:
+    """A recording, and where each voice is in its channel."""
+
+    pair: Pair
+    take: spool.Take
+    encoded: Encoded
+    sound: np.ndarray
+    rate: int
+    left: list[places.Place]
+    right: list[places.Place]
+
+    @property
+    def steps(self) -> list[float]:
+        """By how many seconds the left channel is later than the right one, wherever both are heard."""
+        return [late for _, late in places.steps(self.left, self.right, PERIOD)]
+
+    @property
+    def slower(self) -> float:
+        """By how many seconds the outside party's voice gets later or earlier than at first, at most."""
+        return max((abs(late) for _, late in places.pace(self.left, PERIOD)), default=0.0)
+
+    @property
+    def told_s(self) -> float:
+        """Where the announcement really begins: the last place at which the right channel is most like it."""
+        announcement = self.take.start.announcement
+        assert announcement is not None
+        prompt, rate = soundfile.read(self.pair.town.prompts / f"{announcement.sha256}.wav")
+        prompt = places.low(prompt, rate)
+        heard = places.low(self.sound[:, 1], self.rate)[: 12 * places.RATE]
+        size = len(heard) + len(prompt)
+        alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(prompt, size)), size)
+        alike = alike[: len(heard)]
+        return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / places.RATE
+
+    def __str__(self) -> str:
+        steps = self.steps or [0.0]
+        return (
+            f"{self.pair.name}: {self.rate} Hz, {len(self.sound) / self.rate:.2f} s, drift "
+            f"{self.encoded.drift_ms} ms, apart {1000 * min(steps):.0f} to {1000 * max(steps):.0f} ms "
+            f"({len(self.steps)} places), pace {1000 * self.slower:.0f} ms, "
+            f"told {self.encoded.announced} / {self.told_s:.3f}"
+        )
+
+
+class Town:
+    """The switch, its daemon, and the telephones around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rig = Rig(folder)
+        self.exchange = Exchange(self.rig.sip_port)
+        self.rig.switch.environment["ACCORD_ROUTE"] = f"127.0.0.1:{self.exchange.port}"
+        self.exchange.called = lambda number: self._called[number[-2:]]
+        self.prompts = self.rig.snapshot / "prompts"
+        self.transfers = 0
+        self._called: dict[str, Leg] = {}
+        self._placed = 0
+        self._lines()
+
+    def _lines(self) -> None:
+        """Lines with an announcement at 8 kHz, and (of even numbers) at 16."""
+        wide = soundfile.read(Path(__file__).parents[3] / "recorder/prompts/sounds/en/recorded.flac")
+        spoken = places.low(wide[0], wide[1])
+        widely = (
+            np.fft.irfft(np.fft.rfft(wide[0])[: len(wide[0]) * 16000 // wide[1] // 2 + 1]) * 16000 / wide[1]
+        )
+        told = []
+        for name, sound, rate in (("chirp", chirp(), 8000), ("spoken", widely, 16000), ("low", spoken, 8000)):
+            path = self.prompts / "new.wav"
+            soundfile.write(path, sound, rate, subtype="PCM_16")
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            path.rename(path.with_name(f"{digest}.wav"))
+            length = len(sound) * 1000 // rate
+            told.append(Announcement(name, 1, "en", name, ("agreement",), 30, digest, length))
+        lines = [
+            LinePolicy(
+                "t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus", "wav"), told[n % 3]
+            )
+            for n in range(90)
+        ]
+        (self.rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+
+    def place(
+        self,
+        name: str,
+        outside: Codec = PCMU,
+        inside: Codec = PCMU,
+        *,
+        codecs: tuple[Codec, ...] = (),
+        line: int | None = None,
+        **more: object,
+    ) -> Pair:
+        """Somebody calls; ``more`` is about their own leg."""
+        self._placed += 1
+        number = self._placed % 90 if line is None else line
+        caller = f"3248{self._placed:07}"
+        near = Leg(outside, Voice(2 * self._placed, PERIOD), **more)  # type: ignore[arg-type]
+        far = Leg(inside, Voice(2 * self._placed + 1, PERIOD))
+        for leg, spoken in ((near, codecs or (outside,)), (far, (inside,))):
+            for codec in spoken:
+                leg.voice.payload(codec, 0)  # encoded before it is needed
+        self._called[f"{number:02}"] = far
+        dialogue = self.exchange.call(f"{NUMBER}{number:02}", caller, near, codecs)
+        return Pair(self, name, caller, near, far, dialogue)
+
+    def answers(self, number: int, leg: Leg) -> None:
+        """Who answers a number from now on."""
+        self._called[f"{number:02}"] = leg
+
+    def until_connected(self, *pairs: Pair) -> None:
+        """All of them speak with each other."""
+        for pair in pairs:
+            until(f"{pair.name} is connected", lambda pair=pair: pair.inside.to is not None, 30)
+
+    @staticmethod
+    def talk(seconds: float, *pairs: Pair) -> None:
+        """They speak so long, and hang up."""
+        time.sleep(seconds)
+        for pair in pairs:
+            pair.dialogue.bye()
+
+    def leg_of(self, pair: Pair) -> str:
+        """The outside leg's id on the switch."""
+        rows = self.rig.switch.channels()
+        return next(
+            row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == pair.caller
+        )
+
+
+@contextmanager
+def town(folder: Path) -> Iterator[Town]:
+    it = Town(folder)
+    try:
+        it.rig.switch.start()
+        it.rig.start_daemon()
+        yield it
+    finally:
+        it.exchange.stop()
+        it.rig.kill_daemon()
+        it.rig.switch.stop()

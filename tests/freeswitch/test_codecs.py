@@ -1,0 +1,182 @@
+"""Every codec and rate of a leg, on the real switch: told, kept in its own band, and its channels in step.
+
+What was said, and when, is known packet by packet (``telephones``); it is looked for without the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones.codecs import G722, OPUS, OPUS_8, OPUS_16, OPUS_STEREO, PCMA, PCMU, Codec
+from tests.freeswitch.telephones.lines import bursts, jitters, loses
+from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
+
+IN_STEP_S = 0.040
+BRIDGE_S = 0.020
+"""What the colleague says, the outside party hears a frame of the switch later: so far behind is the right
+channel, and that is no mistake."""
+
+PROMPT_S = 0.020
+LATE_S = 0.060
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with town(tmp_path_factory.mktemp("town")) as it:
+        yield it
+
+
+def check(heard: Heard, talked: float, late_s: float = 0.0) -> None:
+    """What holds of every recording, whatever its codec; the outside party's packets came so late."""
+    print(heard)
+    assert heard.encoded.announced is not None, heard
+    assert abs(heard.encoded.announced.offset_ms / 1000 - heard.told_s) <= PROMPT_S, heard
+    assert len(heard.steps) >= talked / places.EVERY_S / 2, heard
+    assert min(heard.steps) >= -IN_STEP_S, heard
+    assert max(heard.steps) <= IN_STEP_S + late_s, heard
+    told = heard.encoded.announced.end_ms
+    for sound in heard.encoded.sounds:
+        if sound.name == "audio.wav":
+            kept, rate = soundfile.read(sound.path, dtype="int16")
+            assert rate == heard.rate
+            assert not kept[: told * rate // 1000, 0].any(), heard
+
+
+def band(heard: Heard, name: str, hertz: float) -> list[float]:
+    """Of each channel of what is kept: how much of its power is above a pitch, in dB."""
+    path = next(sound.path for sound in heard.encoded.sounds if sound.name == name)
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="flt", layout="stereo", rate=48000)
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+    sound = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in frames])[-3 * 48000 : -24000]
+    return [places.above(sound[:, side], 48000, hertz) for side in (0, 1)]
+
+
+LEGS: dict[str, tuple[Codec, Codec, int]] = {
+    "PCMU": (PCMU, PCMU, 8000),
+    "PCMA, its colleague G.722": (PCMA, G722, 8000),
+    "G.722": (G722, G722, 16000),
+    "G.722, its colleague PCMA": (G722, PCMA, 16000),
+    "Opus": (OPUS, OPUS, 48000),
+    "Opus, its colleague PCMU": (OPUS, PCMU, 48000),
+    "Opus of 16 kHz": (OPUS_16, G722, 16000),
+    "Opus of 8 kHz": (OPUS_8, PCMU, 8000),
+}
+
+
+def test_each_codec_is_told_kept_in_its_own_band_and_in_step(place: Town) -> None:
+    pairs = {name: place.place(name, out, inside) for name, (out, inside, _) in LEGS.items()}
+    secure = place.place("SRTP", PCMA, PCMA, secure=True)
+    stereo = place.place("Opus in stereo", OPUS_STEREO, PCMU)
+    place.until_connected(*pairs.values(), secure, stereo)
+    place.talk(6, *pairs.values(), secure, stereo)
+    for name, pair in {**pairs, "SRTP": secure}.items():
+        heard = pair.listen()
+        check(heard, 6)
+        assert heard.rate == (8000 if pair is secure else LEGS[name][2]), name
+        assert abs(heard.encoded.drift_ms) < 300, heard
+        assert heard.slower < IN_STEP_S, heard
+        if heard.rate > 8000:
+            wide = [leg.codec.rate > 8000 for leg in (pair.outside, pair.inside)]
+            for kept in ("audio.wav", "audio.opus"):
+                for side, much in zip(wide, band(heard, kept, 4500), strict=True):
+                    assert (much > -15) is side, (name, kept, much)
+    # Both would be in both of its channels: it is not kept, and they speak with each other.
+    take = stereo.take()
+    assert (take.end.outcome, take.end.reason) == ("not_recorded", "recording_failed")
+    assert not take.audio.exists()
+    assert stereo.inside.heard > 100
+
+
+def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) -> None:
+    pairs = [
+        place.place("5 % lost", weather=loses(0.05)),
+        place.place("20 % lost", weather=loses(0.2)),
+        place.place("G.722, 20 % lost", G722, G722, weather=loses(0.2)),
+        place.place("Opus, 20 % lost", OPUS, OPUS, weather=loses(0.2)),
+        place.place("2 s lost of every 5", weather=bursts(5, 2)),
+        place.place("late, out of order", weather=jitters(LATE_S)),
+        place.place("silence suppressed", comfort=True),
+        place.place("silence without comfort noise", G722, PCMU),
+    ]
+    mute = place.place("sends nothing", PCMA, PCMA, speaking=False)
+    place.until_connected(*pairs, mute)
+    place.talk(3)
+    for pair in pairs[-2:]:
+        pair.outside.speaking = False
+    place.talk(4)
+    for pair in pairs[-2:]:
+        pair.outside.speaking = True
+    place.talk(5, *pairs, mute)
+    for pair in pairs:
+        heard = pair.listen()
+        check(heard, 6, LATE_S if pair.name.startswith("late") else 0.0)
+        assert abs(heard.encoded.drift_ms) < 300, heard
+    heard = mute.listen()
+    print(heard)
+    assert heard.encoded.announced is not None
+    assert not heard.left
+    assert max(abs(late) for _, late in places.pace(heard.right, 20)) < IN_STEP_S
+    assert abs(heard.encoded.drift_ms) < 300, heard
+
+
+def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> None:
+    both = (G722, PCMU)
+    wide = place.place("G.722, PCMU, G.722", G722, G722, codecs=both)
+    narrow = place.place("PCMU, G.722, PCMU", PCMU, PCMU, codecs=both[::-1])
+    best = place.place("Opus, PCMU, Opus", OPUS, OPUS, codecs=(OPUS, PCMU))
+    same = place.place("PCMU, PCMA, PCMU", PCMU, PCMU, codecs=(PCMU, PCMA))
+    pairs = {wide: (PCMU, G722), narrow: (G722, PCMU), best: (PCMU, OPUS), same: (PCMA, PCMU)}
+    stereo = place.place("PCMU, Opus in stereo", PCMU, PCMU, codecs=(PCMU, OPUS_STEREO))
+    early = [
+        place.place("PCMU, G.722 while being told", PCMU, PCMU, codecs=both[::-1]),
+        place.place("G.722, PCMU while being told", G722, PCMU, codecs=both),
+    ]
+    for pair, codec in zip(early, both, strict=True):
+        pair.dialogue.wait("talking")
+        pair.dialogue.invite((codec,))
+    paused = place.place("paused, PCMU, G.722", PCMU, PCMU, codecs=both[::-1])
+    place.until_connected(*pairs, stereo, paused, *early)
+    pause(place, paused)
+    for step in (0, 1):
+        place.talk(3)
+        for pair, codecs in pairs.items():
+            pair.dialogue.invite((codecs[step],))
+        if not step:
+            stereo.dialogue.invite((OPUS_STEREO,))
+            paused.dialogue.invite((G722,))
+    place.talk(3, *pairs, stereo, paused, *early)
+    for pair, rate in ((wide, 16000), (narrow, 8000), (best, 48000), (same, 8000)):
+        heard = pair.listen()
+        check(heard, 9)
+        assert heard.rate == rate, heard
+        assert heard.slower < 0.1, heard
+        assert abs(heard.encoded.drift_ms) < 300, heard
+    for pair in early:
+        heard = pair.listen()
+        check(heard, 6)
+        assert heard.slower < 0.1, heard
+    # From there on both would be in both channels: what is before is kept, and the rest is told as missing.
+    heard = stereo.listen()
+    check(heard, 2)
+    last = heard.encoded.gaps[-1]
+    assert (last.reason, last.channel) == ("write_error", "both"), heard.encoded.gaps
+    assert 5000 < last.end_ms - last.start_ms < 8000, heard.encoded.gaps
+    heard = paused.listen()
+    print(heard)
+    assert heard.left
+    assert not heard.sound[-7 * heard.rate :].any(), heard  # the codec changed 6 s before the end
+
+
+def pause(place: Town, pair: Pair) -> None:
+    """As a colleague's code does it: masked by the switch, until it is told otherwise."""
+    leg = place.leg_of(pair)
+    path = place.rig.switch.esl.api(f"uuid_getvar {leg} accord_recorded")
+    assert place.rig.switch.esl.api(f"uuid_record {leg} mask {path}").startswith("+OK")
+    place.rig.switch.esl.api(f"uuid_setvar {leg} accord_paused true")

@@ -1,0 +1,68 @@
+"""Whether a recording's channels stay in step for as long as a call lasts, through holds and transfers:
+part of ``make test-long``."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.freeswitch.switches import NUMBER, until
+from tests.freeswitch.telephones import places
+from tests.freeswitch.telephones.codecs import G722, OPUS, PCMA, PCMU, Voice
+from tests.freeswitch.telephones.lines import Leg, loses
+from tests.freeswitch.telephones.rig import PERIOD, Pair, Town, town
+
+IN_STEP_S, BRIDGE_S = 0.040, 0.020
+SEED = 20261125
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("minutes", [3, 60])
+@pytest.mark.timeout(4200)
+def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
+    chance = random.Random(SEED)
+    with town(tmp_path) as place:
+        pairs = [
+            place.place("PCMU", PCMU, PCMU),
+            place.place("G.722", G722, PCMA),
+            place.place("Opus", OPUS, OPUS),
+            place.place("1 % lost", PCMA, PCMA, weather=loses(0.01)),
+        ]
+        mute = place.place("sends nothing", PCMU, PCMU, speaking=False)
+        place.until_connected(*pairs, mute)
+        over = time.monotonic() + minutes * 60
+        while time.monotonic() < over:
+            time.sleep(chance.uniform(5, 20))
+            pair = chance.choice(pairs)
+            if chance.random() < 0.5:
+                pair.dialogue.hold()
+                time.sleep(chance.uniform(1, 4))
+                pair.dialogue.unhold()
+            else:
+                transfer(place, pair)
+        place.talk(3, *pairs, mute)
+        for pair in pairs:
+            heard = pair.listen()
+            print(heard)
+            assert len(heard.steps) > minutes * 60 / places.EVERY_S / 2, heard
+            assert round(max(abs(step + BRIDGE_S) for step in heard.steps), 3) <= IN_STEP_S, heard
+        heard = mute.listen()
+        print(heard)
+        assert not heard.left
+        assert abs(heard.encoded.drift_ms) < 300, heard
+        assert max(abs(late) for _, late in places.pace(heard.right, PERIOD)) <= IN_STEP_S, heard
+
+
+def transfer(place: Town, pair: Pair) -> None:
+    """Somebody else takes the call, in the same codec and with the same voice."""
+    before = pair.inside
+    number = 80 + place.transfers % 10
+    place.transfers += 1
+    after = Leg(before.codec, Voice(before.voice.seed, PERIOD))
+    place.answers(number, after)
+    place.rig.switch.esl.api(f"uuid_transfer {place.leg_of(pair)} {NUMBER}{number} XML public")
+    until(f"{pair.name} is with another", lambda: after.to is not None, 10)
+    pair.inside = after
