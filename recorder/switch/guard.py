@@ -105,6 +105,7 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
         yield Fault("a call that is to be told at pick-up is recorded before")
     if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
         yield Fault("a call that was told to the end loses its recording")
+    yield from _pause_faults(loaded)
     for state in ("announced", "pickup", "waiting", *NOT_TOLD):
         if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
             yield Fault(
@@ -114,6 +115,17 @@ def guard_faults(loaded: Loaded) -> Iterator[Fault]:
             yield Fault(
                 f"a call left in state {state or 'none'!r} can still be moved by a socket that closes"
             )
+
+
+def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
+    """A card number must not depend on us."""
+    for state in ("announced", "pickup"):
+        bound = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
+        if not any("execute_extension,accord_pause_" in each for each in bound):
+            yield Fault(f"a call left in state {state!r} has no code to pause its recording")
+    pauses = [actions for _, name, actions, _ in loaded.extensions() if name == "accord_pause"]
+    if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):
+        yield Fault("accord_pause does not mask the recording: a card number is recorded")
 
 
 def begin_faults(loaded: Loaded) -> Iterator[Fault]:

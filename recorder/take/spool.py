@@ -233,8 +233,8 @@ def close_take(folder: Path, end: CallEnd) -> None:
 
 
 def start_body(start: CallStart) -> dict[str, Any]:
-    """What ``call.json`` holds.  What came later is left out where there is nothing to say: a worker of before
-    knows the rest."""
+    """What ``call.json`` holds.  What came later is left out where there is nothing to say: a worker of
+    before knows the rest."""
     body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
     for name in ("refused", "joining", "delete", "beep"):
         if not body[name]:

@@ -53,6 +53,9 @@ def conf(tmp_path: Path) -> Path:
 @pytest.fixture
 def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
     environment = {
+        # As on the real switch of the transcript.
+        "ACCORD_PAUSE_SECONDS": "6",
+        "ACCORD_OUTSIDE_NUMBER": r"^(\+?322550100(97|98))$",
         "ACCORD_SWITCH_PASSWORD": PASSWORD,
         "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
         "ACCORD_TOLD": str(tmp_path / "snapshot" / "told"),

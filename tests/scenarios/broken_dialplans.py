@@ -73,6 +73,15 @@ BROKEN = (
         "another daemon", ENTRY, instead("$${accord_daemon}", "127.0.0.1:1"), "sends calls to 127.0.0.1:1"
     ),
     Broken(
+        "no code to pause",
+        ACCORD,
+        instead("execute_extension,accord_pause_", "execute_extension,other_"),
+        "has no code to pause its recording",
+    ),
+    Broken(
+        "a pause that masks nothing", ACCORD, instead(" mask '", " unmask '"), "does not mask the recording"
+    ),
+    Broken(
         "no entry",
         ENTRY,
         without(r'<extension name="accord".*?</extension>'),

@@ -55,8 +55,24 @@ def test_what_a_line_does_with_its_outbound_calls_costs_an_older_daemon_nothing(
     assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
 
 
+def newer(body: dict[str, Any], **more: Any) -> None:
+    said = {"outbound": "off", "delete": None, "joining": None, "beep": "", "others": []}
+    body["newer"] = {body["lines"][0]["line"]: {**said, **more}}
+
+
+def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> None:
+    def look(body: dict[str, Any]) -> None:
+        assert not {"outbound", "delete", "joining", "beep"} & set(body["lines"][0])
+        newer(body, beep="both", outbound="once_connected")
+
+    write(tmp_path, look)
+    line = policy.read(tmp_path).line("3225550100")
+    assert line is not None
+    assert (line.beep, line.outbound) == ("both", "once_connected")
+
+
 def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
-    write(tmp_path, lambda body: body.__delitem__("outbound"))
+    write(tmp_path, lambda body: body.__delitem__("newer"))
     line = policy.read(tmp_path).line("3225550100")
     assert line is not None
     assert line.outbound == "off"
@@ -65,8 +81,14 @@ def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda body: body.update(outbound={"l": "later"}),
-        lambda body: body.update(outbound=[]),
+        lambda body: newer(body, outbound="later"),
+        lambda body: newer(body, beep="nobody"),
+        lambda body: newer(body, delete={}),
+        lambda body: newer(body, joining=1),
+        lambda body: newer(body, others=[{}]),
+        lambda body: newer(body, colour="red"),
+        lambda body: body.update(newer={body["lines"][0]["line"]: {}}),
+        lambda body: body.update(newer=[]),
         lambda body: [],
         lambda body: "text",
         lambda body: body.pop("lines") and None,
