@@ -163,9 +163,11 @@ class House:
         mode: str = "notice",
         direction: str = "inbound",
         asked: Sequence[dict[str, str]] = (),
+        dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> str:
         """A recorded call with ``times`` conversations in it, from spool to bucket; its id.  In it it is
-        ``asked`` whether it may be kept, each time with that answer (the data of a ``keep_answered``)."""
+        ``asked`` whether it may be kept, each time with that answer (the data of a ``keep_answered``);
+        ``dialled`` is what came of a colleague's codes: when (ms), which mark, and its data."""
         folder, end = self.finished(
             customer,
             outside=outside,
@@ -175,6 +177,7 @@ class House:
             mode=mode,
             direction=direction,
             asked=asked,
+            dialled=dialled,
         )
         self.work(folder, end)
         assert queries.recording(customer.id, folder.name) is not None
@@ -198,6 +201,7 @@ class House:
         mode: str = "notice",
         direction: str = "inbound",
         asked: Sequence[dict[str, str]] = (),
+        dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> tuple[Path, datetime]:
         """A finished call in the spool: its folder, and when it ended."""
         language = customer.announcement.language
@@ -215,6 +219,8 @@ class House:
             sound, marks = _asked(language, sound, answer)
             for ms, kind, data in marks:
                 spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
+        for ms, kind, data in dialled:
+            spool.append_mark(folder, Mark(began + timedelta(milliseconds=ms), kind, data))
         (folder / spool.AUDIO).write_bytes(sound)
         end_of_announcement, lasts = told_ms(language), length_ms(sound)
         for ms, kind in (

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from recorder.catalogue import customers
 from recorder.clock import utc_now
 from recorder.take.spool import Party
 from tests.house import House
@@ -36,6 +37,9 @@ def main(folder: Path) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     at = utc_now()
+    said = {"now": at, "entropy": os.urandom}
+    customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
+    customers.set_line_beep(bakery.id, bakery.line.id, "both", **said)
     house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
@@ -54,6 +58,16 @@ def main(folder: Path) -> None:
                 {"answer": "none"},
                 {"answer": "no", "by": "colleague", "how": "aloud"},
                 {"answer": "yes", "by": "outside", "how": "key"},
+            ],
+        ),
+        "paused": house.call(
+            bakery,
+            at=at - timedelta(minutes=50),
+            times=3,
+            dialled=[
+                (30_000, "paused", {"seconds": "120"}),
+                (38_000, "resumed", {}),
+                (41_000, "noted", {}),
             ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
