@@ -305,12 +305,12 @@ class Snapshot:
 
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """The bytes of ``snapshot.json``."""
-    entries = {line.line: asdict(line) for line in lines}
-    newer = {line: _taken_out(entry) for line, entry in entries.items()}
+    entries = [asdict(line) for line in lines]
+    newer = {entry["line"]: _taken_out(entry) for entry in entries}
     body = {
         "format": FORMAT,
         "made_at": made_at,
-        "lines": list(entries.values()),
+        "lines": entries,
         "never_record": sorted(never_record),
         "newer": {line: said for line, said in newer.items() if said != _NOTHING},
     }

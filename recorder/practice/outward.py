@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from recorder.practice.party import Party
     from recorder.practice.switch import PracticeSwitch
 
-_LOCAL = "nolocal:"
-
 
 class OutwardSession(Session):
     """What begins with ``callee_`` is the colleague, as in other calls the one inside."""
@@ -70,9 +68,10 @@ class OutwardSession(Session):
         self.call_state(a, "RING_WAIT")
         switch.calls_so_far += 1
         b = outbound_leg(switch.new_uuid(), a, target, switch.pace, switch.calls_so_far)
-        for name, value in a.variables.items():
-            if name.startswith((_LOCAL, "group_confirm_")):
-                b.variables[name.removeprefix(_LOCAL)] = value
+        b.variables |= self.exports
+        b.variables |= {
+            name: value for name, value in a.variables.items() if name.startswith("group_confirm_")
+        }
         self.leg, self.b = b, a
         switch.renamed(self, a.uuid)
         self.state(b, "CS_INIT")
