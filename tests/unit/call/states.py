@@ -52,16 +52,18 @@ KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), s
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
 JOINING = JoiningScript(speech("joining"))
+NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
-    Plan(NOTICE, (replace(SCRIPT, keep=None, joining=JOINING),)),
+    Plan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
     Plan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     Plan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     Plan(NOTICE, (SCRIPT,), at_pickup=True),
-    Plan(OPT_OUT, (SCRIPT,)),
-    Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu")),
-    Plan(OPT_OUT, (SCRIPT,), outbound=True),
-    Plan(OPT_IN, (SCRIPT, SCRIPT), speech("menu"), outbound=True),
+    Plan(OPT_OUT, (NO_KEEP,)),
+    Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
+    Plan(OPT_OUT, (NO_KEEP,), outbound=True),
+    Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
 )
+"""Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
 
 Make = Callable[[State], Observed]
 
@@ -140,6 +142,10 @@ EVENTS: dict[str, Make] = {
 }
 
 
+PAUSES = ("the code to pause", "the code to go on")
+"""They change nothing but what is paused; so they are not tried on every line."""
+
+
 def stage(state: State) -> str:
     """A state's name in the table."""
     if state.phase is Phase.ASKING:
@@ -161,6 +167,8 @@ def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     while waiting:
         state = waiting.popleft()
         for name, make in EVENTS.items():
+            if name in PAUSES and not (state.script.delete or state.script.joining):
+                continue
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
             ended = tuple("finish" for one in actions if isinstance(one, Finish))
