@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
         ),
         "paused": house.call(
             bakery,
-            at=at - timedelta(minutes=50),
+            at=at - timedelta(hours=7),
             times=3,
             dialled=[
                 (30_000, "paused", {"seconds": "120"}),

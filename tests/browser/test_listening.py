@@ -462,16 +462,16 @@ def test_without_scripts_the_browsers_own_player_plays(person):
 
 def test_what_a_colleague_dialled_is_said_where_it_was(person):
     """A pause is a gap that says who made it, and a noted moment is jumped to."""
-    claire = person(language="en-GB")
-    claire.log_in()
-    claire.listen("paused")
-    marks = claire.page.locator(".marks li")
+    paul = person()
+    paul.log_in("paul")  # in English
+    paul.listen("paused")
+    marks = paul.page.locator(".marks li")
     paused = marks.filter(has_text=str(words.GAPS["paused"]))
     noted = marks.filter(has_text="A colleague noted this moment.")
     expect(paused).to_have_count(1)
     expect(noted).to_have_count(1)
     noted.locator(".jump").click()
-    claire.until("document.getElementById('audio').currentTime > 40")
-    claire.go("/numbers")
+    paul.until("document.getElementById('audio').currentTime > 40")
+    paul.go("/numbers")
     for code in ("*6", "*8", "*9"):
-        expect(claire.page.locator(".said").first).to_contain_text(f"Dial {code}")
+        expect(paul.page.locator(".said").first).to_contain_text(f"Dial {code}")
