@@ -83,6 +83,7 @@ class Installation:
             "ACCORD_STORE_EMBEDDED": str(self.store == "s3").lower(),
             "ACCORD_STORE_EMBEDDED_PORT": str(base + 16),
             "ACCORD_SIP_PORT": str(self.sip_port),
+            "ACCORD_OUTBOUND_PORT": str(base + 9),
             "ACCORD_RTP_START": "10000",
             "ACCORD_RTP_END": "15998",
             "ACCORD_ROUTE": f"127.0.0.1:{self.phones.callees}",

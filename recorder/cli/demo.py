@@ -75,6 +75,7 @@ class Ports:
     daemon: int
     store: int
     sip: int
+    outbound: int
     phones: int
     phones_sip: int
     metrics: int
@@ -199,6 +200,7 @@ def choose_ports() -> Ports:
         daemon=pick(8084),
         store=pick(8333, 8),
         sip=pick(5080),
+        outbound=pick(5085),
         phones=pick(8031),
         phones_sip=pick(5090),
         metrics=pick(9184, 2),
@@ -232,6 +234,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_METRICS_DAEMON_PORT": str(ports.metrics),
         "ACCORD_METRICS_WORKER_PORT": str(ports.metrics + 1),
         "ACCORD_SIP_PORT": str(ports.sip),
+        "ACCORD_OUTBOUND_PORT": str(ports.outbound),
         "ACCORD_TOLD": str(folder / "snapshot" / TOLD),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),

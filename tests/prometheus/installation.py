@@ -73,8 +73,8 @@ class Installation:
             self.first, self.first + 7
         )
         self.ports = demo.Ports(
-            web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, phones=0, phones_sip=0,
-            metrics=self.daemon,
+            web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, outbound=0, phones=0,
+            phones_sip=0, metrics=self.daemon,
         )  # fmt: skip
         self.variables = {
             "ACCORD_SWITCH_PASSWORD": "only-for-this-test-1",

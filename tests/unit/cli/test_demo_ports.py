@@ -1,0 +1,21 @@
+"""What the demo listens on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import astuple
+from pathlib import Path
+
+from recorder.cli import demo
+from recorder.cli.demo_switch import configuration
+
+
+def test_no_two_of_the_switchs_profiles_share_a_port(tmp_path: Path) -> None:
+    """Both would listen on it, and one would not (FreeSWITCH goes on without it)."""
+    ports = demo.choose_ports()
+    assert len(set(astuple(ports))) == len(astuple(ports))
+    told = demo._environment(tmp_path, ports)
+    variables = (configuration() / "vars.xml").read_text("utf-8")
+    named = set(re.findall(r"\$(ACCORD_(?:SIP|OUTBOUND)_PORT)", variables))
+    assert named == {"ACCORD_SIP_PORT", "ACCORD_OUTBOUND_PORT"}
+    assert len({told[name] for name in named}) == len(named)
