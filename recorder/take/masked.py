@@ -18,11 +18,12 @@ from recorder.take.encoded import Found, Prompt
 from recorder.take.spool import Mark, Take
 from recorder.take.times import Times, in_order, times
 
-MARGIN_MS = 1000
-"""How much earlier or later than the clock says the zeros may begin and end."""
+MARGIN_MS = 1500
+"""How much earlier or later than the clock says the zeros may begin and end: an event's tenths of a second,
+and where it ends by itself the switch's scheduler, which knows whole seconds."""
 
 SHARE, SLACK_MS = 0.8, 600
-"""They are at least this share of the pause, but for this much."""
+"""Of a short pause they are at least this share, but for this much."""
 
 _BLOCK = 1 << 16
 
@@ -91,9 +92,10 @@ def _seconds(mark: Mark) -> timedelta:
 
 def _find(pause: Pause, sound: wav.Wav, clock: Times) -> Masked:
     first, last = clock.place(pause.earliest), clock.place(pause.latest)
+    begin, over = clock.place(pause.begin), clock.place(pause.end)
     start, end = _longest(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
-    least = SHARE * (clock.place(pause.end) - clock.place(pause.begin)) - SLACK_MS
-    if end - start >= max(least, 20) and start <= last and end >= first:
+    whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
+    if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
         return Masked(start, end, silent=True)
     return Masked(first, last, silent=False)
 

@@ -62,6 +62,16 @@ def test_what_the_switch_did_not_mask_is_silenced(tmp_path: Path, channels: tupl
     assert (kept[25_100 * 8 :] == samples[25_100 * 8 :]).all()
 
 
+@pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
+def test_a_pause_that_is_masked_only_in_part_is_silenced_whole(
+    tmp_path: Path, zeros: tuple[int, int]
+) -> None:
+    """The rest may be the card number."""
+    made = paused(PAUSE, mark(50_000, "resumed"))
+    file = sound(tmp_path, zeros)
+    assert masked(made, file, FOUND) == (Masked(20_100, 50_000, silent=False),)
+
+
 def test_it_ends_by_itself_after_the_seconds_that_the_switch_said(tmp_path: Path) -> None:
     made = paused(mark(20_000, "paused", seconds="10"))
     assert masked(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (Masked(20_100, 30_400, silent=True),)
