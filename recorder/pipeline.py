@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
 from recorder.catalogue.described import recording_of
+from recorder.catalogue.limits import limits_of
 from recorder.clock import Uptime, to_iso, uptime
 from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
@@ -242,12 +243,12 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
 def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
-    row = recording_of(
-        sealed.manifest, sealed.manifest_bytes, take.start.outside, take.end.inside, sealed.key
-    )
+    limits = limits_of(sealed.manifest.tenant)
+    parties = take.start.outside, take.end.inside
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
-    added = keeping.add_recording(row, now=now, entropy=means.entropy)
+    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits)
     if added:
         _report(sealed)
     means.boundary("catalogued")
