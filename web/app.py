@@ -19,7 +19,19 @@ from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
 from recorder.watched import Neighbours
-from web import account, errors, health, language, numbers, playback, recordings, security, state, words
+from web import (
+    account,
+    errors,
+    health,
+    keeping,
+    language,
+    numbers,
+    playback,
+    recordings,
+    security,
+    state,
+    words,
+)
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import ascii_query
@@ -96,6 +108,6 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, numbers, playback, health, language):
+    for room in (account, recordings, numbers, playback, keeping, health, language):
         app.register_blueprint(room.blueprint)
     return app

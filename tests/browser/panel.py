@@ -71,12 +71,14 @@ def main(folder: Path) -> None:
             ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
+        "held": house.call(bakery, at=at - timedelta(hours=8), outside=Party("e164", "+33142685301")),
+        "deleted": house.call(bakery, at=at - timedelta(hours=9), outside=Party("e164", "+33142685302")),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     # All of these tests come from one address.
     often = LoginLimits(*["10000/minute"] * 4)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate)
+    app = create_app(config, gate=house.gate, changes=house.changes)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 
