@@ -1,6 +1,6 @@
 """A real process for crash tests: ``destroy.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is over at a time
-and kills itself with SIGKILL at a boundary, with ``-`` at none.  ``delete TENANT RECORDING`` or ``withdraw …``
-after that: it only writes that down."""
+and kills itself with SIGKILL at a boundary, with ``-`` at none.  With ``delete TENANT RECORDING`` (or
+``withdraw``) after that it only writes that down."""
 
 from __future__ import annotations
 

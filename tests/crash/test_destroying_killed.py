@@ -130,6 +130,7 @@ def agreed_to(house) -> str:
     return folder.name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("wish", "why"), WISHES)
 def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> None:
     """Nobody waits for its day; the wish itself is killed at each boundary, then the destroying."""
