@@ -36,6 +36,8 @@ def main(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
+    florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
+    house.person(florist, "lea", "Léa Lambert", role="customer_admin")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -71,8 +73,8 @@ def main(folder: Path) -> None:
             ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
-        "held": house.call(bakery, at=at - timedelta(hours=8), outside=Party("e164", "+33142685301")),
-        "deleted": house.call(bakery, at=at - timedelta(hours=9), outside=Party("e164", "+33142685302")),
+        "held": house.call(florist, at=at - timedelta(hours=8), mode="opt-in"),
+        "deleted": house.call(florist, at=at - timedelta(hours=9)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     # All of these tests come from one address.
