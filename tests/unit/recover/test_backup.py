@@ -18,6 +18,7 @@ from recorder.catalogue import (
     customers,
     grants,
     keeping,
+    limits,
     people,
     queries,
     recovering,
@@ -66,6 +67,7 @@ def full(house: House, recorded) -> House:
     customers.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
     customers.set_line_deletable(house.tenant, line.id, True, **said)
     customers.set_line_joining(house.tenant, line.id, "alone", **said)
+    limits.set_limit(house.tenant, purpose="agreement", line=None, keep_days=3000, **said)
     recording = recorded()
     house.work(house.unrecorded())
     until = house.clock() + timedelta(hours=8)

@@ -63,7 +63,7 @@ def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, reco
 def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:
     limit = {"purpose": "agreement", "line": None, "keep_days": 7}
     set_limit(house.tenant, **limit, now=house.clock() - timedelta(days=1), entropy=house.entropy)
-    recording = recorded_with_limits(house, recorded)
+    recording = recorded()
     row = queries.recording(house.tenant, recording)
     assert recovery.rebuild().outcomes == {"unchanged": 1}
     with writing():
@@ -71,10 +71,3 @@ def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, r
     assert recovery.rebuild().outcomes == {"differs": 1}
     assert [code for code, _ in recovery.troubles] == ["seal.row_differs"]
     assert queries.recording(house.tenant, recording) == row
-
-
-def recorded_with_limits(house, recorded) -> str:
-    """As the pipeline lists it."""
-    folder = house.take(talk_ms=300)
-    house.work(folder)
-    return folder.name
