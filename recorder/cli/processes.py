@@ -88,6 +88,8 @@ def worker(context: Context) -> None:
         keyring=context.keyring(),
         signer=signer,
         root_public=context.root(),
+        lock=stores.lock(settings),
+        erasing=stores.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
     )

@@ -30,6 +30,7 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of, chain_of_row, put
+from recorder.seal import amended
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
@@ -41,16 +42,20 @@ from recorder.take.spool import QUARANTINE, WHY, purge, remove_take
 
 log = structlog.get_logger()
 
+EXPIRED = amended.EXPIRED
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What destroying works with; ``boundary`` is told each point that was reached."""
+    """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
+    that also deletes what is locked, where that is another."""
 
     store: Store
     root: Ed25519PublicKey
     signer: Signer
     entropy: Entropy
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+    erasing: Store | None = None
 
 
 def destroy_due(means: Means, now: datetime) -> int:
@@ -140,9 +145,9 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: dateti
 
     Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
     is gone all the same, and the row stays due until its tombstone stands."""
-    store, reached = means.store, means.boundary
+    store, reached, erasing = means.store, means.boundary, means.erasing or means.store
     key = data_key_path(row.tenant, row.id)
-    store.delete(key)
+    erasing.delete(key)
     reached("key deleted")
     keeping.forget_key(row)
     reached("key forgotten")
@@ -153,7 +158,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: dateti
         name = place.removeprefix(row.prefix)
         # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:
-            store.delete(place)
+            erasing.delete(place)
             reached(f"deleted {name}")
     _check_gone(store, [key, *sealed])
     reached("looked")
