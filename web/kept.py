@@ -22,11 +22,12 @@ ENDED: Final[Mapping[str, object]] = {
 }
 """By ``why`` of a purpose's term (:mod:`recorder.seal.terms`)."""
 
+HELD: Final[object] = _l(
+    "This recording is held for a dispute. Meanwhile it may be listened to only for that, by those who "
+    "were named."
+)
+
 ERRORS: Final[Mapping[str, object]] = {
-    "access.held": _l(
-        "This recording is held for a dispute. Meanwhile it may be listened to only for that, by those who "
-        "were named."
-    ),
     "keeping.held": _l("It is held. A recording that is held cannot be deleted; lift the hold first."),
     "keeping.by_law": _l(
         "It was announced for a purpose that a law asks for. Until its time for that is over it cannot be "

@@ -1,4 +1,4 @@
-"""Sounds that are locked in the bucket: until the announced day and not longer, and whoever erases gets by."""
+"""Sounds that are locked in the bucket: until the announced day, not longer; whoever erases gets by."""
 
 from __future__ import annotations
 

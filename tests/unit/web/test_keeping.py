@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from recorder.catalogue import amending, queries
-from recorder.lifecycle import retention
-from web import WebConfig, create_app
+from recorder.lifecycle import changing, retention
+from web import WebConfig, create_app, kept
 
 
 @pytest.fixture
@@ -135,6 +137,12 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
         assert dora.get(path).status_code == 404
         assert browser().get(path).status_code == 302
     assert amending.known(bakery.id, call) == ()
+
+
+def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
+    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(changing.__file__).read_text("utf-8")))
+    by_command_alone = {"keeping.not_announced", "keeping.over", "keeping.purpose", "keeping.too_long"}
+    assert told - by_command_alone - {"keeping.roles"} <= set(kept.ERRORS)
 
 
 def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:
