@@ -58,6 +58,8 @@ def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, c
     paul = browser("paul")
     assert "Il était à revoir au plus tard le 15 janvier 2027." in paul.get(keeping(call)).text
     assert "Une retenue est à revoir." in paul.get(f"/recordings/{call}").text
+    assert "étaient à revoir" in paul.get("/recordings").text
+    assert "étaient à revoir" not in browser("claire").get("/recordings").text
     assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
     assert amending.holds(bakery.id) == ()
     assert destroy_due(house) == 1
