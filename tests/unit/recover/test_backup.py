@@ -344,7 +344,8 @@ def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> 
     for number in range(5):
         identity = f"0198c0de-0000-7000-8000-{number:012}"
         other = replace(row, id=identity, prefix=f"{full.tenant}/2026/11/25/{identity}/")
-        keeping.add_recording(other, now=full.clock(), entropy=full.entropy)
+        mine = limits.limits_of(full.tenant)
+        keeping.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
     path = full.root / "many"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     before = [each["id"] for each in rows(Recording)]
