@@ -27,7 +27,7 @@ class GovernanceLock:
     def check(self) -> None:
         """Raises :class:`ConfigError` (``store.no_lock``) where the bucket cannot lock, and
         :class:`recorder.errors.StoreError`."""
-        if not S3Store(self._bucket).abilities().object_lock:
+        if not S3Store(self._bucket).locks():
             raise ConfigError(
                 "store.no_lock",
                 f"{self._where} has no object lock",

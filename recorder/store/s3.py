@@ -223,7 +223,7 @@ class S3Store:
                 )
                 == MISMATCH,
                 versioning=self._versioned() and self._keeps_versions(key),
-                object_lock=self._locks(),
+                object_lock=self.locks(),
             )
         finally:
             self.delete(key)
@@ -251,7 +251,8 @@ class S3Store:
         self._put_small(key, b"5")
         return len(list(self._versions(key))) > 1
 
-    def _locks(self) -> bool:
+    def locks(self) -> bool:
+        """Whether the bucket was made with object lock.  Raises :class:`Unreachable`."""
         try:
             with self._errors("object lock"):
                 answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
