@@ -15,6 +15,9 @@ from tests.chaos.plan import CallPlan
 from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
 
+CODES = ("pause", "resume", "note")
+"""What a switch does of what a colleague dials."""
+
 PROGRAM = Path(__file__).with_name("practice_process.py")
 
 
@@ -83,6 +86,10 @@ class Board:
             return None
         at = float(str(told["at"]))
         call.phases[phase] = at
+        if phase in CODES:
+            call.codes.append((phase, at))
+        if phase == "pressed":
+            call.pressed.append((str(told["who"]), str(told["keys"]), at))
         call.uuid, call.state, call.left = str(told["uuid"]), str(told["state"]), str(told["left"])
         if phase == "placed":
             call.placed = at

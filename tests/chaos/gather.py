@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -146,7 +146,8 @@ class Ears:
         onset = onset_of(sound[:, 1], self._prompt)
         told = None if onset is None else onset - self._quiet + len(self._prompt)
         before = sound[:told, 0]
-        voice = level(sound[:, 0], 440)
+        # Whoever is outside says the one or the other, by who called.
+        voice = np.maximum(level(sound[:, 0], 440), level(sound[:, 0], 1000))
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
         return Heard(
             told_ms=None if told is None else told * 1000 // RATE,
@@ -155,6 +156,12 @@ class Ears:
             explained_ms=sum(gap.end_ms - gap.start_ms for gap in gaps),
             gaps=tuple(gap.reason for gap in gaps),
             findings=findings,
+            told_took_ms=len(self._prompt) * 1000 // RATE,
+            paused_ms=sum(gap.end_ms - gap.start_ms for gap in gaps if gap.reason == "paused"),
+            length_ms=len(sound) * 1000 // RATE,
+            silent=tuple(silences(sound)),
+            answers=tuple(each.answer for each in manifest.agreements if each.answer in ("yes", "no")),
+            agreed=manifest.agreed is not None,
         )
 
     def _decrypt(self, manifest: Manifest) -> np.ndarray:
@@ -167,6 +174,15 @@ class Ears:
         content = b"".join(reader.read())
         at = content.index(b"data") + 8
         return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768
+
+
+def silences(sound: np.ndarray, least: int = 200) -> Iterator[tuple[int, int]]:
+    """Stretches of zeros in both channels, in milliseconds, of so many at least."""
+    zero = ~sound.any(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], zero, [False])).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2).tolist():
+        if (end - start) * 1000 // RATE >= least:
+            yield start * 1000 // RATE, end * 1000 // RATE
 
 
 def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[Fetched], Catalogue]:

@@ -160,7 +160,10 @@ class Run:
         now = time.time()
         self.plant.look(now)
         for phase, call in self.board.poll():
-            self._signal({"ringing": "announced"}.get(phase, phase), call.phases[phase])
+            told = "bridged" if call.plan.outward else "ringing"
+            if phase == told:
+                self._signal("announced", call.phases[phase])
+            self._signal(phase, call.phases[phase])
         return now
 
     def _signal(self, name: str, at: float) -> None:
