@@ -43,6 +43,11 @@ LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_h
 LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
 
 
+BEGINS = 160
+"""Samples at a sound's beginning among which :func:`onset_of` tells no first from a later one: where what is
+said begins there, it begins with what is first heard."""
+
+
 class Database:
     """The catalogue, read only, by one connection a look."""
 
@@ -144,6 +149,8 @@ class Ears:
         self._sealed[row.id] = manifest = report.manifest
         sound = self._decrypt(manifest)
         onset = onset_of(sound[:, 1], self._prompt)
+        if onset is not None and onset < BEGINS:
+            onset = int(np.flatnonzero(np.abs(sound[:, 1]) > 0.02)[0])
         told = None if onset is None else onset - self._quiet + len(self._prompt)
         before = sound[:told, 0]
         # Whoever is outside says the one or the other, by who called.
