@@ -43,6 +43,10 @@ LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_h
 LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
 
 
+FRAME = 160
+"""Samples of 20 ms: a real switch leaves the last ones of what it plays to a bridged leg, or to a callee, out
+of the recording of it; they hear them."""
+
 BEGINS = 160
 """Samples at a sound's beginning among which :func:`onset_of` tells no first from a later one: where what is
 said begins there, it begins with what is first heard."""
@@ -148,7 +152,7 @@ class Ears:
             return Heard(None, 0.0, 0, 0, (), findings or ("no manifest",))
         self._sealed[row.id] = manifest = report.manifest
         sound = self._decrypt(manifest)
-        onset = onset_of(sound[:, 1], self._prompt)
+        onset = onset_of(sound[:, 1], self._prompt[:-FRAME])
         if onset is not None and onset < BEGINS:
             onset = int(np.flatnonzero(np.abs(sound[:, 1]) > 0.02)[0])
         told = None if onset is None else onset - self._quiet + len(self._prompt)

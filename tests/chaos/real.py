@@ -194,9 +194,9 @@ class RealBoard:
             self._due.remove(each)
             steps += self._do(now, *each[1:])
         for call in list(self.open):
-            # The switch went away before it heard of it.
+            # The switch went away before it told us of it; a daemon may have heard of it.
             if now - call.placed > 5.0 and not call.phases and self.ready:
-                del self.calls[call.plan.number]
+                call.cut, call.ended = True, now
         return steps
 
     def _connect(self) -> None:
@@ -244,6 +244,8 @@ class RealBoard:
         call = next((self._by_caller[each] for each in numbers if each in self._by_caller), None)
         if call is None:
             return None
+        if not call.phases:
+            call.ended = None  # given up with a switch that died, it came in at the next one all the same
         name, direction = event["Event-Name"], event.get("Call-Direction", "")
         at = int(event["Event-Date-Timestamp"]) / 1e6
         if name == "CUSTOM":
@@ -280,10 +282,8 @@ class RealBoard:
         if self._events is not None:
             for event in self._events.read():
                 self._take(event)
-        for number, call in list(self.calls.items()):
-            if not call.phases:
-                del self.calls[number]  # it never came in
-            elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+        for call in self.calls.values():
+            if call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
                 call.cut, call.ended = True, call.ended or at
         self._hang_up.clear()
         self.phones.esl.command("bgapi hupall")

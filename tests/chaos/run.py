@@ -15,7 +15,7 @@ import psycopg
 
 from recorder.cli import stores
 from recorder.take import spool
-from tests.chaos import gather, model, processes
+from tests.chaos import asked, gather, model, processes
 from tests.chaos.board import Board
 from tests.chaos.database import Database
 from tests.chaos.facts import Catalogue, World
@@ -298,8 +298,12 @@ class Run:
             "faults": len(self.plant.struck),
             "struck": dict(sorted(struck.items())),
             "calls": len(world.calls),
+            "outbound": sum(call.plan.outward for call in world.calls),
+            "transferred": sum("transferred" in call.phases for call in world.calls),
+            "pauses": sum(len(list(asked.pauses(call))) for call in world.calls if call.ended is not None),
             "cut with their switch": sum(call.cut for call in world.calls),
             "recordings": len(world.catalogue.recordings),
+            "answers": dict(Counter(each for heard in world.heard.values() for each in heard.answers)),
             "not recorded": model.reasons(world),
             "set aside": len(world.quarantined),
             "leaves": len(world.catalogue.leaves),
