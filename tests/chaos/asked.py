@@ -21,6 +21,9 @@ WHOLE = 1.0
 IN_HAND = 1.0
 """Seconds within which a daemon that watches does what was dialled."""
 
+TOLD_IN = 1.5
+"""Seconds from an announcement's beginning to the switch's word that it was heard."""
+
 ANSWERED_WITHIN = 10.0
 """Seconds after the question in which it is confirmed that a recording is to be destroyed."""
 
@@ -132,10 +135,13 @@ def meant(call: CallSeen, row: Unrecorded | None) -> bool:
 
 
 def must_be_deleted(world: World, call: CallSeen) -> bool:
-    """A daemon watched from before the question until the answer was taken in, and nothing stood still: the
-    question was heard whole, and the answer was in time."""
+    """It was announced by then, a daemon watched from the call's beginning until the answer was taken in, and
+    nothing stood still: the question was heard whole, and the answer was in time.  Who comes by a transfer is
+    told first, and hears no question that another asked for."""
     dialled = confirmed(call)
     if dialled is None or call.state not in ("announced", "unrecorded") or call.left:
+        return False
+    if "transferred" in call.phases or call.phases.get("announcing", dialled[0]) + TOLD_IN > dialled[0]:
         return False
     asked, yes = dialled
     heard = asked + IN_HAND + DELETE_QUESTION

@@ -444,3 +444,7 @@ def test_what_was_dialled_in_time_under_a_daemons_eyes_is_destroyed() -> None:
     assert "deleted" not in rules(kept(DIALLED[0], ("colleague", "1", 104.0))), "before the question's end"
     assert "deleted" not in rules(kept(DIALLED[0], ("colleague", "2", 108.0)))
     assert "deleted" not in rules(replace(kept(*DIALLED), watched=[(90.0, 105.0), (106.0, 200.0)]))
+    for phases in ({"transferred": 105.0, "joined": 105.3}, {"announcing": 101.0}):
+        w = kept(*DIALLED)
+        w.calls[0].phases |= phases
+        assert "deleted" not in rules(w), phases
