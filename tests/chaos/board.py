@@ -28,6 +28,9 @@ class Board:
     """Seconds that a call may wait: ``accord_wait`` and the scheduler's second, the announcement's own bound
     (its length and four seconds, whole) and a second, and what a busy machine may take."""
 
+    lists_after = 0.0
+    """Its list of channels is what there is."""
+
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.calls: dict[int, CallSeen] = {}

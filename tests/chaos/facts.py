@@ -182,6 +182,8 @@ class World:
     left_in_spool: tuple[str, ...]
     quarantined: tuple[str, ...]
     bound: float
+    lists_after: float = 0.0
+    """Seconds until a call is in the switch's list of channels, which is what a daemon begins with."""
     strangers: tuple[str, ...] = ()
     """Processes that should not be there any more, and ends that nobody brought about."""
     handles: tuple[str, ...] = ()

@@ -136,7 +136,13 @@ def known(world: World, call: CallSeen) -> bool:
         return False
     if call.state == "never_record":
         return any(since < call.over < until for since, until in sure(world)) and not call.cut
-    return any(overlap(span, (call.placed, call.over)) > GLIMPSE for span in sure(world))
+    came = call.phases["ringing"] if call.plan.outward else call.placed
+    return any(
+        overlap(span, (came, call.over)) > GLIMPSE
+        # It is not in the list that the daemon was given, and its end was nobody's to see.
+        and not (came < span[0] < came + world.lists_after and span[1] < call.over)
+        for span in sure(world)
+    )
 
 
 def talked(world: World, call: CallSeen) -> float:

@@ -35,6 +35,9 @@ PHASES = {
 
 OUTWARD = {**PHASES, ("PLAYBACK_START", "inbound"): "", ("PLAYBACK_START", "outbound"): "announcing"}
 
+TICKS = 0.1
+"""Seconds by which an event's time may be earlier than what happened."""
+
 COMES = 20.0
 """Seconds after a transfer in which somebody is at the other end again, or it is hung up."""
 
@@ -99,6 +102,9 @@ class RealBoard:
 
     bound = 3 + 1 + 6 + 1 + 6.0
     """As on the practised switch, and the phones' own time."""
+
+    lists_after = 1.2
+    """The real one writes its list of channels into a database of its own, up to a second later (seen)."""
 
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
@@ -283,7 +289,8 @@ class RealBoard:
             for event in self._events.read():
                 self._take(event)
         for call in self.calls.values():
-            if call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+            # One that is told to end hangs up in order.
+            if call.ended is None or call.ended >= at - TICKS:
                 call.cut, call.ended = True, call.ended or at
         self._hang_up.clear()
         self.phones.esl.command("bgapi hupall")

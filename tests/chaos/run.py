@@ -236,6 +236,7 @@ class Run:
             left_in_spool=gather.left_in(plant.spool),
             quarantined=gather.quarantined(plant.spool),
             bound=self.board.bound,
+            lists_after=self.board.lists_after,
             strangers=(*self._strangers(), *(f for v in self.visitors for f in v.failed)),
             handles=tuple(self._handles()),
         )
