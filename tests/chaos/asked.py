@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tests.chaos.facts import CallSeen, Heard, Recorded, Span, Unrecorded, World
 from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
-from tests.chaos.violation import Violation, overlap, sure
+from tests.chaos.violation import TOLD_IN, Violation, overlap, sure, told_twice
 
 LOOSE = 0.5
 """Seconds by which the place of a moment in the sound may differ from its time."""
@@ -20,9 +20,6 @@ WHOLE = 1.0
 
 IN_HAND = 1.0
 """Seconds within which a daemon that watches does what was dialled."""
-
-TOLD_IN = 1.5
-"""Seconds from an announcement's beginning to the switch's word that it was heard."""
 
 ANSWERED_WITHIN = 10.0
 """Seconds after the question in which it is confirmed that a recording is to be destroyed."""
@@ -68,7 +65,7 @@ def pauses(call: CallSeen) -> Iterator[Span]:
 
 def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
     """Nothing is heard of what was said in a pause, in either channel."""
-    if heard.told_ms is None or "announcing" not in call.phases:
+    if heard.told_ms is None or "announcing" not in call.phases or told_twice(call):
         return  # where it lies in the sound cannot be said
     paused = list(pauses(call))
     for since, until in paused:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from recorder.worker.deaths import APART, ENOUGH
 from tests.chaos import asked
 from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
-from tests.chaos.violation import Violation, overlap, sure
+from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice
 
 GLIMPSE = 0.2
 """A daemon that watched for so long of a call knows of it."""
@@ -23,9 +23,6 @@ listed as unwatched, unless the next daemon still finds it at the switch."""
 
 LAG = 6.0
 """Seconds that a process may be stopped before it is killed, and a death may be counted later than it was."""
-
-TOLD_AFTER = 1.6
-"""Seconds from the pick-up to the end of an announcement that begins then."""
 
 SHORT = 1.5
 """Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
@@ -145,19 +142,22 @@ def known(world: World, call: CallSeen) -> bool:
     )
 
 
-def talked(world: World, call: CallSeen) -> float:
+def talked(world: World, call: CallSeen, since: float | None = None) -> float:
     """Seconds of talk, without those in which the switch stood still."""
     if "bridged" not in call.phases:
         return 0.0
-    since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
+    if since is None:
+        since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
     still = sum(max(0.0, overlap((since, call.over), span)) for span in world.stalled)
     return max(0.0, call.over - since - still)
 
 
 def told_at(call: CallSeen) -> float:
     """When its announcement was over, about."""
+    if told_twice(call):
+        return call.phases.get("joined", call.over) + TOLD_AFTER
     if call.plan.at_pickup:
-        return call.phases["bridged"] + TOLD_AFTER
+        return first_told(call)
     if call.plan.outward:
         return call.phases["bridged"]
     return call.phases.get("ringing", call.phases["bridged"])
@@ -248,7 +248,8 @@ def _sound(world: World) -> Iterator[Violation]:
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
         # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
-        early = heard.voice_ms - talked(world, call) * 1000
+        first = call.phases.get("bridged") if told_twice(call) else None
+        early = heard.voice_ms - talked(world, call, first) * 1000
         if row.announced and early > LOOSE_MS and not still and not call.cut:
             yield Violation("ringing", f"{row.id} of {call}: {early:.0f} ms are heard from before the talk")
         if "repair" in heard.gaps and not call.cut:

@@ -82,6 +82,18 @@ def test_a_transferred_call_is_connected_again_and_not_cut_off() -> None:
     assert "cut off" in rules(transferred(transferred=102.8, joined=104.0))
 
 
+def test_what_is_said_before_the_announcement_is_over_may_be_missing_and_no_more() -> None:
+    """At the pick-up: where a daemon comes later, or a transfer cuts it and it is said again."""
+    late = {"announcing": 104.0}
+    cut = late | {"transferred": 104.5, "joined": 105.0}
+    for phases, missing in (({}, 2.0), (late, 4.0), (cut, 4.8)):
+        w = transferred(**phases)
+        w.calls[0].plan = replace(w.calls[0].plan, called=NUMBERS[1], talks=1.0)
+        w.calls[0].ended = 112.0
+        for voice, expected in ((10_200 - missing * 1000, False), (9_000 - missing * 1000, True)):
+            assert ("unexplained" in rules(heard(voice_ms=voice)(w))) == expected, (phases, voice)
+
+
 # --- pauses
 
 
