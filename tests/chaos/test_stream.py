@@ -60,6 +60,15 @@ def test_a_call_from_a_number_that_is_no_line_may_be_nowhere_and_may_not_be_kept
     assert "unaccounted" not in rules(catalogue(recordings=GOOD.recordings[1:])(w))
 
 
+def test_an_outbound_call_that_only_rang_is_known_by_its_end_alone() -> None:
+    for cut, expected in ((False, True), (True, False)):
+        w = outbound("calling", callee="silent")
+        del w.calls[0].phases["bridged"]
+        w.calls[0].cut = cut
+        w = catalogue(recordings=GOOD.recordings[1:])(w)
+        assert ("unaccounted" in rules(w)) == expected, cut
+
+
 # --- a transfer
 
 
