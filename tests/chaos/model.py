@@ -129,10 +129,12 @@ def known(world: World, call: CallSeen) -> bool:
     """Whether a daemon was there for any of it; for the end of one that is not to be touched at all.  What a
     colleague does from a number that is no line, and before anybody outside is rung, is nobody's business; of
     a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
-    a daemon once they have answered; until then it is known by its end, too."""
+    a daemon once they have answered; until then it is known by its end, too, as is what was left to ring by a daemon
+    that died before it had written of it."""
     if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
         return False
-    if call.state == "never_record" or (call.plan.outward and call.state == "calling"):
+    calling = call.plan.outward and call.state == "calling"
+    if call.state in ("never_record", "pickup") or calling:
         return any(since < call.over < until for since, until in sure(world)) and not call.cut
     came = call.phases["ringing"] if call.plan.outward else call.placed
     return any(

@@ -206,8 +206,9 @@ def test_a_call_of_which_its_switch_told_nothing_may_be_nowhere() -> None:
 
 def test_a_call_that_is_not_to_be_touched_is_known_by_its_end_alone() -> None:
     for watched, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
-        w = one_call(2, state="never_record")(replace(world(), watched=[watched, (90.0, 200.0)]))
-        assert ("unaccounted" in rules(w)) == expected, watched
+        for state in ("never_record", "pickup"):
+            w = one_call(2, state=state)(replace(world(), watched=[watched, (90.0, 200.0)]))
+            assert ("unaccounted" in rules(w)) == expected, (state, watched)
 
 
 def test_time_in_which_the_switch_stands_still_is_nobodys_wait() -> None:
