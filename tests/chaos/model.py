@@ -129,8 +129,8 @@ def known(world: World, call: CallSeen) -> bool:
     """Whether a daemon was there for any of it; for the end of one that is not to be touched at all.  What a
     colleague does from a number that is no line, and before anybody outside is rung, is nobody's business; of
     a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
-    a daemon once they have answered; until then it is known by its end, too, as is what was left to ring by a daemon
-    that died before it had written of it."""
+    a daemon once they have answered; until then it is known by its end, too, as is what a
+    daemon left to ring that died before it had written of it."""
     if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
         return False
     calling = call.plan.outward and call.state == "calling"
