@@ -28,7 +28,9 @@ _REASONS: Final = {
     "calling": "never_connected",  # it rang, and was busy, or nobody answered
     "late": "daemon_late",
     # An earlier daemon had these, and died before it had written so.
-    **dict.fromkeys(("waiting", "answered", "asking", "announcing", "passed", "failed"), "daemon_away"),
+    **dict.fromkeys(
+        ("waiting", "answered", "asking", "pickup", "announcing", "passed", "failed"), "daemon_away"
+    ),
     "declined": "declined",
 }
 """Why a call was let go, by the switch's last word before it went on."""

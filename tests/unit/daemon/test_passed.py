@@ -56,6 +56,7 @@ def daemon(tmp_path: Path) -> Daemon:
     ("told", "reason"),
     [
         ({"state": "waiting"}, "daemon_away"),
+        ({"state": "pickup"}, "daemon_away"),
         ({"state": "announcing"}, "daemon_away"),
         ({"state": "unrecorded", "left": "late"}, "daemon_late"),
         ({"state": "unrecorded", "left": "announcing"}, "daemon_away"),
