@@ -17,6 +17,9 @@ from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, su
 GLIMPSE = 0.2
 """A daemon that watched for so long of a call knows of it."""
 
+AGAIN = 2.5
+"""Seconds after which a daemon has looked again at what the switch lists, where it has just come to it."""
+
 WINDOW = (-0.3, 1.5)
 """A daemon that dies about an announcement's end may not have written that it was heard: the call is then
 listed as unwatched, unless the next daemon still finds it at the switch."""
@@ -129,20 +132,22 @@ def known(world: World, call: CallSeen) -> bool:
     """Whether a daemon was there for any of it; for the end of one that is not to be touched at all.  What a
     colleague does from a number that is no line, and before anybody outside is rung, is nobody's business; of
     a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
-    a daemon once they have answered; until then it is known by its end, too, as is what a
-    daemon left to ring that died before it had written of it."""
+    a daemon once they have answered; until then it is known by its end, too.  What the switch lists late, and
+    what a daemon left to ring that died before it had written of it, a daemon finds when it looks again."""
     if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
         return False
     calling = call.plan.outward and call.state == "calling"
-    if call.state in ("never_record", "pickup") or calling:
+    if call.state == "never_record" or calling:
         return any(since < call.over < until for since, until in sure(world)) and not call.cut
     came = call.phases["ringing"] if call.plan.outward else call.placed
-    return any(
-        overlap(span, (came, call.over)) > GLIMPSE
-        # It is not in the list that the daemon was given, and its end was nobody's to see.
-        and not (came < span[0] < came + world.lists_after and span[1] < call.over)
-        for span in sure(world)
-    )
+    return any(_found(world, call, came, span) for span in sure(world))
+
+
+def _found(world: World, call: CallSeen, came: float, span: tuple[float, float]) -> bool:
+    watched = overlap(span, (came, call.over))
+    if call.state != "pickup" and not came < span[0] < came + world.lists_after:
+        return watched > GLIMPSE
+    return watched > AGAIN or (span[0] < call.over < span[1] and not call.cut)
 
 
 def talked(world: World, call: CallSeen, since: float | None = None) -> float:
