@@ -20,6 +20,7 @@ from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.esl import Inbound, Limits, Pending
 from recorder.switch.events import CallEvent
+from recorder.switch.rooms import listed, thirds
 
 log = structlog.get_logger()
 
@@ -57,9 +58,14 @@ class Live:
     ``show channels`` answers from a database that the switch writes behind its back: a channel of the
     last tenth of a second may be missing (70 ms were seen).  So absence proves nothing; ask for a
     channel that you know of by its id (:meth:`Node.recordings_of`).
+
+    ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
+    ``thirds`` the legs of third parties by the leg that they are attached to (:mod:`recorder.switch.rooms`).
     """
 
     channels: Mapping[str, LiveChannel]
+    rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
+    thirds: Mapping[str, list[str]] = field(default_factory=dict)
 
     def recorded_by(self, path: str) -> LiveChannel | None:
         """The channel that is being recorded to ``path``."""
@@ -155,7 +161,15 @@ class Node:
                     context=row.get("context", ""),
                     recordings=recordings(reply.data),
                 )
-        return Live(live)
+        return Live(live, self._rooms(), thirds(found))
+
+    def _rooms(self) -> tuple[tuple[str, str, Mapping[str, str]], ...]:
+        try:
+            return tuple(listed(self.api(commands.rooms())))
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return ()  # a switch without conferences
+            raise
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Those whose id can be in a command.  The others are said, once while they last: one call with an

@@ -45,6 +45,21 @@ def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
     return False
 
 
+def heard_among(heard: np.ndarray, prompt: np.ndarray) -> bool:
+    """Whether a prompt is heard whole while others speak: each third of it, where it has to be."""
+    size = len(heard) + len(prompt)
+    spectrum = np.fft.rfft(heard, size)
+    places = []
+    for part in np.array_split(prompt, 3):
+        alike = np.fft.irfft(spectrum * np.conj(np.fft.rfft(part, size)), size)[: len(heard)]
+        at = int(np.abs(alike).argmax())
+        if np.abs(alike[at]) < 0.2 * (part @ part):
+            return False
+        places.append(at)
+    apart = np.diff(places)
+    return bool((np.abs(apart - len(prompt) / 3) < 400).all())
+
+
 def _alike(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> np.ndarray:
     """Which stretches of 50 ms have the same loudness and pitch."""
     count = len(prompt) // window

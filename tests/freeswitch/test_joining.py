@@ -252,18 +252,6 @@ def test_intercept(talk: Talk) -> None:
     assert there(take)[:3] == MOVED
 
 
-def test_a_conference(talk: Talk) -> None:
-    """What the outside party hears in it, all of it; the marks say only that the first colleague left."""
-    talk.switch(f"uuid_transfer {talk.call.leg} -both meet XML public")
-    talk.until_marked("unbridged")
-    time.sleep(1.5)
-    talk.rings_up(SECOND, "meet")
-    time.sleep(3)
-    take = talk.ends()
-    whole(take, "01", "01+91")
-    assert there(take) == ["+01", "-01"]
-
-
 def test_a_hold_of_the_colleague(talk: Talk) -> None:
     phone = talk.phone()
     talk.phones(f"uuid_hold {phone}")

@@ -35,7 +35,7 @@ from recorder.call.state import (
     State,
     Step,
 )  # fmt: skip
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, Person, What
 from recorder.switch.observed import DELETE as DELETE_CODE
 
 PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
@@ -122,6 +122,12 @@ EVENTS: dict[str, Make] = {
     "who came begins to hear it": _joining(What.BEGAN),
     "who came heard it whole": _joining(What.HEARD, timedelta(seconds=3)),
     "who came heard a part of it": _joining(What.HEARD, timedelta(seconds=1)),
+    "it is in a conference with another": _plain(What.ENTERED, room="room", there=(Person("r"),)),
+    "a third one comes": _plain(What.CAME, there=(Person("r"),)),
+    "the third one is a colleague": _plain(What.LOOKED, other="r"),
+    "the third one is outside": _plain(What.LOOKED, other="r", outside=True),
+    "the third one goes": _plain(What.WENT, other="r"),
+    "the conference is left": _plain(What.LEFT_ROOM),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
     "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
@@ -144,6 +150,9 @@ EVENTS: dict[str, Make] = {
 
 PAUSES = ("the code to pause", "the code to go on")
 """They change nothing but what is paused; so they are not tried on every line."""
+
+ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
+"""Nor these, but on a line that tells who joins."""
 
 
 def stage(state: State) -> str:
@@ -169,6 +178,8 @@ def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
         for name, make in EVENTS.items():
             if name in PAUSES and not (state.script.delete or state.script.joining):
                 continue
+            if name in ROOMS and not state.script.joining:
+                continue
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
             ended = tuple("finish" for one in actions if isinstance(one, Finish))
@@ -191,7 +202,10 @@ def alike(state: State) -> tuple[object, ...]:
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
         asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
-        state.telling is not None and state.telling.began is not None,
+        state.telling is not None and state.telling.began is not None, state.telling and state.telling.leg,
+        bool(state.room),
+        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
+              for one in state.others),
     )  # fmt: skip
 
 
