@@ -145,7 +145,9 @@ class Node:
 
     def reconcile(self) -> Live:
         """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
-        found = self._askable(channels(self.api(commands.show_channels())))
+        listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
+        rows = channels(listing.accepted().data)
+        found = self._askable(rows)
         live: dict[str, LiveChannel] = {}
         for start in range(0, len(found), AT_ONCE):
             some = found[start : start + AT_ONCE]
@@ -161,15 +163,9 @@ class Node:
                     context=row.get("context", ""),
                     recordings=recordings(reply.data),
                 )
-        return Live(live, self._rooms(), thirds(found))
-
-    def _rooms(self) -> tuple[tuple[str, str, Mapping[str, str]], ...]:
-        try:
-            return tuple(listed(self.api(commands.rooms())))
-        except SwitchError as error:
-            if error.error_id == "switch.refused":
-                return ()  # a switch without conferences
-            raise
+        answer = rooms.wait()
+        # Refused by a switch without conferences.
+        return Live(live, () if answer.refused else tuple(listed(answer.data)), thirds(rows))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Those whose id can be in a command.  The others are said, once while they last: one call with an

@@ -174,6 +174,26 @@ def test_a_codec_that_changes_in_the_call_leaves_speed_and_step(place: Town) -> 
     assert not heard.sound[-7 * heard.rate :].any(), heard  # the codec changed 6 s before the end
 
 
+def test_the_codec_of_a_callee_changes(place: Town) -> None:
+    """An outbound call is the callee's leg: their telephone goes on with another codec, and back."""
+    narrow = place.place_out("out, PCMU to G.722 and back")
+    wide = place.place_out("out, G.722 to PCMU and back", G722, G722)
+    pairs = {narrow: (G722, PCMU), wide: (PCMU, G722)}
+    place.until_connected(*pairs)
+    for step in (0, 1):
+        place.talk(3)
+        for pair, codecs in pairs.items():
+            place.end_of(pair.outside).invite((codecs[step],))
+    place.talk(3, *pairs)
+    for pair, rate in ((narrow, 8000), (wide, 16000)):
+        heard = pair.listen()
+        check(heard, 9)
+        assert heard.take.start.direction == "outbound"
+        assert heard.rate == rate, heard
+        assert heard.slower < 0.1, heard
+        assert abs(heard.encoded.drift_ms) < 300, heard
+
+
 def pause(place: Town, pair: Pair) -> None:
     """As a colleague's code does it: masked by the switch, until it is told otherwise."""
     leg = place.leg_of(pair)
