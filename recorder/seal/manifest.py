@@ -256,7 +256,7 @@ def _joined(encoded: Encoded) -> tuple[Joined, ...]:
     return tuple(
         Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
-        if mark.kind in _CAME and {"party", "value"} <= set(mark.data)
+        if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
     )
 
 
