@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.call import arriving
-from recorder.call.joining import names
+from recorder.call.joining import in_room, names
 from recorder.call.session import step
 from recorder.call.state import (
     NOTICE,
@@ -152,7 +152,17 @@ PAUSES = ("the code to pause", "the code to go on")
 """They change nothing but what is paused; so they are not tried on every line."""
 
 ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
-"""Nor these, but on a line that tells who joins."""
+"""Nor these, but on a line that tells who joins, and of a call that goes on as it should: what else may be
+amiss with it changes nothing of them."""
+
+
+def _tried(name: str, state: State) -> bool:
+    if name in PAUSES:
+        return bool(state.script.delete or state.script.joining) and not state.others
+    if name not in ROOMS:
+        return True
+    amiss = state.paused or state.hung_up or state.playing or not (state.capturing and state.leaving)
+    return bool(state.script.joining) and (bool(state.others) or not amiss)
 
 
 def stage(state: State) -> str:
@@ -176,9 +186,7 @@ def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     while waiting:
         state = waiting.popleft()
         for name, make in EVENTS.items():
-            if name in PAUSES and not (state.script.delete or state.script.joining):
-                continue
-            if name in ROOMS and not state.script.joining:
+            if not _tried(name, state):
                 continue
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
@@ -202,8 +210,8 @@ def alike(state: State) -> tuple[object, ...]:
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
         asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
-        state.telling is not None and state.telling.began is not None, state.telling and state.telling.leg,
-        bool(state.room),
+        state.telling is not None and state.telling.began is not None,
+        state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
         tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
               for one in state.others),
     )  # fmt: skip
