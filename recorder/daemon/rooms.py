@@ -69,8 +69,9 @@ class Rooms:
         self._order = order
         self._now = now
         self._rooms: dict[str, _Room] = {}
-        self._thirds: dict[str, str] = {}
-        """The channel of the call that a third party has joined, by their leg."""
+        self._thirds: dict[str, tuple[str, str]] = {}
+        """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
+        attached to."""
 
     # --- what the switch tells
 
@@ -97,10 +98,17 @@ class Rooms:
         person = room.person(member.leg)
         for call in self._of(room):
             if call.channel == member.leg:
-                others = tuple(self._known(room, leg) for leg in list(room.members) if leg != member.leg)
-                call.feed(Observed(What.ENTERED, at, room=room.name, there=others))
+                call.feed(Observed(What.ENTERED, at, room=room.name, there=self._others(room, member.leg)))
             else:
                 call.feed(Observed(What.CAME, at, there=(person,)))
+
+    def _others(self, room: _Room, channel: str) -> tuple[Person, ...]:
+        legs = [leg for leg in room.members if leg != channel]
+        try:
+            return tuple(self._known(room, leg) for leg in legs)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+            return tuple(room.person(leg) for leg in legs if leg in room.members)
 
     def _went(self, seen: InRoom, member: Member, at: datetime) -> None:
         room = self._rooms.get(seen.room)
@@ -141,42 +149,46 @@ class Rooms:
         function, leg = event.header("Media-Bug-Function"), event.uuid
         began = event.name == ATTACHED[0]
         if function == "displace":
-            call = self._calls.get(self._thirds.get(leg, ""))
+            call = self._calls.get(self._thirds.get(leg, ("", ""))[0])
             if call is not None:
                 what = What.BEGAN if began else What.HEARD
                 sound = event.header("Media-Bug-Target")
                 call.feed(Observed(what, event.at, leg=COLLEAGUE, sound=sound, complete=True))
-        elif function == "eavesdrop":
-            call = next(
-                (one for one in self._calls.values() if leg in (one.channel, one.state.colleague)), None
-            )
-            if began:
+        elif function == "eavesdrop" and began:
+            if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
                 gevent.spawn(self._look_for_third, leg, event.at)
-            elif call is not None:
-                gevent.spawn(self._look_for_gone, call, leg, event.at)
+        elif function == "eavesdrop":
+            gevent.spawn(self._look_for_gone, leg, event.at)
 
     def _look_for_third(self, leg: str, at: datetime) -> None:
         for seconds in ASKED:
             gevent.sleep(seconds)
             try:
                 found = thirds(channels(self._ask(commands.show_channels()))).get(leg, [])
+                new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            except SwitchError as error:
+                log.warning("rooms.not_asked", error=error.message)
+                return  # what is there is asked for again when the connection is back
+            there = (one for one in self._calls.values() if leg in (one.channel, one.state.colleague))
+            call = next(there, None)
+            if call is not None and new:
+                self._thirds |= {each.leg: (call.channel, leg) for each in new}
+                call.feed(Observed(What.CAME, at, there=tuple(new)))
+                return
+
+    def _look_for_gone(self, leg: str, at: datetime) -> None:
+        for third, (channel, attached) in list(self._thirds.items()):
+            if attached != leg:
+                continue
+            try:
+                data = self._data(third)
             except SwitchError as error:
                 log.warning("rooms.not_asked", error=error.message)
                 return
-            calls = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
-            new = [each for each in found if each not in self._thirds]
-            if calls and new:
-                for third in new:
-                    self._thirds[third] = calls[0].channel
-                    calls[0].feed(Observed(What.CAME, at, there=(Person(third, self._party(third)),)))
-                return
-
-    def _look_for_gone(self, call: Call, leg: str, at: datetime) -> None:
-        for third in [each for each, channel in self._thirds.items() if channel == call.channel]:
-            data = self._data(third)
             if data is None or not _is_third(data, leg):
                 self._thirds.pop(third, None)
-                call.feed(Observed(What.WENT, at, other=third))
+                if (call := self._calls.get(channel)) is not None:
+                    call.feed(Observed(What.WENT, at, other=third))
 
     # --- what is ordered
 
@@ -230,7 +242,8 @@ class Rooms:
             if data is not None:
                 # Attached to the outside leg, or to the colleague's.
                 ours = data.variable("accord_state") == "announced"
-                self._thirds |= dict.fromkeys(some, leg if ours else data.variable("bridge_uuid"))
+                channel = leg if ours else data.variable("bridge_uuid")
+                self._thirds |= dict.fromkeys(some, (channel, leg))
 
     def there(self, channel: str) -> tuple[str, tuple[Person, ...]]:
         """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
@@ -240,7 +253,7 @@ class Rooms:
                 return room.name, tuple(
                     self._known(room, leg) for leg in list(room.members) if leg != channel
                 )
-        some = [third for third, outside in self._thirds.items() if outside == channel]
+        some = [third for third, (outside, _leg) in self._thirds.items() if outside == channel]
         return "", tuple(Person(third, self._party(third)) for third in some)
 
     def _known(self, room: _Room, leg: str) -> Person:
@@ -264,6 +277,11 @@ class Rooms:
             if error.error_id == "switch.refused":
                 return None
             raise
+
+
+def _ends(state: State, channel: str) -> tuple[str, ...]:
+    """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
+    return tuple(filter(None, (channel, state.colleague, state.before)))
 
 
 def _is_third(data: CallEvent, leg: str) -> bool:
