@@ -32,13 +32,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield it
 
 
-def check(heard: Heard, talked: float, late_s: float = 0.0) -> None:
-    """What holds of every recording, whatever its codec; the outside party's packets came so late."""
+def check(heard: Heard, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
+    """What holds of every recording, whatever its codec; the outside party's packets came so late, or are
+    recorded so early."""
     print(heard)
     assert heard.encoded.announced is not None, heard
     assert abs(heard.encoded.announced.offset_ms / 1000 - heard.told_s) <= PROMPT_S, heard
     assert len(heard.steps) >= talked / places.EVERY_S / 2, heard
-    assert min(heard.steps) >= -IN_STEP_S, heard
+    assert min(heard.steps) >= -IN_STEP_S - early_s, heard
     assert max(heard.steps) <= IN_STEP_S + late_s, heard
     told = heard.encoded.announced.end_ms
     for sound in heard.encoded.sounds:
@@ -191,7 +192,7 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
     place.talk(3, *pairs)
     for pair in pairs:
         heard = pair.listen()
-        check(heard, 9)
+        check(heard, 9, early_s=BRIDGE_S)  # a frame more where the machine is busy
         assert heard.take.start.direction == "outbound"
         assert heard.rate == 8000, heard
         assert heard.slower < 0.1, heard
