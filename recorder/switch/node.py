@@ -56,8 +56,8 @@ class Live:
     (:func:`recorder.switch.commands.addressable`) it knows nothing.
 
     ``show channels`` answers from a database that the switch writes behind its back: a channel of the
-    last tenth of a second may be missing (70 ms were seen).  So absence proves nothing; ask for a
-    channel that you know of by its id (:meth:`Node.recordings_of`).
+    last second may be missing (on a busy machine; 70 ms on one that is not).  So absence proves nothing;
+    ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
 
     ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
     ``thirds`` the legs of third parties by the leg that they are attached to (:mod:`recorder.switch.rooms`).
