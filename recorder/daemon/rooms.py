@@ -33,6 +33,10 @@ ASKED: Final = (0.05, 0.3, 0.8, 2.0)
 """Seconds between the questions who a third party is: the switch's list is behind by up to a second (seen),
 and the colleague may be connected with the outside party again only after them."""
 
+LEAD: Final = 0.5
+"""Seconds from when somebody joins until they are told: a telephone that has just been answered does not
+hear the first moments (seen)."""
+
 ORDERED: Final = 60.0
 """Seconds after which a sound that was ordered and never began is ordered again."""
 
@@ -200,9 +204,9 @@ class Rooms:
         sound = Path(script.sound.path)
         if not call.state.room:
             if commands.addressable(telling.leg):
-                self._send(commands.mix_in(call.channel, "accord_state", "announced", telling.leg, sound))
+                self._soon(commands.mix_in(call.channel, "accord_state", "announced", telling.leg, sound))
             if script.how != ALONE:
-                self._send(commands.play_to_both(call.channel, "accord_state", "announced", sound))
+                self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
             return
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
         if room is None or telling.leg not in room.members:
@@ -218,7 +222,11 @@ class Rooms:
             # A conference of a name that is put into no command: the marks say that they were not told.
             call.log.warning("call.not_told_in_room", error=error.message)
             return
-        self._send(order)
+        self._soon(order)
+
+    def _soon(self, command: Command) -> None:
+        # The switch looks then whether it is still to be said.
+        gevent.spawn_later(LEAD, self._send, command)
 
     def _send(self, command: Command) -> None:
         try:

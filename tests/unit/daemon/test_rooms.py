@@ -26,7 +26,8 @@ from tests.unit.switch.test_rooms import event
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_to_write() -> Iterator[None]:
+def nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(rooms, "LEAD", 0.0)
     yield
     gevent.wait(timeout=20)
 
