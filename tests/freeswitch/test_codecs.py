@@ -25,6 +25,10 @@ channel, and that is no mistake."""
 BUSY_S = 0.040
 """Two frames more, where the machine is busy and a call goes through two of the switch's profiles."""
 
+WRONG_RATE_S = 0.3
+"""What is written at another rate than it came at is a second and a half too short or too long here; while a
+file is closed and opened for another codec, the call waits for the disk."""
+
 PROMPT_S = 0.020
 LATE_S = 0.060
 
@@ -198,8 +202,8 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
         check(heard, 9, BUSY_S, BUSY_S)
         assert heard.take.start.direction == "outbound"
         assert heard.rate == 8000, heard
-        assert heard.slower < 0.1, heard
-        assert abs(heard.encoded.drift_ms) < 300, heard
+        assert heard.slower < WRONG_RATE_S, heard
+        assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
 
 
 def pause(place: Town, pair: Pair) -> None:
