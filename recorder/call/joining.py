@@ -94,10 +94,11 @@ def _tell(state: State, at: datetime) -> tuple[State, Actions]:
     if joining is None or state.held:
         return replace(state, telling=None), ()
     state = replace(state, telling=Telling(state.colleague, joining.sound.path))
-    return _wait(state, at, joining.sound), (Do.TELL,)
+    return wait(state, at, joining.sound), (Do.TELL,)
 
 
-def _wait(state: State, at: datetime, sound: Speech) -> State:
+def wait(state: State, at: datetime, sound: Speech) -> State:
+    """Until what is said to a joiner is over."""
     # Where it is asked whether to keep it, that has the clock; what is said is over by then.
     return state if state.asked.step is not Step.IDLE else until(state, at, patience(sound.length))
 
@@ -111,13 +112,25 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.what is What.BEGAN:
         state = replace(state, telling=replace(telling, began=event.at))
-        return state, (Note("joined_telling", event.at, (("how", joining.how),)),)
+        return state, (Note("joined_telling", event.at, (("how", joining.how), *_place(state))),)
     if telling.began is None:
         return state, ()
     whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
     if not whole or event.ending:
         return stopped(state, event.at, "stopped")
-    return present(_silent(state)), (Note("joined_told", event.at),)
+    where = _place(state)
+    return (_silent(state) if where else present(_silent(state))), (Note("joined_told", event.at, where),)
+
+
+def in_room(state: State, leg: str) -> bool:
+    """Whether somebody is beside who is at the other end (``room.py``)."""
+    return any(one.leg == leg for one in state.others)
+
+
+def _place(state: State) -> tuple[tuple[str, str], ...]:
+    # Of several it is said who.
+    leg = "" if state.telling is None else state.telling.leg
+    return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
 
 
 def stopped(state: State, at: datetime, why: str) -> tuple[State, Actions]:
@@ -125,7 +138,7 @@ def stopped(state: State, at: datetime, why: str) -> tuple[State, Actions]:
     telling = state.telling
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # whether they are outside is known soon, hold or not
-    untold = (Note("joined_untold", at, (("reason", why),)),) if telling.sound else ()
+    untold = (Note("joined_untold", at, (("reason", why), *_place(state))),) if telling.sound else ()
     return _silent(state), untold
 
 
@@ -195,19 +208,19 @@ def remembered(state: State, notes: Iterable[Note]) -> State:
     for note in notes:
         said = dict(note.data)
         if note.kind == "bridged":
-            leg = said.get("leg", UNKNOWN)
+            leg = said.get("leg", "" if "in" in said else UNKNOWN)
             party = (said["party"], said["value"]) if {"party", "value"} <= set(said) else state.inside
             state = replace(state, inside=party)
         elif note.kind == "unbridged":
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:
-            state = replace(state, telling=Telling(leg, joining.sound.path, note.at))
+            state = replace(state, telling=Telling(said.get("leg", leg), joining.sound.path, note.at))
         elif note.kind in ("joined_told", "joined_untold"):
             state = replace(state, telling=None)
         elif note.kind == "transferred_outside":
             state = replace(state, over=True)
         # The first on the line; at pick-up, who heard the announcement; and who was told.
         first = note.kind == "bridged" and not (at_pickup or state.knowing)
-        if first or note.kind in ("announcement_finished", "joined_told"):
+        if first or (note.kind in ("announcement_finished", "joined_told") and "in" not in said):
             state = replace(state, knowing=state.knowing | names(leg, state.inside))
     return replace(state, last_there=leg)

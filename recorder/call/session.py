@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, codes, consent, joining, pickup
+from recorder.call import asking, codes, consent, joining, pickup, room
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
@@ -202,7 +202,7 @@ def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     if _unheard(state) and not state.told:
         state, actions = _again(state, event.at)
         return state, (note, *actions)
-    state, told = joining.back(state, event)
+    state, told = room.back(state, event)
     return state, (note, *told)
 
 
@@ -214,10 +214,11 @@ def _bridged(state: State, event: Observed) -> tuple[State, Actions]:
         # The switch went on by itself; its own guard has stopped the recording, we make sure.
         state, before = unrecorded(state, "daemon_late")
     first = not state.connected
+    state, gone = room.parted(state, event)
     state, broken = codes.broken(state, event) if event.other != state.colleague else (state, ())
     broken += joining.replaced(state, event)
     state, note = _with(state, event)
-    before += codes.tones(state, event.at)
+    before = (*gone, *before, *codes.tones(state, event.at))
     state, told = joining.joined(state, event)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, asked_now = consent.begin(state, event)
@@ -248,8 +249,9 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
     if event.other and state.colleague and event.other != state.colleague:
         return state, ()  # of one in whose place another is already
     state, actions = codes.broken(state, event)
+    state, gone = room.parted(state, event)
     state, untold = joining.stopped(state, event.at, "left")
-    state, actions = replace(state, colleague=""), (*actions, *untold)
+    state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
     if pickup.telling(state) and not state.told and not event.ending:
         state, actions = pickup.again(state, event.at, "stopped")
     return state, (*actions, Note("unbridged", event.at, joining.left_data(state)))
@@ -322,7 +324,9 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCED:
         return asking.waited(state, now)
     if state.asked.step is Step.IDLE:
-        return joining.stopped(state, now, "stopped")
+        state, untold = joining.stopped(state, now, "stopped")
+        state, told = room.turn(state, now)
+        return state, (*untold, *told)
     return codes.waited(state, now)
 
 
@@ -340,7 +344,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
-        state, who = joining.found(state, event)
+        state, who = room.found(state, event)
         return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who)
     if pickup.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
@@ -355,7 +359,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
-    state, who = joining.found(state, event)
+    state, who = room.found(state, event)
     if state.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event)
         return state, (*gap, *who, *finish)
@@ -394,14 +398,18 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.NO_DISK: _no_disk,
     What.UNWATCHED: _unwatched,
     What.KEY: _key,
-    What.LOOKED: joining.looked,
+    What.LOOKED: room.looked,
+    What.ENTERED: room.entered,
+    What.CAME: room.came,
+    What.WENT: room.went,
+    What.LEFT_ROOM: room.parted,
 }
 
 
 def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
     """Of what plays in the talk, each takes its own."""
     state, of_asking = codes.sounded(state, event)
-    state, of_joining = joining.sounded(state, event)
+    state, of_joining = room.sounded(state, event)
     return state, (*of_asking, *of_joining)
 
 
@@ -412,7 +420,7 @@ def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
-    state, told = joining.back(state, event)
+    state, told = room.back(state, event)
     return state, (Note("colleague_unhold", event.at), *told)
 
 

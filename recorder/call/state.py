@@ -58,6 +58,7 @@ class Do(StrEnum):
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
     LOOK = "look"  # ask the switch whether who has joined is outside
+    LOOK_ROUND = "look_round"  # the same of everybody who came into a room
     TELL = "tell"  # tell them that it is recorded
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
@@ -190,6 +191,22 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
+class Present:
+    """Somebody else in the conversation beside who is at the other end: in a conference, or a third one
+    (``room.py``).  ``asked``: the switch has said whether they are ``outside``.  ``tried``: they are being
+    told, or were.  ``later``: nobody saw them come."""
+
+    leg: str
+    party: tuple[str, str] | None
+    since: datetime
+    heard: frozenset[str] = frozenset()
+    asked: bool = False
+    outside: bool = False
+    tried: bool = False
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is known of a call.
 
@@ -206,7 +223,9 @@ class State:
     ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
     ``knowing``: who knows that it is recorded
     (:func:`recorder.call.joining.names`); ``telling`` is who is being told; ``last_there`` the leg that an
-    earlier daemon last saw at the other end.  ``over``: its take ends before the call does.
+    earlier daemon last saw at the other end.  ``over``: its take ends before the call does.  ``room``: the
+    conference that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was
+    ``before`` if they have left.
     """
 
     plan: Plan
@@ -244,6 +263,9 @@ class State:
     telling: Telling | None = None
     last_there: str = ""
     over: bool = False
+    room: str = ""
+    others: tuple[Present, ...] = ()
+    before: str = ""
 
     @property
     def talking(self) -> bool:

@@ -13,6 +13,7 @@ from gevent.lock import RLock
 
 from recorder import metrics
 from recorder.call import outcome, pickup, session
+from recorder.call.joining import in_room
 from recorder.call.policy import OUTWARD
 from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
@@ -40,7 +41,8 @@ class Call:
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
     for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
     standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
-    gone.  ``ended`` is called once, when the call is written.
+    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one.  ``ended`` is
+    called once, when the call is written.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Call:
         ask: Callable[[Command], str],
         ended: Callable[[Call], object],
         starts: tuple[CallStart, ...] = (),
+        tell_in_room: Callable[[Call], object] = lambda _call: None,
     ) -> None:
         self.start = start
+        self._tell_in_room = tell_in_room
         self._starts = starts or (start,)
         self._unwritten: list[Mark] | None = None if state.opened else []
         self.state = state
@@ -204,6 +208,10 @@ class Call:
                 self.writer.discard()
             case Do.LOOK:
                 gevent.spawn(self._look, self.state.colleague)
+            case Do.LOOK_ROUND:
+                for one in self.state.others:
+                    if not one.asked:
+                        gevent.spawn(self._look, one.leg)
             case Do.TELL:
                 self._tell_joiner()
             case Do.DELETE_ASK | Do.DELETED:
@@ -260,19 +268,23 @@ class Call:
 
     def _look(self, leg: str) -> None:
         """Whether a leg leads outside; one that cannot be asked about is taken for a colleague's."""
-        outside = False
+        outside, state = False, ""
         if commands.addressable(leg):
             try:
-                outside = self._ask(commands.get_variable(leg, OUTSIDE_LEG)) == "true" or (
-                    self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
-                )
+                outside = self._ask(commands.get_variable(leg, OUTSIDE_LEG)) == "true"
+                state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
                 self.log.warning("call.not_asked", error=error.message)
-        self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside))
+        outside = outside or state not in _NOT_OUTSIDE
+        told = state == "announced"
+        self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside, told=told))
 
     def _tell_joiner(self) -> None:
         """Tell who has joined that it is recorded.  No key ends it."""
         joining, colleague = self.state.script.joining, self.state.colleague
+        if self.state.telling is not None and in_room(self.state, self.state.telling.leg):
+            self._tell_in_room(self)
+            return
         if joining is None or not commands.addressable(colleague):
             return
         path, both = Path(joining.sound.path), joining.how == BOTH

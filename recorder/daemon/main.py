@@ -24,6 +24,7 @@ from recorder.daemon.calls import Call
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
 from recorder.daemon.passed import PassedBy
+from recorder.daemon.rooms import Rooms
 from recorder.daemon.takeover import Takeover
 from recorder.daemon.watched import Shown, serve
 from recorder.daemon.writer import Writer, reason_for
@@ -37,6 +38,7 @@ from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
+from recorder.switch.rooms import ATTACHED, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -59,7 +61,7 @@ _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
 _STANDING: Final = tuple(
-    dict.fromkeys(name for name in (*WANTED, *IN_TALK) if name not in _ONLY_IN_ANNOUNCEMENT)
+    dict.fromkeys(name for name in (*WANTED, *IN_TALK, *ATTACHED) if name not in _ONLY_IN_ANNOUNCEMENT)
 )
 
 
@@ -128,7 +130,7 @@ class Daemon:
             settings.switch_port,
             settings.password,
             names=_STANDING,
-            subclasses=tuple(SUBCLASSES),
+            subclasses=(*SUBCLASSES, MAINTENANCE),
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
@@ -136,7 +138,10 @@ class Daemon:
             limits=limits,
         )
         self.notes = Notes(settings.spool)
-        self._takeover = Takeover(self.node, settings.spool, now, self._adopt, self.knowledge.script)
+        self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
+        self._takeover = Takeover(
+            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
+        )
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
 
@@ -274,6 +279,7 @@ class Daemon:
             # On an outbound call the switch answers an order when it has carried it out.
             to_call=lambda orders: own.send_all(orders, longest if outwards else None),
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
+            tell_in_room=self.rooms.tell,
         ))  # fmt: skip
         own.register_handle("*", call.event)
         own.on_close(lambda _reason: call.leave.set())
@@ -347,6 +353,9 @@ class Daemon:
 
     def _event(self, event: CallEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
+        if event.name in ATTACHED or event.subclass == MAINTENANCE:
+            self.rooms.event(event)
+            return
         call = self.calls.get(event.uuid)
         if event.name in IN_TALK:
             # A colleague's leg is known by the one at its other end.
@@ -402,6 +411,7 @@ class Daemon:
         return self._start(channel, number, direction, outside, policy, at, refused=told), told
 
     def _up(self, live: Live) -> None:
+        self.rooms.look(live)
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
         left = self._passed.look(live, self.calls)
         self.knowledge.watching()  # not before: what fails half-way is done again, and over the same time
@@ -424,6 +434,7 @@ class Daemon:
         return self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
+            tell_in_room=self.rooms.tell,
         ))  # fmt: skip
 
 

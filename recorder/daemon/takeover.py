@@ -18,6 +18,7 @@ from recorder.call import arriving
 from recorder.call.state import OPT_OUT, Note, Plan, Script, State
 from recorder.clock import Now
 from recorder.daemon.calls import Call
+from recorder.daemon.rooms import Rooms
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
@@ -58,7 +59,8 @@ _NOBODY = _There("", None, None)
 class Takeover:
     """Brings what the spool knows and what the switch does together.
 
-    ``adopt`` makes a :class:`Call` of one that an earlier daemon began, ``script`` knows what it is told.
+    ``adopt`` makes a :class:`Call` of one that an earlier daemon began, ``script`` knows what it is told,
+    ``rooms`` who is in a conference with it.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Takeover:
         now: Now,
         adopt: Callable[[CallStart, State], Call],
         script: Callable[[CallStart], Script | None],
+        rooms: Rooms,
     ) -> None:
+        self._rooms = rooms
         self._node = node
         self._root = root
         self._now = now
@@ -122,6 +126,7 @@ class Takeover:
         # Asked now: no later event tells when it was answered, once it has been transferred.
         may_talk = state in ("announced", "pickup")
         there = self._there(call.channel) if may_talk else _NOBODY
+        room, others = self._rooms.there(call.channel)
         paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
         call.feed(
             Observed(
@@ -135,6 +140,8 @@ class Takeover:
                 other=there.leg,
                 party=there.party,
                 paused=paused,
+                room=room,
+                there=others,
             )
         )
 

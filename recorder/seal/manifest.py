@@ -241,9 +241,13 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
     return "not_found_in_audio" if finished else "not_finished"
 
 
+_CAME = ("bridged", "joined_room")
+_OF_PARTIES = (*_CAME, "unbridged", "left_room", "joined_telling", "joined_told", "joined_untold")
+
+
 def _marker(mark: Marker) -> SealedMarker:
     # Who joined and who left are parties, and parties are encrypted.
-    private = ("party", "value", "leg") if mark.kind in ("bridged", "unbridged") else ()
+    private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
     data = {name: value for name, value in mark.data.items() if name not in private}
     return SealedMarker(_milliseconds(mark.at), mark.offset_ms, mark.kind, data)
 
@@ -252,7 +256,7 @@ def _joined(encoded: Encoded) -> tuple[Joined, ...]:
     return tuple(
         Joined(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
-        if mark.kind == "bridged" and {"party", "value"} <= set(mark.data)
+        if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
     )
 
 

@@ -184,6 +184,24 @@ def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
     return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))
 
 
+def play_in_room(uuid: str, name: str, state: str, room: str, sound: Path, member: str = "") -> Command:
+    """Play a sound to everybody in a conference, or to one ``member`` of it alone, who hears nobody
+    meanwhile; if the variable of ``uuid``, which is in it, has this value."""
+    said = f"${{uuid_getvar({_uuid(uuid)} {_variable(name)})}}"
+    target = f"${{cond({said} == {_word(state)} ? {_room(room)} : {_NO_ROOM})}}"
+    to = f" {_member(member)} nomux" if member else ""
+    return Command(f"api expand conference {target} play '{_path(sound)}'{to}")
+
+
+def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
+    """Mix a sound into what ``leg`` hears, once, if the variable of ``uuid`` has this value."""
+    target = _in_state(uuid, name, state, _uuid(leg))
+    return Command(f"api expand uuid_displace {target} start '{_path(sound)}' 0 m")
+
+
+_NO_ROOM: Final = "accord.no.such.room"
+
+
 def _broadcast(uuid: str, name: str, state: str, sound: Path, legs: str, to: str = "") -> Command:
     target = _in_state(uuid, name, state, to)
     return Command(f"api expand uuid_broadcast {target} 'playback::{_path(sound)}' {legs}")
@@ -272,6 +290,11 @@ def unschedule(group: str) -> Command:
     return Command(f"api sched_del {_uuid(group)}")
 
 
+def rooms() -> Command:
+    """All conferences and who is in them, as JSON; refused where the switch has no such module."""
+    return Command("api conference json_list")
+
+
 def module_exists(module: str) -> Command:
     """``true`` where the module is loaded."""
     return Command(f"api module_exists {_word(module)}")
@@ -306,6 +329,7 @@ _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
 _WORD = re.compile(r"[A-Za-z0-9_.*+-]{1,80}")
 _VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
+_MEMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _PATH = re.compile(r"/[\w/ .+@=-]{1,500}")
 
 
@@ -349,6 +373,18 @@ def _word(word: str) -> str:
     if not _WORD.fullmatch(word):
         raise _refuse(f"{word!r}", "letters, digits, '_', '.', '*', '+' and '-'")
     return word
+
+
+def _room(name: str) -> str:
+    if not _WORD.fullmatch(name):
+        raise _refuse(f"the conference {name!r}", "letters, digits, '_', '.', '*', '+' and '-'")
+    return name
+
+
+def _member(number: str) -> str:
+    if not _MEMBER.fullmatch(number):
+        raise _refuse(f"member {number!r}", "a number")
+    return number
 
 
 def _path(path: Path) -> str:

@@ -250,6 +250,8 @@ NAMES: Final = (
     "PLAYBACK_START",
     "PLAYBACK_STOP",
     "DTMF",
+    "MEDIA_BUG_START",
+    "MEDIA_BUG_STOP",
     "CUSTOM",
 )
 """The events that Accord knows; :func:`recorder.switch.commands.subscribe` takes some of them."""

@@ -20,6 +20,7 @@ from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.esl import Inbound, Limits, Pending
 from recorder.switch.events import CallEvent
+from recorder.switch.rooms import listed, thirds
 
 log = structlog.get_logger()
 
@@ -57,9 +58,14 @@ class Live:
     ``show channels`` answers from a database that the switch writes behind its back: a channel of the
     last second may be missing (on a busy machine; 70 ms on one that is not).  So absence proves nothing;
     ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
+
+    ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
+    ``thirds`` the legs of third parties by the leg that they are attached to (:mod:`recorder.switch.rooms`).
     """
 
     channels: Mapping[str, LiveChannel]
+    rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
+    thirds: Mapping[str, list[str]] = field(default_factory=dict)
 
     def recorded_by(self, path: str) -> LiveChannel | None:
         """The channel that is being recorded to ``path``."""
@@ -139,7 +145,9 @@ class Node:
 
     def reconcile(self) -> Live:
         """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
-        found = self._askable(channels(self.api(commands.show_channels())))
+        listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])
+        rows = channels(listing.accepted().data)
+        found = self._askable(rows)
         live: dict[str, LiveChannel] = {}
         for start in range(0, len(found), AT_ONCE):
             some = found[start : start + AT_ONCE]
@@ -155,7 +163,9 @@ class Node:
                     context=row.get("context", ""),
                     recordings=recordings(reply.data),
                 )
-        return Live(live)
+        answer = rooms.wait()
+        # Refused by a switch without conferences.
+        return Live(live, () if answer.refused else tuple(listed(answer.data)), thirds(rows))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Those whose id can be in a command.  The others are said, once while they last: one call with an

@@ -37,6 +37,10 @@ class What(StrEnum):
     UNHELD = "unheld"
     BRIDGED = "bridged"  # ``party`` is who they speak with
     UNBRIDGED = "unbridged"
+    ENTERED = "entered"  # the outside leg is in the conference ``room``, with ``there``
+    CAME = "came"  # ``there`` came into their conversation: into the room, or as a third one
+    WENT = "went"  # ``other`` is in it no more
+    LEFT_ROOM = "left_room"  # the outside leg left the room
     HUNG_UP = "hung_up"  # ``cause``
     KEY = "key"  # ``key`` was pressed on ``leg``
     CODE = "code"  # the colleague dialled ``code``, one of :data:`CODES`
@@ -53,7 +57,18 @@ class What(StrEnum):
     UNWATCHED = (
         "unwatched"  # nobody saw this call from ``since`` to ``at``; ``other`` and ``party`` are there now
     )
-    LOOKED = "looked"  # the switch was asked about the leg ``other``: ``outside`` where it leads there
+    LOOKED = "looked"  # the switch was asked about the leg ``other``: ``outside`` where it leads there,
+    #                    ``told`` where its own call has been announced
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody else in a conversation: their leg, who they are (as ``Observed.party``), and the sounds that
+    they have heard whole in it, whichever call had them played."""
+
+    leg: str
+    party: tuple[str, str] | None = None
+    heard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,9 @@ class Observed:
     since: datetime | None = None
     capturing: bool = False
     outside: bool = False
+    told: bool = False
+    room: str = ""
+    there: tuple[Person, ...] = ()
 
 
 WANTED: Final = (

@@ -158,22 +158,23 @@ _NOT_BEFORE = frozenset({"joined_told", "joined_untold", "unbridged", "bridged",
 
 
 def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When a colleague who had joined was told: by the marks, for in the sound there is nothing of them."""
+    """When a colleague who had joined was told: by the marks, for in the sound there is nothing of them.  In
+    a room the others are heard meanwhile."""
     since: datetime | None = None
     for mark in take.marks:
         if since is not None and mark.kind in _NOT_BEFORE:
             yield clock.place(since), clock.place(mark.at)
             since = None
-        if mark.kind == "joined_telling":
+        if mark.kind == "joined_telling" and "in" not in mark.data:
             since = mark.at
 
 
 def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The end of a take whose outside party was transferred to another: from when these two were connected,
-    for neither was told that what they say to each other is recorded."""
+    """The end of a take whose outside party was transferred to another, or into whose conference another
+    came: from when these two were connected, for the other was not told that what they say is recorded."""
     since: datetime | None = None
     for mark in take.marks:
-        if mark.kind == "bridged":
+        if mark.kind == "bridged" or (mark.kind == "joined_room" and mark.data.get("who") == "outside"):
             since = mark.at
         elif mark.kind == "transferred_outside":
             yield clock.place(mark.at if since is None else since), clock.duration_ms

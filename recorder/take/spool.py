@@ -135,7 +135,13 @@ MARKS = frozenset(
         # where the switch was asked who is there.  Of "unbridged" party and value are who left.
         "bridged",
         "unbridged",
-        "joined_telling",  # who joined is being told that it is recorded.  data: how (alone, both)
+        # data of both: party, value, leg as above; who (colleague, outside), where the switch could be asked;
+        # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
+        "joined_room",
+        "left_room",
+        # Who joined is being told that it is recorded.  data: how (alone, both); of somebody in a room also
+        # in ("room") and their leg.
+        "joined_telling",
         "joined_told",  # whole
         "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
         "transferred_outside",  # to somebody who is no colleague: the take ends there

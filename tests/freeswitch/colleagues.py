@@ -23,6 +23,8 @@ from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds
 
 LINE = f"{NUMBER}01"
+HOT = f"{NUMBER}88"
+"""A number whose calls are brought into a conference at once."""
 SECOND, THIRD, OUTSIDE = f"{NUMBER}91", f"{NUMBER}92", f"{NUMBER}98"
 """Numbers that no line has: two more colleagues, and somebody outside."""
 
@@ -30,8 +32,11 @@ TONES: Mapping[str, int] = {LINE: 1000, SECOND: 1500, THIRD: 700, OUTSIDE: 2000}
 CALLER = 440
 
 FEATURES = """<include>
-  <extension name="meet"><condition field="destination_number" expression="^meet$">
-    <action application="conference" data="room@accord"/>
+  <extension name="hot_line"><condition field="destination_number" expression="^[0-9]+88$">
+    <action application="answer"/><action application="conference" data="room-hot@accord"/>
+  </condition></extension>
+  <extension name="meet"><condition field="destination_number" expression="^meet(-[a-z]+)?$">
+    <action application="conference" data="room$1@accord"/>
   </condition></extension>
   <extension name="pick_up"><condition field="destination_number" expression="^pick-(.+)$">
     <action application="answer"/><action application="intercept" data="$1"/>
@@ -73,11 +78,13 @@ def tones(rig: Rig) -> None:
         soundfile.write(rig.phones_folder / f"callee-{number[-2:]}.wav", sound, RATE)
 
 
-def lines(rig: Rig, name: Line) -> Sounds:
-    """The one line does what its name says; nobody else's number has one."""
+def lines(rig: Rig, name: Line, *more: str) -> Sounds:
+    """The one line (and those of ``more`` numbers) does what its name says; nobody else's number has one."""
     sounds = Sounds(rig.snapshot / "prompts")
     temporary = rig.snapshot / ".new"
-    temporary.write_bytes(to_json(to_iso(utc_now()), [sounds.line(name, LINE)], []))
+    temporary.write_bytes(
+        to_json(to_iso(utc_now()), [sounds.line(name, number) for number in (LINE, *more)], [])
+    )
     temporary.rename(rig.snapshot / "snapshot.json")
     rig.wait_snapshot()
     return sounds
@@ -163,6 +170,17 @@ def there(take: spool.Take) -> list[str]:
         for mark in take.marks
         if mark.kind in ("bridged", "unbridged")
     ]
+
+
+def in_room(take: spool.Take) -> list[str]:
+    """Who came into a room and who left it, by the last two digits; ``!`` is somebody outside, ``~`` seen
+    later."""
+    return [
+        ("+" if mark.kind == "joined_room" else "-") + mark.data.get("value", "?")[-2:]
+        + ("!" if mark.data.get("who") == "outside" else "") + ("~" if "seen" in mark.data else "")
+        for mark in take.marks
+        if mark.kind in ("joined_room", "left_room")
+    ]  # fmt: skip
 
 
 def heard(take: spool.Take, channel: int = 1) -> list[tuple[str, float, float]]:

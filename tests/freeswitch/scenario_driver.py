@@ -25,7 +25,7 @@ NUMBERS = {
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
     "outside": f"{NUMBER}97",
     "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
-    "out_opt_out": f"{NUMBER}34",
+    "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 """What a number's last two digits mean is the phones' business (``phones/freeswitch.xml``)."""

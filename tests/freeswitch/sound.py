@@ -45,6 +45,23 @@ def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
     return False
 
 
+def heard_among(heard: np.ndarray, prompt: np.ndarray) -> bool:
+    """Whether a prompt is heard whole while others speak: each third of it, where it has to be."""
+    size = len(heard) + len(prompt)
+    spectrum = np.fft.rfft(heard, size)
+    alike = [
+        np.abs(np.fft.irfft(spectrum * np.conj(np.fft.rfft(part, size)), size)[: len(heard)]) / (part @ part)
+        for part in np.array_split(prompt, 3)
+    ]
+    third = len(prompt) // 3
+    # It may have been played more than once.
+    for at in np.flatnonzero(alike[0] > 0.5).tolist():
+        near = [each[max(at + n * third - 400, 0) : at + n * third + 400] for n, each in enumerate(alike)]
+        if all(len(each) and each.max() > 0.3 for each in near):
+            return True
+    return False
+
+
 def _alike(piece: np.ndarray, prompt: np.ndarray, window: int = 400) -> np.ndarray:
     """Which stretches of 50 ms have the same loudness and pitch."""
     count = len(prompt) // window

@@ -6,20 +6,48 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.freeswitch.switches import CONF, NUMBER, Rig, binary, free_ports, onset_of, read_wav, until
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import (
+    CONF,
+    NUMBER,
+    Rig,
+    binary,
+    free_ports,
+    heard_whole,
+    onset_of,
+    read_wav,
+    until,
+)
+from tests.freeswitch.test_outbound import LINE, TOLD, call_out
 
 DROP_INS = (
     "accord/vars.xml",
     "autoload_configs/event_socket.conf.xml",
     "dialplan/accord.xml",
     "dialplan/public/00_accord.xml",
+    "dialplan/accord_callee.xml",
 )
 """What docs/integrate-freeswitch.md says to copy."""
+
+WAY_OUT = "dialplan/outbound/10_accord.xml"
+"""And for outbound calls, into the context that colleagues call through: vanilla's is ``default``."""
+
+COLLEAGUE = """<include>
+  <user id="1000" cidr="127.0.0.1/32">
+    <variables>
+      <variable name="user_context" value="default"/>
+      <variable name="accord_line" value="%s"/>
+    </variables>
+  </user>
+</include>
+"""
+"""One whose telephone needs no password here: it is known by its address."""
 
 
 def vanilla() -> Path | None:
@@ -69,6 +97,8 @@ def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     for name in DROP_INS:
         (conf / name).parent.mkdir(exist_ok=True)
         shutil.copy(CONF / name, conf / name)
+    shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/10_accord.xml")
+    (conf / "directory/default/1000.xml").write_text(COLLEAGUE % LINE)
     internal, tls, external, external_tls = free_ports(4)
     variables = (conf / "vars.xml").read_text()
     for name, value in {
@@ -76,6 +106,7 @@ def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         "internal_tls_port": tls,
         "external_sip_port": external,
         "external_tls_port": external_tls,
+        "default_password": 987654321,  # with its own one, vanilla has each call wait for ten seconds
     }.items():
         variables = re.sub(rf'data="{name}=\d+"', f'data="{name}={value}"', variables)
     # No network in a test: the address is known, and no server on the internet is asked for it.
@@ -89,7 +120,12 @@ def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     for ipv6 in conf.glob("sip_profiles/*ipv6*.xml"):
         ipv6.unlink()
     rig = Rig(folder, conf)
-    rig.sip_port = external
+    rig.sip_port, rig.out_port = external, internal
+    way_out = f"sofia/external/$1@{rig.environment['ACCORD_TRUNK']}"
+    (conf / "dialplan/default/50_out.xml").write_text(
+        '<include>\n<extension name="out"><condition field="destination_number" expression="^(3247[0-9]+)$">'
+        f'<action application="bridge" data="{way_out}"/></condition></extension>\n</include>\n'
+    )
     route = f"sofia/external/$1@{rig.environment['ACCORD_ROUTE']}"
     (conf / "dialplan/public/50_route.xml").write_text(
         '<include>\n<extension name="route"><condition field="destination_number" expression="^([0-9]{11})$">'
@@ -113,6 +149,24 @@ def test_vanilla_with_the_drop_ins_announces_and_records(dropped_in: Rig) -> Non
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert onset_of(read_wav(take.audio)[:, 1], dropped_in.prompt) is not None
+
+
+def test_vanilla_with_the_outbound_drop_ins_tells_the_callee(dropped_in: Rig) -> None:
+    every_line(dropped_in, "out")
+    call = call_out(dropped_in, "3247888090101")
+    until("they are connected", lambda: "bridged" in call.marks_now(), 20)
+    time.sleep(1)
+    call.hang_up()
+    take = call.wait_take()
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+    assert (take.start.direction, take.start.number) == ("outbound", LINE)
+    assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
+    dropped_in.kill_daemon()
+    call = call_out(dropped_in, "3247888090201")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 3)
+    assert not dropped_in.recorded_now()
+    call.hang_up()
 
 
 def test_vanilla_goes_on_without_the_daemon(dropped_in: Rig) -> None:

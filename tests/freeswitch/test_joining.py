@@ -201,21 +201,6 @@ def test_att_xfer_that_comes_to_nothing(talk: Talk) -> None:
     assert not [mark for mark in take.marks if mark.kind.startswith("joined")]
 
 
-def test_three_way(talk: Talk) -> None:
-    """All three are in the one recording; who came third is told, and in the marks, once the first left."""
-    consult(talk)
-    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
-    talk.until_marked("bridged", 2)
-    time.sleep(2)
-    talk.phones(f"uuid_kill {talk.phone()}")
-    talk.until_marked("joined_told")
-    time.sleep(1)
-    take = talk.ends()
-    whole(take, "01", "01+91", "91")
-    told_once(talk, take)
-    assert there(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
-
-
 def test_park_and_pick_up(talk: Talk) -> None:
     talk.switch(f"uuid_transfer {talk.call.leg} park inline")
     talk.until_marked("unbridged")
@@ -250,18 +235,6 @@ def test_intercept(talk: Talk) -> None:
     whole(take, "01", "91")
     told_once(talk, take)
     assert there(take)[:3] == MOVED
-
-
-def test_a_conference(talk: Talk) -> None:
-    """What the outside party hears in it, all of it; the marks say only that the first colleague left."""
-    talk.switch(f"uuid_transfer {talk.call.leg} -both meet XML public")
-    talk.until_marked("unbridged")
-    time.sleep(1.5)
-    talk.rings_up(SECOND, "meet")
-    time.sleep(3)
-    take = talk.ends()
-    whole(take, "01", "01+91")
-    assert there(take) == ["+01", "-01"]
 
 
 def test_a_hold_of_the_colleague(talk: Talk) -> None:

@@ -19,18 +19,18 @@ OURS = (
 )  # fmt: skip
 """Channel variables that must be there in the practice switch's events where they are in the real one's."""
 
+_NOT_SAID = {"HEARTBEAT", "RE_SCHEDULE", "MEDIA_BUG_START", "MEDIA_BUG_STOP"}
+"""The clock's own events, and what is attached to a leg's sound: where that says something (a third party),
+it is of the real switch alone."""
+
 BOOKKEEPING = {"set", "unset", "multiset", "sched_transfer"}
 """Applications whose number and order are the dialplan's business, which both read from the same file: a
 change there does not make a transcript untrue."""
 
 
 def said(blocks: list[Block], connection: str) -> list[Block]:
-    """What the switch said on a connection, without the clock's own events."""
-    return [
-        block
-        for block in blocks
-        if block.who == f"switch {connection}" and block.event not in {"HEARTBEAT", "RE_SCHEDULE"}
-    ]
+    """What the switch said on a connection, without :data:`_NOT_SAID`."""
+    return [block for block in blocks if block.who == f"switch {connection}" and block.event not in _NOT_SAID]
 
 
 def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:

@@ -13,6 +13,7 @@ Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
     "deletable", "joining_alone", "joining_both", "out", "out_once", "out_opt_in", "out_opt_out",
+    "out_languages",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
 prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before

@@ -96,6 +96,9 @@ class Sounds:
             "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
             "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
             "out_opt_out": lambda: made(OPT_OUT, asked=self.asked(), outbound=BEFORE_CONNECTED),
+            "out_languages": lambda: made(
+                OPT_IN, asked=self.asked(), others=(nl,), menu=self.sound("menu"), outbound=BEFORE_CONNECTED
+            ),
             "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
             "joining_alone": lambda: made(joining=Joining(ALONE, self.sound("joining"))),

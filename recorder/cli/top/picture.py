@@ -243,6 +243,7 @@ def _state(folder: Path, start: CallStart) -> str:
     kinds = [mark.kind for mark in read_marks(folder)]
     held = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
     bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
+    bridged = bridged or kinds.count("joined_room") > kinds.count("left_room")
     if "announcement_finished" not in kinds:
         if start.at_pickup and not bridged:
             return "ringing"

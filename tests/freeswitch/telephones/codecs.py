@@ -74,7 +74,11 @@ def at_rate(sound: np.ndarray, rate: int) -> np.ndarray:
 @cache
 def packets(codec: Codec, seed: int, seconds: int) -> list[bytes]:
     """The payloads of a noise, one for each 20 ms."""
-    sound = at_rate(noise(seed, seconds), codec.rate)
+    return encoded(codec, at_rate(noise(seed, seconds), codec.rate))
+
+
+def encoded(codec: Codec, sound: np.ndarray) -> list[bytes]:
+    """A sound's payloads, one for each 20 ms."""
     context = av.CodecContext.create(codec.encoder, "w")
     context.sample_rate, context.layout, context.format = codec.rate, "mono", "s16"
     if codec.encoder == "libopus":
@@ -89,6 +93,24 @@ def packets(codec: Codec, seed: int, seconds: int) -> list[bytes]:
         frame.sample_rate, frame.pts = codec.rate, at
         out += [bytes(packet) for packet in context.encode(frame)]
     return out
+
+
+ROWS, COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477)
+PAD = ("123", "456", "789", "*0#")
+
+
+def pitches(digit: str) -> tuple[int, int]:
+    """The two tones of a key, in Hz."""
+    row = next(number for number, keys in enumerate(PAD) if digit in keys)
+    return ROWS[row], COLUMNS[PAD[row].index(digit)]
+
+
+@cache
+def tones(codec: Codec, digit: str, seconds: float = 0.2) -> list[bytes]:
+    """The payloads of a key's tones, one for each 20 ms; only for codecs without a memory."""
+    at = np.arange(int(codec.rate * seconds)) / codec.rate
+    sound = sum(0.25 * np.sin(2 * np.pi * pitch * at) for pitch in pitches(digit))
+    return encoded(codec, np.asarray(sound))
 
 
 @dataclass(frozen=True)

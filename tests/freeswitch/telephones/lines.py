@@ -19,10 +19,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Voice
+from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Voice, tones
 from tests.freeswitch.telephones.srtp import SUITE, Protector, new_key
 
 COMFORT_NOISE = 13
+EVENT = 101
+KEYS = "0123456789*#ABCD"
+"""Each key's place is its number as an event (RFC 4733)."""
 HOST = "127.0.0.1"
 Weather = Callable[[int, random.Random], float | None]
 """For a tick: how many seconds later its packet arrives, ``None`` where it is lost."""
@@ -50,7 +53,8 @@ def jitters(most_s: float) -> Weather:
 
 @dataclass
 class Leg:
-    """One telephone's end of a call's sound."""
+    """One telephone's end of a call's sound.  ``ear`` keeps what comes, where it is a list: the number of
+    each packet's payload, and that."""
 
     codec: Codec
     voice: Voice
@@ -61,10 +65,12 @@ class Leg:
     sdp_codecs: tuple[Codec, ...] = ()
     to: tuple[str, int] | None = None
     heard: int = 0
+    ear: list[tuple[int, bytes]] | None = None
     sock: socket.socket = field(init=False)
     _source: int = field(default_factory=lambda: random.getrandbits(32))
     _number: int = -1
     _quiet: bool = False
+    _dialled: list[tuple[int, int, bytes]] = field(default_factory=list)
     _protector: Protector | None = None
     _chance: random.Random = field(default_factory=lambda: random.Random(20261125))
 
@@ -118,6 +124,9 @@ class Leg:
         if self.to is None:
             return []
         self._number += 1
+        if self._dialled:
+            since, payload, content = self._dialled.pop(0)
+            return [(0.0, self._packet(payload, tick - since, content))] if content else []
         if not self.speaking:
             quiet, self._quiet = self._quiet, True
             if self.comfort and not quiet:
@@ -129,6 +138,28 @@ class Leg:
         late = self.weather(tick, self._chance)
         return [] if late is None else [(late, packet)]
 
+    def dial(self, digits: str) -> None:
+        """As RFC 2833's events, each 160 ms long; meanwhile it says nothing else."""
+        packets: list[tuple[int, int, bytes]] = []
+        for digit in digits:
+            for tick in range(8):
+                last = tick == 7
+                event = struct.pack(
+                    ">BBH", KEYS.index(digit), 0x8A if last else 0x0A, self.codec.step * (tick + 1)
+                )
+                packets += [(tick, EVENT | (0 if tick else 0x80), event)]
+            packets += [(8, EVENT, event), (9, EVENT, event)]  # its end is said three times
+            packets += [(0, 0, b"")] * 5
+        self._dialled = packets
+
+    def sings(self, digits: str) -> None:
+        """As tones in its sound, each 200 ms long."""
+        packets: list[tuple[int, int, bytes]] = []
+        for digit in digits:
+            packets += [(0, self.codec.payload, each) for each in tones(self.codec, digit)]
+            packets += [(0, 0, b"")] * 5
+        self._dialled = packets
+
     def _packet(self, payload: int, tick: int, content: bytes) -> bytes:
         at = tick * self.codec.step & 0xFFFFFFFF
         head = struct.pack(">BBHII", 0x80, payload, self._number & 0xFFFF, at, self._source)
@@ -139,8 +170,10 @@ class Leg:
         """Take in what comes; nothing is made of it but a count."""
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while True:
-                self.sock.recv(2048)
+                packet = self.sock.recv(2048)
                 self.heard += 1
+                if self.ear is not None:
+                    self.ear.append((packet[1] & 0x7F, packet[12:]))
 
 
 class Studio:
@@ -230,6 +263,13 @@ class Dialogue:
         self.invite((self.leg.codec,))
         self.leg.speaking = True
 
+    def info(self, digits: str) -> None:
+        """Each digit by SIP INFO."""
+        for digit in digits:
+            self.sequence += 1
+            self._request("INFO", f"Signal={digit}\r\nDuration=160\r\n", kind="application/dtmf-relay")
+            time.sleep(0.25)
+
     def bye(self) -> None:
         if self.state != "over":
             self.sequence += 1
@@ -240,7 +280,9 @@ class Dialogue:
         self.state = "over"
         self.exchange.studio.remove(self.leg)
 
-    def _request(self, method: str, body: str = "", sequence: int | None = None) -> None:
+    def _request(
+        self, method: str, body: str = "", sequence: int | None = None, kind: str = "application/sdp"
+    ) -> None:
         self.exchange.send(
             [
                 f"{method} {self.target} SIP/2.0",
@@ -254,6 +296,7 @@ class Dialogue:
             ],
             body,
             self.peer,
+            kind,
         )
 
     def answer(self, fields: dict[str, str], code: int, body: str) -> None:
@@ -294,12 +337,16 @@ class Exchange:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def call(self, number: str, caller: str, leg: Leg, codecs: tuple[Codec, ...] = ()) -> Dialogue:
-        """A telephone calls; returns at once."""
+    def call(
+        self, number: str, caller: str, leg: Leg, codecs: tuple[Codec, ...] = (), port: int = 0
+    ) -> Dialogue:
+        """A telephone calls, by another port of the switch than the usual one where there is one; returns at
+        once."""
         ident, codecs = uuid.uuid4().hex, codecs or (leg.codec,)
+        switch = (HOST, port or self.switch[1])
         dialogue = Dialogue(
             self, leg, ident, f'"{caller}" <sip:{caller}@{HOST}>;tag={ident[:8]}', f"<sip:{number}@{HOST}>",
-            f"sip:{number}@{HOST}:{self.switch[1]}", self.switch, offered=codecs,
+            f"sip:{number}@{HOST}:{switch[1]}", switch, offered=codecs,
         )  # fmt: skip
         self.dialogues[ident] = dialogue
         dialogue._request("INVITE", leg.describe(codecs))
@@ -318,9 +365,14 @@ class Exchange:
         self.studio.stop()
         self.sock.close()
 
-    def send(self, head: list[str], body: str, to: tuple[str, int]) -> None:
-        kind = ["Content-Type: application/sdp"] if body else []
-        lines = [*head, *kind, f"Content-Length: {len(body)}", "", body]
+    def send(self, head: list[str], body: str, to: tuple[str, int], kind: str = "application/sdp") -> None:
+        lines = [
+            *head,
+            *([f"Content-Type: {kind}"] if body else []),
+            f"Content-Length: {len(body)}",
+            "",
+            body,
+        ]
         self.sock.sendto("\r\n".join(lines).encode(), to)
 
     def _run(self) -> None:

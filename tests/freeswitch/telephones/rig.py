@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.call.policy import Announcement, LinePolicy, to_json
+from recorder.call.policy import BEFORE_CONNECTED, Announcement, LinePolicy, to_json
 from recorder.take import spool, wav
 from recorder.take.encode import encode
 from recorder.take.encoded import Encoded
 from tests.freeswitch.sound import chirp
-from tests.freeswitch.switches import NUMBER, Rig, until
+from tests.freeswitch.switches import CONF, NUMBER, Rig, until
 from tests.freeswitch.telephones import places
 from tests.freeswitch.telephones.codecs import PCMU, Codec, Voice
 from tests.freeswitch.telephones.lines import Dialogue, Exchange, Leg
@@ -112,10 +112,11 @@ class Heard:
 class Town:
     """The switch, its daemon, and the telephones around it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.rig = Rig(folder)
+    def __init__(self, folder: Path, conf: Path = CONF) -> None:
+        self.rig = Rig(folder, conf)
         self.exchange = Exchange(self.rig.sip_port)
         self.rig.switch.environment["ACCORD_ROUTE"] = f"127.0.0.1:{self.exchange.port}"
+        self.rig.switch.environment["ACCORD_TRUNK"] = f"127.0.0.1:{self.exchange.port}"
         self.exchange.called = lambda number: self._called[number[-2:]]
         self.prompts = self.rig.snapshot / "prompts"
         self.transfers = 0
@@ -140,7 +141,14 @@ class Town:
             told.append(Announcement(name, 1, "en", name, ("agreement",), 30, digest, length))
         lines = [
             LinePolicy(
-                "t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus", "wav"), told[n % 3]
+                "t1",
+                f"l{n}",
+                f"{NUMBER}{n:02}",
+                "notice",
+                "before_ringing",
+                ("opus", "wav"),
+                told[n % 3],
+                outbound=BEFORE_CONNECTED,
             )
             for n in range(90)
         ]
@@ -168,6 +176,25 @@ class Town:
         self._called[f"{number:02}"] = far
         dialogue = self.exchange.call(f"{NUMBER}{number:02}", caller, near, codecs)
         return Pair(self, name, caller, near, far, dialogue)
+
+    def place_out(self, name: str, outside: Codec = PCMU, inside: Codec = PCMU) -> Pair:
+        """A colleague calls somebody: ``outside`` is who is called."""
+        self._placed += 1
+        line = self._placed % 90
+        callee = f"3247888{self._placed:04}{line:02}"
+        near, far = (
+            Leg(outside, Voice(2 * self._placed, PERIOD)),
+            Leg(inside, Voice(2 * self._placed + 1, PERIOD)),
+        )
+        for leg in (near, far):
+            leg.voice.payload(leg.codec, 0)  # encoded before it is needed
+        self._called[f"{line:02}"] = near
+        dialogue = self.exchange.call(callee, f"{NUMBER}{line:02}", far, port=self.rig.out_port)
+        return Pair(self, name, callee, near, far, dialogue)
+
+    def end_of(self, leg: Leg) -> Dialogue:
+        """A telephone's end of its call."""
+        return next(one for one in self.exchange.dialogues.values() if one.leg is leg)
 
     def answers(self, number: int, leg: Leg) -> None:
         """Who answers a number from now on."""

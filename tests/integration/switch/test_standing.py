@@ -47,6 +47,8 @@ def switch(line: Any, *, then: Callable[[], object] = lambda: None) -> None:
             line.answer(BUGS)
         elif text.startswith("api uuid_buglist"):
             line.answer("-ERR Cannot locate session!\n")
+        elif text == "api conference json_list":
+            line.answer("-ERR conference Command not found!\n")
         elif text == "api status":
             line.answer("UP 0 years")
             then()

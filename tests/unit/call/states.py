@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.call import arriving
-from recorder.call.joining import names
+from recorder.call.joining import in_room, names
 from recorder.call.session import step
 from recorder.call.state import (
     NOTICE,
@@ -35,7 +35,7 @@ from recorder.call.state import (
     State,
     Step,
 )  # fmt: skip
-from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, Person, What
 from recorder.switch.observed import DELETE as DELETE_CODE
 
 PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
@@ -122,6 +122,12 @@ EVENTS: dict[str, Make] = {
     "who came begins to hear it": _joining(What.BEGAN),
     "who came heard it whole": _joining(What.HEARD, timedelta(seconds=3)),
     "who came heard a part of it": _joining(What.HEARD, timedelta(seconds=1)),
+    "it is in a conference with another": _plain(What.ENTERED, room="room", there=(Person("r"),)),
+    "a third one comes": _plain(What.CAME, there=(Person("r"),)),
+    "the third one is a colleague": _plain(What.LOOKED, other="r"),
+    "the third one is outside": _plain(What.LOOKED, other="r", outside=True),
+    "the third one goes": _plain(What.WENT, other="r"),
+    "the conference is left": _plain(What.LEFT_ROOM),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
     "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
@@ -145,6 +151,19 @@ EVENTS: dict[str, Make] = {
 PAUSES = ("the code to pause", "the code to go on")
 """They change nothing but what is paused; so they are not tried on every line."""
 
+ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
+"""Nor these, but on a line that tells who joins, and of a call that goes on as it should: what else may be
+amiss with it changes nothing of them."""
+
+
+def _tried(name: str, state: State) -> bool:
+    if name in PAUSES:
+        return bool(state.script.delete or state.script.joining) and not state.others
+    if name not in ROOMS:
+        return True
+    amiss = state.paused or state.hung_up or state.playing or not (state.capturing and state.leaving)
+    return bool(state.script.joining) and (bool(state.others) or not amiss)
+
 
 def stage(state: State) -> str:
     """A state's name in the table."""
@@ -167,7 +186,7 @@ def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     while waiting:
         state = waiting.popleft()
         for name, make in EVENTS.items():
-            if name in PAUSES and not (state.script.delete or state.script.joining):
+            if not _tried(name, state):
                 continue
             after, actions = step(state, make(state))
             orders = tuple(one.value for one in actions if isinstance(one, Do))
@@ -192,6 +211,9 @@ def alike(state: State) -> tuple[object, ...]:
         asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
+        state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
+        tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
+              for one in state.others),
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ def test_a_call_s_state_is_what_was_written_down_of_it(house: House) -> None:
         live(house, *told, "bridged").name: "connected",
         live(house, *told, "bridged", "hold").name: "on hold",
         live(house, *told, "bridged", "hold", "unhold").name: "connected",
+        live(house, *told, "bridged", "unbridged", "joined_room").name: "connected",
+        live(house, *told, "bridged", "unbridged", "joined_room", "left_room").name: "ringing",
         live(house, *told, "recording_stopped").name: "stopped",
         live(house, announcement=None, tenant=None, line=None).name: "no line",
     }

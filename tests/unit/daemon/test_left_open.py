@@ -15,6 +15,7 @@ from recorder.call.policy import Language, Snapshot
 from recorder.call.state import Script, State
 from recorder.catalogue.models import NotRecorded, connected
 from recorder.daemon import takeover
+from recorder.daemon.rooms import Rooms
 from recorder.daemon.takeover import Takeover
 from recorder.errors import SwitchError
 from recorder.switch.node import Live, LiveChannel
@@ -37,8 +38,8 @@ class Switch:
             raise SwitchError("switch.gone", "nobody there")
         return Live({"c": LiveChannel("c", "inbound", "ACTIVE", "accord", (self.audio,))})
 
-    def api(self, _command: object) -> str:
-        return "announced"
+    def api(self, command: object) -> str:
+        return '{"rows": []}' if "show channels" in str(command) else "announced"
 
     def recordings_of(self, _channel: str) -> tuple[str, ...]:
         return (self.audio,)
@@ -84,7 +85,8 @@ class Site:
         self.since: datetime = house.clock()
         self.switch = Switch(self.folder / spool.AUDIO)
         self.calls: dict[str, Adopted] = {}
-        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told)  # type: ignore[arg-type]
+        rooms = Rooms(self.calls, self.switch.api, self.switch.send_later, house.clock)  # type: ignore[arg-type]
+        self.takeover = Takeover(self.switch, house.spool, house.clock, self.adopt, told, rooms)  # type: ignore[arg-type]
         self.takeover.look()
 
     def adopt(self, start: CallStart, state: State) -> Adopted:

@@ -372,15 +372,27 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
     """Who they are is encrypted; that somebody who came was told, and how, is not."""
     encoded = make_encoded(tmp_path)
     party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
-    told = (("bridged", party), ("joined_telling", {"how": "alone"}), ("unbridged", party))
+    told = (
+        ("bridged", party),
+        ("joined_telling", {"how": "alone"}),
+        ("unbridged", party),
+        ("bridged", {**party, "in": "room"}),
+        ("joined_room", {**party, "who": "outside", "how": "conference"}),
+        ("joined_told", {"in": "room", "leg": "5c9b"}),
+        ("left_room", party),
+    )
     more = tuple(
         Marker(START + timedelta(seconds=number), 1000 * number, kind, data)
         for number, (kind, data) in enumerate(told, 10)
     )
     made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
-    markers = made.manifest.markers[-3:]
+    markers = made.manifest.markers[-7:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
         ("joined_telling", {"how": "alone"}),
         ("unbridged", {"seen": "later"}),
+        ("bridged", {"seen": "later", "in": "room"}),
+        ("joined_room", {"seen": "later", "who": "outside", "how": "conference"}),
+        ("joined_told", {"in": "room"}),
+        ("left_room", {"seen": "later"}),
     ]

@@ -434,6 +434,30 @@ def test_while_who_joined_is_told_the_right_channel_says_why(last: str) -> None:
     assert plan.both == (), "nothing is silenced for it"
 
 
+def with_data(made: Take, kind: str, **data: str) -> Take:
+    """The take whose marks of a kind say this."""
+    return replace(
+        made, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in made.marks)
+    )
+
+
+def test_in_a_room_the_others_are_heard_while_one_is_told() -> None:
+    marks = [*NORMAL, (20_000, "joined_room"), (20_300, "joined_telling"), (22_300, "joined_told")]
+    plan = blank.plan(
+        with_data(take(marks), "joined_telling", how="alone", leg="c", **{"in": "room"}), sound(), FOUND
+    )
+    assert not [gap for gap in gaps(plan) if gap[3] == "told_joiner"]
+
+
+def test_a_take_that_ends_with_somebody_outside_in_the_room_is_silent_from_when_they_came() -> None:
+    marks = [*NORMAL, (30_000, "joined_room"), (30_400, "transferred_outside"), (30_600, "recording_stopped")]
+    made = take(marks)
+    plan = blank.plan(with_data(made, "joined_room", who="outside"), sound(30_600), FOUND)
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    assert 29_900 <= gap[0] <= 30_100
+    assert plan.both == ((gap[0], 30_600),)
+
+
 def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -> None:
     """Neither of them was told that what they say to each other is recorded."""
     marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_outside"),

@@ -1,0 +1,302 @@
+"""Who is in a conversation beside the two: of each conference on the switch its members, of each third party
+whom it joined.  What happens to them is told to the calls that are in it, and what their lines have to say is
+ordered once, however many of the calls want it said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import gevent
+import structlog
+
+from recorder.call.state import ALONE, State
+from recorder.errors import SwitchError
+from recorder.switch import commands
+from recorder.switch.commands import Command
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live, channels
+from recorder.switch.observed import COLLEAGUE, Observed, Person, What
+from recorder.switch.rooms import ATTACHED, BEGAN, CAME, THIRD, WENT, InRoom, Member, in_room, thirds, who_is
+
+if TYPE_CHECKING:
+    from recorder.daemon.calls import Call
+
+log = structlog.get_logger()
+
+ASKED: Final = (0.05, 0.3, 0.8, 2.0)
+"""Seconds between the questions who a third party is: the switch's list is behind by up to a second (seen),
+and the colleague may be connected with the outside party again only after them."""
+
+LEAD: Final = 0.5
+"""Seconds from when somebody joins until they are told: a telephone that has just been answered does not
+hear the first moments (seen)."""
+
+ORDERED: Final = 60.0
+"""Seconds after which a sound that was ordered and never began is ordered again."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """``heard`` are (leg, sound) of who was told, ``ordered`` when a sound was, by (member or all, sound);
+    .."""
+
+    name: str = ""
+    members: dict[str, Member] = field(default_factory=dict)
+    heard: set[tuple[str, str]] = field(default_factory=set)
+    ordered: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def person(self, leg: str) -> Person:
+        """Somebody in it, as a call is told of them."""
+        sounds = frozenset(sound for who, sound in self.heard if who == leg)
+        return Person(leg, self.members[leg].party, sounds)
+
+
+class Rooms:
+    """``ask`` asks the switch, ``order`` commands it; both raise :class:`SwitchError`.  ``calls`` are those
+    in hand, by the outside leg."""
+
+    def __init__(
+        self,
+        calls: Mapping[str, Call],
+        ask: Callable[[Command], str],
+        order: Callable[[Command], object],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._calls = calls
+        self._ask = ask
+        self._order = order
+        self._now = now
+        self._rooms: dict[str, _Room] = {}
+        self._thirds: dict[str, tuple[str, str]] = {}
+        """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
+        attached to."""
+
+    # --- what the switch tells
+
+    def event(self, event: CallEvent) -> None:
+        """A conference's event, or one of :data:`ATTACHED`."""
+        if event.name in ATTACHED:
+            self._attached(event)
+            return
+        seen = in_room(event)
+        if seen is None:
+            return
+        if seen.what == CAME and seen.member is not None:
+            self._came(seen, seen.member, event.at)
+        elif seen.what == WENT and seen.member is not None:
+            self._went(seen, seen.member, event.at)
+        else:
+            self._sounded(seen, event.at)
+
+    def _came(self, seen: InRoom, member: Member, at: datetime) -> None:
+        room = self._rooms.setdefault(seen.room, _Room(seen.name))
+        if member.leg in room.members:
+            return  # the list had them already
+        room.members[member.leg] = member
+        person = room.person(member.leg)
+        for call in self._of(room):
+            if call.channel == member.leg:
+                call.feed(Observed(What.ENTERED, at, room=room.name, there=self._others(room, member.leg)))
+            else:
+                call.feed(Observed(What.CAME, at, there=(person,)))
+
+    def _others(self, room: _Room, channel: str) -> tuple[Person, ...]:
+        legs = [leg for leg in room.members if leg != channel]
+        try:
+            return tuple(self._known(room, leg) for leg in legs)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+            return tuple(room.person(leg) for leg in legs if leg in room.members)
+
+    def _went(self, seen: InRoom, member: Member, at: datetime) -> None:
+        room = self._rooms.get(seen.room)
+        if room is None or member.leg not in room.members:
+            return
+        for call in self._of(room):
+            if call.channel == member.leg:
+                call.feed(Observed(What.LEFT_ROOM, at))
+            else:
+                call.feed(Observed(What.WENT, at, other=member.leg))
+        del room.members[member.leg]
+        room.ordered = {key: when for key, when in room.ordered.items() if key[0] != member.number}
+        if not room.members:
+            del self._rooms[seen.room]
+
+    def _sounded(self, seen: InRoom, at: datetime) -> None:
+        room = self._rooms.get(seen.room)
+        if room is None:
+            return
+        began = seen.what == BEGAN
+        what = What.BEGAN if began else What.HEARD
+        if not began:
+            room.ordered.pop((seen.member.number if seen.member else "", seen.sound), None)
+        for call in self._of(room):
+            telling = call.state.telling
+            if telling is None or (seen.member is not None and seen.member.leg != telling.leg):
+                continue
+            before = call.state
+            call.feed(Observed(what, at, leg=COLLEAGUE, sound=seen.sound, complete=True))
+            room.heard |= {(leg, seen.sound) for leg in room.members if _learnt(before, call.state, leg)}
+
+    def _of(self, room: _Room) -> list[Call]:
+        return [call for leg in list(room.members) if (call := self._calls.get(leg)) is not None]
+
+    # --- third parties
+
+    def _attached(self, event: CallEvent) -> None:
+        function, leg = event.header("Media-Bug-Function"), event.uuid
+        began = event.name == ATTACHED[0]
+        if function == "displace":
+            call = self._calls.get(self._thirds.get(leg, ("", ""))[0])
+            if call is not None:
+                what = What.BEGAN if began else What.HEARD
+                sound = event.header("Media-Bug-Target")
+                call.feed(Observed(what, event.at, leg=COLLEAGUE, sound=sound, complete=True))
+        elif function == "eavesdrop" and began:
+            if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
+                gevent.spawn(self._look_for_third, leg, event.at)
+        elif function == "eavesdrop":
+            gevent.spawn(self._look_for_gone, leg, event.at)
+
+    def _look_for_third(self, leg: str, at: datetime) -> None:
+        for seconds in ASKED:
+            gevent.sleep(seconds)
+            try:
+                found = thirds(channels(self._ask(commands.show_channels()))).get(leg, [])
+                new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            except SwitchError as error:
+                log.warning("rooms.not_asked", error=error.message)
+                return  # what is there is asked for again when the connection is back
+            there = (one for one in self._calls.values() if leg in (one.channel, one.state.colleague))
+            call = next(there, None)
+            if call is not None and new:
+                self._thirds |= {each.leg: (call.channel, leg) for each in new}
+                call.feed(Observed(What.CAME, at, there=tuple(new)))
+                return
+
+    def _look_for_gone(self, leg: str, at: datetime) -> None:
+        for third, (channel, attached) in list(self._thirds.items()):
+            if attached != leg:
+                continue
+            try:
+                data = self._data(third)
+            except SwitchError as error:
+                log.warning("rooms.not_asked", error=error.message)
+                return
+            if data is None or not _is_third(data, leg):
+                self._thirds.pop(third, None)
+                if (call := self._calls.get(channel)) is not None:
+                    call.feed(Observed(What.WENT, at, other=third))
+
+    # --- what is ordered
+
+    def tell(self, call: Call) -> None:
+        """Have said what the line of ``call`` has to say to who is being told in its room."""
+        telling, script = call.state.telling, call.state.script.joining
+        if telling is None or script is None:
+            return
+        sound = Path(script.sound.path)
+        if not call.state.room:
+            if commands.addressable(telling.leg):
+                self._soon(commands.mix_in(call.channel, "accord_state", "announced", telling.leg, sound))
+            if script.how != ALONE:
+                self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
+            return
+        room = next((one for one in self._rooms.values() if call.channel in one.members), None)
+        if room is None or telling.leg not in room.members:
+            return
+        number = room.members[telling.leg].number if script.how == ALONE else ""
+        key, now = (number, str(sound)), time.monotonic()
+        if now - room.ordered.get(key, -ORDERED) < ORDERED:
+            return  # another call in it has had it said
+        room.ordered[key] = now
+        try:
+            order = commands.play_in_room(call.channel, "accord_state", "announced", room.name, sound, number)
+        except SwitchError as error:
+            # A conference of a name that is put into no command: the marks say that they were not told.
+            call.log.warning("call.not_told_in_room", error=error.message)
+            return
+        self._soon(order)
+
+    def _soon(self, command: Command) -> None:
+        # The switch looks then whether it is still to be said.
+        gevent.spawn_later(LEAD, self._send, command)
+
+    def _send(self, command: Command) -> None:
+        try:
+            self._order(command)
+        except SwitchError as error:
+            log.warning("rooms.not_ordered", command=str(command), error=error.message)
+
+    # --- the daemon is back
+
+    def look(self, live: Live) -> None:
+        """Take in who is in which conference, and who is a third party.  Raises :class:`SwitchError`."""
+        before, self._rooms = self._rooms, {}
+        for ident, name, numbers in live.rooms:
+            old = before.get(ident, _Room())
+            room = self._rooms[ident] = _Room(name, heard=old.heard)
+            for leg, number in numbers.items():
+                room.members[leg] = old.members.get(leg, Member(leg, number, None))
+        self._thirds = {}
+        for leg, some in live.thirds.items():
+            data = self._data(leg)
+            if data is not None:
+                # Attached to the outside leg, or to the colleague's.
+                ours = data.variable("accord_state") == "announced"
+                channel = leg if ours else data.variable("bridge_uuid")
+                self._thirds |= dict.fromkeys(some, (channel, leg))
+
+    def there(self, channel: str) -> tuple[str, tuple[Person, ...]]:
+        """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
+        the conversation.  Raises :class:`SwitchError`."""
+        for room in self._rooms.values():
+            if channel in room.members:
+                return room.name, tuple(
+                    self._known(room, leg) for leg in list(room.members) if leg != channel
+                )
+        some = [third for third, (outside, _leg) in self._thirds.items() if outside == channel]
+        return "", tuple(Person(third, self._party(third)) for third in some)
+
+    def _known(self, room: _Room, leg: str) -> Person:
+        """Somebody in a room, of whom the list of it does not say who they are."""
+        member = room.members[leg]
+        if member.party is None:
+            room.members[leg] = replace(member, party=self._party(leg))
+        return room.person(leg)
+
+    def _party(self, leg: str) -> tuple[str, str] | None:
+        data = self._data(leg)
+        return None if data is None else who_is(data)
+
+    def _data(self, leg: str) -> CallEvent | None:
+        """What the switch says of a leg; ``None`` where there is none, or where it cannot be asked about."""
+        if not commands.addressable(leg):
+            return None
+        try:
+            return CallEvent(b"\n" + self._ask(commands.channel_data(leg)).encode())
+        except SwitchError as error:
+            if error.error_id == "switch.refused":
+                return None
+            raise
+
+
+def _ends(state: State, channel: str) -> tuple[str, ...]:
+    """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
+    return tuple(filter(None, (channel, state.colleague, state.before)))
+
+
+def _is_third(data: CallEvent, leg: str) -> bool:
+    attached = data.variable("current_application"), data.variable("current_application_data")
+    return attached == (THIRD, leg)
+
+
+def _learnt(before: State, after: State, leg: str) -> bool:
+    mark = f"leg:{leg}"
+    return mark in after.knowing and mark not in before.knowing

@@ -1,0 +1,141 @@
+"""A colleague's codes, by each way that a telephone can send a digit: RFC 2833, SIP INFO, tones in the sound.
+What the outside party's telephone gets of them is measured there, packet by packet."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from recorder.take import spool, wav
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.sound import level
+from tests.freeswitch.switches import CONF, NUMBER, until
+from tests.freeswitch.telephones.codecs import pitches
+from tests.freeswitch.telephones.lines import EVENT, KEYS, Dialogue
+from tests.freeswitch.telephones.rig import Pair, Town
+
+TONES = 70
+"""The line whose telephones send tones, which its route listens for."""
+
+ROUTE = f"""<include>
+  <extension name="tones" continue="true">
+    <condition field="destination_number" expression="^{NUMBER}{TONES}$">
+      <action application="export" data="nolocal:execute_on_answer_codes=spandsp_start_dtmf"/>
+    </condition>
+  </extension>
+</include>
+"""
+"""As docs/calls.md says it."""
+
+HEARD, UNHEARD = 0.1, 0.05
+"""Of a tone of a code: a share of full scale.  The telephones' voices have 0.02 at any pitch."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("dialling")
+    conf = folder / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "dialplan" / "public" / "85_tones.xml").write_text(ROUTE)
+    it = Town(folder / "town", conf)
+    try:
+        it.rig.switch.start()
+        it.rig.start_daemon()
+        every_line(it.rig, "keep")
+        yield it
+    finally:
+        it.exchange.stop()
+        it.rig.kill_daemon()
+        it.rig.switch.stop()
+
+
+def marked(pair: Pair, kind: str) -> bool:
+    for path in pair.town.rig.spool.glob(f"*/{spool.CALL}"):
+        if spool.read_start(path.parent).outside.value.endswith(pair.caller):
+            return kind in [mark.kind for mark in spool.read_marks(path.parent)]
+    return False
+
+
+def each(pairs: dict[Pair, Callable[[str], object]], digits: str, kind: str) -> None:
+    """Every colleague dials, and it is written down of every call."""
+    for dial in pairs.values():
+        dial(digits)
+    for pair in pairs:
+        until(f"{pair.name}: {kind}", lambda pair=pair: marked(pair, kind), 20)
+    time.sleep(0.7)
+
+
+def linear(ear: list[tuple[int, bytes]]) -> np.ndarray:
+    """What a telephone heard, from PCMU (G.711), -1 to 1."""
+    code = ~np.frombuffer(b"".join(body for payload, body in ear if payload == 0), np.uint8)
+    size = ((((code & 0x0F).astype(int) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
+    return np.where(code & 0x80, -size, size) / 32768
+
+
+def loudest(sound: np.ndarray, digits: str) -> float:
+    """How loud the quieter tone of a key was at its loudest moment, of the key that was heard best."""
+    return max(
+        float(np.minimum(*(level(sound, pitch) for pitch in pitches(digit))).max()) for digit in digits
+    )
+
+
+def events(ear: list[tuple[int, bytes]]) -> str:
+    """The keys that a telephone was sent as events."""
+    return "".join(sorted({KEYS[body[0]] for payload, body in ear if payload == EVENT}))
+
+
+def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> None:
+    ways = {name: place.place(name) for name in ("RFC 2833", "INFO")}
+    ways["tones"] = place.place("tones", line=TONES)
+    for pair in ways.values():
+        pair.outside.ear = []
+    place.until_connected(*ways.values())
+    for pair in ways.values():
+        until(f"{pair.name} is written down", lambda pair=pair: marked(pair, "bridged"), 20)
+    time.sleep(1)
+    colleagues: dict[str, Dialogue] = {}
+    for name, pair in ways.items():
+        colleagues[name] = place.end_of(pair.inside)
+    dial: dict[Pair, Callable[[str], object]] = {
+        ways["RFC 2833"]: ways["RFC 2833"].inside.dial,
+        ways["INFO"]: colleagues["INFO"].info,
+        ways["tones"]: ways["tones"].inside.sings,
+    }
+    each(dial, "*6", "paused")
+    each(dial, "*7", "resumed")
+    each(dial, "*8", "noted")
+    each(dial, "*5", "keep_question_heard")
+    each(dial, "1", "keep_told")
+    place.talk(0.5, *ways.values())
+    for name, pair in ways.items():
+        take = pair.take()
+        kinds = [mark.kind for mark in take.marks]
+        for kind in ("paused", "resumed", "noted", "keep_asked", "keep_question_heard", "keep_answered"):
+            assert kinds.count(kind) == 1, (name, kind, kinds)
+        (answered,) = (mark for mark in take.marks if mark.kind == "keep_answered")
+        assert (answered.data["answer"], answered.data["by"]) == ("yes", "colleague"), name
+        assert pair.outside.ear is not None
+        kept = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20))) / 32768
+        after = take_from(take)
+        heard, taken = linear(pair.outside.ear), kept[after:, 1]
+        print(name, events(pair.outside.ear), loudest(heard[after:], "*5678"), loudest(taken, "*5678"))
+        if name == "tones":
+            assert loudest(heard[after:], "*5678") > HEARD, "in-band: it cannot be hidden"
+            assert loudest(taken, "*5678") > HEARD
+        else:
+            # 1 is no code: it goes to the other side as any key.
+            assert events(pair.outside.ear) == "1", (name, events(pair.outside.ear))
+            assert loudest(heard[after:], "*5678") < UNHEARD, name
+            assert loudest(taken, "*5678") < UNHEARD, name
+
+
+def take_from(take: spool.Take) -> int:
+    """The sample from which on they speak: what is played before is not of the colleague."""
+    began, bridged = take.first("recording_started"), take.first("bridged")
+    assert began is not None
+    assert bridged is not None
+    return int((bridged - began).total_seconds() * 8000)

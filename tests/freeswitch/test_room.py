@@ -1,0 +1,205 @@
+"""More than two in a conversation, on a real switch: in a conference, and as a third one.  One take each,
+with who came and who left in its marks, and everybody who joined told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from recorder.take import spool
+from tests.freeswitch.colleagues import (
+    HOT,
+    LINE,
+    OUTSIDE,
+    SECOND,
+    THIRD,
+    Talk,
+    configuration,
+    heard,
+    in_room,
+    lines,
+    there,
+    tones,
+)
+from tests.freeswitch.sound import heard_among
+from tests.freeswitch.switches import RATE, Rig, read_wav
+from tests.scenarios.files import LOWS, chirp
+
+SENTENCE = chirp(low=LOWS["joining"])
+TOLD_BY = 2 * RATE
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("house")
+    rig = Rig(folder / "rig", configuration(folder))
+    tones(rig)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield rig
+    finally:
+        rig.stop()
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(house: Rig) -> Iterator[None]:
+    yield
+    house.hang_up_all()
+
+
+def speaks(house: Rig, number: str = LINE) -> Talk:
+    """A caller speaks with the first colleague."""
+    talk = Talk(house, house.call(number))
+    talk.until_marked("bridged")
+    time.sleep(1)
+    return talk
+
+
+def meets(talk: Talk, room: str) -> None:
+    """Both go on in a conference."""
+    before = len(talk.marks("joined_room"))
+    talk.switch(f"uuid_transfer {talk.call.leg} -both {room} XML public")
+    talk.until_marked("joined_room", before + 1)
+
+
+def voices(take: spool.Take) -> list[str]:
+    return [name for name, _ in groupby(one[0] for one in heard(take) if one[0])]
+
+
+def kinds(take: spool.Take) -> list[str]:
+    return [mark.kind for mark in take.marks]
+
+
+def by_colleague(house: Rig, leg: str) -> bool:
+    """Whether the one who called in heard the sentence whole, whoever spoke meanwhile."""
+    return heard_among(read_wav(house.phones_folder / f"colleague-{leg}.wav")[:, 0], SENTENCE)
+
+
+def test_a_conference(house: Rig) -> None:
+    """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the marks.
+    Another call comes into the same room: each take has both, and who was told is not told again."""
+    lines(house, "joining_alone")
+    one, two = speaks(house), speaks(house)
+    meets(one, "meet-a")
+    time.sleep(1)
+    second = one.rings_up(SECOND, "meet-a")
+    one.until_marked("joined_told")
+    time.sleep(1)
+    meets(two, "meet-a")
+    one.until_marked("joined_room", 4)
+    time.sleep(1.5)
+    assert len(one.marks("joined_telling")) == 1
+    assert not two.marks("joined_telling"), "told twice"
+    one.phones(f"uuid_kill {second}")
+    one.until_marked("left_room")
+    time.sleep(1)
+    first = one.ends()
+    other = two.ends()
+    assert voices(first)[:3] == ["01", "01+91", "01+91+caller"]
+    assert there(first) == ["+01", "-01"]
+    assert in_room(first)[:2] == ["+01", "+91"]
+    assert sorted(in_room(first)[2:4]) == sorted(["+01", f"+{two.call.caller[-2:]}!"])  # both at once
+    assert in_room(first)[4] == "-91"
+    assert sorted(in_room(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
+    assert sorted(in_room(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
+    assert kinds(first).count("joined_told") == 1
+    (told,) = (mark for mark in first.marks if mark.kind == "joined_told")
+    assert told.data["in"] == "room"
+    assert by_colleague(house, second)
+    for talk in (one, two):
+        assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+    assert (first.end.outcome, other.end.outcome) == ("recorded", "recorded")
+    assert kinds(first).count("recording_started") == kinds(first).count("recording_stopped") == 1
+
+
+def test_told_together_and_somebody_outside_in_the_room(house: Rig) -> None:
+    """All hear it, it is in the take; and who is outside and was told nothing ends the recording."""
+    lines(house, "joining_both")
+    talk = speaks(house)
+    meets(talk, "meet-b")
+    second = talk.rings_up(SECOND, "meet-b")
+    third = talk.rings_up(THIRD, "meet-b")
+    talk.until_marked("joined_room", 3)
+    time.sleep(4)
+    outside = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
+    talk.switch(f"originate {outside} &conference(room-b@accord)")
+    talk.until_marked("transferred_outside")
+    take = talk.call.wait_take()
+    assert talk.call.alive()
+    assert by_colleague(house, second)
+    assert by_colleague(house, third)
+    assert heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+    assert heard_among(read_wav(Path(take.audio))[RATE * 3 // 2 :, 1], SENTENCE)
+    assert in_room(take)[0] == "+01"
+    assert sorted(in_room(take)[1:3]) == ["+91", "+92"]
+    assert in_room(take)[3:] == ["+98!"]
+    assert kinds(take)[-2:] == ["transferred_outside", "recording_stopped"]
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+
+
+def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
+    """Found later, and told then; also of a call that was brought into a conference at once."""
+    lines(house, "joining_alone", HOT)
+    one = speaks(house)
+    meets(one, "meet-c")
+    hot = Talk(house, house.call(HOT))
+    hot.until_marked("announcement_finished")
+    time.sleep(0.5)
+    first = hot.rings_up(THIRD, "meet-hot")
+    hot.until_marked("bridged")
+    house.kill_daemon()
+    second = one.rings_up(SECOND, "meet-c")
+    time.sleep(1)
+    house.start_daemon()
+    house.wait_watching()
+    one.until_marked("joined_told")
+    assert one.marks("joined_room")[-1].data["seen"] == "later"
+    house.kill_daemon()
+    one.phones(f"uuid_kill {second}")
+    time.sleep(0.5)
+    house.start_daemon()
+    house.wait_watching()
+    one.until_marked("left_room")
+    one.phones(f"uuid_kill {first}")
+    hot.until_marked("left_room")
+    take, brought = one.ends(), hot.ends()
+    assert in_room(take) == ["+01", "+91~", "-91~", "-01"]
+    assert by_colleague(house, second)
+    assert in_room(brought) == ["+92", "-92"]
+    assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
+    assert not by_colleague(house, first), "whom it was for is nobody who joins"
+    assert "92" in voices(brought)
+
+
+def test_three_way(house: Rig) -> None:
+    """All three are in the one recording.  Who came third is told at once, alone; and is not told again when
+    the first colleague leaves."""
+    lines(house, "joining_alone")
+    talk = speaks(house)
+    consult(talk)
+    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+    talk.until_marked("joined_told")
+    time.sleep(1)
+    talk.phones(f"uuid_kill {talk.phone()}")
+    talk.until_marked("bridged", 3)
+    time.sleep(1)
+    take = talk.ends()
+    assert voices(take) == ["01", "01+91", "91"]
+    assert there(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
+    assert in_room(take) == ["+91", "-91"]
+    assert kinds(take).count("joined_telling") == kinds(take).count("joined_told") == 1
+    heard_by_third = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    assert heard_among(read_wav(heard_by_third)[:, 0], SENTENCE)
+    assert not heard_among(read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)
+
+
+def consult(talk: Talk) -> None:
+    talk.switch(f"uuid_broadcast {talk.inside} att_xfer::sofia/accord/{SECOND}@{talk.route} aleg")
+    talk.phone(SECOND)
+    time.sleep(1.5)

@@ -1,0 +1,259 @@
+"""More than two in a conversation: who comes and goes is noted, who joins is told in their turn, and nobody
+is recorded who was not told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.call import arriving
+from recorder.call.state import BOTH, Do, Finish, Note
+from recorder.switch.observed import COLLEAGUE, Person, What
+from tests.unit.call.test_joining import FIRST, SECOND, SENTENCE, Call, plan, resumed
+
+THIRD = ("extension", "400")
+OTHER = ("e164", "+32470123456")
+MOVED = ("extension", "meet")
+"""What the switch calls somebody who was transferred into a room."""
+
+
+class Room(Call):
+    """A call that goes on in a conference, with the first colleague."""
+
+    def __init__(self, how: str | None = "alone") -> None:
+        super().__init__(plan(how))
+        self.part("b")
+        self.tell(What.ENTERED, room="room")
+        self.comes("b", MOVED)
+
+    def comes(self, leg: str, party: tuple[str, str], outside: bool = False, **more: object) -> None:
+        self.tell(What.CAME, there=(Person(leg, party, **more),))  # type: ignore[arg-type]
+        self.looked(leg, outside)
+
+    def looked(self, leg: str, outside: bool = False, told: bool = False) -> None:
+        self.tell(What.LOOKED, other=leg, outside=outside, told=told)
+
+    def goes(self, leg: str) -> None:
+        self.tell(What.WENT, other=leg)
+
+    def of_room(self) -> list[str]:
+        """Who came and went."""
+        return [
+            ("+" if one.kind == "joined_room" else "-") + dict(one.data)["value"]
+            for one in self.done
+            if isinstance(one, Note) and one.kind in ("joined_room", "left_room")
+        ]
+
+
+def test_the_marks_say_who_is_in_the_room_and_the_first_is_nobody_who_joins() -> None:
+    call = Room()
+    assert call.notes("joined_room") == [
+        {"party": "extension", "value": "200", "leg": "b", "who": "colleague", "how": "conference"}
+    ]
+    call.comes("c", SECOND)
+    call.goes("b")
+    call.tell(What.LEFT_ROOM)
+    assert call.of_room() == ["+200", "+300", "-200", "-300"]
+    assert call.state.others == ()
+    assert call.state.room == ""
+
+
+def test_each_who_joins_is_told_once_one_after_the_other() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.comes("d", THIRD)
+    assert call.orders(Do.TELL) == 1
+    assert call.state.telling is not None
+    assert call.state.telling.leg == "c"
+    call.begins()
+    call.hears()
+    assert call.orders(Do.TELL) == 2
+    assert call.state.telling.leg == "d"
+    call.begins()
+    call.hears()
+    assert [one["leg"] for one in call.notes("joined_told")] == ["c", "d"]
+    call.goes("c")
+    call.comes("e", SECOND)  # back, by another call
+    assert call.orders(Do.TELL) == 2
+    assert call.state.deadline is None
+
+
+def test_together_one_playing_tells_all_who_were_there_as_it_began() -> None:
+    call = Room(BOTH)
+    call.comes("c", SECOND)
+    call.comes("d", THIRD)
+    call.begins()
+    call.comes("e", ("extension", "500"))
+    call.hears()
+    assert call.orders(Do.TELL) == 2, "the one who came while it played hears it, too"
+    assert call.state.telling is not None
+    assert call.state.telling.leg == "e"
+
+
+def test_a_line_that_tells_nobody() -> None:
+    call = Room(None)
+    call.comes("c", SECOND)
+    assert call.orders(Do.TELL) == 0
+    assert call.of_room() == ["+200", "+300"]
+
+
+def test_who_heard_it_from_another_call_in_the_room_is_not_told_again() -> None:
+    call = Room()
+    call.comes("c", SECOND, heard=frozenset({SENTENCE.path}))
+    assert call.orders(Do.TELL) == 0
+
+
+def test_who_goes_before_they_were_told_was_not_and_the_next_ones_turn_comes() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.comes("d", THIRD)
+    call.begins()
+    call.goes("c")
+    assert call.notes("joined_untold") == [{"reason": "left", "in": "room", "leg": "c"}]
+    assert call.state.telling is not None
+    assert call.state.telling.leg == "d"
+    call.now = call.state.deadline or call.now
+    call.tell(What.DEADLINE)
+    assert call.notes("joined_untold")[1] == {"reason": "stopped", "in": "room", "leg": "d"}
+    assert call.state.telling is None
+    call.begins()  # late
+    assert call.orders(Do.TELL) == 2
+
+
+def test_one_who_goes_before_the_switch_said_who_they_are_was_there() -> None:
+    call = Room()
+    call.tell(What.CAME, there=(Person("c", SECOND),))
+    call.goes("c")
+    call.looked("c")
+    assert call.of_room() == ["+200", "+300", "-300"]
+    assert "who" not in call.notes("joined_room")[1]
+
+
+def test_after_a_hold_who_joined_is_told_from_the_beginning() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.begins()
+    call.tell(What.HELD)
+    call.tell(What.UNHELD)
+    call.begins()
+    call.hears()
+    assert call.orders(Do.TELL) == 2
+    assert call.kinds.count("joined_told") == 1
+
+
+def test_another_call_that_was_announced_is_in_the_room() -> None:
+    call = Room()
+    call.tell(What.CAME, there=(Person("o", OTHER),))
+    call.looked("o", outside=True, told=True)
+    assert call.notes("joined_room")[1]["who"] == "outside"
+    assert not call.state.over
+    assert call.orders(Do.TELL) == 0
+
+
+def test_who_is_outside_and_was_told_nothing_ends_the_take() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.begins()
+    call.comes("o", OTHER, outside=True)
+    assert call.kinds[-3:] == ["joined_room", "joined_untold", "transferred_outside"]
+    assert call.done[-1] is Do.STOP
+    call.comes("d", THIRD)
+    assert call.of_room() == ["+200", "+300", "+" + OTHER[1]]
+    call.tell(What.RECORDED)
+    finish = call.done[-1]
+    assert isinstance(finish, Finish)
+    assert finish.reason is None
+
+
+def test_a_call_that_is_brought_into_a_room_is_connected_with_the_first_there() -> None:
+    call = Call.__new__(Call)
+    call.now, call.done = Call().now, []
+    call.state, _ = arriving.arrive(plan(), call.now)
+    call.tell(What.ON_DISK)
+    call.tell(What.RECORDING, state="announcing")
+    call.tell(What.PLAYING, sound="/prompts/told.wav")
+    call.tell(What.PLAYED, sound="/prompts/told.wav", complete=True)
+    call.tell(What.STATE, state="announced")
+    call.tell(What.ENTERED, room="room")
+    assert not call.state.connected
+    call.tell(What.CAME, there=(Person("c", SECOND),))
+    call.tell(What.LOOKED, other="c")
+    assert call.notes("bridged") == [{"party": "extension", "value": "300", "in": "room"}]
+    assert call.orders(Do.TELL) == 0, "it was for them"
+    call.tell(What.HUNG_UP, ending=True)
+    call.tell(What.RECORDED)
+    finish = call.done[-1]
+    assert isinstance(finish, Finish)
+    assert (finish.reason, finish.inside) == (None, SECOND)
+
+
+def test_a_third_one_is_there_as_long_as_the_colleague_is() -> None:
+    call = Call()
+    call.tell(What.CAME, there=(Person("c", SECOND),))
+    call.tell(What.LOOKED, other="c")
+    call.begins()
+    call.hears()
+    assert call.notes("joined_room")[0]["how"] == "third"
+    call.transfer("c", SECOND)
+    assert call.kinds[-3:] == ["left_room", "unbridged", "bridged"]
+    assert call.orders(Do.TELL) == 1, "told already"
+
+
+def test_nobody_comes_to_a_call_that_is_connected_with_nobody() -> None:
+    call = Call()
+    call.part()
+    call.tell(What.CAME, there=(Person("c", SECOND),))
+    assert call.state.others == ()
+
+
+# --- the daemon was away
+
+
+def again(call: Room, *there: Person) -> None:
+    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, room="room", there=there)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_who_came_and_who_left_meanwhile(restart: bool) -> None:
+    call = Room()
+    call.comes("d", THIRD)
+    call.begins()
+    call.hears()
+    found: Room = resumed(call) if restart else call  # type: ignore[assignment]
+    found.__class__ = Room
+    again(found, Person("b", MOVED), Person("c", SECOND))
+    found.looked("c")
+    assert found.notes("left_room")[-1]["seen"] == "later"
+    came = found.notes("joined_room")[-1]
+    assert (came["value"], came["seen"]) == ("300", "later")
+    assert found.of_room() == ["+200", "+400", "-400", "+300"]
+    assert found.orders(Do.TELL) == (1 if restart else 2)
+    assert found.state.telling is not None
+    assert found.state.telling.leg == "c"
+
+
+def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.begins()
+    found: Room = resumed(call)  # type: ignore[assignment]
+    found.__class__ = Room
+    again(found, Person("b", MOVED), Person("c", SECOND))
+    assert found.notes("joined_untold") == [{"reason": "unobserved", "in": "room", "leg": "c"}]
+    found.tell(What.HELD)
+    found.tell(What.UNHELD)
+    assert found.orders(Do.TELL) == 0
+
+
+def test_a_key_of_somebody_in_the_room_and_a_sound_of_another_are_nothing() -> None:
+    call = Room()
+    call.comes("c", SECOND)
+    call.tell(What.BEGAN, leg=COLLEAGUE, sound="/another.wav")
+    call.now += timedelta(seconds=3)
+    call.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    assert "joined_told" not in call.kinds
+
+
+def test_the_first_is_the_first() -> None:
+    assert Room().state.inside == FIRST

@@ -1,0 +1,233 @@
+"""What conferences and third parties are to the calls in them, and what is ordered: each thing once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.call import arriving
+from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script
+from recorder.daemon import rooms
+from recorder.daemon.calls import Call
+from recorder.daemon.rooms import Rooms
+from recorder.daemon.writer import Writer
+from recorder.errors import SwitchError
+from recorder.switch.commands import Command
+from recorder.switch.events import CallEvent
+from recorder.switch.node import Live
+from recorder.switch.observed import Observed, What
+from recorder.take.spool import CallStart, Party
+from tests.unit.daemon.test_joiners import AT, SOUND
+from tests.unit.switch.test_rooms import event
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(rooms, "LEAD", 0.0)
+    yield
+    gevent.wait(timeout=20)
+
+
+class Switch:
+    """Answers with what a test has put there; a leg's data by its id."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.rows: list[dict[str, str]] = []
+        self.legs: dict[str, dict[str, str]] = {}
+        self.outside: dict[str, str] = {}
+
+    def ask(self, command: Command) -> str:
+        words = str(command).split()
+        if words[1] == "show":
+            return json.dumps({"rows": self.rows})
+        if words[1] == "uuid_getvar":
+            return self.outside.get(words[2], "_undef_") if words[3] == "accord_outside" else "_undef_"
+        if words[2] not in self.legs:
+            raise SwitchError("switch.refused", "-ERR No such channel!")
+        return "".join(f"{name}: {value}\n" for name, value in self.legs[words[2]].items())
+
+    def tell(self, command: Command) -> None:
+        self.told.append(str(command))
+
+
+class House:
+    """Calls that go on, each with a colleague ``b-…`` at its other end, and the rooms they know of."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.switch, self.calls = root, Switch(), dict[str, Call]()
+        self.rooms = Rooms(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
+
+    def call(self, channel: str, how: str = ALONE, connected: bool = True) -> Call:
+        notes = [
+            Note("recording_started", AT),
+            Note("announcement_finished", AT),
+            Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
+        ]
+        plan = Plan("notice", (Script(SOUND, joining=JoiningScript(SOUND, how)),))
+        ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
+        start = CallStart(
+            ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
+        )
+        writer = Writer(self.root, ident, lambda error: None)
+        made = Call(
+            start, arriving.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
+            to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
+            tell_in_room=self.rooms.tell,
+        )  # fmt: skip
+        writer.open(start)
+        self.calls[channel] = made
+        if connected:
+            made.feed(Observed(What.BRIDGED, AT, party=("extension", "200"), other=f"b-{channel}"))
+        return made
+
+    def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
+        said = {"Unique-ID": leg, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": caller}
+        self.rooms.event(event(action, **said, **{"Member-ID": number}, **more))
+        gevent.sleep(0.02)
+
+    def bug(self, name: str, leg: str, function: str, target: str = "") -> None:
+        headers = {
+            "Event-Name": name, "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
+            "Media-Bug-Function": function, "Media-Bug-Target": target,
+        }  # fmt: skip
+        self.rooms.event(
+            CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        )
+        gevent.sleep(0.02)
+
+    def over(self) -> None:
+        for call in self.calls.values():
+            call.feed(Observed(What.GONE, AT, ending=True))
+
+    def played(self) -> list[str]:
+        return [command for command in self.switch.told if " play " in command]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.over()
+
+
+def enter(house: House, channel: str, number: str) -> None:
+    house.calls[channel].feed(Observed(What.UNBRIDGED, AT, other=f"b-{channel}"))
+    house.member("add-member", channel, number)
+
+
+def names(call: Call) -> list[str]:
+    return [one.leg for one in call.state.others]
+
+
+def test_a_call_in_a_room_is_told_of_everybody_and_who_joins_is_told_by_their_number(house: House) -> None:
+    call = house.call("a")
+    enter(house, "a", "1")
+    house.member("add-member", "b-a", "2", "200")
+    house.member("add-member", "c", "3")
+    assert names(call) == ["b-a", "c"]
+    (played,) = house.played()
+    assert played.endswith(f"? room : accord.no.such.room)}} play '{SOUND.path}' 3 nomux")
+    assert "uuid_getvar(a accord_state)} == announced" in played, "the switch looks whether it is recorded"
+    house.member("del-member", "c", "3")
+    assert names(call) == ["b-a"]
+    house.member("del-member", "a", "1")
+    assert (call.state.room, names(call)) == ("", [])
+
+
+def test_two_calls_in_a_room_have_said_once_what_both_want_said(house: House) -> None:
+    one, two = house.call("a", BOTH), house.call("o", BOTH)
+    for number, channel in enumerate(("a", "o")):
+        house.calls[channel].feed(Observed(What.UNBRIDGED, AT, other=f"b-{channel}"))
+        house.rooms.event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
+    gevent.sleep(0.02)
+    house.member("add-member", "c", "3")
+    assert len(house.played()) == 1
+    assert house.played()[0].endswith(f"play '{SOUND.path}'")
+    house.rooms.event(event("play-file", File=SOUND.path))
+    later = event("play-file-done", File=SOUND.path).raw.replace(b"1795647361617992", b"1795647363617992")
+    house.rooms.event(CallEvent(b"\n" + later))
+    assert {"leg:c"} <= one.state.knowing & two.state.knowing
+    # Another call comes: who was told in this room is not told again.
+    third = house.call("x", BOTH)
+    enter(house, "x", "9")
+    assert names(third) == ["a", "o", "c"]
+    assert "leg:c" in third.state.knowing
+    assert len(house.played()) == 1
+
+
+def test_a_room_whose_name_is_put_into_no_command_tells_nobody(house: House) -> None:
+    call = house.call("a")
+    odd = {"Conference-Name": "the%20room%20${system(x)}"}
+    call.feed(Observed(What.UNBRIDGED, AT, other="b-a"))
+    house.member("add-member", "a", "1", **odd)
+    house.member("add-member", "c", "3", **odd)
+    assert house.played() == []
+    assert names(call) == ["c"]
+
+
+def test_rooms_without_a_call_of_ours_are_nothing(house: House) -> None:
+    house.member("add-member", "y", "1")
+    house.member("add-member", "z", "2")
+    house.member("del-member", "y", "1")
+    house.member("del-member", "z", "2")
+    assert house.switch.told == []
+    assert house.rooms.there("z") == ("", ())
+
+
+def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.01))
+    call = house.call("a")
+    house.switch.legs["c"] = {"Caller-Direction": "outbound", "Caller-Destination-Number": "300"}
+    house.switch.rows = [{"uuid": "c", "application": "three_way", "application_data": "b-a"}]
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.1)
+    assert names(call) == ["c"]
+    assert call.state.others[0].party == ("extension", "300")
+    (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
+    assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
+    house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
+    assert call.state.telling is not None
+    assert call.state.telling.began is not None
+    del house.switch.legs["c"]
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(call) == []
+
+
+def test_who_only_listens_is_no_third_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.01))
+    call = house.call("a")
+    house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "b-a"}]
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.1)
+    assert names(call) == []
+
+
+def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
+    house.call("a", connected=False)
+    house.call("o", connected=False)
+    house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    house.switch.legs["b"] = {"variable_bridge_uuid": "o"}
+    house.switch.legs["d"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "400"}
+    house.rooms.look(Live({}, (("id-of-room", "room", {"a": "1", "c": "3"}),), {"b": ["d"]}))
+    name, there = house.rooms.there("a")
+    assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", ("extension", "300"))])
+    name, there = house.rooms.there("o")
+    assert (name, [(one.leg, one.party) for one in there]) == ("", [("d", ("extension", "400"))])
+
+
+def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None:
+    call = house.call("a")
+    enter(house, "a", "1")
+    house.member("add-member", "b-a", "2", "200")
+    house.switch.outside["p"] = "true"
+    house.member("add-member", "p", "3", "+32470123456")
+    assert call.state.over, "nobody told them"
+    assert any(command.startswith("api uuid_record a stop ") for command in house.switch.told)
+    assert call.state.others[-1].outside
