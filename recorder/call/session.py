@@ -100,7 +100,7 @@ def _connected(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.what is What.UNWATCHED and event.other:
         state, note = _with(state, replace(event, at=at))
-        return (joining.present(state) if state.phase is Phase.ANNOUNCED else state), (note,)
+        return state, (note,)
     return replace(state, connected=True), (Note("bridged", at),)
 
 
@@ -395,6 +395,7 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.UNWATCHED: _unwatched,
     What.KEY: _key,
     What.LOOKED: joining.looked,
+    What.MET: joining.met,
 }
 
 
