@@ -92,14 +92,18 @@ class Heard:
     raw: np.ndarray
     kept: np.ndarray
 
+    @property
+    def told_ms(self) -> int:
+        """Where the announcement ends."""
+        assert self.encoded.announced is not None
+        return self.encoded.announced.end_ms
+
     def gaps(self, reason: str) -> list[tuple[int, int, str]]:
         return [(gap.start_ms, gap.end_ms, gap.channel) for gap in self.encoded.gaps if gap.reason == reason]
 
     def loud(self, pitch: int, channel: int, *, kept: bool = True) -> float:
         """The share of tenths of a second after the announcement in which it is heard."""
-        told = self.encoded.announced
-        assert told is not None
-        sound = (self.kept if kept else self.raw)[told.end_ms * RATE // 1000 :]
+        sound = (self.kept if kept else self.raw)[self.told_ms * RATE // 1000 :]
         return float((level(sound[:, channel], pitch) > 0.1).mean())
 
 
@@ -211,7 +215,9 @@ def test_who_waits_in_a_queue_or_speaks_to_a_machine_is_not_in_the_recording(way
         heard = ways.heard(recorded(take))
         assert heard.loud(MUSIC, 1) == heard.loud(ASKS, 1) == 0, name
         said = level(heard.kept[:, 0], CALLER) > 0.1
-        begun = int(np.argmax(level(heard.kept[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1))
+        speaks = level(heard.kept[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
+        speaks[: heard.told_ms // 100 + 1] = False
+        begun = int(np.argmax(speaks))
         assert begun > 0, name
         assert not said[: begun - 4].any(), f"{name}: what they said while they waited"
         assert said[begun + 4 : -4].all(), name
