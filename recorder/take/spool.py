@@ -141,7 +141,7 @@ MARKS = frozenset(
         "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
-        "colleague_hold",  # theirs; where the colleague leaves in it, there is no unhold
+        "colleague_hold",  # theirs; where the colleague leaves in it, there may be no unhold
         "colleague_unhold",
         "conference_left",  # the outside party was in one until now
         "hangup",  # data: cause

@@ -249,7 +249,7 @@ def test_a_call_that_is_forwarded_outside_is_recorded_only_where_both_are_told(w
 
 
 def test_a_colleagues_hold_is_blanked_whatever_is_played_and_said_in_it(ways: Ways) -> None:
-    """Held and back; and held, then transferred: there is no unhold then."""
+    """Held and back; and held, then transferred."""
     rig = ways.rig
     ways.call("held")
     other = rig.call(f"{NUMBER}58")
