@@ -28,6 +28,7 @@ GAPS: Mapping[str, object] = {
         "recorded."
     ),
     "ringing": _l("What the person called said is not kept: they were not connected yet."),
+    "waiting": _l("The person called waited and was connected with nobody. Nothing of that is kept."),
 }
 
 ANSWERED: Mapping[str, object] = {

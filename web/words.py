@@ -71,6 +71,7 @@ NOT_RECORDED: Mapping[str, object] = {
     "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
     "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
     "never_connected": _l("Nobody answered."),
+    "forwarded_outside": _l("The call was forwarded to another number outside, where nobody had been told."),
     "hung_up_in_announcement": _l("The caller hung up during the announcement."),
     "hung_up_in_question": _l("The caller hung up before a question was answered."),
     "declined": _l("The caller chose not to be recorded."),
@@ -93,8 +94,9 @@ GAPS: Mapping[str, object] = {
     "before_announcement_end": _l(
         "What the caller said is not kept: they had not yet heard to the end that the call is recorded."
     ),
-    "ringing": _l("What the caller said is not kept: nobody had answered yet."),
+    "ringing": _l("Nobody had answered yet: what the caller said while it rang or they waited is not kept."),
     "hold": _l("The call was on hold."),
+    "waiting": _l("The caller waited and was connected with nobody. Nothing of that is kept."),
     "paused": _l("A colleague had paused the recording. Nothing was recorded."),
     "write_error": _l("The telephone system could not write this part."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),

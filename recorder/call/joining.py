@@ -2,14 +2,16 @@
 
 The first who speaks with the outside party is who the call was for, and whoever heard the announcement has
 been told; everybody who comes after them, by a transfer, a pick-up or however else, is a joiner.  First the
-switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  A
-line may have a joiner told, alone or together with the outside party.  Nobody is told twice: not who was
-there before, nor who comes back from a hold or from asking somebody else.
+switch is asked whether that leg leads outside: then the take ends, for nobody of ours is in it any more.  So
+it is of the first: a call that was forwarded outside before anybody of ours spoke is not recorded, unless
+both were told at pick-up.  A line may have a joiner told, alone or together with the outside party.  Nobody
+is told twice: not who was there before, nor who comes back from a hold or from asking somebody else.
 
 ========  ==============================  ==========================================================
           while                           what can come of it
 ========  ==============================  ==========================================================
-ASKED     the switch is asked about them  outside: the take ends.  Else, where the line says so: ORDERED
+ASKED     the switch is asked about them  outside: the take ends.  Else a joiner, where the line says
+                                          so: ORDERED
 ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a hold: untold
 PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
 ========  ==============================  ==========================================================
@@ -25,7 +27,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call.outcome import patience, until
-from recorder.call.state import Actions, Do, Note, Phase, Speech, State, Step, Telling
+from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
 from recorder.switch.observed import COLLEAGUE, Observed, What
 
 SHORTER: Final = timedelta(milliseconds=250)
@@ -71,11 +73,21 @@ def joined(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     state, before = stopped(state, event.at, "left")
     who = names(state.colleague, state.inside)
-    if not state.knowing:
-        return replace(state, knowing=who), before
-    if state.knowing & who or not state.colleague:
+    first = not state.knowing
+    if not state.colleague or state.knowing & who:
         return replace(state, knowing=state.knowing | who), before
-    return replace(state, telling=Telling(state.colleague)), (*before, Do.LOOK)
+    knowing = who if first else state.knowing
+    return replace(state, telling=Telling(state.colleague), knowing=knowing), (*before, Do.LOOK)
+
+
+def known(state: State) -> bool:
+    """Whether whoever is there was there first, or was told."""
+    return bool(state.knowing & names(state.colleague, state.inside))
+
+
+def met(state: State, event: Observed) -> tuple[State, Actions]:
+    """The outside party leaves a conference: they were not alone in it."""
+    return state, (Note("conference_left", event.at),) if state.phase is Phase.ANNOUNCED else ()
 
 
 def looked(state: State, event: Observed) -> tuple[State, Actions]:
@@ -83,10 +95,19 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     telling = state.telling
     if telling is None or telling.sound or telling.leg != event.other or state.phase is not Phase.ANNOUNCED:
         return state, ()
+    state = replace(state, telling=None)
     if event.outside:
-        state = replace(state, telling=None, over=True)
-        return state, (Note("transferred_outside", event.at), Do.STOP)
-    return _tell(state, event.at)
+        return _outside(state, event.at)
+    return (state, ()) if known(state) else _tell(state, event.at)
+
+
+def _outside(state: State, at: datetime) -> tuple[State, Actions]:
+    note = Note("transferred_outside", at)
+    if not known(state):
+        return replace(state, over=True), (note, Do.STOP)
+    # The first: nothing was said to anybody of ours.
+    state = replace(state, phase=Phase.UNRECORDED, reason="forwarded_outside", asked=Asking(), deadline=None)
+    return state, (note, Do.STOP, Do.DISCARD)
 
 
 def _tell(state: State, at: datetime) -> tuple[State, Actions]:
@@ -149,7 +170,7 @@ def _silent(state: State) -> State:
 
 def back(state: State, event: Observed) -> tuple[State, Actions]:
     """A hold is over: who was not told whole is told now."""
-    unknown = state.knowing and not state.knowing & names(state.colleague, state.inside)
+    unknown = state.knowing and not known(state)
     if state.phase is not Phase.ANNOUNCED or state.over or state.telling or not state.colleague:
         return state, ()
     return _tell(state, event.at) if unknown else (state, ())
@@ -168,6 +189,9 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     before = event.other if alike else before
     if event.other == before:
         state, actions = joined(replace(state, colleague=before, last_there=""), event)
+        if before and state.telling is None and not state.plan.at_pickup:
+            # Whether it was asked about them is not known.
+            state, actions = replace(state, telling=Telling(before)), (*actions, Do.LOOK)
         return state, (*unseen, *actions)
     later = (("seen", "later"),)
     left: Actions = (Note("unbridged", event.at, (*left_data(state), *later)),) if before else ()

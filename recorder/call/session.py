@@ -100,7 +100,7 @@ def _connected(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.what is What.UNWATCHED and event.other:
         state, note = _with(state, replace(event, at=at))
-        return (joining.present(state) if state.phase is Phase.ANNOUNCED else state), (note,)
+        return state, (note,)
     return replace(state, connected=True), (Note("bridged", at),)
 
 
@@ -403,6 +403,7 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.CAME: room.came,
     What.WENT: room.went,
     What.LEFT_ROOM: room.parted,
+    What.MET: joining.met,
 }
 
 

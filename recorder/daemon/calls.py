@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from recorder import metrics
-from recorder.call import outcome, pickup, session
+from recorder.call import joining, outcome, pickup, session
 from recorder.call.joining import in_room
 from recorder.call.policy import OUTWARD
 from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
@@ -30,7 +30,9 @@ log = structlog.get_logger()
 OUTSIDE_LEG = "accord_outside"
 """The variable of a leg that leads outside; the dialplan sets it on its way out."""
 
-_NOT_OUTSIDE = frozenset({"", "_undef_", "outgoing"})
+_UNSET = frozenset({"", "_undef_"})
+
+_NOT_OUTSIDE = _UNSET | {"outgoing"}
 """``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
 goes to, has another one, whether that is recorded or not."""
 
@@ -271,13 +273,24 @@ class Call:
         outside, state = False, ""
         if commands.addressable(leg):
             try:
-                outside = self._ask(commands.get_variable(leg, OUTSIDE_LEG)) == "true"
+                outside = self._leads_outside(leg)
                 state = self._ask(commands.get_variable(leg, "accord_state"))
             except SwitchError as error:
                 self.log.warning("call.not_asked", error=error.message)
-        outside = outside or state not in _NOT_OUTSIDE
         told = state == "announced"
         self.feed(Observed(What.LOOKED, self._now(), other=leg, outside=outside, told=told))
+
+    def _leads_outside(self, leg: str) -> bool:
+        """By the dialplan's word, where it has one; else where the telephone that was called sent the call on
+        to another system (a 302), or a joiner's leg came in from outside.  The first is no joiner: who waits
+        for calls of a queue may have called in."""
+        marked = self._ask(commands.get_variable(leg, OUTSIDE_LEG))
+        if marked in ("true", "false"):
+            return marked == "true"
+        if self._ask(commands.get_variable(leg, "sip_redirected_to")) not in _UNSET:
+            return True
+        joiner = in_room(self.state, leg) or not joining.known(self.state)
+        return joiner and self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
 
     def _tell_joiner(self) -> None:
         """Tell who has joined that it is recorded.  No key ends it."""

@@ -273,6 +273,7 @@ _APPLICATIONS: dict[str, Callable[[Session, str], None]] = {
     "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
     "export": _export,
+    "flush_dtmf": _nothing,  # a key is told of as it is pressed here, and waits for nothing
     "hangup": _hang_up,
     "info": _nothing,
     "log": _nothing,

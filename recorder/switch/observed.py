@@ -48,6 +48,7 @@ class What(StrEnum):
     HEARD = "heard"  # and ends; ``complete`` if by itself
     GONE = "gone"  # the channel is no more; ``ending`` where we saw it go, ``capturing`` if its recording
     #                went on after the announcement, so that the switch had our word for it
+    MET = "met"  # the outside party was in a conference until now
     STATE = "state"  # nothing but the switch's word on the call, ``state``
 
     # From the daemon:
@@ -196,7 +197,10 @@ def _dialled(event: CallEvent, base: Observed, code: str) -> Observed:
 
 
 def _executed(event: CallEvent, base: Observed) -> Observed | None:
-    if event.header("Application") != "playback":
+    application = event.header("Application")
+    if application == "conference":
+        return replace(base, what=What.MET)
+    if application != "playback":
         return base if base.state else None
     return replace(
         base,

@@ -19,6 +19,7 @@ from recorder.take.masked import Masked
 from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
 from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
+from recorder.take.waiting import HOLD, WAITING, Stretch, waits
 from recorder.take.wav import Samples, Wav
 
 AFTER_PLAYBACK_MS = 1000
@@ -54,19 +55,24 @@ def plan(
     bridged_at = take.first("bridged")
     talk = end if bridged_at is None else _talk(clock, bridged_at, told)
     away = list(_away(take, clock))
-    holds, silent = _holds(clock, talk)
+    stretches = [*_holds(take, clock), *waits(take, clock.ended)]
+    idle, silent = _idle(clock, talk, stretches)
     # Nobody saw it ring if nobody was there: a missing bridge is then no sign that there was none.
     waiting = "unobserved" if bridged_at is None and away else "ringing"
     # Told together: until it begins the one who answered has not been told either.
     untold = _named([(0, _begun(told, found))], "before_announcement_end") if take.start.at_pickup else []
     outside = _named(_outside(take, clock), "transferred_outside")
-    stretches = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    masked = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    # While it rings nobody is talking to them: early media, a queue's music and what is said over it.
+    rings = _rings(clock, told, talk, bridged_at, away)
     both = [
         *outside,
         *untold,
-        *_named(stretches, "paused"),
-        *_named(holds, "hold"),
+        *_named(masked, "paused"),
+        *(each for each in idle if each[2] == HOLD),
+        *(each for each in idle if each[2] == WAITING),
         *_named(away, "unobserved"),
+        *_named(rings, "ringing"),
     ]
     # It rang then, or they talked already: the switch knows the last bridge only.
     unseen = [(start, min(stop, talk)) for start, stop in away]
@@ -86,6 +92,7 @@ def plan(
         left_until_ms=talk,
         both=(
             *((start, end) for start, end, _ in (*untold, *outside)),
+            *rings,
             *((each.start_ms, each.end_ms) for each in paused if not each.silent),
             *silent,
         ),
@@ -133,24 +140,52 @@ def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
     return max(told, min(at, clock.duration_ms))
 
 
-def _holds(clock: Times, talk: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Holds in the audio, and those of them that are silenced: where they surely are.
+def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
+    """The outside party's.  Of one whose end nobody saw it is not known how long it went on."""
+    for begin, end in clock.holds:
+        unseen = (
+            mark.at
+            for mark in take.marks
+            if mark.kind == "unobserved_from" and begin <= mark.at < end == clock.ended
+        )
+        yield begin, next(unseen, end), HOLD
+
+
+def _idle(
+    clock: Times, talk: int, stretches: Sequence[Stretch]
+) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
+    """Stretches in which nobody talks to them, in the audio, and those of it that are silenced: where they
+    surely are.
 
     Silencing is not to be undone, so it ends before the talk can go on: events may be late by
     :data:`SURE_MS`.  A hold that the switch left out of the audio is a gap of a millisecond, at the
     place where its time is missing."""
-    gaps: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
-    for begin, end in clock.holds:
+    begins = {begin for begin, _, _ in stretches}
+    for begin, end, reason in stretches:
         start, stop = max(clock.place(begin), talk), clock.place(end)
         if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
             continue
         stop = min(max(stop, start + 1), clock.duration_ms)
-        if clock.in_audio(begin) and clock.in_audio(end) and stop - start > SURE_MS:
-            stop = stop - SURE_MS if end < clock.ended else stop
+        goes_on = end >= clock.ended or end in begins
+        if clock.in_audio(begin) and clock.in_audio(end) and (goes_on or stop - start > SURE_MS):
+            stop = stop if goes_on else stop - SURE_MS
             silent.append((start, stop))
-        gaps.append((start, stop))
+        gaps += _named([(start, stop)], reason)
     return gaps, silent
+
+
+def _rings(
+    clock: Times, told: int, talk: int, bridged_at: datetime | None, away: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Where what they hear is silenced, too, because it surely is nobody's talk: from the announcement's end
+    until somebody was seen to answer."""
+    if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
+        return []
+    if any(begin < bridged_at for begin, _ in clock.holds) and not clock.in_audio(bridged_at):
+        return []
+    return [(told, talk)]
 
 
 _NOT_BEFORE = frozenset({"joined_told", "joined_untold", "unbridged", "bridged", "hangup", "unobserved_from"})

@@ -22,8 +22,9 @@ ENCODED = "encoded.json"
 GAP_REASONS = frozenset(
     {
         "before_announcement_end",  # left blanked: they had not been told yet
-        "ringing",  # left blanked: nobody had answered
-        "hold",
+        "ringing",  # nobody had answered: it rang, or they waited.  Both blanked; left alone where unwatched
+        "hold",  # of either end
+        "waiting",  # in the middle of the call: parked, in a queue, or being transferred
         "paused",  # by a colleague: silent in both channels
         "write_error",
         "repair",  # the file ended before the call did

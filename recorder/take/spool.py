@@ -147,8 +147,9 @@ MARKS = frozenset(
         "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
-        "colleague_hold",  # theirs; what the outside party says meanwhile is in the recording
+        "colleague_hold",  # theirs; where the colleague leaves in it, there may be no unhold
         "colleague_unhold",
+        "conference_left",  # the outside party was in one until now
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
@@ -174,6 +175,7 @@ REASONS = frozenset(
         "never_record",  # emergency numbers and the operator's list
         "prompt_damaged",
         "never_connected",  # nobody answered
+        "forwarded_outside",  # to somebody who is no colleague, who was not told
         "hung_up_in_announcement",
         "hung_up_in_question",
         "declined",  # they pressed the key for it

@@ -33,7 +33,7 @@ SHORT = 1.5
 LOOSE_MS = 900
 """Sound that may be missing at the edges of a talk: events and samples are that far apart at most."""
 
-TAILS = frozenset({"hold", "unobserved", "repair", "write_error", "paused"})
+TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "paused"})
 """Reasons of gaps that explain what is missing of a talk."""
 
 UNCONNECTED = frozenset({"never_connected", "daemon_away", "daemon_late"})

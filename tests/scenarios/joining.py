@@ -49,6 +49,18 @@ JOINING = (
                                                     "recording_stopped"),
                                              absent=(*_UNTOLD, "hangup")),
              line="joining_alone", steps=(_transfer(to="outside"), _END)),
+    Scenario("forwarded_outside", Expected("not_recorded", "forwarded_outside", recorded=False, sound=False,
+                                           marks=(*_WHOLE, "transferred_outside", "hangup"),
+                                           absent=_UNTOLD),
+             line="forwarded", steps=(Step("mark transferred_outside", 0.5, "hang_up"),)),
+    Scenario("the_colleague_holds", Expected("recorded", marks=(*_WHOLE, "colleague_hold",
+                                                                "colleague_unhold", "hangup"),
+                                             absent=("hold", "unhold")),
+             steps=(Step("bridged", 0.5, "callee_holds"), Step("bridged", 1.2, "callee_unholds"),
+                    Step("bridged", 2.0, "hang_up"))),
+    Scenario("held_and_transferred", Expected("recorded", marks=(*_WHOLE, "colleague_hold", "unbridged",
+                                                                 "bridged", "hangup")),
+             steps=(Step("bridged", 0.5, "callee_holds"), _transfer(1.0), _END)),
 )  # fmt: skip
 
 ROUGH_JOINING = (

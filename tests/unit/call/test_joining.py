@@ -41,7 +41,7 @@ def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | No
 class Call:
     """A call in which two speak, the first with the leg ``b``."""
 
-    def __init__(self, made: Plan | None = None) -> None:
+    def __init__(self, made: Plan | None = None, looked: bool = True) -> None:
         self.now = AT
         self.done: list[Action] = []
         self.state, _ = arriving.arrive(made or plan(), AT)
@@ -59,6 +59,8 @@ class Call:
             self.tell(What.PLAYED, sound=TOLD.path, complete=True)
             self.tell(What.STATE, state="announced")
             self.connect("b", FIRST)
+            if looked:
+                self.tell(What.LOOKED, other="b")
         assert self.state.phase is Phase.ANNOUNCED
 
     def tell(self, what: What, **more: object) -> None:
@@ -148,7 +150,7 @@ def test_the_first_is_not_told_and_nobody_is_told_twice(at_pickup: bool) -> None
     call.tell(What.HELD, leg=COLLEAGUE)
     call.tell(What.UNHELD, leg=COLLEAGUE)
     assert call.orders(Do.TELL) == 1
-    assert call.orders(Do.LOOK) == 1
+    assert call.orders(Do.LOOK) == (1 if at_pickup else 2)
 
 
 def test_a_withheld_number_is_nobody_in_particular() -> None:
@@ -187,7 +189,7 @@ def test_who_did_not_hear_it_whole_was_not_told(cut: object, why: str, began: bo
     cut(call)  # type: ignore[operator]
     assert call.notes("joined_untold") == [{"reason": why}]
     assert "joined_told" not in call.kinds
-    assert call.state.telling is None or call.state.telling.leg == "d"
+    assert call.state.telling is None or not call.state.telling.sound
 
 
 @pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
@@ -239,11 +241,33 @@ def test_a_transfer_to_another_number_outside_ends_the_take() -> None:
     assert call.state.phase is Phase.ENDED
 
 
-def test_the_first_may_be_outside() -> None:
-    """A line whose calls go to a mobile is recorded all the same: nobody was there before."""
+def test_a_call_that_is_forwarded_outside_before_anybody_of_ours_spoke_is_not_recorded() -> None:
+    """Who is there then has not been told: also where the daemon was away as they were connected."""
+    first = Call(looked=False)
+    for call in (first, resumed(first)):
+        if call is not first:
+            assert back(call, "b", FIRST)[-1] is Do.LOOK
+        call.tell(What.LOOKED, other="b", outside=True)
+        assert call.done[-3:] == [Note("transferred_outside", call.now), Do.STOP, Do.DISCARD]
+        call.tell(What.RECORDED)
+        call.tell(What.HUNG_UP)
+        finish = call.done[-1]
+        assert isinstance(finish, Finish)
+        assert finish.reason == "forwarded_outside"
+
+
+def test_told_together_at_pickup_the_first_may_be_outside() -> None:
+    call = Call(plan(at_pickup=True))
+    assert call.orders(Do.LOOK) == 0
+    assert back(call, "b", FIRST) == []
+
+
+def test_a_conference_is_noted_when_they_leave_it() -> None:
     call = Call()
-    call.tell(What.LOOKED, other="b", outside=True)
-    assert not call.state.over
+    call.part()
+    call.tell(What.MET, state="announced")
+    call.connect("c", SECOND)
+    assert call.kinds[-3:] == ["unbridged", "conference_left", "bridged"]
 
 
 def test_what_is_said_of_one_who_has_left_again_counts_for_nobody() -> None:
@@ -302,8 +326,9 @@ def test_who_is_still_there_is_not_noted_again(restart: bool) -> None:
     call.begins()
     call.hears()
     call = resumed(call) if restart else call
-    assert back(call, "c", SECOND) == []
+    assert back(call, "c", SECOND) == [Do.LOOK]
     assert call.state.colleague == "c"
+    call.tell(What.LOOKED, other="c")
     call.transfer("b", FIRST)
     assert call.orders(Do.TELL) == (0 if restart else 1)
 
@@ -315,7 +340,7 @@ def test_one_of_whom_an_accord_of_before_noted_no_leg_is_not_noted_again() -> No
     ]
     call = Call()
     call.state, call.done = arriving.resume(plan(), notes, AT), []
-    assert back(call, "b", FIRST) == []
+    assert back(call, "b", FIRST) == [Do.LOOK]
     assert call.state.colleague == "b"
 
 
@@ -334,8 +359,10 @@ def test_who_was_being_told_as_the_daemon_died_is_not_told_again() -> None:
     call.transfer("c", SECOND)
     call.begins()
     call = resumed(call)
-    (untold,) = back(call, "c", SECOND)
+    untold, look = back(call, "c", SECOND)
+    assert look is Do.LOOK
     assert untold == Note("joined_untold", call.now, (("reason", "unobserved"),))
+    call.tell(What.LOOKED, other="c")
     call.tell(What.HELD)
     call.tell(What.UNHELD)
     assert call.orders(Do.TELL) == 0

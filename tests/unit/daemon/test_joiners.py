@@ -47,13 +47,13 @@ class Switch:
         return [command for command in self.told if "uuid_broadcast" in command]
 
 
-def joined(root: Path, switch: Switch, how: str = ALONE, leg: str = "c") -> Call:
-    """A call in which another comes, once the switch has been asked about them."""
+def joined(root: Path, switch: Switch, how: str = ALONE, leg: str = "c", first: bool = False) -> Call:
+    """A call in which another comes, or the ``first``, once the switch has been asked about them."""
     notes = [
         Note("recording_started", AT),
         Note("announcement_finished", AT),
         Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
-    ]
+    ][: 2 if first else 3]
     plan = Plan("notice", (Script(SOUND, joining=JoiningScript(SOUND, how)),))
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
@@ -86,7 +86,13 @@ def test_a_colleague_is_told_and_no_key_ends_it(tmp_path: Path, how: str, legs: 
 
 
 @pytest.mark.parametrize(
-    "said", [{"accord_outside": "true"}, {"accord_state": "announced"}, {"accord_state": "never_record"}]
+    "said",
+    [
+        {"accord_outside": "true"},
+        {"accord_state": "announced"},
+        {"accord_state": "never_record"},
+        {"sip_redirected_to": "<sip:300@elsewhere>"},
+    ],
 )
 def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> None:
     """By the way out in the dialplan, or because they came by Accord's own door: recorded or not."""
@@ -99,12 +105,39 @@ def test_who_is_outside_ends_the_take(tmp_path: Path, said: dict[str, str]) -> N
     over(call)
 
 
-@pytest.mark.parametrize("said", [{"accord_outside": "false"}, {"accord_state": "outgoing"}, {"gone": "1"}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"accord_outside": "false"},
+        {"accord_outside": "false", "sip_redirected_to": "<sip:300@elsewhere>"},
+        {"accord_state": "outgoing"},
+        {"gone": "1"},
+    ],
+)
 def test_who_is_not_or_cannot_be_asked_about_is_a_colleague(tmp_path: Path, said: dict[str, str]) -> None:
     switch = Switch(**said)
     call = joined(tmp_path, switch)
     assert not call.state.over
     assert len(switch.played()) == 1
+    over(call)
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ({"accord_outside": "true"}, True),
+        ({"sip_redirected_to": "<sip:300@elsewhere>"}, True),
+        ({"accord_state": "unrecorded"}, False),  # who waits for a queue's calls may have called in
+        ({}, False),
+    ],
+)
+def test_the_first_is_outside_by_the_dialplans_or_a_telephones_word_alone(
+    tmp_path: Path, said: dict[str, str], outside: bool
+) -> None:
+    switch = Switch(**said)
+    call = joined(tmp_path, switch, first=True)
+    assert (call.state.reason == "forwarded_outside") == outside
+    assert [command.split()[1] for command in switch.told] == (["uuid_record"] if outside else [])
     over(call)
 
 

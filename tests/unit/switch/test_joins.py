@@ -61,3 +61,10 @@ def test_a_parting_names_the_one_at_the_other_end() -> None:
         seen = observe(told, "a")
         assert seen is not None
         assert (seen.what, seen.other, seen.ending) == (What.UNBRIDGED, "c", False)
+
+
+def test_who_leaves_a_conference_was_in_it_until_then() -> None:
+    said = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
+    seen = observe(event("CHANNEL_EXECUTE_COMPLETE", **said, variable_accord_state="announced"), "a")
+    assert seen is not None
+    assert (seen.what, seen.at, seen.state) == (What.MET, AT, "announced")

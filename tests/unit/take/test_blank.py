@@ -25,6 +25,7 @@ NORMAL = [
     (10_200, "announcement_finished"),
     (14_200, "bridged"),
 ]
+RANG = (10_300, 14_300)
 
 
 def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = True) -> Take:
@@ -52,9 +53,9 @@ def test_an_ordinary_call() -> None:
     assert plan.left_until_ms == 14_300  # the bridge, moved with the announcement's end
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
-        (10_300, 14_300, "left", "ringing"),
+        (10_300, 14_300, "both", "ringing"),
     ]
-    assert plan.both == ()
+    assert plan.both == ((10_300, 14_300),)
     assert plan.drift_ms == 0
 
 
@@ -149,9 +150,9 @@ def test_an_announcement_that_started_twice() -> None:
     plan = blank.plan(take(marks), sound(), Found(5300, 15_300, 1.0))
     assert gaps(plan) == [
         (0, 15_300, "left", "before_announcement_end"),
-        (15_300, 16_200, "left", "ringing"),
+        (15_300, 16_200, "both", "ringing"),
     ]
-    assert plan.both == ()  # the hold lies before: it is explained, and what they heard stays
+    assert plan.both == ((15_300, 16_200),)  # the hold lies before, and is explained
     assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [200, 5300]
 
 
@@ -207,14 +208,14 @@ def test_two_phones_on_hold_are_one_gap() -> None:
     holds = [(20_000, "hold"), (21_000, "hold"), (22_000, "unhold"), (25_000, "unhold"), (26_000, "unhold")]
     plan = blank.plan(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
     assert gaps(plan)[2:] == [(20_100, 24_800, "both", "hold"), (59_000, 60_000, "both", "hold")]
-    assert plan.both == ((20_100, 24_800), (59_000, 60_000))
+    assert plan.both == (RANG, (20_100, 24_800), (59_000, 60_000))
 
 
 def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None:
     """A phone on hold that sends nothing: what follows in the audio is the talk after it."""
     marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
     plan = blank.plan(take(marks), sound(), FOUND)
-    assert plan.both == ()
+    assert plan.both == (RANG,)
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
     assert (hold.start_ms, hold.end_ms) == (20_100, 20_101)
     assert plan.drift_ms == 15_000
@@ -232,7 +233,7 @@ def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
         (70_000, "hangup"),
     ]
     plan = blank.plan(take(marks), sound(), FOUND)
-    assert plan.both == ()
+    assert plan.both == (RANG,)
     assert [gap.reason for gap in plan.gaps].count("hold") == 2
 
 
@@ -246,9 +247,50 @@ def test_a_hold_over_the_bridge_begins_with_the_talk() -> None:
     plan = blank.plan(take([*NORMAL[:3], (13_000, "hold"), NORMAL[3], (16_000, "unhold")]), sound(), FOUND)
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
-        (10_300, 14_300, "left", "ringing"),
+        (10_300, 14_300, "both", "ringing"),
         (14_300, 15_800, "both", "hold"),
     ]
+
+
+WAITS = {
+    "put on hold by a colleague": ([(20_000, "colleague_hold"), (25_000, "colleague_unhold")],
+                                   [(20_100, 24_800, "hold")]),
+    "twice": ([(20_000, "colleague_hold"), (22_000, "colleague_unhold"), (30_000, "colleague_hold"),
+               (33_000, "colleague_unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
+    "to the end": ([(20_000, "colleague_hold")], [(20_100, LENGTH_MS, "hold")]),
+    "who then transfers": ([(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
+                           [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
+    "whose leaving is not told of": ([(20_000, "colleague_hold"), (25_000, "bridged")],
+                                     [(20_100, 24_800, "hold")]),
+    "whose unhold nobody saw": ([(20_000, "colleague_hold"), (22_000, "unobserved_from"),
+                                 (25_000, "unobserved_to")], [(20_100, 21_800, "hold")]),
+    "both hold": ([(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"),
+                   (24_000, "unhold")], [(20_100, 23_800, "hold")]),
+    "parked": ([(20_000, "unbridged"), (25_000, "bridged")], [(20_100, 24_800, "waiting")]),
+    "written in the wrong order": ([(20_000, "unbridged"), (19_990, "bridged")], []),
+    "and nobody comes back": ([(20_000, "unbridged")], []),
+    "in a conference": ([(20_000, "unbridged"), (30_000, "conference_left"), (30_500, "bridged")], []),
+    "while nobody watched": ([(20_000, "unbridged"), (21_000, "unobserved_from"), (24_000, "unobserved_to"),
+                              (25_000, "bridged")], []),
+    "their own that nobody saw end": ([(20_000, "hold"), (22_000, "unobserved_from"),
+                                       (25_000, "unobserved_to")],
+                                    [(20_100, 21_800, "hold")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("marks", "silent"), WAITS.values(), ids=WAITS)
+def test_what_the_outside_party_says_while_it_waits_is_not_kept(
+    marks: list[tuple[int, str]], silent: list[tuple[int, int, str]]
+) -> None:
+    plan = blank.plan(take([*NORMAL, *marks]), sound(), FOUND)
+    found = [gap for gap in gaps(plan) if gap[3] in ("hold", "waiting")]
+    assert found == [(start, end, "both", reason) for start, end, reason in silent]
+    kept = blank.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
+    expected = np.ones((LENGTH_MS, 2), bool)
+    expected[:10_300, 0] = expected[10_300:14_300] = False
+    for start, end, _ in silent:
+        expected[start:end] = False
+    assert (kept.reshape(LENGTH_MS, 8, 2).all(axis=1) == expected).all()
 
 
 def test_an_unobserved_stretch_with_a_hold_in_it() -> None:
@@ -259,7 +301,7 @@ def test_an_unobserved_stretch_with_a_hold_in_it() -> None:
         (22_100, 22_800, "both", "hold"),
         (22_800, 30_100, "both", "unobserved"),
     ]
-    assert plan.both == ((22_100, 22_800),)  # what nobody watched is heard all the same
+    assert plan.both == (RANG, (22_100, 22_800))  # what nobody watched is heard all the same
 
 
 def test_what_is_missing_at_the_end() -> None:
@@ -431,7 +473,7 @@ def test_while_who_joined_is_told_the_right_channel_says_why(last: str) -> None:
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
     )
-    assert plan.both == (), "nothing is silenced for it"
+    assert len(plan.both) == 2, "nothing is silenced for it, but that they rang and waited"
 
 
 def with_data(made: Take, kind: str, **data: str) -> Take:
@@ -466,4 +508,5 @@ def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert gap[1:3] == (31_400, "both")
     assert 30_900 <= gap[0] <= 31_100
-    assert plan.both == ((gap[0], 31_400),)
+    assert plan.both[:2] == ((gap[0], 31_400), RANG)
+    assert plan.both[2] == (30_000, gap[0] - 300), "and while they waited"
