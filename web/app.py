@@ -18,7 +18,7 @@ from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.watched import Neighbours
-from web import account, errors, health, language, numbers, playback, recordings, security, state, words
+from web import account, errors, health, language, live, numbers, playback, recordings, security, state, words
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import ascii_query
@@ -92,6 +92,6 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, numbers, playback, health, language):
+    for room in (account, recordings, live, numbers, playback, health, language):
         app.register_blueprint(room.blueprint)
     return app

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
 from web import called
+from web.asked import asked_live
 from web.language import current
 
 ERRORS: Mapping[str, object] = {
@@ -398,5 +399,6 @@ def init_app(app: Flask) -> None:
             time,
             moment,
             when,
+            asked_live,
         )
     }
