@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.call.control import ASKABLE, NOT_ALLOWED
+from recorder.call.control import ASKABLE
 from recorder.catalogue.calls import Asked, LiveCall
 from recorder.catalogue.database import connected, writing
 from recorder.control import NO_ANSWER, UNKNOWN
-from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append
 from recorder.switch.observed import DELETE
@@ -93,19 +92,14 @@ def ask(
     tenant: str, call_id: str, what: str, *, by: str, who: str, now: datetime, entropy: Entropy
 ) -> AskedRow | None:
     """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
-    token's id.  ``None`` where the tenant has no such call now.  Raises :class:`CatalogueError`
-    (``control.not_allowed``) where the call's line does not allow it, ``ValueError`` for what cannot be
-    asked."""
+    token's id.  ``None`` where the tenant has no such call now, or the call's line does not allow that.
+    Raises ``ValueError`` for what cannot be asked."""
     if what not in ASKABLE:
         raise ValueError(f"nobody can ask for {what!r}")
     with writing():
         there = call(tenant, call_id, now)
-        if there is None:
+        if there is None or (what == DELETE and not there.deletable):
             return None
-        if what == DELETE and not there.deletable:
-            raise CatalogueError(
-                f"control.{NOT_ALLOWED}", "no recording may be destroyed in a call on this number", ""
-            )
         row = Asked.create(
             id=str(uuid7(now, entropy)), tenant_id=tenant, call_id=call_id, node=there.node, what=what,
             by_kind=by, by_id=who, asked_at=now, until=now + DEADLINE,

@@ -19,7 +19,7 @@ LOOK: Final = 0.1
 
 def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow | None:
     """Ask, and wait as long as the settings say; still open where there is no answer then, ``None`` where
-    there is no such call of theirs.  Raises :class:`recorder.errors.CatalogueError`."""
+    there is no such call of theirs, or that cannot be asked of it."""
     if what not in ASKABLE:
         return None
     entropy = here().entropy
