@@ -31,6 +31,8 @@ LONGEST: Final = 4096
 DONE: Final = "done"
 NO_ANSWER: Final = "no_answer"
 """Not done: it came to nobody, or too late."""
+NO_SWITCH: Final = "no_switch"
+"""Not done: the daemon has no connection to its switch."""
 UNKNOWN: Final = "unknown"
 """It was taken, and nobody can say what became of it."""
 
@@ -80,7 +82,8 @@ def place(spool: Path) -> Iterator[str]:
 
 def carry(spool: Path, request: Request) -> str:
     """Bring it to the daemon of this spool; what came of it: :data:`DONE`, :data:`NO_ANSWER`,
-    :data:`UNKNOWN`, or why it was refused (:data:`recorder.call.control.REFUSALS`).  Raises nothing."""
+    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused (:data:`recorder.call.control.REFUSALS`).
+    Raises nothing."""
     taken = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:

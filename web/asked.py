@@ -20,6 +20,7 @@ DONE_SAID: Mapping[str, object] = {
 
 NOT_DONE: Mapping[str, object] = {
     "no_answer": _l("Not done: the recorder beside this call did not answer."),
+    "no_switch": _l("Not done: the telephone system cannot be reached just now."),
     "unknown": _l(
         "It is not known whether it was done: the recorder beside this call did not answer. Look below."
     ),

@@ -21,7 +21,19 @@ from gevent import socket
 from recorder import metrics
 from recorder.call import control
 from recorder.clock import Now
-from recorder.control import DONE, LONGEST, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, line, place, read
+from recorder.control import (
+    DONE,
+    LONGEST,
+    NO_ANSWER,
+    NO_SWITCH,
+    PATIENCE,
+    SOCKET,
+    UNKNOWN,
+    Request,
+    line,
+    place,
+    read,
+)
 from recorder.daemon.calls import Call
 from recorder.errors import SwitchError
 from recorder.switch import commands
@@ -143,6 +155,8 @@ class Controls:
     def _order(self, call: Call, what: str) -> tuple[str, timedelta]:
         """Have the switch do it: why it has not, empty where it has, and how long a pause is."""
         channel, audio = call.channel, call.writer.audio
+        if not self._node.up.is_set():
+            return NO_SWITCH, timedelta(0)
         try:
             if what == RESUME:
                 return self._all(commands.resume(channel, audio), 0, control.NOT_PAUSED), timedelta(0)
