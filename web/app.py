@@ -18,7 +18,20 @@ from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.watched import Neighbours
-from web import account, errors, health, language, live, numbers, playback, recordings, security, state, words
+from web import (
+    account,
+    api,
+    errors,
+    health,
+    language,
+    live,
+    numbers,
+    playback,
+    recordings,
+    security,
+    state,
+    words,
+)
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import ascii_query
@@ -87,11 +100,12 @@ def create_app(
     health.init_app(app)
     state.init_app(app, health.PLAIN)
     sessions.init_app(app, health.PLAIN)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
+    csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
     security.init_app(app)
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, live, numbers, playback, health, language):
+    for room in (account, recordings, live, api, numbers, playback, health, language):
         app.register_blueprint(room.blueprint)
     return app

@@ -25,6 +25,7 @@ from recorder.cli import (
     rebuild,
     store,
     take,
+    tokens,
     top,
     verify,
 )
@@ -79,6 +80,7 @@ for command in (
     take.take,
     customers.tenant,
     customers.user,
+    tokens.token,
     lines.line,
     announcements.announcement,
     prompts.prompts,
