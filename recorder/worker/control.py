@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Desk:
-    """One node's.  :meth:`start` it once; it works for the life of the process."""
+    """One node's.  :meth:`start` it once; it works until :meth:`stop`, or for the life of the process."""
 
     node: str
     spool: Path
@@ -63,24 +63,28 @@ class Desk:
     _seen_due: float = 0.0
     _tidy_due: float = 0.0
     _taken_over: bool = False
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Begin, in a thread."""
         threading.Thread(target=self._work, name="control", daemon=True).start()
 
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._ended.set()
+
     def _work(self) -> None:
-        while True:
+        while not self._ended.wait(TURN):
             try:
                 self.turn()
             except (AccordError, OSError, PeeweeException) as error:
                 log.warning("control.waits", error=str(error))
-                time.sleep(LOOK)
+                self._ended.wait(LOOK)
             except Exception:
                 # A mistake of ours: shown, and the next turn comes all the same.
                 metrics.UNFORESEEN.inc()
                 log.exception("control.failed")
-                time.sleep(LOOK)
-            time.sleep(TURN)
+                self._ended.wait(LOOK)
 
     def turn(self) -> None:
         """Carry what was asked, and look which calls go on.  Raises what catalogue and disk raise."""

@@ -6,7 +6,9 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import live, queries
-from recorder.catalogue.live import LiveRow
+from recorder.catalogue.live import AskedRow, LiveRow
+from recorder.control import DONE
+from recorder.switch.observed import PAUSE
 from web.account.limits import limit_asking
 from web.live.asking import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
@@ -19,11 +21,13 @@ blueprint = Blueprint("live", __name__, template_folder="templates")
 def listed() -> str:
     tenant = someone().tenant
     asked = request.args.get("asked")
+    calls = live.calls(tenant.id, now())
+    row = live.asked(tenant.id, asked, now(), here().entropy) if asked else None
     return render_template(
         "live/list.html",
-        calls=live.calls(tenant.id, now()),
+        calls=calls,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
-        asked=live.asked(tenant.id, asked, now(), here().entropy) if asked else None,
+        asked=None if row is None or _past(row, calls) else row,
         controls=_controls(),
         now=now(),
     )
@@ -49,6 +53,13 @@ def destroy(call_id: str) -> str:
     if not _controls():
         abort(403)
     return render_template("live/destroy.html", call=_call(call_id))
+
+
+def _past(row: AskedRow, calls: tuple[LiveRow, ...]) -> bool:
+    """Whether a pause is over that is still in the page's address: it must not go on to say "paused"."""
+    if row.what != PAUSE or row.outcome != DONE or now() < row.until:
+        return False
+    return not any(call.id == row.call and call.paused(now()) for call in calls)
 
 
 def _call(call_id: str) -> LiveRow:

@@ -3,6 +3,8 @@
 
 const EVERY = 2000; // milliseconds; while an answer is to come, sooner
 const SOON = 400;
+const LOST = 3; // looks without an answer after which the page says so
+let lost = 0;
 const parts = ["live-said", "live-calls"];
 
 document.getElementById("live-by-itself").hidden = false;
@@ -18,7 +20,7 @@ async function look() {
     try {
       const answer = await fetch(location.href, {
         headers: { Accept: "text/html" },
-        signal: AbortSignal.timeout(10000),
+        signal: AbortSignal.timeout(5000),
       });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (answer.redirected || !page.getElementById("live")) {
@@ -26,9 +28,11 @@ async function look() {
         return;
       }
       show(page);
+      lost = 0;
     } catch {
-      // away for a moment: the next look tries again
+      lost += 1; // away for a moment: the next look tries again
     }
+    document.getElementById("live-away").hidden = lost < LOST;
   }
   wait();
 }

@@ -76,6 +76,19 @@ def test_a_pause_is_shown_with_its_end_and_the_button_to_go_on(browser, call, cl
     assert f'id="pause-{call.id}"' not in page
 
 
+def test_a_pause_that_is_over_is_not_said_any_more(browser, call, clock, entropy) -> None:
+    person = browser("claire")
+    sent = person.send(f"/live/{call.id}/pause")
+    answer(DONE, clock, entropy)
+    said = "ce qui se dit maintenant"
+    assert said in person.get(sent.location).text, "the list may be a moment behind"
+    clock.forward(seconds=4)
+    live.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    assert said in person.get(sent.location).text
+    live.put("node1", [call], clock())
+    assert said not in person.get(sent.location).text
+
+
 def test_before_everybody_was_told_there_is_nothing_to_ask(browser, call, clock) -> None:
     live.put("node1", [replace(call, told=False)], clock())
     page = browser("claire").get("/live").text
