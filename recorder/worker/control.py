@@ -28,7 +28,7 @@ from recorder.control import NO_ANSWER, UNKNOWN, Request, carry
 from recorder.errors import AccordError, TakeError
 from recorder.ids import Entropy
 from recorder.take.masked import pauses
-from recorder.take.spool import EVENTS, CallStart, Mark, open_takes, read_marks, read_start
+from recorder.take.spool import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
 
 TURN: Final = 0.2
 """Seconds between two looks at what was asked."""
@@ -59,6 +59,7 @@ class Desk:
     _known: dict[str, LiveRow] | None = None
     """What the catalogue has of this node's calls; ``None``: not known."""
     _seen: dict[str, tuple[int, CallStart, tuple[Mark, ...]]] = field(default_factory=dict)
+    _finished: set[str] = field(default_factory=set)
     _look_due: float = 0.0
     _seen_due: float = 0.0
     _tidy_due: float = 0.0
@@ -130,19 +131,26 @@ class Desk:
         self._seen_due = self.monotonic() + SEEN
 
     def _calls(self) -> list[LiveRow]:
-        rows, there = [], set()
-        for folder in open_takes(self.spool):
-            there.add(folder.name)
+        rows = []
+        for folder in self._open():
             try:
                 start, marks = self._read(folder)
-            except TakeError:
-                continue  # it began or ended just now
+            except (TakeError, OSError):
+                continue  # it began or ended just now, or cannot be read: the others can
             row = live_row(start, marks, self.now())
             if row is not None:
                 rows.append(row)
-        for name in self._seen.keys() - there:
-            del self._seen[name]
         return rows
+
+    def _open(self) -> list[Path]:
+        """Folders of calls that have not ended.  Each that has is looked at once: where the store is away,
+        ten thousands may wait."""
+        names = {name for name in os.listdir(self.spool) if not name.startswith(".") and name != QUARANTINE}
+        self._finished &= names
+        for name in self._seen.keys() - names:
+            del self._seen[name]
+        self._finished |= {name for name in names - self._finished if (self.spool / name / END).exists()}
+        return [self.spool / name for name in sorted(names - self._finished)]
 
     def _read(self, folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
         """What was written of a call, read again where there is more of it."""

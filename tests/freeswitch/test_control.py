@@ -90,8 +90,11 @@ def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> 
 def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig, asking: Asking) -> None:
     sounds = every_line(daemon, "deletable")
     calls = panel, program, mixed, dialled, destroyed, left = begun(daemon, 6)
-    clicked = {panel: paused(panel, asking.panel), program: paused(program, asking.program)}
-    clicked[mixed] = paused(mixed, asking.program)
+    clicked = {
+        panel.caller: paused(panel, asking.panel),
+        program.caller: paused(program, asking.program),
+        mixed.caller: paused(mixed, asking.program),
+    }
     dials(daemon, dialled, "*6")
     each([dialled], "paused")
     time.sleep(1)
@@ -127,15 +130,15 @@ def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig
         assert (
             by
             == {
-                panel: {"paused": "panel", "resumed": "panel", "noted": "panel"},
-                program: {"paused": "api"},
-                mixed: {"paused": "api", "resumed": None},
-                dialled: {"paused": None, "resumed": "panel"},
-            }[call]
+                panel.caller: {"paused": "panel", "resumed": "panel", "noted": "panel"},
+                program.caller: {"paused": "api"},
+                mixed.caller: {"paused": "api", "resumed": None},
+                dialled.caller: {"paused": None, "resumed": "panel"},
+            }[call.caller]
         )
-        if call in clicked:
-            print(f"{start / RATE - clicked[call]:.2f} s from asking to the first zero")
-            assert -0.1 < start / RATE - clicked[call] < 1.5
+        if call.caller in clicked:
+            print(f"{start / RATE - clicked[call.caller]:.2f} s from asking to the first zero")
+            assert -0.1 < start / RATE - clicked[call.caller] < 1.5
         if call is program:
             assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5
         else:

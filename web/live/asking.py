@@ -8,7 +8,7 @@ from typing import Final
 from recorder.call.control import ASKABLE
 from recorder.catalogue import live
 from recorder.catalogue.live import AskedRow
-from web.state import here, now
+from web.state import here, let_go, now
 
 CONTROLLING: Final = frozenset({"customer_admin", "customer"})
 """Roles that may ask something of a call: who may look and listen is not thereby one of them."""
@@ -26,6 +26,7 @@ def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow 
     row = live.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy)
     if row is None:
         return None
+    let_go()
     until = time.monotonic() + here().config.patience
     while row.outcome is None and time.monotonic() < until:
         time.sleep(LOOK)
