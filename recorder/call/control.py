@@ -49,6 +49,7 @@ def asked(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.code == DELETE:
         return codes.destroyed(state, event)
+    # One that is asked for again begins anew, and so does its tone.
+    over: Actions = (Do.PAUSE_OVER,) if state.paused and event.code in (PAUSE, RESUME) else ()
     state, actions = codes.dialled(state, event)
-    tones: dict[str, Actions] = {PAUSE: (Do.PAUSE_OVER, Do.PAUSE_TONE), RESUME: (Do.PAUSE_OVER,)}
-    return state, (*actions, *tones.get(event.code, ()))
+    return state, (*actions, *over, *((Do.PAUSE_TONE,) if event.code == PAUSE else ()))

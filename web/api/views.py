@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
-SCHEME: Final = "Bearer "
+SCHEME: Final = "bearer "
 
 OFFERED: Final = (PAUSE, RESUME, NOTE)
 """What programs may ask; to destroy is a person's, who is asked back."""
@@ -57,7 +57,7 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
 
 def _token() -> str:
     shown = request.headers.get("Authorization", "")
-    return shown[len(SCHEME) :].strip() if shown.startswith(SCHEME) else ""
+    return shown[len(SCHEME) :].strip() if shown.lower().startswith(SCHEME) else ""
 
 
 def _hash() -> str:
@@ -136,7 +136,6 @@ def asked(asked_id: str) -> ResponseReturnValue:
     return _told(row)
 
 
-@blueprint.route("/", defaults={"rest": ""}, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 @blueprint.route("/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 @limit_wrong
 @with_token
