@@ -13,6 +13,8 @@ from recorder.call import codes
 from recorder.call.state import Actions, Do, Phase, State, Step
 from recorder.switch.observed import DELETE, NOTE, PAUSE, RESUME, Observed
 
+__all__ = ["ASKABLE", "DELETE", "NOTE", "PAUSE", "REFUSALS", "RESUME", "asked", "refusal"]
+
 ASKABLE: Final = (PAUSE, RESUME, NOTE, DELETE)
 """What can be asked."""
 

@@ -18,14 +18,13 @@ from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
-from recorder.call.control import REFUSALS
+from recorder.call.control import NOTE, PAUSE, REFUSALS, RESUME
 from recorder.catalogue import live, tokens
 from recorder.catalogue.live import AskedRow, LiveRow
 from recorder.catalogue.tokens import TokenRow
 from recorder.clock import to_iso
 from recorder.control import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError
-from recorder.switch.observed import NOTE, PAUSE, RESUME
 from web.account.limits import address, limiter, wait
 from web.live.asking import ask
 from web.state import here, now

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from recorder.call.control import PAUSE
 from recorder.catalogue import live, queries
 from recorder.catalogue.live import AskedRow, LiveRow
 from recorder.control import DONE
-from recorder.switch.observed import PAUSE
 from web.account.limits import limit_asking
 from web.live.asking import CONTROLLING, ask
 from web.state import here, logged_in, now, someone
