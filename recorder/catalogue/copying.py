@@ -22,7 +22,9 @@ from recorder.catalogue.database import Row, connected, database, writing
 from recorder.catalogue.models import (
     Amendment,
     Announcement,
+    BeingAmended,
     Grant,
+    KeepingLimit,
     LedgerEntry,
     Line,
     LineDelete,
@@ -57,6 +59,7 @@ COPIED: tuple[type[Row], ...] = (
     Grant,
     Listen,
     LedgerEntry,
+    KeepingLimit,
     Revision,
     ApiToken,
 )
@@ -66,6 +69,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Amendment: "the bucket has them",
     Condition: "what holds for this catalogue",
     Place: "a rebuild's list",
+    BeingAmended: "who is at it now",
     Claim: "of workers that run now",
     LiveCall: "calls that go on now",
     Asked: "what was asked of them",
