@@ -21,10 +21,12 @@ from recorder.lifecycle.changing import Changes
 from recorder.watched import Neighbours
 from web import (
     account,
+    api,
     errors,
     health,
     keeping,
     language,
+    live,
     numbers,
     playback,
     recordings,
@@ -103,11 +105,12 @@ def create_app(
     health.init_app(app)
     state.init_app(app, health.PLAIN)
     sessions.init_app(app, health.PLAIN)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
+    csrf.exempt(api.blueprint)  # it knows tokens, and no cookie
     security.init_app(app)
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, numbers, playback, keeping, health, language):
+    for room in (account, recordings, live, api, numbers, playback, keeping, health, language):
         app.register_blueprint(room.blueprint)
     return app

@@ -18,6 +18,8 @@ class WebConfig:
     in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
     page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.
+    ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
+    still to come.
     """
 
     secret_key: bytes = field(repr=False)
@@ -28,6 +30,7 @@ class WebConfig:
     longest: timedelta = timedelta(hours=12)
     page: int = 50
     neighbours: tuple[str, ...] = ()
+    patience: float = 3.5
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
 
     def __post_init__(self) -> None:

@@ -128,6 +128,12 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 
     @app.teardown_request
     def disconnect(_error: BaseException | None) -> None:
-        stack = g.pop("connection", None)
-        if stack is not None:
-            stack.close()
+        let_go()
+
+
+def let_go() -> None:
+    """Give the request's connection to the catalogue back, before something is waited for: others need one
+    meanwhile.  Whatever asks after that takes one of its own."""
+    stack = g.pop("connection", None)
+    if stack is not None:
+        stack.close()

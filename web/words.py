@@ -16,6 +16,7 @@ from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
 from web import called
 from web import kept as keeping
+from web.asked import asked_live
 from web.language import current
 
 ERRORS: Mapping[str, object] = {
@@ -404,6 +405,7 @@ def init_app(app: Flask) -> None:
             time,
             moment,
             when,
+            asked_live,
             keeping.ended,
             keeping.held_for_roles,
             keeping.purposes,

@@ -40,15 +40,20 @@ def dialled(state: State, event: Observed) -> tuple[State, Actions]:
 def _pause(state: State, event: Observed) -> tuple[State, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
     state = replace(state, paused=True, pause_ends=event.at + event.lasts)
-    return state, (Note("paused", event.at, (("seconds", seconds),)),)
+    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))),)
 
 
 def _resume(state: State, event: Observed) -> tuple[State, Actions]:
-    return replace(state, paused=False), (Note("resumed", event.at),)
+    return replace(state, paused=False), (Note("resumed", event.at, _by(event)),)
 
 
 def _note(state: State, event: Observed) -> tuple[State, Actions]:
-    return state, (Note("noted", event.at),)
+    return state, (Note("noted", event.at, _by(event)),)
+
+
+def _by(event: Observed) -> tuple[tuple[str, str], ...]:
+    """Where it was asked for, if not on the telephone."""
+    return (("by", event.by),) if event.by else ()
 
 
 def _delete(state: State, event: Observed) -> tuple[State, Actions]:
@@ -117,8 +122,13 @@ def key(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.key != YES:
         return _dropped(state, event.at)
+    return destroyed(state, event)
+
+
+def destroyed(state: State, event: Observed) -> tuple[State, Actions]:
+    """It was confirmed."""
     state = replace(state, phase=Phase.UNRECORDED, reason="deleted", asked=Asking(), deadline=None)
-    return state, (Note("deleted", event.at), Do.DELETED, Do.DISCARD)
+    return state, (Note("deleted", event.at, _by(event)), Do.DELETED, Do.DISCARD)
 
 
 def disturbed(state: State, event: Observed) -> tuple[State, Actions]:

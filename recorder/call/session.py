@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, codes, consent, joining, pickup, room
+from recorder.call import asking, codes, consent, control, joining, pickup, room
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
@@ -425,10 +425,11 @@ def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (Note("colleague_unhold", event.at), *told)
 
 
-_ONLY_IN_TALK: Final = frozenset({What.CODE, What.BEGAN, What.HEARD})
+_ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
     What.CODE: codes.dialled,
+    What.ASKED: control.asked,
     What.BEGAN: _sounded,
     What.HEARD: _sounded,
     # The colleague's; the outside party's go through all that is above.

@@ -62,7 +62,8 @@ class Do(StrEnum):
     TELL = "tell"  # tell them that it is recorded
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
-    PAUSE_TONE = "pause_tone"  # remind the colleague who has come that it is paused
+    PAUSE_TONE = "pause_tone"  # remind the colleague that it is paused, where the switch has not
+    PAUSE_OVER = "pause_over"  # and no more
     BEEP = "beep"  # a tone at an interval says that it is recorded
 
 

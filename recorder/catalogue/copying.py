@@ -15,6 +15,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from recorder.catalogue import conditions
+from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import Row, connected, database, writing
@@ -60,6 +61,7 @@ COPIED: tuple[type[Row], ...] = (
     LedgerEntry,
     KeepingLimit,
     Revision,
+    ApiToken,
 )
 """In an order in which each row comes after those that it refers to."""
 
@@ -69,6 +71,8 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Place: "a rebuild's list",
     BeingAmended: "who is at it now",
     Claim: "of workers that run now",
+    LiveCall: "calls that go on now",
+    Asked: "what was asked of them",
 }
 
 WITHOUT: Mapping[type[Row], tuple[str, ...]] = {

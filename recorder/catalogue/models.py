@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
+from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import (
@@ -473,4 +474,7 @@ TABLES: tuple[type[Row], ...] = (
     Condition,
     Place,
     Claim,
+    LiveCall,
+    Asked,
+    ApiToken,
 )

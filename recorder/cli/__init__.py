@@ -27,6 +27,7 @@ from recorder.cli import (
     rebuild,
     store,
     take,
+    tokens,
     top,
     verify,
 )
@@ -84,6 +85,7 @@ for command in (
     keeping.recording,
     customers.tenant,
     customers.user,
+    tokens.token,
     lines.line,
     announcements.announcement,
     prompts.prompts,

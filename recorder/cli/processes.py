@@ -66,6 +66,7 @@ def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.prompts.clips import sources
+    from recorder.worker.control import Desk
     from recorder.worker.main import Worker, WorkerSettings
     from recorder.worker.watched import Overseer
 
@@ -92,6 +93,7 @@ def worker(context: Context) -> None:
         erasing=stores.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
+        desk=Desk(settings.node.name, settings.node.spool_folder.absolute()),
     )
     Overseer(
         working,

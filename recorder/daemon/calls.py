@@ -9,7 +9,7 @@ from pathlib import Path
 import gevent
 import structlog
 from gevent.event import Event
-from gevent.lock import RLock
+from gevent.lock import RLock, Semaphore
 
 from recorder import metrics
 from recorder.call import joining, outcome, pickup, session
@@ -77,6 +77,8 @@ class Call:
         self._seen: set[int] = set()
         # Both connections tell of it, and what is done about one event is done before the next.
         self._one_at_a_time = RLock()
+        self.asking = Semaphore()
+        """What is asked of it from outside, one after the other."""
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
         self._since = start.started_at
@@ -204,6 +206,9 @@ class Call:
                 self._stop()
             case Do.PAUSE_TONE:
                 self._pause_tone()
+            case Do.PAUSE_OVER:
+                if commands.addressable(self.state.colleague):
+                    self._switch(commands.no_pause_tone(self.state.colleague))
             case Do.BEEP:
                 self._beep()
             case Do.DISCARD:

@@ -21,6 +21,7 @@ from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.calls import Call
+from recorder.daemon.control import Controls
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
 from recorder.daemon.passed import PassedBy
@@ -138,6 +139,7 @@ class Daemon:
             limits=limits,
         )
         self.notes = Notes(settings.spool)
+        self.controls = Controls(settings.spool, self.calls, self.node, now)
         self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
         self._takeover = Takeover(
             self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
@@ -168,6 +170,7 @@ class Daemon:
         server = gevent.spawn(self.dialplan.serve)
         settling = gevent.spawn(self.notes.keep_settling)
         self.node.start()
+        self.controls.start()
         self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
         while not self._stopping.wait(BEAT):
@@ -176,6 +179,7 @@ class Daemon:
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
         self._let_finish(gevent.spawn(self.dialplan.stop, DRAIN))
+        self.controls.stop()
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)

@@ -230,6 +230,41 @@ def pause_tone(uuid: str, leg: str, seconds: int) -> Command:
     return Command(f"api expand uuid_displace {target} start {tone} {seconds} m")
 
 
+def no_pause_tone(leg: str) -> Command:
+    """And no more."""
+    return Command(f"api expand uuid_displace {_uuid(leg)} stop ${{global_getvar(accord_pause_tone)}}")
+
+
+def pause(uuid: str, path: Path, seconds: int) -> list[Command]:
+    """What the dialplan's ``accord_pause`` does for a colleague's code, from outside the call, in order and
+    in one write: mask a recording that was announced, and first see to it that the switch ends that by
+    itself.  The last one masks; the switch refuses it where there is nothing to mask."""
+    group, state = f"{uuid}_pause", _in_state(uuid, "accord_state", "announced")
+    return [
+        unschedule(group),
+        schedule(seconds, group, _unmask(_uuid(uuid), path)),
+        schedule(seconds, group, clear_variable(uuid, "accord_paused")),
+        Command(f"api expand uuid_setvar {state} accord_paused true"),
+        Command(f"api expand uuid_record {state} mask '{_path(path)}'"),
+    ]
+
+
+def pause_refused(uuid: str) -> list[Command]:
+    """Take back what :func:`pause` has left where its last command was refused."""
+    return [clear_variable(uuid, "accord_paused"), unschedule(f"{uuid}_pause")]
+
+
+def resume(uuid: str, path: Path) -> list[Command]:
+    """What ``accord_resume`` does.  The first one goes on with the recording; the switch refuses it where it
+    is not paused."""
+    paused = _in_state(uuid, "accord_paused", "true")
+    return [Command(f"api expand {_unmask(paused, path).text.partition(' ')[2]}"), *pause_refused(uuid)]
+
+
+def _unmask(target: str, path: Path) -> Command:
+    return Command(f"api uuid_record {target} unmask '{_path(path)}'")
+
+
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 

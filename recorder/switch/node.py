@@ -143,6 +143,10 @@ class Node:
         """Command the switch without waiting.  Raises ``switch.gone``."""
         return self._here().send_later(command, limit)
 
+    def send_all(self, some: Iterable[Command], limit: float | None = None) -> list[Pending]:
+        """The same for several, in order and in one write."""
+        return self._here().send_all(some, limit)
+
     def reconcile(self) -> Live:
         """Ask for all live channels and what of them is being recorded.  Raises as :meth:`api`."""
         listing, rooms = self._here().send_all([commands.show_channels(), commands.rooms()])

@@ -60,6 +60,7 @@ class What(StrEnum):
     )
     LOOKED = "looked"  # the switch was asked about the leg ``other``: ``outside`` where it leads there,
     #                    ``told`` where its own call has been announced
+    ASKED = "asked"  # somebody asked for ``code`` in the panel or by an API (``by``); see ``call/control.py``
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now.
+    ends it, ``paused`` whether it is masked now.  ``by``: where it was asked for, if not on the telephone.
     """
 
     what: What
@@ -96,6 +97,7 @@ class Observed:
     cause: str = ""
     key: str = ""
     code: str = ""
+    by: str = ""
     lasts: timedelta = timedelta(0)
     paused: bool = False
     leg: str = OUTSIDE

@@ -119,7 +119,8 @@ MARKS = frozenset(
         "keep_told",  # both heard what came of it.  data: answer
         "keep_untold",  # they did not, or not whole
         # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or
-        # seen ("later"), where nobody watched: the time is then when the switch was asked.
+        # seen ("later"), where nobody watched: the time is then when the switch was asked.  Here and in what
+        # else can be asked for from outside the call, by (panel, api) says that it was.
         "paused",
         "resumed",  # by a colleague's code, or seen later
         "noted",  # a colleague marked the moment

@@ -45,6 +45,7 @@ from recorder.take import disk
 from recorder.take.files import share_folder
 from recorder.take.spool import purge
 from recorder.worker.backlog import Backlog
+from recorder.worker.control import Desk
 from recorder.worker.deaths import Deaths
 from recorder.worker.encoders import Encoder
 from recorder.worker.housekeeping import House
@@ -129,6 +130,8 @@ class Worker:
     boundary: Callable[[str], None] = pipeline.nowhere
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
+    desk: Desk | None = None
+    """Where people ask something of this node's live calls."""
     _stopping: bool = False
     _hurried: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -198,6 +201,8 @@ class Worker:
         rooms = {"encode": self.settings.processes, "rest": self.settings.uploads + SPARE, "snapshot": 1}
         for name, room in rooms.items():
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
+        if self.desk is not None:
+            self.desk.start()
         log.info("worker.started", spool=str(self.settings.spool))
 
     def _tick(self) -> None:

@@ -13,15 +13,20 @@ monkey.patch_all()
 import json
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import gevent
 import structlog
 
-from recorder.catalogue import customers
+from recorder.catalogue import customers, live
+from recorder.catalogue.live import LiveRow
 from recorder.clock import utc_now
+from recorder.control import DONE
+from recorder.ids import uuid7
 from recorder.take.spool import Party
-from tests.house import House
+from tests.house import CALLER, Customer, House
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
@@ -77,12 +82,38 @@ def main(folder: Path) -> None:
         "deleted": house.call(florist, at=at - timedelta(hours=9)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
+    gevent.spawn(keep_talking, bakery)
     # All of these tests come from one address.
     often = LoginLimits(*["10000/minute"] * 4)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
     app = create_app(config, gate=house.gate, changes=house.changes)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
+
+
+def keep_talking(customer: Customer) -> None:
+    """Calls that go on, on a node that does what is asked of them, and one on a node that does nothing."""
+    began = utc_now() - timedelta(minutes=3)
+    row = LiveRow(
+        id=str(uuid7(began, os.urandom)), tenant=customer.id, node="node1", line=customer.line.id,
+        number=customer.line.number, direction="inbound", outside=CALLER, started_at=began, told=True,
+        paused_until=None, deletable=True,
+    )  # fmt: skip
+    telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), told=False, started_at=utc_now())
+    silent = replace(
+        row, id=str(uuid7(began, os.urandom)), node="node2", outside=Party("withheld", ""),
+        direction="outbound", deletable=False,
+    )  # fmt: skip
+    while True:
+        for asked in live.open_of("node1"):
+            if live.take("node1", asked.id, utc_now(), os.urandom):
+                until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
+                row = replace(row, paused_until=until.get(asked.what, row.paused_until))
+                live.put("node1", [row, telling], utc_now())
+                live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
+        live.put("node1", [row, telling], utc_now())
+        live.put("node2", [silent], utc_now())
+        gevent.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 PAGES = (
     "numbers",
+    "live",
+    "destroy",
     "log-in",
     "wrong",
     "list",
@@ -53,9 +55,14 @@ def open_page(somebody, name: str) -> None:
         "choose": f"/recordings/{ids['short']}",
         "unannounced": f"/recordings/{ids['unannounced']}",
         "numbers": "/numbers",
+        "live": "/live",
+        "destroy": "/live",
         "missing": "/nowhere",
     }
     somebody.go(paths[name])
+    if name == "destroy":
+        somebody.page.get_by_role("link", name="Arrêter et détruire…").click()
+        expect(somebody.page.get_by_role("heading", name="Arrêter et détruire ?")).to_be_visible()
     if name == "missing":
         assert "404" in somebody.said.pop()
 

@@ -112,6 +112,9 @@ limit_device = limiter.limit(
 limit_grants = limiter.limit(
     "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
 )
+limit_asking = limiter.limit(
+    "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="asking"
+)
 limit_refusals = limiter.shared_limit(
     "60/minute; 600/hour",
     scope="refusals",

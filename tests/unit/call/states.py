@@ -133,6 +133,10 @@ EVENTS: dict[str, Make] = {
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
     "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
     "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
+    "asked from outside: to pause": _plain(What.ASKED, code="pause", by="panel"),
+    "asked from outside: to go on": _plain(What.ASKED, code="resume", by="panel"),
+    "asked from outside: to note": _plain(What.ASKED, code="note", by="panel"),
+    "asked from outside: to delete": _plain(What.ASKED, code="delete", by="panel"),
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
     "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
@@ -148,7 +152,9 @@ EVENTS: dict[str, Make] = {
 }
 
 
-PAUSES = ("the code to pause", "the code to go on")
+PAUSES = (
+    "the code to pause", "the code to go on", "asked from outside: to pause", "asked from outside: to go on",
+)  # fmt: skip
 """They change nothing but what is paused; so they are not tried on every line."""
 
 ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)

@@ -215,7 +215,11 @@ def test_no_order_of_events_destroys_without_the_colleagues_word(moves: list[Obs
                 heard = False
             if event.what is What.HEARD and event.leg == COLLEAGUE and event.sound == DELETE.question.path:
                 heard = heard or (event.complete and not event.ending)
-            if Do.DELETED in actions:
+            if event.what is What.ASKED and Do.DELETED in actions:
+                assert event.code == "delete"  # asked back where it was asked, and on a line that allows it
+                assert before.talking
+                assert before.asked.step is Step.IDLE
+            elif Do.DELETED in actions:
                 assert (event.what, event.key, event.leg) == (What.KEY, "1", COLLEAGUE)
                 assert heard, "they had not heard the question to its end"
                 assert before.asked.step is Step.ANSWER

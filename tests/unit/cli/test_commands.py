@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import shutil
 import wave
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.models import User, connected
 from recorder.cli import accord
 from tests.announced import announcement_in
@@ -247,3 +249,21 @@ def test_verify_says_of_files_alone_what_was_changed(house: House, tmp_path: Pat
     assert "NOT as it was sealed" in said.output
     assert "object.block" in said.output
     assert "blocks 0" in said.output
+
+
+def test_a_token_is_shown_once_and_kept_as_a_hash(customer: Shell) -> None:
+    secret = customer.good("token", "create", "--tenant", "Dubois", "till").strip()
+    assert secret.startswith("accord_")
+    assert len(secret) > 40
+    shown = customer.good("token", "list", "--tenant", "Dubois")
+    assert "till" in shown
+    assert secret not in shown
+    (identity,) = (line.split()[0] for line in shown.splitlines())
+    with connected():
+        (row,) = ApiToken.select()
+    assert row.token_sha256 == hashlib.sha256(secret.encode()).hexdigest()
+    customer.good("token", "revoke", "--tenant", "Dubois", identity)
+    assert "revoked" in customer.good("token", "list", "--tenant", "Dubois")
+    again = customer("token", "revoke", "--tenant", "Dubois", identity)
+    assert again.exit_code == 1
+    assert "accord token list" in again.output

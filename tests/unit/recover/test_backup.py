@@ -23,6 +23,7 @@ from recorder.catalogue import (
     queries,
     recovering,
     snapshot,
+    tokens,
 )
 from recorder.catalogue.models import (
     TABLES,
@@ -80,6 +81,7 @@ def full(house: House, recorded) -> House:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    tokens.create(house.tenant, name="till", token_sha256="cd" * 32, **said)
     assert all(rows(model) for model in copying.COPIED)
     return house
 

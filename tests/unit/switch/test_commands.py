@@ -56,6 +56,24 @@ SENT: list[tuple[Command, str]] = [
         f"${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced ? none : {CHANNEL})}} stop '{AUDIO}'",
     ),
     (commands.unschedule("r-1"), "api sched_del r-1"),
+    (
+        commands.pause(CHANNEL, AUDIO, 120)[-1],
+        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
+        f"? {CHANNEL} : none)}} mask '{AUDIO}'",
+    ),
+    (
+        commands.pause(CHANNEL, AUDIO, 120)[1],
+        f"api sched_api +120 {CHANNEL}_pause uuid_record {CHANNEL} unmask '{AUDIO}'",
+    ),
+    (
+        commands.resume(CHANNEL, AUDIO)[0],
+        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_paused)}} == true "
+        f"? {CHANNEL} : none)}} unmask '{AUDIO}'",
+    ),
+    (
+        commands.no_pause_tone("b"),
+        "api expand uuid_displace b stop ${global_getvar(accord_pause_tone)}",
+    ),
     (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
     (
         commands.locate("configuration", "configuration", "name", "switch.conf"),

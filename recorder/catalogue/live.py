@@ -1,0 +1,235 @@
+"""Calls that go on now, and what people ask of them.
+
+What a person may ask has a tenant, like every question of ``queries.py``: an id alone never selects.  What
+a worker does has its node.  Whose something is to do is decided by conditional updates: it is taken once,
+by its node's worker and in time, or it is not done, and either is said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from recorder.call.control import ASKABLE
+from recorder.catalogue.calls import Asked, LiveCall
+from recorder.catalogue.database import connected, writing
+from recorder.control import NO_ANSWER, UNKNOWN
+from recorder.ids import Entropy, uuid7
+from recorder.ledger.append import append
+from recorder.switch.observed import DELETE
+from recorder.take.spool import Party
+
+DEADLINE: Final = timedelta(seconds=3)
+"""After which something that nobody has taken is not done any more."""
+
+SILENT: Final = timedelta(seconds=10)
+"""After its deadline what was taken and not answered is not known."""
+
+STALE: Final = timedelta(seconds=20)
+"""How long a call counts as going on after its node was last heard of."""
+
+FORGOTTEN: Final = timedelta(minutes=10)
+"""After which what was last known of a silent node's calls goes."""
+
+KEPT: Final = timedelta(days=1)
+"""How long what was asked is kept; the log keeps that it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """A call that is recorded now.  ``told``: its announcement has come to its end; ``paused_until``: where
+    it
+    is paused, when that ends by itself at the latest; ``deletable``: it may be destroyed in the call."""
+
+    id: str
+    tenant: str
+    node: str
+    line: str | None
+    number: str
+    direction: str
+    outside: Party
+    started_at: datetime
+    told: bool
+    paused_until: datetime | None
+    deletable: bool
+
+    def paused(self, now: datetime) -> bool:
+        return self.paused_until is not None and now < self.paused_until
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """What was asked of a call; ``outcome`` is ``None`` while that is open."""
+
+    id: str
+    call: str
+    what: str
+    by: str
+    until: datetime
+    outcome: str | None
+
+
+# --- a tenant's
+
+
+def calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
+    """A tenant's calls that go on now, the latest first."""
+    with connected():
+        query = LiveCall.select().where((LiveCall.tenant_id == tenant) & _fresh(now))
+        return tuple(_live(row) for row in query.order_by(LiveCall.started_at.desc(), LiveCall.id.desc()))
+
+
+def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
+    """One of them."""
+    with connected():
+        row = LiveCall.get_or_none((LiveCall.tenant_id == tenant) & (LiveCall.id == call_id) & _fresh(now))
+    return None if row is None else _live(row)
+
+
+def ask(
+    tenant: str, call_id: str, what: str, *, by: str, who: str, now: datetime, entropy: Entropy
+) -> AskedRow | None:
+    """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
+    token's id.  ``None`` where the tenant has no such call now, or the call's line does not allow that.
+    Raises ``ValueError`` for what cannot be asked."""
+    if what not in ASKABLE:
+        raise ValueError(f"nobody can ask for {what!r}")
+    with writing():
+        there = call(tenant, call_id, now)
+        if there is None or (what == DELETE and not there.deletable):
+            return None
+        row = Asked.create(
+            id=str(uuid7(now, entropy)), tenant_id=tenant, call_id=call_id, node=there.node, what=what,
+            by_kind=by, by_id=who, asked_at=now, until=now + DEADLINE,
+        )  # fmt: skip
+        body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
+        append(tenant, "call.asked", body, now, entropy, recording=call_id)
+    return _asked(row)
+
+
+def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedRow | None:
+    """What a tenant asked, and what has come of it so far.  Something that nobody has taken in time is not
+    done, and will not be."""
+    with connected():
+        row = Asked.get_or_none((Asked.tenant_id == tenant) & (Asked.id == asked_id))
+        if row is not None and row.outcome is None and row.taken_at is None and row.until <= now:
+            _expire(row, now, entropy)
+            row = Asked.get_or_none((Asked.tenant_id == tenant) & (Asked.id == asked_id))
+    if row is None:
+        return None
+    found = _asked(row)
+    if found.outcome is None and now > found.until + SILENT:
+        return AskedRow(found.id, found.call, found.what, found.by, found.until, UNKNOWN)
+    return found
+
+
+# --- a node's
+
+
+def open_of(node: str) -> tuple[AskedRow, ...]:
+    """What was asked of a node's calls and is nobody's yet, the first asked first."""
+    return _of(node, Asked.taken_at.is_null())
+
+
+def unanswered_of(node: str) -> tuple[AskedRow, ...]:
+    """What was taken, and has no answer: a worker's that is gone."""
+    return _of(node, Asked.taken_at.is_null(False))
+
+
+def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
+    """Take it, to be done; false where somebody has, or it is too late: then nobody will."""
+    with writing():
+        mine = (Asked.id == asked_id) & (Asked.node == node)
+        open_ = mine & Asked.taken_at.is_null() & Asked.outcome.is_null()
+        if Asked.update(taken_at=now).where(open_ & (Asked.until > now)).execute():
+            return True
+        row = Asked.get_or_none(open_)
+        if row is not None:
+            _expire(row, now, entropy)
+    return False
+
+
+def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
+    """Say what came of what was taken, once."""
+    with writing():
+        mine = (Asked.id == asked_id) & (Asked.node == node) & Asked.taken_at.is_null(False)
+        row = Asked.get_or_none(mine & Asked.outcome.is_null())
+        return row is not None and _settle(row, outcome, now, entropy, Asked.taken_at.is_null(False))
+
+
+def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
+    """A node's calls as they are now, instead of what was known."""
+    with writing():
+        LiveCall.delete().where(LiveCall.node == node).execute()
+        _insert(node, rows, now)
+
+
+def change(node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: datetime, count: int) -> bool:
+    """What has changed of a node's calls, of which there are ``count`` now, and that all were seen; false
+    where the catalogue does not have that many (another worker has forgotten them): :func:`put` them."""
+    with writing():
+        touched = [*gone, *(row.id for row in changed)]
+        if touched:
+            LiveCall.delete().where((LiveCall.node == node) & (LiveCall.id << touched)).execute()
+        _insert(node, changed, now)
+        return bool(LiveCall.update(seen_at=now).where(LiveCall.node == node).execute() == count)
+
+
+def drop_old(now: datetime) -> None:
+    """Forget what a silent node's calls were, and what was asked long ago."""
+    with writing():
+        LiveCall.delete().where(LiveCall.seen_at < now - FORGOTTEN).execute()
+        Asked.delete().where(Asked.asked_at < now - KEPT).execute()
+
+
+def _fresh(now: datetime) -> Any:
+    # One that was seen in the future was by a clock that had jumped ahead.
+    return (LiveCall.seen_at > now - STALE) & (LiveCall.seen_at < now + STALE)
+
+
+def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:
+    with connected():
+        query = Asked.select().where((Asked.node == node) & Asked.outcome.is_null() & condition)
+        return tuple(_asked(row) for row in query.order_by(Asked.id))
+
+
+def _expire(row: Asked, now: datetime, entropy: Entropy) -> None:
+    with writing():
+        _settle(row, NO_ANSWER, now, entropy, Asked.taken_at.is_null())
+
+
+def _settle(row: Asked, outcome: str, now: datetime, entropy: Entropy, still: Any) -> bool:
+    """Whoever comes first says it: once, and once in the log."""
+    changed = (
+        Asked.update(outcome=outcome, answered_at=now)
+        .where((Asked.id == row.id) & Asked.outcome.is_null() & still)
+        .execute()
+    )
+    if changed:
+        body = {"asked": row.id, "call": row.call_id, "what": row.what, "outcome": outcome}
+        append(row.tenant_id, "call.answered", body, now, entropy, recording=row.call_id)
+    return bool(changed)
+
+
+def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
+    for row in rows:
+        LiveCall.create(
+            id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
+            direction=row.direction, outside_kind=row.outside.kind, outside_value=row.outside.value,
+            started_at=row.started_at, told=int(row.told), paused_until=row.paused_until,
+            deletable=int(row.deletable), seen_at=now,
+        )  # fmt: skip
+
+
+def _live(row: Any) -> LiveRow:
+    return LiveRow(
+        row.id, row.tenant_id, row.node, row.line_id, row.number, row.direction,
+        Party(row.outside_kind, row.outside_value), row.started_at, bool(row.told), row.paused_until,
+        bool(row.deletable),
+    )  # fmt: skip
+
+
+def _asked(row: Any) -> AskedRow:
+    return AskedRow(row.id, row.call_id, row.what, row.by_kind, row.until, row.outcome)

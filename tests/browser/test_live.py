@@ -1,0 +1,101 @@
+"""The page of calls that go on now: pause and go on, by mouse and keyboard, with JavaScript and without."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+PAUSED = "En pause : ce qui se dit maintenant n’est pas enregistré."
+
+
+def pause(page):
+    return page.get_by_role("button", name="Pause – +32 470 12 34 56")
+
+
+def go_on(page):
+    return page.get_by_role("button", name="Reprendre – +32 470 12 34 56")
+
+
+def status(page):
+    return page.locator("#live-said")
+
+
+@pytest.fixture
+def live(person):
+    def make(**options):
+        somebody = person(**options)
+        somebody.log_in().go("/live")
+        return somebody
+
+    return make
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_paused_and_gone_on_with_by_keyboard(live, scripts):
+    page = live(java_script_enabled=scripts).page
+    pause(page).focus()
+    page.keyboard.press("Enter")
+    expect(status(page)).to_have_text(PAUSED)
+    expect(page.locator(".is-paused .live-state")).to_contain_text("En pause")
+    go_on(page).focus()
+    page.keyboard.press("Enter")
+    expect(status(page)).to_have_text("L’enregistrement a repris.")
+    expect(pause(page)).to_be_visible()
+    page.get_by_role("button", name="Noter ce moment – +32 470").click()
+    expect(status(page)).to_contain_text("Ce moment est noté.")
+
+
+def test_what_changes_elsewhere_is_shown_by_itself_and_the_focus_stays(live):
+    here, there = live().page, live().page
+    pause(here).focus()
+    pause(there).click()
+    expect(go_on(here)).to_be_visible()
+    expect(go_on(here)).to_be_focused()
+    expect(status(here)).to_have_text("")
+    go_on(there).click()
+    expect(pause(here)).to_be_focused()
+
+
+def test_a_node_that_does_not_answer_is_never_a_pause(live):
+    page = live().page
+    silent = page.get_by_role("button", name="Pause – Numéro masqué")
+    silent.click()
+    expect(status(page)).to_contain_text("Pas fait : l’enregistreur de cet appel n’a pas répondu.")
+    expect(silent).to_be_visible()
+
+
+def test_a_page_that_cannot_look_again_says_so(live):
+    somebody = live()
+    expect(somebody.page.locator("#live-away")).to_be_hidden()
+    somebody.page.context.set_offline(True)
+    expect(somebody.page.locator("#live-away")).to_be_visible(timeout=15_000)
+    somebody.page.context.set_offline(False)
+    expect(somebody.page.locator("#live-away")).to_be_hidden(timeout=10_000)
+    somebody.said[:] = [text for text in somebody.said if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_who_is_logged_out_meanwhile_is_told(live):
+    somebody = live()
+    somebody.page.context.clear_cookies()
+    expect(somebody.page.get_by_role("heading", name="Connexion")).to_be_visible(timeout=10_000)
+
+
+@pytest.mark.parametrize("width", [360, 1100])
+def test_it_looks_as_it_should(live, width, tmp_path):
+    """For people to look at: ``ACCORD_PICTURES`` names a folder."""
+    page = live(width=width).page
+    pause(page).click()
+    expect(status(page)).to_have_text(PAUSED)
+    page.screenshot(
+        path=Path(os.environ.get("ACCORD_PICTURES", tmp_path)) / f"live-{width}.png", full_page=True
+    )
+    page.get_by_role("link", name="Arrêter et détruire…").click()
+    page.screenshot(
+        path=Path(os.environ.get("ACCORD_PICTURES", tmp_path)) / f"destroy-{width}.png", full_page=True
+    )
+    page.get_by_role("link", name="Retour, sans rien changer").click()
+    go_on(page).click()
+    expect(pause(page)).to_be_visible()

@@ -1,0 +1,163 @@
+"""Asked of live calls from outside them, on a real switch: paused from the panel and by a program, several
+calls at once; with the daemon killed nothing is done, and that is said."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+
+from recorder.catalogue import customers, live, people, tokens
+from recorder.clock import utc_now
+from recorder.worker.control import Desk
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.freeswitch.test_codes import CALLEE, CALLER, PAUSED, begun, dials, each, encoded, zeros
+from tests.house import PASSWORD, House, _hashed
+from web import WebConfig, create_app
+
+TENANT, TOKEN = "t1", "accord_only-for-this-test"
+TOKEN_IN_PAGE = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
+
+
+class Asking:
+    """Somebody at the panel, and a program, of the customer whose calls these are."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self._send("/login", "/login", login="claire", password=PASSWORD)
+
+    def _send(self, path: str, page: str, **fields: str) -> str:
+        found = TOKEN_IN_PAGE.search(self.client.get(page).text)
+        assert found is not None
+        return self.client.post(path, data={"csrf_token": found[1], **fields}, follow_redirects=True).text
+
+    def panel(self, call: CallUnderTest, what: str) -> str:
+        return self._send(f"/live/{self.id(call)}/{what}", "/live")
+
+    def program(self, call: CallUnderTest, what: str) -> tuple[int, dict]:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = self.client.post(f"/api/v1/calls/{self.id(call)}/{what}", headers=headers)
+        return answer.status_code, answer.json or {}
+
+    def id(self, call: CallUnderTest) -> str:
+        """Its recording's id, once the catalogue has it."""
+        folder = call.take()
+        assert folder is not None
+        until("it is in the catalogue", lambda: live.call(TENANT, folder.name, utc_now()), 5)
+        return folder.name
+
+
+@pytest.fixture
+def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
+    """The panel and the worker's desk over one catalogue, beside the rig's switch and daemon."""
+    house = House(tmp_path, utc_now, os.urandom)
+    said = {"now": utc_now(), "entropy": os.urandom}
+    customers.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
+    people.create_user(
+        TENANT, login="claire", name="Claire", role="customer", language="en", password_hash=_hashed(), **said
+    )
+    hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
+    tokens.create(TENANT, name="till", token_sha256=hashed, **said)
+    desk = Desk("test", daemon.spool)
+    desk.start()
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate)
+    yield Asking(app.test_client())
+    desk.stop()
+    house.close()
+
+
+def paused(call: CallUnderTest, ask: Callable[[CallUnderTest, str], object]) -> float:
+    """Ask for a pause; how many seconds of the recording there were before."""
+    folder = call.take()
+    assert folder is not None
+    before = len(read_wav(folder / "audio.wav"))
+    said = ask(call, "pause")
+    if isinstance(said, tuple):
+        assert said[0] == 200, said
+    else:
+        assert "Paused: what is said now" in str(said)
+    return before / RATE
+
+
+def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig, asking: Asking) -> None:
+    sounds = every_line(daemon, "deletable")
+    calls = panel, program, mixed, dialled, destroyed, left = begun(daemon, 6)
+    clicked = {
+        panel.caller: paused(panel, asking.panel),
+        program.caller: paused(program, asking.program),
+        mixed.caller: paused(mixed, asking.program),
+    }
+    dials(daemon, dialled, "*6")
+    each([dialled], "paused")
+    time.sleep(1)
+    panel.key("4")  # a card's number
+    dials(daemon, mixed, "*7")  # before it ends by itself
+    time.sleep(0.5)
+    assert "It is recorded again." in asking.panel(panel, "resume")
+    assert "It is recorded again." in asking.panel(dialled, "resume")
+    assert "The moment is noted." in asking.panel(panel, "note")
+    each([panel, dialled, mixed], "resumed")
+    assert asking.program(dialled, "resume")[0] == 409, "it is not paused any more"
+    assert "the recording is destroyed" in asking.panel(destroyed, "delete")
+    until("the pause has ended by itself", lambda: program.variable("accord_paused") == "_undef_", 10)
+    time.sleep(1)
+
+    daemon.kill_daemon()
+    assert "Not done: the recorder beside this call did not answer." in asking.panel(left, "pause")
+    status, said = asking.program(left, "pause")
+    assert (status, said["type"]) == (503, "urn:accord:control.no_answer")
+    daemon.start_daemon()
+    daemon.wait_watching()
+    time.sleep(1)
+    for call in calls:
+        assert call.alive(), "a call ended"
+        call.hang_up()
+
+    for call in (panel, program, mixed, dialled):
+        made, raw, kept = encoded(call, sounds)
+        ((start, end),) = zeros(raw[RATE * 2 :])
+        start, end = start + 2 * RATE, end + 2 * RATE
+        marked = {mark.kind: mark for mark in made.take.marks}
+        by = {kind: marked[kind].data.get("by") for kind in ("paused", "resumed", "noted") if kind in marked}
+        assert (
+            by
+            == {
+                panel.caller: {"paused": "panel", "resumed": "panel", "noted": "panel"},
+                program.caller: {"paused": "api", "resumed": None},  # as the next daemon found it
+                mixed.caller: {"paused": "api", "resumed": None},
+                dialled.caller: {"paused": None, "resumed": "panel"},
+            }[call.caller]
+        )
+        if call.caller in clicked:
+            print(f"{start / RATE - clicked[call.caller]:.2f} s from asking to the first zero")
+            assert -0.1 < start / RATE - clicked[call.caller] < 1.5
+        if call is program:
+            assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5
+        else:
+            lasted = (marked["resumed"].at - marked["paused"].at).total_seconds()
+            assert abs((end - start) / RATE - lasted) < 0.3
+        (gap,) = (gap for gap in made.gaps if gap.reason == "paused")
+        assert (gap.channel, gap.start_ms, gap.end_ms) == ("both", -(-start // 8), end // 8)
+        assert np.array_equal(raw[end:], kept[end:]), "the rest is as it was"
+        assert np.median(level(kept[end + RATE // 10 : end + RATE, 0], CALLER)) > 0.2
+        assert np.median(level(kept[end + RATE // 10 : end + RATE, 1], CALLEE)) > 0.2
+        heard = level(read_wav(call.heard_by_callee)[:, 0], PAUSED)
+        assert heard.max() > 0.02, "the colleague is reminded"
+        assert level(read_wav(call.heard_by_caller)[:, 0], PAUSED)[40:].max() < 0.01, "nobody else is"
+        talk = kept[end : -RATE // 2, 0]
+        steady = level(talk, CALLER) > 0.235  # where a phone skips a frame, every pitch is in it
+        assert level(talk, PAUSED)[steady].max() < 0.015, "and it is in no recording"
+    take = destroyed.wait_take()
+    assert (take.end.outcome, take.end.reason) == ("not_recorded", "deleted")
+    assert not take.audio.exists()
+    made, raw, _kept = encoded(left, sounds)
+    assert zeros(raw[RATE * 2 :]) == []
+    assert "paused" not in {mark.kind for mark in made.take.marks}

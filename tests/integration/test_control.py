@@ -1,0 +1,121 @@
+"""A live call is paused from the panel, over HTTP, through the real processes: web, catalogue, worker,
+daemon, switch, and what is then in the sound.  And with the daemon dead it is not done, and that is said."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recorder.take.spool import read_marks
+from tests.freeswitch.switches import read_wav
+from tests.integration.ending.conftest import Site, until
+
+PASSWORD = "two voices, one agreement"
+TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
+CALL = re.compile(r'id="call-([0-9a-f-]{36})"')
+
+
+class Panel:
+    """Somebody at the panel, without JavaScript."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._open = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        ).open
+
+    def get(self, path: str) -> str:
+        return str(self._open(self.address + path, timeout=20).read().decode())
+
+    def send(self, path: str, page: str, **fields: str) -> str:
+        """Fill in a form of a page; the page that comes of it."""
+        found = TOKEN.search(self.get(page))
+        assert found is not None
+        form = urllib.parse.urlencode({"csrf_token": found[1], **fields}).encode()
+        return str(self._open(self.address + path, form, timeout=20).read().decode())
+
+    def call(self) -> str:
+        """The id of the one call that goes on and was told."""
+        found: list[str] = []
+
+        def there() -> bool:
+            page = self.get("/live")
+            found[:] = CALL.findall(page) if "Being recorded" in page else []
+            return bool(found)
+
+        until("the call is in the panel", there, 30)
+        return found[0]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    # Deeper than what the kernel takes as a socket's name.
+    folder = tmp_path / ("d" * 60) / ("e" * 60)
+    folder.mkdir(parents=True)
+    made = Site(folder)
+    made.install()
+    made.accord("user", "create", "--tenant", "Menuiserie Dubois", "claire", "--language", "en", "--password",
+                PASSWORD)  # fmt: skip
+    yield made
+    made.close()
+
+
+def silent(samples: np.ndarray) -> float:
+    """The longest stretch with nothing in both channels, in seconds, in a sound that has none otherwise."""
+    zero = np.concatenate([[False], ~samples.any(axis=1), [False]])
+    edges = np.flatnonzero(np.diff(zero.astype(int))).reshape(-1, 2)
+    return float(max((end - start for start, end in edges), default=0)) / 8000
+
+
+def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site: Site) -> None:
+    web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
+    daemon.wait_said("snapshot.read")
+    web.wait_said("web.listening")
+    switch = site.call()
+    switch.wait_said("is connected")
+    panel = Panel(f"http://127.0.0.1:{site.web_port}")
+    panel.send("/login", "/login", login="claire", password=PASSWORD)
+    call = panel.call()
+    audio = site.spool / call / "audio.wav"
+
+    began = time.monotonic()
+    page = panel.send(f"/live/{call}/pause", "/live")
+    took = time.monotonic() - began
+    assert "Paused: what is said now is not recorded." in page
+    assert took < 2, f"{took:.1f} s from the click to the answer"
+    masked_from = len(read_wav(audio))
+    time.sleep(3)
+    masked_to = len(read_wav(audio))
+    page = panel.send(f"/live/{call}/note", "/live")
+    assert "The moment is noted." in page
+    page = panel.send(f"/live/{call}/resume", "/live")
+    assert "It is recorded again." in page
+    assert "Not done: it was not paused." in panel.send(f"/live/{call}/resume", "/live")
+    marks = {mark.kind: mark for mark in read_marks(site.spool / call)}
+    for kind in ("paused", "noted", "resumed"):
+        assert marks[kind].data["by"] == "panel"
+    lasted = (marks["resumed"].at - marks["paused"].at).total_seconds()
+    time.sleep(3)
+    sound = read_wav(audio)
+    assert masked_to - masked_from > 2 * 8000
+    assert not sound[masked_from:masked_to].any(), "something was recorded in the pause"
+    assert silent(sound) > lasted - 0.3
+    assert sound[masked_to:].any(), "it goes on"
+
+    daemon.popen.kill()
+    page = panel.send(f"/live/{call}/pause", "/live")
+    assert "Not done: the recorder beside this call did not answer." in page
+    assert "Paused" not in page.partition('id="live-calls"')[0]
+    # A worker that is dead is the same to whoever asks.
+    worker.popen.kill()
+    page = panel.send(f"/live/{call}/note", "/live")
+    assert "Not done: the recorder beside this call did not answer." in page
+    assert [mark.kind for mark in read_marks(site.spool / call)].count("noted") == 1

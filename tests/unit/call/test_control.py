@@ -1,0 +1,116 @@
+"""What is asked of a call from outside it: done where it can be; in every other state it has its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.call import arriving, control
+from recorder.call.session import step
+from recorder.call.state import Do, Phase, State
+from recorder.switch.observed import COLLEAGUE, DELETE, KEEP, NOTE, PAUSE, RESUME, Observed, What
+from tests.unit.call.test_codes import Talk, allowed
+from tests.unit.call.test_consent import AT, plan
+
+
+def asks(call: Talk, what: str, **more: object) -> None:
+    call.tell(What.ASKED, code=what, by="panel", **more)
+
+
+def test_it_is_done_as_with_the_codes_and_says_where_it_was_asked() -> None:
+    call = Talk()
+    asks(call, PAUSE, lasts=timedelta(seconds=120))
+    assert call.notes("paused") == [{"seconds": "120", "by": "panel"}]
+    assert call.state.paused
+    assert call.done[-1] is Do.PAUSE_TONE
+    asks(call, PAUSE, lasts=timedelta(seconds=120))
+    assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE], "the tone begins anew"
+    asks(call, NOTE)
+    assert call.notes("noted") == [{"by": "panel"}]
+    asks(call, RESUME)
+    assert not call.state.paused
+    assert call.done[-1] is Do.PAUSE_OVER
+    assert call.notes("resumed") == [{"by": "panel"}]
+    assert call.ends() is None
+
+
+def test_a_code_on_the_telephone_does_not_say_so() -> None:
+    call = Talk()
+    call.code("note")
+    assert call.notes("noted") == [{}]
+
+
+def test_it_is_destroyed_at_once_for_it_was_asked_back_in_the_panel() -> None:
+    call = Talk()
+    asks(call, DELETE)
+    assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "deleted")
+    assert call.done[-2:] == [Do.DELETED, Do.DISCARD]
+    assert call.notes("deleted") == [{"by": "panel"}]
+    assert call.ends() == "deleted"
+
+
+def test_it_is_not_on_a_line_that_does_not_allow_it_nor_while_somebody_is_asked() -> None:
+    call = Talk(deletable=False)
+    assert control.refusal(call.state, DELETE) == control.NOT_ALLOWED
+    before = call.state
+    asks(call, DELETE)
+    assert call.state == before
+    call = Talk()
+    call.dials()  # whether it may be kept
+    assert control.refusal(call.state, DELETE) == control.BUSY
+    assert control.refusal(call.state, PAUSE) == "", "a card number may come at any moment"
+    asks(call, DELETE)
+    assert call.state.phase is Phase.ANNOUNCED
+
+
+def states() -> dict[str, tuple[State, str]]:
+    """A call in every stage, and why it cannot be paused there."""
+    arrived = arriving.arrive(allowed(), AT)[0]
+    ringing = arriving.arrive(replace(plan(None), at_pickup=True), AT)[0]
+    opt_in = arriving.arrive(replace(allowed(), mode="opt-in"), AT)[0]
+    talk = Talk().state
+    asked = Talk()
+    asked.is_asked()
+    held = Talk()
+    held.tell(What.HELD)
+    ended = Talk()
+    ended.ends()
+    hung_up = Talk()
+    hung_up.tell(What.HUNG_UP, ending=True)
+    return {
+        "being told": (arrived, control.NOT_TOLD),
+        "ringing": (ringing, control.NOT_TOLD),
+        "in a question": (opt_in, control.NOT_TOLD),
+        "they speak": (talk, ""),
+        "the colleague is asked": (asked.state, ""),
+        "on hold": (held.state, ""),
+        "refused": (arriving.refuse("no_line")[0], control.NOT_RECORDED),
+        "not begun": (replace(talk, capturing=False, captured=False), control.NOT_RECORDED),
+        "transferred outside": (replace(talk, over=True), control.ENDED),
+        "hung up": (hung_up.state, control.ENDED),
+        "ended": (ended.state, control.ENDED),
+    }
+
+
+@pytest.mark.parametrize("name", states())
+@pytest.mark.parametrize("what", [PAUSE, RESUME, NOTE])
+def test_every_stage_has_one_outcome(name: str, what: str) -> None:
+    state, why = states()[name]
+    assert control.refusal(state, what) == why
+    event = Observed(What.ASKED, AT + timedelta(minutes=1), code=what, by="panel")
+    after, actions = step(state, event)
+    if why:
+        assert (after, actions) == (state, ())
+    else:
+        assert actions
+
+
+def test_what_nobody_can_ask_changes_nothing() -> None:
+    state = Talk().state
+    for code in (KEEP, "", "anything"):
+        assert step(state, Observed(What.ASKED, AT, code=code, by="panel")) == (state, ())
+    # And the telephone cannot say that it is the panel.
+    after, _ = step(state, Observed(What.CODE, AT, code=NOTE, leg=COLLEAGUE, other="b"))
+    assert after == state

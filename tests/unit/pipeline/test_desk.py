@@ -1,0 +1,192 @@
+"""The worker's part in what is asked of live calls, with a daemon that is a socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import live
+from recorder.control import DONE, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, carry, place
+from recorder.take import spool
+from recorder.take.spool import CallEnd, Mark
+from recorder.worker.control import Desk, live_row
+
+
+class Daemon:
+    """Answers with what it is given, line by line; ``asked`` is what it was asked."""
+
+    def __init__(self, folder: Path, *answers: object) -> None:
+        self.asked: list[dict] = []
+        self._answers = answers
+        self._server = socket.socket(socket.AF_UNIX)
+        with place(folder) as name:
+            self._server.bind(name)
+        self._server.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as lines:
+                self.asked.append(json.loads(lines.readline()))
+                for answer in self._answers:
+                    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def close(self) -> None:
+        if self._server.fileno() >= 0:
+            self._server.shutdown(socket.SHUT_RDWR)
+            self._server.close()
+
+
+@pytest.fixture
+def daemon(house) -> Iterator[Callable[..., Daemon]]:
+    made: list[Daemon] = []
+
+    def make(*answers: object) -> Daemon:
+        made.append(Daemon(house.spool, *answers))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def desk(house, clock, entropy) -> Desk:
+    return Desk("node1", house.spool, clock, entropy)
+
+
+@pytest.fixture
+def call(house, clock) -> Path:
+    """The folder of a call in which two speak."""
+    start = house.start()
+    folder = spool.open_take(house.spool, start)
+    for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
+        spool.append_mark(folder, Mark(clock(), kind, {}))
+    return folder
+
+
+TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
+
+
+def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock, entropy) -> None:
+    there = daemon(TAKEN, TELLS_DONE)
+    desk.turn()
+    (row,) = live.calls(house.tenant, clock())
+    assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
+    asked = live.ask(house.tenant, row.id, "pause", by="panel", who="u", now=clock(), entropy=entropy)
+    desk.turn()
+    desk.turn()
+    assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
+    (said,) = there.asked
+    assert {name: said[name] for name in ("id", "call", "what", "by")} == {
+        "id": asked.id, "call": row.id, "what": "pause", "by": "panel",
+    }  # fmt: skip
+    assert 0 < said["until"] - time.monotonic() <= live.DEADLINE.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ((TAKEN, {"outcome": "not_told"}), "not_told"),
+        (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
+        ((), NO_ANSWER),  # it ended before it took it
+        ((TAKEN,), UNKNOWN),  # and after
+        ((TAKEN, ["done"]), UNKNOWN),
+    ],
+)
+def test_nothing_is_said_to_be_done_that_the_daemon_has_not_said(house, daemon, answers, outcome) -> None:
+    daemon(*answers)
+    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + 1)
+    assert carry(house.spool, request) == outcome
+
+
+def test_a_daemon_that_is_dead_has_done_nothing_and_that_is_known_at_once(house, daemon) -> None:
+    request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + PATIENCE)
+    began = time.monotonic()
+    assert carry(house.spool, request) == NO_ANSWER
+    daemon().close()
+    assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
+    assert carry(house.spool, request) == NO_ANSWER
+    assert time.monotonic() - began < 1
+
+
+def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
+    house, desk, call, daemon, clock, entropy
+) -> None:
+    desk.turn()
+    asked = [
+        live.ask(house.tenant, call.name, "note", by="panel", who="u", now=clock(), entropy=entropy)
+        for _ in range(2)
+    ]
+    for each in asked:
+        assert live.take("node1", each.id, clock(), entropy)
+    knows = daemon(TAKEN, TELLS_DONE)
+    Desk("node1", house.spool, clock, entropy).turn()
+    assert [one["until"] for one in knows.asked] == [0, 0]
+    assert {live.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+
+
+def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
+    desk.turn()
+    asked = live.ask(house.tenant, call.name, "note", by="panel", who="u", now=clock(), entropy=entropy)
+    assert live.take("node1", asked.id, clock(), entropy)
+    daemon({"outcome": NO_ANSWER})
+    Desk("node1", house.spool, clock, entropy).turn()
+    assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+
+
+def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:
+    desk.look()
+    assert live.calls(house.tenant, clock())
+    spool.append_mark(call, Mark(clock(), "paused", {"seconds": "120"}))
+    desk.look()
+    (row,) = live.calls(house.tenant, clock())
+    assert row.paused_until == clock() + timedelta(seconds=120)
+    spool.close_take(call, CallEnd("recorded", None, clock(), None))
+    desk.look()
+    assert live.calls(house.tenant, clock()) == ()
+
+
+def test_what_another_worker_forgot_is_said_again(house, desk, call, clock) -> None:
+    desk.look()
+    clock.forward(minutes=11)
+    live.drop_old(clock())
+    desk._seen_due = 0.0
+    desk.look()
+    assert live.calls(house.tenant, clock())
+
+
+def test_what_is_not_recorded_or_not_any_more_is_not_among_them(house, clock) -> None:
+    start = house.start()
+    told = tuple(Mark(clock(), kind, {}) for kind in ("recording_started", "announcement_finished"))
+    assert live_row(start, told, clock()) is not None
+    assert live_row(house.start(refused="full_disk"), told, clock()) is None
+    assert live_row(house.start(tenant=None), told, clock()) is None
+    for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
+        assert live_row(start, (*told, Mark(clock(), kind, {})), clock()) is None
+    refused = Mark(clock(), "answered", {"question": "recording", "answer": "no"})
+    assert live_row(house.start(mode="opt-out"), (*told, refused), clock()) is None
+    silent = Mark(clock(), "answered", {"question": "recording", "answer": "none"})
+    assert live_row(house.start(mode="opt-out"), (*told, silent), clock()) is not None
+    assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
+    begins_anew = (Mark(clock(), "recording_started", {}), Mark(clock(), "recording_stopped", {}))
+    assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
+
+
+def test_a_pause_that_nobody_saw_begin_does_not_change_with_every_look(house, clock) -> None:
+    start = house.start()
+    marks = (Mark(clock(), "announcement_finished", {}), Mark(clock(), "paused", {"seen": "later"}))
+    row = live_row(start, marks, clock())
+    assert row.paused(clock())
+    assert live_row(start, marks, clock() + timedelta(minutes=1)) == row

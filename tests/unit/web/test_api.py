@@ -1,0 +1,140 @@
+"""Live calls for programs: whose token it is, what may be asked, and how errors are told."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import live, tokens
+from recorder.catalogue.live import LiveRow
+from recorder.control import DONE
+from tests.house import CALLER
+from web import WebConfig
+
+SECRET = "accord_secret"
+
+
+@pytest.fixture
+def config() -> WebConfig:
+    return WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
+
+
+@pytest.fixture
+def call(bakery, clock) -> LiveRow:
+    row = LiveRow(
+        id="01930000-0000-7000-8000-0000000000c1", tenant=bakery.id, node="node1", line=bakery.line.id,
+        number=bakery.line.number, direction="inbound", outside=CALLER, started_at=clock(), told=True,
+        paused_until=None, deletable=True,
+    )  # fmt: skip
+    live.put("node1", [row], clock())
+    return row
+
+
+def make(tenant: str, secret: str, clock, entropy) -> str:
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    return tokens.create(tenant, name="till", token_sha256=hashed, now=clock(), entropy=entropy).id
+
+
+@pytest.fixture
+def token(bakery, clock, entropy) -> str:
+    return make(bakery.id, SECRET, clock, entropy)
+
+
+@pytest.fixture
+def ask(app):
+    client = app.test_client()
+
+    def send(path: str, method: str = "GET", secret: str = SECRET):
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        return client.open(f"/api/v1{path}", method=method, headers=headers)
+
+    return send
+
+
+def test_a_program_sees_its_customers_calls(ask, token, call, clock) -> None:
+    told = {
+        "id": call.id, "number": "+3225550100", "direction": "inbound",
+        "outside": {"kind": "e164", "value": "+32470123456"}, "since": "2026-11-25T09:00:00.000Z",
+        "told": True, "paused_until": None,
+    }  # fmt: skip
+    assert ask("/calls").json == {"calls": [told]}
+    live.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    assert ask("/calls").json["calls"][0]["paused_until"] == "2026-11-25T09:02:00.000Z"
+
+
+def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
+    for outcome, status in (
+        (DONE, 200), ("not_told", 409), ("ended", 409), ("no_answer", 503), ("no_switch", 503),
+        ("unknown", 504), ("something new", 504),
+    ):  # fmt: skip
+        sent = ask(f"/calls/{call.id}/pause", "POST")
+        assert sent.status_code == 202
+        assert sent.json["outcome"] is None
+        (row,) = live.open_of("node1")
+        assert live.take("node1", row.id, clock(), entropy)
+        assert live.answer("node1", row.id, outcome, clock(), entropy)
+        found = ask(sent.location.removeprefix("/api/v1"))
+        assert found.status_code == status, outcome
+        if status == 200:
+            assert found.json == {"id": row.id, "call": call.id, "asked": "pause", "outcome": "done"}
+        else:
+            assert found.content_type == "application/problem+json"
+            assert found.json["hint"]
+            assert found.json["id"] == row.id
+
+
+def test_another_customers_calls_are_not_there(ask, token, call, rival, clock, entropy) -> None:
+    make(rival.id, "accord_other", clock, entropy)
+    assert ask("/calls", secret="accord_other").json == {"calls": []}
+    theirs = ask(f"/calls/{call.id}/pause", "POST", "accord_other")
+    missing = ask("/calls/01930000-0000-7000-8000-0000000000c9/pause", "POST", "accord_other")
+    assert theirs.status_code == missing.status_code == 404
+    assert theirs.json == missing.json
+    asked = ask(f"/calls/{call.id}/note", "POST").json["id"]
+    assert ask(f"/asked/{asked}", secret="accord_other").status_code == 404
+
+
+@pytest.mark.parametrize("secret", ["", "accord_wrong", " "])
+def test_without_a_token_there_is_nothing(ask, token, call, secret) -> None:
+    for path, method in (("/calls", "GET"), (f"/calls/{call.id}/pause", "POST"), ("/nowhere", "GET")):
+        answer = ask(path, method, secret)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert answer.json["type"] == "urn:accord:token.unknown"
+    assert live.open_of("node1") == ()
+
+
+def test_a_token_that_was_revoked_ends_at_once(ask, token, bakery, rival, clock, entropy) -> None:
+    assert ask("/calls").status_code == 200
+    assert not tokens.revoke(rival.id, token, now=clock(), entropy=entropy)
+    assert ask("/calls").status_code == 200
+    assert tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
+    assert ask("/calls").status_code == 401
+    assert not tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
+    assert [row.revoked_at for row in tokens.tokens(bakery.id)] == [clock()]
+
+
+def test_being_logged_in_is_no_token(browser, call) -> None:
+    person = browser("claire")
+    assert person.get("/api/v1/calls").status_code == 401
+    assert person.client.post(f"/api/v1/calls/{call.id}/pause").status_code == 401
+
+
+def test_guessing_is_slowed_down_and_who_has_a_token_is_not(ask, token) -> None:
+    codes = [ask("/calls", secret=f"guess{n}").status_code for n in range(31)]
+    assert codes == [401] * 30 + [429]
+    slow = ask("/calls", secret="guess")
+    assert slow.content_type == "application/problem+json"
+    assert int(slow.headers["Retry-After"]) > 0
+    assert ask("/calls").status_code == 200
+
+
+@pytest.mark.parametrize("what", ["delete", "keep", "stop"])
+def test_what_a_program_cannot_ask(ask, token, call, what) -> None:
+    assert ask(f"/calls/{call.id}/{what}", "POST").status_code == 404
+    assert ask(f"/calls/{call.id}/pause", "PUT").status_code == 404
+    assert ask("/nowhere").json["type"] == "urn:accord:path.unknown"
+    assert live.open_of("node1") == ()

@@ -1,0 +1,159 @@
+"""The page of calls that go on now: whose they are, who may ask something of them, and what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import live
+from recorder.catalogue.live import LiveRow
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.control import DONE
+from tests.house import CALLER
+from web import WebConfig
+
+
+@pytest.fixture
+def config() -> WebConfig:
+    """Nobody answers in a test: what was asked is answered by hand."""
+    return WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
+
+
+@pytest.fixture
+def call(house, bakery, clock) -> LiveRow:
+    row = LiveRow(
+        id="01930000-0000-7000-8000-0000000000c1", tenant=bakery.id, node="node1", line=bakery.line.id,
+        number=bakery.line.number, direction="inbound", outside=CALLER,
+        started_at=clock(), told=True, paused_until=None, deletable=True,
+    )  # fmt: skip
+    live.put("node1", [row], clock())
+    return row
+
+
+def asked(kind: str = "call.asked") -> int:
+    with connected():
+        return LedgerEntry.select().where(LedgerEntry.kind == kind).count()
+
+
+def answer(outcome: str, clock, entropy) -> None:
+    for row in live.open_of("node1"):
+        assert live.take("node1", row.id, clock(), entropy)
+        assert live.answer("node1", row.id, outcome, clock(), entropy)
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome", "text"),
+    [
+        ("pause", DONE, "En pause : ce qui se dit maintenant"),
+        ("resume", "not_paused", "ce n’était pas en pause"),
+        ("note", DONE, "Ce moment est noté"),
+        ("delete", DONE, "l’enregistrement est détruit, et les deux l’entendent"),
+        ("pause", "no_answer", "Pas fait : l’enregistreur de cet appel n’a pas répondu."),
+        ("pause", "unknown", "On ne sait pas si c’est fait"),
+        ("pause", "something new", "On ne sait pas si c’est fait"),
+    ],
+)
+def test_what_came_of_it_is_said(browser, call, clock, entropy, what, outcome, text) -> None:
+    person = browser("claire")
+    page = person.get("/live").text
+    assert "+32\u00a0470\u00a012\u00a034\u00a056" in page
+    assert "Enregistrement en cours" in page
+    sent = person.send(f"/live/{call.id}/{what}")
+    assert sent.status_code == 303
+    assert "La réponse est encore attendue" in person.get(sent.location).text
+    answer(outcome, clock, entropy)
+    assert text in person.get(sent.location).text
+    assert asked() == 1
+
+
+def test_a_pause_is_shown_with_its_end_and_the_button_to_go_on(browser, call, clock) -> None:
+    live.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    page = browser("claire").get("/live").text
+    assert "jusqu’à 10:02 au plus tard" in page
+    assert f'id="resume-{call.id}"' in page
+    assert f'id="pause-{call.id}"' not in page
+
+
+def test_a_pause_that_is_over_is_not_said_any_more(browser, call, clock, entropy) -> None:
+    person = browser("claire")
+    sent = person.send(f"/live/{call.id}/pause")
+    answer(DONE, clock, entropy)
+    said = "ce qui se dit maintenant"
+    assert said in person.get(sent.location).text, "the list may be a moment behind"
+    clock.forward(seconds=4)
+    live.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
+    assert said in person.get(sent.location).text
+    live.put("node1", [call], clock())
+    assert said not in person.get(sent.location).text
+
+
+def test_before_everybody_was_told_there_is_nothing_to_ask(browser, call, clock) -> None:
+    live.put("node1", [replace(call, told=False)], clock())
+    page = browser("claire").get("/live").text
+    assert "L’annonce de l’enregistrement est en cours" in page
+    assert "/pause" not in page
+
+
+def test_to_destroy_is_asked_back_once(browser, call, clock) -> None:
+    person = browser("claire")
+    assert f"/live/{call.id}/delete" in person.get("/live").text
+    page = person.get(f"/live/{call.id}/delete")
+    assert page.status_code == 200
+    assert "On ne peut pas revenir en arrière" in page.text
+    assert asked() == 0
+    live.put("node1", [replace(call, deletable=False)], clock())
+    assert person.get(f"/live/{call.id}/delete").status_code == 404
+    assert f"/live/{call.id}/delete" not in person.get("/live").text
+    assert person.send(f"/live/{call.id}/delete").status_code == 404
+    assert asked() == 0
+
+
+def test_another_customers_call_is_not_there(browser, call, rival) -> None:
+    person = browser("dyck")
+    assert call.id not in person.get("/live").text
+    missing = person.send("/live/01930000-0000-7000-8000-0000000000c9/pause")
+    theirs = person.send(f"/live/{call.id}/pause")
+    assert theirs.status_code == missing.status_code == 404
+    assert theirs.text.partition("<main")[2] == missing.text.partition("<main")[2]
+    assert person.get(f"/live/{call.id}/delete").status_code == 404
+    assert asked() == 0
+
+
+def test_what_another_customer_asked_is_not_shown(browser, call, rival, clock, entropy) -> None:
+    sent = browser("claire").send(f"/live/{call.id}/note")
+    answer(DONE, clock, entropy)
+    assert "noted" not in browser("dyck").get(sent.location).text
+
+
+def test_who_may_look_is_not_thereby_one_who_may_ask(browser, call) -> None:
+    auditor = browser("audit")
+    page = auditor.get("/live").text
+    assert call.id in page
+    assert f"/live/{call.id}" not in page
+    for what in ("pause", "resume", "note", "delete"):
+        assert auditor.send(f"/live/{call.id}/{what}").status_code == 403
+    assert auditor.get(f"/live/{call.id}/delete").status_code == 403
+    assert asked() == 0
+
+
+def test_it_needs_a_log_in_a_form_token_and_a_word_that_there_is(browser, call) -> None:
+    assert browser().get("/live").status_code == 302
+    assert browser().send(f"/live/{call.id}/pause").status_code == 302
+    person = browser("claire")
+    assert person.client.post(f"/live/{call.id}/pause").status_code == 400
+    for what in ("keep", "stop", "pause2"):
+        assert person.send(f"/live/{call.id}/{what}").status_code == 404
+    assert asked() == 0
+
+
+def test_nobody_fills_the_log(browser, call) -> None:
+    person = browser("claire")
+    token = person.token("/live")
+    codes = [person.send(f"/live/{call.id}/note", token).status_code for _ in range(61)]
+    assert codes == [303] * 60 + [429]
+
+
+def test_without_a_call_it_says_so(browser, bakery) -> None:
+    assert "Aucun appel n’est en cours" in browser("claire").get("/live").text
