@@ -18,6 +18,7 @@ from recorder.catalogue import conditions
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import Row, connected, database, writing
+from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 from recorder.catalogue.models import (
     Amendment,
     Announcement,
@@ -57,6 +58,8 @@ COPIED: tuple[type[Row], ...] = (
     Listen,
     LedgerEntry,
     Revision,
+    Checkpoint,
+    Recipient,
 )
 """In an order in which each row comes after those that it refers to."""
 
@@ -65,6 +68,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Condition: "what holds for this catalogue",
     Place: "a rebuild's list",
     Claim: "of workers that run now",
+    Subtree: "made again from the leaves",
 }
 
 WITHOUT: Mapping[type[Row], tuple[str, ...]] = {

@@ -21,6 +21,7 @@ from recorder.catalogue.database import (
     open_catalogue,
     writing,
 )
+from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 
 __all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
 
@@ -35,6 +36,7 @@ class Tenant(Row):
     country = TextField()
     wrapped_key = TextField()
     ledger_size = BigIntegerField(default=0)
+    ledger_epoch = IntegerField(default=1, constraints=[SQL("DEFAULT 1")])
     created_at = MomentField()
 
     class Meta:
@@ -436,4 +438,7 @@ TABLES: tuple[type[Row], ...] = (
     Condition,
     Place,
     Claim,
+    Subtree,
+    Checkpoint,
+    Recipient,
 )
