@@ -130,6 +130,13 @@ class PromptSettings(_Section):
     """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of what is shipped."""
 
 
+class LedgerSettings(_Section):
+    """The log of what happened, and where what is signed of it goes."""
+
+    lock_days: int = Field(default=365, ge=1, le=3650)
+    """How long nobody can delete a checkpoint in a bucket that locks objects."""
+
+
 class MetricsSettings(_Section):
     """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
 
@@ -154,6 +161,7 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     prompts: PromptSettings = PromptSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     @property
     def catalogue_url(self) -> str:

@@ -128,6 +128,6 @@ def make_tombstone(
         if not changed:
             return False
         Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
-        forget(row.tenant, row.id)
-        append(row.tenant, "recording.destroyed", {"recording": row.id, "why": why}, now, entropy)
+        said = {"recording": row.id, "why": why, "leaves": forget(row.tenant, row.id)}
+        append(row.tenant, "recording.destroyed", said, now, entropy)
     return True

@@ -1,7 +1,7 @@
 """Tables beside a tenant's log: hashes that make its tree quick, what was signed of it, and who gets that.
 
-Only ``recorder.ledger`` writes and reads them.  All but the addresses can be made again: hashes from the leaves,
-checkpoints from the bucket.
+Only ``recorder.ledger`` writes and reads them.  All but the addresses can be made again: hashes from the
+leaves, checkpoints from the bucket.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ def worker(context: Context) -> None:
             warn_at=settings.node.warn_at,
             full_at=settings.node.full_at,
             sources=sources(settings.prompts),
+            lock_days=settings.ledger.lock_days,
         ),
         store=context.store(),
         keyring=context.keyring(),

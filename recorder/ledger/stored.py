@@ -1,9 +1,9 @@
 """A tenant's tree as the catalogue has it.
 
-The lowest hashes are the leaves' own.  Above them the hash of every 256 leaves is kept, of every 256 times 256,
-and so on: a path through a million leaves is made of a few hundred rows.  They are made when somebody asks and
-not when a leaf is added, so that adding costs what it did, and a node with an older Accord adds leaves too.  They
-are a convenience: an audit never believes them.
+The lowest hashes are the leaves' own.  Above them the hash of every 256 leaves is kept, of every 256 times
+256, and so on: a path through a million leaves is made of a few hundred rows.  They are made when somebody
+asks and not when a leaf is added, so that adding costs what it did, and a node with an older Accord adds
+leaves too.  They are a convenience: an audit never believes them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Stored:
                 "tenant_id": self._tenant,
                 "level": level,
                 "number": number,
-                "hash": tree.perfect(self._whole(level - 1, number)).hex(),
+                "hash": tree.perfect(self._whole(level - 1, number, WIDTH)).hex(),
             }
             for number in numbers
         ]
@@ -89,24 +89,32 @@ class Stored:
             )
         return self._read[key]
 
-    def _whole(self, level: int, number: int, count: int = WIDTH) -> list[Hash]:
-        begin = number * WIDTH
-        model = LedgerEntry if level == 0 else Subtree
-        column = LedgerEntry.leaf_hash if level == 0 else Subtree.hash
-        mine = LedgerEntry.tenant == self._tenant if level == 0 else Subtree.tenant_id == self._tenant
-        if level:
-            mine &= Subtree.level == level
-        asked = model.select(model.number, column).where(mine, model.number.between(begin, begin + count - 1))
+    def _whole(self, level: int, number: int, count: int) -> list[Hash]:
+        begin, end = number * WIDTH, number * WIDTH + count
         with connected():
-            found = list(asked.order_by(model.number).tuples())
-        if [at for at, _ in found] != list(range(begin, begin + count)):
+            found = self._leaves(begin, end) if level == 0 else self._subtrees(level, begin, end)
+        if len(found) != count:
             raise CatalogueError(
                 "ledger.gap",
                 f"the log of {self._tenant} lacks something between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
                 "rows were deleted or changed: `accord audit` names them",
             )
-        return [bytes.fromhex(text) for _, text in found]
+        return found
+
+    def _leaves(self, begin: int, end: int) -> list[Hash]:
+        each = LedgerEntry
+        mine = (each.tenant == self._tenant) & (each.number >= begin) & (each.number < end)
+        return [
+            bytes.fromhex(row.leaf_hash)
+            for row in each.select(each.leaf_hash).where(mine).order_by(each.number)
+        ]
+
+    def _subtrees(self, level: int, begin: int, end: int) -> list[Hash]:
+        each = Subtree
+        mine = (each.tenant_id == self._tenant) & (each.level == level)
+        mine &= (each.number >= begin) & (each.number < end)
+        return [bytes.fromhex(row.hash) for row in each.select(each.hash).where(mine).order_by(each.number)]
 
 
 def _size(tenant: str) -> int:

@@ -173,6 +173,13 @@ class Signer:
         """Ed25519 over the RFC 8785 form of ``body``."""
         return self._key.sign(canonical.dump(body))
 
+    def sign_note(self, text: str) -> bytes:
+        """Ed25519 over a signed note's text (C2SP).  It does not begin like a JSON document, so it is none of
+        ours.  Raises ``ValueError`` where it does."""
+        if text.startswith("{"):
+            raise ValueError("a note does not begin like a document")
+        return self._key.sign(text.encode())
+
 
 def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) -> bool:
     """Whether the signature over the RFC 8785 form of ``body`` is this key's."""
@@ -216,7 +223,7 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key endorsed by it for manifests and amendments, and a key-encryption key.
+    """Make a root, a signing key endorsed by it for all that it signs, and a key-encryption key.
 
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
@@ -321,9 +328,7 @@ def _private_pem(key: Ed25519PrivateKey) -> bytes:
 def _endorse_worker(root: Ed25519PrivateKey, signing: Ed25519PrivateKey, now: datetime) -> Endorsement:
     # A minute back: another machine's clock may be a little behind this one's.
     begin = now - timedelta(minutes=1)
-    return endorse(
-        root, signing.public_key(), (MANIFEST, AMENDMENT), begin, now + timedelta(days=365 * YEARS)
-    )
+    return endorse(root, signing.public_key(), USES, begin, now + timedelta(days=365 * YEARS))
 
 
 def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:

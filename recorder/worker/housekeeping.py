@@ -1,4 +1,5 @@
-"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs."""
+"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs, signs
+the logs."""
 
 from __future__ import annotations
 
@@ -15,10 +16,11 @@ from recorder import metrics
 from recorder.catalogue import people
 from recorder.clock import Now
 from recorder.errors import AccordError
+from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import Timekeeper
 
-DUTIES: Final = ("recordings", "quarantine", "listens", "sessions")
+DUTIES: Final = ("recordings", "quarantine", "listens", "sessions", "logs")
 
 SESSIONS_KEPT: Final = timedelta(days=30)
 
@@ -27,10 +29,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """``means`` destroy; ``timekeeper`` says whether the clock can be believed that says what is over."""
+    """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
+    what is over, and when something was signed."""
 
     spool: Path
     means: retention.Means
+    signing: checkpoint.Means
     timekeeper: Timekeeper
     now: Now
 
@@ -42,6 +46,7 @@ class House:
             "quarantine": lambda: retention.empty_quarantine(self.spool, self.timekeeper.check()),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
+            "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
         }
         for name, duty in duties.items():
             try:

@@ -1,8 +1,8 @@
-"""What came with signing the log: the tree's hashes, checkpoints, who gets them, and which log of a customer's it
-is (after a restore another begins).
+"""What came with signing the log: the tree's hashes, checkpoints, who gets them, and which log of a
+customer's it is (after a restore another begins).
 
-Only tables of its own and a column with a default, so that an Accord of before works beside it: it adds leaves, and
-another node signs them.  A frozen copy: this file does not change any more."""
+Only tables of its own and a column with a default, so that an Accord of before works beside it: it adds
+leaves, and another node signs them.  A frozen copy: this file does not change any more."""
 
 from __future__ import annotations
 

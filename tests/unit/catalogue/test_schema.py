@@ -25,6 +25,7 @@ ALL = (
     "0007_outbound",
     "0008_codes",
     "0009_joining",
+    "0011_ledger",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

@@ -1,5 +1,5 @@
-"""The tree against the definition in RFC 6962, written down again in the most obvious way, and against the test
-vectors of Certificate Transparency's own implementation."""
+"""The tree against the definition in RFC 6962, written down again in the most obvious way, and against the
+test vectors of Certificate Transparency's own implementation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from recorder.ledger import tree
 from recorder.ledger.tree import Growing, check_consistency, check_inclusion, hash_leaf
 
-LEAVES = [bytes.fromhex(each) for each in
-          ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")]  # fmt: skip
+LEAVES = [
+    bytes.fromhex(each)
+    for each in "- 00 10 2021 3031 40414243 5051525354555657 606162636465666768696a6b6c6d6e6f".replace(
+        "-", ""
+    ).split(" ")
+]
 ROOTS = (
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -133,7 +137,8 @@ def test_a_path_for_something_else_does_not_check(data: st.DataObject) -> None:
     old = data.draw(st.integers(1, size))
     root, old_root = known.root(leaves), known.root(leaves[:old])
     path, way = tree.inclusion(number, size, known), tree.consistency(old, size, known)
-    assert path == known.path(number, leaves) and way == known.proof(old, leaves)
+    assert path == known.path(number, leaves)
+    assert way == known.proof(old, leaves)
     leaf = hash_leaf(leaves[number])
     assert check_inclusion(leaf, number, size, path, root)
     assert check_consistency(old, size, way, old_root, root)
