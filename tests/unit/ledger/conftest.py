@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue import customers, grants, people, queries
+from recorder.catalogue import customers, grants, models, people, queries, schema
 from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
+from recorder.catalogue.models import TABLES, LedgerEntry, connected, writing
 from recorder.ledger import checkpoint
 from recorder.ledger.audit import Audit
 from recorder.ledger.findings import Finding
 from recorder.lifecycle import retention
-from tests.conftest import House
+from tests.conftest import Clock, House, Repeating, make_house
 from tests.stored import put_small
 
 
@@ -75,49 +75,85 @@ class World:
         said = {"now": self.house.clock(), "entropy": self.house.entropy}
         customers.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **said)
 
-    @contextmanager
-    def older(self) -> Iterator[None]:
-        """Changes in the block are undone at its end: an old copy of the catalogue is brought back."""
-        with connected():
-            before = {model: list(model.select().dicts()) for model in KEPT}
-        yield
+
+class Kept:
+    """A world as it was made, to which it is put back after each test: making one takes longer than any
+    test."""
+
+    def __init__(self, world: World, database: Any) -> None:
+        self.world, self.database, self.at = world, database, world.house.clock()
+        self._rows = {model: list(model.select().dicts()) for model in TABLES}
+        bucket = world.house.bucket
+        self._files = {path: path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
+
+    def put_back(self) -> None:
+        self.world.house.clock.at = self.at
         with writing():
-            for model in reversed(KEPT):
+            for model in reversed(TABLES):
                 model.delete().execute()
-            for model in KEPT:
-                for row in before[model]:
+            for model, rows in self._rows.items():
+                for row in rows:
                     model.insert(**row).execute()
-            sizes = LedgerEntry.select().where(LedgerEntry.tenant == self.tenant).count()
-            Tenant.update(ledger_size=sizes, ledger_epoch=1).execute()
+        for path in self.world.house.bucket.rglob("*"):
+            if path.is_file() and path not in self._files:
+                path.unlink()
+        for path, content in self._files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
-KEPT = (LedgerEntry, Checkpoint)
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Kept]]:
+    """A world for each kind of catalogue, made when it is first asked for."""
+    made: dict[str, Kept] = {}
+    with ExitStack() as stack:
+
+        def world(kind: str, request: pytest.FixtureRequest) -> Kept:
+            if kind not in made:
+                root = tmp_path_factory.mktemp(kind)
+                url = f"sqlite:///{root / 'catalogue.db'}"
+                if kind == "postgresql":
+                    url = stack.enter_context(request.getfixturevalue("postgres").database())
+                schema.migrate(url)
+                database = models.open_catalogue(url)
+                stack.callback(getattr(database, "close_all", database.close))
+                with connected():
+                    made[kind] = Kept(make_world(make_house(root, url, Clock(), Repeating())), database)
+            return made[kind]
+
+        yield world
 
 
 @pytest.fixture
-def make_world(house: House) -> Callable[[], World]:
-    def make() -> World:
-        said = {"now": house.clock(), "entropy": house.entropy}
-        user = people.create_user(
-            house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-            password_hash="$argon2id$…", **said,
-        )  # fmt: skip
-        erased = put_small(house)
-        house.clock.forward(days=20)
-        world = World(house, put_small(house), erased, user.id)
-        assert world.sign() == 1
-        house.work(house.unrecorded())
-        for recording in (world.kept, world.erased):
-            _listen(house, user.id, recording)
-        assert world.sign() == 1
-        _change_settings(house)
-        house.clock.forward(days=11)
-        means = retention.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
-        assert retention.destroy_due(means, house.clock()) == 1
-        assert world.sign() == 1
-        return world
+def world(catalogue_kind: str, worlds, request: pytest.FixtureRequest) -> Iterator[World]:
+    """See :class:`World`; on SQLite and on PostgreSQL."""
+    kept = worlds(catalogue_kind, request)
+    models.database.initialize(kept.database)
+    yield kept.world
+    models.database.initialize(kept.database)
+    kept.put_back()
 
-    return make
+
+def make_world(house: House) -> World:
+    said = {"now": house.clock(), "entropy": house.entropy}
+    user = people.create_user(
+        house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
+        password_hash="$argon2id$…", **said,
+    )  # fmt: skip
+    erased = put_small(house)
+    house.clock.forward(days=20)
+    world = World(house, put_small(house), erased, user.id)
+    assert world.sign() == 1
+    house.work(house.unrecorded())
+    for recording in (world.kept, world.erased):
+        _listen(house, user.id, recording)
+    assert world.sign() == 1
+    _change_settings(house)
+    house.clock.forward(days=11)
+    means = retention.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
+    assert retention.destroy_due(means, house.clock()) == 1
+    assert world.sign() == 1
+    return world
 
 
 def _listen(house: House, user: str, recording: str) -> None:
@@ -137,8 +173,3 @@ def _change_settings(house: House) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     customers.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     customers.set_tenant_country(house.tenant, "nl", **said)
-
-
-@pytest.fixture
-def world(make_world: Callable[[], World]) -> World:
-    return make_world()

@@ -32,7 +32,7 @@ from recorder.ledger.append import append, leaf_hash
 from recorder.seal import canonical, signing
 from recorder.seal.signing import CHECKPOINT, Signer, endorse
 
-from .conftest import World
+from .conftest import World, make_world
 
 Tampering = Callable[[World], None]
 TAMPERINGS: dict[str, tuple[Tampering, str, str]] = {}
@@ -452,12 +452,12 @@ def test_it_is_found_and_named(world: World, name: str) -> None:
     assert all(each.hint for each in found)
 
 
-def test_the_hashes_that_are_kept_are_compared(house, make_world, monkeypatch) -> None:
+def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
     monkeypatch.setattr("recorder.ledger.stored.WIDTH", 4)
     monkeypatch.setattr("recorder.ledger.stored.HEIGHT", 2)
     monkeypatch.setattr("recorder.ledger.leaves.WIDTH", 4)
     monkeypatch.setattr("recorder.ledger.leaves.HEIGHT", 2)
-    world = make_world()
+    world = make_world(house)
     assert world.audit() == []
     with connected():
         assert Subtree.select().where(Subtree.level == 2).count() >= 1
