@@ -138,6 +138,15 @@ def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
         last = page[-1].__data__[key.name]
 
 
+def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
+    """Every customer's log says that a copy of the catalogue was made, and under which key it lies."""
+    with connected():
+        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+    for tenant in tenants:
+        with writing():
+            append(tenant, "catalogue.copied", {"kek": kek}, made_at, entropy)
+
+
 def check_empty() -> None:
     """Raises :class:`BackupError` (``backup.not_empty``) where the catalogue has rows."""
     there = [model._meta.table_name for model in COPIED if model is not Revision and model.select().exists()]

@@ -68,5 +68,5 @@ class Audit:
             yield from signed.compare(leaves.roots, leaves.count, told.begun)
             yield from told.end(leaves.erased)
         if self.recordings:
-            kept = Kept(tenant, self.store, self.root, self.now, self.keyring)
+            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))

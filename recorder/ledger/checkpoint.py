@@ -103,6 +103,19 @@ def keep(means: Means, now: datetime) -> int:
     return put
 
 
+def late(before: datetime) -> list[str]:
+    """Tenants whose log grew and was last signed before a time, or never though it began before that."""
+    with connected():
+        rows = list(Tenant.select().order_by(Tenant.id))
+    found = []
+    for row in rows:
+        last = newest(row.id)
+        size, at = (last.size, last.at) if last else (0, row.created_at)
+        if row.ledger_size > size and at < before:
+            found.append(row.id)
+    return found
+
+
 def sign(tenant: str, means: Means, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` where another worker was faster.
 
@@ -112,12 +125,7 @@ def sign(tenant: str, means: Means, now: datetime) -> Head | None:
     :class:`recorder.errors.CatalogueError`."""
     at = from_iso(to_iso(now))
     means.signer.endorsement.check(means.root, CHECKPOINT, at)
-    with connected():
-        epoch = int(Tenant.select(Tenant.ledger_epoch).where(Tenant.id == tenant).scalar())
-    last = newest(tenant)
-    stored = Stored(tenant)
-    _check_goes_on(last, epoch, stored, at)
-    _check_bucket(tenant, last, means.store)
+    last, epoch, stored = check(tenant, means, at)
     head = Head(
         installation=signing.key_id(means.root),
         tenant=tenant,
@@ -130,6 +138,18 @@ def sign(tenant: str, means: Means, now: datetime) -> Head | None:
         before=note.fingerprint(last.note) if last else None,
     )
     return head if add(head, note.sign(head, means.signer)) else None
+
+
+def check(tenant: str, means: Means, at: datetime) -> tuple[Checkpoint | None, int, Stored]:
+    """Whether a log goes on from what was signed, in catalogue and bucket; the last checkpoint, the epoch,
+    and the tree.  Raises :class:`LedgerError` as :func:`sign` does."""
+    with connected():
+        epoch = int(Tenant.select(Tenant.ledger_epoch).where(Tenant.id == tenant).scalar())
+    last = newest(tenant)
+    _check_bucket(tenant, last, means.store)
+    stored = Stored(tenant)
+    _check_goes_on(last, epoch, stored, at)
+    return last, epoch, stored
 
 
 def add(head: Head, text: str, stored_at: datetime | None = None) -> bool:
@@ -208,7 +228,7 @@ def _check_goes_on(last: Checkpoint | None, epoch: int, stored: Stored, at: date
         )
     if last.epoch != epoch:
         return
-    if stored.size < last.size or stored.root(last.size).hex() != last.root:
+    if stored.size < last.size or Stored(stored.tenant, last.size).root().hex() != last.root:
         raise LedgerError(
             "ledger.rewritten",
             f"the log does not go on from checkpoint {last.number} of {last.size} leaves: it is not signed",

@@ -47,6 +47,7 @@ HINTS: Final[dict[str, str]] = {
     + _RESTORE,
     "row.unlogged": "somebody wrote it past Accord, or its leaf was taken away: " + _RESTORE,
     "row.destroyed": "the catalogue says destroyed, and no signed tombstone says so: look into the bucket",
+    "seal.key_revoked": "listen with doubt: who had that key then?",
     "amendment.row_differs": "`accord rebuild` reads them from the bucket again",
 }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,6 +14,7 @@ from recorder.catalogue.models import Amendment, Recording, Tenant, connected
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.recovering import compare
 from recorder.catalogue.rows import RecordingRow
+from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.ledger.findings import Finding
 from recorder.seal import verify as seals
@@ -42,6 +43,7 @@ class Kept:
     root: Ed25519PublicKey
     now: datetime
     keyring: Keyring | None = None
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
 
     def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
         """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
@@ -75,6 +77,10 @@ class Kept:
             content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
             wrong += self._compare(row, manifest, content, report.chain)
             wrong += self._amendments(row, report.chain)
+            since = self.revoked.get(manifest.signing_key_id)
+            if since is not None and manifest.sealed_at >= since:
+                what = f"key {manifest.signing_key_id}, which sealed it, was revoked from {to_iso(since)} on"
+                wrong.append(self._found("seal.key_revoked", row.id, what))
             if row.destroyed_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
                 wrong.append(self._found("row.destroyed", row.id, what))

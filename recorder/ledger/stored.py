@@ -30,7 +30,7 @@ class Stored:
 
     def __init__(self, tenant: str, size: int | None = None) -> None:
         """Raises :class:`CatalogueError` (``tenant.unknown``, ``ledger.short``)."""
-        self._tenant = tenant
+        self.tenant = tenant
         self._read: dict[tuple[int, int], list[Hash]] = {}
         there = _size(tenant)
         if size is not None and size > there:
@@ -48,15 +48,15 @@ class Stored:
         begin = first % WIDTH
         return tree.perfect(row[begin : begin + count])
 
-    def root(self, size: int | None = None) -> Hash:
-        """The root over the first ``size`` leaves."""
-        return tree.root(self.size if size is None else size, self)
+    def root(self) -> Hash:
+        """The root over them."""
+        return tree.root(self.size, self)
 
     def _grow(self) -> None:
         """Write the hashes of subtrees that have become complete."""
         level, complete = 1, self.size >> HEIGHT
         while complete:
-            mine = (Subtree.tenant_id == self._tenant) & (Subtree.level == level)
+            mine = (Subtree.tenant_id == self.tenant) & (Subtree.level == level)
             with connected():
                 there = Subtree.select(Subtree.number).where(mine).order_by(Subtree.number.desc()).limit(1)
                 last = there.scalar()
@@ -68,8 +68,8 @@ class Stored:
     def _write(self, level: int, numbers: tuple[int, ...]) -> None:
         rows = [
             {
-                "id": f"{self._tenant}/{level}/{number}",
-                "tenant_id": self._tenant,
+                "id": f"{self.tenant}/{level}/{number}",
+                "tenant_id": self.tenant,
                 "level": level,
                 "number": number,
                 "hash": tree.perfect(self._whole(level - 1, number, WIDTH)).hex(),
@@ -96,7 +96,7 @@ class Stored:
         if len(found) != count:
             raise CatalogueError(
                 "ledger.gap",
-                f"the log of {self._tenant} lacks something between leaf {begin << HEIGHT * level} and "
+                f"the log of {self.tenant} lacks something between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
                 "rows were deleted or changed: `accord audit` names them",
             )
@@ -104,7 +104,7 @@ class Stored:
 
     def _leaves(self, begin: int, end: int) -> list[Hash]:
         each = LedgerEntry
-        mine = (each.tenant == self._tenant) & (each.number >= begin) & (each.number < end)
+        mine = (each.tenant == self.tenant) & (each.number >= begin) & (each.number < end)
         return [
             bytes.fromhex(row.leaf_hash)
             for row in each.select(each.leaf_hash).where(mine).order_by(each.number)
@@ -112,7 +112,7 @@ class Stored:
 
     def _subtrees(self, level: int, begin: int, end: int) -> list[Hash]:
         each = Subtree
-        mine = (each.tenant_id == self._tenant) & (each.level == level)
+        mine = (each.tenant_id == self.tenant) & (each.level == level)
         mine &= (each.number >= begin) & (each.number < end)
         return [bytes.fromhex(row.hash) for row in each.select(each.hash).where(mine).order_by(each.number)]
 

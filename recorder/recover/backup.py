@@ -65,7 +65,8 @@ class Header:
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Write what the bucket does not hold into a new file, and read it back.
+    """Write what the bucket does not hold into a new file, and read it back.  Afterwards the
+    log of each customer says so.
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
@@ -100,6 +101,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
     finally:
         incoming.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
+    copying.note_copy(now, kek, entropy)
     return header
 
 

@@ -43,7 +43,9 @@ class House:
         now = self.now()
         duties: dict[str, Callable[[], object]] = {
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
-            "quarantine": lambda: retention.empty_quarantine(self.spool, self.timekeeper.check()),
+            "quarantine": lambda: retention.empty_quarantine(
+                self.spool, self.timekeeper.check(), self.means.entropy
+            ),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
             "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),

@@ -17,6 +17,7 @@ from recorder.ledger.audit import Audit
 from recorder.ledger.findings import Finding
 from recorder.lifecycle import retention
 from tests.conftest import Clock, House, Repeating, make_house
+from tests.postgres import binaries
 from tests.stored import put_small
 
 
@@ -103,17 +104,21 @@ class Kept:
 
 
 @pytest.fixture(scope="session")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Kept]]:
+def worlds(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], Kept]]:
     """A world for each kind of catalogue, made when it is first asked for."""
+    # First, so that it ends last.
+    server = None if binaries() is None else request.getfixturevalue("postgres")
     made: dict[str, Kept] = {}
     with ExitStack() as stack:
 
-        def world(kind: str, request: pytest.FixtureRequest) -> Kept:
+        def world(kind: str) -> Kept:
             if kind not in made:
                 root = tmp_path_factory.mktemp(kind)
                 url = f"sqlite:///{root / 'catalogue.db'}"
-                if kind == "postgresql":
-                    url = stack.enter_context(request.getfixturevalue("postgres").database())
+                if server is not None and kind == "postgresql":
+                    url = stack.enter_context(server.database())
                 schema.migrate(url)
                 database = models.open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
@@ -125,9 +130,9 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., K
 
 
 @pytest.fixture
-def world(catalogue_kind: str, worlds, request: pytest.FixtureRequest) -> Iterator[World]:
+def world(catalogue_kind: str, worlds: Callable[[str], Kept]) -> Iterator[World]:
     """See :class:`World`; on SQLite and on PostgreSQL."""
-    kept = worlds(catalogue_kind, request)
+    kept = worlds(catalogue_kind)
     models.database.initialize(kept.database)
     yield kept.world
     models.database.initialize(kept.database)

@@ -23,6 +23,7 @@ from recorder.catalogue import (
     recovering,
     snapshot,
 )
+from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     TABLES,
     LedgerEntry,
@@ -35,6 +36,7 @@ from recorder.catalogue.models import (
 )
 from recorder.catalogue.rows import Keeping
 from recorder.errors import BackupError
+from recorder.ledger import checkpoint
 from recorder.prompts.render import Greeting
 from recorder.recover import backup
 from recorder.seal.keys import Keyring, secret
@@ -78,6 +80,11 @@ def full(house: House, recorded) -> House:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    means = house.means
+    signing = checkpoint.Means(means.store, means.signer, means.root_public, house.entropy, owner="one")
+    assert checkpoint.keep(signing, house.clock()) == 1
+    with connected():
+        Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
     assert all(rows(model) for model in copying.COPIED)
     return house
 
