@@ -139,7 +139,7 @@ def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
 
 
 def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
-    """Every customer's log says that a copy of the catalogue was made, and under which key it lies."""
+    """Every customer's log says that a copy of the catalogue is made, and under which key."""
     with connected():
         tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
     for tenant in tenants:

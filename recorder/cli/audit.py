@@ -13,10 +13,12 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import customers
+from recorder.cli import outward
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
+from recorder.ledger import mailing
 from recorder.ledger import prove as proving
 from recorder.ledger.audit import Audit
 from recorder.ledger.begin import begin as begin_again
@@ -70,6 +72,7 @@ def _look(context: Context, tenant_name: str | None, without_recordings: bool) -
         now=utc_now(),
         keyring=_keyring(context),
         revoked=read_all(sorted(folder.glob(f"*{SUFFIX}")), root),
+        certificates=outward.certificates(context.settings),
         recordings=not without_recordings,
         tell=_tell,
     )
@@ -150,3 +153,23 @@ def begin_(context: Context, tenant_name: str, because: str) -> None:
     means = Means(context.store(), context.signer(), context.root(), os.urandom, lock, os.urandom(8).hex())
     number = begin_again(find_tenant(tenant_name).id, because, means, utc_now())
     click.echo(f"checkpoint {number} was signed")
+
+
+@audit.command("mail-to")
+@TENANT
+@click.argument("address", required=False)
+@click.option("--stop", is_flag=True, help="They get no more.")
+@click.pass_obj
+def mail_to(context: Context, tenant_name: str, address: str | None, stop: bool) -> None:
+    """Send a customer's newest checkpoint to ADDRESS once a day, where [mail] names a server; without
+    ADDRESS, list who gets them."""
+    context.open_catalogue()
+    tenant, now = find_tenant(tenant_name).id, utc_now()
+    if address is not None and stop:
+        mailing.remove(tenant, address, now, os.urandom)
+    elif address is not None:
+        mailing.add(tenant, address, now, os.urandom)
+    for each, sent_at in mailing.recipients(tenant):
+        click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
+    if not context.settings.mail.host:
+        click.echo("nothing is sent: [mail] names no server", err=True)

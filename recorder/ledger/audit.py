@@ -37,7 +37,8 @@ Tell = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How to audit: ``revoked`` are key ids and since when they count no more; ``recordings`` whether their
+    """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
+    timestamps are checked with; ``recordings`` whether their
     sound is read too; ``keyring`` lets the parties be compared."""
 
     store: Store
@@ -45,13 +46,14 @@ class Audit:
     now: datetime
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
+    certificates: bytes | None = None
     recordings: bool = True
     tell: Tell = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[Finding]:
         """Everything of one tenant.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
-        signed = Signed(tenant, self.root, self.now, self.revoked)
+        signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates)
         signed.read(self.store)
         yield from signed.findings
         with snapshot():

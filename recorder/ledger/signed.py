@@ -14,7 +14,7 @@ from recorder.catalogue.logged import Checkpoint
 from recorder.catalogue.models import connected
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError, SealError
-from recorder.ledger import note
+from recorder.ledger import note, stamping
 from recorder.ledger.checkpoint import ENDORSEMENTS, place_of, read_at
 from recorder.ledger.findings import Finding
 from recorder.ledger.note import Head, Note
@@ -26,9 +26,6 @@ from recorder.seal.signing import CHECKPOINT, Endorsement
 LATE = timedelta(hours=3)
 """A log that grew and was not signed for so long is not signed at all."""
 
-Stamps = Mapping[str, bytes]
-"""What timestamp authorities said, by the checkpoint's place."""
-
 
 @dataclass(slots=True)
 class Signed:
@@ -38,6 +35,8 @@ class Signed:
     root: Ed25519PublicKey
     now: datetime
     revoked: Mapping[str, datetime] = field(default_factory=dict)
+    certificates: bytes | None = None
+    """What timestamps are checked with; without, they are only missed."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -56,6 +55,7 @@ class Signed:
         for number in sorted({*self._catalogued, *stored}):
             self._one(number, stored.get(number))
         self._order()
+        self._check_stamps()
 
     def compare(self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int]) -> Iterator[Finding]:
         """What was signed beside the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
@@ -224,6 +224,19 @@ class Signed:
                     "checkpoint.order", head.number, "it is earlier or smaller than the one before it"
                 )
             before = head
+
+    def _check_stamps(self) -> None:
+        for number, row in self._catalogued.items():
+            if row.stamped_at is not None and number not in self.stamps:
+                self._blame("stamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
+        at = {head.number: head.at for head in self.heads}
+        for number, token in self.stamps.items():
+            if self.certificates is None or number not in at:
+                continue
+            try:
+                stamping.check_of(token, self.notes[number], at[number], self.certificates)
+            except LedgerError as error:
+                self._blame(error.error_id, number, error.message)
 
     def _blame(self, code: str, number: int, message: str) -> None:
         self.findings.append(self._found(code, number, message))

@@ -65,8 +65,8 @@ class Header:
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Write what the bucket does not hold into a new file, and read it back.  Afterwards the
-    log of each customer says so.
+    """Write what the bucket does not hold into a new file, and read it back.  Before
+    that the log of each customer says so.
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
@@ -82,6 +82,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         "kek": kek,
     }
     header = Header(now, f"accord {__version__}", schema, kek, canonical.dump(body) + b"\n")
+    copying.note_copy(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
     descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -101,7 +102,6 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
     finally:
         incoming.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
-    copying.note_copy(now, kek, entropy)
     return header
 
 

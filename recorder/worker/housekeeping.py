@@ -16,15 +16,25 @@ from recorder import metrics
 from recorder.catalogue import people
 from recorder.clock import Now
 from recorder.errors import AccordError
-from recorder.ledger import checkpoint
+from recorder.ledger import checkpoint, mailing, stamping
+from recorder.ledger.mailing import Server
+from recorder.ledger.stamping import Authority
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import Timekeeper
 
-DUTIES: Final = ("recordings", "quarantine", "listens", "sessions", "logs")
+DUTIES: Final = ("recordings", "quarantine", "listens", "sessions", "logs", "timestamps", "mail")
 
 SESSIONS_KEPT: Final = timedelta(days=30)
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """Where what was signed of the logs goes besides the bucket."""
+
+    authority: Authority | None = None
+    server: Server | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,7 @@ class House:
     spool: Path
     means: retention.Means
     signing: checkpoint.Means
+    outward: Outward
     timekeeper: Timekeeper
     now: Now
 
@@ -49,6 +60,8 @@ class House:
             "listens": lambda: retention.close_listens(now, self.means.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
             "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
+            "timestamps": lambda: stamping.keep(self.signing, self.outward.authority, now),
+            "mail": lambda: mailing.keep(self.signing, self.outward.server, now),
         }
         for name, duty in duties.items():
             try:

@@ -48,7 +48,7 @@ from recorder.take.spool import purge
 from recorder.worker.backlog import Backlog
 from recorder.worker.deaths import Deaths
 from recorder.worker.encoders import Encoder
-from recorder.worker.housekeeping import House
+from recorder.worker.housekeeping import House, Outward
 from recorder.worker.obstacles import obstacle
 from recorder.worker.waiting import HOLDS_UP, Waiting
 
@@ -86,7 +86,8 @@ class WorkerSettings:
     """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
     after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound;
-    ``lock_days`` is how long what is signed of the logs cannot be deleted."""
+    ``lock_days`` is how long what is signed of the logs cannot be deleted,
+    ``outward`` where it goes besides the bucket."""
 
     spool: Path
     snapshot: Path
@@ -99,6 +100,7 @@ class WorkerSettings:
     full_at: float = 0.95
     sources: Sources = SHIPPED
     lock_days: int = 365
+    outward: Outward = field(default_factory=Outward)
 
 
 @dataclass
@@ -161,6 +163,7 @@ class Worker:
                 timedelta(days=chosen.lock_days),
                 self.entropy(8).hex(),
             ),
+            chosen.outward,
             self.timekeeper or Timekeeper(chosen.spool / NAME, {}, self.now),
             self.now,
         )

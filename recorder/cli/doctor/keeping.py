@@ -215,8 +215,7 @@ def logs(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "logs: the store locks nothing: whoever may write there can take checkpoints away",
-            "a bucket made with object lock keeps them; or have them go out: `accord audit mail-to`, [ledger] "
-            "timestamp_url",
+            "a bucket made with object lock keeps them; or have them go out by mail (`accord audit mail-to`)",
         )
 
 

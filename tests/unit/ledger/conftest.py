@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,10 @@ class World:
         customers.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **said)
 
 
+BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""In the past: a timestamp authority looks at the machine's own clock."""
+
+
 class Kept:
     """A world as it was made, to which it is put back after each test: making one takes longer than any
     test."""
@@ -123,7 +127,7 @@ def worlds(
                 database = models.open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
-                    made[kind] = Kept(make_world(make_house(root, url, Clock(), Repeating())), database)
+                    made[kind] = Kept(make_world(make_house(root, url, Clock(BEGAN), Repeating())), database)
             return made[kind]
 
         yield world
