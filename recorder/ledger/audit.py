@@ -67,7 +67,7 @@ class Audit:
             if leaves.count != size:
                 what = f"{leaves.count} leaves are there, and {size} were written"
                 yield Finding("log.size", tenant, what)
-            yield from signed.compare(leaves.roots, leaves.count, told.begun)
+            yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
             yield from told.end(leaves.erased)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)

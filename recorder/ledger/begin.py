@@ -15,12 +15,14 @@ from recorder.ledger import checkpoint
 from recorder.ledger.append import append, hold
 from recorder.ledger.checkpoint import Means, place_of
 from recorder.ledger.signed import Signed
+from recorder.seal.signing import CHECKPOINT
 
 
 def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
     """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
 
-    Raises :class:`LedgerError` (``ledger.goes_on``: there is no need), ``StoreError``,
+    Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
+    ``SealError``, ``StoreError``,
     :class:`recorder.errors.CatalogueError`."""
     signed = Signed(tenant, means.root, now)
     signed.read(means.store)
@@ -29,6 +31,13 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
             "ledger.goes_on", "the log goes on from what was signed: nothing has to begin again", ""
         )
     last = signed.heads[-1]
+    means.signer.endorsement.check(means.root, CHECKPOINT, now)
+    if last.number != signed.newest or now <= last.at:
+        raise LedgerError(
+            "ledger.not_believed",
+            f"the newest checkpoint is number {signed.newest}, and it is not one to go on from now",
+            "`accord audit` says what is wrong with it; where a clock was ahead, wait until that is over",
+        )
     with writing():
         hold(tenant)
         for head in signed.heads:

@@ -21,7 +21,7 @@ HINTS: Final[dict[str, str]] = {
     "body.changed": _RESTORE,
     "body.missing": "only what is about an erased recording may be missing: " + _RESTORE,
     "log.size": _RESTORE,
-    "log.rewritten": "what was signed holds: " + _RESTORE,
+    "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
     "log.behind": "an old catalogue was brought back: bring back the newest, or `accord audit begin`",
     "log.begun_again": "said by the operator: is the reason a good one?",
     "log.not_signed": "`accord doctor` says why the worker does not sign",

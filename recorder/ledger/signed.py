@@ -40,6 +40,8 @@ class Signed:
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    newest: int = 0
+    """The number of the last checkpoint that is anywhere, whatever it is."""
     stamps: dict[int, bytes] = field(default_factory=dict)
     _keys: dict[str, list[Endorsement]] = field(default_factory=dict)
     _catalogued: dict[int, Checkpoint] = field(default_factory=dict)
@@ -52,14 +54,18 @@ class Signed:
             self._catalogued = {row.number: row for row in rows.order_by(Checkpoint.number)}
         self._read_keys(source)
         stored = self._stored(source)
+        self.newest = max([0, *self._catalogued, *stored])
         for number in sorted({*self._catalogued, *stored}):
             self._one(number, stored.get(number))
         self._order()
         self._check_stamps()
 
-    def compare(self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int]) -> Iterator[Finding]:
+    def compare(
+        self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
+    ) -> Iterator[Finding]:
         """What was signed beside the leaves: ``roots`` of the sizes that were signed, ``count`` leaves;
-        ``begun`` are the epochs that leaves say were begun, each with the first checkpoint's number."""
+        ``begun`` are the epochs that leaves say were begun, each with the first checkpoint's number;
+        ``since`` when the log itself was."""
         newest = max([1, *begun, *(head.epoch for head in self.heads)])
         for epoch, number in begun.items():
             yield self._found(
@@ -87,13 +93,12 @@ class Signed:
                     )
                     what = f"leaves {before} to {head.size - 1} are not those that were signed"
                     yield self._found("log.rewritten", head.number, what)
-        yield from self._late(count)
+        yield from self._late(count, since)
 
-    def _late(self, count: int) -> Iterator[Finding]:
-        last = self.heads[-1] if self.heads else None
-        if count > (last.size if last else 0) and (last is None or self.now - last.at > LATE):
-            since = f"since {to_iso(last.at)}" if last else "at all"
-            what = f"the log grew and was not signed {since}: what is newer can be changed unseen"
+    def _late(self, count: int, since: datetime) -> Iterator[Finding]:
+        size, at = (self.heads[-1].size, self.heads[-1].at) if self.heads else (0, since)
+        if count > size and self.now - at > LATE:
+            what = f"the log grew and was not signed since {to_iso(at)}: what is newer can be changed unseen"
             yield Finding("log.not_signed", self.tenant, what)
 
     def _read_keys(self, source: Source) -> None:
