@@ -124,7 +124,7 @@ class Recovering:
                 "manifest_sha256": row.manifest_sha256,
                 "destroyed": gone,
             }
-            if leaves:
+            if gone:
                 body["leaves"] = leaves
             said[row.tenant].append((body, None if gone else row.id))
         for tenant in sorted(said):

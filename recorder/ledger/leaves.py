@@ -41,6 +41,7 @@ class Leaves:
     _complete: dict[tuple[int, int], bytes] = field(default_factory=dict)
     _gone: dict[int, str | None] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
+    _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
 
     def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
@@ -59,7 +60,7 @@ class Leaves:
     @property
     def erased(self) -> frozenset[str]:
         """Recordings that a leaf says were destroyed."""
-        return frozenset({*self._may_be_gone.values(), *self._erased_before})
+        return frozenset(self._erased)
 
     def _page(self, last: int) -> list[tuple[Any, ...]]:
         each = LedgerEntry
@@ -128,10 +129,10 @@ class Leaves:
         said = json.loads(body)
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
+            self._erased.add(recording)
             for each in said.get("leaves", ()):
                 self._may_be_gone[each] = recording
-            # A leaf of a version that did not name them, or one about which there was nothing to forget.
-            if not said.get("leaves"):
+            if "leaves" not in said:  # an Accord of before did not name them
                 self._erased_before.add(recording)
         self.heard(number, kind, said)
 

@@ -55,6 +55,12 @@ _LINE: Final = _same(
     announcement_id="announcement",
 )  # fmt: skip
 
+
+def _announces(body: Body) -> Mapping[str, Any]:
+    """What a line says: no further languages, where the body names none."""
+    return {"others": []} | dict(_LINE(body))
+
+
 SAID: Final[Mapping[str, Says]] = {
     "tenant.created": Says(Tenant, "tenant", _same("name", "country")),
     "tenant.changed": Says(Tenant, "tenant", _same("name", "language")),
@@ -65,8 +71,8 @@ SAID: Final[Mapping[str, Says]] = {
     "announcement.created": Says(
         Announcement, "announcement", _same("version", "mode", "purposes", sound_sha256="sound")
     ),
-    "line.created": Says(Line, "line", _LINE),
-    "line.announcement_changed": Says(Line, "line", _LINE),
+    "line.created": Says(Line, "line", _announces),
+    "line.announcement_changed": Says(Line, "line", _announces),
     "line.mode_changed": Says(Line, "line", _LINE),
     "line.timing_changed": Says(Line, "line", _LINE),
     "line.outbound_changed": Says(Line, "line", _LINE),

@@ -13,6 +13,7 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.catalogue import composing, customers, keeping, people
 from recorder.catalogue.logged import Checkpoint, Subtree
 from recorder.catalogue.models import (
     Amendment,
@@ -27,8 +28,9 @@ from recorder.catalogue.models import (
     connected,
     writing,
 )
+from recorder.catalogue.rows import Keeping
 from recorder.ledger import checkpoint, note
-from recorder.ledger.append import append, leaf_hash
+from recorder.ledger.append import append, forget, leaf_hash
 from recorder.seal import canonical, signing
 from recorder.seal.signing import CHECKPOINT, Signer, endorse
 
@@ -466,6 +468,57 @@ def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
         assert Subtree.update(hash="00" * 32).where(mine).execute() == 1
     (found,) = world.audit()
     assert (found.code, found.where) == ("subtree.changed", f"{world.tenant}: leaves 4 to 7")
+
+
+def test_whatever_the_product_does_is_as_the_log_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting there and back, in several languages: no false alarm, also where rows are compared a few
+    at a time."""
+    monkeypatch.setattr("recorder.ledger.told.PAGE", 2)
+    house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
+    line, tenant = house.line.id, house.tenant
+    customers.set_line_timing(tenant, line, "before_ringing", **said)
+    asking = composing.compose(
+        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said
+    )
+    assert customers.set_line_announcement(tenant, line, asking.id, **said)
+    for languages in (["fr", "en"], ["fr"]):
+        assert customers.set_line_languages(tenant, line, languages, **said)
+        assert world.audit(recordings=False) == []
+    for keep in (Keeping(keep_days=30), None):
+        assert customers.set_line_keep(tenant, line, keep, **said)
+        assert world.audit(recordings=False) == []
+    for on in (True, False):
+        assert customers.set_line_deletable(tenant, line, on, **said)
+        assert customers.set_line_joining(tenant, line, "alone" if on else None, **said)
+        assert customers.set_line_beep(tenant, line, "both" if on else "", **said)
+        assert world.audit(recordings=False) == []
+    assert customers.set_line_outbound(tenant, line, "before_connected", **said)
+    assert customers.set_line_mode(tenant, line, "opt-in", **said)
+    second = customers.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
+    assert customers.end_line(tenant, second.id, **said)
+    assert people.set_password(tenant, world.user, "$argon2id$other", **said)
+    person = people.user(tenant, world.user)
+    assert person is not None
+    until = house.clock() + timedelta(hours=1)
+    session = people.open_session(person, token_sha256="ab" * 32, until=until, **said)
+    people.end_session(person, session.id, **said)
+    people.end_session(person, session.id, **said)
+    assert people.revoke_user(tenant, world.user, **said)
+    keeping.note_taken_away(NotRecorded.select().first().id, **said)
+    assert world.audit() == []
+    kinds = {each.kind for each in LedgerEntry.select(LedgerEntry.kind)}
+    assert {"session.closed", "quarantine.destroyed", "line.ended", "line.joining_changed"} <= kinds
+    assert LedgerEntry.select().where(LedgerEntry.kind == "session.closed").count() == 1
+    changed = json.loads(world.leaf("line.mode_changed", -1).body)
+    assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
+
+
+def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World) -> None:
+    said = (world.house.clock(), world.house.entropy)
+    with writing():
+        assert forget(world.tenant, world.kept)
+        append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
+    assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
 
 def test_a_revoked_key_signs_nothing_from_then_on(world: World) -> None:
