@@ -78,6 +78,8 @@ def _look(context: Context, tenant_name: str | None, without_recordings: bool) -
     )
     for row in rows:
         yield from looking.tenant(row.id)
+    if not tenant_name:
+        yield from looking.lost({row.id for row in rows})
 
 
 def _keyring(context: Context) -> Keyring | None:

@@ -14,7 +14,7 @@ with the number of leaves, but by an id for each row that they speak of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue.copying import snapshot
 from recorder.catalogue.models import Tenant
 from recorder.ledger.append import no_tenant
+from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
 from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
@@ -72,3 +73,13 @@ class Audit:
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))
+
+    def lost(self, known: Collection[str]) -> Iterator[Finding]:
+        """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""
+        after = ""
+        while (key := next(iter(self.store.list(PLACE, after)), None)) is not None:
+            tenant = key.removeprefix(PLACE).partition("/")[0]
+            if tenant not in known and not key.startswith(ENDORSEMENTS):
+                what = "the bucket has checkpoints of a customer that the catalogue does not know"
+                yield Finding("log.missing", key, what)
+            after = f"{PLACE}{tenant}~"

@@ -22,8 +22,7 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
     """Begin the next epoch of a tenant's log, and sign it; the checkpoint's number.
 
     Raises :class:`LedgerError` (``ledger.goes_on``: there is no need; ``ledger.not_believed``),
-    ``SealError``, ``StoreError``,
-    :class:`recorder.errors.CatalogueError`."""
+    ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`."""
     signed = Signed(tenant, means.root, now)
     signed.read(means.store)
     if not signed.heads or _goes_on(tenant, means, now):

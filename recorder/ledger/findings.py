@@ -23,6 +23,7 @@ HINTS: Final[dict[str, str]] = {
     "log.size": _RESTORE,
     "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
     "log.behind": "an old catalogue was brought back: bring back the newest, or `accord audit begin`",
+    "log.missing": "after a rebuild, `accord tenant adopt`; otherwise " + _RESTORE,
     "log.begun_again": "said by the operator: is the reason a good one?",
     "log.not_signed": "`accord doctor` says why the worker does not sign",
     "subtree.changed": "leaves in that range were changed after they were complete, or this hash was",

@@ -117,6 +117,12 @@ def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
     assert "wrong   body.changed" in result.output
     assert "accord restore" in result.output
     assert json.loads(shell("audit", "--json").output)["state"] == "wrong"
+    other = (
+        shell.folder / "store" / "checkpoints" / "01930000-0000-7000-8000-00000000000b" / "0000000001.note"
+    )
+    other.parent.mkdir()
+    other.write_text("x")
+    assert "log.missing" in shell("audit").output
     assert shell("audit", "--tenant", "nobody").exit_code == 2
 
 

@@ -18,6 +18,7 @@ from recorder.catalogue.models import (
 from recorder.catalogue.rows import Keeping
 from recorder.ledger import note
 from recorder.ledger.append import append, forget
+from recorder.ledger.audit import Audit
 
 from . import tampered_log, tampered_rows
 from .conftest import World, make_world
@@ -104,6 +105,14 @@ def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World
         assert forget(world.tenant, world.kept)
         append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
+
+
+def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
+    means = world.house.means
+    audit = Audit(means.store, means.root_public, world.house.clock())
+    assert list(audit.lost({world.tenant})) == []
+    (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
+    assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")
 
 
 def test_a_revoked_key_signs_nothing_from_then_on(world: World) -> None:
