@@ -49,21 +49,27 @@ class Kept:
         """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
         :class:`recorder.errors.StoreError`."""
         done, last = 0, ""
-        while rows := self._page(last):
-            for row in rows:
-                yield from self._recording(row)
+        while ids := self._ids(last):
+            for identity in ids:
+                yield from self._one(identity)
                 done += 1
                 tell(done)
-            last = rows[-1].id
+            last = ids[-1]
         yield from self._unlisted()
 
-    def _page(self, last: str) -> list[RecordingRow]:
+    def _ids(self, last: str) -> list[str]:
         mine = (Recording.tenant == self.tenant) & (Recording.id > last)
         with connected():
-            return [
-                recording_row(row)
-                for row in Recording.select().where(mine).order_by(Recording.id).limit(PAGE)
-            ]
+            query = Recording.select(Recording.id).where(mine).order_by(Recording.id).limit(PAGE)
+            return [row.id for row in query]
+
+    def _one(self, identity: str) -> Iterator[Finding]:
+        try:
+            row = self._now_row(identity)
+        except (ValueError, TypeError, LookupError):
+            yield self._found("row.changed", identity, "it holds something that was never written so")
+        else:
+            yield from () if row is None else self._recording(row)
 
     def _recording(self, row: RecordingRow) -> Iterator[Finding]:
         report = seals.verify(self.store, row.prefix, self.root, None, self.now)

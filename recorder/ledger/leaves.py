@@ -50,9 +50,15 @@ class Leaves:
         last = -1
         while page := self._page(last):
             for row in page:
-                yield from self._leaf(row, last + 1)
+                if type(row[0]) is not int:  # SQLite keeps what it is given
+                    yield self._found("leaf.changed", last + 1, f"a leaf has the number {row[0]!r:.40}")
+                    break
+                yield from self._readable(row, last + 1)
                 last = row[0]
-            tell(last + 1)
+            else:
+                tell(last + 1)
+                continue
+            break
         self.count = last + 1
         yield from self._bodies()
         yield from self._subtrees()
@@ -76,6 +82,13 @@ class Leaves:
         ).where((each.tenant == self.tenant) & (each.number > last))
         # As the database has them: a time is compared letter by letter with what the leaf says.
         return list(database.execute(query.order_by(each.number).limit(PAGE)).fetchall())
+
+    def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
+        try:
+            yield from list(self._leaf(row, expected))
+        except (TypeError, ValueError, AttributeError, KeyError):
+            self._whole = False
+            yield self._found("leaf.changed", row[0], "it holds something that was never written so")
 
     def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
         number, kind, at, recording, body, salt, leaf, leaf_hash = row

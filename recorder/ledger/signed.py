@@ -50,8 +50,9 @@ class Signed:
         """Read bucket and catalogue.  Raises :class:`recorder.errors.StoreError`."""
         # The catalogue first: what is signed meanwhile is then in the bucket alone for a moment, and newer.
         with connected():
-            rows = Checkpoint.select().where(Checkpoint.tenant_id == self.tenant)
-            self._catalogued = {row.number: row for row in rows.order_by(Checkpoint.number)}
+            ids = Checkpoint.select(Checkpoint.id).where(Checkpoint.tenant_id == self.tenant)
+            for row in list(ids.order_by(Checkpoint.number)):
+                self._row(row.id)
         self._read_keys(source)
         stored = self._stored(source)
         self.newest = max([0, *self._catalogued, *stored])
@@ -100,6 +101,15 @@ class Signed:
         if count > size and self.now - at > LATE:
             what = f"the log grew and was not signed since {to_iso(at)}: what is newer can be changed unseen"
             yield Finding("log.not_signed", self.tenant, what)
+
+    def _row(self, identity: str) -> None:
+        try:
+            row = Checkpoint.get_by_id(identity)
+        except (ValueError, TypeError):
+            what = "its row holds something that was never written so"
+            self.findings.append(Finding("checkpoint.row_differs", identity, what))
+        else:
+            self._catalogued[row.number] = row
 
     def _read_keys(self, source: Source) -> None:
         for key in source.list(ENDORSEMENTS):

@@ -110,6 +110,7 @@ class Told:
     """Epochs that the log says were begun, each with its first checkpoint's number."""
     _waiting: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _unreadable: set[str] = field(default_factory=set)
     _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def hear(self, _number: int, kind: str, body: Body) -> None:
@@ -140,8 +141,10 @@ class Told:
             yield from self._unlogged(model, erased)
 
     def _compare(self, model: type[Row], rows: Mapping[str, Mapping[str, Any]]) -> None:
-        there = {row.id: row for row in model.select().where(model.id.in_(list(rows)))}  # type: ignore[attr-defined]
+        there = self._rows(model, list(rows))
         for identity, said in rows.items():
+            if identity in self._unreadable:
+                continue
             row = there.get(identity)
             if row is None:
                 if not self._may_be_missing(model, identity):
@@ -152,6 +155,17 @@ class Told:
                 self._blame(
                     "row.changed", model, identity, f"the log says otherwise: {', '.join(sorted(others))}"
                 )
+
+    def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
+        """Rows by id; one that cannot be read is blamed, and is none of them."""
+        try:
+            return {row.id: row for row in model.select().where(model.id.in_(ids))}
+        except (ValueError, TypeError):
+            if len(ids) > 1:
+                return {key: row for each in ids for key, row in self._rows(model, [each]).items()}
+            self._unreadable.add(ids[0])
+            self._blame("row.changed", model, ids[0], "it holds something that was never written so")
+            return {}
 
     def _may_be_missing(self, model: type[Row], identity: str) -> bool:
         if model is Session:

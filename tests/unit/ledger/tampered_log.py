@@ -15,6 +15,7 @@ from recorder.catalogue.logged import Checkpoint
 from recorder.catalogue.models import (
     LedgerEntry,
     Tenant,
+    database,
     writing,
 )
 from recorder.ledger import checkpoint, note
@@ -60,6 +61,26 @@ def a_leafs_words_are_changed(world: World) -> None:
 @found_as("leaf.changed", "leaf 2")
 def a_leaf_is_made_unreadable(world: World) -> None:
     world.change(2, leaf="{}")
+
+
+@found_as("leaf.changed", "leaf 2")
+def a_leaf_says_of_a_new_log_what_nobody_writes(world: World) -> None:
+    body, salt = "{}", bytes(32)
+    said = json.loads(leaf_at(world, 2).leaf) | {"kind": "log.begun"}
+    said["commitment"] = hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()
+    text = rfc8785.dumps(said)
+    world.change(2, kind="log.begun", body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
+
+
+@found_as("leaf.changed", "leaf 2")
+def a_leafs_hash_becomes_something_else(world: World) -> None:
+    world.change(2, leaf="7", leaf_hash="x")
+
+
+@found_as("checkpoint.row_differs", "/2")
+def a_checkpoints_row_is_made_unreadable(world: World) -> None:
+    with writing():
+        database.execute_sql("UPDATE ledger_checkpoint SET at = 'x' WHERE number = 2")
 
 
 @found_as("leaf.row_differs", "leaf 2")

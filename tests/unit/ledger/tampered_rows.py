@@ -13,6 +13,7 @@ from recorder.catalogue.models import (
     Recording,
     Tenant,
     User,
+    database,
     writing,
 )
 
@@ -33,6 +34,18 @@ def a_recordings_row_is_deleted(world: World) -> None:
 @found_as("row.changed")
 def a_recordings_manifest_is_changed_in_its_row(world: World) -> None:
     change_recording(world, manifest_sha256="00" * 32)
+
+
+@found_as("row.changed")
+def a_recordings_row_is_made_unreadable(world: World) -> None:
+    with writing():
+        database.execute_sql("UPDATE recording SET purposes = 'x', started_at = 'y'")
+
+
+@found_as("row.changed", "announcement")
+def an_announcements_row_is_made_unreadable(world: World) -> None:
+    with writing():
+        database.execute_sql("UPDATE announcement SET purposes = 'x'")
 
 
 @found_as("row.changed")

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recorder.catalogue import claims
 from recorder.catalogue.logged import Checkpoint
@@ -197,6 +199,23 @@ def test_what_is_no_checkpoint_is_refused(world: World, change: Callable[[str], 
     with pytest.raises(LedgerError) as raised:
         note.read(change(world.note(1).read_text()).encode())
     assert raised.value.error_id == "checkpoint.form"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_lies_in_the_bucket_is_read_or_refused(data: st.DataObject) -> None:
+    head = note.Head("ab" * 16, "t", 1, 5, bytes(32), 2, datetime(2026, 3, 2, tzinfo=UTC), "cd" * 16, None)
+    good = f"{head.text()}\n\u2014 {head.origin} {base64.b64encode(bytes(68)).decode()}\n".encode()
+    assert note.read(good).head == head
+    begin = data.draw(st.integers(0, len(good)))
+    end = data.draw(st.integers(begin, min(len(good), begin + 30)))
+    content = good[:begin] + data.draw(st.binary(max_size=20)) + good[end:]
+    try:
+        read = note.read(content)
+    except LedgerError as error:
+        assert error.error_id == "checkpoint.form"  # noqa: PT017
+    else:
+        assert read.head.text() == content.decode().rpartition("\n\n")[0] + "\n"
 
 
 # --- showing it to others

@@ -13,6 +13,7 @@ from recorder.catalogue.models import (
     LedgerEntry,
     NotRecorded,
     connected,
+    database,
     writing,
 )
 from recorder.catalogue.rows import Keeping
@@ -105,6 +106,16 @@ def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World
         assert forget(world.tenant, world.kept)
         append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
+
+
+def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> None:
+    if catalogue_kind != "sqlite":
+        pytest.skip("PostgreSQL takes nothing but numbers there")
+    with writing():
+        database.execute_sql("UPDATE ledger_entry SET number = 'x' WHERE number = 3")
+    found = {(each.code, each.message) for each in world.audit(recordings=False)}
+    assert ("leaf.changed", "a leaf has the number 'x'") in found
+    assert ("leaf.missing", "leaf 3 is not there: deleted") in found
 
 
 def test_a_customer_whom_the_catalogue_lost_is_named(world: World) -> None:
