@@ -94,8 +94,9 @@ class Leaves:
         number, kind, at, recording, body, salt, leaf, leaf_hash = row
         if number != expected:
             self._whole = False
-            some = f"leaf {expected}" if number == expected + 1 else f"leaves {expected} to {number - 1}"
-            yield self._found("leaf.missing", expected, f"{some} are not there: deleted")
+            one = number == expected + 1
+            some = f"leaf {expected} is" if one else f"leaves {expected} to {number - 1} are"
+            yield self._found("leaf.missing", expected, f"{some} not there: deleted")
         found = tree.hash_leaf(leaf.encode())
         if body is None and salt is None:
             self._gone[number] = recording
