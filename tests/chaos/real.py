@@ -7,7 +7,6 @@ that it goes on by the phones'.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import time
 import uuid
@@ -18,7 +17,7 @@ from tests.chaos.facts import CallSeen
 from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS, CallPlan, Press
 from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
-from tests.freeswitch.process import Switch, binary
+from tests.freeswitch.process import Switch, binary, rtp_ports
 from tests.freeswitch.switches import CONF, HERE
 
 EVENTS = (
@@ -118,7 +117,7 @@ class RealBoard:
         self._events_of: int | None = None
         phones = plant.phone_ports
         self.sip_port = phones
-        base = 10000 + (os.getpid() * 1600) % 8000  # below every other port
+        base = rtp_ports()
         folder = plant.folder / "phones"
         sounds = plant.folder / "phones-sound"
         sounds.mkdir(parents=True)
