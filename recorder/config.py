@@ -135,6 +135,29 @@ class PromptSettings(_Section):
     """Folder of a person's recordings, ``<language>/<clip>.wav``, used instead of what is shipped."""
 
 
+class LedgerSettings(_Section):
+    """The log of what happened, and where what is signed of it goes."""
+
+    lock_days: int = Field(default=365, ge=1, le=3650)
+    """How long nobody can delete a checkpoint in a bucket that locks objects."""
+    timestamp_url: str = Field(default="", pattern=r"^(https?://.*)?$")
+    """A timestamp authority (RFC 3161) that stamps checkpoints."""
+    timestamp_ca: Path | None = None
+    """PEM of the certificates that the authority's own leads to; needed with ``timestamp_url``."""
+
+
+class MailSettings(_Section):
+    """The server that takes checkpoints for whoever wants them by mail."""
+
+    host: str = ""
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
+    """What the mails are from; needed with ``host``."""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
 class MetricsSettings(_Section):
     """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
 
@@ -159,6 +182,8 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     prompts: PromptSettings = PromptSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    mail: MailSettings = MailSettings()
 
     @property
     def catalogue_url(self) -> str:

@@ -61,6 +61,10 @@ class BackupError(AccordError):
     """A backup's file is not what was written, or cannot be restored here."""
 
 
+class LedgerError(AccordError):
+    """A log cannot be signed, or what was signed of it is not what it must be."""
+
+
 class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
 

@@ -284,15 +284,20 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
 @pytest.fixture
 def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> House:
     """See :class:`House`."""
-    keys = tmp_path / "keys"
+    return make_house(tmp_path, catalogue, clock, entropy)
+
+
+def make_house(root: Path, catalogue: str, clock: Clock, entropy: Repeating) -> House:
+    """A house on the catalogue that this process has open."""
+    keys = root / "keys"
     signing.init(keys, clock(), entropy)
     keyring = Keyring(load_kek(keys / signing.KEK))
     means = pipeline.Means(
-        store=DirectoryStore(tmp_path / "bucket", entropy),
+        store=DirectoryStore(root / "bucket", entropy),
         keyring=keyring,
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
-        snapshot=tmp_path / "snapshot",
+        snapshot=root / "snapshot",
         entropy=entropy,
         since_boot=lambda: since_boot(clock()),
     )
@@ -322,5 +327,5 @@ def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> H
     told = Announcement(
         row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound, row.duration_ms
     )
-    (tmp_path / "spool").mkdir()
-    return House(tmp_path, catalogue, clock, entropy, tenant, line, told, means)
+    (root / "spool").mkdir()
+    return House(root, catalogue, clock, entropy, tenant, line, told, means)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from recorder.catalogue import queries
+from recorder import pipeline
+from recorder.catalogue import customers, keeping, queries
+from recorder.catalogue.described import recording_of
+from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import LedgerEntry, connected
-from recorder.seal.manifest import open_manifest
+from recorder.seal.keys import WrappedKey
+from recorder.seal.manifest import open_manifest, seal
+from tests.recover.many import small
 
 NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
 
@@ -31,3 +36,22 @@ def kinds(recording: str) -> list[str]:
     """Kinds of the leaves that speak of a recording."""
     with connected():
         return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
+
+
+def put_small(house, announced: bool = True) -> str:
+    """Put a small recording into bucket and catalogue, as the worker does; its id."""
+    means, start = house.means, house.start()
+    folder = house.root / "sealing" / start.recording
+    folder.mkdir(parents=True)
+    encoded = small(folder, start, house.entropy, announced=announced)
+    key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
+    pipeline._put_tenant_key(key, means.store)
+    house.clock.forward(seconds=65)
+    sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
+    for upload in sealed.uploads:
+        means.store.put(upload.key, upload.path, upload.sha256)
+    limits = limits_of(house.tenant)
+    parties = start.outside, encoded.take.end.inside
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
+    keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
+    return start.recording

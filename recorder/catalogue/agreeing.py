@@ -85,7 +85,9 @@ def _write(
             LineKeep.create(id=str(uuid7(now, entropy)), line=line.id, language=language, **columns)
         changed = None if keep is None else asdict(keep)
         Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
-        append(line.tenant, "line.keep_changed", {"line": line.id, "keep": changed}, now, entropy)
+        was = None if line.keep is None else asdict(line.keep)
+        body = {"line": line.id, "keep": changed, "keep_was": was}
+        append(line.tenant, "line.keep_changed", body, now, entropy)
         count_up(LINES)
 
 
@@ -122,7 +124,8 @@ def set_line_deletable(
                     deleted=keep_sound(deleted.wav, now),
                 )
             Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
-            append(tenant, "line.deletable_changed", {"line": line.id, "deletable": deletable}, now, entropy)
+            body = {"line": line.id, "deletable": deletable, "deletable_was": line.deletable}
+            append(tenant, "line.deletable_changed", body, now, entropy)
             count_up(LINES)
             return True
 
@@ -141,8 +144,11 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
         )
     with writing():
         hold(tenant)
-        changed = Line.update(beep=beep).where(active(tenant, line_id)).execute()
-        if changed:
-            append(tenant, "line.beep_changed", {"line": line_id, "beep": beep}, now, entropy)
-            count_up(LINES)
-    return bool(changed)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return False
+        Line.update(beep=beep).where(Line.id == line_id).execute()
+        body = {"line": line_id, "beep": beep, "beep_was": row.beep}
+        append(tenant, "line.beep_changed", body, now, entropy)
+        count_up(LINES)
+    return True

@@ -19,6 +19,7 @@ from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import Row, connected, database, writing
+from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 from recorder.catalogue.models import (
     Amendment,
     Announcement,
@@ -62,6 +63,8 @@ COPIED: tuple[type[Row], ...] = (
     KeepingLimit,
     Revision,
     ApiToken,
+    Checkpoint,
+    Recipient,
 )
 """In an order in which each row comes after those that it refers to."""
 
@@ -73,6 +76,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Claim: "of workers that run now",
     LiveCall: "calls that go on now",
     Asked: "what was asked of them",
+    Subtree: "made again from the leaves",
 }
 
 WITHOUT: Mapping[type[Row], tuple[str, ...]] = {
@@ -140,6 +144,15 @@ def rows(model: type[Row], now: datetime) -> Iterator[list[Any]]:
         if not page:
             return
         last = page[-1].__data__[key.name]
+
+
+def note_copy(made_at: datetime, kek: str, entropy: Entropy) -> None:
+    """Every customer's log says that a copy of the catalogue is made, and under which key."""
+    with connected():
+        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+    for tenant in tenants:
+        with writing():
+            append(tenant, "catalogue.copied", {"kek": kek}, made_at, entropy)
 
 
 def check_empty() -> None:

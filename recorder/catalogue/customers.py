@@ -86,7 +86,8 @@ def create_tenant(
                 wrapped_key=wrapped_key,
                 created_at=now,
             )
-            append(tenant_id, "tenant.created", {"tenant": tenant_id, "name": name}, now, entropy)
+            said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
+            append(tenant_id, "tenant.created", said, now, entropy)
     except IntegrityError as error:
         raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error
     return tenant_row(row)
@@ -99,15 +100,21 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
     with writing():
         hold(tenant)
         countries.check_lines(tenant, country)
+        was = Tenant.select(Tenant.country).where(Tenant.id == tenant).scalar()
         Tenant.update(country=country).where(Tenant.id == tenant).execute()
-        append(tenant, "tenant.country_changed", {"tenant": tenant, "country": country}, now, entropy)
+        said = {"tenant": tenant, "country": country, "country_was": was}
+        append(tenant, "tenant.country_changed", said, now, entropy)
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
     """Give a customer another name and language: one that a rebuild found has its id for a name.  Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
-        append(tenant, "tenant.changed", {"tenant": tenant, "name": name}, now, entropy)
+        hold(tenant)
+        row = Tenant.get_by_id(tenant)
+        said = {"tenant": tenant, "name": name, "language": language}
+        was = {"name_was": row.name, "language_was": row.language}
+        append(tenant, "tenant.changed", said | was, now, entropy)
         Tenant.update(name=name, language=language).where(Tenant.id == tenant).execute()
 
 

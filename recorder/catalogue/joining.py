@@ -57,7 +57,9 @@ def set_line_joining(
         changed = None if how is None else joining_data(Joining(how, sentences))
         if row.joining != changed:
             Line.update(joining=changed).where(Line.id == line_id).execute()
-            append(tenant, "line.joining_changed", {"line": line_id, "how": how}, now, entropy)
+            was = None if row.joining is None else row.joining["how"]
+            body = {"line": line_id, "how": how, "how_was": was}
+            append(tenant, "line.joining_changed", body, now, entropy)
             count_up(LINES)
     return True
 

@@ -81,6 +81,17 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
     return True
 
 
+def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
+    """The sound of a take that was set aside is about to be destroyed: in the log of whose it was, as far as
+    a row says whose."""
+    with connected():
+        row = NotRecorded.get_or_none(NotRecorded.id == recording)
+    if row is not None and row.tenant_id is not None:
+        with writing():
+            said = {"recording": recording, "reason": row.reason}
+            append(row.tenant_id, "quarantine.destroyed", said, now, entropy, recording=recording)
+
+
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
     """Recordings whose time is over, that nobody holds and that are not destroyed yet, longest over first;
     those that come ``after`` one that was given before."""
@@ -137,6 +148,6 @@ def make_tombstone(
         if not changed:
             return False
         Grant.update(ended_at=now).where((Grant.recording == row.id) & Grant.ended_at.is_null()).execute()
-        forget(row.tenant, row.id)
-        append(row.tenant, "recording.destroyed", {"recording": row.id, "why": why}, now, entropy)
+        said = {"recording": row.id, "why": why, "leaves": forget(row.tenant, row.id)}
+        append(row.tenant, "recording.destroyed", said, now, entropy)
     return True

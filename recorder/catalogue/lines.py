@@ -84,7 +84,8 @@ def create_line(
                 since=now,
                 **columns,
             )
-            append(tenant, "line.created", {"line": identity, **said}, now, entropy)
+            how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
+            append(tenant, "line.created", {"line": identity, **said, **how}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -117,9 +118,10 @@ def set_line_announcement(
             return False
         _check_timing(row.timing, row.outbound, columns["mode"], others)
         Line.update(**columns).where(Line.id == line_id).execute()
-        append(tenant, "line.announcement_changed", {"line": line_id, **said}, now, entropy)
+        was = {"announcement_was": row.announcement_id, "others_was": row.others}
+        append(tenant, "line.announcement_changed", {"line": line_id, **said, **was}, now, entropy)
         if row.mode != columns["mode"]:
-            changed = {"line": line_id, "mode": columns["mode"]}
+            changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
             append(tenant, "line.mode_changed", changed, now, entropy)
         count_up(LINES)
     return True
@@ -140,7 +142,8 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
         _check_timing(timing, OFF, row.mode, row.others)
         if row.timing != timing:
             Line.update(timing=timing).where(Line.id == line_id).execute()
-            append(tenant, "line.timing_changed", {"line": line_id, "timing": timing}, now, entropy)
+            said = {"line": line_id, "timing": timing, "timing_was": row.timing}
+            append(tenant, "line.timing_changed", said, now, entropy)
             count_up(LINES)
     return True
 
@@ -161,7 +164,8 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
         _check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
         if row.outbound != outbound:
             Line.update(outbound=outbound).where(Line.id == line_id).execute()
-            append(tenant, "line.outbound_changed", {"line": line_id, "outbound": outbound}, now, entropy)
+            said = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
+            append(tenant, "line.outbound_changed", said, now, entropy)
             count_up(LINES)
     return True
 

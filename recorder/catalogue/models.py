@@ -22,6 +22,7 @@ from recorder.catalogue.database import (
     open_catalogue,
     writing,
 )
+from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 
 __all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
 
@@ -36,6 +37,7 @@ class Tenant(Row):
     country = TextField()
     wrapped_key = TextField()
     ledger_size = BigIntegerField(default=0)
+    ledger_epoch = IntegerField(default=1, constraints=[SQL("DEFAULT 1")])
     created_at = MomentField()
 
     class Meta:
@@ -477,4 +479,7 @@ TABLES: tuple[type[Row], ...] = (
     LiveCall,
     Asked,
     ApiToken,
+    Subtree,
+    Checkpoint,
+    Recipient,
 )

@@ -170,12 +170,13 @@ def touch_session(person: UserRow, session_id: str, *, now: datetime, until: dat
         ).execute()
 
 
-def end_session(person: UserRow, session_id: str, *, now: datetime) -> None:
+def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
     """Log out.  Ending it twice changes nothing."""
     with writing():
-        Session.update(ended_at=now).where(
-            (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
-        ).execute()
+        mine = (Session.id == session_id) & (Session.user == person.id) & Session.ended_at.is_null()
+        if Session.update(ended_at=now).where(mine).execute():
+            said = {"user": person.id, "session": session_id}
+            append(person.tenant, "session.closed", said, now, entropy)
 
 
 def drop_old_sessions(before: datetime) -> int:

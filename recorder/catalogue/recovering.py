@@ -116,11 +116,16 @@ class Recovering:
         said: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
             gone = row.destroyed_at is not None
-            if gone:
-                forget(row.tenant, row.id)
+            leaves = forget(row.tenant, row.id) if gone else []
             if seen.chain is not None:
                 amending.note(seen.chain)
-            body = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "destroyed": gone}
+            body: dict[str, object] = {
+                "recording": row.id,
+                "manifest_sha256": row.manifest_sha256,
+                "destroyed": gone,
+            }
+            if gone:
+                body["leaves"] = leaves
             said[row.tenant].append((body, None if gone else row.id))
         for tenant in sorted(said):
             append_all(tenant, "recording.rebuilt", said[tenant], self.now, self.entropy)

@@ -13,6 +13,7 @@ from recorder import __version__, config
 from recorder.cli import (
     adopt,
     announcements,
+    audit,
     backup,
     country,
     customers,
@@ -37,7 +38,7 @@ from recorder.errors import AccordError
 
 class _Edge(click.Group):
     """Says what is wrong and what to do, without a traceback, and exits with 1; with 2, "wrong", where the
-    doctor was asked."""
+    doctor or an audit was asked."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -46,7 +47,7 @@ class _Edge(click.Group):
             click.echo(f"accord: {error.message}", err=True)
             if error.hint:
                 click.echo(f"        {error.hint}", err=True)
-            sys.exit(2 if ctx.invoked_subcommand == "doctor" else 1)
+            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "audit") else 1)
 
 
 @click.group(cls=_Edge, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +75,7 @@ for command in (
     doctor.doctor,
     top.top,
     verify.verify,
+    audit.audit,
     rebuild.rebuild,
     backup.backup,
     backup.restore,

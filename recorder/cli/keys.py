@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,8 +11,8 @@ from recorder.catalogue import customers
 from recorder.cli import copies
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
-from recorder.seal import signing
-from recorder.seal.keys import WrappedKey
+from recorder.seal import revocation, signing
+from recorder.seal.keys import WrappedKey, write_private
 
 
 @click.group()
@@ -45,6 +46,22 @@ def renew(context: Context, root: Path | None) -> None:
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     for path in signing.renew(folder, private, utc_now()):
         click.echo(path)
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key file.")
+@click.option("--since", type=click.DateTime(), help="From when on it counts no more, UTC; default: now.")
+@click.pass_obj
+def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
+    """Take back the root's endorsement of a signing key: `accord audit` believes nothing signed with it
+    since."""
+    folder = context.settings.keys_folder
+    private = signing.load_private(root or folder / signing.ROOT_KEY)
+    at = utc_now() if since is None else since.replace(tzinfo=UTC)
+    path = folder / f"{key_id}{revocation.SUFFIX}"
+    write_private(path, revocation.revoke(private, key_id, at), 0o644)
+    click.echo(path)
 
 
 @keys.command()

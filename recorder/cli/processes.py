@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import structlog
 
-from recorder.cli import logs, stores
+from recorder.cli import logs, outward, stores
 from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
 from recorder.supervise import Program, Supervisor, heartbeat
@@ -67,6 +67,7 @@ def worker(context: Context) -> None:
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.prompts.clips import sources
     from recorder.worker.control import Desk
+    from recorder.worker.housekeeping import Outward
     from recorder.worker.main import Worker, WorkerSettings
     from recorder.worker.watched import Overseer
 
@@ -84,6 +85,8 @@ def worker(context: Context) -> None:
             warn_at=settings.node.warn_at,
             full_at=settings.node.full_at,
             sources=sources(settings.prompts),
+            lock_days=settings.ledger.lock_days,
+            outward=Outward(outward.authority(settings), outward.server(settings)),
         ),
         store=context.store(),
         keyring=context.keyring(),

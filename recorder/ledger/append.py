@@ -30,7 +30,7 @@ FORMAT = 1
 SALT_BYTES = 32
 
 Body = Mapping[str, object]
-"""What a leaf is about: text, whole numbers, truth values and lists of text."""
+"""What a leaf is about: text, whole numbers, truth values, and lists of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,12 @@ def no_tenant(tenant: str) -> CatalogueError:
     return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
 
 
-def forget(tenant: str, recording: str) -> None:
+def forget(tenant: str, recording: str) -> list[int]:
     """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
-    transaction.  The leaves stay, and tell nothing about anybody any more."""
-    LedgerEntry.update(body=None, salt=None).where(
-        (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
-    ).execute()
+    transaction; their numbers, which the leaf about its erasure names: no other body may be missing.  The
+    leaves stay, and tell nothing about anybody any more."""
+    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
+    there = LedgerEntry.select(LedgerEntry.number).where(mine & LedgerEntry.body.is_null(False))
+    numbers = [row.number for row in there.order_by(LedgerEntry.number)]
+    LedgerEntry.update(body=None, salt=None).where(mine).execute()
+    return numbers

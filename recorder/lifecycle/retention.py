@@ -199,14 +199,15 @@ def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
     return chain
 
 
-def empty_quarantine(spool: Path, now: datetime) -> int:
-    """Destroy takes in quarantine whose day has come; how many.  Raises ``OSError``."""
+def empty_quarantine(spool: Path, now: datetime, entropy: Entropy) -> int:
+    """Destroy takes in quarantine whose day has come, each after its leaf; how many.  Raises ``OSError``."""
     quarantine = spool / QUARANTINE
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
     over = [folder for folder in sorted(quarantine.iterdir()) if _over(folder, now)]
     for folder in over:
+        keeping.note_taken_away(folder.name, now, entropy)
         remove_take(folder)
         metrics.QUARANTINE_DESTROYED.inc()
         log.info("quarantine.destroyed", recording=folder.name)

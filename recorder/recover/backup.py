@@ -65,7 +65,8 @@ class Header:
 
 
 def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: Tell) -> Header:
-    """Write what the bucket does not hold into a new file, and read it back.
+    """Write what the bucket does not hold into a new file, and read it back.  Before
+    that the log of each customer says so.
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
@@ -81,6 +82,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         "kek": kek,
     }
     header = Header(now, f"accord {__version__}", schema, kek, canonical.dump(body) + b"\n")
+    copying.note_copy(now, kek, entropy)
     incoming = path.with_name(f".{path.name}.new")
     incoming.unlink(missing_ok=True)
     descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

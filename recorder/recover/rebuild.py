@@ -195,8 +195,9 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 
 
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
-    """Keys of the bucket, a place at a time, each with its last key; wrapped keys and probes are left out."""
-    wanted = (key for key in keys if not key.startswith(("keys/", "probe/")))
+    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints and probes are
+    left out."""
+    wanted = (key for key in keys if not key.startswith(("keys/", "probe/", "checkpoints/")))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []
         strange, last = 0, ""

@@ -176,6 +176,13 @@ class Signer:
         """Ed25519 over the RFC 8785 form of ``body``."""
         return self._key.sign(canonical.dump(body))
 
+    def sign_note(self, text: str) -> bytes:
+        """Ed25519 over a signed note's text (C2SP).  It does not begin like a JSON document, so it is none of
+        ours.  Raises ``ValueError`` where it does."""
+        if text.startswith("{"):
+            raise ValueError("a note does not begin like a document")
+        return self._key.sign(text.encode())
+
 
 def verify(public: Ed25519PublicKey, signature: bytes, body: Mapping[str, Any]) -> bool:
     """Whether the signature over the RFC 8785 form of ``body`` is this key's."""
@@ -219,8 +226,8 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key endorsed by it for manifests and amendments, one for the panel's amendments
-    alone, and a key-encryption key.
+    """Make a root, a signing key endorsed by it for all that it signs, one for the panel's amendments alone,
+    and a key-encryption key.
 
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
@@ -232,7 +239,7 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
         raise exists(there)
     root = Ed25519PrivateKey.from_private_bytes(entropy(32))
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    endorsement = _endorse(root, signing, (MANIFEST, AMENDMENT), now)
+    endorsement = _endorse(root, signing, USES, now)
     panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
     for_panel = _endorse(root, panel, (AMENDMENT,), now)
     write_private(folder / ROOT_KEY, _private_pem(root))
@@ -249,7 +256,7 @@ def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy
     """Make new signing keys, the worker's and the panel's, endorsed by the root; the old ones' files are kept
     under their key ids, where they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
     return [
-        *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, (MANIFEST, AMENDMENT), now, entropy),
+        *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, USES, now, entropy),
         *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, (AMENDMENT,), now, entropy),
     ]
 

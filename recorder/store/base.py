@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -39,12 +40,15 @@ class Abilities:
 class Store(Protocol):
     """Objects by key.  Keys are ``/``-separated ASCII without empty, ``.`` or ``..`` parts."""
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         """Store a file once.
 
         Idempotent: putting the same bytes again is no error.  Raises :class:`Conflict` where other
         bytes are stored under the key (they stay), :class:`Unreachable`, :class:`StoreError` when what
         arrived does not have the hash (nothing stays then).  ``sha256`` is hex, of the file's bytes.
+
+        Until ``locked_until`` nobody can delete or replace it, whoever they are (Object Lock, COMPLIANCE),
+        where the store has that (``abilities().object_lock``); elsewhere it is stored as any other.
         """
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:

@@ -17,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,7 +47,7 @@ class DirectoryStore:
         self._make(self._folder)
         write_file(self._folder / MARK, b"Accord keeps recordings here: the disk of this store is mounted.\n")
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         target = self._path(key)
         self._check_mark()
         incoming = self._folder / _INCOMING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,8 +56,8 @@ class _Retrying:
         self._sleep = sleep
         self._chance = chance
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
-        self._again("put", lambda: self._store.put(key, path, sha256))
+    def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
+        self._again("put", lambda: self._store.put(key, path, sha256, locked_until=locked_until))
         metrics.STORE_WRITTEN.inc(path.stat().st_size)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:

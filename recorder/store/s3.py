@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class S3Store:
         self._abilities: Abilities | None = None
         self._probing = threading.Lock()
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         check_key(key)
         size = path.stat().st_size
         if size > LARGEST:
@@ -75,6 +76,8 @@ class S3Store:
         if able.checks_sha256:
             client = self._hash_in_header
             known["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        if locked_until is not None and able.object_lock:
+            known |= _lock(locked_until, None if able.checks_sha256 else path)
         try:
             with open(path, "rb") as body, self._errors(key):
                 answer = client.put_object(
@@ -264,6 +267,16 @@ class S3Store:
 
     def _errors(self, key: str) -> AbstractContextManager[None]:
         return made_ours(self._where, key)
+
+
+def _lock(until: datetime, path: Path | None) -> dict[str, Any]:
+    """The headers of a put that is locked.  S3 wants a checksum with it: MD5 of ``path``, where SHA-256 is
+    not sent."""
+    lock: dict[str, Any] = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    if path is not None:
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
+        lock["ContentMD5"] = base64.b64encode(digest).decode()
+    return lock
 
 
 _NAMES = ("put_if_absent", "checks_sha256", "versioning", "object_lock")

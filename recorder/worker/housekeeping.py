@@ -1,4 +1,5 @@
-"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs."""
+"""What the worker does once a minute beside takes: destroys what is over, forgets what nobody needs, signs
+the logs."""
 
 from __future__ import annotations
 
@@ -15,10 +16,16 @@ from recorder import metrics
 from recorder.catalogue import amending, people
 from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
+from recorder.ledger import checkpoint, mailing, stamping
+from recorder.ledger.mailing import Server
+from recorder.ledger.stamping import Authority
 from recorder.lifecycle import changing, retention, settling
 from recorder.lifecycle.timekeeper import Timekeeper
 
-DUTIES: Final = ("amendments", "limits", "holds", "recordings", "quarantine", "listens", "sessions")
+DUTIES: Final = (
+    "amendments", "limits", "holds", "recordings", "quarantine", "listens", "sessions", "logs", "timestamps",
+    "mail",
+)  # fmt: skip
 
 SESSIONS_KEPT: Final = timedelta(days=30)
 
@@ -26,11 +33,22 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Outward:
+    """Where what was signed of the logs goes besides the bucket."""
+
+    authority: Authority | None = None
+    server: Server | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class House:
-    """``means`` destroy; ``timekeeper`` says whether the clock can be believed that says what is over."""
+    """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
+    what is over, and when something was signed."""
 
     spool: Path
     means: retention.Means
+    signing: checkpoint.Means
+    outward: Outward
     timekeeper: Timekeeper
     now: Now
     told: dict[str, date] = field(default_factory=dict)
@@ -45,9 +63,14 @@ class House:
             "limits": lambda: settling.settle(means.store, means.root, now),
             "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
-            "quarantine": lambda: retention.empty_quarantine(self.spool, self.timekeeper.check()),
+            "quarantine": lambda: retention.empty_quarantine(
+                self.spool, self.timekeeper.check(), self.means.entropy
+            ),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
             "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
+            "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
+            "timestamps": lambda: stamping.keep(self.signing, self.outward.authority, now),
+            "mail": lambda: mailing.keep(self.signing, self.outward.server, now),
         }
         for name, duty in duties.items():
             try:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -33,6 +33,7 @@ from recorder.catalogue import customers, snapshot
 from recorder.clock import Now, utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.ids import Entropy
+from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import NAME, Timekeeper
 from recorder.pipeline import ENCODER_DIED, Means, Stage
@@ -48,7 +49,7 @@ from recorder.worker.backlog import Backlog
 from recorder.worker.control import Desk
 from recorder.worker.deaths import Deaths
 from recorder.worker.encoders import Encoder
-from recorder.worker.housekeeping import House
+from recorder.worker.housekeeping import House, Outward
 from recorder.worker.obstacles import obstacle
 from recorder.worker.waiting import HOLDS_UP, Waiting
 
@@ -85,7 +86,9 @@ log = structlog.get_logger()
 class WorkerSettings:
     """Plain values from the settings.  ``never_record`` are numbers that nodes pass by untouched;
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
-    after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound."""
+    after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound;
+    ``lock_days`` is how long what is signed of the logs cannot be deleted,
+    ``outward`` where it goes besides the bucket."""
 
     spool: Path
     snapshot: Path
@@ -97,6 +100,8 @@ class WorkerSettings:
     warn_at: float = 0.85
     full_at: float = 0.95
     sources: Sources = SHIPPED
+    lock_days: int = 365
+    outward: Outward = field(default_factory=Outward)
 
 
 @dataclass
@@ -159,6 +164,15 @@ class Worker:
             retention.Means(
                 self.store, self.root_public, self.signer, self.entropy, self.boundary, self.erasing
             ),
+            checkpoint.Means(
+                self.store,
+                self.signer,
+                self.root_public,
+                self.entropy,
+                timedelta(days=chosen.lock_days),
+                self.entropy(8).hex(),
+            ),
+            chosen.outward,
             self.timekeeper or Timekeeper(chosen.spool / NAME, {}, self.now),
             self.now,
         )

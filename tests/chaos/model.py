@@ -231,7 +231,7 @@ def _objects(world: World) -> Iterator[Violation]:
             yield Violation("objects", f"{row.id} lacks {sorted(missing)}")
             expected -= missing
     for key in sorted(world.objects - expected):
-        if not key.startswith("probe/"):
+        if not key.startswith(("probe/", "checkpoints/")):
             yield Violation("orphan", f"{key} belongs to no recording")
 
 

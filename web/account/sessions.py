@@ -71,7 +71,7 @@ def _end_present() -> None:
     session.clear()
     someone = visitor()
     if someone is not None:
-        people.end_session(someone.user, someone.session.id, now=now())
+        people.end_session(someone.user, someone.session.id, now=now(), entropy=here().entropy)
         log.info("web.logged_out", user=someone.user.id)
         g.pop("visitor")
 

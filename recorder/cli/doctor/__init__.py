@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     keeping.customer_keys,
     keeping.lines,
     keeping.store,
+    keeping.logs,
     node.spool,
     node.disk,
     node.takes,

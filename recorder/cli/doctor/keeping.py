@@ -15,6 +15,8 @@ from recorder.cli import copies, stores
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.clock import to_iso
 from recorder.errors import SealError
+from recorder.ledger import checkpoint
+from recorder.ledger.signed import LATE
 from recorder.seal import signing
 from recorder.seal.keys import WrappedKey
 from recorder.store import probe
@@ -60,6 +62,12 @@ def keys(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "wrong",
             "keys: the signing key is not endorsed for amendments: what is destroyed gets no tombstone",
+            "run `accord keys renew` with the root's key",
+        )
+    if signing.CHECKPOINT not in endorsed.uses:
+        yield Finding(
+            "wrong",
+            "keys: the signing key is not endorsed for checkpoints: the logs are not signed",
             "run `accord keys renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:
@@ -189,3 +197,30 @@ def _able(has: bool, what: str, instead: str) -> Finding:
 
 def _yes(able: bool) -> str:
     return "yes" if able else "no"
+
+
+def logs(patient: Patient) -> Iterator[Finding]:
+    """Each customer's log was signed of late, and what was signed lies where nobody can take it away."""
+    patient.context.open_catalogue()
+    late = checkpoint.late(patient.now() - LATE)
+    if late:
+        yield Finding(
+            "wrong",
+            f"logs: {len(late)} were not signed since they grew, first that of customer {late[0]}",
+            "does the worker run?  `ledger.not_signed` in its log says why, `accord audit` what was changed",
+        )
+    else:
+        yield Finding("ok", "logs: every log was signed since it grew")
+    if not _locks(patient):
+        yield Finding(
+            "warning",
+            "logs: the store locks nothing: whoever may write there can take checkpoints away",
+            "a bucket made with object lock keeps them; or have them go out by mail (`accord audit mail-to`)",
+        )
+
+
+def _locks(patient: Patient) -> bool:
+    if patient.settings.store.kind == "directory":
+        return False
+    bucket = replace(stores.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
+    return S3Store(bucket).abilities().object_lock

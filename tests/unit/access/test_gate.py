@@ -383,7 +383,7 @@ def test_a_session_that_has_ended_takes_its_grants_with_it(gate, ada, recording,
     here, there = log_in("one"), log_in("two")
     grant = gate.grant(here, recording.id, "agreement")
     assert gate.given(here, grant.id) == grant
-    people.end_session(person, here.session, now=house.clock())
+    people.end_session(person, here.session, now=house.clock(), entropy=house.entropy)
     for who in (here, there, ada):
         refused(lambda who=who: gate.open(who, grant.id, "audio.wav"), "access.revoked")
     assert gate.grant(there, recording.id, "agreement")

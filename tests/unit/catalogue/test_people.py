@@ -63,7 +63,7 @@ def test_a_session_ends_by_time_by_log_out_and_with_its_person(person, tenants, 
 
     out = begin("out")
     assert people.session_by_token("out", clock()) == (out, person)
-    people.end_session(person, out.id, now=clock())
+    people.end_session(person, out.id, now=clock(), entropy=entropy)
     assert people.session_by_token("out", clock()) is None
     assert not people.session_lives(tenants[0], person.id, out.id, clock())
 

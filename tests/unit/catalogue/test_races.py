@@ -284,7 +284,7 @@ def test_everything_at_once_waits_in_no_circle(
         token = f"{next(tokens):064d}"
         opened = people.open_session(ada, token_sha256=token, until=clock() + timedelta(hours=1), **said)
         people.touch_session(ada, opened.id, now=clock(), until=clock() + timedelta(hours=2))
-        people.end_session(ada, opened.id, now=clock())
+        people.end_session(ada, opened.id, now=clock(), entropy=entropy)
 
     def listening(which: int) -> None:
         listen = grants.count_sent(given[which], "p", "audio.opus", 10, **said)

@@ -26,6 +26,7 @@ ALL = (
     "0008_codes",
     "0009_joining",
     "0010_control",
+    "0011_ledger",
     "0012_kept",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])

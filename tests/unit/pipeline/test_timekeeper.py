@@ -10,6 +10,7 @@ import pytest
 
 from recorder.clock import Uptime
 from recorder.errors import ClockError, StoreError
+from recorder.ledger import checkpoint
 from recorder.lifecycle import kernel
 from recorder.lifecycle.timekeeper import Timekeeper, Witness
 from tests.conftest import Clock
@@ -160,6 +161,7 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     from recorder.catalogue import queries
     from recorder.lifecycle import retention
     from recorder.worker.housekeeping import House as Housekeeping
+    from recorder.worker.housekeeping import Outward
 
     recording = house.take()
     house.work(recording)
@@ -172,6 +174,8 @@ def test_a_doubt_destroys_nothing_and_is_over_when_the_clock_is(house, tmp_path:
     keeping = Housekeeping(
         house.spool,
         retention.Means(means.store, means.root_public, means.signer, means.entropy),
+        checkpoint.Means(means.store, means.signer, means.root_public, means.entropy, owner="one"),
+        Outward(),
         keeper,
         house.clock,
     )

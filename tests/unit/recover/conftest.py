@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from recorder import pipeline
-from recorder.catalogue import customers, keeping, models, places, schema
-from recorder.catalogue.described import recording_of
-from recorder.catalogue.limits import limits_of
+from recorder.catalogue import models, places, schema
 from recorder.catalogue.models import Amendment, Recording, connected
 from recorder.lifecycle import retention
 from recorder.recover.rebuild import Rebuild, Report
-from recorder.seal.keys import WrappedKey
-from recorder.seal.manifest import seal
-from tests.recover.many import small
+from tests.stored import put_small
 
 
 def rows(model: Any) -> list[dict[str, Any]]:
@@ -82,21 +77,7 @@ def recorded(house) -> Callable[..., str]:
     """Makes a small recording that is in bucket and catalogue; its id."""
 
     def make(announced: bool = True) -> str:
-        means, start = house.means, house.start()
-        folder = house.root / "sealing" / start.recording
-        folder.mkdir(parents=True)
-        encoded = small(folder, start, house.entropy, announced=announced)
-        key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
-        pipeline._put_tenant_key(key, means.store)
-        house.clock.forward(seconds=65)
-        sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
-        for upload in sealed.uploads:
-            means.store.put(upload.key, upload.path, upload.sha256)
-        limits = limits_of(house.tenant)
-        parties = start.outside, encoded.take.end.inside
-        row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-        keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
-        return start.recording
+        return put_small(house, announced)
 
     return make
 

@@ -25,6 +25,7 @@ from recorder.catalogue import (
     snapshot,
     tokens,
 )
+from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     TABLES,
     LedgerEntry,
@@ -37,6 +38,7 @@ from recorder.catalogue.models import (
 )
 from recorder.catalogue.rows import Keeping
 from recorder.errors import BackupError
+from recorder.ledger import checkpoint
 from recorder.prompts.render import Greeting
 from recorder.recover import backup
 from recorder.seal.keys import Keyring, secret
@@ -82,6 +84,11 @@ def full(house: House, recorded) -> House:
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
     tokens.create(house.tenant, name="till", token_sha256="cd" * 32, **said)
+    means = house.means
+    signing = checkpoint.Means(means.store, means.signer, means.root_public, house.entropy, owner="one")
+    assert checkpoint.keep(signing, house.clock()) == 1
+    with connected():
+        Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
     assert all(rows(model) for model in copying.COPIED)
     return house
 

@@ -171,14 +171,18 @@ def test_where_keys_lie(keys: Keys) -> None:
 def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
     told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
     root = keys.root.public_key()
-    told.check(root, signing.MANIFEST, NOW)
+    for use in signing.USES:
+        told.check(root, use, NOW)
+    one_use = signing.endorse(
+        keys.root, Ed25519PrivateKey.generate().public_key(), ("manifest",), told.not_before, told.not_after
+    )
     someone = Ed25519PrivateKey.generate()
     late = told.not_after + timedelta(seconds=1)
     early = told.not_before - timedelta(seconds=1)
-    wider = replace(told, uses=("manifest", "checkpoint"))
+    wider = replace(one_use, uses=("manifest", "checkpoint"))
     other_key = replace(told, public_key=signing.raw_public(someone.public_key()))
     assert refusal(lambda: told.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
-    assert refusal(lambda: told.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
+    assert refusal(lambda: one_use.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
     assert refusal(lambda: told.check(root, "manifest", late)) == "seal.endorsement_time"
     assert refusal(lambda: told.check(root, "manifest", early)) == "seal.endorsement_time"
     assert refusal(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"

@@ -28,9 +28,9 @@ class Flaky:
             self.away -= 1
             raise Unreachable("store.unreachable", "away")
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str, *, locked_until=None) -> None:
         self._fail()
-        self.inner.put(key, path, sha256)
+        self.inner.put(key, path, sha256, locked_until=locked_until)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         self._fail()

@@ -45,7 +45,7 @@ class Failing:
     def __init__(self, store: DirectoryStore, failures: int, error: StoreError) -> None:
         self._store, self.failures, self._error = store, failures, error
 
-    def put(self, key: str, path: Path, sha256: str) -> None:
+    def put(self, key: str, path: Path, sha256: str, *, locked_until=None) -> None:
         if self.failures:
             self.failures -= 1
             raise self._error

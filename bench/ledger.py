@@ -1,0 +1,155 @@
+"""A log of a million leaves: adding, a path to a leaf, and an audit of all beside `sha256sum` of the same
+bytes.
+
+    python -m bench.ledger [--leaves N]
+
+The catalogue is SQLite in a folder of its own.  The audit reads every leaf, its body and salt, checks each
+commitment, makes the tree, compares it with what was signed, and every body with the rows that it speaks of
+(there are none here); `sha256sum` reads leaves, bodies and salts as one file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recorder.catalogue import customers, models, schema
+from recorder.catalogue.models import LedgerEntry, connected, database, writing
+from recorder.ids import uuid7
+from recorder.ledger import checkpoint, tree
+from recorder.ledger.append import append, append_all
+from recorder.ledger.audit import Audit
+from recorder.ledger.stored import Stored
+from recorder.seal import signing
+from recorder.store.directory import DirectoryStore
+
+BATCH = 1000
+ALONE = 500
+PATHS = 200
+ROUNDS = 3
+
+
+def main() -> None:
+    words = argparse.ArgumentParser()
+    words.add_argument("--leaves", type=int, default=1_000_000)
+    leaves = words.parse_args().leaves
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(json.dumps(measure(folder, leaves), indent=1))
+
+
+def measure(folder: Path, leaves: int) -> dict[str, object]:
+    now = datetime.now(UTC)
+    url = f"sqlite:///{folder / 'catalogue.db'}"
+    schema.migrate(url)
+    models.open_catalogue(url)
+    signing.init(folder / "keys", now)
+    tenant = str(uuid7(now))
+    customers.create_tenant(tenant, name="Bench", wrapped_key="{}", now=now, entropy=os.urandom)
+    one, many = _add(tenant, leaves, now)
+    means = _means(folder)
+    seconds, head = _timed(lambda: checkpoint.sign(tenant, means, datetime.now(UTC)))
+    assert head is not None
+    assert checkpoint.publish(tenant, means, datetime.now(UTC)) == 1
+    path, way = _paths(tenant, head.size)
+    file = folder / "bytes"
+    _write(tenant, file)
+    audits, sums = [], []
+    audit = Audit(means.store, means.root, datetime.now(UTC), recordings=False)
+    for _ in range(ROUNDS):
+        sums.append(
+            _timed(lambda: subprocess.run(["sha256sum", file], stdout=subprocess.PIPE, check=True))[0]
+        )
+        took, found = _timed(lambda: list(audit.tenant(tenant)))
+        assert not found, found
+        audits.append(took)
+    audited, summed = statistics.median(audits), statistics.median(sums)
+    return {
+        "leaves": head.size,
+        "mib": round(file.stat().st_size / 2**20, 1),
+        "added_alone_per_second": round(one),
+        "added_in_batches_per_second": round(many),
+        "first_signing_seconds": round(seconds, 2),
+        "path_ms": round(path * 1000, 2),
+        "consistency_ms": round(way * 1000, 2),
+        "audit_seconds": round(audited, 2),
+        "sha256sum_seconds": round(summed, 3),
+        "audit_beside_sha256sum": round(audited / summed, 1),
+    }
+
+
+def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
+    """How many a second: one a transaction, and :data:`BATCH` a transaction."""
+
+    def body(number: int) -> dict[str, object]:
+        return {
+            "user": tenant,
+            "recording": f"{tenant[:-7]}{number:07}",
+            "purpose": "agreement",
+            "reason": "bench",
+        }
+
+    def alone() -> None:
+        for number in range(ALONE):
+            with writing():
+                append(tenant, "access.refused", body(number), now, os.urandom)
+
+    def together() -> None:
+        for begin in range(ALONE + 1, leaves, BATCH):
+            some = [(body(number), None) for number in range(begin, min(begin + BATCH, leaves))]
+            with writing():
+                append_all(tenant, "access.refused", some, now, os.urandom)
+
+    one, _ = _timed(alone)
+    print("… adding", file=sys.stderr, flush=True)
+    many, _ = _timed(together)
+    return ALONE / one, (leaves - ALONE) / many
+
+
+def _means(folder: Path) -> checkpoint.Means:
+    keys = folder / "keys"
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    root = signing.load_public(keys / signing.ROOT_PUBLIC)
+    return checkpoint.Means(DirectoryStore(folder / "store"), signer, root, os.urandom, owner="bench")
+
+
+def _paths(tenant: str, size: int) -> tuple[float, float]:
+    """Seconds for the path to a leaf, and from an older tree, each read from the catalogue anew; checked."""
+    inside, between = [], []
+    root = Stored(tenant, size).root()
+    for number in range(0, size, max(1, size // PATHS)):
+        took, path = _timed(lambda number=number: tree.inclusion(number, size, Stored(tenant, size)))  # type: ignore[misc]
+        inside.append(took)
+        with connected():
+            row = LedgerEntry.get((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
+        assert tree.check_inclusion(bytes.fromhex(row.leaf_hash), number, size, path, root)
+        if number:
+            took, path = _timed(lambda number=number: tree.consistency(number, size, Stored(tenant, size)))  # type: ignore[misc]
+            between.append(took)
+            assert tree.check_consistency(number, size, path, Stored(tenant, number).root(), root)
+    return statistics.median(inside), statistics.median(between)
+
+
+def _write(tenant: str, file: Path) -> None:
+    with connected(), open(file, "wb") as out:
+        query = LedgerEntry.select(LedgerEntry.leaf, LedgerEntry.body, LedgerEntry.salt)
+        for leaf, body, salt in database.execute(query.where(LedgerEntry.tenant == tenant)):
+            out.write(leaf.encode() + body.encode() + salt)
+
+
+def _timed(work):  # type: ignore[no-untyped-def]
+    began = time.perf_counter()
+    found = work()
+    return time.perf_counter() - began, found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""``accord audit``: is everything as it was written?  And what shows it to others."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from recorder.catalogue import customers
+from recorder.cli import outward
+from recorder.cli.context import Context
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.clock import to_iso, utc_now
+from recorder.errors import ConfigError
+from recorder.ledger import mailing
+from recorder.ledger import prove as proving
+from recorder.ledger.audit import Audit
+from recorder.ledger.begin import begin as begin_again
+from recorder.ledger.checkpoint import Means
+from recorder.ledger.findings import Finding
+from recorder.seal import signing
+from recorder.seal.keys import Keyring
+from recorder.seal.revocation import SUFFIX, read_all
+
+STATUS = {"ok": 0, "warning": 1, "wrong": 2}
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+EVERY = 50_000
+
+
+@click.group(invoke_without_command=True)
+@click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
+@click.pass_context
+def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool, as_json: bool) -> None:
+    """Compare the catalogue, the log, what was signed of it, and every recording, and name what is not as it
+    was written. Exits with 0, for warnings with 1, for what is wrong with 2."""
+    if ctx.invoked_subcommand is not None:
+        return
+    context: Context = ctx.obj
+    context.open_catalogue()
+    found = []
+    for finding in _look(context, tenant_name, without_recordings):
+        found.append(finding)
+        if not as_json:
+            click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
+            click.echo(f"        {finding.hint}")
+    worst = max((finding.state for finding in found), key=STATUS.__getitem__, default="ok")
+    if as_json:
+        each = [asdict(finding) | {"state": finding.state, "hint": finding.hint} for finding in found]
+        body = {"at": to_iso(utc_now()), "state": worst, "findings": each}
+        click.echo(json.dumps(body, ensure_ascii=False, indent=1))
+    elif not found:
+        click.echo("as it was written")
+    sys.stdout.flush()
+    ctx.exit(STATUS[worst])
+
+
+def _look(context: Context, tenant_name: str | None, without_recordings: bool) -> Iterator[Finding]:
+    rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
+    folder = context.settings.keys_folder
+    root = context.root()
+    looking = Audit(
+        store=context.store(),
+        root=root,
+        now=utc_now(),
+        keyring=_keyring(context),
+        revoked=read_all(sorted(folder.glob(f"*{SUFFIX}")), root),
+        certificates=outward.certificates(context.settings),
+        recordings=not without_recordings,
+        tell=_tell,
+    )
+    for row in rows:
+        yield from looking.tenant(row.id)
+    if not tenant_name:
+        yield from looking.lost({row.id for row in rows})
+
+
+def _keyring(context: Context) -> Keyring | None:
+    """What opens who spoke; where it is not here, that is not compared."""
+    try:
+        return context.keyring()
+    except ConfigError as error:
+        click.echo(f"who spoke is not compared: {error.message}", err=True)
+        return None
+
+
+def _tell(what: str, done: int, total: int | None) -> None:
+    if sys.stderr.isatty():
+        of = "" if total is None else f" of {total}"
+        click.echo(f"\r{what} {done}{of}    ", nl=False, err=True)
+    elif done % EVERY == 0 and done:
+        click.echo(f"{what} {done}", err=True)
+
+
+@audit.command()
+@click.argument("recording")
+@click.pass_obj
+def leaves(context: Context, recording: str) -> None:
+    """List the log's leaves about a recording: id, number, time and kind."""
+    context.open_catalogue()
+    for identity, _, number, kind, at in proving.leaves_of(recording):
+        click.echo(f"{identity}  {number:>8}  {to_iso(at)}  {kind}")
+
+
+@audit.command()
+@click.argument("leaf")
+@click.option(
+    "--checkpoint", type=click.IntRange(1), help="Its number; default: the first that has the leaf."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | None) -> None:
+    """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
+    else but the root's public key. It says what the leaf is about, where that was not erased."""
+    context.open_catalogue()
+    content = proving.show(leaf, context.store(), checkpoint) + b"\n"
+    if output is None:
+        click.echo(content, nl=False)
+    else:
+        output.write_bytes(content)
+
+
+@audit.command()
+@click.argument("file", type=FILE)
+@click.option("--root", type=FILE, help="The root's public key (PEM); default: this installation's.")
+@click.option("--checkpoint", type=FILE, help="One that came another way: it must be that one.")
+@click.pass_obj
+def check(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
+    """Check a file that `accord audit prove` wrote, with files alone."""
+    public = signing.load_public(root) if root else context.root()
+    signed = None if checkpoint is None else checkpoint.read_bytes()
+    shown = proving.check(file.read_bytes().rstrip(b"\n"), public, signed)
+    leaf, head = shown.leaf, shown.head
+    click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
+    click.echo("what it is about was erased" if shown.body is None else json.dumps(shown.body))
+    click.echo(f"it is in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
+
+
+@audit.command("begin")
+@TENANT
+@click.option("--because", required=True, help="Why: everybody who audits reads it.")
+@click.pass_obj
+def begin_(context: Context, tenant_name: str, because: str) -> None:
+    """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
+    context.open_catalogue()
+    settings = context.settings
+    lock = timedelta(days=settings.ledger.lock_days)
+    means = Means(context.store(), context.signer(), context.root(), os.urandom, lock, os.urandom(8).hex())
+    number = begin_again(find_tenant(tenant_name).id, because, means, utc_now())
+    click.echo(f"checkpoint {number} was signed")
+
+
+@audit.command("mail-to")
+@TENANT
+@click.argument("address", required=False)
+@click.option("--stop", is_flag=True, help="They get no more.")
+@click.pass_obj
+def mail_to(context: Context, tenant_name: str, address: str | None, stop: bool) -> None:
+    """Send a customer's newest checkpoint to ADDRESS once a day, where [mail] names a server; without
+    ADDRESS, list who gets them."""
+    context.open_catalogue()
+    tenant, now = find_tenant(tenant_name).id, utc_now()
+    if address is not None and stop:
+        mailing.remove(tenant, address, now, os.urandom)
+    elif address is not None:
+        mailing.add(tenant, address, now, os.urandom)
+    for each, sent_at in mailing.recipients(tenant):
+        click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
+    if not context.settings.mail.host:
+        click.echo("nothing is sent: [mail] names no server", err=True)

@@ -1,0 +1,85 @@
+"""``accord audit``: is everything as it was written?  Catalogue, leaves, what was signed, and the recordings.
+
+In this order, so that each part stands on the one before it:
+
+1. what was signed (:mod:`signed`): the notes are by keys that the root endorsed, and none is missing
+2. the leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
+3. the leaves are those that were signed
+4. the rows (:mod:`told`): they say what the leaves say
+5. the recordings (:mod:`kept`): the bucket has what was sealed, and the rows say so
+
+The catalogue is read in one snapshot, while others write.  What is read is not kept: memory does not grow
+with the number of leaves, but by an id for each row that they speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue.copying import snapshot
+from recorder.catalogue.models import Tenant
+from recorder.ledger.append import no_tenant
+from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
+from recorder.ledger.findings import Finding
+from recorder.ledger.kept import Kept
+from recorder.ledger.leaves import Leaves
+from recorder.ledger.signed import Signed
+from recorder.ledger.told import Told
+from recorder.seal.keys import Keyring
+from recorder.store.base import Store
+
+Tell = Callable[[str, int, int | None], None]
+"""Hears how far it is: what of, how many are done, of how many where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
+    timestamps are checked with; ``recordings`` whether their
+    sound is read too; ``keyring`` lets the parties be compared."""
+
+    store: Store
+    root: Ed25519PublicKey
+    now: datetime
+    keyring: Keyring | None = None
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
+    certificates: bytes | None = None
+    recordings: bool = True
+    tell: Tell = lambda _what, _done, _total: None
+
+    def tenant(self, tenant: str) -> Iterator[Finding]:
+        """Everything of one tenant.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
+        ``StoreError``."""
+        signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates)
+        signed.read(self.store)
+        yield from signed.findings
+        with snapshot():
+            row = Tenant.get_or_none(Tenant.id == tenant)
+            if row is None:
+                raise no_tenant(tenant)
+            told = Told(tenant)
+            leaves = Leaves(tenant, frozenset(head.size for head in signed.heads), told.hear)
+            size = int(row.ledger_size)
+            yield from leaves.read(lambda done: self.tell("leaves", done, size))
+            if leaves.count != size:
+                what = f"{leaves.count} leaves are there, and {size} were written"
+                yield Finding("log.size", tenant, what)
+            yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
+            yield from told.end(leaves.erased)
+        if self.recordings:
+            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
+            yield from kept.read(lambda done: self.tell("recordings", done, None))
+
+    def lost(self, known: Collection[str]) -> Iterator[Finding]:
+        """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""
+        after = ""
+        while (key := next(iter(self.store.list(PLACE, after)), None)) is not None:
+            tenant = key.removeprefix(PLACE).partition("/")[0]
+            if tenant not in known and not key.startswith(ENDORSEMENTS):
+                what = "the bucket has checkpoints of a customer that the catalogue does not know"
+                yield Finding("log.missing", key, what)
+            after = f"{PLACE}{tenant}~"

@@ -1,0 +1,74 @@
+"""What an audit finds: a code, the place, what it means, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+State = Literal["warning", "wrong"]
+
+_RESTORE: Final = (
+    "compare with a backup of the catalogue (`accord restore` into an empty one); keep this one as it is"
+)
+_BUCKET: Final = "look for an older version of the object in the bucket, and for who may write there"
+_SIGNED: Final = "ask who holds the signing key, and compare with the copies that went out by mail"
+
+HINTS: Final[dict[str, str]] = {
+    "leaf.missing": _RESTORE,
+    "leaf.changed": _RESTORE,
+    "leaf.hash": _RESTORE,
+    "leaf.row_differs": _RESTORE,
+    "body.changed": _RESTORE,
+    "body.missing": "only what is about an erased recording may be missing: " + _RESTORE,
+    "log.size": _RESTORE,
+    "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
+    "log.behind": "an old catalogue was brought back: bring back the newest, or `accord audit begin`",
+    "log.missing": "after a rebuild, `accord tenant adopt`; otherwise " + _RESTORE,
+    "log.begun_again": "said by the operator: is the reason a good one?",
+    "log.not_signed": "`accord doctor` says why the worker does not sign",
+    "subtree.changed": "leaves in that range were changed after they were complete, or this hash was",
+    "checkpoint.missing": _BUCKET,
+    "checkpoint.unlisted": "rows were deleted from the catalogue: " + _RESTORE,
+    "checkpoint.differs": _SIGNED,
+    "checkpoint.row_differs": _RESTORE,
+    "checkpoint.form": _BUCKET,
+    "checkpoint.foreign": _BUCKET,
+    "checkpoint.signature": _BUCKET,
+    "checkpoint.key_unknown": _BUCKET,
+    "checkpoint.key_revoked": _SIGNED,
+    "checkpoint.from_the_future": "which clock was wrong when it was signed?",
+    "checkpoint.predecessor": _BUCKET,
+    "checkpoint.order": _SIGNED,
+    "checkpoint.fork": "two logs were signed: " + _SIGNED,
+    "endorsement.form": _BUCKET,
+    "stamp.missing": _BUCKET,
+    "stamp.wrong": _BUCKET,
+    "row.deleted": "`accord rebuild` makes a recording's row again; for others: " + _RESTORE,
+    "row.changed": "`accord rebuild --correct` sets a recording's row to what was sealed; for others: "
+    + _RESTORE,
+    "row.unlogged": "somebody wrote it past Accord, or its leaf was taken away: " + _RESTORE,
+    "row.destroyed": "the catalogue says destroyed, and no signed tombstone says so: look into the bucket",
+    "seal.key_revoked": "listen with doubt: who had that key then?",
+    "amendment.row_differs": "`accord rebuild` reads them from the bucket again",
+}
+
+WARNINGS: Final = frozenset({"log.begun_again", "log.not_signed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was written.  ``code`` is stable; ``where`` names the tenant's leaf, row,
+    object or checkpoint."""
+
+    code: str
+    where: str
+    message: str
+
+    @property
+    def state(self) -> State:
+        return "warning" if self.code in WARNINGS else "wrong"
+
+    @property
+    def hint(self) -> str:
+        """What to do; what a seal's own check found is `accord verify`'s to explain."""
+        return HINTS.get(self.code, "`accord verify` says more of this recording; " + _BUCKET)

@@ -1,0 +1,224 @@
+"""An audit's pass over a tenant's leaves: each is read once, in order, and nothing of them is kept but what
+rows must say because of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import rfc8785
+
+from recorder.catalogue.logged import Subtree
+from recorder.catalogue.models import LedgerEntry, database
+from recorder.ledger import tree
+from recorder.ledger.append import FORMAT, commitment
+from recorder.ledger.findings import Finding
+from recorder.ledger.stored import HEIGHT, WIDTH
+
+PAGE = 4000
+DESTROYED = "recording.destroyed"
+REBUILT = "recording.rebuilt"
+
+Heard = Callable[[int, str, Mapping[str, Any]], None]
+"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body."""
+
+
+@dataclass(slots=True)
+class Leaves:
+    """One tenant's pass.  ``wanted`` are the sizes whose roots are asked for; afterwards they are in
+    ``roots`` as far as no leaf before them is missing."""
+
+    tenant: str
+    wanted: frozenset[int]
+    heard: Heard
+    roots: dict[int, bytes] = field(default_factory=dict)
+    count: int = 0
+    _growing: tree.Growing = field(default_factory=tree.Growing)
+    _whole: bool = True
+    _levels: list[list[bytes]] = field(default_factory=lambda: [[]])
+    _complete: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _gone: dict[int, str | None] = field(default_factory=dict)
+    _may_be_gone: dict[int, str] = field(default_factory=dict)
+    _erased: set[str] = field(default_factory=set)
+    _erased_before: set[str] = field(default_factory=set)
+
+    def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
+        """Every leaf; ``tell`` hears how many were read.  Inside the caller's snapshot."""
+        self._ask()
+        last = -1
+        while page := self._page(last):
+            for row in page:
+                if type(row[0]) is not int:  # SQLite keeps what it is given
+                    yield self._found("leaf.changed", last + 1, f"a leaf has the number {row[0]!r:.40}")
+                    break
+                yield from self._readable(row, last + 1)
+                last = row[0]
+            else:
+                tell(last + 1)
+                continue
+            break
+        self.count = last + 1
+        yield from self._bodies()
+        yield from self._subtrees()
+
+    @property
+    def erased(self) -> frozenset[str]:
+        """Recordings that a leaf says were destroyed."""
+        return frozenset(self._erased)
+
+    def _page(self, last: int) -> list[tuple[Any, ...]]:
+        each = LedgerEntry
+        query = each.select(
+            each.number,
+            each.kind,
+            each.at,
+            each.recording_id,
+            each.body,
+            each.salt,
+            each.leaf,
+            each.leaf_hash,
+        ).where((each.tenant == self.tenant) & (each.number > last))
+        # As the database has them: a time is compared letter by letter with what the leaf says.
+        return list(database.execute(query.order_by(each.number).limit(PAGE)).fetchall())
+
+    def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
+        try:
+            yield from list(self._leaf(row, expected))
+        except (TypeError, ValueError, AttributeError, KeyError):
+            self._whole = False
+            yield self._found("leaf.changed", row[0], "it holds something that was never written so")
+
+    def _leaf(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
+        number, kind, at, recording, body, salt, leaf, leaf_hash = row
+        if number != expected:
+            self._whole = False
+            one = number == expected + 1
+            some = f"leaf {expected} is" if one else f"leaves {expected} to {number - 1} are"
+            yield self._found("leaf.missing", expected, f"{some} not there: deleted")
+        found = tree.hash_leaf(leaf.encode())
+        if body is None and salt is None:
+            self._gone[number] = recording
+            commits = _said_commitment(leaf)
+        elif body is None or salt is None:
+            yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
+            commits = _said_commitment(leaf)
+        else:
+            commits = commitment(bytes(salt), body.encode())
+        plain = (
+            f'{{"at":"{at}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
+            f'"number":{number},"tenant":"{self.tenant}"}}'
+        )
+        if plain != leaf or found.hex() != leaf_hash:
+            wrong = list(self._differences(row, commits, found.hex()))
+            yield from wrong
+            if any(each.code == "leaf.changed" for each in wrong):
+                found = _bytes(leaf_hash, found)
+        elif body is not None and salt is not None:
+            self._hear(number, kind, body)
+        self._add(number, found)
+
+    def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[Finding]:
+        number, kind, at, _, body, salt, leaf, leaf_hash = row
+        own = {"format": FORMAT, "tenant": self.tenant, "number": number, "at": at, "kind": kind}
+        said = _object(leaf)
+        canonical = said is not None and rfc8785.dumps(said).decode() == leaf
+        if said is None or not canonical or {*said} != {*own, "commitment"}:
+            yield self._found("leaf.changed", number, "it is not in the form that leaves are written in")
+            return
+        others = [name for name, value in own.items() if said[name] != value]
+        broken = body is not None and salt is not None and said["commitment"] != commits
+        if found != leaf_hash:
+            code = "leaf.changed" if others or broken else "leaf.hash"
+            what = f"in {', '.join(others)}" if others else "in what it commits to" if broken else "its hash"
+            yield self._found(code, number, f"it is not what was hashed when it was written ({what})")
+            return
+        if others:
+            yield self._found("leaf.row_differs", number, f"the row says otherwise: {', '.join(others)}")
+        if broken:
+            yield self._found("body.changed", number, "body and salt are not what the leaf committed to")
+
+    def _hear(self, number: int, kind: str, body: str) -> None:
+        said = json.loads(body)
+        recording = str(said.get("recording"))
+        if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
+            self._erased.add(recording)
+            for each in said.get("leaves", ()):
+                self._may_be_gone[each] = recording
+            if "leaves" not in said:  # an Accord of before did not name them
+                self._erased_before.add(recording)
+        self.heard(number, kind, said)
+
+    def _add(self, number: int, leaf: bytes) -> None:
+        if not self._whole:
+            return
+        self._growing.add(leaf)
+        self._note(0, leaf)
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._growing.size in self.wanted:
+            self.roots[self._growing.size] = self._growing.root()
+
+    def _note(self, level: int, found: bytes) -> None:
+        """Keep the hash of each complete subtree, to compare with what the catalogue keeps of it."""
+        row = self._levels[level]
+        row.append(found)
+        if len(row) == WIDTH:
+            above = tree.perfect(row)
+            row.clear()
+            if len(self._levels) == level + 1:
+                self._levels.append([])
+            number = self._growing.size // (WIDTH ** (level + 1)) - 1
+            self._complete[level + 1, number] = above
+            self._note(level + 1, above)
+
+    def _bodies(self) -> Iterator[Finding]:
+        for number, recording in self._gone.items():
+            named = self._may_be_gone.get(number)
+            if named is None and recording in self._erased_before:
+                continue
+            if named is None or named != recording:
+                yield self._found(
+                    "body.missing",
+                    number,
+                    "its body and salt are missing, and no erasure says that they may be",
+                )
+
+    def _subtrees(self) -> Iterator[Finding]:
+        query = Subtree.select(Subtree.level, Subtree.number, Subtree.hash)
+        rows = database.execute(query.where(Subtree.tenant_id == self.tenant)).fetchall()
+        for level, number, kept in sorted(rows):
+            found = self._complete.get((level, number))
+            if found is not None and found.hex() != kept:
+                first = number << (HEIGHT * level)
+                last = ((number + 1) << (HEIGHT * level)) - 1
+                yield Finding(
+                    "subtree.changed",
+                    f"{self.tenant}: leaves {first} to {last}",
+                    "the hash that was kept of them is not that of what is there",
+                )
+
+    def _found(self, code: str, number: int, message: str) -> Finding:
+        return Finding(code, f"{self.tenant}: leaf {number}", message)
+
+
+def _object(leaf: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(leaf)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _said_commitment(leaf: str) -> str:
+    said = _object(leaf)
+    return str(said.get("commitment")) if said else ""
+
+
+def _bytes(text: str, otherwise: bytes) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return otherwise

@@ -1,0 +1,181 @@
+"""What is signed of a log: a checkpoint (C2SP tlog-checkpoint) in a signed note (C2SP signed-note)::
+
+    accord/<root's key id>/<tenant>/<epoch>         the origin, and the key's name
+    1234                                            leaves
+    CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=    the root over them
+    number 17                                       of the tenant's checkpoints, counted from 1
+    at 2026-11-25T23:00:00.000Z
+    key 0123456789abcdef0123456789abcdef            the signing key's id
+    before <SHA-256 of the checkpoint before, hex>  or "none"
+
+    — accord/<root's key id>/<tenant>/<epoch> <base64 of 4 bytes of key id, and 64 of Ed25519>
+
+The lines after the third are extension lines, which any reader of checkpoints leaves alone.  They are there
+so that a checkpoint that was taken away is missed: each names the one before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import LedgerError
+from recorder.seal.signing import Signer, raw_public
+
+MAX_BYTES = 64 * 1024
+"""Of a note with whatever signatures others add."""
+
+NONE = "none"
+_ED25519 = b"\x01"
+_DASH = "\u2014"
+_ORIGIN = re.compile(r"accord/([0-9a-f]{32})/([0-9a-z][0-9a-z-]{0,62})/([1-9][0-9]{0,8})")
+_COUNT = re.compile(r"0|[1-9][0-9]{0,18}")
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a checkpoint says: ``epoch`` of a tenant's log, its first ``size`` leaves and their ``root``; its
+    ``number``, when it was signed and by which key, and the hash of the one before (hex)."""
+
+    installation: str
+    tenant: str
+    epoch: int
+    size: int
+    root: bytes
+    number: int
+    at: datetime
+    key: str
+    before: str | None
+
+    @property
+    def origin(self) -> str:
+        return f"accord/{self.installation}/{self.tenant}/{self.epoch}"
+
+    def text(self) -> str:
+        """The note's text, as it is signed."""
+        lines = (
+            self.origin,
+            str(self.size),
+            base64.b64encode(self.root).decode(),
+            f"number {self.number}",
+            f"at {to_iso(self.at)}",
+            f"key {self.key}",
+            f"before {self.before or NONE}",
+        )
+        return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A checkpoint as it was read: its signatures by key name, each four bytes of key id and the rest."""
+
+    head: Head
+    signatures: tuple[tuple[str, bytes], ...]
+
+    def signed_by(self, public: Ed25519PublicKey) -> bool:
+        """Whether a key signed it, under the origin's name."""
+        name = self.head.origin
+        wanted = key_hash(name, public)
+        mine = [line for each, line in self.signatures if each == name and line[:4] == wanted]
+        return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
+
+
+def key_hash(name: str, public: Ed25519PublicKey) -> bytes:
+    """The four bytes by which a signature line names an Ed25519 key."""
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + raw_public(public)).digest()[:4]
+
+
+def verifier_key(name: str, public: Ed25519PublicKey) -> str:
+    """A key as other programs that read signed notes want it: name, key id and key."""
+    key = base64.b64encode(_ED25519 + raw_public(public)).decode()
+    return f"{name}+{key_hash(name, public).hex()}+{key}"
+
+
+def sign(head: Head, signer: Signer) -> str:
+    """The signed note."""
+    public = Ed25519PublicKey.from_public_bytes(signer.endorsement.public_key)
+    signature = key_hash(head.origin, public) + signer.sign_note(head.text())
+    return f"{head.text()}\n{_DASH} {head.origin} {base64.b64encode(signature).decode()}\n"
+
+
+def fingerprint(note: str) -> str:
+    """What the next checkpoint calls this one by."""
+    return hashlib.sha256(note.encode()).hexdigest()
+
+
+def read(content: bytes) -> Note:
+    """Read a checkpoint; its signatures are not yet checked.  Raises :class:`LedgerError`
+    (``checkpoint.form``)."""
+    try:
+        note = content.decode("utf-8")
+        if len(content) > MAX_BYTES or re.search(r"[\x00-\x09\x0b-\x1f]", note):
+            raise ValueError("control characters, or too long")
+        text, separator, lines = note.rpartition("\n\n")
+        if not separator or not lines.endswith("\n"):
+            raise ValueError("no signature")
+        head = _head((text + "\n").splitlines())
+        if head.text() != text + "\n":
+            raise ValueError("not the form that it is written in")
+        return Note(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
+    except (ValueError, binascii.Error) as error:
+        raise LedgerError("checkpoint.form", f"this is no checkpoint of ours: {error}") from error
+
+
+def _head(lines: list[str]) -> Head:
+    if len(lines) != 7:
+        raise ValueError(f"{len(lines)} lines instead of 7")
+    origin = _ORIGIN.fullmatch(lines[0])
+    if origin is None:
+        raise ValueError("another origin")
+    root = base64.b64decode(lines[2], validate=True)
+    key, before = _after("key", lines[5]), _after("before", lines[6])
+    if len(root) != 32 or not _HEX.fullmatch(key) or not (before == NONE or _HEX.fullmatch(before)):
+        raise ValueError("a hash that is none")
+    return Head(
+        installation=origin[1],
+        tenant=origin[2],
+        epoch=int(origin[3]),
+        size=_number(lines[1]),
+        root=root,
+        number=_number(_after("number", lines[3])),
+        at=from_iso(_after("at", lines[4])),
+        key=key,
+        before=None if before == NONE else before,
+    )
+
+
+def _after(word: str, line: str) -> str:
+    found, _, rest = line.partition(" ")
+    if found != word:
+        raise ValueError(f"{word} is missing")
+    return rest
+
+
+def _number(text: str) -> int:
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"no number: {text[:30]!r}")
+    return int(text)
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != _DASH:
+        raise ValueError("a signature line that is none")
+    return parts[1], base64.b64decode(parts[2], validate=True)
+
+
+def _verifies(public: Ed25519PublicKey, signature: bytes, text: str) -> bool:
+    try:
+        public.verify(signature, text.encode())
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,180 @@
+"""The Merkle tree over a log's leaves, as RFC 6962 has it (section 2.1), and the checks of RFC 9162.
+
+Nothing here knows where hashes are kept: whoever has them gives the hash of each *complete* subtree (of
+2^height leaves, at a multiple of that), and every other hash is made of at most a few dozen of those.  Hashes
+are the 32 bytes of SHA-256; leaves are counted from 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+EMPTY = hashlib.sha256(b"").digest()
+"""The root of a tree without leaves."""
+
+Hash = bytes
+
+
+class Subtrees(Protocol):
+    """Knows the hash of every complete subtree of a log."""
+
+    def __call__(self, height: int, index: int) -> Hash:
+        """That of leaves ``index * 2**height`` up to ``(index + 1) * 2**height``, all of which are there."""
+
+
+def hash_leaf(leaf: bytes) -> Hash:
+    """The hash of a leaf."""
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def hash_node(left: Hash, right: Hash) -> Hash:
+    """The hash of a node above two others."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Growing:
+    """The root of a log that is read from its beginning, in memory that does not grow with it: of each height
+    there is at most one complete subtree whose sibling has not come yet."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pending: list[Hash] = []
+
+    def add(self, leaf: Hash) -> None:
+        """The next leaf's hash."""
+        size = self.size
+        while size & 1:
+            leaf = hash_node(self._pending.pop(), leaf)
+            size >>= 1
+        self._pending.append(leaf)
+        self.size += 1
+
+    def root(self) -> Hash:
+        """The root over all that was added."""
+        return _folded(self._pending)
+
+
+def root(size: int, subtrees: Subtrees) -> Hash:
+    """The root of a log's first ``size`` leaves."""
+    return _range(0, size, subtrees)
+
+
+def perfect(hashes: Sequence[Hash]) -> Hash:
+    """The hash above a power of two of hashes of one height."""
+    row = list(hashes)
+    while len(row) > 1:
+        row = [hash_node(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
+    return row[0]
+
+
+def inclusion(number: int, size: int, subtrees: Subtrees) -> list[Hash]:
+    """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 6962, section 2.1.1).  Raises
+    ``ValueError`` where it is not one of them."""
+    if not 0 <= number < size:
+        raise ValueError(f"leaf {number} is none of the first {size}")
+    path: list[Hash] = []
+    begin, end = 0, size
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if number < middle:
+            path.append(_range(middle, end, subtrees))
+            end = middle
+        else:
+            path.append(_range(begin, middle, subtrees))
+            begin = middle
+    return path[::-1]
+
+
+def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
+    """What shows that the tree of the first ``size`` leaves goes on from that of the first ``old`` ones
+    (RFC 6962, section 2.1.2); nothing where both are the same, or ``old`` is 0.  Raises ``ValueError``."""
+    if not 0 <= old <= size:
+        raise ValueError(f"a tree of {size} leaves does not go on from one of {old}")
+    path: list[Hash] = []
+    if old in (0, size):
+        return path
+    begin, end, whole = 0, size, True
+    while old != end:
+        middle = begin + _split(end - begin)
+        if old <= middle:
+            path.append(_range(middle, end, subtrees))
+            end = middle
+        else:
+            path.append(_range(begin, middle, subtrees))
+            begin, whole = middle, False
+    # The old tree's own root is known to whoever checks; a part of it is not.
+    if not whole:
+        path.append(_range(begin, end, subtrees))
+    return path[::-1]
+
+
+def check_inclusion(leaf: Hash, number: int, size: int, path: Sequence[Hash], root: Hash) -> bool:
+    """Whether a leaf's hash is where an audit path says (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= number < size:
+        return False
+    at, last, found = number, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            found = hash_node(sibling, found)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            found = hash_node(found, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and found == root
+
+
+def check_consistency(old: int, size: int, path: Sequence[Hash], old_root: Hash, root: Hash) -> bool:
+    """Whether one tree goes on from another (RFC 9162, section 2.1.4.2)."""
+    if not 0 <= old <= size:
+        return False
+    if old == size or old == 0:
+        return not path and (old_root == root if old else old_root == EMPTY)
+    rest = list(path)
+    if old & (old - 1) == 0:
+        rest.insert(0, old_root)
+    if not rest:
+        return False
+    at, last = old - 1, size - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    found_old = found = rest[0]
+    for sibling in rest[1:]:
+        if last == 0:
+            return False
+        if at & 1 or at == last:
+            found_old, found = hash_node(sibling, found_old), hash_node(sibling, found)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            found = hash_node(found, sibling)
+        at, last = at >> 1, last >> 1
+    return last == 0 and found_old == old_root and found == root
+
+
+def _split(count: int) -> int:
+    """The largest power of two smaller than a number of leaves above 1."""
+    return 1 << ((count - 1).bit_length() - 1)
+
+
+def _range(begin: int, end: int, subtrees: Subtrees) -> Hash:
+    """The hash over leaves ``begin`` up to ``end``, where ``begin`` is a multiple of the largest power of two
+    that fits in: so it is in every split."""
+    parts: list[Hash] = []
+    while begin < end:
+        height = (end - begin).bit_length() - 1
+        parts.append(subtrees(height, begin >> height))
+        begin += 1 << height
+    return _folded(parts)
+
+
+def _folded(parts: Iterable[Hash]) -> Hash:
+    """The hash above complete subtrees that lie beside one another, the largest first."""
+    found: Hash | None = None
+    for part in reversed(list(parts)):
+        found = part if found is None else hash_node(part, found)
+    return EMPTY if found is None else found

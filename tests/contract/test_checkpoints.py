@@ -1,0 +1,64 @@
+"""Checkpoints in a real SeaweedFS whose bucket locks objects: nobody takes them away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+
+from recorder.clock import utc_now
+from recorder.errors import StoreError
+from recorder.ledger import checkpoint
+from recorder.ledger.audit import Audit
+from recorder.store.base import Conflict
+from recorder.store.s3 import S3Store
+from tests.conftest import Clock, House, Repeating
+from tests.stored import put_small
+
+
+@pytest.fixture
+def entropy() -> Repeating:
+    return Repeating(uuid4().hex)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(utc_now())
+
+
+@pytest.mark.parametrize("lesser", [False, True], ids=["as it is", "without the headers of a put"])
+def test_a_checkpoint_is_locked_and_found_where_it_was_put(
+    house: House, bucket_store: S3Store, lesser_store: S3Store, lesser: bool
+) -> None:
+    store = lesser_store if lesser else bucket_store
+    house.means = replace(house.means, store=store)
+    put_small(house)
+    means = checkpoint.Means(
+        store, house.means.signer, house.means.root_public, house.entropy, owner=uuid4().hex
+    )
+    assert bucket_store.abilities().object_lock
+    assert checkpoint.keep(means, house.clock.forward(hours=1)) == 1
+    place = checkpoint.place_of(house.tenant, 1)
+    before = store.read(place)
+    with pytest.raises(StoreError):
+        store.delete(place)
+    (version,) = store._versions(place)
+    client, which = store._client, {"Bucket": store._bucket, "Key": place, "VersionId": version}
+    kept = client.get_object_retention(**which)["Retention"]
+    assert kept["Mode"] == "COMPLIANCE"
+    assert abs(kept["RetainUntilDate"] - house.clock() - checkpoint.LOCKED).total_seconds() < 2
+    sooner = {"Mode": "COMPLIANCE", "RetainUntilDate": house.clock() + timedelta(days=1)}
+    with pytest.raises(ClientError):
+        client.put_object_retention(**which, Retention=sooner)
+    with pytest.raises(ClientError):
+        client.delete_object(**which, BypassGovernanceRetention=True)
+    file = house.root / "other"
+    file.write_bytes(b"other")
+    with pytest.raises(Conflict):
+        store.put(place, file, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")
+    assert store.read(place) == before
+    audit = Audit(store, house.means.root_public, house.clock(), house.means.keyring)
+    assert list(audit.tenant(house.tenant)) == []

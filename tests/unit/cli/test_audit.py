@@ -1,0 +1,211 @@
+"""``accord audit`` as an operator types it, and the worker's housekeeping that signs."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recorder import config
+from recorder.catalogue.logged import Checkpoint
+from recorder.catalogue.models import LedgerEntry, connected, writing
+from recorder.cli import accord
+from recorder.cli.context import Context
+from recorder.cli.doctor import keeping
+from recorder.cli.doctor.findings import Patient, examine
+from recorder.ledger import checkpoint
+from recorder.lifecycle import retention
+from recorder.seal import signing
+from recorder.worker.housekeeping import DUTIES, House, Outward
+
+
+class Shell:
+    """Types commands in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"ACCORD_NODE_DATA": str(folder), "ACCORD_STORE_KIND": "directory"}
+
+    def __call__(self, *words: str, **more: str) -> Result:
+        return CliRunner().invoke(accord, [*words], env={**self.environment, **more})
+
+    def good(self, *words: str, **more: str) -> str:
+        result = self(*words, **more)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    def context(self) -> Context:
+        return Context(config.load(None, self.environment), None)
+
+    def sign(self, later: timedelta = timedelta()) -> None:
+        """A round of the worker's housekeeping."""
+        context = self.context()
+        context.open_catalogue()
+        store, signer, root = context.store(), context.signer(), context.root()
+        now = _Now(later)
+        (self.folder / "spool").mkdir(exist_ok=True)
+        house = House(
+            self.folder / "spool",
+            retention.Means(store, root, signer, os.urandom),
+            checkpoint.Means(store, signer, root, os.urandom, owner="one"),
+            Outward(),
+            now,
+            now,
+        )
+        house.keep()
+
+
+class _Now:
+    """A clock that is believed."""
+
+    def __init__(self, later: timedelta) -> None:
+        self.later = later
+
+    def __call__(self):
+        from recorder.clock import utc_now
+
+        return utc_now() + self.later
+
+    check = __call__
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    shell = Shell(tmp_path)
+    shell.good("keys", "init")
+    shell.good("migrate")
+    shell.good("tenant", "create", "Dubois")
+    shell.good("line", "add", "--tenant", "Dubois", "+3225550101")
+    shell.good("user", "create", "--tenant", "Dubois", "claire", "--password", "let us listen together")
+    return shell
+
+
+def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp_path: Path) -> None:
+    assert "logs" in DUTIES
+    assert shell("audit").exit_code == 0, "nothing is late yet"
+    shell.sign()
+    assert shell.good("audit") == "as it was written\n"
+    said = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
+    assert (said["state"], said["findings"]) == ("ok", [])
+    with connected():
+        leaf = LedgerEntry.get(LedgerEntry.kind == "user.created")
+        (signed,) = list(Checkpoint.select())
+    file = tmp_path / "leaf.json"
+    shell.good("audit", "prove", leaf.id, "-o", str(file))
+    note = tmp_path / "store" / signed.place
+    # Nothing but files: no catalogue, no store.
+    elsewhere = Shell(tmp_path / "elsewhere")
+    words = ("audit", "check", str(file), "--root", str(tmp_path / "keys" / "root.pub"))
+    told = elsewhere.good(*words, "--checkpoint", str(note))
+    assert "user.created" in told
+    assert '"role": "customer"' in told
+    file.write_bytes(file.read_bytes().replace(b"customer", b"operator"))
+    assert elsewhere(*words).exit_code == 2
+    assert shell.good("audit", "leaves", leaf.id).split()[-1] == "user.created"
+
+
+def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:
+    shell.sign()
+    with writing():
+        LedgerEntry.update(body="{}").where(LedgerEntry.kind == "user.created").execute()
+    result = shell("audit", "--without-recordings")
+    assert result.exit_code == 2
+    assert "wrong   body.changed" in result.output
+    assert "accord restore" in result.output
+    assert json.loads(shell("audit", "--json").output)["state"] == "wrong"
+    other = (
+        shell.folder / "store" / "checkpoints" / "01930000-0000-7000-8000-00000000000b" / "0000000001.note"
+    )
+    other.parent.mkdir()
+    other.write_text("x")
+    assert "log.missing" in shell("audit").output
+    assert shell("audit", "--tenant", "nobody").exit_code == 2
+
+
+def test_a_key_is_taken_back(shell: Shell) -> None:
+    shell.sign()
+    old = shell.context().signer().key_id
+    shell.good("keys", "renew")
+    shell.good("keys", "revoke", old, "--since", "2026-01-01")
+    result = shell("audit")
+    assert result.exit_code == 2
+    assert "checkpoint.key_revoked" in result.output
+    assert shell("keys", "revoke", old).exit_code == 1, "never written over"
+
+
+def test_a_log_goes_on_after_its_catalogue_was_lost(shell: Shell, tmp_path: Path) -> None:
+    shell.sign()
+    backup = tmp_path / "accord.backup"
+    shell.good("backup", str(backup))
+    shell.good("country", "set", "--tenant", "Dubois", "nl")
+    shell.sign(timedelta(hours=1))
+    for path in tmp_path.glob("catalogue.db*"):
+        path.unlink()
+    shell.good("migrate")
+    shell.good("restore", str(backup))
+    begun = ("audit", "begin", "--tenant", "Dubois", "--because", "the disk broke")
+    assert shell(*begun).exit_code == 2, "the last was signed in an hour"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recorder.cli.audit.utc_now", _Now(timedelta(hours=2)))
+        found = shell("audit")
+        assert found.exit_code == 2
+        assert "log.rewritten" in found.output
+        assert "after a restore, `accord audit begin`" in found.output
+        assert "checkpoint 3 was signed" in shell.good(*begun)
+        after = shell("audit")
+    assert after.exit_code == 1, after.output
+    assert "warning log.begun_again" in after.output
+
+
+def test_who_gets_checkpoints_by_mail(shell: Shell) -> None:
+    words = ("audit", "mail-to", "--tenant", "Dubois")
+    assert "claire@example.com  not yet" in shell.good(*words, "claire@example.com")
+    assert "nothing is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
+    assert "claire" not in shell.good(*words, "claire@example.com", "--stop")
+    assert shell(*words, "claire").exit_code == 2
+
+
+def test_the_doctor_looks_whether_logs_are_signed(shell: Shell) -> None:
+    def said(later: timedelta) -> list[tuple[str, str]]:
+        return [
+            (each.state, each.what) for each in examine(keeping.logs, Patient(shell.context(), _Now(later)))
+        ]
+
+    assert said(timedelta())[0][0] == "ok"
+    assert said(timedelta(hours=4))[0] == ("wrong", said(timedelta(hours=4))[0][1])
+    shell.sign()
+    (signed, lock) = said(timedelta(hours=4))
+    assert signed[0] == "ok"
+    assert lock == (
+        "warning",
+        "logs: the store locks nothing: whoever may write there can take checkpoints away",
+    )
+
+
+def test_an_older_key_is_named_and_renewed(shell: Shell) -> None:
+    keys = shell.folder / "keys"
+    root = signing.load_private(keys / signing.ROOT_KEY)
+    old = shell.context().signer().endorsement
+    key = signing.load_private(keys / signing.SIGNING_KEY).public_key()
+    before = signing.endorse(root, key, ("manifest", "amendment"), old.not_before, old.not_after)
+    (keys / signing.ENDORSEMENT).write_bytes(signing.canonical.dump(before.document()))
+    states = [each.what for each in examine(keeping.keys, Patient(shell.context(), _Now(timedelta())))]
+    assert any("not endorsed for checkpoints" in each for each in states)
+    shell.sign()
+    with connected():
+        assert not Checkpoint.select().exists()
+    shell.good("keys", "renew")
+    shell.sign()
+    with connected():
+        assert Checkpoint.select().count() == 1
+
+
+def test_settings_that_go_together(shell: Shell) -> None:
+    more = {"ACCORD_LEDGER_TIMESTAMP_URL": "http://127.0.0.1:1/"}
+    result = shell("audit", **more)
+    assert result.exit_code == 2
+    assert "timestamp_ca" in result.output
