@@ -1,0 +1,81 @@
+"""Calls of mixed kinds at once, with transfers at random, against a model of who must have heard what: from the
+telephones to what is stored (``mixed/``, which says how).
+
+``ACCORD_MIXED_CALLS`` says how many the long one makes, ``ACCORD_MIXED_SEED`` which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.freeswitch.mixed.history import History
+from tests.freeswitch.mixed.house import House, house
+from tests.freeswitch.mixed.media import Studio
+from tests.freeswitch.mixed.model import findings
+from tests.freeswitch.mixed.plan import Call, plan
+from tests.freeswitch.mixed.player import Player, telephones
+from tests.freeswitch.switches import until
+
+SEED = int(os.environ.get("ACCORD_MIXED_SEED", "20261125"))
+
+
+async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[History, str]:
+    studio = Studio()
+    phones = await telephones(studio)
+    with house(folder, calls, phones.port) as installation:
+        studio.began = time.monotonic()
+        player = Player(installation.rig, phones, calls, guard)
+        began = time.monotonic()
+        await player.play()
+        ended = time.monotonic()
+        await asyncio.to_thread(all_listed, installation)
+        stored = time.monotonic() - ended
+        history = History(player.heard(), installation.heard(), player.failed)
+    figures = (
+        f"{player.peak} at once, all of them for {player.lived:.0f} s; {ended - began:.0f} s, everything stored "
+        f"{stored:.0f} s later; the telephones were late by {1000 * studio.latest:.0f} ms at most, in {studio.late} "
+        f"of {studio.ticks} ticks by more than one"
+    )
+    return history, figures
+
+
+def all_listed(installation: House) -> None:
+    """Every call that ended is a row."""
+    spool = installation.rig.spool
+    until(
+        "all is stored and listed",
+        lambda: not [one for one in spool.iterdir() if one.name[0] != "."],
+        240,
+        0.5,
+    )
+
+
+def told(calls: tuple[Call, ...], figures: str) -> str:
+    deeds = Counter(deed for call in calls for deed in call.deeds)
+    openings = Counter(call.opening for call in calls)
+    return f"{len(calls)} calls: {figures}\n{dict(openings)}\n{dict(deeds)}"
+
+
+def assert_as_it_must_be(calls: tuple[Call, ...], played: tuple[History, str]) -> None:
+    history, figures = played
+    print(told(calls, figures))
+    wrong = findings(calls, history)
+    assert not wrong, "\n".join([f"{len(wrong)} findings; {figures}", *wrong])
+
+
+def test_a_dozen(tmp_path: Path) -> None:
+    calls = plan(SEED, 12, every=0.3, live=1.0)
+    assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.3)))
+
+
+@pytest.mark.long
+def test_two_hundred(tmp_path: Path) -> None:
+    count = int(os.environ.get("ACCORD_MIXED_CALLS", "200"))
+    calls = plan(SEED, count, every=0.35, live=60.0)
+    assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.5)))
