@@ -48,7 +48,6 @@ class Expected:
     may_right: set[Word] = field(default_factory=set)
     gaps: Counter[str] = field(default_factory=Counter)
     kept: str | None = None
-    held: bool = False
     ears: dict[int, Ears] = field(default_factory=dict)
     consulted: Counter[str] = field(default_factory=Counter)
 
@@ -160,7 +159,6 @@ class _Fold:
         _, inside = self._words(act)
         self.found.ears[self.call.outside.who].may.add(inside)
         self.found.gaps["hold"] += 1
-        self.found.held = True
 
     def _move(self, act: Act) -> None:
         before, self.there = self.there, self.call.colleagues[act.to]
@@ -186,6 +184,7 @@ class _Fold:
         assert self.call.other is not None
         self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
         self.there, before = self.call.other, self.recorded
+        self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
         if before:
             self.found.may_left.add(Word(self.call.outside.who, act.word))
         self.recorded = False

@@ -29,7 +29,8 @@ class Telephone:
 class Listed:
     """A row of the catalogue for an outside party's number: a recording with what is in its two channels
     (times are its own), or why there is none.  ``gaps`` are the reasons of its gaps, ``kept`` what was agreed
-    about keeping it."""
+    about keeping it, ``drift_ms`` how much of the call's own time is missing in the sound, ``markers`` what
+    is marked in it and where (for who looks at a finding)."""
 
     number: str
     reason: str | None = None
@@ -37,6 +38,8 @@ class Listed:
     right: tuple[Run, ...] = ()
     gaps: tuple[str, ...] = ()
     kept: str | None = None
+    drift_ms: int = 0
+    markers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

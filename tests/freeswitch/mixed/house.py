@@ -114,7 +114,10 @@ class House:
             tuple(runs(classify(whole[:, side].reshape(-1, FRAME))[0].tolist(), fewest=2)) for side in (0, 1)
         )
         gaps = tuple(gap["reason"] for gap in manifest["gaps"])
-        return Listed(number, None, left, right, gaps, row.kept)
+        markers = tuple(
+            f"{each['offset_ms'] / 1000:.2f} {each['kind']} {each['data']}" for each in manifest["markers"]
+        )
+        return Listed(number, None, left, right, gaps, row.kept, manifest["drift_ms"], markers)
 
 
 @contextmanager
@@ -136,6 +139,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     more = {
         "ACCORD_ROUTE": route, "ACCORD_TRUNK": route, "ACCORD_RTP_START": "20000", "ACCORD_RTP_END": "29998",
         "ACCORD_OUTSIDE_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
+        "ACCORD_NEVER_RECORD": "^none$",
     }  # fmt: skip
     rig = Rig(folder, conf, more)
     context = Context(config.load(None, {**rig.environment, **variables}), None)

@@ -18,9 +18,13 @@ STEPS_HEARD = STEPS - 2
 """Steps of a sentence from which it counts as whole: a telephone that is just being answered misses the
 first, a lost frame may cost another."""
 
-APART_S = 1.5
-"""By which what was said may be kept later or earlier than the first word was, where nothing may be missing
-between them: frames that are lost under load add up."""
+APART_S = 0.6
+"""By which what was said may be kept later or earlier than it was said, beside what is sealed as missing
+(``drift_ms``: the switch records nothing while it calls the next one, and a hold may leave no sound)."""
+
+STEP_S = 0.25
+"""By which one channel may be later than the other, beside what the telephones heard later: the switch lets
+one lag two frames, and who begins to listen on a busy machine misses some."""
 
 
 def findings(calls: Sequence[Call], history: History) -> list[str]:
@@ -74,7 +78,7 @@ def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> It
     for side, runs, must, may in channels:
         yield from _foreign(f"in the recording, {side}", runs, {*must, *may})
         yield from _in_order(side, runs, must)
-    yield from _together(row, want)
+    yield from _together(row, want, telephones)
     yield from _whole(want, row, telephones)
 
 
@@ -90,25 +94,26 @@ def _named(word: Word) -> str:
 
 
 def _in_order(side: str, runs: Sequence[Run], must: Sequence[Word]) -> Iterator[str]:
-    begins = [next((run.begin for run in runs if run.word == word), None) for word in must]
+    begins = [_begin(runs, word) for word in must]
     there = [at for at in begins if at is not None]
     if there != sorted(there):
         yield f"{side}: not in the order in which it was said"
 
 
-def _together(row: Listed, want: Expected) -> Iterator[str]:
+def _together(row: Listed, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    """What both said at once is kept at once, as the two heard it: the switch may carry one later."""
     for left, right in want.together:
-        one, other = _extent(row.left, left), _extent(row.right, right)
-        if one is None or other is None:
+        kept = _begin(row.left, left), _begin(row.right, right)
+        heard = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
+        if None in kept or None in heard:
             continue
-        both = min(one[1], other[1]) - max(one[0], other[0])
-        if both < MOST * min(one[1] - one[0], other[1] - other[0]):
-            yield f"{_named(left)} and {_named(right)} spoke at once, and are not kept so: {one}, {other}"
+        late, due = kept[0] - kept[1], heard[0] - heard[1]  # type: ignore[operator]
+        if abs(late - due) > STEP_S:
+            yield f"{_named(left)} is kept {late:+.2f} s from {_named(right)}, and was heard {due:+.2f} s"
 
 
-def _extent(runs: Iterable[Run], word: Word) -> tuple[float, float] | None:
-    mine = [run for run in runs if run.word == word]
-    return (mine[0].begin, mine[-1].end) if mine else None
+def _begin(runs: Iterable[Run], word: Word) -> float | None:
+    return next((run.begin for run in runs if run.word == word), None)
 
 
 def _frames(runs: Iterable[Run]) -> Counter[Word]:
@@ -130,20 +135,19 @@ def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> 
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames of {said}"
             elif kept[word] > said + 2:
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames, and was said {said}"
-        if not want.held:
-            yield from _in_time(side, runs, must, telephones)
+        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000)
 
 
 def _in_time(
-    side: str, runs: Sequence[Run], must: Sequence[Word], telephones: Mapping[int, Telephone]
+    side: str, runs: Sequence[Run], must: Sequence[Word], telephones: Mapping[int, Telephone], drift: float
 ) -> Iterator[str]:
     late: list[tuple[Word, float]] = []
     for word in must:
-        kept, said = _extent(runs, word), _extent(telephones[word.who].said, word)
+        kept, said = _begin(runs, word), _begin(telephones[word.who].said, word)
         if kept is not None and said is not None:
-            late.append((word, kept[0] - said[0]))
+            late.append((word, kept - said))
     for word, at in late[1:]:
-        if abs(at - late[0][1]) > APART_S:
+        if not -APART_S - max(drift, 0) <= at - late[0][1] <= APART_S:
             yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
 
 

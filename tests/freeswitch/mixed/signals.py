@@ -1,8 +1,9 @@
 """What everybody says in a plan of mixed calls, so that it is known again wherever it is heard.
 
-A signal is three pitches that are whole numbers of waves in 20 ms: so each of its 20 ms is like every other,
-a lost frame changes nothing, and a window of 20 ms says what it is wherever it begins.  Two of the pitches are
-a party's own (or a sentence's, a pair for each of its steps), the third says which of its words it is.
+A signal is three pitches that are whole numbers of waves in 20 ms: so each of its 20 ms is like every
+other, a lost frame changes nothing, and a window of 20 ms says what it is wherever it begins.  Two of the
+pitches are a party's own (or a sentence's, a pair for each of its steps), the third says which of its words
+it is.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
 
 
 def classify(frames: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each window of 20 ms (a row, -1 to 1): its code, and which of the pause's tones is in it (a bin, 0 for
-    none)."""
+    """Of each window of 20 ms (a row, -1 to 1): its code, and which of the pause's tones is in it (a bin, 0
+    for none)."""
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 / (FRAME / 2) ** 2
     total = power[:, 1:].sum(axis=1)
     codes = np.full(len(frames), UNKNOWN, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The telephones' SIP, on one port: they call the switch, answer what it calls, hold, transfer and hang up."""
+"""The telephones' SIP, on one port: they call the switch, answer it, hold, transfer and hang up."""
 
 from __future__ import annotations
 
@@ -141,9 +141,9 @@ class Dialogue:
         codec = self.party.codec
         lines = [
             "v=0", f"o=- {self.bank.port} {self.sequence} IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
-            f"m=audio {self.bank.port} RTP/AVP {codec} {TELEPHONE_EVENT}", f"a=rtpmap:{codec} {NAMES[codec]}/8000",
-            f"a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000", f"a=fmtp:{TELEPHONE_EVENT} 0-15", "a=ptime:20",
-            f"a={direction}", "",
+            f"m=audio {self.bank.port} RTP/AVP {codec} {TELEPHONE_EVENT}",
+            f"a=rtpmap:{codec} {NAMES[codec]}/8000", f"a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000",
+            f"a=fmtp:{TELEPHONE_EVENT} 0-15", "a=ptime:20", f"a={direction}", "",
         ]  # fmt: skip
         return "\r\n".join(lines)
 

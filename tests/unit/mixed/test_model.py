@@ -1,4 +1,4 @@
-"""The model of mixed calls: a history that is as it must be has no finding, and each rule finds what breaks it."""
+"""The model of mixed calls: a history as it must be has no finding, each rule finds what breaks it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class Story:
 
 CALL = Call(
     0, "notice", 0.0, Party(OUT, "3247"), (Party(FIRST, "3225"), Party(SECOND, "3226")),
-    (Act("talk", 3, 2), Act("pause", 4, 2), Act("talk", 5, 2), Act("replaces", 6, 2, 1), Act("talk", 7, 2)), "alone",
+    (Act("talk", 3, 2), Act("pause", 4, 2), Act("talk", 5, 2), Act("replaces", 6, 2, 1),
+     Act("talk", 7, 2)), "alone",
 )  # fmt: skip
 
 
@@ -162,7 +163,7 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
     "the parts are in another order": (_out_of_order, "not in the order"),
     "one channel is late": (
         lambda it: setattr(it, "right", [replace(r, begin=r.begin + 1, end=r.end + 1) for r in it.right]),
-        "spoke at once",
+        "is kept -1.00 s from party 1",
     ),
     "the announcement was not heard": (_without("told", OUT), "heard “told” 0 times"),
     "it was heard twice": (lambda it: it.speaks("told", 30.0, OUT), "heard “told” 2 times"),
