@@ -81,5 +81,5 @@ def test_a_dozen(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_two_hundred(tmp_path: Path) -> None:
     count = int(os.environ.get("ACCORD_MIXED_CALLS", "200"))
-    calls = plan(SEED, count, every=0.35, live=60.0)
+    calls = plan(SEED, count, every=0.25, live=45.0)
     assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.5)))

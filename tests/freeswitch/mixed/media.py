@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.freeswitch.mixed.signals import FRAME, SILENCE, Run, Word, heard_in, payload
+from tests.freeswitch.mixed.signals import FRAME, Run, Word, heard_in, payload
 
 HOST = "127.0.0.1"
 TICK_S = 0.02
@@ -102,7 +102,7 @@ class Leg:
     def hears(self, code: int, tone: int, now: float) -> None:
         if tone:
             self.tones[tone] += 1
-        if code == SILENCE:
+        if code < 0:
             return
         self.last[code] = now
         _extend(self.heard, code, now)

@@ -192,7 +192,7 @@ def sentences(heard: Iterable[Run]) -> Counter[str]:
     for number, heard_steps in steps.items():
         rounds, before = [0], -1
         for step in heard_steps:
-            if step <= before:
+            if step < before:
                 rounds.append(0)
             rounds[-1] += 1
             before = step

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from recorder.errors import TakeError
 from recorder.take import spool
 from tests.freeswitch.mixed.history import Telephone
 from tests.freeswitch.mixed.media import HOST, TICK_S, Studio, as_runs
@@ -17,6 +19,8 @@ from tests.freeswitch.mixed.script import Script
 from tests.freeswitch.mixed.signals import Run
 from tests.freeswitch.mixed.sip import CallError, Dialogue, Telephones
 from tests.freeswitch.switches import PASSWORD, Rig
+
+LOOK_S = 0.2
 
 
 class Commands:
@@ -109,12 +113,13 @@ class Player:
     async def _watch(self) -> None:
         lasting = [script for script in self.scripts if script.lasts]
         while not self._over:
+            self._look()
             live = sum(script.live for script in lasting)
             self.peak = max(self.peak, live)
-            self.lived += 0.1 * (live == len(lasting))
+            self.lived += LOOK_S * (live == len(lasting))
             if all(script.live or script.done for script in lasting):
                 self.together.set()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK_S)
 
     async def _called(self, dialogue: Dialogue) -> None:
         self._arrived[dialogue.party.number] = dialogue
@@ -130,25 +135,22 @@ class Player:
         while not check():
             if self.studio.now > end:
                 raise CallError(f"not within {seconds} s: {what}")
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(2 * TICK_S)
 
     async def channel(self, outside: str) -> str:
         """The switch's id of an outside party's leg, as the daemon wrote it down."""
 
-        def known() -> bool:
-            if outside not in self._channels:
-                self._look()
-            return outside in self._channels
-
-        await self.until(f"the take of {outside} is there", known, 10)
+        await self.until(f"the take of {outside} is there", lambda: outside in self._channels, 10)
         return self._channels[outside]
 
     def _look(self) -> None:
         for path in self.rig.spool.glob(f"*/{spool.CALL}"):
-            if path.parent not in self._read:
+            if path.parent in self._read:
+                continue
+            self._read.add(path.parent)
+            with contextlib.suppress(TakeError):  # stored meanwhile
                 start = spool.read_start(path.parent)
                 self._channels[start.outside.value.removeprefix("+")] = start.channel
-                self._read.add(path.parent)
 
     def heard(self) -> dict[int, Telephone]:
         """What each telephone said and heard, over all its calls."""

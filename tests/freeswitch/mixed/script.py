@@ -32,6 +32,7 @@ class Script(Openings, Moves):
             await self._guard()
         self.doing = "waiting for the others"
         await asyncio.wait_for(self.player.together.wait(), 180)
+        await asyncio.sleep(self.call.begins / 5)  # as many at once as came
         if not self.live:
             raise CallError("the call had ended by itself")
 
