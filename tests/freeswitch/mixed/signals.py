@@ -29,6 +29,7 @@ PAUSED_BIN, DONE_BIN = 500 // HERTZ, 700 // HERTZ
 WORDS = len(WORD_BINS)
 STEPS = WORDS
 STEP_S = 0.08
+EDGE_S = 0.05
 SENTENCES = 16
 PAIRS = tuple(combinations(PAIR_BINS, 2))
 PARTIES = len(PAIRS) - SENTENCES * STEPS
@@ -86,9 +87,10 @@ def frame(word: Word) -> NDArray[np.float64]:
 
 
 def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
-    """A sentence's sound: its steps in turn."""
+    """A sentence's sound: its steps in turn, and the silence that every sentence of the product ends with (where
+    what was played ends and they hear each other again, the switch may leave out 20 ms)."""
     steps = [np.tile(frame(Word(PARTIES + number, step)), round(STEP_S * 50)) for step in range(STEPS)]
-    sound = np.concatenate(steps)
+    sound = np.concatenate([*steps, np.zeros(round(EDGE_S * RATE))])
     if rate != RATE:
         spectrum = np.fft.rfft(sound)
         sound = np.fft.irfft(spectrum, len(sound) * rate // RATE) * (rate / RATE)
