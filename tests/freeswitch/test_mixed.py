@@ -37,9 +37,11 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
         began = time.monotonic()
         await player.play()
         ended = time.monotonic()
-        await asyncio.to_thread(all_listed, installation)
+        heard = player.heard()
+        (folder / "telephones.pickle").write_bytes(pickle.dumps((calls, heard, player.failed)))
+        await asyncio.to_thread(all_listed, installation, 60 + 3 * len(calls))
         stored = time.monotonic() - ended
-        history = History(player.heard(), installation.heard(), player.failed)
+        history = History(heard, installation.heard(), player.failed)
         (folder / "history.pickle").write_bytes(pickle.dumps((calls, history)))  # to look at it again
     figures = (
         f"{player.peak} at once, all of them for {player.lived:.0f} s; {ended - began:.0f} s in all, "
@@ -49,13 +51,13 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
     return history, figures
 
 
-def all_listed(installation: House) -> None:
-    """Every call that ended is a row."""
+def all_listed(installation: House, seconds: float) -> None:
+    """Every call that ended is a row; how long that takes is the worker's, and the machine's."""
     spool = installation.rig.spool
     until(
         "all is stored and listed",
         lambda: not [one for one in spool.iterdir() if one.name[0] != "."],
-        240,
+        seconds,
         0.5,
     )
 
@@ -79,6 +81,7 @@ def test_a_dozen(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_two_hundred(tmp_path: Path) -> None:
     count = int(os.environ.get("ACCORD_MIXED_CALLS", "200"))
     calls = plan(SEED, count, every=0.25, live=45.0)

@@ -132,6 +132,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
         "ACCORD_NODE_DATA": str(folder),
         "ACCORD_NODE_SPOOL": str(folder / "spool"),
         "ACCORD_STORE_KIND": "directory",
+        "ACCORD_WORKER_PROCESSES": "2",
         "ACCORD_METRICS_DAEMON_PORT": "0",
         "ACCORD_METRICS_WORKER_PORT": str(worker_port),
         "ACCORD_LOG_PATH": str(folder / "daemon.log"),

@@ -87,8 +87,8 @@ def frame(word: Word) -> NDArray[np.float64]:
 
 
 def sentence(number: int, rate: int = RATE) -> NDArray[np.float32]:
-    """A sentence's sound: its steps in turn, and the silence that every sentence of the product ends with (where
-    what was played ends and they hear each other again, the switch may leave out 20 ms)."""
+    """A sentence's sound: its steps in turn, and the silence that every sentence of the product ends with
+    (where what was played ends and they hear each other again, the switch may leave out 20 ms)."""
     steps = [np.tile(frame(Word(PARTIES + number, step)), round(STEP_S * 50)) for step in range(STEPS)]
     sound = np.concatenate([*steps, np.zeros(round(EDGE_S * RATE))])
     if rate != RATE:
