@@ -122,7 +122,7 @@ class LogSettings(_Section):
 class PromptSettings(_Section):
     """The sound of sentences, made when an announcement is saved: never in a call."""
 
-    speech: Literal["auto", "kokoro", "espeak-ng", "none"] = "auto"
+    speech: Literal["auto", "kokoro", "pico", "espeak-ng", "none"] = "auto"
     """Which engine speaks what is neither recorded nor shipped; ``auto``: the best that is installed."""
     kokoro: Path | None = None
     """Folder of ``kokoro.onnx`` and its voices."""

@@ -51,6 +51,10 @@ DRAIN: Final = 15.0
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
 
+LISTED: Final = 1.5
+"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
+second late on a busy machine."""
+
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
@@ -134,6 +138,7 @@ class Daemon:
         self.notes = Notes(settings.spool)
         self._takeover = Takeover(self.node, settings.spool, now, self._adopt, self.knowledge.script)
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
+        self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
@@ -169,7 +174,7 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, settling, *watched):
+        for greenlet in (beating, server, settling, self._looking_again, *watched):
             greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
@@ -398,8 +403,17 @@ class Daemon:
 
     def _up(self, live: Live) -> None:
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
-        self._passed.look(live, self.calls)
+        left = self._passed.look(live, self.calls)
         self.knowledge.watching()  # not before: what fails half-way is done again, and over the same time
+        self._looking_again.kill(block=False)
+        self._looking_again = gevent.spawn_later(LISTED, self._look_again, left)
+
+    def _look_again(self, left: frozenset[str]) -> None:
+        """At what the switch had not listed yet, and at what nobody has come for meanwhile."""
+        try:
+            self._passed.look(self.node.reconcile(), self.calls, left)
+        except SwitchError as error:
+            log.info("daemon.not_looked_again", error_id=error.error_id)  # the next connection looks anew
 
     def _down(self, reason: str) -> None:
         log.warning("daemon.unwatched", reason=reason)

@@ -28,7 +28,9 @@ _REASONS: Final = {
     "calling": "never_connected",  # it rang, and was busy, or nobody answered
     "late": "daemon_late",
     # An earlier daemon had these, and died before it had written so.
-    **dict.fromkeys(("waiting", "answered", "asking", "announcing", "passed", "failed"), "daemon_away"),
+    **dict.fromkeys(
+        ("waiting", "answered", "asking", "pickup", "announcing", "passed", "failed"), "daemon_away"
+    ),
     "declined": "declined",
 }
 """Why a call was let go, by the switch's last word before it went on."""
@@ -96,27 +98,38 @@ class PassedBy:
         if number and channel not in self._written:
             self._follow(channel, number, direction, outside, "daemon_late")
 
-    def look(self, live: Live, calls: Container[str]) -> None:
-        """Follow what goes on unrecorded and is not in hand.  Raises :class:`SwitchError`."""
+    def look(self, live: Live, calls: Container[str], left: Container[str] = ()) -> frozenset[str]:
+        """Follow what goes on unrecorded and is not in hand, and what is left to ring to be announced once
+        somebody has answered, where nobody has it in hand: ``left`` are those that an earlier look found.
+        Returns what this one found of them: they may be on their way here.  Raises :class:`SwitchError`."""
+        found: set[str] = set()
         for channel in live.channels.values():
-            known = channel.uuid in calls or channel.uuid in self._written
-            if known or self._ask(channel.uuid, "accord_state") != "unrecorded":
+            if channel.uuid in calls or channel.uuid in self._written:
                 continue
-            asked = _ASKED
-            if channel.direction != "inbound":
-                if self._ask(channel.uuid, "accord_direction") != OUTWARD:
-                    continue
-                asked = _ASKED_OUTWARD
-            number, left = self._ask(channel.uuid, "accord_line"), self._ask(channel.uuid, "accord_left")
-            headers = {name: self._ask(channel.uuid, variable) for name, variable in asked.items()}
-            if not number or left is None or None in headers.values():
-                continue  # it has hung up in between: its last event says all of it
-            said = {name: value for name, value in headers.items() if value is not None}
-            log.info("call.followed", channel=repr(channel.uuid), left=left)
-            direction, outside = INWARD, caller(said, self._region)
-            if asked is _ASKED_OUTWARD:
-                direction, outside = OUTWARD, called(said, self._region)
-            self._follow(channel.uuid, number, direction, outside, _REASONS.get(left, "daemon_away"))
+            state = self._ask(channel.uuid, "accord_state")
+            if state == "pickup":
+                found.add(channel.uuid)
+            if state == "unrecorded" or (state == "pickup" and channel.uuid in left):
+                self._look_at(channel.uuid, channel.direction, state)
+        return frozenset(found)
+
+    def _look_at(self, channel: str, leg: str, state: str) -> None:
+        asked = _ASKED
+        if leg != "inbound":
+            if self._ask(channel, "accord_direction") != OUTWARD:
+                return
+            asked = _ASKED_OUTWARD
+        number = self._ask(channel, "accord_line")
+        left = self._ask(channel, "accord_left") if state == "unrecorded" else state
+        headers = {name: self._ask(channel, variable) for name, variable in asked.items()}
+        if not number or left is None or None in headers.values():
+            return  # it has hung up in between: its last event says all of it
+        said = {name: value for name, value in headers.items() if value is not None}
+        log.info("call.followed", channel=repr(channel), left=left)
+        direction, outside = INWARD, caller(said, self._region)
+        if asked is _ASKED_OUTWARD:
+            direction, outside = OUTWARD, called(said, self._region)
+        self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))
 
     def _ask(self, channel: str, name: str) -> str | None:
         """A variable of a channel, empty where it is not set; ``None`` where there is no such channel."""

@@ -3,8 +3,9 @@
     python -m recorder.prompts.making --kokoro FOLDER [--language nl …] [--all]
 
 Speaks what is not there or says other words (with ``--all`` everything), writes FLAC files and
-``sounds/clips.toml``, and takes away what no sentence needs.  The voice of a language is Kokoro's where it
-has one, else espeak-ng's; which it was stands in ``sounds/voices.toml``, by hand.
+``sounds/clips.toml``, and takes away what no sentence needs.  The voice of a language is that of the first
+engine that has one (``speech.py``: Pico for German, Kokoro for the others); which it was stands in
+``sounds/voices.toml``, by hand.
 """
 
 from __future__ import annotations

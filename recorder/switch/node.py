@@ -55,8 +55,8 @@ class Live:
     (:func:`recorder.switch.commands.addressable`) it knows nothing.
 
     ``show channels`` answers from a database that the switch writes behind its back: a channel of the
-    last tenth of a second may be missing (70 ms were seen).  So absence proves nothing; ask for a
-    channel that you know of by its id (:meth:`Node.recordings_of`).
+    last second may be missing (on a busy machine; 70 ms on one that is not).  So absence proves nothing;
+    ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
     """
 
     channels: Mapping[str, LiveChannel]

@@ -54,7 +54,9 @@ def masked(
     """The pauses of a take, in order, placed by where its announcement was ``found``, and its ``prompts``.
     Raises ``OSError``, :class:`TakeError`."""
     clock = times(take, sound, found, prompts)
-    return tuple(_find(pause, sound, clock) for pause in pauses(in_order(take, clock), clock.ended))
+    # The switch pauses nothing before that, however early a daemon may not have watched any more.
+    told = 0 if found is None else found.end_ms
+    return tuple(_find(pause, sound, clock, told) for pause in pauses(in_order(take, clock), clock.ended))
 
 
 def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
@@ -90,9 +92,10 @@ def _seconds(mark: Mark) -> timedelta:
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 
 
-def _find(pause: Pause, sound: wav.Wav, clock: Times) -> Masked:
-    first, last = clock.place(pause.earliest), clock.place(pause.latest)
-    begin, over = clock.place(pause.begin), clock.place(pause.end)
+def _find(pause: Pause, sound: wav.Wav, clock: Times, told: int) -> Masked:
+    first, begin, over, last = (
+        max(told, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
+    )
     start, end = _longest(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
     whole = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
     if whole and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):

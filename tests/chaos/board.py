@@ -15,6 +15,9 @@ from tests.chaos.plan import CallPlan
 from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
 
+CODES = ("pause", "resume", "note")
+"""What a switch does of what a colleague dials."""
+
 PROGRAM = Path(__file__).with_name("practice_process.py")
 
 
@@ -24,6 +27,9 @@ class Board:
     bound = 3 + 1 + 6 + 1 + 4.0
     """Seconds that a call may wait: ``accord_wait`` and the scheduler's second, the announcement's own bound
     (its length and four seconds, whole) and a second, and what a busy machine may take."""
+
+    lists_after = 0.0
+    """Its list of channels is what there is."""
 
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
@@ -83,6 +89,10 @@ class Board:
             return None
         at = float(str(told["at"]))
         call.phases[phase] = at
+        if phase in CODES:
+            call.codes.append((phase, at))
+        if phase == "pressed":
+            call.pressed.append((str(told["who"]), str(told["keys"]), at))
         call.uuid, call.state, call.left = str(told["uuid"]), str(told["state"]), str(told["left"])
         if phase == "placed":
             call.placed = at

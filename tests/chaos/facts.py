@@ -16,7 +16,8 @@ Span = tuple[float, float]
 class CallSeen:
     """A call as its own switch told of it.  ``state`` is the dialplan's last word that was heard of
     (``accord_state``), ``left`` why it was left unrecorded (``accord_left``).  ``cut``: the switch was
-    killed or stopped in it."""
+    killed or stopped in it.  ``codes`` is what the switch did of what a colleague dialled (``pause``,
+    ``resume``, ``note``), ``pressed`` which keys of whom a phone pressed, each with its time."""
 
     plan: CallPlan
     placed: float
@@ -26,6 +27,12 @@ class CallSeen:
     uuid: str = ""
     ended: float | None = None
     cut: bool = False
+    codes: list[tuple[str, float]] = field(default_factory=list)
+    pressed: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def press(self, who: str, keys: str) -> float | None:
+        """When keys were pressed."""
+        return next((at for each, what, at in self.pressed if (each, what) == (who, keys)), None)
 
     @property
     def over(self) -> float:
@@ -36,9 +43,17 @@ class CallSeen:
     def __str__(self) -> str:
         went = {name: round(at - self.placed, 2) for name, at in self.phases.items()}
         state = f"{self.state}/{self.left}" if self.left else self.state
+        parties = (
+            (self.plan.called, self.plan.caller)
+            if self.plan.outward
+            else (self.plan.caller, self.plan.called)
+        )
+        dialled = [(who, keys, round(at - self.placed, 2)) for who, keys, at in self.pressed]
+        done = [(code, round(at - self.placed, 2)) for code, at in self.codes]
         return (
-            f"call {self.plan.caller} to {self.plan.called} ({self.plan.callee}), placed {self.placed:.2f}: "
+            f"call {' to '.join(parties)} ({self.plan.callee}), placed {self.placed:.2f}: "
             f"{went}, {state or 'no state'}{', cut' if self.cut else ''}, channel {self.uuid}"
+            f"{f', pressed {dialled}' if dialled else ''}{f', done {done}' if done else ''}"
         )
 
 
@@ -70,10 +85,13 @@ class Recorded:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What is in a recording's decrypted sound.  ``told_ms`` is where the announcement ends in the right
-    channel (``None``: it is not there whole), ``loudest_before`` the loudest sample of the left channel up
-    to then (of all of it where it is not there), ``voice_ms`` how much of the caller's tone is in it,
-    ``explained_ms`` how much of the left channel after the announcement lies in gaps with a reason.
-    ``findings`` is what ``verify`` says."""
+    channel (``None``: it is not there whole), ``told_took_ms`` how long it is, ``loudest_before`` the loudest
+    sample of the left channel up to its end (of all of it where it is not there), ``voice_ms`` how much of
+    the outside party's tone is in it, ``explained_ms`` how much of the left channel after the announcement
+    lies in gaps with a reason, and ``paused_ms`` how much of that in pauses.  ``silent`` are stretches of
+    zeros in both channels, in milliseconds; ``length_ms`` is all of it.  ``answers`` are the yes and no to
+    keeping it that the manifest has, ``agreed`` that one of them counts.  ``findings`` is what ``verify``
+    says."""
 
     told_ms: int | None
     loudest_before: float
@@ -81,6 +99,12 @@ class Heard:
     explained_ms: int
     gaps: tuple[str, ...]
     findings: tuple[str, ...]
+    told_took_ms: int = 0
+    paused_ms: int = 0
+    length_ms: int = 0
+    silent: tuple[tuple[int, int], ...] = ()
+    answers: tuple[str, ...] = ()
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +182,8 @@ class World:
     left_in_spool: tuple[str, ...]
     quarantined: tuple[str, ...]
     bound: float
+    lists_after: float = 0.0
+    """Seconds until a call is in the switch's list of channels, which is what a daemon begins with."""
     strangers: tuple[str, ...] = ()
     """Processes that should not be there any more, and ends that nobody brought about."""
     handles: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,15 @@ RECORDING = "SELECT id, tenant_id, outside_value, prefix, objects, manifest_sha2
 UNRECORDED = "SELECT id, tenant_id, outside_value, reason, quarantined_until FROM not_recorded"
 LEAVES = "SELECT tenant_id, number, kind, recording_id, body, salt, leaf, leaf_hash FROM ledger_entry"
 LISTENS = "SELECT id, grant_id, play, sent_bytes, closed_at FROM listen"
+
+
+FRAME = 160
+"""Samples of 20 ms: a real switch leaves the last ones of what it plays to a bridged leg, or to a callee, out
+of the recording of it; they hear them."""
+
+BEGINS = 160
+"""Samples at a sound's beginning among which :func:`onset_of` tells no first from a later one: where what is
+said begins there, it begins with what is first heard."""
 
 
 class Database:
@@ -143,10 +152,13 @@ class Ears:
             return Heard(None, 0.0, 0, 0, (), findings or ("no manifest",))
         self._sealed[row.id] = manifest = report.manifest
         sound = self._decrypt(manifest)
-        onset = onset_of(sound[:, 1], self._prompt)
+        onset = onset_of(sound[:, 1], self._prompt[:-FRAME])
+        if onset is not None and onset < BEGINS:
+            onset = int(np.flatnonzero(np.abs(sound[:, 1]) > 0.02)[0])
         told = None if onset is None else onset - self._quiet + len(self._prompt)
         before = sound[:told, 0]
-        voice = level(sound[:, 0], 440)
+        # Whoever is outside says the one or the other, by who called.
+        voice = np.maximum(level(sound[:, 0], 440), level(sound[:, 0], 1000))
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
         return Heard(
             told_ms=None if told is None else told * 1000 // RATE,
@@ -155,6 +167,12 @@ class Ears:
             explained_ms=sum(gap.end_ms - gap.start_ms for gap in gaps),
             gaps=tuple(gap.reason for gap in gaps),
             findings=findings,
+            told_took_ms=len(self._prompt) * 1000 // RATE,
+            paused_ms=sum(gap.end_ms - gap.start_ms for gap in gaps if gap.reason == "paused"),
+            length_ms=len(sound) * 1000 // RATE,
+            silent=tuple(silences(sound)),
+            answers=tuple(each.answer for each in manifest.agreements if each.answer in ("yes", "no")),
+            agreed=manifest.agreed is not None,
         )
 
     def _decrypt(self, manifest: Manifest) -> np.ndarray:
@@ -167,6 +185,15 @@ class Ears:
         content = b"".join(reader.read())
         at = content.index(b"data") + 8
         return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768
+
+
+def silences(sound: np.ndarray, least: int = 200) -> Iterator[tuple[int, int]]:
+    """Stretches of zeros in both channels, in milliseconds, of so many at least."""
+    zero = ~sound.any(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], zero, [False])).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2).tolist():
+        if (end - start) * 1000 // RATE >= least:
+            yield start * 1000 // RATE, end * 1000 // RATE
 
 
 def heard_so_far(visitors: Iterable[Visitor], database: Database) -> tuple[list[Fetched], Catalogue]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from recorder.worker.deaths import APART, ENOUGH
-from tests.chaos.facts import CallSeen, Catalogue, Recorded, Span, Unrecorded, World
-
-BLIND = 1.5
-"""Seconds before a daemon's death in which it may not have come to what happened."""
+from tests.chaos import asked
+from tests.chaos.facts import CallSeen, Catalogue, Recorded, Unrecorded, World
+from tests.chaos.violation import TOLD_AFTER, Violation, first_told, overlap, sure, told_twice
 
 GLIMPSE = 0.2
 """A daemon that watched for so long of a call knows of it."""
+
+AGAIN = 2.5
+"""Seconds after which a daemon has looked again at what the switch lists, where it has just come to it."""
 
 WINDOW = (-0.3, 1.5)
 """A daemon that dies about an announcement's end may not have written that it was heard: the call is then
@@ -26,30 +27,16 @@ listed as unwatched, unless the next daemon still finds it at the switch."""
 LAG = 6.0
 """Seconds that a process may be stopped before it is killed, and a death may be counted later than it was."""
 
-TOLD_AFTER = 1.6
-"""Seconds from the pick-up to the end of an announcement that begins then."""
-
 SHORT = 1.5
 """Seconds of talk below which a call that nobody watched, or that ended with its switch, may be unkept."""
 
 LOOSE_MS = 900
 """Sound that may be missing at the edges of a talk: events and samples are that far apart at most."""
 
-TAILS = frozenset({"hold", "unobserved", "repair", "write_error"})
+TAILS = frozenset({"hold", "unobserved", "repair", "write_error", "paused"})
 """Reasons of gaps that explain what is missing of a talk."""
 
 UNCONNECTED = frozenset({"never_connected", "daemon_away", "daemon_late"})
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that does not hold, and of what."""
-
-    rule: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
 
 
 def always(catalogue: Catalogue) -> list[Violation]:
@@ -73,6 +60,7 @@ def settled(world: World) -> list[Violation]:
         *_calls(world),
         *_objects(world),
         *_sound(world),
+        *asked.kept(world),
         *_plays(world),
         *(Violation("spool", f"left in the spool: {name}") for name in world.left_in_spool),
         *_quarantine(world),
@@ -132,7 +120,7 @@ def _calls(world: World) -> Iterator[Violation]:
         yield from _connected(world, call)
         if kept is not None:
             yield from _may_be_kept(world, call, kept)
-        elif must_be_kept(world, call):
+        elif must_be_kept(world, call) and not asked.meant(call, why):
             yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
         if kept is None and why is None and known(world, call):
             yield Violation("unaccounted", f"{call} is nowhere, and a daemon watched: {world.watched[-4:]}")
@@ -141,40 +129,51 @@ def _calls(world: World) -> Iterator[Violation]:
 
 
 def known(world: World, call: CallSeen) -> bool:
-    """Whether a daemon was there for any of it; for the end of one that is not to be touched at all."""
-    if call.state == "never_record":
+    """Whether a daemon was there for any of it; for the end of one that is not to be touched at all.  What a
+    colleague does from a number that is no line, and before anybody outside is rung, is nobody's business; of
+    a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
+    a daemon once they have answered; until then it is known by its end, too.  What the switch lists late, and
+    what a daemon left to ring that died before it had written of it, a daemon finds when it looks again."""
+    if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
+        return False
+    calling = call.plan.outward and call.state == "calling"
+    if call.state == "never_record" or calling:
         return any(since < call.over < until for since, until in sure(world)) and not call.cut
-    return any(overlap(span, (call.placed, call.over)) > GLIMPSE for span in sure(world))
+    came = call.phases["ringing"] if call.plan.outward else call.placed
+    return any(_found(world, call, came, span) for span in sure(world))
 
 
-def sure(world: World) -> list[Span]:
-    """When a daemon watched and lived to do something about it."""
-    return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
+def _found(world: World, call: CallSeen, came: float, span: tuple[float, float]) -> bool:
+    watched = overlap(span, (came, call.over))
+    if call.state != "pickup" and not came < span[0] < came + world.lists_after:
+        return watched > GLIMPSE
+    return watched > AGAIN or (span[0] < call.over < span[1] and not call.cut)
 
 
-def overlap(one: Span, other: Span) -> float:
-    """Seconds in both; below 0 where there are none."""
-    return min(one[1], other[1]) - max(one[0], other[0])
-
-
-def talked(world: World, call: CallSeen) -> float:
+def talked(world: World, call: CallSeen, since: float | None = None) -> float:
     """Seconds of talk, without those in which the switch stood still."""
     if "bridged" not in call.phases:
         return 0.0
-    since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
+    if since is None:
+        since = told_at(call) if call.plan.at_pickup else call.phases["bridged"]
     still = sum(max(0.0, overlap((since, call.over), span)) for span in world.stalled)
     return max(0.0, call.over - since - still)
 
 
 def told_at(call: CallSeen) -> float:
     """When its announcement was over, about."""
+    if told_twice(call):
+        return call.phases.get("joined", call.over) + TOLD_AFTER
     if call.plan.at_pickup:
-        return call.phases["bridged"] + TOLD_AFTER
+        return first_told(call)
+    if call.plan.outward:
+        return call.phases["bridged"]
     return call.phases.get("ringing", call.phases["bridged"])
 
 
 def must_be_kept(world: World, call: CallSeen) -> bool:
-    """Announced by the switch's own word, connected, and over."""
+    """Announced by the switch's own word, connected, and over.  (Who has it destroyed takes that word back:
+    the state is then ``unrecorded``.)"""
     if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
         return False
     told = told_at(call)
@@ -192,26 +191,31 @@ def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violat
     silent = heard is not None and heard.told_ms is not None and heard.voice_ms == 0
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
-    elif call.state not in ("announced", "", "announcing"):
+    elif call.state not in ("announced", "", "announcing") and not asked.deleted(call):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    elif call.state != "announced" and not call.cut and not silent:
+    elif call.state != "announced" and not call.cut and not silent and not asked.deleted(call):
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 
 def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
     """Nobody waits longer than the bound, and nobody is cut off."""
     plan, still = call.plan, 0.0
-    until = call.phases.get("ringing", call.over)
+    since, until = call.placed, call.phases.get("ringing", call.over)
+    if plan.outward:
+        # Who is called waits for us once they have answered.
+        since, until = until + plan.rings, call.phases.get("bridged", call.over)
     for span in world.stalled:
-        still += max(0.0, overlap((call.placed, until), span))
-    waited = until - call.placed - still
+        still += max(0.0, overlap((since, until), span))
+    waited = until - since - still if plan.callee == "answers" or not plan.outward else 0.0
     if waited > world.bound:
         yield Violation("waits", f"{call} waited {waited:.1f} s, and may wait {world.bound:.1f} s")
     if call.cut or plan.callee != "answers" or plan.gives_up is not None:
         return
     if "bridged" not in call.phases:
         yield Violation("unconnected", f"{call} was never connected")
-    elif (lasted := call.over - call.phases["bridged"]) < plan.talks - 0.5:
+    elif "transferred" in call.phases and "joined" not in call.phases:
+        yield Violation("unconnected", f"{call} was sent on, and never connected")
+    elif (lasted := call.over - call.phases.get("joined", call.phases["bridged"])) < plan.talks - 0.5:
         yield Violation("cut off", f"{call} lasted {lasted:.1f} s of {plan.talks:.1f}")
 
 
@@ -252,7 +256,8 @@ def _sound(world: World) -> Iterator[Violation]:
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
         # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
-        early = heard.voice_ms - talked(world, call) * 1000
+        first = call.phases.get("bridged") if told_twice(call) else None
+        early = heard.voice_ms - talked(world, call, first) * 1000
         if row.announced and early > LOOSE_MS and not still and not call.cut:
             yield Violation("ringing", f"{row.id} of {call}: {early:.0f} ms are heard from before the talk")
         if "repair" in heard.gaps and not call.cut:

@@ -23,6 +23,21 @@ NUMBERS = ("3225550101", "3225550102", "3225550201", "3225550202")
 AT_PICKUP = (NUMBERS[1], NUMBERS[3])
 """Of these, the ones that announce once somebody has answered."""
 
+ONCE_CONNECTED = (NUMBERS[0], NUMBERS[3])
+"""Of these, the ones that announce their outbound calls once both are connected; the others before."""
+
+DELETABLE = (NUMBERS[0], NUMBERS[2])
+"""Of these, the ones whose colleagues may have a recording destroyed (``*9``, then ``1``)."""
+
+COLLEAGUE = "3225550123"
+"""Where calls are transferred: a telephone that is no line."""
+
+PAUSE_SECONDS = 3
+"""After which the switch goes on with a paused recording by itself."""
+
+KEEP_QUESTION, DELETE_QUESTION = 7.1, 4.1
+"""Seconds that it takes to ask whether a recording may be kept, and whether it is to be destroyed."""
+
 BUSY, SILENT = "3225550186", "3225550287"
 """Lines where nobody answers; the practised and the real phones tell by the last two digits."""
 
@@ -37,16 +52,30 @@ DATABASE = 12
 DEEDS: dict[Deed, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}
 
 MOMENTS = {
-    "daemon": ("any", "arriving", "announcing", "announced", "bridged", "ended"),
+    "daemon": (
+        "any", "arriving", "announcing", "announced", "bridged", "ended", "transferred", "pause", "pressed",
+    ),
     "worker": ("any", "encoding", "storing", "cataloguing", "ended"),
     "encoder": ("encoding",),
     "web": ("any",),
-    "switch": ("any", "arriving", "announcing", "announced", "bridged"),
+    "switch": ("any", "arriving", "announcing", "announced", "bridged", "transferred", "pause"),
     "store": ("any", "storing"),
     "supervisor": ("any", "announcing", "storing"),
     "database": ("any", "cataloguing", "storing"),
-}
+}  # fmt: skip
 """After what a process is struck: something of a call, or of a take's way through the spool."""
+
+OUTWARD, TRANSFERRED = 0.25, 0.15
+"""Shares of the calls; only those that come in are transferred."""
+
+CODES = {"": 62, "pause": 14, "for ever": 4, "note": 4, "nothing": 2, "keep": 6, "delete": 8}
+"""What a colleague dials, and how often: a pause with and without its end, a note, an end without a pause,
+the question whether it may be kept, the one whether it is to be destroyed."""
+
+TOLD_BY = 2.2
+"""Seconds after the connection by which an announcement that begins then is over."""
+
+DIGITS = {"answers": "01", "busy": "86", "silent": "87"}
 
 AGAIN = 0.2
 """How often one that was killed is struck again as soon as it starts."""
@@ -77,9 +106,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """Keys of ``who``, so many seconds after the two were connected."""
+
+    after: float
+    who: Literal["colleague", "outside"]
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallPlan:
-    """A call, ``after`` seconds after the one before.  ``caller`` is its alone.  ``talks`` seconds after the
-    connection it ends; ``gives_up`` seconds after its arrival, where that is given."""
+    """A call, ``after`` seconds after the one before, from ``caller`` to a line (``called``); an ``outward``
+    one the other way round: the line calls ``caller``, who is then the one that may not answer.  ``caller``
+    is its alone.  ``talks`` seconds after the connection it ends; ``gives_up`` seconds after its arrival,
+    where that is given.  ``transfer`` seconds after the connection it is sent on to another colleague, and
+    ends ``talks`` seconds after that one's."""
 
     number: int
     after: float
@@ -90,11 +131,14 @@ class CallPlan:
     talks: float
     gives_up: float | None
     keys: bool
+    outward: bool = False
+    transfer: float | None = None
+    presses: tuple[Press, ...] = ()
 
     @property
     def at_pickup(self) -> bool:
-        """Whether it is announced once somebody has answered."""
-        return self.called in AT_PICKUP
+        """Whether it is announced once the two are connected."""
+        return self.called in (ONCE_CONNECTED if self.outward else AT_PICKUP)
 
     @property
     def line(self) -> bool:
@@ -168,19 +212,65 @@ def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
 
 
 def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
-    called = chance.choices((*NUMBERS, BUSY, SILENT, UNKNOWN, EMERGENCY), (22, 22, 22, 22, 4, 4, 2, 2))[0]
-    callee = {BUSY: "busy", SILENT: "silent"}.get(called, "answers")
+    outward = chance.random() < OUTWARD
+    if outward:
+        called = chance.choices((*NUMBERS, UNKNOWN), (24, 24, 24, 24, 4))[0]
+        callee = chance.choices(("answers", "busy", "silent"), (90, 4, 6))[0]
+    else:
+        called = chance.choices((*NUMBERS, BUSY, SILENT, UNKNOWN, EMERGENCY), (22, 22, 22, 22, 4, 4, 2, 2))[0]
+        callee = {BUSY: "busy", SILENT: "silent"}.get(called, "answers")
     gives_up = chance.uniform(0.1, 2.2) if chance.random() < 0.1 else None
     if callee == "silent":
         gives_up = chance.uniform(2.5, 5.0)
+    rings = chance.uniform(0.1, 0.8)
+    talks = chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 5.0)))
+    keys = chance.random() < 0.2
+    begins = TOLD_BY if called in (ONCE_CONNECTED if outward else AT_PICKUP) else 0.3
+    presses, transfer = _presses(chance, begins), None
+    if chance.random() < TRANSFERRED and not outward:
+        transfer = begins + chance.uniform(0.0, 1.5)
+    if called not in NUMBERS or callee != "answers" or gives_up is not None:
+        presses, transfer = (), None
+    least = max([0.0, *(each.after + 0.8 for each in presses), 0.0 if transfer is None else transfer + 0.5])
+    # Whom a real phone calls, its last two digits tell what they do.
+    caller = f"324{epoch:03}{at:05}{DIGITS[callee]}" if outward else f"+324{epoch:03}{at:05}"
     return CallPlan(
         number=epoch * 10_000 + at,
         after=after,
-        caller=f"+324{epoch:03}{at:05}",
+        caller=caller,
         called=called,
         callee=callee,  # type: ignore[arg-type]  # one of the three
-        rings=chance.uniform(0.1, 0.8),
-        talks=chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 5.0))),
+        rings=rings,
+        talks=max(talks, least),
         gives_up=gives_up,
-        keys=chance.random() < 0.2,
+        keys=keys and not outward,
+        outward=outward,
+        transfer=transfer,
+        presses=presses,
     )
+
+
+def _presses(chance: random.Random, begins: float) -> tuple[Press, ...]:
+    """What is dialled in a call, from ``begins`` on."""
+    at = begins + chance.uniform(0.0, 1.0)
+    what = chance.choices(list(CODES), list(CODES.values()))[0]
+    if what == "pause":
+        at_resume = at + chance.uniform(0.9, 2.4)
+        dialled = [Press(at, "colleague", "*6"), Press(at_resume, "colleague", "*7")]
+        if chance.random() < 0.3:
+            dialled.append(Press(at_resume + chance.uniform(0.5, 1.0), "colleague", "*6"))
+        return tuple(dialled)
+    if what == "keep":
+        who, key = chance.choice(
+            (("outside", "1"), ("outside", "1"), ("outside", "2"), ("colleague", "1"), ("", ""))
+        )
+        answered = Press(at + KEEP_QUESTION + chance.uniform(1.0, 2.0), who, key)  # type: ignore[arg-type]
+        return (Press(at, "colleague", "*5"), *((answered,) if key else ()))
+    if what == "delete":
+        who, key = chance.choice(
+            (("colleague", "1"), ("colleague", "1"), ("colleague", "2"), ("outside", "1"))
+        )
+        answered = Press(at + DELETE_QUESTION + chance.uniform(1.2, 2.2), who, key)  # type: ignore[arg-type]
+        return (Press(at, "colleague", "*9"), answered)
+    codes = {"": (), "note": ("*8",), "for ever": ("*6",), "nothing": ("*7",)}[what]
+    return tuple(Press(at, "colleague", code) for code in codes)

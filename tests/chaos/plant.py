@@ -19,6 +19,7 @@ import recorder
 from recorder import config
 from recorder.catalogue import customers, snapshot
 from recorder.catalogue.models import open_catalogue
+from recorder.catalogue.rows import Keeping, LineRow
 from recorder.catalogue.schema import migrate
 from recorder.cli import processes as product
 from recorder.cli import stores
@@ -29,7 +30,7 @@ from recorder.seal import signing
 from recorder.store.embedded import PORTS
 from tests.chaos.database import Database
 from tests.chaos.facts import Died, Span
-from tests.chaos.plan import AT_PICKUP, BUSY, NUMBERS, SILENT, Fault, Mode
+from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
 from tests.chaos.processes import Unit, born, children, kind, running, send
 from tests.freeswitch.sound import RATE, chirp
 from tests.ports import free_ports
@@ -92,10 +93,10 @@ class Plant:
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
-        first = free_ports(PORTS + 8)
+        first = free_ports(PORTS + 9)
         self.web_port, self.event_port, self.listen_port = first + PORTS, first + PORTS + 1, first + PORTS + 2
         self.phone_ports = first + PORTS + 5
-        """Three more."""
+        """Four more."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "accord.toml"
         text = SETTINGS.format(
@@ -131,12 +132,13 @@ class Plant:
                 wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,
             )  # fmt: skip
             for number in numbers:
-                customers.create_line(
+                line = customers.create_line(
                     owner.id, number=number, announcement=told.id, label=number,
                     formats=("opus", "wav") if number.endswith("02") else ("wav",),
                     timing="at_pickup" if number in AT_PICKUP else "before_ringing",
                     now=utc_now(), entropy=os.urandom,
                 )  # fmt: skip
+                self._allow(line)
         node = self.settings.node
         snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
         database.close()
@@ -152,6 +154,16 @@ class Plant:
         self.units["store"] = Unit(
             "store", list(store.argv), store.environment, self.folder / "seaweedfs" / "seaweedfs.log"
         )
+
+    def _allow(self, line: LineRow) -> None:
+        """What its colleagues may do: call out, ask whether a recording may be kept, tell who joins, and on
+        some have it destroyed."""
+        which, now = (line.tenant, line.id), {"now": utc_now(), "entropy": os.urandom}
+        out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
+        customers.set_line_outbound(*which, out, **now)
+        customers.set_line_keep(*which, Keeping(keep_days=60, purpose="agreement"), **now)
+        customers.set_line_joining(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
+        customers.set_line_deletable(*which, line.number in DELETABLE, **now)
 
     def _unit(self, name: str, argv: list[str]) -> None:
         self.units[name] = Unit(name, argv, self.environment, self.folder / "logs" / f"{name}.log")

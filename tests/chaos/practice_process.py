@@ -3,7 +3,9 @@
     python -m tests.chaos.practice_process '{"password": …, "daemon": …, "event_port": …, "voice": …}'
 
 Reads a line of JSON for each call on its input, and prints a line for each step that a call takes:
-``{"call": number, "phase": …, "at": seconds since 1970, "uuid": …, "state": …, "left": …}``.
+``{"call": number, "phase": …, "at": seconds since 1970, "uuid": …, "state": …, "left": …}``.  Steps are also
+what the switch did of a colleague's codes, that the call was transferred and has reached the other colleague,
+and which keys were pressed (``who``, ``keys``).
 """
 
 # ruff: noqa: E402
@@ -16,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,38 @@ import gevent
 from gevent.event import Event
 from gevent.fileobject import FileObjectPosix
 
+from recorder.practice.leg import Leg
+from recorder.practice.outward import OutwardSession
 from recorder.practice.party import Party
 from recorder.practice.session import PHASES, Session
 from recorder.practice.switch import PracticeSwitch
+from recorder.practice.wire import Header
+from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS
 
 LONGEST = 600.0
+CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::note": "note"}
+
+
+class Telling(PracticeSwitch):
+    """Tells what its dialplan did of a colleague's code, and of every bridge."""
+
+    def __init__(self, tell: Callable[[Session, str], None], **settings: Any) -> None:
+        self.tell = tell
+        super().__init__(**settings)
+
+    def custom(self, leg: Leg, subclass: str, more: list[Header]) -> None:
+        super().custom(leg, subclass, more)
+        self._told(leg, CODES.get(subclass))
+
+    def emit(self, name: str, leg: Leg | None, **more: Any) -> None:
+        super().emit(name, leg, **more)
+        self._told(leg, "joined" if name == "CHANNEL_BRIDGE" else None)
+
+    def _told(self, leg: Leg | None, phase: str | None) -> None:
+        if phase is not None:
+            for session in self.sessions.values():
+                if leg in (session.leg, session.b):
+                    self.tell(session, phase)
 
 
 class Process:
@@ -35,11 +65,14 @@ class Process:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.voice, self.answer = Path(settings["voice"]), Path(settings["answer"])
-        self.switch = PracticeSwitch(
+        self.numbers: dict[Session, int] = {}
+        self.sent_on: set[Session] = set()
+        self.switch = Telling(
+            self.happened,
             password=settings["password"],
             daemon=settings["daemon"],
             event_port=settings["event_port"],
-            environment={},
+            environment={"ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS)},
         )
         self.output = FileObjectPosix(os.dup(1), "wb", bufsize=0)
 
@@ -64,23 +97,65 @@ class Process:
             number=wanted["caller"], callee=wanted["callee"], rings=wanted["rings"], talks=wanted["talks"],
             early=self.voice, speaks=self.voice, answers_with=self.answer,
         )  # fmt: skip
-        session = self.switch.call(wanted["called"], party)
+        session: Session
+        if wanted["outward"]:
+            session = self.switch.call_out(wanted["caller"], wanted["called"], party)
+        else:
+            session = self.switch.call(wanted["called"], party)
+        self.numbers[session] = wanted["number"]
         for phase in PHASES:
-            gevent.spawn(self.follow, wanted["number"], session, phase)
+            gevent.spawn(self.follow, session, phase)
+        gevent.spawn(self.talk, session, wanted)
         if wanted["gives_up"] is not None:
-            gevent.spawn_later(wanted["gives_up"], session.hang_up, "ORIGINATOR_CANCEL")
+            gevent.spawn_later(wanted["gives_up"], give_up, session)
         if wanted["keys"]:
             for at, key in enumerate("*159#"):
                 gevent.spawn_later(0.2 + at * 0.4, session.press, key)
 
-    def follow(self, number: int, session: Session, phase: str) -> None:
-        if not session.wait(phase, LONGEST):
+    def talk(self, session: Session, wanted: dict[str, Any]) -> None:
+        """What is dialled once they are connected, and the transfer."""
+        if not session.wait("bridged", LONGEST):
+            return
+        due: list[tuple[float, str, str]] = [
+            (each["after"], each["who"], each["keys"]) for each in wanted["presses"]
+        ]
+        if wanted["transfer"] is not None:
+            due.append((wanted["transfer"], "", ""))
+        for after, who, keys in due:
+            gevent.spawn_later(after, self.do, session, who, keys)
+
+    def do(self, session: Session, who: str, keys: str) -> None:
+        if session.leg.cause is not None or not session.media.connected:
+            return
+        if who:
+            self.happened(session, "pressed", who=who, keys=keys)
+            (session.press if who == "outside" else session.callee_presses)(keys)
+        else:
+            self.happened(session, "transferred")
+            self.sent_on.add(session)
+            session.transfer(COLLEAGUE, "public")
+
+    def follow(self, session: Session, phase: str) -> None:
+        if session.wait(phase, LONGEST):
+            self.happened(session, phase)
+
+    def happened(self, session: Session, phase: str, **more: str) -> None:
+        """Tell of a step."""
+        if phase == "joined" and session not in self.sent_on:
             return
         variables = session.leg.variables
         self.say(
-            call=number, phase=phase, uuid=session.leg.uuid, state=variables.get("accord_state", ""),
-            left=variables.get("accord_left", ""),
+            call=self.numbers[session], phase=phase, uuid=session.leg.uuid,
+            state=variables.get("accord_state", ""), left=variables.get("accord_left", ""), **more,
         )  # fmt: skip
+
+
+def give_up(session: Session) -> None:
+    """Whoever calls does not wait any longer."""
+    if isinstance(session, OutwardSession) and session.b is not None:
+        session.callee_hangs_up("ORIGINATOR_CANCEL")
+    else:
+        session.hang_up("ORIGINATOR_CANCEL")
 
 
 def main() -> None:

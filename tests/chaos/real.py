@@ -7,7 +7,6 @@ that it goes on by the phones'.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import time
 import uuid
@@ -15,13 +14,31 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tests.chaos.facts import CallSeen
-from tests.chaos.plan import CallPlan
+from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS, CallPlan, Press
 from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
-from tests.freeswitch.process import Switch, binary
+from tests.freeswitch.process import Switch, binary, rtp_ports
 from tests.freeswitch.switches import CONF, HERE
 
-EVENTS = "CHANNEL_CREATE CHANNEL_ANSWER PLAYBACK_START CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE"
+EVENTS = (
+    "CHANNEL_CREATE CHANNEL_ANSWER PLAYBACK_START CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE "
+    "CUSTOM accord::pause accord::resume accord::note"
+)
+
+PHASES = {
+    ("CHANNEL_CREATE", "inbound"): "placed", ("PLAYBACK_START", "inbound"): "announcing",
+    ("CHANNEL_CREATE", "outbound"): "ringing", ("CHANNEL_BRIDGE", "inbound"): "bridged",
+    ("CHANNEL_HANGUP_COMPLETE", "inbound"): "ended",
+}  # fmt: skip
+"""What an event of a call's leg says.  Of an outward call the leg that is rung is told."""
+
+OUTWARD = {**PHASES, ("PLAYBACK_START", "inbound"): "", ("PLAYBACK_START", "outbound"): "announcing"}
+
+TICKS = 0.1
+"""Seconds by which an event's time may be earlier than what happened."""
+
+COMES = 20.0
+"""Seconds after a transfer in which somebody is at the other end again, or it is hung up."""
 
 
 class Events:
@@ -65,6 +82,11 @@ class Events:
         self.heard = self.heard or "event listener enabled" in headers.get("Reply-Text", "")
         return _headers(body) if headers.get("Content-Type") == "text/event-plain" else {}
 
+    def send(self, command: str) -> None:
+        """Have the switch do something; what it answers is passed over."""
+        with contextlib.suppress(OSError):  # it is away: the call is over then
+            self._socket.sendall(f"bgapi {command}\n\n".encode())
+
     def close(self) -> None:
         self._socket.close()
 
@@ -80,17 +102,22 @@ class RealBoard:
     bound = 3 + 1 + 6 + 1 + 6.0
     """As on the practised switch, and the phones' own time."""
 
+    lists_after = 1.2
+    """The real one writes its list of channels into a database of its own, up to a second later (seen)."""
+
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.calls: dict[int, CallSeen] = {}
         self._by_caller: dict[str, CallSeen] = {}
         self._legs: dict[int, str] = {}
         self._hang_up: dict[int, float] = {}
+        self._due: list[tuple[float, CallSeen, Press | None]] = []
+        """Keys, and transfers (``None``)."""
         self._events: Events | None = None
         self._events_of: int | None = None
         phones = plant.phone_ports
         self.sip_port = phones
-        base = 10000 + (os.getpid() * 1600) % 8000  # below every other port
+        base = rtp_ports()
         folder = plant.folder / "phones"
         sounds = plant.folder / "phones-sound"
         sounds.mkdir(parents=True)
@@ -125,6 +152,9 @@ class RealBoard:
             "ACCORD_RTP_START": str(base),
             "ACCORD_RTP_END": str(base + 798),
             "ACCORD_ROUTE": f"127.0.0.1:{phones + 1}",
+            "ACCORD_OUTBOUND_PORT": str(phones + 3),
+            "ACCORD_TRUNK": f"127.0.0.1:{phones + 1}",
+            "ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS),
         }
         log = self.plant.folder / "logs" / "switch.log"
         self.plant.units["switch"] = Unit("switch", argv, environment, log)
@@ -139,10 +169,13 @@ class RealBoard:
         if not self.ready:
             return False
         leg = str(uuid.uuid4())
+        shown, number, port = plan.caller, plan.called, self.sip_port
+        if plan.outward:
+            shown, number, port = number, shown, self.sip_port + 3
         self.phones.esl.command(
-            f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={plan.caller},"
+            f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={shown},"
             f"absolute_codec_string=PCMU,ignore_early_media=true}}"
-            f"sofia/phones/{plan.called}@127.0.0.1:{self.sip_port} talk XML caller"
+            f"sofia/phones/{number}@127.0.0.1:{port} talk XML caller"
         )
         call = CallSeen(plan, time.time())
         self.calls[plan.number] = self._by_caller[plan.caller] = call
@@ -162,10 +195,13 @@ class RealBoard:
         for number in [n for n, at in self._hang_up.items() if now >= at]:
             del self._hang_up[number]
             self.phones.esl.command(f"bgapi uuid_kill {self._legs[number]}")
+        for each in [each for each in self._due if now >= each[0]]:
+            self._due.remove(each)
+            steps += self._do(now, *each[1:])
         for call in list(self.open):
-            # The switch went away before it heard of it.
+            # The switch went away before it told us of it; a daemon may have heard of it.
             if now - call.placed > 5.0 and not call.phases and self.ready:
-                del self.calls[call.plan.number]
+                call.cut, call.ended = True, now
         return steps
 
     def _connect(self) -> None:
@@ -178,27 +214,68 @@ class RealBoard:
             with contextlib.suppress(OSError):
                 self._events, self._events_of = Events(self.plant.event_port), pid
 
+    def _do(self, now: float, call: CallSeen, press: Press | None) -> list[tuple[str, CallSeen]]:
+        """Keys are pressed, or the call is sent on to another colleague."""
+        if call.ended is not None:
+            return []
+        if press is None:
+            if self._events is None:
+                return []
+            self._events.send(f"uuid_transfer {call.uuid} {COLLEAGUE} XML public")
+            self._hang_up[call.plan.number] = now + COMES
+            call.phases["transferred"] = now
+            return [("transferred", call)]
+        phone = self._legs[call.plan.number]
+        if (press.who == "colleague") != call.plan.outward:
+            phone = self._called(call.plan) or ""
+        if not phone:
+            return []
+        call.pressed.append((press.who, press.keys, now))
+        call.phases["pressed"] = now
+        self.phones.esl.command(f"bgapi uuid_send_dtmf {phone} {press.keys}")
+        return [("pressed", call)]
+
+    def _called(self, plan: CallPlan) -> str | None:
+        """The telephone that was called."""
+        for row in self.phones.channels():
+            other = row["dest"].removeprefix("talk-") if plan.outward else row["cid_num"]
+            if row["direction"] == "inbound" and other == plan.caller:
+                return str(row["uuid"])
+        return None
+
     def _take(self, event: dict[str, str]) -> tuple[str, CallSeen] | None:
-        call = self._by_caller.get(event.get("Caller-Caller-ID-Number", ""))
+        # Both legs of a call have the outside party's number in the one place or the other.
+        numbers = (event.get("Caller-Caller-ID-Number", ""), event.get("Caller-Destination-Number", ""))
+        call = next((self._by_caller[each] for each in numbers if each in self._by_caller), None)
         if call is None:
             return None
-        name, inbound = event["Event-Name"], event.get("Call-Direction") == "inbound"
+        if not call.phases:
+            call.ended = None  # given up with a switch that died, it came in at the next one all the same
+        name, direction = event["Event-Name"], event.get("Call-Direction", "")
         at = int(event["Event-Date-Timestamp"]) / 1e6
-        phase = {
-            ("CHANNEL_CREATE", True): "placed", ("PLAYBACK_START", True): "announcing",
-            ("CHANNEL_CREATE", False): "ringing", ("CHANNEL_BRIDGE", True): "bridged",
-            ("CHANNEL_HANGUP_COMPLETE", True): "ended",
-        }.get((name, inbound))  # fmt: skip
-        if phase is None:
-            return None
-        if inbound:
-            call.uuid = event["Unique-ID"]
+        if name == "CUSTOM":
+            code = event["Event-Subclass"].removeprefix("accord::")
+            call.codes.append((code, at))
+            call.phases[code] = at
+            return code, call
+        phase = (OUTWARD if call.plan.outward else PHASES).get((name, direction))
+        outside = direction == ("outbound" if call.plan.outward else "inbound")
+        if outside or not call.uuid:  # before somebody is rung there is the colleague's leg alone
+            call.uuid = event["Unique-ID"] if outside else ""
             call.state = event.get("variable_accord_state", call.state)
             call.left = event.get("variable_accord_left", call.left)
+        if not phase:
+            return None
+        if phase == "bridged" and "transferred" in call.phases:
+            phase = "joined"
+        if phase == "bridged" and "bridged" not in call.phases:
+            self._due += [(at + each.after, call, each) for each in call.plan.presses]
+            if call.plan.transfer is not None:
+                self._due.append((at + call.plan.transfer, call, None))
         call.phases.setdefault(phase, at)
         if phase == "placed":
             call.placed = at
-        if phase == "bridged" and call.plan.gives_up is None:
+        if phase in ("bridged", "joined") and call.plan.gives_up is None:
             self._hang_up[call.plan.number] = at + call.plan.talks
         if phase == "ended" and call.ended is None:
             call.ended = at
@@ -210,10 +287,9 @@ class RealBoard:
         if self._events is not None:
             for event in self._events.read():
                 self._take(event)
-        for number, call in list(self.calls.items()):
-            if not call.phases:
-                del self.calls[number]  # it never came in
-            elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
+        for call in self.calls.values():
+            # One that is told to end hangs up in order.
+            if call.ended is None or call.ended >= at - TICKS:
                 call.cut, call.ended = True, call.ended or at
         self._hang_up.clear()
         self.phones.esl.command("bgapi hupall")

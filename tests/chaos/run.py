@@ -15,7 +15,7 @@ import psycopg
 
 from recorder.cli import stores
 from recorder.take import spool
-from tests.chaos import gather, model, processes
+from tests.chaos import asked, gather, model, processes
 from tests.chaos.board import Board
 from tests.chaos.database import Database
 from tests.chaos.facts import Catalogue, World
@@ -160,7 +160,10 @@ class Run:
         now = time.time()
         self.plant.look(now)
         for phase, call in self.board.poll():
-            self._signal({"ringing": "announced"}.get(phase, phase), call.phases[phase])
+            told = "bridged" if call.plan.outward else "ringing"
+            if phase == told:
+                self._signal("announced", call.phases[phase])
+            self._signal(phase, call.phases[phase])
         return now
 
     def _signal(self, name: str, at: float) -> None:
@@ -233,6 +236,7 @@ class Run:
             left_in_spool=gather.left_in(plant.spool),
             quarantined=gather.quarantined(plant.spool),
             bound=self.board.bound,
+            lists_after=self.board.lists_after,
             strangers=(*self._strangers(), *(f for v in self.visitors for f in v.failed)),
             handles=tuple(self._handles()),
         )
@@ -295,8 +299,12 @@ class Run:
             "faults": len(self.plant.struck),
             "struck": dict(sorted(struck.items())),
             "calls": len(world.calls),
+            "outbound": sum(call.plan.outward for call in world.calls),
+            "transferred": sum("transferred" in call.phases for call in world.calls),
+            "pauses": sum(len(list(asked.pauses(call))) for call in world.calls if call.ended is not None),
             "cut with their switch": sum(call.cut for call in world.calls),
             "recordings": len(world.catalogue.recordings),
+            "answers": dict(Counter(each for heard in world.heard.values() for each in heard.answers)),
             "not recorded": model.reasons(world),
             "set aside": len(world.quarantined),
             "leaves": len(world.catalogue.leaves),

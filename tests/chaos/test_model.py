@@ -189,9 +189,30 @@ def test_a_call_without_any_daemon_may_be_nowhere_and_no_other() -> None:
         assert ("unaccounted" in rules(w)) == expected, watched
 
 
+def test_a_call_that_was_not_in_the_list_yet_is_known_by_its_end_or_at_the_second_look() -> None:
+    for came, gone, listed, expected in (
+        (50.5, 52.5, 1.2, False), (50.2, 54.9, 1.2, True), (50.5, 60.0, 1.2, True), (51.5, 54.0, 1.2, True),
+        (50.5, 52.5, 0.0, True), (49.0, 53.0, 1.2, True),
+    ):  # fmt: skip
+        w = replace(world(), watched=[(came, gone), (90.0, 200.0)], lists_after=listed)
+        assert ("unaccounted" in rules(w)) == expected, (came, gone, listed)
+
+
+def test_a_call_of_which_its_switch_told_nothing_may_be_nowhere() -> None:
+    for phases, expected in (({}, False), ({"placed": 50.0}, True)):
+        w = one_call(2, phases=phases, cut=True)(replace(world(), watched=[(40.0, 60.0), (90.0, 200.0)]))
+        assert ("unaccounted" in rules(w)) == expected, phases
+
+
 def test_a_call_that_is_not_to_be_touched_is_known_by_its_end_alone() -> None:
     for watched, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
         w = one_call(2, state="never_record")(replace(world(), watched=[watched, (90.0, 200.0)]))
+        assert ("unaccounted" in rules(w)) == expected, watched
+
+
+def test_a_call_that_was_left_to_ring_is_known_by_its_end_or_at_the_second_look() -> None:
+    for watched, expected in (((40.0, 52.5), False), ((40.0, 54.9), True), ((54.0, 60.0), True)):
+        w = one_call(2, state="pickup")(replace(world(), watched=[watched, (90.0, 200.0)]))
         assert ("unaccounted" in rules(w)) == expected, watched
 
 

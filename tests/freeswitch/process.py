@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote
 
 
@@ -28,6 +32,30 @@ def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: 
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(every)
+
+
+RTP_PORTS = 1600
+"""UDP ports for sound that a process of tests has for its switches."""
+
+
+@cache
+def rtp_ports() -> int:
+    """The first of :data:`RTP_PORTS` that are this process's alone as long as it lives, and below those that
+    the kernel gives to whoever asks for any."""
+    for first in range(10_000, 32_000 - RTP_PORTS, RTP_PORTS):
+        slot = (Path(tempfile.gettempdir()) / f"accord-test-rtp-{first}").open("w", encoding="ascii")
+        try:
+            fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            slot.close()
+            continue
+        _SLOTS.append(slot)
+        return first
+    raise RuntimeError("too many tests run real switches at the same time")
+
+
+_SLOTS: list[IO[str]] = []
+"""Locked as long as they are open."""
 
 
 def free_ports(count: int) -> list[int]:

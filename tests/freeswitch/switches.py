@@ -23,7 +23,7 @@ import soundfile
 from recorder.call.policy import Announcement, LinePolicy, to_json
 from recorder.supervise import Program, Supervisor
 from recorder.take import spool
-from tests.freeswitch.process import Esl, Switch, binary, free_ports, until
+from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
@@ -131,7 +131,7 @@ class Rig:
         self.spool = folder / "spool"
         self.snapshot = folder / "snapshot"
         sip, esl, daemon, phones_sip, phones_esl, out = free_ports(6)
-        base = 20000 + (os.getpid() * 1600) % 36000
+        base = rtp_ports()
         self.sip_port, self.daemon_port, self.out_port = sip, daemon, out
         self.environment = {
             "ACCORD_SWITCH_PASSWORD": PASSWORD,

@@ -56,6 +56,7 @@ def daemon(tmp_path: Path) -> Daemon:
     ("told", "reason"),
     [
         ({"state": "waiting"}, "daemon_away"),
+        ({"state": "pickup"}, "daemon_away"),
         ({"state": "announcing"}, "daemon_away"),
         ({"state": "unrecorded", "left": "late"}, "daemon_late"),
         ({"state": "unrecorded", "left": "announcing"}, "daemon_away"),
@@ -122,6 +123,50 @@ def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(
     passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), {})
     whole = (CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"), "daemon_away")
     assert followed == ([whole] if times >= 6 else [])
+
+
+class Ringing(Answering):
+    """A switch where a call rings that is to be announced once somebody has answered."""
+
+    def api(self, command: object) -> str:
+        return "pickup" if str(command).endswith("accord_state") else super().api(command)
+
+
+def test_a_call_that_is_left_to_ring_is_followed_once_nobody_has_come_for_it() -> None:
+    """A daemon that died before it had written of it; at the first look it may be on its way here."""
+    followed: list[tuple[str, str, str, Caller, str]] = []
+    live = Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
+    node = cast("Node", Ringing(99))
+    passed = PassedBy(node, None, lambda *_: None, lambda *told: followed.append(told))
+    left = passed.look(live, {})
+    assert (left, followed) == ({CHANNEL}, [])
+    assert passed.look(live, {CHANNEL}, left) == frozenset()
+    assert followed == []
+    passed.look(live, {}, left)
+    assert followed == [(CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"), "daemon_away")]
+
+
+class Listing(Answering):
+    """A switch that lists a call now, and did not a moment ago."""
+
+    def reconcile(self) -> Live:
+        return Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())})
+
+    def send_later(self, command: object) -> None:
+        raise AssertionError(f"{command}: it goes on unrecorded, and is left alone")
+
+
+def test_what_the_switch_lists_late_is_looked_at_too(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_line(daemon, "off")
+    monkeypatch.setattr("recorder.daemon.main.LISTED", 0.0)
+    switch = Listing(99)
+    monkeypatch.setattr(daemon, "node", switch)
+    monkeypatch.setattr(daemon._passed, "_node", switch)
+    daemon._up(Live({}))
+    assert not list(spool.open_takes(daemon.settings.spool))
+    assert gevent.wait(timeout=20)
+    (folder,) = spool.open_takes(daemon.settings.spool)
+    assert spool.read_start(folder).channel == CHANNEL
 
 
 OUTWARD = {"direction": "outbound", "line": "3225550101", "callee": "+32470000009", "caller": "3225550101"}

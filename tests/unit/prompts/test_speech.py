@@ -14,7 +14,7 @@ from recorder.config import PromptSettings
 from recorder.errors import ConfigError
 from recorder.prompts import clips, sound
 from recorder.prompts.sentences import said
-from recorder.prompts.speech import EspeakNg, Kokoro, engines, speaking
+from recorder.prompts.speech import EspeakNg, Kokoro, Pico, engines, speaking
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -28,8 +28,43 @@ def test_espeak_ng_speaks_every_language(language: str) -> None:
     assert np.array_equal(spoken, engine.speak(each.spoken, language))
 
 
-def program(folder: Path, body: str) -> str:
-    path = folder / "espeak-ng"
+@pytest.mark.skipif(shutil.which("pico2wave") is None, reason="pico2wave is not installed")
+def test_pico_speaks_german_and_takes_no_orders_from_a_text() -> None:
+    (engine,) = engines("pico", None)
+    assert [each for each in ("fr", "nl", "de", "en") if engine.speaks(each)] == ["de"]
+    each = said("kept", "de", keep_days=45)
+    spoken = engine.speak(each.spoken, "de")
+    assert 1.0 < len(spoken) / sound.RATE < 6.0
+    assert sound.loudness(sound.levelled(spoken)) == pytest.approx(-20, abs=1)
+    plain = engine.speak("Guten Tag. speed level='500'", "de")
+    assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
+
+
+def test_german_is_picos_before_kokoros_and_kokoro_speaks_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "exit 1", "pico2wave")
+    program(tmp_path, "exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(Kokoro, "missing", lambda _folder: "")
+    monkeypatch.setattr(Kokoro, "speaks", lambda _self, language: language in ("fr", "nl", "de", "en"))
+    found = engines("auto", tmp_path)
+    chosen = {
+        each: speaking(found, said("kept", each, keep_days=45), each).name for each in ("fr", "nl", "de")
+    }
+    assert chosen == {"fr": "kokoro", "nl": "kokoro", "de": "pico"}
+
+
+def test_a_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
+    spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1', "pico2wave")
+    with pytest.raises(ConfigError):
+        Pico(spy).speak("--help; rm -rf $HOME", "de")
+    assert "rm" not in (tmp_path / "arguments").read_text(encoding="utf-8")
+    assert ">--help; rm -rf $HOME<" in (tmp_path / "input").read_text(encoding="utf-8")
+
+
+def program(folder: Path, body: str, name: str = "espeak-ng") -> str:
+    path = folder / name
     path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)

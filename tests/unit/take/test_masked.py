@@ -121,3 +121,12 @@ def test_a_note_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     plan = blank.plan(made, file, FOUND, (), masked(made, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "noted"] == [20_100]
+
+
+def test_a_pause_is_never_looked_for_in_the_announcement(tmp_path: Path) -> None:
+    """Whoever came back saw that it was paused, and nobody had watched since the announcement began: what is
+    silenced then leaves the announcement whole, or nobody would hear that it was said."""
+    unwatched = mark(FOUND.end_ms - 800, "unobserved_from")
+    made = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
+    (found,) = masked(made, sound(tmp_path, (5_000, 6_500)), FOUND)
+    assert found == Masked(FOUND.end_ms, 60_000, silent=False)

@@ -1,0 +1,172 @@
+"""What must be true of what colleagues dial: pauses, questions, having a recording destroyed.
+
+The truth is the switch's, which pauses and goes on by itself, and the telephones', which know what was
+pressed; a daemon that was away changes nothing of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.chaos.facts import CallSeen, Heard, Recorded, Span, Unrecorded, World
+from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
+from tests.chaos.violation import TOLD_IN, Violation, overlap, sure, told_twice
+
+LOOSE = 0.5
+"""Seconds by which the place of a moment in the sound may differ from its time."""
+
+LATE, SHORTER_MS = 1.0, 300
+"""The same for a stretch that is as long as the time, but for so many milliseconds."""
+
+WHOLE = 1.0
+"""The switch's scheduler knows whole seconds: a pause that ends by itself may be that much shorter."""
+
+IN_HAND = 1.0
+"""Seconds within which a daemon that watches does what was dialled."""
+
+ANSWERED_WITHIN = 10.0
+"""Seconds after the question in which it is confirmed that a recording is to be destroyed."""
+
+
+def kept(world: World) -> Iterator[Violation]:
+    """All of it."""
+    calls = {call.plan.caller: call for call in world.calls if call.ended is not None}
+    for recorded in world.catalogue.recordings:
+        call, heard = calls.get(recorded.caller), world.heard.get(recorded.id)
+        if call is None or heard is None:
+            continue  # told of elsewhere
+        yield from _silent(world, call, recorded, heard)
+        yield from _agreed(call, recorded, heard)
+        if deleted(call) or must_be_deleted(world, call):
+            yield Violation("deleted", f"{recorded.id} of {call}: it was destroyed in the call, and is kept")
+    for unrecorded in world.catalogue.unrecorded:
+        call = calls.get(unrecorded.caller)
+        if call is not None:
+            yield from _deleted(call, unrecorded)
+
+
+# --- pauses
+
+
+def pauses(call: CallSeen) -> Iterator[Span]:
+    """From when to when the switch had a call paused, by its own word; for the end that came by itself, the
+    earliest."""
+    since: float | None = None
+    until = 0.0
+    for code, at in sorted(call.codes, key=lambda each: each[1]):
+        if code == "note":
+            continue
+        if since is not None and (code == "resume" or at > until):
+            yield since, min(at, until)
+            since = None
+        if code == "pause":
+            since = at if since is None else since
+            until = at + PAUSE_SECONDS - WHOLE
+    if since is not None:
+        yield since, min(until, call.over)
+
+
+def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
+    """Nothing is heard of what was said in a pause, in either channel."""
+    if heard.told_ms is None or "announcing" not in call.phases or told_twice(call):
+        return  # where it lies in the sound cannot be said
+    paused = list(pauses(call))
+    for since, until in paused:
+        start, end = (place(call, heard, at) for at in (since, until))
+        # Time in which the switch stood still may be in the sound or not: what is a pause in both cases.
+        still = _still(world, (call.placed, until))
+        if not _is_silent(heard, start, min(end - still * 1000, heard.length_ms)):
+            yield Violation(
+                "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {heard}"
+            )
+    whole = any(up < call.placed and down > call.over for up, down in sure(world))
+    # Where nobody watched, it may have begun earlier and ended later: then more is silenced.
+    most = sum(until - since + WHOLE + 2 * LOOSE for since, until in paused)
+    if whole and heard.paused_ms > (most + _still(world, (call.placed, call.over))) * 1000:
+        yield Violation("paused", f"{row.id} of {call}: more than the pauses is silent, {heard}")
+
+
+def _is_silent(heard: Heard, start: float, end: float) -> bool:
+    """Whether a stretch of the sound is zeros.  On a busy machine sound comes late, and is made up for: then
+    one that is as long lies near it."""
+    loose, late = LOOSE * 1000, LATE * 1000
+    if end - start <= 2 * loose:
+        return True
+    return any(
+        (first <= start + loose and end - loose <= last)
+        or (start - late <= first <= start + late and last - first >= end - start - SHORTER_MS)
+        for first, last in heard.silent
+    )
+
+
+def place(call: CallSeen, heard: Heard, at: float) -> float:
+    """Where a moment lies in the sound, in milliseconds: the announcement's end is known in both."""
+    assert heard.told_ms is not None
+    return heard.told_ms + (at - call.phases["announcing"] - heard.told_took_ms / 1000) * 1000
+
+
+def _still(world: World, span: Span) -> float:
+    return sum(max(0.0, overlap(span, each)) for each in world.stalled)
+
+
+# --- the question whether it may be kept
+
+
+def _agreed(call: CallSeen, row: Recorded, heard: Heard) -> Iterator[Violation]:
+    """Nobody agreed who did not press the key for it, after the question was asked for."""
+    asked = call.press("colleague", "*5")
+    for answer, key in (("yes", "1"), ("no", "2")):
+        pressed = [at for _, keys, at in call.pressed if keys == key]
+        if answer in heard.answers and (asked is None or not any(at > asked for at in pressed)):
+            yield Violation("agreed", f"{row.id} of {call}: {answer} was found, and nobody pressed {key}")
+    if heard.agreed and not heard.answers:
+        yield Violation("agreed", f"{row.id} of {call}: it counts as agreed, and there is no answer")
+
+
+# --- having it destroyed
+
+
+def confirmed(call: CallSeen) -> tuple[float, float] | None:
+    """When a colleague dialled that it is to be destroyed, and when they said so once more."""
+    asked, yes = call.press("colleague", "*9"), call.press("colleague", "1")
+    if asked is None or yes is None or yes < asked or call.plan.called not in DELETABLE:
+        return None
+    return asked, yes
+
+
+def deleted(call: CallSeen) -> bool:
+    """Destroyed, by the switch's own word: it was announced (or they would not be connected so), and the
+    daemon took that back."""
+    return confirmed(call) is not None and call.state == "unrecorded" and not call.left
+
+
+def meant(call: CallSeen, row: Unrecorded | None) -> bool:
+    """It is listed as destroyed, and a colleague said so: the daemon writes that down before it tells the
+    switch, and may die between the two."""
+    return row is not None and row.reason == "deleted" and confirmed(call) is not None
+
+
+def must_be_deleted(world: World, call: CallSeen) -> bool:
+    """It was announced by then, a daemon watched from the call's beginning until the answer was taken in, and
+    nothing stood still: the question was heard whole, and the answer was in time.  Who comes by a transfer is
+    told first, and hears no question that another asked for."""
+    dialled = confirmed(call)
+    if dialled is None or call.state not in ("announced", "unrecorded") or call.left:
+        return False
+    if "transferred" in call.phases or call.phases.get("announcing", dialled[0]) + TOLD_IN > dialled[0]:
+        return False
+    asked, yes = dialled
+    heard = asked + IN_HAND + DELETE_QUESTION
+    in_time = heard < yes < asked + DELETE_QUESTION + ANSWERED_WITHIN and yes + IN_HAND < call.over
+    span = (call.placed, yes + IN_HAND)
+    watched = any(since < span[0] and until > span[1] for since, until in sure(world))
+    return in_time and watched and not call.cut and not _still(world, span)
+
+
+def _deleted(call: CallSeen, row: Unrecorded) -> Iterator[Violation]:
+    if row.reason == "deleted" and confirmed(call) is None:
+        yield Violation("deleted", f"{row} of {call}: nobody had it destroyed")
+    if row.reason != "deleted" and deleted(call):
+        yield Violation(
+            "deleted", f"{row} of {call}: it was destroyed in the call, and the reason is another"
+        )

@@ -1,0 +1,52 @@
+"""What does not hold, and the words in which times are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.chaos.facts import CallSeen, Span, World
+
+BLIND = 1.5
+"""Seconds before a daemon's death in which it may not have come to what happened."""
+
+
+TOLD_AFTER = 1.6
+"""Seconds from the pick-up to the end of an announcement that begins then, and …"""
+
+TOLD_IN = 1.5
+"""… from its beginning to its end, with the switch's word that it was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold, and of what."""
+
+    rule: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.what}"
+
+
+def sure(world: World) -> list[Span]:
+    """When a daemon watched and lived to do something about it."""
+    return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
+
+
+def overlap(one: Span, other: Span) -> float:
+    """Seconds in both; below 0 where there are none."""
+    return min(one[1], other[1]) - max(one[0], other[0])
+
+
+def told_twice(call: CallSeen) -> bool:
+    """Whether it was sent on in what was said at its pick-up, or before that began: then it is said again, to
+    whoever comes.  (At the very end of it either may be so.)"""
+    if not call.plan.at_pickup or "transferred" not in call.phases:
+        return False
+    return call.phases["transferred"] < first_told(call)
+
+
+def first_told(call: CallSeen) -> float:
+    """When what is said at the pick-up was over, about: later than then where a daemon came later."""
+    picked_up = call.phases["bridged"]
+    return max(picked_up + TOLD_AFTER, call.phases.get("announcing", picked_up) + TOLD_IN)
