@@ -138,11 +138,13 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
         "ACCORD_LOG_PATH": str(folder / "daemon.log"),
     }
     more = {
-        "ACCORD_ROUTE": route, "ACCORD_TRUNK": route, "ACCORD_RTP_START": "20000", "ACCORD_RTP_END": "29998",
+        "ACCORD_ROUTE": route, "ACCORD_TRUNK": route,
         "ACCORD_OUTSIDE_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
         "ACCORD_NEVER_RECORD": "^none$",
     }  # fmt: skip
     rig = Rig(folder, conf, more)
+    # The other switch, which plays telephones elsewhere, is not there: its ports are this one's.
+    rig.environment["ACCORD_RTP_END"] = rig.phones.environment["PHONES_RTP_END"]
     context = Context(config.load(None, {**rig.environment, **variables}), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
