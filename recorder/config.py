@@ -84,6 +84,11 @@ class StoreSettings(_Section):
     secret_key: SecretStr = SecretStr("")
     path: Path | None = None
     """Folder of ``kind = "directory"``; default ``<data>/store``."""
+    lock: Literal["off", "governance"] = "off"
+    """``governance``: sounds are locked in the bucket (S3 Object Lock) until the day that was announced."""
+    erase_access_key: SecretStr = SecretStr("")
+    erase_secret_key: SecretStr = SecretStr("")
+    """What the worker erases with where they are locked; default: the same as everything else."""
     embedded: bool = False
     """Start SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``."""
     embedded_port: Port = 8333

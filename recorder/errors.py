@@ -65,5 +65,9 @@ class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
 
 
+class KeepingError(AccordError):
+    """A recording cannot be held, deleted or kept so: by what was sealed, a hold, or a law."""
+
+
 class ClockError(AccordError):
     """This machine's clock cannot be believed."""

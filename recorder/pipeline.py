@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import customers, keeping, snapshot
 from recorder.catalogue.described import recording_of
+from recorder.catalogue.limits import limits_of
 from recorder.clock import Uptime, to_iso, uptime
 from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
@@ -96,7 +97,8 @@ def nowhere(_boundary: str) -> None:
 class Means:
     """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
     :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
-    machine's clock that nobody sets."""
+    machine's clock that nobody sets; ``lock`` locks a sound that was put until a time, where that is wished,
+    and ``erasing`` is the store for deleting what is locked."""
 
     store: Store
     keyring: Keyring
@@ -107,6 +109,8 @@ class Means:
     encode: Callable[[Path, Path], object] = field(default=encode_take)
     boundary: Callable[[str], None] = field(default=nowhere)
     since_boot: Callable[[], Uptime] = field(default=uptime)
+    lock: Callable[[str, datetime], None] | None = None
+    erasing: Store | None = None
 
 
 def next_stage(folder: Path) -> Stage | None:
@@ -242,12 +246,12 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
 def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
-    row = recording_of(
-        sealed.manifest, sealed.manifest_bytes, take.start.outside, take.end.inside, sealed.key
-    )
+    limits = limits_of(sealed.manifest.tenant)
+    parties = take.start.outside, take.end.inside
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
-    added = keeping.add_recording(row, now=now, entropy=means.entropy)
+    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits)
     if added:
         _report(sealed)
     means.boundary("catalogued")
@@ -276,7 +280,7 @@ def _report(sealed: Sealed) -> None:
 
 def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
-    take_back(sealed, means.store, means.root_public)
+    take_back(sealed, means.erasing or means.store, means.root_public)
     log.warning(
         "take.erased_meanwhile",
         recording=sealed.recording,
@@ -304,6 +308,8 @@ def _put_all(sealed: Sealed, means: Means) -> None:
     # The key first: no object is ever in the bucket that its key could not follow after a crash.
     for upload in sorted(before, key=lambda upload: not upload.key.startswith("keys/")):
         _put(upload, means)
+        if means.lock is not None and not upload.key.startswith("keys/"):
+            means.lock(upload.key, sealed.manifest.keep_until)
     _put(manifest, means)
 
 

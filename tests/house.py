@@ -25,6 +25,7 @@ from recorder.catalogue import customers, models, people, queries, schema
 from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle.changing import Changes
 from recorder.prompts.clips import SOUNDS
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
@@ -92,6 +93,8 @@ class House:
             since_boot=lambda: since_boot(now()),
         )
         self.gate = Gate(self.store, self.keyring, self.root, now=now, entropy=entropy)
+        panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+        self.changes = Changes(self.store, self.root, panel, now, entropy)
 
     def customer(
         self,

@@ -17,8 +17,21 @@ from recorder.catalogue import reach
 from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
+from recorder.lifecycle.changing import Changes
 from recorder.watched import Neighbours
-from web import account, errors, health, language, numbers, playback, recordings, security, state, words
+from web import (
+    account,
+    errors,
+    health,
+    keeping,
+    language,
+    numbers,
+    playback,
+    recordings,
+    security,
+    state,
+    words,
+)
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import ascii_query
@@ -36,12 +49,14 @@ def create_app(
     now: Now = utc_now,
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
+    changes: Changes | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.models.open_catalogue`).
     ``gate`` is where all sound comes from; ``checks`` are what the panel needs beside the catalogue
-    (``/readyz``).  Raises ``ValueError`` for a language without translation.
+    (``/readyz``).  ``changes`` write amendments, ``None`` where the panel has no key for them.  Raises
+    ``ValueError`` for a language without translation.
     """
     app = errors.Panel(__name__)
     app.config.update(
@@ -74,6 +89,7 @@ def create_app(
         Readiness({"catalogue": reach.reach, **(checks or {})}),
         metrics.registry(metrics.WEB),
         Neighbours(config.neighbours),
+        changes,
     )
     if config.proxies:
         behind: WSGIApplication = app.wsgi_app
@@ -92,6 +108,6 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, numbers, playback, health, language):
+    for room in (account, recordings, numbers, playback, keeping, health, language):
         app.register_blueprint(room.blueprint)
     return app

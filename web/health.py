@@ -23,7 +23,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 REFUSALS = (
     "not_found", "no_sound", "grant_over", "revoked", "destroyed", "expired", "not_announced",
-    "purpose_not_announced", "purpose_not_for_role", "purpose_restricted",
+    "purpose_not_announced", "purpose_not_for_role", "purpose_restricted", "held",
 )  # fmt: skip
 
 blueprint = Blueprint("health", __name__)

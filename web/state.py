@@ -20,6 +20,7 @@ from recorder.catalogue.rows import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.health import Readiness
 from recorder.ids import Entropy
+from recorder.lifecycle.changing import Changes
 from recorder.watched import Neighbours
 from web.config import WebConfig
 
@@ -37,6 +38,7 @@ class State:
     readiness: Readiness
     registry: CollectorRegistry
     neighbours: Neighbours
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)

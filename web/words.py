@@ -15,6 +15,7 @@ from markupsafe import Markup
 from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
 from web import called
+from web import kept as keeping
 from web.language import current
 
 ERRORS: Mapping[str, object] = {
@@ -37,6 +38,7 @@ ERRORS: Mapping[str, object] = {
         "The time for which this recording was announced to be kept is over. It can no longer be heard."
     ),
     "access.destroyed": _l("This recording has been destroyed."),
+    "access.held": keeping.HELD,
     "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
     "access.revoked": _l(
         "You have been logged out since this page was opened. Log in again, then choose what you listen for."
@@ -54,6 +56,8 @@ ERRORS: Mapping[str, object] = {
 AREAS: Mapping[str, object] = {
     "access": _l("This is not possible for this recording."),
     "seal": ERRORS["access.seal_broken"],
+    "amendment": ERRORS["access.seal_broken"],
+    "keeping": _l("This is not possible for this recording."),
     "envelope": ERRORS["access.seal_broken"],
     "manifest": ERRORS["access.seal_broken"],
     "keys": _l("The key of this recording cannot be used just now. This was reported."),
@@ -140,7 +144,7 @@ TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
 
 def error(error_id: str) -> str:
     """The sentence of an ``error_id``, in the reader's language."""
-    known = ERRORS.get(error_id) or AREAS.get(error_id.partition(".")[0])
+    known = ERRORS.get(error_id) or keeping.ERRORS.get(error_id) or AREAS.get(error_id.partition(".")[0])
     return (
         str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
     )
@@ -398,5 +402,8 @@ def init_app(app: Flask) -> None:
             time,
             moment,
             when,
+            keeping.ended,
+            keeping.held_for_roles,
+            keeping.purposes,
         )
     }

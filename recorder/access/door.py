@@ -23,7 +23,7 @@ class Who:
 class PurposeChoice:
     """A purpose that was announced for a recording, and whether this person may use it now.
     ``reason`` is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``,
-    ``access.expired``) where not."""
+    ``access.expired``, ``access.held``, ``access.destroyed``) where not."""
 
     code: str
     allowed: bool
@@ -74,7 +74,7 @@ class Door(Protocol):
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
         """Leave for a quarter of an hour.  Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``,
-        ``access.purpose_restricted``, ``access.expired``, ``access.destroyed``."""
+        ``access.purpose_restricted``, ``access.expired``, ``access.held``, ``access.destroyed``."""
 
     def given(self, who: Who, grant_id: str) -> Grant:
         """A grant of this person while it lasts.  Raises ``access.grant_over`` otherwise."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -19,15 +20,18 @@ from recorder import metrics
 from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import grants, people, queries
+from recorder.catalogue import amending, grants, people, queries
+from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
+from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
 from recorder.seal.body import to_body
 from recorder.seal.keys import Keyring
+from recorder.seal.terms import Terms, terms
 from recorder.store.base import NotFound, Store
 
 __all__ = ["Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
@@ -69,7 +73,7 @@ class Gate:
         """See :class:`Door`."""
         row = self._row(who, recording_id, "purposes")
         sealed = self._open(who, row)
-        return self._asked(who).choices(sealed.manifest, row)
+        return self._asked(who).choices(self._terms(sealed), sealed.row)
 
     @connected()
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
@@ -203,13 +207,13 @@ class Gate:
         """A living grant and what it is for, looked at anew: the row may have been restricted since."""
         grant = self._living(who, grant_id)
         row = self._row(who, grant.recording, grant.purpose)
-        with self._reported(who, row, "manifest.json"):
+        with self._reported(who, row, "manifest.json", grant.purpose):
             if row.manifest_sha256 != grant.manifest_sha256:
                 raise SealError(
                     "seal.manifest_replaced",
                     f"recording {row.id} is catalogued with another manifest than when the grant was given",
                 )
-            sealed = self._seals.at_hand(row, self._now())
+            sealed = self._listed(self._seals.at_hand(row, self._now()))
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
 
@@ -240,7 +244,20 @@ class Gate:
 
     def _open(self, who: Who, row: RecordingRow) -> Sealed:
         with self._reported(who, row, "manifest.json"):
-            return self._seals.open(row, self._now())
+            return self._listed(self._seals.open(row, self._now()))
+
+    def _listed(self, sealed: Sealed) -> Sealed:
+        """Whoever put an amendment may have died before it was listed: it counts all the same."""
+        if not sealed.unlisted:
+            return sealed
+        amending.amended(sealed.chain, now=self._now(), entropy=self._entropy)
+        row = queries.recording(sealed.row.tenant, sealed.row.id)
+        assert row is not None
+        return replace(sealed, row=row, unlisted=False)
+
+    def _terms(self, sealed: Sealed) -> Terms:
+        tenant = sealed.row.tenant
+        return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant), pack_of(tenant))
 
     def _asked(self, who: Who) -> Asked:
         return Asked(who.role, self._now(), roles_by_code(queries.own_purposes(who.tenant)))
@@ -251,7 +268,7 @@ class Gate:
             self._refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )
-        choices = self._asked(who).choices(sealed.manifest, sealed.row)
+        choices = self._asked(who).choices(self._terms(sealed), sealed.row)
         choice = next((choice for choice in choices if choice.code == purpose), None)
         if choice is None:
             self._refuse(
@@ -266,8 +283,7 @@ class Gate:
 
     def _until(self, sealed: Sealed, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose."""
-        lasts = (lasts_until(each, sealed.row) for each in sealed.manifest.purposes if each.code == purpose)
-        return min(self._now() + LASTS, *lasts)
+        return min(self._now() + LASTS, lasts_until(self._terms(sealed), purpose, sealed.row))
 
     def _refuse(
         self,
@@ -295,11 +311,15 @@ class Gate:
         raise AccessError(error_id, message)
 
     @contextmanager
-    def _reported(self, who: Who, row: RecordingRow, name: str) -> Iterator[None]:
+    def _reported(self, who: Who, row: RecordingRow, name: str, purpose: str | None = None) -> Iterator[None]:
         """What is not as it was sealed is in the log of the tenant and of the machine before anybody is
-        told."""
+        told; so is a tombstone that the catalogue did not know."""
         try:
             yield
+        except AccessError as error:
+            if error.error_id != "access.destroyed":
+                raise  # it is written down already
+            self._refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
             said = {"user": who.user, "recording": row.id, "object": name, "found": error.error_id}
             grants.note(

@@ -9,7 +9,9 @@ The numbered checks, in this order:
 4. it is the one that was catalogued (``seal.manifest_replaced``);
 5. the wrapped keys open, and to the sealed key (``seal.key_…``);
 6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
-   was agreed.
+   was agreed;
+7. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
+   catalogue lists (``amendment.missing``, ``amendment.replaced``).
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import customers
+from recorder.catalogue import amending, customers
 from recorder.catalogue.rows import RecordingRow
-from recorder.errors import SealError
+from recorder.errors import AccessError, SealError
+from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
+from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
@@ -37,13 +41,22 @@ CACHED = 64
 changed is never taken for one that was verified."""
 
 
+_AMENDMENT = "amendment-"
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A row, the verified manifest that it belongs to, and the data key that opens both's objects."""
+    """A row, the verified manifest that it belongs to and its amendments, and the data key that opens both's
+    objects.  ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
     row: RecordingRow
-    manifest: Manifest
+    chain: Chain
     key: Secret
+    unlisted: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.chain.manifest
 
 
 class Seals:
@@ -53,7 +66,7 @@ class Seals:
         self._store = store
         self._keyring = keyring
         self._root = root_public
-        self._verified: OrderedDict[str, Manifest] = OrderedDict()
+        self._verified: OrderedDict[str, Chain] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, row: RecordingRow, now: datetime) -> Sealed:
@@ -69,23 +82,33 @@ class Seals:
             ) from error
         manifest = open_manifest(content, self._root, now)
         sha256 = hashlib.sha256(content).hexdigest()
-        sealed = self._compare(row, manifest, sha256)
+        self._check_belongs(row, manifest, sha256)
+        chain = self._chain(row, manifest, sha256, now)
+        sealed = self._compare(row, chain)
         with self._lock:
-            self._verified[sha256] = manifest
+            self._verified[sha256] = chain
             while len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
         return sealed
 
     def at_hand(self, row: RecordingRow, now: datetime) -> Sealed:
-        """The same with the manifest that was verified before, where it is still at hand: for the many
-        requests under one grant."""
+        """The same with what was verified before, where it is still at hand and nothing was listed since:
+        for the many requests under one grant."""
         with self._lock:
-            manifest = self._verified.get(row.manifest_sha256)
-        if manifest is None:
+            chain = self._verified.get(row.manifest_sha256)
+        if chain is None or _hashes(chain) != amending.known(row.tenant, row.id):
             return self.open(row, now)
-        return self._compare(row, manifest, row.manifest_sha256)
+        self._check_belongs(row, chain.manifest, row.manifest_sha256)
+        return self._compare(row, chain)
 
-    def _compare(self, row: RecordingRow, manifest: Manifest, sha256: str) -> Sealed:
+    def _chain(self, row: RecordingRow, manifest: Manifest, sha256: str, now: datetime) -> Chain:
+        """The amendments as the bucket has them.  Raises :class:`SealError`."""
+        names = [key.removeprefix(row.prefix) for key in self._store.list(row.prefix + _AMENDMENT)]
+        chain = read_chain(manifest, sha256, amendments_in(self._store, row.prefix, names), self._root, now)
+        chain.check()
+        return chain
+
+    def _check_belongs(self, row: RecordingRow, manifest: Manifest, sha256: str) -> None:
         if (manifest.tenant, manifest.recording) != (row.tenant, row.id) or manifest.prefix != row.prefix:
             raise SealError(
                 "seal.manifest_foreign",
@@ -98,10 +121,28 @@ class Seals:
                 f"recording {row.id} has another manifest than the one that was catalogued",
                 "a manifest is never rewritten: look at the object's versions",
             )
+
+    def _compare(self, row: RecordingRow, chain: Chain) -> Sealed:
+        listed, there = amending.known(row.tenant, row.id), _hashes(chain)
+        for number, sha256 in enumerate(listed, 1):
+            if number > len(there):
+                raise SealError(
+                    "amendment.missing",
+                    f"{amendment_name(number)} of recording {row.id} is listed, and not in the bucket",
+                    "it was deleted: look at the object's versions",
+                )
+            if there[number - 1] != sha256:
+                raise SealError(
+                    "amendment.replaced",
+                    f"{amendment_name(number)} of recording {row.id} is another than was listed",
+                    "an amendment is never rewritten: look at the object's versions",
+                )
+        if chain.erased is not None:
+            raise AccessError("access.destroyed", "the recording was destroyed")
         key = self._key(row)
         # Opening the parties compares the key's id with the sealed one first.
-        self._compare_row(row, manifest, decrypt_parties(manifest, key))
-        return Sealed(row, manifest, key)
+        self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
+        return Sealed(row, chain, key, len(there) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
         tenant = customers.tenant_wrapped_key(row.tenant)
@@ -147,3 +188,7 @@ class Seals:
                 + ", ".join(differing),
                 "the row was changed after it was written",
             )
+
+
+def _hashes(chain: Chain) -> tuple[str, ...]:
+    return tuple(each.sha256 for each in chain.amendments)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.catalogue import keeping
-from recorder.catalogue.models import Amendment, connected, writing
+from recorder.catalogue.limits import limits_of
+from recorder.catalogue.models import Amendment, BeingAmended, Grant, Recording, connected, writing
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
 from recorder.ids import Entropy
+from recorder.ledger.append import append, hold
 from recorder.seal import amendment as amendments
-from recorder.seal.amendment import Erased, HoldLifted
+from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
+from recorder.seal.terms import terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,71 @@ class HoldRow:
     owner: str
     reason: str
     review_at: datetime
+    roles: tuple[str, ...]
     since: datetime
+
+
+def begin(tenant: str, recording: str, now: datetime) -> None:
+    """Somebody is about to put an amendment: until :func:`amended` says that it is listed, or :func:`end`
+    that there is none, the worker looks at the recording again."""
+    with writing():
+        BeingAmended.insert(recording_id=recording, tenant=tenant, since=now).on_conflict_ignore().execute()
+
+
+def end(recording: str) -> None:
+    """Nobody is amending a recording any more."""
+    with writing():
+        BeingAmended.delete().where(BeingAmended.recording_id == recording).execute()
+
+
+def begun(before: datetime) -> tuple[tuple[str, str], ...]:
+    """Recordings that somebody began to amend before a time and did not end: tenant and id."""
+    with connected():
+        rows = BeingAmended.select().where(BeingAmended.since < before).order_by(BeingAmended.since)
+        return tuple((row.tenant_id, row.recording_id) for row in rows)
+
+
+def known(tenant: str, recording: str) -> tuple[str, ...]:
+    """The SHA-256 of each amendment of a recording that is listed, in order."""
+    with connected():
+        mine = (Amendment.tenant == tenant) & (Amendment.recording == recording)
+        rows = Amendment.select(Amendment.sha256).where(mine).order_by(Amendment.number)
+        return tuple(row.sha256 for row in rows)
+
+
+def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
+    """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
+    them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
+    manifest = chain.manifest
+    mine = (Recording.tenant == manifest.tenant) & (Recording.id == manifest.recording)
+    with writing():
+        hold(manifest.tenant)
+        there = len(known(manifest.tenant, manifest.recording))
+        added = note(chain)
+        fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
+        if fresh:
+            told = terms(manifest, chain.amendments, limits_of(manifest.tenant))
+            codes = [each.code for each in told.purposes]
+            Recording.update(purposes=codes, keep_until=told.until).where(mine).execute()
+        if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
+            living = (Grant.recording == manifest.recording) & Grant.ended_at.is_null()
+            Grant.update(ended_at=now).where(living).execute()
+        for each in fresh:
+            said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
+            more = {"kind": each.kind, "by": each.by.id or each.by.kind}
+            append(each.tenant, "recording.amended", said | more, now, entropy, recording=each.recording)
+        end(manifest.recording)
+    return added
+
+
+def settle(row: RecordingRow, chain: Chain) -> bool:
+    """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
+    otherwise."""
+    told = terms(chain.manifest, chain.amendments, limits_of(row.tenant))
+    mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
+    other = mine & (Recording.keep_until != told.until) & Recording.destroyed_at.is_null()
+    with writing():
+        return bool(Recording.update(keep_until=told.until).where(other).execute())
 
 
 def note(chain: Chain) -> int:
@@ -72,9 +139,11 @@ def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entrop
     return made
 
 
-def holds(tenant: str | None = None) -> tuple[HoldRow, ...]:
-    """Holds that are set, of one tenant or for the operator of all, oldest first."""
+def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:
+    """Holds that are set, of one tenant or for the operator of all, of one recording or any, oldest first."""
     query = Amendment.select().where((Amendment.kind == amendments.HOLD_SET) & Amendment.ended_by.is_null())
+    if recording is not None:
+        query = query.where(Amendment.recording == recording)
     if tenant is not None:
         query = query.where(Amendment.tenant == tenant)
     with connected():
@@ -91,5 +160,6 @@ def _hold(row: Amendment) -> HoldRow:
         owner=said["owner"],
         reason=said["reason"],
         review_at=from_iso(said["review_at"]),
+        roles=tuple(said.get("roles", ())),
         since=row.at,
     )

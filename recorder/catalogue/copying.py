@@ -21,7 +21,9 @@ from recorder.catalogue.database import Row, connected, database, writing
 from recorder.catalogue.models import (
     Amendment,
     Announcement,
+    BeingAmended,
     Grant,
+    KeepingLimit,
     LedgerEntry,
     Line,
     LineDelete,
@@ -56,6 +58,7 @@ COPIED: tuple[type[Row], ...] = (
     Grant,
     Listen,
     LedgerEntry,
+    KeepingLimit,
     Revision,
 )
 """In an order in which each row comes after those that it refers to."""
@@ -64,6 +67,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Amendment: "the bucket has them",
     Condition: "what holds for this catalogue",
     Place: "a rebuild's list",
+    BeingAmended: "who is at it now",
     Claim: "of workers that run now",
 }
 

@@ -4,18 +4,29 @@ a rebuild makes the same row again from the bucket."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from recorder.catalogue.rows import ObjectRow, RecordingRow
+from recorder.seal.amendment import Amendment
 from recorder.seal.contents import Manifest
 from recorder.seal.keys import WrappedKey
+from recorder.seal.terms import Limit, terms
 from recorder.take.spool import Party
 
 
 def recording_of(
-    manifest: Manifest, content: bytes, outside: Party | None, inside: Party | None, key: WrappedKey | None
+    manifest: Manifest,
+    content: bytes,
+    outside: Party | None,
+    inside: Party | None,
+    key: WrappedKey | None,
+    amendments: Sequence[Amendment] = (),
+    limits: Sequence[Limit] = (),
 ) -> RecordingRow:
-    """``content`` is the manifest's file; parties and key are ``None`` where they are gone."""
+    """``content`` is the manifest's file; parties and key are ``None`` where they are gone.  ``limits`` are
+    the customer's."""
     told = manifest.announced
+    holds = terms(manifest, amendments, limits)
     return RecordingRow(
         id=manifest.recording,
         tenant=manifest.tenant,
@@ -29,10 +40,10 @@ def recording_of(
         announcement=told.id if told else "",
         announcement_version=told.version if told else 0,
         announced=told is not None,
-        purposes=tuple(purpose.code for purpose in manifest.purposes),
+        purposes=tuple(purpose.code for purpose in holds.purposes),
         restricted=(),
         kept=manifest.kept,
-        keep_until=manifest.keep_until,
+        keep_until=holds.until,
         prefix=manifest.prefix,
         manifest_sha256=hashlib.sha256(content).hexdigest(),
         wrapped_key=None if key is None else key.to_bytes().decode(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
@@ -16,14 +17,18 @@ from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 from recorder.ledger.append import append, forget, hold
 from recorder.seal.amendment import HOLD_SET
+from recorder.seal.terms import Limit
 
 
-def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool:
+def add_recording(
+    row: RecordingRow, *, now: datetime, entropy: Entropy, limits: tuple[Limit, ...] = ()
+) -> bool:
     """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
-    had been set aside, and that a person brought back, is not listed as not recorded any more.
+    had been set aside, and that a person brought back, is not listed as not recorded any more.  ``limits``
+    are the customer's that the row was made with.
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
-    catalogued under this id.
+    catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile.
     """
     with writing():
         hold(row.tenant)
@@ -36,6 +41,10 @@ def add_recording(row: RecordingRow, *, now: datetime, entropy: Entropy) -> bool
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
+        if limits != limits_of(row.tenant):
+            raise CatalogueError(
+                "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
+            )
         Recording.create(**recording_columns(row))
         NotRecorded.delete().where(NotRecorded.id == row.id).execute()
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}

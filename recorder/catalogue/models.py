@@ -312,6 +312,41 @@ class Amendment(Row):
         indexes = ((("recording", "number"), True),)
 
 
+class KeepingLimit(Row):
+    """That a customer keeps recordings no longer than so many days (``seal.terms.Limit``).  ``leaf`` is the
+    number of the leaf that says so in the customer's log: a row that has none counts for nothing.
+    ``settled_after`` is the last recording that was looked at with it, ``settled_at`` when all were."""
+
+    id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    purpose = TextField(null=True)
+    line_id = TextField(null=True)
+    keep_days = IntegerField()
+    since = MomentField()
+    until = MaybeMomentField(null=True)
+    leaf = IntegerField()
+    settled_after = TextField(null=True)
+    settled_at = MaybeMomentField(null=True)
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "keeping_limit"
+
+
+class BeingAmended(Row):
+    """A recording to which somebody is putting an amendment: where they die, it is looked at again."""
+
+    recording_id = TextField(primary_key=True)
+    tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
+    since = MomentField()
+
+    tenant_id: str
+
+    class Meta:
+        table_name = "being_amended"
+
+
 class NotRecorded(Row):
     """A call of which no recording is kept, and why; without a tenant where no line has its number."""
 
@@ -433,6 +468,8 @@ TABLES: tuple[type[Row], ...] = (
     LedgerEntry,
     Revision,
     Amendment,
+    KeepingLimit,
+    BeingAmended,
     Condition,
     Place,
     Claim,

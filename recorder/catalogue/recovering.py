@@ -150,12 +150,14 @@ class Recovering:
         self, old: RecordingRow, row: RecordingRow, chain: Chain | None
     ) -> tuple[str, str | None, str | None]:
         lacking, other = compare(old, row)
+        noted = 0 if chain is None else amending.note(chain)
+        if noted:  # what follows from them was not known either
+            lacking |= {name: other.pop(name) for name in ("purposes", "keep_until") if name in other}
         changes = lacking | (other if self.correct else {})
         if changes:
             Recording.update(**changes).where(Recording.id == row.id).execute()
             said = {"recording": row.id, "changed": sorted(changes)}
             append(row.tenant, "recording.rebuilt", said, self.now, self.entropy, recording=row.id)
-        noted = 0 if chain is None else amending.note(chain)
         if other and not self.correct:
             return DIFFERS, "seal.row_differs", f"the row says otherwise: {', '.join(sorted(other))}"
         if other:

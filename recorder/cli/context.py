@@ -49,6 +49,14 @@ class Context:
         folder = self.settings.keys_folder
         return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
 
+    def panel_signer(self) -> signing.Signer | None:
+        """The key that the panel signs amendments with; ``None`` where there is none.  Raises
+        :class:`ConfigError`."""
+        folder = self.settings.keys_folder
+        if not (folder / signing.PANEL_KEY).exists():
+            return None
+        return signing.load_signer(folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT)
+
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
         return stores.open_store(self.settings)

@@ -88,6 +88,8 @@ def worker(context: Context) -> None:
         keyring=context.keyring(),
         signer=signer,
         root_public=context.root(),
+        lock=stores.lock(settings),
+        erasing=stores.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
     )
@@ -109,6 +111,7 @@ def worker(context: Context) -> None:
 def web(context: Context) -> None:
     """The panel."""
     from recorder.access.gate import Gate
+    from recorder.lifecycle.changing import Changes
     from recorder.store.reach import reach
     from web.app import create_app
     from web.config import WebConfig
@@ -124,7 +127,10 @@ def web(context: Context) -> None:
             proxies=settings.proxies,
             neighbours=tuple(str(network) for network in context.settings.metrics.allow),
         ),
-        gate=Gate(context.store(), context.keyring(), context.root()),
+        gate=Gate(store := context.store(), context.keyring(), context.root()),
+        changes=None
+        if (signer := context.panel_signer()) is None
+        else Changes(store, context.root(), signer),
         checks={"store": partial(reach, stores.probe(context.settings))},
     )
     serve(app, settings.host, settings.port, beat=heartbeat(os.environ))

@@ -10,6 +10,7 @@ from recorder.store.base import Store
 from recorder.store.bucket import Bucket
 from recorder.store.directory import DirectoryStore
 from recorder.store.embedded import SeaweedFS
+from recorder.store.lock import GovernanceLock
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
 
@@ -54,6 +55,33 @@ def open_store(settings: Settings) -> Store:
     if settings.store.kind == "directory":
         return retrying(directory(settings))
     return retrying(S3Store(bucket(settings)))
+
+
+def open_erasing(settings: Settings) -> Store:
+    """The store for whoever erases: what is locked too.  Raises :class:`ConfigError`."""
+    chosen = settings.store
+    if chosen.kind == "directory" or chosen.lock == "off":
+        return open_store(settings)
+    given = bucket(settings)
+    if chosen.erase_access_key.get_secret_value():
+        given = replace(
+            given,
+            access_key=chosen.erase_access_key.get_secret_value(),
+            secret_key=chosen.erase_secret_key.get_secret_value(),
+        )
+    return retrying(S3Store(given, bypass=True))
+
+
+def lock(settings: Settings) -> GovernanceLock | None:
+    """What locks sounds; ``None`` where they are not.  Raises :class:`ConfigError` (``store.no_lock`` for a
+    bucket, or a folder, that cannot), :class:`recorder.errors.StoreError`."""
+    if settings.store.lock == "off":
+        return None
+    if settings.store.kind == "directory":
+        raise ConfigError("store.no_lock", "a folder has no object lock", 'set lock = "off" in [store]')
+    made = GovernanceLock(bucket(settings))
+    made.check()
+    return made
 
 
 def probe(settings: Settings) -> Store:

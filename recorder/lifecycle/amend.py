@@ -9,13 +9,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.catalogue.rows import RecordingRow
+from recorder.errors import SealError
 from recorder.seal.amendment import Amendment, By, Data, name, open_amendment, write
 from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.files import read_document
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.signing import Signer
-from recorder.store.base import Store
+from recorder.store.base import NotFound, Store
 
 _BEGINNING = "amendment-"
 
@@ -29,6 +31,30 @@ def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
     found = amendments_in(store, prefix, names)
     manifest = open_manifest(content, root)
     return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, root)
+
+
+def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey) -> Chain:
+    """The chain of a recording that the catalogue lists, complete and its own.
+
+    Raises :class:`SealError` where the manifest is not there (``seal.manifest_missing``), is another's
+    (``seal.manifest_foreign``), or it or an amendment is not what was sealed; :class:`StoreError`."""
+    try:
+        chain = chain_of(store, row.prefix, root)
+    except NotFound:
+        raise SealError(
+            "seal.manifest_missing",
+            f"recording {row.id} has no manifest at {row.prefix}",
+            "the manifest was deleted, the row names another place, or the store is not the one it was",
+        ) from None
+    manifest = chain.manifest
+    if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
+        raise SealError(
+            "seal.manifest_foreign",
+            f"the manifest at {row.prefix} is that of recording {manifest.recording}",
+            "manifests or rows were exchanged",
+        )
+    chain.check()
+    return chain
 
 
 def put(

@@ -24,34 +24,38 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import amending, claims, grants, keeping
 from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
-from recorder.lifecycle.amend import chain_of, put
+from recorder.lifecycle.amend import chain_of, chain_of_row, put
+from recorder.seal import amended
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.signing import Signer
+from recorder.seal.terms import Terms, terms
 from recorder.store.base import Conflict, NotFound, Store, Unreachable
 from recorder.take.spool import QUARANTINE, WHY, purge, remove_take
 
 log = structlog.get_logger()
 
-EXPIRED = "expired"
-NEVER_ANNOUNCED = "not_announced"
+EXPIRED = amended.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What destroying works with; ``boundary`` is told each point that was reached."""
+    """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
+    that also deletes what is locked, where that is another."""
 
     store: Store
     root: Ed25519PublicKey
     signer: Signer
     entropy: Entropy
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+    erasing: Store | None = None
 
 
 def destroy_due(means: Means, now: datetime) -> int:
@@ -90,7 +94,7 @@ def destroy_due(means: Means, now: datetime) -> int:
 def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
     try:
         chain = check_over(row, means.store, means.root, now)
-        destroy(row, chain, EXPIRED if row.announced else NEVER_ANNOUNCED, means, now)
+        destroy(row, chain, _terms(row, chain).why, means, now)
     except Unreachable:
         raise
     except (SealError, StoreError) as error:
@@ -113,22 +117,7 @@ def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: dat
     Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
     it (``recording.held``), or where the manifest is not there (``seal.manifest_missing``), is another's
     (``seal.manifest_foreign``), or it or an amendment is not what was sealed; :class:`StoreError`."""
-    try:
-        chain = chain_of(store, row.prefix, root)
-    except NotFound:
-        raise SealError(
-            "seal.manifest_missing",
-            f"recording {row.id} has no manifest at {row.prefix}",
-            "the manifest was deleted, the row names another place, or the store is not the one it was",
-        ) from None
-    manifest = chain.manifest
-    if (manifest.tenant, manifest.recording, manifest.prefix) != (row.tenant, row.id, row.prefix):
-        raise SealError(
-            "seal.manifest_foreign",
-            f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-            "manifests or rows were exchanged",
-        )
-    chain.check()
+    chain = chain_of_row(row, store, root)
     if chain.holds:
         numbers = ", ".join(str(each.number) for each in chain.holds)
         raise SealError(
@@ -136,14 +125,19 @@ def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: dat
             f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
             "make the catalogue's rows complete again: `accord rebuild`",
         )
-    if chain.erased is None and manifest.keep_until > now:
+    until = _terms(row, chain).until
+    if chain.erased is None and until > now:
         raise SealError(
             "seal.row_differs",
             f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
-            f"its manifest until {to_iso(manifest.keep_until)}",
+            f"by what was sealed until {to_iso(until)}",
             "the row was changed after it was written",
         )
     return chain
+
+
+def _terms(row: RecordingRow, chain: Chain) -> Terms:
+    return terms(chain.manifest, chain.amendments, limits_of(row.tenant))
 
 
 def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: datetime) -> None:
@@ -151,9 +145,9 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: dateti
 
     Raises :class:`StoreError`; :class:`SealError` where the tombstone cannot be signed: then the recording
     is gone all the same, and the row stays due until its tombstone stands."""
-    store, reached = means.store, means.boundary
+    store, reached, erasing = means.store, means.boundary, means.erasing or means.store
     key = data_key_path(row.tenant, row.id)
-    store.delete(key)
+    erasing.delete(key)
     reached("key deleted")
     keeping.forget_key(row)
     reached("key forgotten")
@@ -164,7 +158,7 @@ def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: dateti
         name = place.removeprefix(row.prefix)
         # Every amendment stays, also one that another node has put meanwhile: the tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:
-            store.delete(place)
+            erasing.delete(place)
             reached(f"deleted {name}")
     _check_gone(store, [key, *sealed])
     reached("looked")

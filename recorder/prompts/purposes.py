@@ -24,12 +24,15 @@ ROLES = frozenset({"customer_admin", "customer", "auditor"})
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """One purpose.  ``code`` is what manifests and grants hold; ``roles`` who may use a recording for
-    it; ``longest_keep_days`` the longest keeping time that may be announced, in days."""
+    it; ``longest_keep_days`` the longest keeping time that may be announced, in days.  ``disputes``: a
+    recording can be held for it; ``by_law``: a law asks that it be kept."""
 
     code: str
     roles: frozenset[str]
     longest_keep_days: int
     legal_basis: str
+    disputes: bool
+    by_law: bool
     labels: Mapping[str, str]
     explanations: Mapping[str, str]
 
@@ -62,7 +65,7 @@ def load(path: Path) -> Mapping[str, Purpose]:
 
 
 def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
-    known = {"roles", "longest_keep_days", "legal_basis", "label", "explanation"}
+    known = {"roles", "longest_keep_days", "legal_basis", "disputes", "by_law", "label", "explanation"}
     if set(entry) != known:
         raise ValueError(f"purpose {code!r}: {sorted(set(entry) ^ known)} missing or unknown")
     roles = frozenset(entry["roles"])
@@ -70,6 +73,8 @@ def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
         raise ValueError(f"purpose {code!r}: roles must be some of {sorted(ROLES)}")
     if type(entry["longest_keep_days"]) is not int or entry["longest_keep_days"] < 1:
         raise ValueError(f"purpose {code!r}: longest_keep_days must be a number of days")
+    if not all(isinstance(entry[name], bool) for name in ("disputes", "by_law")):
+        raise ValueError(f"purpose {code!r}: disputes and by_law are true or false")
     for words in (entry["label"], entry["explanation"]):
         missing = [language for language in LANGUAGES if not words.get(language)]
         if missing:
@@ -79,6 +84,8 @@ def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
         roles=roles,
         longest_keep_days=entry["longest_keep_days"],
         legal_basis=entry["legal_basis"],
+        disputes=entry["disputes"],
+        by_law=entry["by_law"],
         labels=MappingProxyType(dict(entry["label"])),
         explanations=MappingProxyType(dict(entry["explanation"])),
     )

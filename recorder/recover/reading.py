@@ -15,7 +15,7 @@ from recorder.catalogue.places import Found
 from recorder.catalogue.recovering import Seen
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
-from recorder.seal.amendment import Erased, number_in
+from recorder.seal.amendment import Amendment, Erased, number_in
 from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
@@ -23,6 +23,7 @@ from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
 PLACE = re.compile(r"([0-9a-z][0-9a-z-]*)/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]*)/")
@@ -72,8 +73,16 @@ class TenantKeys:
 class Reading:
     """Reads places of the bucket.  Safe to share among threads; keeps no more than what it reads."""
 
-    def __init__(self, store: Store, keyring: Keyring, root: Ed25519PublicKey, keys: TenantKeys) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root: Ed25519PublicKey,
+        keys: TenantKeys,
+        limits: Mapping[str, tuple[Limit, ...]],
+    ) -> None:
         self._store = store
+        self._limits = limits
         self._keyring = keyring
         self._root = root
         self._keys = keys
@@ -110,14 +119,18 @@ class Reading:
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased, and is there"))
-            row = recording_of(manifest, content, None, None, None)
+            row = recording_of(manifest, content, None, None, None, *self._later(chain))
             gone = replace(row, destroyed_at=chain.erased.at, destroyed_why=chain.erased.data.why)
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, tenant_key, blame)
         outside, inside = (parties.outside, parties.inside) if parties else (None, None)
-        return recording_of(manifest, content, outside, inside, key), chain
+        return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
+
+    def _later(self, chain: Chain) -> tuple[list[Amendment], tuple[Limit, ...]]:
+        """What was learnt later, and what the customer set since."""
+        return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
     def _chain(self, found: Found, manifest: Manifest, content: bytes) -> Chain:
         try:

@@ -27,6 +27,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import places
+from recorder.catalogue.limits import limits
 from recorder.catalogue.places import KEY_ALONE, ROW_ALONE, UNPLACED, Found
 from recorder.catalogue.recovering import (
     CHANGES,
@@ -119,7 +120,7 @@ class Rebuild:
         total, done = places.amount()
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys())
-        reading = Reading(self.store, self.keyring, self.root, keys)
+        reading = Reading(self.store, self.keyring, self.root, keys, limits())
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             waiting: list[Future[Seen]] = []
             try:

@@ -6,11 +6,18 @@ exchanged or moved to another recording unnoticed.  They are put once: two nodes
 
 The kinds are a closed set; each has data of its own:
 
-===============  ==================================================================================
-``erased``       the tombstone: why, whose key and which objects are gone, what remains
-``hold_set``     it must not go, for which purposes, at whose wish and why, looked at again when
-``hold_lifted``  which hold (its amendment's number) ended, and why
-===============  ==================================================================================
+=====================  ============================================================================
+``erased``             the tombstone: why, whose key and which objects are gone, what remains
+``hold_set``           it must not go, for which purposes, at whose wish and why, looked at again when,
+                       and who may still listen
+``hold_lifted``        which hold (its amendment's number) ended, and why
+``consent_withdrawn``  for which purposes somebody takes back that they agreed
+``agreed_later``       a purpose agreed to after the call, until when, under which country's rules
+``purposes_narrowed``  which purposes end, and why
+``deletion_asked``     the customer has it deleted, and why
+=====================  ============================================================================
+
+What follows from them is ``terms.py``.
 """
 
 from __future__ import annotations
@@ -27,19 +34,64 @@ from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import document, signing
+from recorder.seal.amended import (
+    AGREED_LATER,
+    CONSENT_WITHDRAWN,
+    DELETION_ASKED,
+    ERASED,
+    HOLD_LIFTED,
+    HOLD_SET,
+    KINDS,
+    PURPOSES_NARROWED,
+    WHYS,
+    AgreedLater,
+    ConsentWithdrawn,
+    Data,
+    DeletionAsked,
+    Erased,
+    Gone,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+    data_body,
+    read_data,
+)
 from recorder.seal.canonical import Fields
+
+__all__ = [
+    "AGREED_LATER",
+    "CONSENT_WITHDRAWN",
+    "DELETION_ASKED",
+    "ERASED",
+    "HOLD_LIFTED",
+    "HOLD_SET",
+    "KINDS",
+    "PURPOSES_NARROWED",
+    "SYSTEM",
+    "WHYS",
+    "AgreedLater",
+    "Amendment",
+    "By",
+    "ConsentWithdrawn",
+    "Data",
+    "DeletionAsked",
+    "Erased",
+    "Gone",
+    "HoldLifted",
+    "HoldSet",
+    "PurposesNarrowed",
+    "data_body",
+    "name",
+    "number_in",
+    "open_amendment",
+    "write",
+]
 
 TYPE = "accord-amendment"
 VERSION = 1
 MAX_BYTES = 1024 * 1024
 LAST = 9999
 """As many as there can be of one recording: names sort as numbers do."""
-
-ERASED = "erased"
-HOLD_SET = "hold_set"
-HOLD_LIFTED = "hold_lifted"
-WHYS = ("expired", "not_announced")
-"""Why a recording was erased: its day came; its announcement was not found in its sound."""
 
 _NAME = re.compile(r"amendment-([0-9]{4})\.json")
 
@@ -54,48 +106,6 @@ class By:
 
 
 SYSTEM = By("system")
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """An object that was deleted with every version."""
-
-    name: str
-    stored_sha256: str
-    stored_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """``key_id`` is the id of the destroyed data key; ``remains`` names what still lies with the
-    recording, beside this amendment."""
-
-    why: str
-    key_id: str
-    objects: tuple[Gone, ...]
-    remains: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HoldSet:
-    """``owner`` is a user's id; ``review_at`` when it is looked at again, at the latest."""
-
-    purposes: tuple[str, ...]
-    owner: str
-    reason: str
-    review_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HoldLifted:
-    """``hold`` is the number of the amendment that set it."""
-
-    hold: int
-    reason: str
-
-
-Data = Erased | HoldSet | HoldLifted
-KINDS: dict[type[Data], str] = {Erased: ERASED, HoldSet: HOLD_SET, HoldLifted: HOLD_LIFTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +160,6 @@ def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None 
     return replace(amendment, sha256=hashlib.sha256(content).hexdigest())
 
 
-def data_body(data: Data) -> dict[str, Any]:
-    """An amendment's data as JSON: in its body, and in the catalogue."""
-    if isinstance(data, Erased):
-        objects = [
-            {"name": o.name, "stored_sha256": o.stored_sha256, "stored_length": o.stored_length}
-            for o in data.objects
-        ]
-        return {"why": data.why, "key": data.key_id, "objects": objects, "remains": list(data.remains)}
-    if isinstance(data, HoldSet):
-        return {
-            "purposes": list(data.purposes),
-            "owner": data.owner,
-            "reason": data.reason,
-            "review_at": to_iso(data.review_at),
-        }
-    return {"hold": data.hold, "reason": data.reason}
-
-
 def _to_body(amendment: Amendment) -> dict[str, Any]:
     return {
         "type": TYPE,
@@ -201,35 +193,10 @@ def _from_body(body: object, signing_key_id: str) -> Amendment:
         predecessor=fields.sha256("predecessor"),
         at=fields.time("at"),
         by=who,
-        data=_data(kind, data),
+        data=read_data(kind, data),
         software=fields.text("software"),
         signing_key_id=signing_key_id,
     )
     data.end()
-    fields.end()
-    return read
-
-
-def _data(kind: str, fields: Fields) -> Data:
-    if kind == ERASED:
-        return Erased(
-            fields.one_of("why", WHYS),
-            fields.text("key"),
-            tuple(_gone(each) for each in fields.each("objects")),
-            fields.texts("remains"),
-        )
-    if kind == HOLD_SET:
-        return HoldSet(
-            fields.texts("purposes"), fields.text("owner"), fields.text("reason"), fields.time("review_at")
-        )
-    if kind == HOLD_LIFTED:
-        return HoldLifted(fields.whole("hold", 1), fields.text("reason"))
-    raise SealError(
-        "amendment.kind", f"{kind!r} is no kind of amendment that this Accord knows", "a newer one wrote it"
-    )
-
-
-def _gone(fields: Fields) -> Gone:
-    read = Gone(fields.text("name"), fields.sha256("stored_sha256"), fields.whole("stored_length", 1))
     fields.end()
     return read

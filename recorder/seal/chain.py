@@ -15,12 +15,16 @@ from recorder.seal import amendment as amendments
 from recorder.seal.amendment import (
     ERASED,
     HOLD_SET,
+    AgreedLater,
     Amendment,
     By,
+    ConsentWithdrawn,
     Data,
     Erased,
     Gone,
     HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
     name,
     number_in,
     open_amendment,
@@ -72,6 +76,12 @@ class Chain:
         """Holds that were set and not lifted."""
         lifted = {each.data.hold for each in self.amendments if isinstance(each.data, HoldLifted)}
         return tuple(each for each in self.amendments if each.kind == HOLD_SET and each.number not in lifted)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The purposes that were announced or agreed to, by code, ended ones too."""
+        later = (each.data.purpose for each in self.amendments if isinstance(each.data, AgreedLater))
+        return tuple(dict.fromkeys([*(each.code for each in self.manifest.purposes), *later]))
 
     def following(self, data: Data, by: By, now: datetime) -> Amendment:
         """The next amendment, not yet written."""
@@ -142,6 +152,11 @@ def _makes_sense(chain: Chain, amendment: Amendment) -> None:
         refuse("it comes after the recording was erased")
     if isinstance(data, HoldLifted) and data.hold not in {each.number for each in chain.holds}:
         refuse(f"it lifts hold {data.hold}, which is not set")
+    named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
+    if other := sorted(set(named) - set(chain.codes)):
+        refuse(f"the recording has no purpose {', '.join(other)}")
+    if isinstance(data, AgreedLater) and chain.manifest.announced is None:
+        refuse("it agrees to what was not announced")
     if isinstance(data, Erased):
         sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
         if set(data.objects) != sealed or len(data.objects) != len(sealed):

@@ -51,6 +51,9 @@ ROOT_PUBLIC = "root.pub"
 KEK = "kek"
 SIGNING_KEY = "manifest.key"
 ENDORSEMENT = "manifest.endorsement.json"
+PANEL_KEY = "panel.key"
+PANEL_ENDORSEMENT = "panel.endorsement.json"
+"""What the panel signs amendments with: endorsed for nothing else."""
 
 YEARS = 2
 """How long ``accord keys init`` endorses a signing key for."""
@@ -216,42 +219,62 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key endorsed by it for manifests and amendments, and a key-encryption key.
+    """Make a root, a signing key endorsed by it for manifests and amendments, one for the panel's amendments
+    alone, and a key-encryption key.
 
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT)
+    names = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
     there = [folder / name for name in names if (folder / name).exists()]
     if there:
         raise exists(there)
     root = Ed25519PrivateKey.from_private_bytes(entropy(32))
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    endorsement = _endorse_worker(root, signing, now)
+    endorsement = _endorse(root, signing, (MANIFEST, AMENDMENT), now)
+    panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
+    for_panel = _endorse(root, panel, (AMENDMENT,), now)
     write_private(folder / ROOT_KEY, _private_pem(root))
     write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
     write_private(folder / KEK, canonical.b64_line(entropy(32)))
     write_private(folder / SIGNING_KEY, _private_pem(signing))
     write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
+    write_private(folder / PANEL_KEY, _private_pem(panel))
+    write_private(folder / PANEL_ENDORSEMENT, canonical.dump(for_panel.document()), 0o644)
     return [folder / name for name in names]
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a new signing key, endorsed by the root; the old one's files are kept under its key id, where
-    they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
-    if (folder / ENDORSEMENT).exists():
-        old = load_endorsement(folder / ENDORSEMENT).key_id
-    elif (folder / SIGNING_KEY).exists():
-        old = key_id(load_private(folder / SIGNING_KEY).public_key())
+    """Make new signing keys, the worker's and the panel's, endorsed by the root; the old ones' files are kept
+    under their key ids, where they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
+    return [
+        *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, (MANIFEST, AMENDMENT), now, entropy),
+        *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, (AMENDMENT,), now, entropy),
+    ]
+
+
+def _renew(
+    folder: Path,
+    names: tuple[str, str],
+    root: Ed25519PrivateKey,
+    uses: tuple[str, ...],
+    now: datetime,
+    entropy: Entropy,
+) -> list[Path]:
+    key, said = names
+    if (folder / said).exists():
+        old = load_endorsement(folder / said).key_id
+    elif (folder / key).exists():
+        old = key_id(load_private(folder / key).public_key())
     else:
         old = ""
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    endorsement = _endorse_worker(root, signing, now)
+    endorsement = _endorse(root, signing, uses, now)
     made = []
     for name, content, mode in (
-        (SIGNING_KEY, _private_pem(signing), 0o600),
-        (ENDORSEMENT, canonical.dump(endorsement.document()), 0o644),
+        (key, _private_pem(signing), 0o600),
+        (said, canonical.dump(endorsement.document()), 0o644),
     ):
         kept = folder / f"{old}.{name}"
         # There already where an earlier renewal was broken off.
@@ -318,12 +341,12 @@ def _private_pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _endorse_worker(root: Ed25519PrivateKey, signing: Ed25519PrivateKey, now: datetime) -> Endorsement:
+def _endorse(
+    root: Ed25519PrivateKey, signing: Ed25519PrivateKey, uses: tuple[str, ...], now: datetime
+) -> Endorsement:
     # A minute back: another machine's clock may be a little behind this one's.
     begin = now - timedelta(minutes=1)
-    return endorse(
-        root, signing.public_key(), (MANIFEST, AMENDMENT), begin, now + timedelta(days=365 * YEARS)
-    )
+    return endorse(root, signing.public_key(), uses, begin, now + timedelta(days=365 * YEARS))
 
 
 def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:

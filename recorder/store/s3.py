@@ -43,9 +43,11 @@ _EXISTS = "store.exists"
 
 
 class S3Store:
-    """The contract of ``base.py`` over one bucket."""
+    """The contract of ``base.py`` over one bucket.  ``bypass``: deletes also what is locked (``lock.py``),
+    where the credentials may; the erasing worker's."""
 
-    def __init__(self, bucket: Bucket, entropy: Entropy = os.urandom) -> None:
+    def __init__(self, bucket: Bucket, entropy: Entropy = os.urandom, *, bypass: bool = False) -> None:
+        self._bypass: dict[str, Any] = {"BypassGovernanceRetention": True} if bypass else {}
         self._client = connect(bucket)
         self._hash_in_header = connect(bucket, sign_payload=False)
         self._bucket = bucket.name
@@ -141,7 +143,7 @@ class S3Store:
         check_key(key)
         for version in list(self._versions(key)):
             with self._errors(key):
-                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
+                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)
         if not self._versioned():
             with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=key)
@@ -221,7 +223,7 @@ class S3Store:
                 )
                 == MISMATCH,
                 versioning=self._versioned() and self._keeps_versions(key),
-                object_lock=self._locks(),
+                object_lock=self.locks(),
             )
         finally:
             self.delete(key)
@@ -249,7 +251,8 @@ class S3Store:
         self._put_small(key, b"5")
         return len(list(self._versions(key))) > 1
 
-    def _locks(self) -> bool:
+    def locks(self) -> bool:
+        """Whether the bucket was made with object lock.  Raises :class:`Unreachable`."""
         try:
             with self._errors("object lock"):
                 answer = self._client.get_object_lock_configuration(Bucket=self._bucket)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,13 +12,13 @@ import structlog
 from peewee import PeeweeException
 
 from recorder import metrics
-from recorder.catalogue import people
-from recorder.clock import Now
+from recorder.catalogue import amending, people
+from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
-from recorder.lifecycle import retention
+from recorder.lifecycle import changing, retention, settling
 from recorder.lifecycle.timekeeper import Timekeeper
 
-DUTIES: Final = ("recordings", "quarantine", "listens", "sessions")
+DUTIES: Final = ("amendments", "limits", "holds", "recordings", "quarantine", "listens", "sessions")
 
 SESSIONS_KEPT: Final = timedelta(days=30)
 
@@ -33,11 +33,17 @@ class House:
     means: retention.Means
     timekeeper: Timekeeper
     now: Now
+    told: dict[str, date] = field(default_factory=dict)
+    """Holds that the log said are to be looked at again, and on which day."""
 
     def keep(self) -> None:
         """Do every duty; one that cannot be done now is logged and counted, and done the next time."""
         now = self.now()
+        means = self.means
         duties: dict[str, Callable[[], object]] = {
+            "amendments": lambda: changing.finish(means.store, means.root, now, means.entropy),
+            "limits": lambda: settling.settle(means.store, means.root, now),
+            "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
             "quarantine": lambda: retention.empty_quarantine(self.spool, self.timekeeper.check()),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
@@ -51,3 +57,24 @@ class House:
                 log.warning("housekeeping.waits", duty=name, error=str(error))
             else:
                 metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
+
+    def _remind(self) -> None:
+        """Say once a day which holds are to be looked at again."""
+        now, held = self.now(), {}
+        for each in amending.holds():
+            if each.review_at > now:
+                continue
+            name = f"{each.recording}/{each.number}"
+            held[name] = now.date()
+            if self.told.get(name) != now.date():
+                log.warning(
+                    "hold.to_be_looked_at",
+                    tenant=each.tenant,
+                    recording=each.recording,
+                    hold=each.number,
+                    since=to_iso(each.since),
+                    review_at=to_iso(each.review_at),
+                    hint="lift it, or set another one: `accord hold list`",
+                )
+        self.told.clear()
+        self.told.update(held)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -118,6 +119,10 @@ class Worker:
     root_public: Ed25519PublicKey
     now: Now = utc_now
     entropy: Entropy = os.urandom
+    lock: Callable[[str, datetime], None] | None = None
+    """Locks what was stored, where that is wished."""
+    erasing: Store | None = None
+    """The store for whoever erases; by default the same."""
     timekeeper: Timekeeper | None = None
     """Says whether the clock can be believed; by default one that nobody else helps."""
     beat: Callable[[], None] = lambda: None
@@ -148,7 +153,9 @@ class Worker:
         self._common = Waiting(chosen.spool, chosen.warn_at, chosen.full_at, self.monotonic, self.chance)
         self._house = House(
             chosen.spool,
-            retention.Means(self.store, self.root_public, self.signer, self.entropy, self.boundary),
+            retention.Means(
+                self.store, self.root_public, self.signer, self.entropy, self.boundary, self.erasing
+            ),
             self.timekeeper or Timekeeper(chosen.spool / NAME, {}, self.now),
             self.now,
         )
@@ -281,6 +288,8 @@ class Worker:
             snapshot=self.settings.snapshot,
             entropy=self.entropy,
             encode=self._encode,
+            lock=self.lock,
+            erasing=self.erasing,
             boundary=self.boundary,
         )
 

@@ -36,6 +36,8 @@ def main(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
+    florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
+    house.person(florist, "lea", "Léa Lambert", role="customer_admin")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -71,12 +73,14 @@ def main(folder: Path) -> None:
             ],
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
+        "held": house.call(florist, at=at - timedelta(hours=8), mode="opt-in"),
+        "deleted": house.call(florist, at=at - timedelta(hours=9)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     # All of these tests come from one address.
     often = LoginLimits(*["10000/minute"] * 4)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate)
+    app = create_app(config, gate=house.gate, changes=house.changes)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 

@@ -1,5 +1,6 @@
 """A real process for crash tests: ``destroy.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is over at a time
-and kills itself with SIGKILL at a boundary, with ``-`` at none."""
+and kills itself with SIGKILL at a boundary, with ``-`` at none.  With ``delete TENANT RECORDING`` (or
+``withdraw``) after that it only writes that down."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder.catalogue.models import open_catalogue
-from recorder.lifecycle import retention
+from recorder.lifecycle import changing, retention
+from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from recorder.store.directory import DirectoryStore
 
 
@@ -36,6 +39,13 @@ def main() -> None:
         os.urandom,
         boundary,
     )
+    if sys.argv[5:]:
+        what, tenant, recording = sys.argv[5:]
+        panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+        changes = Changes(means.store, means.root, panel, lambda: now, boundary=boundary)
+        getattr(changes, what)(tenant, recording, By("operator"), reason="they asked for it")
+        return
+    changing.finish(means.store, means.root, now, means.entropy)
     retention.destroy_due(means, now)
 
 

@@ -146,7 +146,7 @@ class Making:
         """What happened to it since."""
         if number % 50 == 1:
             chain = amend.chain_of(self.store, row.prefix, self.public)
-            retention.destroy(row, chain, retention.EXPIRED, self.means, row.keep_until)
+            retention.destroy(row, chain, "expired", self.means, row.keep_until)
         elif number % 70 == 2:
             chain = amend.chain_of(self.store, row.prefix, self.public)
             data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)

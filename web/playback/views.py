@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.access.door import Grant
-from recorder.catalogue import queries
+from recorder.catalogue import amending, queries
 from recorder.catalogue.rows import RecordingRow
 from web import words
 from web.account.limits import limit_grants, limit_refusals
@@ -33,8 +33,11 @@ def choose(recording_id: str) -> str:
     choices = gate().purposes(who(), recording_id)  # it says no, and writes it down
     row = _recording(recording_id)
     tenant = someone().tenant
+    holds = amending.holds(tenant.id, row.id)
     return render_template(
         "playback/choose.html",
+        held=bool(holds),
+        look_again=any(each.review_at <= now() for each in holds),
         recording=row,
         choices=choices,
         announcement=queries.announcement(tenant.id, row.announcement),

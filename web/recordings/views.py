@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder.catalogue import queries
+from recorder.catalogue import amending, queries
 from web.recordings import listing, wishes
-from web.state import here, logged_in, someone
+from web.state import here, logged_in, now, someone
+
+SHOWN = 10
+"""Holds to be looked at again that are named above the list."""
 
 blueprint = Blueprint("recordings", __name__, template_folder="templates")
 
@@ -27,6 +30,8 @@ def listed() -> str:
     zone = ZoneInfo(tenant.time_zone)
     wanted = wishes.read(request.args)
     page = listing.calls(tenant.id, wanted, zone, here().config.page)
+    admin = someone().user.role == "customer_admin"
+    look_again = [each for each in amending.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",
         wishes=wanted,
@@ -34,4 +39,5 @@ def listed() -> str:
         more=page.more.encode() if page.more else None,
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,
+        look_again=look_again[:SHOWN],
     )

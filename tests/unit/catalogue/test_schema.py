@@ -25,6 +25,7 @@ ALL = (
     "0007_outbound",
     "0008_codes",
     "0009_joining",
+    "0012_kept",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

@@ -10,6 +10,7 @@ import pytest
 from recorder import pipeline
 from recorder.catalogue import customers, keeping, models, places, schema
 from recorder.catalogue.described import recording_of
+from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Amendment, Recording, connected
 from recorder.lifecycle import retention
 from recorder.recover.rebuild import Rebuild, Report
@@ -91,10 +92,10 @@ def recorded(house) -> Callable[..., str]:
         sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
         for upload in sealed.uploads:
             means.store.put(upload.key, upload.path, upload.sha256)
-        row = recording_of(
-            sealed.manifest, sealed.manifest_bytes, start.outside, encoded.take.end.inside, sealed.key
-        )
-        keeping.add_recording(row, now=house.clock(), entropy=house.entropy)
+        limits = limits_of(house.tenant)
+        parties = start.outside, encoded.take.end.inside
+        row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
+        keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
         return start.recording
 
     return make

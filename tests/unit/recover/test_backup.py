@@ -18,6 +18,7 @@ from recorder.catalogue import (
     customers,
     grants,
     keeping,
+    limits,
     people,
     queries,
     recovering,
@@ -66,6 +67,7 @@ def full(house: House, recorded) -> House:
     customers.set_line_keep(house.tenant, line.id, Keeping(keep_days=365), **said)
     customers.set_line_deletable(house.tenant, line.id, True, **said)
     customers.set_line_joining(house.tenant, line.id, "alone", **said)
+    limits.set_limit(house.tenant, purpose="agreement", line=None, keep_days=3000, **said)
     recording = recorded()
     house.work(house.unrecorded())
     until = house.clock() + timedelta(hours=8)
@@ -342,7 +344,8 @@ def test_more_rows_than_a_page_come_back(full: House, recovery, monkeypatch) -> 
     for number in range(5):
         identity = f"0198c0de-0000-7000-8000-{number:012}"
         other = replace(row, id=identity, prefix=f"{full.tenant}/2026/11/25/{identity}/")
-        keeping.add_recording(other, now=full.clock(), entropy=full.entropy)
+        mine = limits.limits_of(full.tenant)
+        keeping.add_recording(other, now=full.clock(), entropy=full.entropy, limits=mine)
     path = full.root / "many"
     backup.write(path, full.means.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     before = [each["id"] for each in rows(Recording)]

@@ -41,6 +41,8 @@ def test_init_makes_private_files_and_never_writes_over_them(tmp_path: Path) -> 
         "kek": 0o600,
         "manifest.key": 0o600,
         "manifest.endorsement.json": 0o644,
+        "panel.key": 0o600,
+        "panel.endorsement.json": 0o644,
     }
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     before = {path: path.read_bytes() for path in made}

@@ -70,6 +70,7 @@ def bakery(house) -> Customer:
     customer = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")
     house.person(customer, "claire", "Claire Martin")
     house.person(customer, "audit", "Anne Audit", role="auditor")
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
     return customer
 
 
@@ -87,7 +88,7 @@ def config() -> WebConfig:
 
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
-    return create_app(config, gate=house.gate, now=clock, entropy=entropy)
+    return create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
 
 
 @pytest.fixture

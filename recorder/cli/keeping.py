@@ -1,0 +1,142 @@
+"""``accord keeping`` and ``accord recording``: how long a customer keeps recordings, and what is learnt about
+one after its call."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from recorder.catalogue import limits, queries
+from recorder.cli.context import Context
+from recorder.cli.holds import OPERATOR, REASON, changes
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.clock import utc_now
+from recorder.errors import CatalogueError
+
+
+@click.group()
+def keeping() -> None:
+    """How long a customer keeps recordings, at most as long as announced."""
+
+
+@keeping.command("set")
+@TENANT
+@click.option("--purpose", help="For this purpose only.")
+@click.option("--line", "number", help="Of calls on this number only.")
+@click.option("--days", type=click.IntRange(min=1), help="So many days from the call on.")
+@click.option("--as-announced", is_flag=True, help="As announced again, for what is recorded from now on.")
+@click.pass_obj
+def set_keeping(
+    context: Context,
+    tenant_name: str,
+    purpose: str | None,
+    number: str | None,
+    days: int | None,
+    as_announced: bool,
+) -> None:
+    """Keep recordings for a shorter time than announced, those that are there too. A purpose that a law asks
+    for is shortened only where it is named."""
+    if (days is None) != as_announced:
+        raise click.UsageError("one of --days and --as-announced")
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    line = None
+    if number is not None:
+        found = [each.id for each in queries.lines(tenant) if number in (each.number, each.id)]
+        if not found:
+            raise CatalogueError("line.unknown", f"there is no line {number}", "see `accord line list`")
+        line = found[0]
+    limits.set_limit(tenant, purpose=purpose, line=line, keep_days=days, now=utc_now(), entropy=os.urandom)
+    _show(tenant)
+
+
+@keeping.command("show")
+@TENANT
+@click.pass_obj
+def show_keeping(context: Context, tenant_name: str) -> None:
+    """What is set, and whether every recording of before has been looked at."""
+    context.open_catalogue()
+    _show(find_tenant(tenant_name).id)
+
+
+def _show(tenant: str) -> None:
+    numbers = {line.id: line.number for line in queries.lines(tenant, ended=True)}
+    found = limits.in_force(tenant)
+    for each in found:
+        limit = each.limit
+        on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
+        state = "" if each.settled_at else "  (the worker is looking at the recordings that are there)"
+        click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{state}")
+    if not found:
+        click.echo("Recordings are kept as long as announced.")
+
+
+@click.group()
+def recording() -> None:
+    """What is learnt about a recording after its call; each is signed, and stays."""
+
+
+@recording.command()
+@click.argument("recording_id", metavar="RECORDING")
+@TENANT
+@click.option(
+    "--purpose", "purposes", multiple=True, help="Only for these; default: all that rest on consent."
+)
+@REASON
+@click.pass_obj
+def withdraw(
+    context: Context, recording_id: str, tenant_name: str, purposes: tuple[str, ...], reason: str
+) -> None:
+    """Consent is withdrawn: what rests on it ends at once, and with the last purpose the recording."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    changes(context).withdraw(tenant, recording_id, OPERATOR, reason=reason, purposes=purposes or None)
+    click.echo("Written down: what rested on that consent has ended.")
+
+
+@recording.command()
+@click.argument("recording_id", metavar="RECORDING")
+@TENANT
+@click.option("--purpose", required=True)
+@click.option("--days", required=True, type=click.IntRange(min=1), help="Kept so many days from the call on.")
+@REASON
+@click.pass_obj
+def agree(
+    context: Context, recording_id: str, tenant_name: str, purpose: str, days: int, reason: str
+) -> None:
+    """It was agreed after the call: for a purpose, as long as the customer's country allows."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    changes(context).agree(tenant, recording_id, OPERATOR, purpose=purpose, keep_days=days, reason=reason)
+    click.echo(f"Written down: it may be used for {purpose}.")
+
+
+@recording.command()
+@click.argument("recording_id", metavar="RECORDING")
+@TENANT
+@click.option("--purpose", "purposes", multiple=True, required=True)
+@REASON
+@click.pass_obj
+def narrow(
+    context: Context, recording_id: str, tenant_name: str, purposes: tuple[str, ...], reason: str
+) -> None:
+    """End some of its purposes at once."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    changes(context).narrow(tenant, recording_id, OPERATOR, purposes=purposes, reason=reason)
+    click.echo(f"Written down: it may no longer be used for {', '.join(purposes)}.")
+
+
+@recording.command()
+@click.argument("recording_id", metavar="RECORDING")
+@TENANT
+@REASON
+@click.confirmation_option(prompt="Its sound cannot be brought back. Delete it?")
+@click.pass_obj
+def delete(context: Context, recording_id: str, tenant_name: str, reason: str) -> None:
+    """Its customer has it deleted; not where it is held, or a law asks that it be kept."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    changes(context).delete(tenant, recording_id, OPERATOR, reason=reason)
+    click.echo("Nobody hears it any more; the worker destroys it within minutes.")

@@ -1,0 +1,303 @@
+"""What is learnt about a recording after its call, written down as signed amendments: it is held or no
+longer, consent is withdrawn, something was agreed later, purposes end, its customer has it deleted.
+
+Each is put beside the manifest first, which is the commit, then listed with its leaf.  Before that it is
+noted that somebody is at it, so that the worker lists what was put by somebody who died (:func:`finish`).
+Rules are looked at with the chain as the bucket has it: nothing is decided by a row.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import amending, claims, queries
+from recorder.catalogue.countries import pack_of
+from recorder.catalogue.limits import limits_of
+from recorder.catalogue.models import connected
+from recorder.catalogue.rows import RecordingRow
+from recorder.clock import Now, from_iso, to_iso, utc_now
+from recorder.errors import AccessError, KeepingError, SealError
+from recorder.ids import Entropy
+from recorder.lifecycle.amend import chain_of_row, put
+from recorder.prompts.purposes import standard
+from recorder.seal import terms as sealed
+from recorder.seal.amendment import (
+    AgreedLater,
+    By,
+    ConsentWithdrawn,
+    Data,
+    DeletionAsked,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+)
+from recorder.seal.chain import Chain
+from recorder.seal.signing import Signer
+from recorder.seal.terms import Terms
+from recorder.store.base import Conflict, Store
+
+LONGEST_REVIEW = timedelta(days=366)
+"""A hold is looked at again within a year."""
+
+LONGEST_REASON = 500
+
+TRIES = 3
+"""Where several people amend a recording at once."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A recording as it stands: its row, all that was sealed of it, and what follows."""
+
+    row: RecordingRow
+    chain: Chain
+    terms: Terms
+    now: datetime
+
+    def may_hold(self) -> tuple[str, ...]:
+        """The purposes that it can be held for: a dispute can need them, and they have not ended."""
+        return tuple(code for code in self.terms.living(self.now) if sealed.for_disputes(code))
+
+    def may_withdraw(self) -> tuple[str, ...]:
+        """The purposes of which consent can be withdrawn."""
+        living = self.terms.living(self.now)
+        asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
+        return tuple(code for code in asked if code in living)
+
+    def why_not_delete(self) -> str | None:
+        """The id of the reason why it cannot be deleted; ``None`` where it can."""
+        if self.terms.holds:
+            return "keeping.held"
+        if any(sealed.by_law(code) for code in self.terms.living(self.now)):
+            return "keeping.by_law"
+        return "keeping.deleted" if self.terms.deleted_at is not None else None
+
+
+Rule = Callable[[Looked], Data]
+"""What is to be sealed of a recording as it stands.  Raises :class:`KeepingError` where it cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached.
+    Everything is asked with the customer's id.
+
+    Everything raises :class:`AccessError` (``access.not_found``, ``access.destroyed``), :class:`KeepingError`
+    (each method says which; ``keeping.busy`` where somebody else is at this recording),
+    :class:`recorder.errors.SealError` for what is not as it was sealed, and ``StoreError``."""
+
+    store: Store
+    root: Ed25519PublicKey
+    signer: Signer
+    now: Now = utc_now
+    entropy: Entropy = os.urandom
+    boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+
+    def look(self, tenant: str, recording: str) -> Looked:
+        """A recording of a customer as the bucket has it now."""
+        with connected():
+            row = queries.recording(tenant, recording)
+            if row is None:
+                raise AccessError("access.not_found", "there is no such recording")
+            if row.destroyed_at is not None:
+                raise AccessError("access.destroyed", "the recording was destroyed")
+            limits, pack = limits_of(tenant), pack_of(tenant)
+        chain = chain_of_row(row, self.store, self.root)
+        if chain.erased is not None:
+            raise AccessError("access.destroyed", "the recording was destroyed")
+        told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
+        return Looked(row, chain, told, self.now())
+
+    def hold(
+        self,
+        tenant: str,
+        recording: str,
+        by: By,
+        *,
+        owner: str,
+        purposes: Sequence[str],
+        reason: str,
+        review_at: datetime,
+        roles: Sequence[str] = ("customer_admin",),
+    ) -> None:
+        """Keep it, whatever would end it, until the hold is lifted; heard by these roles for these purposes
+        alone.  Raises ``keeping.not_for_disputes``, ``keeping.reason``, ``keeping.review``,
+        ``keeping.roles``, ``keeping.being_destroyed``."""
+
+        def rule(looked: Looked) -> Data:
+            if not purposes or not set(purposes) <= set(looked.may_hold()):
+                raise KeepingError("keeping.not_for_disputes", "a dispute cannot need it for these purposes")
+            if not looked.now < review_at <= looked.now + LONGEST_REVIEW:
+                raise KeepingError("keeping.review", "a hold is looked at again within a year")
+            if not roles or not set(roles) <= _roles(purposes):
+                raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
+            if looked.row.wrapped_key is None:
+                raise KeepingError("keeping.being_destroyed", "it is being destroyed")
+            at = from_iso(to_iso(review_at))
+            return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
+
+        self._amend(tenant, recording, by, rule)
+
+    def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
+        """End a hold; what has ended meanwhile goes then.  Raises ``keeping.no_hold``, ``keeping.reason``."""
+
+        def rule(looked: Looked) -> Data:
+            if hold not in {each.number for each in looked.terms.holds}:
+                raise KeepingError("keeping.no_hold", f"it has no hold {hold}, or that was lifted")
+            return HoldLifted(hold, _said(reason))
+
+        self._amend(tenant, recording, by, rule)
+
+    def withdraw(
+        self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
+    ) -> None:
+        """Consent is withdrawn: at once, what rests on it ends.  ``purposes`` ``None``: all that do.  Raises
+        ``keeping.not_by_consent``, ``keeping.reason``."""
+
+        def rule(looked: Looked) -> Data:
+            can = looked.may_withdraw()
+            wanted = can if purposes is None else tuple(purposes)
+            if not wanted or not set(wanted) <= set(can):
+                raise KeepingError("keeping.not_by_consent", "it does not rest on consent for these purposes")
+            return ConsentWithdrawn(_once(wanted), _said(reason))
+
+        self._amend(tenant, recording, by, rule)
+
+    def agree(
+        self, tenant: str, recording: str, by: By, *, purpose: str, keep_days: int, reason: str
+    ) -> None:
+        """It was agreed after the call that it may be used for a purpose, kept so many days from the call on.
+        Raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
+        ``keeping.reason``."""
+
+        def rule(looked: Looked) -> Data:
+            if looked.chain.manifest.announced is None:
+                raise KeepingError("keeping.not_announced", "it was not announced, so nothing comes of a yes")
+            ended = not looked.terms.living(looked.now) and not looked.terms.holds
+            if ended or looked.terms.deleted_at is not None:
+                raise KeepingError("keeping.over", "its time is over, or it is to be deleted")
+            own = queries.own_purposes(tenant)
+            if purpose not in standard() and purpose not in own:
+                raise KeepingError("keeping.purpose", f"there is no purpose {purpose!r}")
+            pack = pack_of(tenant)
+            for objection in pack.objections([purpose], keep_days=keep_days):
+                raise KeepingError("keeping.too_long", objection.message, objection.hint)
+            until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
+            if until <= looked.now:
+                raise KeepingError("keeping.over", "that time is over already")
+            return AgreedLater(purpose, until, pack.code, _said(reason))
+
+        self._amend(tenant, recording, by, rule)
+
+    def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
+        """End some of its purposes at once.  Raises ``keeping.purpose``, ``keeping.by_law``,
+        ``keeping.reason``."""
+
+        def rule(looked: Looked) -> Data:
+            if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
+                raise KeepingError("keeping.purpose", "it has no such purpose, or it has ended")
+            if any(sealed.by_law(code) for code in purposes):
+                raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
+            return PurposesNarrowed(_once(purposes), _said(reason))
+
+        self._amend(tenant, recording, by, rule)
+
+    def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
+        """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
+        ``keeping.held``, ``keeping.by_law``, ``keeping.deleted``, ``keeping.reason``."""
+
+        def rule(looked: Looked) -> Data:
+            if (why := looked.why_not_delete()) is not None:
+                raise KeepingError(why, "it cannot be deleted")
+            return DeletionAsked(_said(reason))
+
+        self._amend(tenant, recording, by, rule)
+
+    def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
+        owner, now = self.entropy(8).hex(), self.now()
+        self.look(tenant, recording)  # anybody else's is not there, and is not noted either
+        claim = f"recording:{recording}"
+        if not claims.take(claim, owner, now):
+            raise KeepingError("keeping.busy", "somebody else is at this recording", "try again in a minute")
+        try:
+            amending.begin(tenant, recording, now)
+            self.boundary("begun")
+            try:
+                chain = self._put(tenant, recording, by, rule)
+            except KeepingError:
+                amending.end(recording)
+                raise
+            self.boundary("put")
+            amending.amended(chain, now=now, entropy=self.entropy)
+            self.boundary("listed")
+        finally:
+            claims.give_back(claim, owner)
+
+    def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
+        """The chain with what a rule says at its end."""
+        for again in reversed(range(TRIES)):
+            looked = self.look(tenant, recording)
+            data = rule(looked)
+            try:
+                made = put(self.store, looked.chain, data, by, self.signer, self.root, looked.now)
+            except Conflict:
+                if not again:
+                    raise
+                continue
+            log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
+            break
+        return chain_of_row(looked.row, self.store, self.root)
+
+
+def finish(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
+    """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
+    broken is logged, and looked at again.  Raises :class:`recorder.errors.StoreError`."""
+    owner, done = entropy(8).hex(), 0
+    for tenant, recording in amending.begun(now - timedelta(minutes=1)):
+        claim = f"recording:{recording}"
+        if not claims.take(claim, owner, now):
+            continue
+        try:
+            done += _finish_one(tenant, recording, store, root, now, entropy)
+        except SealError as error:
+            log.error("amendments.not_listed", recording=recording, error_id=error.error_id)
+        finally:
+            claims.give_back(claim, owner)
+    return done
+
+
+def _finish_one(
+    tenant: str, recording: str, store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy
+) -> bool:
+    row = queries.recording(tenant, recording)
+    added = 0
+    if row is not None and row.destroyed_at is None:
+        chain = chain_of_row(row, store, root)
+        added = 0 if chain.erased is not None else amending.amended(chain, now=now, entropy=entropy)
+    amending.end(recording)
+    log.info("amendments.listed", recording=recording, added=added)
+    return bool(added)
+
+
+def _roles(purposes: Sequence[str]) -> set[str]:
+    known = standard()
+    return {role for code in purposes if code in known for role in known[code].roles}
+
+
+def _once(codes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(codes))
+
+
+def _said(reason: str) -> str:
+    said = " ".join(reason.split())
+    if not said or len(said) > LONGEST_REASON or not said.isprintable():
+        raise KeepingError("keeping.reason", f"a reason has up to {LONGEST_REASON} characters")
+    return said

@@ -1,0 +1,65 @@
+"""Sounds that are locked in the bucket: until the announced day, not longer; whoever erases gets by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.errors import ConfigError, StoreError
+from recorder.lifecycle import retention
+from recorder.lifecycle.changing import Changes
+from recorder.seal.amendment import By
+from recorder.store.bucket import connect
+from recorder.store.lock import GovernanceLock
+from recorder.store.s3 import S3Store
+
+
+@pytest.fixture
+def clock(clock):
+    """A real server looks at its own clock: what is locked here must not be over."""
+    clock.at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    return clock
+
+
+def test_a_locked_sound_stays_until_its_day_and_is_erased_by_the_worker_alone(seaweedfs, house) -> None:
+    bucket = seaweedfs.bucket()
+    store, lock = S3Store(bucket, house.entropy), GovernanceLock(bucket)
+    lock.check()
+    house.means = replace(house.means, store=store, lock=lock)
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    house.clock.forward(minutes=1)
+    row = queries.recording(house.tenant, folder.name)
+    client, where = connect(bucket), {"Bucket": bucket.name}
+    for each in row.objects:
+        locked = client.get_object_retention(**where, Key=row.prefix + each.name)["Retention"]
+        assert locked["Mode"] == "GOVERNANCE"
+        assert locked["RetainUntilDate"] <= row.keep_until
+        lock(row.prefix + each.name, row.keep_until)  # a worker that died does it again
+        with pytest.raises(StoreError):
+            store.delete(row.prefix + each.name)
+        assert store.size(row.prefix + each.name) > 0
+
+    given = house.means
+    changes = Changes(store, given.root_public, given.signer, house.clock, house.entropy)
+    changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
+    means = retention.Means(store, given.root_public, given.signer, house.entropy)
+    assert retention.destroy_due(means, house.clock()) == 0, "without the right to bypass"
+    erasing = S3Store(bucket, house.entropy, bypass=True)
+    house.clock.forward(minutes=10)
+    assert retention.destroy_due(replace(means, erasing=erasing), house.clock()) == 1
+    left = client.list_object_versions(**where, Prefix=row.prefix)
+    names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
+    assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}
+    assert queries.recording(house.tenant, row.id).destroyed_why == "deleted"
+
+
+def test_a_bucket_that_cannot_lock_is_refused(seaweedfs) -> None:
+    bucket = replace(seaweedfs.bucket(), name="unlocked")
+    connect(bucket).create_bucket(Bucket="unlocked")
+    with pytest.raises(ConfigError) as refused:
+        GovernanceLock(bucket).check()
+    assert refused.value.error_id == "store.no_lock"

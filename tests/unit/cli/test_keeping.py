@@ -1,0 +1,88 @@
+"""``accord hold``, ``accord recording`` and ``accord keeping`` as an operator types them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from recorder.catalogue import amending, queries
+from recorder.lifecycle import retention
+from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.seal.verify import verify
+from recorder.worker.housekeeping import House as Housekeeping
+from tests.conftest import Clock, House
+
+from .test_recover import Shell
+
+NAME = "Boulangerie Martin"
+MINE = ("--tenant", NAME)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A little in the past: the commands look at the machine's own clock."""
+    return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
+
+
+@pytest.fixture
+def shell(house: House) -> Shell:
+    shell = Shell(house)
+    password = "let us listen together"
+    shell.good("user", "create", *MINE, "claire@example.com", "--password", password)
+    return shell
+
+
+def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: House) -> None:
+    held, gone = house.take(talk_ms=300), house.take(talk_ms=300)
+    for folder in (held, gone):
+        house.work(folder)
+    review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    hold = ("hold", "set", held.name, *MINE, "--review", review, "--reason", "contested order")
+    assert "there is no log-in" in shell.bad(*hold, "--owner", "nobody")
+    shell.good(*hold, "--owner", "claire@example.com")
+    listed = shell.good("hold", "list")
+    assert f"{held.name}  1  since" in listed
+    assert "contested order" in listed
+    delete = ("recording", "delete", *MINE, "--reason", "asked for", "--yes")
+    assert "cannot be deleted" in shell.bad(*delete, held.name)
+    shell.good(*delete, gone.name)
+    assert "does not rest on consent" in shell.bad("recording", "withdraw", held.name, *MINE, "--reason", "x")
+    agree = ("recording", "agree", held.name, *MINE, "--purpose", "training", "--reason", "on paper")
+    assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
+    shell.good(*agree, "--days", "60")
+    shell.good("recording", "narrow", held.name, *MINE, "--purpose", "training", "--reason", "not needed")
+    assert "14 days  any purpose  any line" in shell.good("keeping", "set", *MINE, "--days", "14")
+    assert "as long as announced" in shell.good("keeping", "set", *MINE, "--as-announced")
+    assert "there is no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
+    assert "cannot be kept" in shell.bad("keeping", "set", *MINE, "--purpose", "quality", "--days", "31")
+
+    clock = Clock(datetime.now(UTC) + timedelta(days=21))
+    house.clock.at = clock.at
+    keep_house(house, clock)
+    assert queries.recording(house.tenant, gone.name).destroyed_why == "deleted"
+    assert verify(house.means.store, held_at(house, held.name), house.means.root_public).ok
+    assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
+    shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
+    assert amending.holds() == ()
+
+
+def held_at(house: House, recording: str) -> str:
+    row = queries.recording(house.tenant, recording)
+    assert row is not None
+    return row.prefix
+
+
+def keep_house(house: House, clock: Clock) -> None:
+    """The worker's minute, twice: what is to be looked at again is said once a day."""
+    given = house.means
+    means = retention.Means(given.store, given.root_public, given.signer, house.entropy)
+    keeper = Timekeeper(house.root / ".clock", {}, clock)
+    keeping = Housekeeping(house.spool, means, keeper, clock)
+    with capture_logs() as logs:
+        keeping.keep()
+        keeping.keep()
+        clock.forward(days=1)
+        keeping.keep()
+    assert [each["event"] for each in logs].count("hold.to_be_looked_at") == 2

@@ -1,0 +1,280 @@
+"""Until when a recording may be used and kept: beside a small model that asks of one moment at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.prompts.packfile import shipped
+from recorder.seal.agreement import Agreed, Consent
+from recorder.seal.amendment import (
+    AgreedLater,
+    Amendment,
+    By,
+    ConsentWithdrawn,
+    Data,
+    DeletionAsked,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+)
+from recorder.seal.contents import Announced, Manifest, Purpose
+from recorder.seal.terms import Limit, kept_from, terms, withdrawable
+
+CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+CODES = ("agreement", "quality", "training", "legal-duty", "own")
+LINES = ("line-1", "line-2")
+
+
+def day(number: float) -> datetime:
+    return CALL + timedelta(days=number)
+
+
+def manifest(
+    codes: tuple[str, ...] = ("agreement",),
+    keep_days: int = 30,
+    *,
+    mode: str = "notice",
+    agreed: tuple[str, int] | None = None,
+    announced: bool = True,
+) -> Manifest:
+    told = Announced(
+        "a", 1, "en", "…", keep_days, "0" * 64, tuple(Purpose(c, day(keep_days)) for c in codes), 0, 9, 1.0
+    )
+    more = None if agreed is None or not announced else Agreed(*agreed, day(agreed[1]))
+    until = max(keep_days, more.keep_days if more else 0) if announced else 30
+    return Manifest(
+        recording="r", tenant="t", line="line-1", number="+3220000000", direction="inbound", node="n",
+        channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, noted=None,
+        keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
+        announced=told if announced else None, unannounced=None if announced else "not_found_in_audio",
+        consent=Consent(mode, "yes", "1", CALL, None), agreements=(), agreed=more, markers=(), gaps=(),
+        objects=(), parties=b"", data_key_id="d", tenant_key_id="k", software="accord",
+    )  # fmt: skip
+
+
+def chain(*said: tuple[float, Data]) -> tuple[Amendment, ...]:
+    return tuple(
+        Amendment("r", "t", number, "0" * 64, day(at), By("operator"), data)
+        for number, (at, data) in enumerate(said, 1)
+    )
+
+
+HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
+
+
+def test_each_purpose_ends_at_its_own_time_and_with_the_last_the_recording() -> None:
+    sealed = manifest(("quality", "agreement"), 30, agreed=("agreement", 365))
+    told = terms(sealed, ())
+    assert [(each.code, each.until) for each in told.purposes] == [
+        ("quality", day(30)),
+        ("agreement", day(365)),
+    ]
+    assert told.living(day(30)) == ("agreement",)
+    assert not told.due(day(365) - timedelta(milliseconds=1))
+    assert told.due(day(365))
+    assert told.why == "expired"
+
+
+def test_what_was_not_announced_has_no_purpose_and_its_day() -> None:
+    told = terms(manifest(announced=False), ())
+    assert (told.purposes, told.until, told.why) == ((), day(30), "not_announced")
+    told = terms(manifest(announced=False), chain((3, DeletionAsked("…"))))
+    assert (told.until, told.why) == (day(3), "deleted")
+
+
+def test_a_withdrawal_ends_what_rests_on_consent_and_nothing_else() -> None:
+    said = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
+    by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), said)
+    assert [each.until for each in by_notice.purposes] == [day(30), day(30)]
+    asked = terms(manifest(("agreement", "legal-duty"), mode="opt-in", agreed=("agreement", 365)), said)
+    assert [(each.until, each.why) for each in asked.purposes] == [
+        (day(5), "withdrawn"),
+        (day(30), "expired"),
+    ]
+    assert withdrawable(manifest(("agreement", "legal-duty"), mode="opt-out"), ()) == ("agreement",)
+    assert withdrawable(manifest(("agreement",)), ()) == ()
+    later = chain((1, AgreedLater("training", day(100), "be", "…")))
+    assert withdrawable(manifest(("agreement",)), later) == ("training",)
+
+
+def test_an_agreement_later_adds_a_purpose_and_a_withdrawal_takes_it_back() -> None:
+    said = [(1, AgreedLater("training", day(100), "be", "…"))]
+    told = terms(manifest(), chain(*said))
+    assert (told.term("training").until, told.until) == (day(100), day(100))
+    said.append((40, ConsentWithdrawn(("training",), "…")))
+    told = terms(manifest(), chain(*said))
+    assert (told.until, told.why) == (day(40), "withdrawn")
+    said.append((41, AgreedLater("training", day(50), "be", "…")))
+    assert terms(manifest(), chain(*said)).until == day(50)
+
+
+def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> None:
+    short = Limit(5, None, None, day(10), day(20))
+    told = terms(manifest(), (), [short])
+    assert (told.until, told.why) == (day(10), "shortened"), "gone at once, not before it was said"
+    assert terms(replace(manifest(), started_at=day(20)), (), [short]).why == "expired"
+    assert terms(replace(manifest(), line="line-2"), (), [replace(short, line="line-1")]).until == day(30)
+    assert terms(manifest(("legal-duty",)), (), [short]).until == day(30), "not what a law asks for"
+    assert terms(manifest(("legal-duty",)), (), [replace(short, purpose="legal-duty")]).until == day(10)
+    assert terms(manifest(), (), [Limit(90, None, None, day(0))]).until == day(30), "never longer"
+
+
+def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -> None:
+    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionAsked("…"))]
+    held = terms(manifest(mode="opt-in"), chain(*said))
+    assert not held.due(day(9999))
+    assert held.held_for("agreement") == (HOLD,)
+    lifted = terms(manifest(mode="opt-in"), chain(*said, (400, HoldLifted(1, "agreed"))))
+    assert lifted.due(day(400))
+    assert lifted.why == "withdrawn"
+
+
+def test_the_country_ends_the_use_and_destroys_nothing() -> None:
+    told = terms(manifest(keep_days=3000), (), (), shipped()["strict"])
+    assert (told.term("agreement").use_until, told.until) == (day(30), day(3000))
+
+
+@dataclass(frozen=True)
+class Case:
+    sealed: Manifest
+    said: tuple[tuple[float, Data], ...]
+    limits: tuple[Limit, ...]
+    country: str
+    now: float
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=1, max_size=4, unique=True)))
+    agreed = draw(st.none() | st.tuples(st.sampled_from(CODES), st.integers(1, 400)))
+    sealed = manifest(
+        codes,
+        draw(st.integers(1, 60)),
+        mode=draw(st.sampled_from(["notice", "opt-out", "opt-in"])),
+        agreed=agreed,
+    )
+    at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
+    for _ in range(draw(st.integers(0, 6))):
+        at += draw(st.integers(0, 50)) / 2
+        some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
+        kind = draw(st.sampled_from("wnahld"))
+        if kind == "w":
+            said.append((at, ConsentWithdrawn(some, "…")))
+        elif kind == "n":
+            said.append((at, PurposesNarrowed(some, "…")))
+        elif kind == "a":
+            code = draw(st.sampled_from(CODES))
+            known.add(code)
+            said.append((at, AgreedLater(code, day(at + draw(st.integers(1, 300))), "be", "…")))
+        elif kind == "h":
+            said.append((at, HoldSet(some, "u", "…", day(at + 9))))
+        elif kind == "l" and (set_ := [n for n, (_, d) in enumerate(said, 1) if isinstance(d, HoldSet)]):
+            said.append((at, HoldLifted(draw(st.sampled_from(set_)), "…")))
+        elif kind == "d":
+            said.append((at, DeletionAsked("…")))
+    limits = draw(
+        st.lists(
+            st.builds(
+                lambda days, code, line, since, lasts: Limit(
+                    days, code, line, day(since), None if lasts is None else day(since + lasts)
+                ),
+                st.integers(1, 50),
+                st.none() | st.sampled_from(CODES),
+                st.none() | st.sampled_from(LINES),
+                st.integers(-40, 40),
+                st.none() | st.integers(0, 60),
+            ),
+            max_size=3,
+        )
+    )
+    now = max([at, *((each.since - CALL) / timedelta(days=1) for each in limits)])
+    now += draw(st.integers(0, 500)) / 4
+    return Case(sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped()))), now)
+
+
+def lives(case: Case, code: str) -> bool:
+    """The model: at this one moment, does anything still speak for a purpose, and nothing against it?"""
+    now, sealed = day(case.now), case.sealed
+    law = code == "legal-duty"
+    for limit in case.limits:
+        for_it = limit.purpose == code or (limit.purpose is None and not law)
+        on_it = limit.line is None or limit.line == "line-1"
+        lifted_before = limit.until is not None and limit.until <= CALL
+        if for_it and on_it and not lifted_before and now >= max(limit.since, day(limit.keep_days)):
+            return False
+    if any(isinstance(data, DeletionAsked) for _, data in case.said):
+        return False
+    narrowed = [
+        n for n, (_, d) in enumerate(case.said) if isinstance(d, PurposesNarrowed) and code in d.purposes
+    ]
+    withdrawn = [
+        n for n, (_, d) in enumerate(case.said) if isinstance(d, ConsentWithdrawn) and code in d.purposes
+    ]
+    announced = [each.until for each in sealed.announced.purposes if each.code == code]
+    by_consent = sealed.consent.mode != "notice" and not law
+    if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn):
+        return True
+    yes = [(-1, sealed.agreed.until)] if sealed.agreed and sealed.agreed.code == code else []
+    yes += [
+        (n, d.until) for n, (_, d) in enumerate(case.said) if isinstance(d, AgreedLater) and d.purpose == code
+    ]
+    last_no = max([*narrowed, *withdrawn], default=-2)
+    return any(n > last_no and now < until for n, until in yes)
+
+
+def held(case: Case) -> set[str]:
+    lifted = {d.hold for _, d in case.said if isinstance(d, HoldLifted)}
+    set_ = {n: d for n, (_, d) in enumerate(case.said, 1) if isinstance(d, HoldSet)}
+    return {code for n, each in set_.items() if n not in lifted for code in each.purposes}
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_it_says_what_the_model_says(case: Case) -> None:
+    now = day(case.now)
+    told = terms(case.sealed, chain(*case.said), case.limits, shipped()[case.country])
+    codes = [each.code for each in told.purposes]
+    assert len(codes) == len(set(codes))
+    alive = {code for code in CODES if lives(case, code)}
+    assert set(told.living(now)) == alive
+    assert {code for code in CODES if told.held_for(code)} == held(case)
+    assert told.due(now) == (not alive and not held(case))
+    pack = shipped()[case.country]
+    for each in told.purposes:
+        ceiling = kept_from(case.sealed) + timedelta(days=pack.rule(each.code).longest_keep_days)
+        assert each.use_until == min(each.until, ceiling)
+
+
+@settings(max_examples=80, deadline=None)
+@given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
+def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case, what: str) -> None:
+    now = day(case.now)
+    before = terms(case.sealed, chain(*case.said), case.limits)
+    codes = tuple(each.code for each in before.purposes)
+    more: dict[str, Data] = {
+        "withdrawn": ConsentWithdrawn(codes, "…"),
+        "narrowed": PurposesNarrowed(codes, "…"),
+        "deleted": DeletionAsked("…"),
+    }
+    if what == "limited":
+        after = terms(case.sealed, chain(*case.said), [*case.limits, Limit(3, None, None, now)])
+    else:
+        after = terms(case.sealed, chain(*case.said, (case.now, more[what])), case.limits)
+    assert after.until <= before.until
+    for each in before.purposes:
+        assert after.term(each.code).until <= each.until
+    if what in ("narrowed", "deleted"):
+        assert after.due(now) == (not held(case))
+    kept = terms(case.sealed, chain(*case.said, (case.now, HOLD)), case.limits)
+    assert not kept.due(now + timedelta(days=100_000))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_a_law_asks_for_is_data(code: str) -> None:
+    told = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
+    assert told.until == (day(30) if code == "legal-duty" else day(1))

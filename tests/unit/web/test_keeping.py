@@ -1,0 +1,159 @@
+"""How long a recording is kept, in the panel: holds, withdrawals, deletion."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import amending, queries
+from recorder.lifecycle import changing, retention
+from web import WebConfig, create_app, kept
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def keeping(recording: str, more: str = "") -> str:
+    return f"/recordings/{recording}/keeping{more}"
+
+
+def set_hold(browser, recording: str, **more: str):
+    form = {"purpose": "agreement", "reason": "Contested order 12", "review": "2027-01-15"}
+    return browser.send(keeping(recording, "/hold"), **{**form, **more})
+
+
+def destroy_due(house) -> int:
+    given = house.means
+    made = retention.Means(given.store, given.root_public, given.signer, house.entropy)
+    return retention.destroy_due(made, house.now())
+
+
+def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, call) -> None:
+    page = browser("claire").get(keeping(call)).text
+    assert "Durée de conservation" in page
+    assert "Jusqu’au 25 décembre 2026." in page
+    assert '<form class="stack"' not in page
+    assert "Le retenir pour un différend" in browser("paul").get(keeping(call)).text
+    assert keeping(call) in browser("claire").get(f"/recordings/{call}").text
+
+
+def test_an_admin_holds_a_recording_and_lifts_it(house, browser, bakery, call, clock) -> None:
+    paul = browser("paul")
+    assert set_hold(paul, call).status_code == 303
+    (hold,) = amending.holds(bakery.id)
+    assert (hold.owner, hold.reason) == (bakery.people["paul"].id, "Contested order 12")
+    assert hold.review_at.isoformat() == "2027-01-14T23:00:00+00:00", "the customer's day"
+    assert (hold.purposes, hold.roles) == (("agreement",), ("customer_admin",))
+    page = paul.get(keeping(call)).text
+    assert "Contested order 12" in page
+    assert "Paul Martin en répond." in page
+    assert "Un enregistrement retenu ne peut pas être supprimé" in page
+    assert "Retenu." in browser("claire").get(f"/recordings/{call}").text
+    clock.at = hold.review_at + timedelta(days=1)
+    paul = browser("paul")
+    assert "Il était à revoir au plus tard le 15 janvier 2027." in paul.get(keeping(call)).text
+    assert "Une retenue est à revoir." in paul.get(f"/recordings/{call}").text
+    assert "étaient à revoir" in paul.get("/recordings").text
+    assert "étaient à revoir" not in browser("claire").get("/recordings").text
+    assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
+    assert amending.holds(bakery.id) == ()
+    assert destroy_due(house) == 1
+
+
+def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, bakery, call) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"review": "soon"}, "Choisissez, dans l’année"),
+        ({"review": "2029-01-01"}, "Choisissez, dans l’année"),
+        ({"review": "0001-01-01"}, "Choisissez, dans l’année"),
+        ({"purpose": "training"}, "Choisissez, parmi ce qui est proposé"),
+        ({"reason": " "}, "Dites pourquoi"),
+    ):
+        answer = set_hold(paul, call, **wrong)
+        assert answer.status_code == 403
+        assert said in answer.text
+        assert keeping(call) in answer.text, "the way back"
+    assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
+    assert amending.holds() == ()
+    assert amending.known(bakery.id, call) == ()
+
+
+def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) -> None:
+    paul, claire = browser("paul"), browser("claire")
+    asked = paul.get(f"/recordings/{call}/delete").text
+    assert "Ce qui disparaîtra" in asked
+    assert "Personne ne peut le faire revenir" in asked
+    assert amending.known(bakery.id, call) == (), "asked, not done"
+    answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
+    assert "Il est supprimé" in answer.text
+    assert "a été détruit" in claire.get(f"/recordings/{call}").text
+    assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert paul.get(keeping(call)).status_code == 410
+
+
+def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    call = house.call(duty)
+    anne = browser("anne")
+    assert "une loi exige" in anne.get(keeping(call)).text
+    for answer in (
+        anne.get(f"/recordings/{call}/delete"),
+        anne.send(f"/recordings/{call}/delete", reason="x"),
+    ):
+        assert answer.status_code == 403
+        assert "une loi exige" in answer.text
+    assert amending.known(duty.id, call) == ()
+
+
+def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None:
+    call = house.call(bakery, mode="opt-in")
+    paul = browser("paul")
+    assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
+    assert "l’accord a été retiré" in paul.get(keeping(call)).text
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
+
+
+def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, rival, call) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
+    posts = (
+        (keeping(call, "/hold"), {"purpose": "agreement", "reason": "x", "review": "2027-01-15"}),
+        (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
+        (keeping(call, "/withdraw"), {"reason": "x"}),
+        (f"/recordings/{call}/delete", {"reason": "x"}),
+    )
+    for path, form in posts:
+        assert claire.send(path, **form).status_code == 403
+        assert dora.send(path, **form).status_code == 404
+        assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
+    for path in (keeping(call), f"/recordings/{call}/delete"):
+        assert dora.get(path).status_code == 404
+        assert browser().get(path).status_code == 302
+    assert amending.known(bakery.id, call) == ()
+
+
+def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
+    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(changing.__file__).read_text("utf-8")))
+    by_command_alone = {"keeping.not_announced", "keeping.over", "keeping.purpose", "keeping.too_long"}
+    assert told - by_command_alone - {"keeping.roles"} <= set(kept.ERRORS)
+
+
+def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:
+    from .conftest import Browser
+
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)
+    paul = Browser(app.test_client())
+    paul.log_in("paul")
+    answer = paul.get(keeping(call))
+    assert answer.status_code == 503
+    assert "clé pour signer" in answer.text
+    assert set_hold(paul, call).status_code == 403
