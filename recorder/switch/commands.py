@@ -299,7 +299,8 @@ def record_stop(uuid: str, path: Path) -> Command:
 def record_start(uuid: str, name: str, state: str, path: Path, recording: str) -> Command:
     """Record a call in two channels from now on, if one of its variables has this value; the switch looks,
     not we.  ``recording`` is told with its events."""
-    options = f"{{RECORD_STEREO=true,enable_file_write_buffering=false,accord_recording={_uuid(recording)}}}"
+    settings = "RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false"
+    options = f"{{{settings},accord_recording={_uuid(recording)}}}"
     target = _in_state(uuid, name, state)
     return Command(f"api expand uuid_record {target} start '{_path(path)}' 0 {options}")
 

@@ -48,7 +48,7 @@ SENT: list[tuple[Command, str]] = [
         commands.record_start(CHANNEL, "accord_state", "announcing", AUDIO, "r-1"),
         f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing "
         f"? {CHANNEL} : none)}} start '{AUDIO}' 0 "
-        "{RECORD_STEREO=true,enable_file_write_buffering=false,accord_recording=r-1}",
+        "{RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false,accord_recording=r-1}",
     ),
     (
         commands.schedule(7, "r-1", commands.record_stop_unless(CHANNEL, "accord_state", "announced", AUDIO)),

@@ -1,0 +1,217 @@
+"""A real installation for a plan of mixed calls: switch, daemon, worker, catalogue and store, with a line for
+each call, whose sentences are known again wherever they are heard."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from recorder import config
+from recorder.access.gate import Gate, Who
+from recorder.catalogue import customers, models, people, queries, schema, snapshot
+from recorder.catalogue.announcing import OwnSound
+from recorder.catalogue.rows import Keeping, RecordingRow
+from recorder.cli import processes, stores
+from recorder.cli.context import Context
+from recorder.cli.customers import make_user
+from recorder.clock import utc_now
+from recorder.ids import uuid7
+from recorder.prompts.clips import Clip, Sources
+from recorder.prompts.sentences import Said
+from recorder.seal import signing
+from recorder.supervise import Supervisor
+from tests.freeswitch.colleagues import configuration
+from tests.freeswitch.mixed.history import SENTENCES, Listed
+from tests.freeswitch.mixed.plan import OUTWARD, TOGETHER, Call
+from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
+from tests.freeswitch.switches import Rig, free_ports, until
+
+FIRST_CLIPS = {
+    "recorded": "joining", "may-we-keep": "keep_question", "agreed": "agreed", "declined": "keep_no",
+    "no-answer": "keep_none", "delete-it-1": "delete_question", "deleted": "deleted",
+}  # fmt: skip
+"""Which of our sentences a clip of the product's begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals(Sources):
+    """Says signals in the place of the product's own sentences; a clip that begins none is a short noise."""
+
+    def clip(self, said: Said, language: str) -> Clip:
+        name = FIRST_CLIPS.get(said.clip)
+        if name is None:
+            length = 9600 if said.clip == "ask-now" else 1600  # that one is a sentence by itself
+            short = np.random.default_rng(1).uniform(-0.02, 0.02, length).astype(np.float32)
+            return Clip(said, short, "signal")
+        return Clip(said, sentence(SENTENCES.index(name), 16000), "signal")
+
+
+def wav(name: str) -> bytes:
+    """A sentence as a customer's own file."""
+    content = io.BytesIO()
+    soundfile.write(content, sentence(SENTENCES.index(name)), RATE, subtype="PCM_16", format="WAV")
+    return content.getvalue()
+
+
+MODES = {
+    "opt_in_yes": "opt-in", "opt_in_no": "opt-in", "opt_in_silent": "opt-in", "opt_out": "opt-out",
+    "opt_out_refused": "opt-out",
+}  # fmt: skip
+"""Of a line, by how its call begins; else it only announces."""
+
+
+@dataclass
+class House:
+    """Switch, daemon, worker and store, and what is listed in the end."""
+
+    rig: Rig
+    context: Context
+    tenant: str
+
+    def listed(self) -> list[tuple[str, RecordingRow | None, str | None]]:
+        """Whose recording, or why there is none: by the outside party's number."""
+        found: list[tuple[str, RecordingRow | None, str | None]] = [
+            (row.outside.value.removeprefix("+") if row.outside else "", row, None)
+            for row in self._recordings()
+        ]
+        with models.connected():
+            others = list(models.NotRecorded.select())
+        return found + [(other.outside_value.removeprefix("+"), None, other.reason) for other in others]
+
+    def _recordings(self) -> Iterator[RecordingRow]:
+        page = queries.recordings(self.tenant, limit=100)
+        yield from page.rows
+        while page.more is not None:
+            page = queries.recordings(self.tenant, limit=100, after=page.more)
+            yield from page.rows
+
+    def heard(self) -> tuple[Listed, ...]:
+        """Every row, each recording listened to through the gate."""
+        listener = people.users(self.tenant)[0]
+        who = Who(listener.id, self.tenant, listener.role, "fr")
+        gate = Gate(self.context.store(), self.context.keyring(), self.context.root())
+        return tuple(self._one(gate, who, *each) for each in self.listed())
+
+    def _one(self, gate: Gate, who: Who, number: str, row: RecordingRow | None, reason: str | None) -> Listed:
+        if row is None:
+            return Listed(number, reason)
+        if not row.announced:
+            return Listed(number, "the announcement is not in it")
+        grant = gate.grant(who, row.id, "agreement")
+        manifest = gate.manifest(who, grant.id)
+        opened = gate.open(who, grant.id, "audio.wav", "a" * 22)
+        content, _rate = soundfile.read(io.BytesIO(b"".join(opened.read(0, opened.length))))
+        whole = content[: len(content) // FRAME * FRAME]
+        left, right = (
+            tuple(runs(classify(whole[:, side].reshape(-1, FRAME))[0].tolist(), fewest=2)) for side in (0, 1)
+        )
+        gaps = tuple(gap["reason"] for gap in manifest["gaps"])
+        markers = tuple(
+            f"{each['offset_ms'] / 1000:.2f} {each['kind']} {each['data']}" for each in manifest["markers"]
+        )
+        return Listed(number, None, left, right, gaps, row.kept, manifest["drift_ms"], markers)
+
+
+@contextmanager
+def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]:
+    """The installation for these calls, whose telephones are at a port."""
+    conf = configuration(folder)
+    way_out = conf / "dialplan" / "outbound" / "90_route.xml"
+    way_out.write_text(way_out.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false"))
+    route = f"127.0.0.1:{sip_port}"
+    (worker_port,) = free_ports(1)
+    variables = {
+        "ACCORD_NODE_DATA": str(folder),
+        "ACCORD_NODE_SPOOL": str(folder / "spool"),
+        "ACCORD_STORE_KIND": "directory",
+        "ACCORD_WORKER_PROCESSES": "2",
+        "ACCORD_METRICS_DAEMON_PORT": "0",
+        "ACCORD_METRICS_WORKER_PORT": str(worker_port),
+        "ACCORD_LOG_PATH": str(folder / "daemon.log"),
+    }
+    more = {
+        "ACCORD_ROUTE": route, "ACCORD_TRUNK": route,
+        "ACCORD_OUTSIDE_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
+        "ACCORD_NEVER_RECORD": "^none$",
+    }  # fmt: skip
+    rig = Rig(folder, conf, more)
+    # The other switch, which plays telephones elsewhere, is not there: its ports are this one's.
+    rig.environment["ACCORD_RTP_END"] = rig.phones.environment["PHONES_RTP_END"]
+    context = Context(config.load(None, {**rig.environment, **variables}), None)
+    signing.init(context.settings.keys_folder, utc_now())
+    schema.migrate(context.settings.catalogue_url)
+    opened = models.open_catalogue(context.settings.catalogue_url)
+    stores.directory(context.settings).init()
+    tenant = _customer(context, calls)
+    node = context.settings.node
+    (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
+    snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
+    wanted = [each for each in processes.programs(context) if each.name != "web"]
+    supervisor = Supervisor(wanted, {**os.environ, **rig.environment, **variables})
+    thread = threading.Thread(target=supervisor.run)
+    try:
+        rig.switch.start()
+        thread.start()
+        rig.wait_daemon()
+        until("the daemon watches", lambda: b"switch.up" in (folder / "daemon.log").read_bytes(), 20)
+        yield House(rig, context, tenant)
+    finally:
+        supervisor.stop()
+        if thread.ident is not None:
+            thread.join(60)
+        rig.switch.stop()
+        opened.close()
+
+
+def _customer(context: Context, calls: Sequence[Call]) -> str:
+    now = utc_now()
+    tenant = str(uuid7(now))
+    key = context.keyring().new_tenant_key(tenant).to_bytes().decode()
+    customers.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
+    said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
+    for call in calls:
+        if call.opening == "nobodys":
+            continue
+        line = customers.create_line(
+            tenant, number=call.line, announcement=said[MODES.get(call.opening, "notice")], formats=("wav",),
+            timing="at_pickup" if call.opening == "at_pickup" else "before_ringing",
+            now=now, entropy=os.urandom,
+        )  # fmt: skip
+        _settings(tenant, line.id, call)
+    owner = next(row for row in customers.tenants() if row.id == tenant)
+    make_user(
+        owner, "claire@example.com", name="Claire", role="customer", language="fr", password="let us listen"
+    )
+    return tenant
+
+
+def _announcement(tenant: str, mode: str) -> str:
+    asked = {}
+    if mode != "notice":
+        asked = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
+    return customers.create_announcement(
+        tenant, name=mode, language="fr", text="Un signal.", purposes=("agreement",), keep_days=30,
+        wav=wav("told"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
+    ).id  # fmt: skip
+
+
+def _settings(tenant: str, line: str, call: Call) -> None:
+    """What a line does beside announcing, as far as its call needs it."""
+    sources, now, deeds = Signals(), utc_now(), call.deeds
+    if any(deed.startswith("keep_") for deed in deeds):
+        customers.set_line_keep(tenant, line, Keeping(365), sources=sources, now=now, entropy=os.urandom)
+    if "delete" in deeds:
+        customers.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
+    if call.telling:
+        customers.set_line_joining(tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom)
+    if call.opening in OUTWARD:
+        how = "once_connected" if call.opening in TOGETHER else "before_connected"
+        customers.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)

@@ -1,0 +1,203 @@
+"""Whether what came of a plan is what must have come of it.  Pure: a plan and a history in, findings out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tests.freeswitch.mixed.expected import Ears, Expected, expected
+from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
+from tests.freeswitch.mixed.plan import Call, Party
+from tests.freeswitch.mixed.signals import STEPS, Run, Word
+
+MOST = 0.8
+"""Share of the frames of a word that must be heard, and be kept: a machine with all of its cores in use loses
+some, and what is about to change its word loses the last one."""
+
+STEPS_HEARD = STEPS - 2
+"""Steps of a sentence from which it counts as whole: a telephone that is just being answered misses the
+first, a lost frame may cost another."""
+
+APART_S = 0.6
+"""By which what was said may be kept later or earlier than it was said, beside what is sealed as missing
+(``drift_ms``: the switch records nothing while it calls the next one, and a hold may leave no sound)."""
+
+STEP_S = 0.25
+"""By which one channel may be later than the other, beside what the telephones heard later: the switch lets
+one lag two frames, and who begins to listen on a busy machine misses some."""
+
+
+def findings(calls: Sequence[Call], history: History) -> list[str]:
+    """Everything that is not as it must be; each begins with whose call it is."""
+    listed: dict[str, list[Listed]] = defaultdict(list)
+    for row in history.listed:
+        listed[row.number].append(row)
+    found = []
+    for call in calls:
+        head = f"call {call.number} ({call.opening}, {call.telling or 'nobody'} told: {' '.join(call.deeds)})"
+        if call.number in history.failed:
+            found.append(f"{head}: {history.failed[call.number]}")
+            continue
+        want = expected(call)
+        each = (*_rows(call, want, listed, history.telephones), *_ears(call, want, history.telephones))
+        found += [f"{head}: {one}" for one in each]
+    known = {party.number for call in calls for party in call.parties}
+    found += [f"{number} is listed, whom nobody called" for number in sorted(listed.keys() - known)]
+    return found
+
+
+def _rows(
+    call: Call, want: Expected, listed: Mapping[str, list[Listed]], telephones: Mapping[int, Telephone]
+) -> Iterator[str]:
+    rows = listed.get(call.outside.number, [])
+    if len(rows) != 1:
+        yield f"listed {len(rows)} times: {[row.reason for row in rows]}"
+    for row in rows:
+        yield from _row(want, row, telephones)
+    for party in (*call.colleagues, *([call.other] if call.other else [])):
+        reasons = [row.reason for row in listed.get(party.number, [])]
+        if reasons != ["no_line"] * want.consulted[party.number]:
+            yield f"{party.number}'s own calls are listed as {reasons}, not {want.consulted[party.number]}"
+
+
+def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    if row.reason != want.reason:
+        yield f"{row.reason or 'recorded'}, not {want.reason or 'recorded'}"
+        return
+    if row.reason is not None:
+        return
+    if row.kept != want.kept:
+        yield f"kept: {row.kept}, not {want.kept}"
+    gaps = Counter(gap for gap in row.gaps if gap in ("paused", "hold"))
+    if gaps != want.gaps:
+        yield f"gaps {dict(gaps)}, not {dict(want.gaps)}"
+    channels = (
+        ("left", row.left, want.left, want.may_left),
+        ("right", row.right, want.right, want.may_right),
+    )
+    for side, runs, must, may in channels:
+        yield from _foreign(f"in the recording, {side}", runs, {*must, *may})
+        yield from _in_order(side, runs, must)
+    yield from _together(row, want, telephones)
+    yield from _whole(want, row, telephones)
+
+
+def _foreign(where: str, runs: Iterable[Run], allowed: set[Word]) -> Iterator[str]:
+    """What is never there."""
+    for run in runs:
+        if run.word.sentence is None and run.word not in allowed:
+            yield f"{where}: {_named(run.word)}, {run.frames} frames at {run.begin:.2f} s"
+
+
+def _named(word: Word) -> str:
+    return f"party {word.who} saying {word.word}"
+
+
+def _in_order(side: str, runs: Sequence[Run], must: Sequence[Word]) -> Iterator[str]:
+    begins = [_begin(runs, word) for word in must]
+    there = [at for at in begins if at is not None]
+    if there != sorted(there):
+        yield f"{side}: not in the order in which it was said"
+
+
+def _together(row: Listed, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    """What both said at once is kept at once, as the two heard it: the switch may carry one later."""
+    for left, right in want.together:
+        kept = _begin(row.left, left), _begin(row.right, right)
+        heard = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
+        if None in kept or None in heard:
+            continue
+        late, due = kept[0] - kept[1], heard[0] - heard[1]  # type: ignore[operator]
+        if abs(late - due) > STEP_S:
+            yield f"{_named(left)} is kept {late:+.2f} s from {_named(right)}, and was heard {due:+.2f} s"
+
+
+def _begin(runs: Iterable[Run], word: Word) -> float | None:
+    return next((run.begin for run in runs if run.word == word), None)
+
+
+def _frames(runs: Iterable[Run]) -> Counter[Word]:
+    frames: Counter[Word] = Counter()
+    for run in runs:
+        frames[run.word] += run.frames
+    return frames
+
+
+def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    """Everything that must be in a recording is in it, as long as it was said and when."""
+    for side, runs, must in (("left", row.left, want.left), ("right", row.right, want.right)):
+        kept = _frames(runs)
+        for word in must:
+            said = _frames(telephones[word.who].said)[word]
+            if not said:
+                yield f"{_named(word)} was never said"
+            elif kept[word] < MOST * said:
+                yield f"{side}: {_named(word)} is kept {kept[word]} frames of {said}"
+            elif kept[word] > said + 2:
+                yield f"{side}: {_named(word)} is kept {kept[word]} frames, and was said {said}"
+        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000)
+
+
+def _in_time(
+    side: str, runs: Sequence[Run], must: Sequence[Word], telephones: Mapping[int, Telephone], drift: float
+) -> Iterator[str]:
+    late: list[tuple[Word, float]] = []
+    for word in must:
+        kept, said = _begin(runs, word), _begin(telephones[word.who].said, word)
+        if kept is not None and said is not None:
+            late.append((word, kept - said))
+    for word, at in late[1:]:
+        if not -APART_S - max(drift, 0) <= at - late[0][1] <= APART_S:
+            yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
+
+
+def _ears(call: Call, want: Expected, telephones: Mapping[int, Telephone]) -> Iterator[str]:
+    for party in call.parties:
+        telephone = telephones.get(party.who, Telephone())
+        ears = want.ears[party.who]
+        yield from _foreign(f"party {party.who} heard", telephone.heard, {*ears.must, *ears.may})
+        yield from _heard(party, ears, telephone, telephones)
+        yield from _sentences(party, ears, telephone)
+        tones = {tone for tone, frames in telephone.tones.items() if frames >= 2}
+        if tones - ears.tones - ears.may_tones:
+            yield f"party {party.who} heard the tones {sorted(tones - ears.tones - ears.may_tones)}"
+        if ears.tones - tones:
+            yield f"party {party.who} heard no tone {sorted(ears.tones - tones)}"
+
+
+def _heard(
+    party: Party, ears: Ears, telephone: Telephone, telephones: Mapping[int, Telephone]
+) -> Iterator[str]:
+    heard = _frames(telephone.heard)
+    for word in ears.must:
+        said = _frames(telephones.get(word.who, Telephone()).said)[word]
+        if not said or heard[word] < MOST * said:
+            yield f"party {party.who} heard {heard[word]} frames of {said} of {_named(word)}"
+
+
+def _sentences(party: Party, ears: Ears, telephone: Telephone) -> Iterator[str]:
+    times = sentences(telephone.heard)
+    for name in SENTENCES:
+        if name not in ears.unsure and times[name] != ears.sentences[name]:
+            yield f"party {party.who} heard “{name}” {times[name]} times, not {ears.sentences[name]}"
+
+
+def sentences(heard: Iterable[Run]) -> Counter[str]:
+    """How often each sentence was heard: whole, or for a part that is as much an answer as none."""
+    steps: dict[int, list[int]] = defaultdict(list)
+    for run in heard:
+        if run.word.sentence is not None:
+            steps[run.word.sentence].append(run.word.word)
+    times: Counter[str] = Counter()
+    for number, heard_steps in steps.items():
+        rounds, before = [0], -1
+        for step in heard_steps:
+            if step < before:
+                rounds.append(0)
+            rounds[-1] += 1
+            before = step
+        name = SENTENCES[number]
+        times[name] += sum(1 for each in rounds if each >= STEPS_HEARD)
+        if any(each < STEPS_HEARD for each in rounds):
+            times[name] += 100  # a part of it: never what it should be
+    return times

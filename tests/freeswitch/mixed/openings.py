@@ -1,0 +1,105 @@
+"""How a call of a plan begins, as its telephones do it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.freeswitch.mixed.ends import NEARLY, Ends
+from tests.freeswitch.mixed.plan import EDGE, OUTWARD, RINGING, TOGETHER, UNTOLD
+from tests.freeswitch.mixed.signals import STEPS
+from tests.freeswitch.mixed.sip import Dialogue
+
+ANSWERS_IN_S = 0.5
+"""So long before a colleague answers the outside party stops saying what nobody may keep of the ringing."""
+
+
+class Openings(Ends):
+    """:attr:`~tests.freeswitch.mixed.plan.Call.opening`."""
+
+    async def _open(self) -> None:
+        call = self.call
+        if call.opening in OUTWARD:
+            await self._outward()
+        elif call.opening in ("at_pickup", "nobodys"):
+            await self._at_pickup()
+        else:
+            await self._before_ringing()
+
+    async def _before_ringing(self) -> None:
+        opening, ports = self.call.opening, self.player.rig
+        self.outside = outside = self._calls(self.call.outside, self.call.line, ports.sip_port)
+        await outside.invite()
+        self._say(outside, UNTOLD)
+        if opening == "hangs_up_told":
+            await self._heard(outside, "told", 6)
+            outside.bye()
+            return
+        if opening.startswith("opt_in"):
+            await self._heard(outside, "question", STEPS - 1)
+            await asyncio.sleep(0.4)
+            if opening != "opt_in_silent":
+                outside.sound.press("1" if opening == "opt_in_yes" else "2")
+        if opening not in ("opt_in_no", "opt_in_silent"):
+            await self._heard(outside, "told", STEPS - 1 if opening == "opt_out_refused" else NEARLY)
+        if opening == "opt_out_refused":
+            await asyncio.sleep(0.4)
+            outside.sound.press("2")
+        elif not opening.startswith("opt_in_") or opening == "opt_in_yes":
+            self._say(outside, EDGE)
+            await asyncio.sleep(0.6)
+            self._say(outside, RINGING)
+        await self._rings()
+
+    async def _rings(self) -> None:
+        """At the first colleague's, until they answer, or the outside party gives up."""
+        assert self.outside is not None
+        first = self.call.colleagues[0]
+        came = await self.player.arrives(first)
+        self._dialogues.append(came)
+        if self.call.opening == "gives_up":
+            await asyncio.sleep(0.3)
+            self.outside.bye()
+            return
+        await asyncio.sleep(max(0.0, first.rings - ANSWERS_IN_S))
+        self._say(self.outside, EDGE)
+        await self.player.until(f"{first.number} answers", lambda: came.leg, 10)
+        self.inside = came
+
+    async def _at_pickup(self) -> None:
+        self.outside = outside = self._calls(self.call.outside, self.call.line, self.player.rig.sip_port)
+        calling = asyncio.create_task(outside.invite())
+        self._waiting.add(calling)
+        self.inside = await self._comes(self.call.colleagues[0])
+        self._say(self.inside, UNTOLD)
+        await calling
+        self._say(outside, UNTOLD)
+        if self.call.opening == "at_pickup":
+            await self._both_told()
+
+    async def _both_told(self) -> None:
+        assert self.outside is not None
+        assert self.inside is not None
+
+        async def told(dialogue: Dialogue) -> None:
+            await self._heard(dialogue, "told")
+            self._say(dialogue, EDGE)
+
+        await asyncio.gather(told(self.outside), told(self.inside))
+        await asyncio.sleep(0.5)
+
+    async def _outward(self) -> None:
+        first, rig = self.call.colleagues[0], self.player.rig
+        self.inside = inside = self._calls(first, self.call.outside.number, rig.out_port)
+        calling = asyncio.create_task(inside.invite())
+        self._waiting.add(calling)
+        self.outside = outside = await self._comes(self.call.outside)
+        self._say(outside, UNTOLD)
+        if self.call.opening not in TOGETHER:
+            await self._heard(outside, "told")
+            self._say(outside, EDGE)
+            await calling
+            self._say(inside, EDGE)
+            return
+        await calling
+        self._say(inside, UNTOLD)
+        await self._both_told()

@@ -1,0 +1,214 @@
+"""A plan of calls that are all live at the same time: who calls, on which kind of line, and what is done in
+it, act by act.  From a seed, so that a run can be had again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from tests.freeswitch.mixed.signals import PARTIES, WORDS
+
+Opening = Literal[
+    "notice", "at_pickup", "opt_in_yes", "opt_in_no", "opt_in_silent", "opt_out", "opt_out_refused",
+    "out_before", "out_once", "gives_up", "hangs_up_told", "nobodys",
+]  # fmt: skip
+"""How it begins: announced before it rings, at pick-up, asked; or made by a colleague; or it comes to
+nothing, or is to a number that nobody has switched recording on for."""
+
+Deed = Literal[
+    "talk", "pause", "note", "keep_yes", "keep_no", "keep_none", "delete", "colleague_holds", "outside_holds",
+    "uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept", "to_outside",
+]  # fmt: skip
+
+Telling = Literal["", "alone", "both"]
+Kind = TypeVar("Kind")
+
+KEPT: frozenset[str] = frozenset({"notice", "at_pickup", "opt_in_yes", "opt_out", "out_before", "out_once"})
+REFUSED = {
+    "opt_in_no": "declined", "opt_in_silent": "no_answer", "opt_out_refused": "declined",
+    "gives_up": "never_connected", "hangs_up_told": "hung_up_in_announcement", "nobodys": "no_line",
+}  # fmt: skip
+TOGETHER: frozenset[str] = frozenset({"at_pickup", "out_once"})
+"""Both are told, once they are connected."""
+OUTWARD: frozenset[str] = frozenset({"out_before", "out_once"})
+MOVES: frozenset[str] = frozenset({"uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept"})
+CONSULTS: frozenset[str] = frozenset({"replaces", "att_xfer"})
+KEEPS: frozenset[str] = frozenset({"keep_yes", "keep_no", "keep_none"})
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Somebody with a telephone: ``who`` is whose signals they say, ``number`` how they are called; it rings
+    ``rings`` seconds before they answer.  ``codec`` is RTP's number of it (0 PCMU, 8 PCMA)."""
+
+    who: int
+    number: str
+    rings: float = 0.6
+    codec: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done: everybody who is in it says ``word`` meanwhile (at least ``seconds``).  ``to`` is the
+    colleague who comes, by their place in the call's list."""
+
+    deed: Deed
+    word: int
+    seconds: float
+    to: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One outside leg, from ``begins`` seconds after the first on.  ``colleagues`` begins with the line's own
+    telephone; ``other`` is another number outside."""
+
+    number: int
+    opening: Opening
+    begins: float
+    outside: Party
+    colleagues: tuple[Party, ...]
+    acts: tuple[Act, ...]
+    telling: Telling = ""
+    other: Party | None = None
+
+    @property
+    def line(self) -> str:
+        """The number whose recording it is."""
+        return self.colleagues[0].number
+
+    @property
+    def deeds(self) -> tuple[str, ...]:
+        return tuple(act.deed for act in self.acts)
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """Everybody who may ever be in it."""
+        return (self.outside, *self.colleagues, *([self.other] if self.other else []))
+
+
+UNTOLD, RINGING, EDGE = 1, 2, 0
+"""Words: before the outside party has been told; while it rings; and between two acts, when it is open what
+is recorded."""
+FIRST = 3
+
+MOST_ACTS = WORDS - FIRST
+
+OPENINGS: tuple[tuple[Opening, int], ...] = (
+    ("notice", 34), ("at_pickup", 12), ("opt_in_yes", 8), ("opt_in_no", 3), ("opt_in_silent", 2),
+    ("opt_out", 6), ("opt_out_refused", 4), ("out_before", 10), ("out_once", 8), ("nobodys", 2),
+)  # fmt: skip
+"""How often, beside one another."""
+BRIEF: tuple[Opening, ...] = ("gives_up", "hangs_up_told")
+"""These come to nothing and end at once: they come beside the others, one in :data:`BRIEF_EVERY`."""
+BRIEF_EVERY = 40
+
+WITHIN: tuple[tuple[Deed, int], ...] = (
+    ("pause", 5), ("note", 2), ("keep_yes", 3), ("keep_no", 2), ("keep_none", 1), ("colleague_holds", 3),
+    ("outside_holds", 3), ("uuid_transfer", 4), ("refer", 4), ("replaces", 3), ("att_xfer", 3), ("park", 3),
+    ("intercept", 3),
+)  # fmt: skip
+LAST: tuple[tuple[Deed | None, int], ...] = ((None, 12), ("delete", 2), ("to_outside", 3))
+
+PER_CALL = 3.2
+
+
+def plan(seed: int, count: int, *, every: float, live: float) -> tuple[Call, ...]:
+    """So many calls that last until all are there, one ``every`` seconds, and ``live`` seconds more; and some
+    that come to nothing."""
+    chance = random.Random(seed)
+    openings = _spread(chance, OPENINGS, count)
+    for number in range(max(1, count // BRIEF_EVERY)):
+        openings.insert(chance.randrange(len(openings)), BRIEF[number % len(BRIEF)])
+    count = len(openings)
+    budget = min(int(count * PER_CALL), PARTIES)
+    whole = (count - 1) * every + live
+    calls, who = [], 0
+    for number, opening in enumerate(openings):
+        spare = budget - who - 2 * (count - number)
+        call = _call(chance, number, opening, who, max(0, min(spare, 4)))
+        who += len(call.parties)
+        begins = number * every
+        calls.append(replace(call, begins=begins, acts=_stretched(chance, call, whole - begins)))
+    return tuple(calls)
+
+
+def _spread(chance: random.Random, shares: Sequence[tuple[Kind, int]], count: int) -> list[Kind]:
+    """Each kind at least once where there is room, else by its share."""
+    kinds = [kind for kind, _ in shares]
+    weights = [share for _, share in shares]
+    chosen = [*kinds, *chance.choices(kinds, weights, k=max(0, count - len(kinds)))][:count]
+    chance.shuffle(chosen)
+    return chosen
+
+
+def _call(chance: random.Random, number: int, opening: Opening, who: int, more: int) -> Call:
+    """``more``: how many parties beside the first two there may be."""
+    codec = 8 if chance.random() < 0.1 and opening not in OUTWARD else 0
+    outside = Party(who, f"3247{number:03}{who:04}", 0.6, codec)
+    first = Party(who + 1, f"32255{number:03}{who + 1:04}", round(chance.uniform(0.9, 1.8), 2))
+    colleagues, acts, other = [first], [Act("talk", FIRST, 2.0)], None
+    deeds = _deeds(chance, opening)
+    for deed in deeds:
+        if (deed in MOVES or deed == "to_outside") and len(colleagues) - 1 >= more:
+            continue
+        to = 0
+        if deed in MOVES:
+            to = len(colleagues)
+            colleagues.append(Party(who + 1 + to, f"32256{number:03}{who + 1 + to:04}"))
+        if deed == "to_outside":
+            at = who + 1 + len(colleagues)
+            other = Party(at, f"32499{number:03}{at:04}")
+        acts += [Act(deed, FIRST + len(acts), 1.5, to), Act("talk", FIRST + len(acts) + 1, 1.5)]
+    telling: Telling = chance.choice(["", "alone", "both"]) if opening != "nobodys" else ""
+    return Call(number, opening, 0.0, outside, tuple(colleagues), tuple(acts), telling, other)
+
+
+def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
+    """What is done between the talks.  A code is of no use where nothing is recorded."""
+    if opening in BRIEF:
+        return []
+    if opening not in KEPT:
+        return ["uuid_transfer"] if chance.random() < 0.4 and opening != "nobodys" else []
+    found: list[Deed] = []
+    kinds, weights = zip(*WITHIN, strict=True)
+    while len(found) < chance.choice([1, 2, 2, 3, 4]):
+        deed: Deed = chance.choices(kinds, weights)[0]
+        if opening in OUTWARD and deed in ("replaces", "att_xfer"):
+            continue
+        if deed in KEEPS and KEEPS & set(found):
+            continue
+        found.append(deed)
+    if chance.random() < 0.1:
+        found = [chance.choice(["uuid_transfer", "refer"]) for _ in range(3)]
+    last = chance.choices([each for each, _ in LAST], [share for _, share in LAST])[0]
+    found = found[: (MOST_ACTS - 3) // 2]
+    return [*found, last] if last else found
+
+
+def _stretched(chance: random.Random, call: Call, until: float) -> tuple[Act, ...]:
+    """They talk so much longer that the call lasts until then."""
+    left = until - lasts(call)
+    talks = [at for at, act in enumerate(call.acts) if act.deed == "talk"]
+    if left <= 0:
+        return call.acts
+    shares = [chance.random() + 0.1 for _ in talks]
+    more = dict(zip(talks, (left * share / sum(shares) for share in shares), strict=True))
+    return tuple(
+        replace(act, seconds=round(act.seconds + more.get(at, 0.0), 1)) for at, act in enumerate(call.acts)
+    )
+
+
+TAKES = {
+    "talk": 0.6, "pause": 2.0, "note": 1.0, "keep_yes": 5.0, "keep_no": 5.0, "keep_none": 24.0, "delete": 5.0,
+    "replaces": 4.0, "att_xfer": 4.0, "park": 3.5, "intercept": 3.0, "uuid_transfer": 3.0, "refer": 3.0,
+}  # fmt: skip
+"""About how many seconds a deed takes beside what is said in it."""
+
+
+def lasts(call: Call) -> float:
+    """About how long a call lasts, in seconds."""
+    opening = {"opt_in_silent": 16.0, "opt_in_yes": 5.0, "opt_out": 8.0}.get(call.opening, 4.0)
+    return opening + sum(TAKES.get(act.deed, 2.0) + act.seconds for act in call.acts)
