@@ -47,11 +47,17 @@ _LOG = "seaweedfs.log"
 _PAUSE = 0.05
 _READY = "probe/ready"
 _SETPRIV = shutil.which("setpriv")
-# KILL: it loses nothing that was stored, and the ports are free at once.
-_DIES_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
+_UNLESS_ALONE = '[ "$PPID" = "$0" ] && exec "$@"'
+"""A shell that goes on as another program, where its parent is still the process of that number."""
 
 SOCKETS = Path("/tmp")  # noqa: S108  # SeaweedFS's own choice
 """Where SeaweedFS keeps its local sockets, named by port alone; some stay behind after its end."""
+
+
+def _tied(parent: int) -> tuple[str, ...]:
+    """What a command begins with that ends with its parent.  KILL: it loses nothing that was stored, and the
+    ports are free at once.  A parent that dies before that is agreed upon is missed only by looking."""
+    return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
 
 
 def foreign_socket(port: int) -> bool:
@@ -129,7 +135,7 @@ class SeaweedFS:
             for name, port in options.items()
         ]
         command = [
-            *_DIES_WITH_PARENT,
+            *_tied(os.getpid()),
             str(self._find_binary()),
             "-logtostderr=true",
             "server",

