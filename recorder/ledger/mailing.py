@@ -33,7 +33,8 @@ from recorder.ledger.append import append, hold
 from recorder.ledger.checkpoint import Means, newest
 
 EVERY = timedelta(hours=23)
-_PATIENCE = 30.0
+PATIENCE = 30.0
+"""Seconds that a mail server may take for an answer."""
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
 
 log = structlog.get_logger()
@@ -72,8 +73,8 @@ class Server:
     def _connect(self) -> smtplib.SMTP:
         if self.security == "tls":
             context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=_PATIENCE, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=_PATIENCE)
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=PATIENCE, context=context)
+        return smtplib.SMTP(self.host, self.port, timeout=PATIENCE)
 
 
 def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:

@@ -94,6 +94,7 @@ def work_off(
     }
 
 
+@pytest.mark.long
 def test_customers_take_turns_and_new_calls_do_not_wait(house, processes: Processes) -> None:
     measured = work_off(house, processes, count=26, bound=60, every=1, limit=200)
     assert measured["waits"] == 0

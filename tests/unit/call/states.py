@@ -65,6 +65,9 @@ PLANS = (
 )
 """Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
 
+SOME = (PLANS[3], PLANS[5], PLANS[6])
+"""Tried in seconds: every stage but those of who joins and of deleting is among them."""
+
 Make = Callable[[State], Observed]
 
 
@@ -183,10 +186,10 @@ def stage(state: State) -> str:
 
 
 @cache
-def explored() -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
+def explored(plans: tuple[Plan, ...] = PLANS) -> dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]]:
     """For each stage and event: what it can become, with the orders."""
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
-    waiting: deque[State] = deque(arriving.arrive(plan, AT)[0] for plan in PLANS)
+    waiting: deque[State] = deque(arriving.arrive(plan, AT)[0] for plan in plans)
     waiting.append(arriving.refuse("no_line")[0])
     seen = {alike(state) for state in waiting}
     while waiting:
@@ -238,11 +241,17 @@ def table() -> str:
     for where in ORDER:
         for name in EVENTS:
             if outcomes := found.get((where, name)):
-                lines.append(f"| {where} | {name} | {'; or '.join(_outcomes(where, outcomes))} |")
+                lines.append(f"| {where} | {name} | {'; or '.join(said_of(where, outcomes))} |")
     return "\n".join(lines) + "\n"
 
 
-def _outcomes(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
+def outcomes_in(written: str) -> dict[tuple[str, str], set[str]]:
+    """For each stage and event of a table that was written: what it can become, with the orders."""
+    rows = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in written.splitlines()[2:]]
+    return {(where, name): set(said.split("; or ")) for where, name, said in rows}
+
+
+def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:
     for becomes, orders in sorted(outcomes, key=lambda one: (ORDER.index(one[0]), one[1])):
         what = "stays" if becomes == where else becomes
         yield f"{what} ({', '.join(orders)})" if orders else what

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import pytest
+
 from recorder.call.state import Phase
 from tests.unit.call import states
 
 
+def written() -> str:
+    return states.PAGE.read_text("utf-8").split(states.BEGIN)[1].split(states.END)[0]
+
+
+def test_what_some_lines_do_is_in_the_table() -> None:
+    listed = states.outcomes_in(written())
+    for (where, name), outcomes in states.explored(states.SOME).items():
+        assert set(states.said_of(where, outcomes)) <= listed.get((where, name), set()), (where, name)
+
+
+@pytest.mark.long
 def test_the_table_is_what_the_state_machine_does() -> None:
-    page = states.PAGE.read_text("utf-8")
-    written = page.split(states.BEGIN)[1].split(states.END)[0]
-    assert written == states.table(), "python -m tests.unit.call.states writes it anew"
+    assert written() == states.table(), "python -m tests.unit.call.states writes it anew"
 
 
 def test_every_phase_is_reached_and_left_for_an_end() -> None:
-    found = states.explored()
+    found = states.explored(states.SOME)
     reached = {where.partition(":")[0] for where, _ in found}
     assert {phase.name for phase in Phase} - {"ENDED"} <= reached
     for where in {where for where, _ in found} - {"ENDED"}:

@@ -8,10 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue import amending, queries
+from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import Timekeeper
 from recorder.seal.verify import verify
 from recorder.worker.housekeeping import House as Housekeeping
+from recorder.worker.housekeeping import Outward
 from tests.conftest import Clock, House
 
 from .test_recover import Shell
@@ -79,7 +81,8 @@ def keep_house(house: House, clock: Clock) -> None:
     given = house.means
     means = retention.Means(given.store, given.root_public, given.signer, house.entropy)
     keeper = Timekeeper(house.root / ".clock", {}, clock)
-    keeping = Housekeeping(house.spool, means, keeper, clock)
+    signing = checkpoint.Means(given.store, given.signer, given.root_public, house.entropy, owner="one")
+    keeping = Housekeeping(house.spool, means, signing, Outward(), keeper, clock)
     with capture_logs() as logs:
         keeping.keep()
         keeping.keep()

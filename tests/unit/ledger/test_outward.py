@@ -171,7 +171,10 @@ def test_who_wants_it_gets_the_newest_checkpoint_once_a_day(world: World, box: t
     assert world.leaf("recipient.removed").number > world.leaf("recipient.added").number
 
 
-def test_a_mail_that_was_not_taken_goes_out_later(world: World, box: tuple[Box, Server]) -> None:
+def test_a_mail_that_was_not_taken_goes_out_later(
+    world: World, box: tuple[Box, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailing, "PATIENCE", 1.0)
     mails, server = box
     now = world.house.clock()
     mailing.add(world.tenant, "claire@example.com", now, world.house.entropy)

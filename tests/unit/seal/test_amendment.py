@@ -81,7 +81,7 @@ def test_it_can_be_read_without_us(bucket: Bucket, keys: Keys) -> None:
     body = document["body"]
     assert (body["type"], body["version"], body["kind"]) == ("accord-amendment", 1, "hold_set")
     assert body["predecessor"] == hashlib.sha256(bucket.objects[PREFIX + NAME]).hexdigest()
-    assert document["endorsement"]["body"]["uses"] == ["manifest", "amendment"]
+    assert document["endorsement"]["body"]["uses"] == ["manifest", "amendment", "checkpoint"]
     assert body["by"] == {"kind": "user", "id": USER.id}
 
 

@@ -406,7 +406,7 @@ def test_the_player_says_what_is_missing_and_until_when_it_is_kept(browser, bake
     person = browser("claire")
     page = person.get(person.listen_to(recording)).text
     assert "elle n’avait pas encore entendu jusqu’au bout que l’appel est enregistré" in page
-    assert "personne n’avait encore répondu" in page
+    assert "Personne n’avait encore répondu" in page
     assert "Conservé jusqu’au 25 décembre 2026." in page
     assert "a été scellé le 25 novembre 2026, 10:00" in page
     assert bakery.announcement.text.replace("'", "&#39;") in page
