@@ -86,24 +86,25 @@ def entropy() -> Repeating:
     return Repeating()
 
 
-KINDS = (
-    "sqlite",
-    pytest.param(
-        "postgresql",
-        marks=pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),
-    ),
-)
-ON_BOTH = tuple(
-    Path(__file__).parent / "unit" / room for room in ("access", "catalogue", "ledger", "pipeline", "recover")
-)
+SERVED = (pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),)
+KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
+UNIT = Path(__file__).parent / "unit"
+ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ledger", "pipeline", "recover"))
 """The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
+ALWAYS = (UNIT / "catalogue", UNIT / "recover")
+ALWAYS_FILES = ("test_desk.py", "test_sharing.py", "test_silent_catalogue.py", "test_retention.py",
+                "test_append.py", "test_checkpoint.py", "test_gate.py")  # fmt: skip
+"""Those that speak to the database themselves; the others run on PostgreSQL with what takes longer."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    asks = "catalogue_kind" in metafunc.fixturenames and metafunc.definition.path.parent in ON_BOTH
+    path = metafunc.definition.path
+    asks = "catalogue_kind" in metafunc.fixturenames and path.parent in ON_BOTH
     marks = metafunc.definition.iter_markers("parametrize")
     if asks and not any(mark.args[0] == "catalogue_kind" for mark in marks):
-        metafunc.parametrize("catalogue_kind", KINDS)
+        later = () if path.parent in ALWAYS or path.name in ALWAYS_FILES else (pytest.mark.long,)
+        kinds = ("sqlite", pytest.param("postgresql", marks=(*SERVED, *later)))
+        metafunc.parametrize("catalogue_kind", kinds)
 
 
 @pytest.fixture

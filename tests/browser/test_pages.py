@@ -81,7 +81,10 @@ def test_axe_finds_nothing(person, name, scheme):
     assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.parametrize("width", [320, 360, 768, 1600])
+LATER = [pytest.param(width, marks=pytest.mark.long) for width in (360, 768)]
+
+
+@pytest.mark.parametrize("width", [320, 1600, *LATER])
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_needs_scrolling_sideways(person, name, width):
     somebody = person(width=width)

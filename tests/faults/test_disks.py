@@ -248,7 +248,8 @@ def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
     assert process.stop() == 0
 
 
-@pytest.mark.parametrize("spare", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("spare", [1, 3])
 def test_file_handles_run_out_in_the_middle_of_takes(house, clock, processes: Processes, spare: int) -> None:
     """A few can still be opened: enough to begin, and not to end.  No take is set aside for it."""
     process = processes.worker()
