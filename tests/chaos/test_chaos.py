@@ -21,9 +21,9 @@ GOES_ON = "ACCORD_CHAOS_GO_ON" in os.environ
 
 @pytest.mark.timeout(180)
 def test_a_few_faults(tmp_path: Path) -> None:
-    run = Run(tmp_path / "chaos", 3, 20, hurry=0.4)
+    run = Run(tmp_path / "chaos", 3, 12, hurry=0.4)
     run.all()
-    assert len(run.plant.struck) == 20
+    assert len(run.plant.struck) == 12
     assert run.ears.heard
 
 

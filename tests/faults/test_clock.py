@@ -137,6 +137,7 @@ def test_a_clock_that_jumps_while_the_worker_runs_and_back(
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_the_object_stores_clock_settles_it(
     house, processes: Processes, jumping: Jumping, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_spools_disk_is_full_to_the_last_block(
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
     house, clock, processes: Processes, spool_disk: SmallDisk
 ) -> None:
@@ -84,6 +85,7 @@ def test_takes_that_only_need_storing_leave_a_full_disk_and_make_room(
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_while_the_store_is_away_is_not_filled_by_encoding(
     house, clock, processes: Processes, spool_disk: SmallDisk, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_the_catalogues_disk_is_full(
         assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.long
 def test_the_stores_disk_is_full_and_then_not_mounted(
     house, clock, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
@@ -186,6 +189,7 @@ def chmod() -> Iterator[Callable[[Path, int], None]]:
             path.chmod(mode)
 
 
+@pytest.mark.long
 def test_permission_is_lost(
     house, clock, processes: Processes, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
 ) -> None:

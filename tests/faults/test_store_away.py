@@ -100,6 +100,7 @@ def test_the_way_to_the_store_breaks_and_nothing_is_lost(
         assert whole(house, seaweedfs, folder.name)
 
 
+@pytest.mark.long
 def test_a_store_that_is_stopped_and_not_dead(
     house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS
 ) -> None:

@@ -105,6 +105,7 @@ def _claims() -> int:
         return Claim.select().count()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)])
 def test_a_database_that_goes_and_comes_back_is_found_again_by_every_process(nodes, postgres, how) -> None:
     """Nobody is started again: the workers keep what they did, the panel says so and recovers."""
