@@ -91,10 +91,13 @@ KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
 UNIT = Path(__file__).parent / "unit"
 ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ledger", "pipeline", "recover"))
 """The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
-ALWAYS = (UNIT / "catalogue", UNIT / "recover")
-ALWAYS_FILES = ("test_desk.py", "test_sharing.py", "test_silent_catalogue.py", "test_retention.py",
-                "test_append.py", "test_checkpoint.py", "test_gate.py")  # fmt: skip
-"""Those that speak to the database themselves; the others run on PostgreSQL with what takes longer."""
+ALWAYS = frozenset({
+    "test_address", "test_append", "test_backup", "test_desk", "test_kept", "test_live", "test_older",
+    "test_people", "test_postgresql", "test_races", "test_rebuild", "test_recordings", "test_schema",
+    "test_sharing", "test_silent_catalogue", "test_snapshot",
+})  # fmt: skip
+"""Those in which a database of its own kind matters most; the others run on PostgreSQL with what takes
+longer."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -102,7 +105,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     asks = "catalogue_kind" in metafunc.fixturenames and path.parent in ON_BOTH
     marks = metafunc.definition.iter_markers("parametrize")
     if asks and not any(mark.args[0] == "catalogue_kind" for mark in marks):
-        later = () if path.parent in ALWAYS or path.name in ALWAYS_FILES else (pytest.mark.long,)
+        later = () if path.stem in ALWAYS else (pytest.mark.long,)
         kinds = ("sqlite", pytest.param("postgresql", marks=(*SERVED, *later)))
         metafunc.parametrize("catalogue_kind", kinds)
 

@@ -103,6 +103,7 @@ def stays_on_the_page(somebody) -> None:
     assert somebody.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_text_at_twice_its_size_stays_on_the_page(person, name):
     somebody = person(width=1280)
@@ -111,6 +112,7 @@ def test_text_at_twice_its_size_stays_on_the_page(person, name):
     assert somebody.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("language", "code"), [("Nederlands", "nl"), ("Deutsch", "de")])
 @pytest.mark.parametrize("name", ["log-in", "list", "choose", "unannounced", "listen", "agreed"])
 def test_longer_words_stay_on_a_narrow_page_too(person, name, language, code):

@@ -27,6 +27,7 @@ def server(house, workers) -> Iterator[SeaweedFS]:
     made.stop(seconds=0)
 
 
+@pytest.mark.long
 def test_killed_while_it_stores_and_a_store_that_is_away(house, workers, server, clock) -> None:
     folders = []
     for boundary in ("put {id}.json", "put audio.wav", "put manifest.json", "stored"):

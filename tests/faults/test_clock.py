@@ -78,6 +78,7 @@ def test_the_clock_is_moved(jumping: Jumping) -> None:
     assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )

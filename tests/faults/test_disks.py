@@ -40,6 +40,7 @@ def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDis
     return small_disk("spool", request.param, 24 * MIB)
 
 
+@pytest.mark.long
 def test_the_spools_disk_is_full_to_the_last_block(
     house, clock, processes: Processes, spool_disk: SmallDisk
 ) -> None:
@@ -229,6 +230,7 @@ def test_permission_is_lost(
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_file_handles_are_exhausted(house, clock, processes: Processes) -> None:
     """Not one more file can be opened, while takes come; then they can, without a restart."""
     process = processes.worker()

@@ -22,6 +22,7 @@ from tests.ports import free_ports
 SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("deaths", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_a_node_that_dies_holds_up_nobody_and_does_its_work_afterwards(nodes, house, deaths) -> None:
     """SIGKILL at random moments of one node's worker, while the others work."""
@@ -63,6 +64,7 @@ def test_the_takes_of_a_node_that_never_comes_back_are_moved_to_another_ones_spo
     nodes.assert_whole(calls)
 
 
+@pytest.mark.long
 def test_what_is_over_is_destroyed_once_also_when_a_node_dies_over_it(nodes, house, clock) -> None:
     """Every node wants to destroy the same recordings; one dies in the middle."""
     chance = random.Random(SEED)

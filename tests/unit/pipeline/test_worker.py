@@ -247,6 +247,7 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999), house.entropy) == 0
 
 
+@pytest.mark.long
 @SQLITE
 def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> None:
     """Nothing is encoded meanwhile by which one could tell whose fault it is."""
@@ -257,6 +258,7 @@ def test_what_kills_every_encoder_sets_no_take_aside(house, start, deadly) -> No
     assert queries.not_recorded(house.tenant).rows == ()
 
 
+@pytest.mark.long
 @SQLITE
 def test_an_encoder_that_cannot_run_sets_no_take_aside(house, start, monkeypatch, tmp_path) -> None:
     """A venv that is half upgraded under the worker, a library that is missing: every take waits."""
