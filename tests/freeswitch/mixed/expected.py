@@ -152,8 +152,9 @@ class _Fold:
 
     def _colleague_holds(self, act: Act) -> None:
         outside, _ = self._words(act)
+        # Whoever waits talks to nobody: it is not kept.
         self.found.ears[self.there.who].may.add(outside)
-        self.found.left.append(outside)
+        self.found.gaps["hold"] += 1
 
     def _outside_holds(self, act: Act) -> None:
         _, inside = self._words(act)
