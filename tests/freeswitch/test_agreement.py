@@ -19,11 +19,16 @@ def marks(call: CallUnderTest, kind: str) -> int:
 
 
 def colleague_of(rig: Rig, call: CallUnderTest) -> str:
-    """The called phone's own id of a call."""
-    rows = rig.phones.channels()
-    return next(
-        row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == call.caller
-    )
+    """The called phone's own id of a call.  The switch's list of channels lags behind its events."""
+
+    def listed() -> list[str]:
+        rows = rig.phones.channels()
+        return [
+            row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == call.caller
+        ]
+
+    until(f"{call.caller}'s colleague is listed", listed, 10)
+    return listed()[0]
 
 
 def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> None:
