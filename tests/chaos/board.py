@@ -34,6 +34,8 @@ class Board:
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
         self.calls: dict[int, CallSeen] = {}
+        self._on_the_way: dict[int, CallSeen] = {}
+        """Calls that a switch was given and had told nothing of when it was stopped."""
         self.ready = False
         self._rest = b""
         self._reads: int | None = None
@@ -84,10 +86,15 @@ class Board:
         if phase == "ready":
             self.ready = True
             return None
-        call = self.calls.get(int(str(told["call"])))
-        if call is None:
+        number, at = int(str(told["call"])), float(str(told["at"]))
+        if number in self._on_the_way:
+            # One that is told to end still reads what it was given.
+            call = self.calls[number] = self._on_the_way.pop(number)
+            call.cut, call.ended = True, at
+        elif (known := self.calls.get(number)) is not None:
+            call = known
+        else:
             return None
-        at = float(str(told["at"]))
         call.phases[phase] = at
         if phase in CODES:
             call.codes.append((phase, at))
@@ -106,7 +113,7 @@ class Board:
         self.ready = False
         for number, call in list(self.calls.items()):
             if not call.phases:
-                del self.calls[number]  # it never came in
+                self._on_the_way[number] = self.calls.pop(number)
             elif call.ended is None or call.ended >= at:  # one that is told to end hangs up in order
                 call.cut, call.ended = True, call.ended or at
 
