@@ -58,6 +58,9 @@ LISTED: Final = 1.5
 """Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
 second late on a busy machine."""
 
+_LET_GO: Final = frozenset({"late", "unrecorded"})
+"""The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
+
 _ONLY_IN_ANNOUNCEMENT: Final = frozenset({"CHANNEL_EXECUTE_COMPLETE"})
 """Every application of every call of the switch: asked for on a call's own socket alone."""
 
@@ -229,7 +232,7 @@ class Daemon:
         if not arrival.new or self._passed.over(arrival.channel):
             # Already handled once, not brought here by our dialplan, or over before we came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
-            if arrival.state == "unrecorded" and arrival.channel not in self.calls:
+            if arrival.state in _LET_GO and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
             return
         if not _concerns_us(policy, arrival.direction):

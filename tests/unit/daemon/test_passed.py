@@ -245,3 +245,16 @@ def test_a_callee_of_a_line_that_is_not_recorded_is_let_go_at_once(daemon: Daemo
     daemon._arrive(arrival, cast("OutboundSession", None))
     assert not daemon.calls
     assert written(daemon.settings.spool) == []
+
+
+@pytest.mark.parametrize("state", ["late", "unrecorded"])
+def test_a_call_that_arrives_after_the_switch_had_let_it_go_is_followed(daemon: Daemon, state: str) -> None:
+    """This daemon may be gone before it ends, and the next one not yet there."""
+    with_line(daemon, "before_connected")
+    data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTWARD.items()}}
+    arrival = Arrival.of({**data, "variable_accord_state": state})
+    daemon._arrive(arrival, cast("OutboundSession", None))
+    assert gevent.wait(timeout=20)
+    (folder,) = spool.open_takes(daemon.settings.spool)
+    start = spool.read_start(folder)
+    assert (start.refused, start.direction, start.outside.value) == ("daemon_late", "outbound", "+32470000009")
