@@ -33,6 +33,9 @@ SHORT = 1.5
 LOOSE_MS = 900
 """Sound that may be missing at the edges of a talk: events and samples are that far apart at most."""
 
+KEY_MS = 250
+"""For so long a phone sends no sound that presses a key (RFC 4733)."""
+
 TAILS = frozenset({"hold", "waiting", "unobserved", "repair", "write_error", "paused"})
 """Reasons of gaps that explain what is missing of a talk."""
 
@@ -252,7 +255,9 @@ def _sound(world: World) -> Iterator[Violation]:
             yield Violation("announcement", f"{row.id} of {call}: it was announced, and not found")
         # Where its switch stood still, a bridge is placed too late in the sound, by as much.
         still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
-        missing = (talked(world, call) - still) * 1000 - heard.voice_ms - heard.explained_ms
+        keys = sum(len(keys) for who, keys, _at in call.pressed if who == "outside")
+        explained = heard.explained_ms + keys * KEY_MS
+        missing = (talked(world, call) - still) * 1000 - heard.voice_ms - explained
         if row.announced and missing > LOOSE_MS:
             yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
         # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
