@@ -40,6 +40,9 @@ TICKS = 0.1
 COMES = 20.0
 """Seconds after a transfer in which somebody is at the other end again, or it is hung up."""
 
+HEARD = 0.5
+"""Seconds in which a key is pressed and taken in."""
+
 
 class Events:
     """An event socket that is read without waiting."""
@@ -192,12 +195,12 @@ class RealBoard:
         for event in self._events.read() if self._events is not None else ():
             if step := self._take(event):
                 steps.append(step)
-        for number in [n for n, at in self._hang_up.items() if now >= at]:
-            del self._hang_up[number]
-            self.phones.esl.command(f"bgapi uuid_kill {self._legs[number]}")
         for each in [each for each in self._due if now >= each[0]]:
             self._due.remove(each)
             steps += self._do(now, *each[1:])
+        for number in [n for n, at in self._hang_up.items() if now >= at]:
+            del self._hang_up[number]
+            self.phones.esl.command(f"bgapi uuid_kill {self._legs[number]}")
         for call in list(self.open):
             # The switch went away before it told us of it; a daemon may have heard of it.
             if now - call.placed > 5.0 and not call.phases and self.ready:
@@ -233,6 +236,8 @@ class RealBoard:
         call.pressed.append((press.who, press.keys, now))
         call.phases["pressed"] = now
         self.phones.esl.command(f"bgapi uuid_send_dtmf {phone} {press.keys}")
+        if (hang_up := self._hang_up.get(call.plan.number)) is not None:
+            self._hang_up[call.plan.number] = max(hang_up, now + HEARD)  # also where we come to it late
         return [("pressed", call)]
 
     def _called(self, plan: CallPlan) -> str | None:
