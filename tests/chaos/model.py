@@ -189,14 +189,17 @@ def must_be_kept(world: World, call: CallSeen) -> bool:
 
 def _may_be_kept(world: World, call: CallSeen, row: Recorded) -> Iterator[Violation]:
     """Announced by the switch's word.  Where the daemon went away between the announcement's end and that
-    word, and the caller hung up before the switch's bound, they had been told: then nothing of theirs."""
+    word, and the caller hung up before the switch's bound, they had been told: then nothing of theirs, or,
+    where they were already connected, what they said after it."""
     heard = world.heard.get(row.id)
-    silent = heard is not None and heard.told_ms is not None and heard.voice_ms == 0
+    told = False
+    if heard is not None and heard.told_ms is not None:
+        told = heard.voice_ms == 0 or call.plan.at_pickup
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
     elif call.state not in ("announced", "", "announcing") and not asked.deleted(call):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    elif call.state != "announced" and not call.cut and not silent and not asked.deleted(call):
+    elif call.state != "announced" and not call.cut and not told and not asked.deleted(call):
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 
