@@ -120,31 +120,64 @@ class Pico:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's name,
-    what it says instead of phonemes that it never learnt, and how fast."""
+    """A voice of Kokoro for a language: espeak-ng's name of the language for its phonemes, the voice's names
+    (several are mixed in equal parts), what it says instead, and how fast."""
 
     phonemes: str
-    name: str
+    names: tuple[str, ...]
     instead: tuple[tuple[str, str], ...] = ()
-    """Each a pattern, and what stands for it."""
+    """Each a pattern, and what stands for it, in this order: words that espeak-ng has wrong, then phonemes
+    that the voice never learnt."""
     speed: float = 1.0
+
+
+DUTCH = (
+    # stressed on the first syllable
+    (r"ɔpnˈ([ae])ː", r"ˈɔpnˌ\1ː"),
+    (r"ɔpɣən", "ɔpxən"),
+    (r"ɑfɣəs", "ɑfxəs"),
+    (r"ˈɔpniw", "ɔpnˈiw"),
+    (r"sˈɵvəs", "sˈɵːrvɪs"),
+    (r"ɔnzˌə", "ˈɔnzə"),
+    (r"vɔːr\b", "voːr"),
+    (r"vɪːrtˈin", "vˈeːrtin"),
+    (r"hˈɔndɛrtˌɑxtəx", "hˌɔndərtˈɑxtəx"),
+    (r"vərnˈitɪxt", "vərnˈitəxt"),
+    # "wordt", "vraagt" before a word that begins with d or t: neither is swallowed
+    (r"ʋɔr (?=tʋ|tˈi)", "ʋɔrt "),
+    (r"ʋɔrt? t(?=aːrvˈoːr)", "ʋɔrt d"),
+    (r"ʋɔr t(?=rˈi\b)", "ʋɔrt d"),
+    (r"ʋɔr t(?=ˈɛrtəx)", "ʋɔrt d"),
+    (r"vrˈaːx tə ʋ", "vrˈaːxt də ʋ"),
+    # a v that begins a word is nearly an f; numbers that were heard as others; the o is closer and the ui
+    # rounder than the voices' own
+    (r"(^|[ ˈˌ])v", r"\1f"),
+    ("fˈɛɪf", "fˈæɪf"),
+    (r"ˈeː(?=n? [dj])", "ˈeɪ"),
+    ("œy", "øy"),
+    ("[ɵʏ]", "ʊ"),
+    ("ɔ", "o"),
+)
+"""Dutch as voices that learnt French and Italian say it best: with all of it a speech recogniser wrote down
+more of the shipped sentences as they are (``sounds/voices.toml``)."""
 
 
 class Kokoro:
     """Kokoro-82M through ``kokoro-onnx``, a package: natural voices, offline.
 
     ``folder`` holds ``kokoro.onnx`` and a voice's ``<name>.bin`` for each language.  It learnt French and
-    English; for Dutch and German an Italian voice, understood best of all, reads them with an accent.
+    English; Dutch is read by a French and an Italian voice mixed, German by an Italian one: those that were
+    understood best, each with an accent.
     """
 
     VOICES = MappingProxyType(
         {
-            "fr": Voice("fr-fr", "ff_siwis"),
-            "en": Voice("en-gb", "bf_emma"),
-            "nl": Voice("nl", "if_sara", (("[ɵʏ]", "ʊ"),), 0.9),
+            "fr": Voice("fr-fr", ("ff_siwis",)),
+            "en": Voice("en-gb", ("bf_emma",)),
+            "nl": Voice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9),
             "de": Voice(
                 "de",
-                "im_nicola",
+                ("im_nicola",),
                 # an r that no vowel follows is one itself
                 (("ʏ", "y"), ("œ", "ø"), ("ɑ", "a"), ("ɜ", "ɐ"), ("ɾ(?![ˈˌ]?[aɐeɛəiɪoɔuʊyø])", "ɐ")),
                 1.05,
@@ -167,18 +200,17 @@ class Kokoro:
             return "no folder is set ([prompts] kokoro)"
         if not (folder / cls.MODEL).is_file():
             return f"{folder / cls.MODEL} is not there"
-        if not any((folder / f"{voice.name}.bin").is_file() for voice in cls.VOICES.values()):
+        if not any(cls._there(folder, voice) for voice in cls.VOICES.values()):
             return f"there is no voice in {folder}"
         return ""
 
     def speaks(self, language: str) -> bool:
-        return language in self.VOICES and self._style(self.VOICES[language]).is_file()
+        return language in self.VOICES and self._there(self._folder, self.VOICES[language])
 
     def speak(self, text: str, language: str) -> Samples:
         voice = self.VOICES[language]
         try:
-            # A style of 256 numbers for every number of phonemes.
-            style = np.fromfile(self._style(voice), dtype=np.float32).reshape(-1, 1, 256)
+            style = self._style(voice)
             model = self._loaded()
             phonemes = self._phonemes(text, voice)
             samples, rate = model.create(phonemes, voice=style, speed=voice.speed, is_phonemes=True)
@@ -186,8 +218,14 @@ class Kokoro:
             raise failed(self.name, text, error) from error
         return _heard(self.name, text, samples, rate)
 
-    def _style(self, voice: Voice) -> Path:
-        return self._folder / f"{voice.name}.bin"
+    @staticmethod
+    def _there(folder: Path, voice: Voice) -> bool:
+        return all((folder / f"{name}.bin").is_file() for name in voice.names)
+
+    def _style(self, voice: Voice) -> Samples:
+        # Each a style of 256 numbers for every number of phonemes.
+        styles = [np.fromfile(self._folder / f"{name}.bin", dtype=np.float32) for name in voice.names]
+        return np.mean(styles, axis=0, dtype=np.float32).reshape(-1, 1, 256)
 
     def _phonemes(self, text: str, voice: Voice) -> str:
         # A dependency of the package, which has told it where its espeak-ng is.

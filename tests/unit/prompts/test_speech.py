@@ -143,6 +143,46 @@ def test_kokoro_speaks_the_languages_whose_voice_is_there(kokoro: Path) -> None:
         assert caught.value.error_id == "speech.failed"
 
 
+@pytest.mark.parametrize(
+    ("phonemes", "said_as"),
+    [
+        ("də ɔpnˈaːmə ʋɔrt bəʋˈaːrt.", "də ˈopnˌaːmə ʋort bəʋˈaːrt."),
+        ("də ɔpnˈaːmə ʋɔr trˈi jˈaːr", "də ˈopnˌaːmə ʋort drˈi jˈaːr"),
+        ("də ɔpnˈaːmə ʋɔr tˈin jˈaːr", "də ˈopnˌaːmə ʋort tˈin jˈaːr"),
+        ("ʋɔrt ˈeːn dˈɑx, ʋɔr tʋˈeː jˈaːr", "ʋort ˈeɪn dˈɑx, ʋort tʋˈeɪ jˈaːr"),
+        ("oːk vrˈaːx tə ʋˈɛt ɔns", "oːk frˈaːxt də ʋˈɛt ons"),
+        ("vɔːr nˈeːdərlˌɑnts, drˈɵk ɔp vˈir.", "foːr nˈeːdərlˌɑnts, drˈʊk op fˈir."),
+        ("kˌɵnən ʋə lˈivər bəlˈœystərən", "kˌʊnən ʋə lˈivər bəlˈøystərən"),
+    ],
+)
+def test_dutch_is_said_as_its_voices_can_say_it(kokoro: Path, phonemes: str, said_as: str) -> None:
+    """What espeak-ng has wrong is put right, a v inside a word stays one."""
+    (engine,) = engines("kokoro", kokoro)
+    assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
+
+
+def test_a_mixed_voice_is_there_when_all_of_it_is_and_lies_in_the_middle(
+    kokoro: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (engine,) = engines("kokoro", kokoro)
+    assert not engine.speaks("nl")
+    np.ones((510, 256), dtype=np.float32).tofile(kokoro / "if_sara.bin")
+    assert engine.speaks("nl")
+    asked: list[np.ndarray] = []
+    spoken_by = Model.create
+
+    def create(
+        self: Model, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
+    ) -> tuple[np.ndarray, int]:
+        asked.append(voice)
+        return spoken_by(self, phonemes, voice, speed, is_phonemes)
+
+    monkeypatch.setattr(Model, "create", create)
+    engine.speak("Dit gesprek wordt opgenomen.", "nl")
+    assert asked[0].dtype == np.float32
+    assert np.all(asked[0] == 0.5)
+
+
 def test_the_better_voice_comes_first_and_the_other_speaks_what_it_cannot(
     kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
