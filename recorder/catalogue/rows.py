@@ -130,10 +130,26 @@ class Keeping:
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What a colleague who joins a call later is told, by language, and how (one of
-    ``recorder.call.state.WAYS``)."""
+    ``recorder.call.state.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the modes
+    that ask and by language, and ``refused`` that the call is not recorded."""
 
     how: str
     said: Mapping[str, Sentence]
+    asked: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
+    refused: Mapping[str, Sentence] = field(default_factory=dict)
+
+    def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
+        """What they hear on a line of this mode in this language, and where that asks, what after a
+        refusal; ``None`` where there is no such sentence."""
+        if mode not in self.asked:
+            return self.said.get(language), None
+        return self.asked[mode].get(language), self.refused.get(language)
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything, by SHA-256."""
+        every = (self.said, self.refused, *self.asked.values())
+        return frozenset(each.sound for one in every for each in one.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.call import arriving
-from recorder.call.joining import in_room, names
+from recorder.call.joiner import in_room, names
 from recorder.call.session import step
 from recorder.call.state import (
     NOTICE,
