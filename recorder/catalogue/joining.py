@@ -109,4 +109,5 @@ def silent_in(tenant: str, line_id: str) -> tuple[str, ...]:
     if line is None or line.joining is None:
         return ()
     speaks = {row.id: row.language for row in queries.announcements(tenant)}
-    return tuple(speaks[each] for each in line.announcements if speaks[each] not in line.joining.said)
+    languages = (speaks[each] for each in line.announcements)
+    return tuple(each for each in languages if line.joining.say(line.mode, each)[0] is None)

@@ -21,6 +21,9 @@ ROLES = ("customer_admin", "customer", "auditor")
 ASKING = MODES[1:]
 """The modes that ask: a call may be refused."""
 
+FALLBACK = "en"
+"""The language in which is asked what has no sentence in the line's own."""
+
 MOST_LANGUAGES = 9
 """Of a line: a menu has the keys 1 to 9."""
 
@@ -143,7 +146,9 @@ class Joining:
         refusal; ``None`` where there is no such sentence."""
         if mode not in self.asked:
             return self.said.get(language), None
-        return self.asked[mode].get(language), self.refused.get(language)
+        # Nobody is left unasked for want of a sentence in their language.
+        spoken = language if language in self.refused else FALLBACK
+        return self.asked[mode][spoken], self.refused[spoken]
 
     @property
     def sounds(self) -> frozenset[str]:
