@@ -18,7 +18,8 @@ cut         asked again, in a moment; not heard    the same
 unwatched   the take ends                          asked from the beginning
 ==========  =====================================  ===================================================
 
-What they said before their answer is not kept, but where they did not refuse in opt-out
+As a third one nobody can be asked, for the switch does not tell of their keys (seen): the take ends.  In a
+conference it does (seen).  What they said before their answer is not kept, but where they did not refuse in opt-out
 (``take/unagreed.py``).  While they are asked, no other question is: one that is open is broken off.
 """
 
@@ -115,6 +116,11 @@ def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple
     # Once a hold is over, or the daemon is back, it is their turn again.
     others = tuple(replace(one, tried=one.tried and one.leg != telling.leg) for one in state.others)
     return replace(silent(state), others=others), (untold,)
+
+
+def unasked(state: State, leg: str, at: datetime) -> tuple[State, Actions]:
+    """Somebody has come who cannot be asked."""
+    return _refused(replace(state, telling=Telling(leg)), at, "unasked")
 
 
 def _again(state: State, telling: Telling, at: datetime) -> tuple[State, Actions]:

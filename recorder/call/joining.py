@@ -69,6 +69,8 @@ def joined(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
     state, before = stopped(state, event.at, "left")
+    if state.over:
+        return state, before
     who = names(state.colleague, state.inside)
     first = not state.knowing
     if not state.colleague or state.knowing & who:

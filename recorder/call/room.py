@@ -77,7 +77,9 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch's word on somebody: whether their leg leads outside."""
     one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
     if one is None or not _counts(state):
-        return joining.looked(state, event)
+        state, actions = joining.looked(state, event)
+        state, asked = turn(state, event.at) if joiner_asked.asks(state) else (state, ())
+        return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
     came_in = Note("joined_room", one.since, _data(state, one))
@@ -105,6 +107,9 @@ def turn(state: State, at: datetime) -> tuple[State, Actions]:
         return state, ()
     others = tuple(replace(each, tried=each.tried or each is one) for each in state.others)
     state, broken = joiner_asked.alone(state, at)
+    if joiner_asked.asks(state) and not state.room:
+        state, over = joiner_asked.unasked(state, one.leg, at)
+        return state, (*broken, *over)
     state = replace(state, others=others, telling=Telling(one.leg, script.sound.path))
     return joining.wait(state, at, script.sound), (*broken, Do.TELL)
 
