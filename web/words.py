@@ -109,8 +109,8 @@ GAPS: Mapping[str, object] = {
         "what they said meanwhile was not heard, and is not in the recording."
     ),
     "joiner_not_agreed": _l(
-        "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder was away. "
-        "What our side said meanwhile is not kept."
+        "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
+        "was away. What our side said meanwhile is not kept."
     ),
     "transferred_outside": _l(
         "The call was transferred to another number outside. The recording ends there, "
@@ -230,7 +230,8 @@ JOINED: Mapping[tuple[str, str], object] = {
     ("joined_refused", "left"): _l("They left before they had answered. The recording ends there."),
     ("joined_refused", "unasked"): _l("They could not be asked. The recording ends there."),
     ("joined_refused", "unobserved"): _l(
-        "The recorder was away while they were asked, so nothing was taken for a yes. The recording ends there."
+        "The recorder was away while they were asked, so nothing was taken for a yes. "
+        "The recording ends there."
     ),
 }
 """By the marker's kind and its answer."""

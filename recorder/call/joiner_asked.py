@@ -19,8 +19,8 @@ unwatched   the take ends                          asked from the beginning
 ==========  =====================================  ===================================================
 
 As a third one nobody can be asked, for the switch does not tell of their keys (seen): the take ends.  In a
-conference it does (seen).  What they said before their answer is not kept, but where they did not refuse in opt-out
-(``take/unagreed.py``).  While they are asked, no other question is: one that is open is broken off.
+conference it does (seen).  What they said before their answer is not kept, but where they did not refuse in
+opt-out (``take/unagreed.py``).  While they are asked, no other question is: one that is open is broken off.
 """
 
 from __future__ import annotations

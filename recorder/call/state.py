@@ -232,9 +232,9 @@ class State:
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
     ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
     ``knowing``: who knows that it is recorded
-    (:func:`recorder.call.joining.names`); ``telling`` is who is being told; ``last_there`` the leg that an
-    earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser`` is
-    the leg of the joiner who did not agree to it, where that is why.  ``room``: the
+    (:func:`recorder.call.joiner.names`); ``telling`` is who is being told; ``last_there`` the leg that an
+    earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
+    is the leg of the joiner who did not agree to it, where that is why.  ``room``: the
     conference that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was
     ``before`` if they have left.
     """

@@ -1,16 +1,17 @@
 """How a line tells a colleague who joins a call later that it is recorded.
 
 One short sentence, the one that its announcements begin with: which purposes and how long is what colleagues
-read in the panel and hear under their own number; a transfer is no place for it.  Where they are asked, too, the
-question of the line's mode is said in its place.  The sound is made in every language of the catalogue, and of
-both modes that ask, so that a line may speak others later, and ask otherwise; in ``notice`` it only tells.
+read in the panel and hear under their own number; a transfer is no place for it.  Where they are asked, too,
+the question of the line's mode is said in its place.  The sound is made in every language of the catalogue,
+and for both modes that ask, so that a line may speak others later, and ask otherwise; in ``notice`` it only
+tells.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.call.state import WAYS
+from recorder.call.state import WAYS, Mode
 from recorder.catalogue import countries, queries
 from recorder.catalogue.announcing import keep_sound
 from recorder.catalogue.lines import active
@@ -62,7 +63,7 @@ def set_line_joining(
         changed = None
         if how is not None and spoken is not None:
             said, asked, refused = spoken
-            kept = {mode: _kept(each, now) for mode, each in asked.items()}
+            kept: dict[str, dict[str, Sentence]] = {mode: _kept(each, now) for mode, each in asked.items()}
             changed = joining_data(Joining(how, _kept(said, now), kept, _kept(refused, now)))
         if row.joining != changed:
             Line.update(joining=changed).where(Line.id == line_id).execute()
@@ -79,7 +80,7 @@ def set_line_joining(
 _Spoken = dict[str, render.Rendered]
 
 
-def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[str, _Spoken], _Spoken]:
+def _spoken(ask: bool, sources: Sources) -> tuple[_Spoken, dict[Mode, _Spoken], _Spoken]:
     """What is told, what is asked in each mode that does, and what is said after a refusal, by language."""
     said = {each: render.joining(each, sources=sources) for each in LANGUAGES}
     if not ask:

@@ -265,7 +265,8 @@ def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask:
     """Tell a colleague who joins a call later that it is recorded, from now on: alone (the outside party
     hears nothing meanwhile), both together, or not at all (off).
 
-    Where they are asked and do not agree, the call is recorded no further. Who was in the call before is not told again. Calls that are going on keep what they began with."""
+    Where they are asked and do not agree, the call is recorded no further. Who was in the call before is not
+    told again. Calls that are going on keep what they began with."""
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     way = None if how == OFF else how

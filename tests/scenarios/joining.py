@@ -78,8 +78,8 @@ def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", 
     marks += ("joined_answered", "hangup") if goes_on else ("joined_refused", _OVER)
     last = "joined_answered" if goes_on else "joined_refused"
     absent = ("joined_refused",) if goes_on else ("joined_answered", "hangup")
-    expected = Expected("recorded", recorded=goes_on, marks=marks, once=(last,), absent=("joined_told", *absent),
-                        answers=("yes" if opt_in else "none",))  # fmt: skip
+    expected = Expected("recorded", recorded=goes_on, marks=marks, once=(last,),
+                        absent=("joined_told", *absent), answers=("yes" if opt_in else "none",))  # fmt: skip
     first = (_CALLER_AGREES,) if opt_in else ()
     done = (*first, _transfer(), *steps, Step(f"mark {last}", 0.6, "hang_up"))
     return Scenario(name, expected, line=line, steps=done)
@@ -98,7 +98,8 @@ JOINER_ASKED = (
     _asked("joiner_asked_the_caller_presses", "none", Step("mark joined_asked", 0.3, "press", "1")),
     _asked("joiner_asked_dials_a_code", "yes", Step("mark joined_telling", 0.3, "callee_presses", "*5"),
            Step("mark joined_asked", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_and_transfers", "left", Step("mark joined_telling", 0.3, "transfer", "line"), times=0),
+    _asked("joiner_asked_and_transfers", "left", Step("mark joined_telling", 0.3, "transfer", "line"),
+           times=0),
     Scenario("joiner_asked_hangs_up",
              Expected("recorded", recorded=True, marks=(*_IN, "joined_refused", _OVER),
                       absent=("joined_answered", "hangup"), answers=("yes",)),

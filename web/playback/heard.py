@@ -25,8 +25,8 @@ JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
 class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
     where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
-    question whether it may be kept, which is ``asked``, :data:`NOTED` a moment that a colleague noted, and one
-    of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one."""
+    question whether it may be kept, which is ``asked``, :data:`NOTED` a moment that a colleague noted, and
+    one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one."""
 
     start_ms: int
     end_ms: int
