@@ -33,7 +33,7 @@ from recorder.call import codes
 from recorder.call.asking import NO, WRONG, YES
 from recorder.call.joiner import in_room, names, place, silent
 from recorder.call.outcome import ANSWER, patience, until
-from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, State, Telling
+from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State, Telling
 from recorder.switch.observed import Observed, What
 
 CUT: Final = 3
@@ -101,16 +101,16 @@ def waited(state: State, at: datetime) -> tuple[State, Actions]:
 
 
 def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
-    """They have not answered, or not heard it whole; ``ending``: the call is over."""
+    """They have not answered, or not heard it whole; ``ending``: the call or its recording is over."""
     telling = state.telling
     assert telling is not None  # somebody is asked
-    opt_in = state.plan.mode == OPT_IN
-    if opt_in and why in ("left", "unobserved") and not ending:
+    goes_on = not ending and state.phase is Phase.ANNOUNCED
+    if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
         return _refused(state, at, why)
-    if why == "stopped" and telling.cut + 1 >= CUT:
+    if goes_on and why == "stopped" and telling.cut + 1 >= CUT:
         return _refused(state, at, "unasked")
     untold = Note("joined_untold", at, (("reason", why), *place(state)))
-    if why == "stopped":
+    if goes_on and why == "stopped":
         telling = replace(telling, began=None, heard=False, due=True, cut=telling.cut + 1)
         return until(replace(state, telling=telling), at, PAUSE), (untold,)
     # Once a hold is over, or the daemon is back, it is their turn again.

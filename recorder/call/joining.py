@@ -155,7 +155,7 @@ def waited(state: State, at: datetime) -> tuple[State, Actions]:
 
 
 def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
-    """They are not told, or not whole; ``ending``: for the call is over."""
+    """They are not told, or not whole; ``ending``: for the call or its recording is over."""
     telling = state.telling
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # whether they are outside is known soon, hold or not

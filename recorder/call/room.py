@@ -85,7 +85,7 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     came_in = Note("joined_room", one.since, _data(state, one))
     state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
     if event.outside and not event.told and state.knowing and not known & state.knowing:
-        state, untold = joining.stopped(state, event.at, "stopped")
+        state, untold = joining.stopped(state, event.at, "stopped", ending=True)
         state = replace(state, over=True)
         return state, (came_in, *untold, Note("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
