@@ -270,8 +270,9 @@ def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[
 
 
 def main() -> None:
+    made = table()
     before, rest = PAGE.read_text("utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + table() + END + rest.split(END)[1], "utf-8")
+    PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], "utf-8")
 
 
 if __name__ == "__main__":
