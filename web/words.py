@@ -417,6 +417,7 @@ def init_app(app: Flask) -> None:
             asked,
             answered,
             consented,
+            joined,
             announced_how,
             asked_how,
             beep,
