@@ -108,6 +108,10 @@ GAPS: Mapping[str, object] = {
         "A colleague who had joined was told that the call is recorded; "
         "what they said meanwhile was not heard, and is not in the recording."
     ),
+    "joiner_not_agreed": _l(
+        "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
+        "was away. What our side said meanwhile is not kept."
+    ),
     "transferred_outside": _l(
         "The call was transferred to another number outside. The recording ends there, "
         "and what was said after that is not kept."
@@ -212,6 +216,30 @@ def answered(
     if answer == "broken":
         return str(_("The question was broken off, so nothing came of it."))
     return str(_("No answer was noted."))
+
+
+JOINED: Mapping[tuple[str, str], object] = {
+    ("joined_asked", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
+    ("joined_answered", "yes"): _l("They agreed, with a key."),
+    ("joined_answered", "none"): _l("They did not refuse."),
+    ("joined_refused", "no"): _l("They refused, with a key. The recording ends there."),
+    ("joined_refused", "none"): _l("They did not answer. The recording ends there."),
+    ("joined_refused", "unclear"): _l(
+        "They pressed keys that say neither yes nor no. The recording ends there."
+    ),
+    ("joined_refused", "left"): _l("They left before they had answered. The recording ends there."),
+    ("joined_refused", "unasked"): _l("They could not be asked. The recording ends there."),
+    ("joined_refused", "unobserved"): _l(
+        "The recorder was away while they were asked, so nothing was taken for a yes. "
+        "The recording ends there."
+    ),
+}
+"""By the marker's kind and its answer."""
+
+
+def joined(kind: str, answer: str) -> str:
+    """What was asked of a colleague who joined later, and what came of it."""
+    return str(JOINED.get((kind, answer)) or _("A colleague who had joined was asked."))
 
 
 def consented(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
@@ -389,6 +417,7 @@ def init_app(app: Flask) -> None:
             asked,
             answered,
             consented,
+            joined,
             announced_how,
             asked_how,
             beep,

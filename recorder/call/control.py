@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from recorder.call import codes
+from recorder.call import codes, joiner_asked
 from recorder.call.state import Actions, Do, Phase, State, Step
 from recorder.switch.observed import DELETE, NOTE, PAUSE, RESUME, Observed
 
@@ -40,7 +40,7 @@ def refusal(state: State, asked: str) -> str:
     if asked == DELETE:
         if state.script.delete is None:
             return NOT_ALLOWED
-        if not state.talking or state.asked.step is not Step.IDLE:
+        if not state.talking or state.asked.step is not Step.IDLE or joiner_asked.unanswered(state):
             return BUSY
     return ""
 

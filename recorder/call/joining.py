@@ -16,7 +16,8 @@ ORDERED   the sound is on its way         it begins: PLAYING.  They leave, or a 
 PLAYING   they hear it                    whole: told.  Cut, they leave, or a hold: untold
 ========  ==============================  ==========================================================
 
-One who was not told whole because of a hold is told once they are back.
+One who was not told whole because of a hold is told once they are back.  Where they are asked, too, what
+comes of it is in ``joiner_asked.py``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from recorder.call import joiner_asked
+from recorder.call.joiner import names, place, silent
 from recorder.call.outcome import patience, until
 from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
 from recorder.switch.observed import COLLEAGUE, Observed, What
@@ -49,12 +52,6 @@ def left_data(state: State) -> tuple[tuple[str, str], ...]:
     return () if state.inside is None else (("party", state.inside[0]), ("value", state.inside[1]))
 
 
-def names(leg: str, party: tuple[str, str] | None) -> frozenset[str]:
-    """By which somebody is known again: their leg, and their number or address."""
-    by_party = f"{party[0]}:{party[1]}" if party is not None and party[1] else ""
-    return frozenset(filter(None, (leg and f"leg:{leg}", by_party)))
-
-
 def present(state: State) -> State:
     """Whoever is there now knows of it."""
     return replace(state, knowing=state.knowing | names(state.colleague, state.inside))
@@ -72,6 +69,8 @@ def joined(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCED or state.over:
         return state, ()
     state, before = stopped(state, event.at, "left")
+    if state.over:
+        return state, before
     who = names(state.colleague, state.inside)
     first = not state.knowing
     if not state.colleague or state.knowing & who:
@@ -114,8 +113,9 @@ def _tell(state: State, at: datetime) -> tuple[State, Actions]:
     joining = state.script.joining
     if joining is None or state.held:
         return replace(state, telling=None), ()
+    state, broken = joiner_asked.alone(replace(state, telling=None), at)
     state = replace(state, telling=Telling(state.colleague, joining.sound.path))
-    return wait(state, at, joining.sound), (Do.TELL,)
+    return wait(state, at, joining.sound), (*broken, Do.TELL)
 
 
 def wait(state: State, at: datetime, sound: Speech) -> State:
@@ -129,43 +129,40 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     telling, joining = state.telling, state.script.joining
     if telling is None or joining is None or not telling.sound:
         return state, ()
-    if event.leg != COLLEAGUE or event.sound != telling.sound:
+    if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
     if event.what is What.BEGAN:
         state = replace(state, telling=replace(telling, began=event.at))
-        return state, (Note("joined_telling", event.at, (("how", joining.how), *_place(state))),)
+        asks = (("asks", state.plan.mode),) if joiner_asked.asks(state) else ()
+        data = (("how", joining.how), *asks, *place(state))
+        return state, (Note("joined_telling", event.at, data),)
     if telling.began is None:
         return state, ()
     whole = event.complete and event.at - telling.began >= joining.sound.length - SHORTER
     if not whole or event.ending:
-        return stopped(state, event.at, "stopped")
-    where = _place(state)
-    return (_silent(state) if where else present(_silent(state))), (Note("joined_told", event.at, where),)
+        return stopped(state, event.at, "stopped", event.ending)
+    if joiner_asked.asks(state):
+        return joiner_asked.heard(state, telling, event.at)
+    where = place(state)
+    return (silent(state) if where else present(silent(state))), (Note("joined_told", event.at, where),)
 
 
-def in_room(state: State, leg: str) -> bool:
-    """Whether somebody is beside who is at the other end (``room.py``)."""
-    return any(one.leg == leg for one in state.others)
+def waited(state: State, at: datetime) -> tuple[State, Actions]:
+    """The time for what is said to a joiner, or for their answer, is over."""
+    if state.telling is not None and state.telling.sound and joiner_asked.asks(state):
+        return joiner_asked.waited(state, at)
+    return stopped(state, at, "stopped")
 
 
-def _place(state: State) -> tuple[tuple[str, str], ...]:
-    # Of several it is said who.
-    leg = "" if state.telling is None else state.telling.leg
-    return (("in", "room"), ("leg", leg)) if in_room(state, leg) else ()
-
-
-def stopped(state: State, at: datetime, why: str) -> tuple[State, Actions]:
-    """They are not told, or not whole."""
+def stopped(state: State, at: datetime, why: str, ending: bool = False) -> tuple[State, Actions]:
+    """They are not told, or not whole; ``ending``: for the call or its recording is over."""
     telling = state.telling
     if telling is None or (why == "hold" and not telling.sound):
         return state, ()  # whether they are outside is known soon, hold or not
-    untold = (Note("joined_untold", at, (("reason", why), *_place(state))),) if telling.sound else ()
-    return _silent(state), untold
-
-
-def _silent(state: State) -> State:
-    ours = state.telling is not None and state.telling.sound and state.asked.step is Step.IDLE
-    return replace(state, telling=None, deadline=None if ours else state.deadline)
+    if telling.sound and joiner_asked.asks(state):
+        return joiner_asked.stopped(state, at, why, ending)
+    untold = (Note("joined_untold", at, (("reason", why), *place(state))),) if telling.sound else ()
+    return silent(state), untold
 
 
 def back(state: State, event: Observed) -> tuple[State, Actions]:
@@ -183,6 +180,8 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     if state.over:
         return _ended(state, event)
     state, unseen = _unseen(state, event.at)
+    if state.over:
+        return state, unseen
     before = state.colleague or state.last_there
     # An Accord of before noted no legs.
     alike = before == UNKNOWN and event.other and state.inside in (event.party, None)
@@ -215,6 +214,8 @@ def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
     telling = state.telling
     if telling is None or not telling.sound:
         return replace(state, telling=None), ()
+    if joiner_asked.asks(state):
+        return joiner_asked.stopped(state, at, "unobserved")
     known = names(telling.leg, state.inside)
     state, untold = stopped(state, at, "unobserved")
     return replace(state, knowing=state.knowing | known), untold
@@ -223,6 +224,10 @@ def _unseen(state: State, at: datetime) -> tuple[State, Actions]:
 def _ended(state: State, event: Observed) -> tuple[State, Actions]:
     """What ends the take may not have come to the switch."""
     return state, (Do.STOP,) if event.capturing else ()
+
+
+_TOLD: Final = frozenset({"announcement_finished", "joined_told", "joined_answered"})
+"""Whoever is there after one of these knows."""
 
 
 def remembered(state: State, notes: Iterable[Note]) -> State:
@@ -239,12 +244,12 @@ def remembered(state: State, notes: Iterable[Note]) -> State:
             leg = ""
         elif note.kind == "joined_telling" and joining is not None:
             state = replace(state, telling=Telling(said.get("leg", leg), joining.sound.path, note.at))
-        elif note.kind in ("joined_told", "joined_untold"):
+        elif note.kind in ("joined_told", "joined_untold", "joined_answered"):
             state = replace(state, telling=None)
-        elif note.kind == "transferred_outside":
-            state = replace(state, over=True)
+        elif note.kind in ("transferred_outside", "joined_refused"):
+            state = replace(state, over=True, telling=None)
         # The first on the line; at pick-up, who heard the announcement; and who was told.
         first = note.kind == "bridged" and not (at_pickup or state.knowing)
-        if first or (note.kind in ("announcement_finished", "joined_told") and "in" not in said):
+        if first or (note.kind in _TOLD and "in" not in said):
             state = replace(state, knowing=state.knowing | names(leg, state.inside))
     return replace(state, last_there=leg)

@@ -157,15 +157,24 @@ def delete_of(entry: Mapping[str, Any]) -> Delete:
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What a colleague who joins a call later is told, and how: one of
-    :data:`~recorder.call.state.WAYS`."""
+    :data:`~recorder.call.state.WAYS`.  Where they are asked, too, the ``sound`` asks as the line's mode does,
+    and ``refused`` says that the call is not recorded."""
 
     how: str
     sound: Sound
+    refused: Sound | None = None
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Both, by SHA-256."""
+        return frozenset({self.sound.sha256, *([self.refused.sha256] if self.refused else [])})
 
 
 def joining_of(entry: Mapping[str, Any]) -> Joining:
     """A :class:`Joining` as it was written.  Raises ``KeyError``, ``TypeError``, ``ValueError``."""
-    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"])}))
+    refused = entry.get("refused")
+    refused = None if refused is None else Sound(**refused)
+    read = checked(Joining(**{**entry, "sound": Sound(**entry["sound"]), "refused": refused}))
     if read.how not in WAYS:
         raise ValueError(f"a joiner told {read.how!r}")
     return read
@@ -192,7 +201,7 @@ class Language:
         asked = () if self.asked is None else (self.asked.question.sha256, self.asked.declined.sha256)
         kept = frozenset() if self.keep is None else self.keep.sounds
         gone = frozenset() if self.delete is None else self.delete.sounds
-        joining = () if self.joining is None else (self.joining.sound.sha256,)
+        joining = frozenset() if self.joining is None else self.joining.sounds
         return frozenset({self.announcement.sha256, *asked, *joining}) | kept | gone
 
 
@@ -290,8 +299,12 @@ class Snapshot:
             None
             if delete is None
             else DeleteScript(self._speech(delete.question), self._speech(delete.deleted)),
-            None if joining is None else JoiningScript(self._speech(joining.sound), joining.how),
+            None if joining is None else self._joining(joining),
         )
+
+    def _joining(self, joining: Joining) -> JoiningScript:
+        refused = None if joining.refused is None else self._speech(joining.refused)
+        return JoiningScript(self._speech(joining.sound), joining.how, refused)
 
     def _keep(self, keep: Keep) -> KeepScript:
         question = None if keep.question is None else self._speech(keep.question)
@@ -306,6 +319,7 @@ class Snapshot:
 def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> bytes:
     """The bytes of ``snapshot.json``."""
     entries = [asdict(line) for line in lines]
+    asking = {entry["line"]: _asking(entry) for entry in entries}
     newer = {entry["line"]: _taken_out(entry) for entry in entries}
     body = {
         "format": FORMAT,
@@ -314,6 +328,8 @@ def to_json(made_at: str, lines: list[LinePolicy], never_record: list[str]) -> b
         "never_record": sorted(never_record),
         "newer": {line: said for line, said in newer.items() if said != _NOTHING},
     }
+    if any(map(any, asking.values())):
+        body["joiners_asked"] = {line: asked for line, asked in asking.items() if any(asked)}
     return json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
@@ -330,6 +346,20 @@ _NOTHING: Final[Mapping[str, Any]] = {
 }
 
 
+def _asking(entry: dict[str, Any]) -> list[dict[str, Any] | None]:
+    """What a line asks who joins, in each of its languages: an Accord of before cannot, so that it does not
+    find it, and tells nobody."""
+    said: list[dict[str, Any] | None] = []
+    for one in (entry, *entry["others"]):
+        joining = one["joining"]
+        said.append(joining if joining and joining["refused"] else None)
+        if said[-1]:
+            one["joining"] = None
+        elif joining:
+            del joining["refused"]
+    return said
+
+
 def _taken_out(entry: dict[str, Any]) -> dict[str, Any]:
     """What is newer of a line; the rest stays in ``entry``."""
     said = {name: entry.pop(name) for name in _NEWER}
@@ -342,6 +372,13 @@ def _put_in(entry: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any
     more = newer["others"] or [{} for _ in entry["others"]]
     others = [{**one, **said} for one, said in zip(entry["others"], more, strict=True)]
     return {**entry, **newer, "others": others}
+
+
+def _put_asked(entry: dict[str, Any], asked: list[dict[str, Any] | None] | None) -> dict[str, Any]:
+    """With what it asks who joins."""
+    for one, joining in zip((entry, *entry["others"]), asked or (), strict=asked is not None):
+        one["joining"] = joining or one.get("joining")
+    return entry
 
 
 def read(folder: Path) -> Snapshot:
@@ -374,7 +411,11 @@ def read(folder: Path) -> Snapshot:
         )
     try:
         newer = body.get("newer", {})  # a worker of before wrote none
-        known = (_line(_put_in(entry, newer.get(entry["line"], _NOTHING))) for entry in body["lines"])
+        asking = body.get("joiners_asked", {})
+        known = (
+            _line(_put_asked(_put_in(entry, newer.get(entry["line"], _NOTHING)), asking.get(entry["line"])))
+            for entry in body["lines"]
+        )
         lines = {line.number.removeprefix("+"): line for line in known}
         never = frozenset(number.removeprefix("+") for number in body["never_record"])
         made_at = str(body["made_at"])
@@ -416,6 +457,8 @@ def _line(entry: Mapping[str, Any]) -> LinePolicy:
         check_announcement(one.announcement)
         if (one.asked is None) != (policy.mode == NOTICE):
             raise ValueError(f"mode {policy.mode!r} with something or nothing to ask")
+        if policy.mode == NOTICE and one.joining is not None and one.joining.refused is not None:
+            raise ValueError(f"mode {policy.mode!r}, and who joins is asked")
     if policy.mode not in MODES or (policy.menu is None) != (not others) or len(others) > 8:
         raise ValueError(f"mode {policy.mode!r}, {len(others) + 1} languages, and a menu or none")
     to_both = policy.at_pickup or policy.outbound == ONCE_CONNECTED

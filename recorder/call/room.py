@@ -22,8 +22,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import joining
-from recorder.call.joining import names
+from recorder.call import joiner_asked, joining
+from recorder.call.joiner import in_room, names
 from recorder.call.state import ALONE, Actions, Do, Note, Phase, Present, State, Telling
 from recorder.switch.observed import Observed, Person
 
@@ -77,17 +77,20 @@ def looked(state: State, event: Observed) -> tuple[State, Actions]:
     """The switch's word on somebody: whether their leg leads outside."""
     one = next((each for each in state.others if each.leg == event.other and not each.asked), None)
     if one is None or not _counts(state):
-        return joining.looked(state, event)
+        state, actions = joining.looked(state, event)
+        state, asked = turn(state, event.at) if joiner_asked.asks(state) else (state, ())
+        return state, (*actions, *asked)
     known = names(one.leg, one.party)
     one = replace(one, asked=True, outside=event.outside)
     came_in = Note("joined_room", one.since, _data(state, one))
     state = replace(state, others=tuple(one if each.leg == one.leg else each for each in state.others))
     if event.outside and not event.told and state.knowing and not known & state.knowing:
-        state, untold = joining.stopped(state, event.at, "stopped")
+        state, untold = joining.stopped(state, event.at, "stopped", ending=True)
         state = replace(state, over=True)
         return state, (came_in, *untold, Note("transferred_outside", event.at), Do.STOP)
     script = state.script.joining
-    told = script is not None and script.sound.path in one.heard
+    # What somebody answered to another call's question is no answer to this one's.
+    told = script is not None and script.sound.path in one.heard and not joiner_asked.asks(state)
     if told or event.outside or not state.knowing or known & state.knowing:
         state = replace(state, knowing=state.knowing | known)
     state, telling = turn(state, event.at)
@@ -103,8 +106,12 @@ def turn(state: State, at: datetime) -> tuple[State, Actions]:
     if one is None:
         return state, ()
     others = tuple(replace(each, tried=each.tried or each is one) for each in state.others)
+    state, broken = joiner_asked.alone(state, at)
+    if joiner_asked.asks(state) and not state.room:
+        state, over = joiner_asked.unasked(state, one.leg, at)
+        return state, (*broken, *over)
     state = replace(state, others=others, telling=Telling(one.leg, script.sound.path))
-    return joining.wait(state, at, script.sound), (Do.TELL,)
+    return joining.wait(state, at, script.sound), (*broken, Do.TELL)
 
 
 def _unknowing(state: State, one: Present) -> bool:
@@ -115,7 +122,7 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     """A sound began or ended for who is being told."""
     telling, script = state.telling, state.script.joining
     after, actions = joining.sounded(state, event)
-    if telling is None or script is None or not joining.in_room(state, telling.leg):
+    if telling is None or script is None or not in_room(state, telling.leg):
         return after, actions
     if any(isinstance(one, Note) and one.kind == "joined_told" for one in actions):
         began = telling.began or event.at
@@ -194,12 +201,10 @@ def remembered(state: State, notes: Iterable[Note]) -> State:
                 state = replace(state, knowing=state.knowing | names(leg, party))
         elif note.kind == "left_room":
             state = replace(state, others=tuple(one for one in state.others if one.leg != leg))
-        elif note.kind in ("joined_told", "joined_untold") and said.get("in") == "room":
-            # One who was not told whole is told after a hold, or once they are back.
+        elif note.kind in ("joined_told", "joined_answered") and said.get("in") == "room":
             one_there = [each for each in state.others if each.leg == leg]
             known = names(leg, one_there[0].party if one_there else None)
-            if note.kind == "joined_told":
-                state = replace(state, knowing=state.knowing | known)
+            state = replace(state, knowing=state.knowing | known)
     return state
 
 

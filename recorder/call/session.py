@@ -20,12 +20,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, codes, consent, control, joining, pickup, room
+from recorder.call import asking, codes, consent, control, joiner_asked, joining, pickup, room
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
 from recorder.call.turned import turned
-from recorder.switch.observed import COLLEAGUE, Observed, What
+from recorder.switch.observed import COLLEAGUE, DELETE, KEEP, Observed, What
 
 _DECIDED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
 """The switch's words after which nothing is left for us to say on a call's own socket; and ``declined``, once
@@ -250,7 +250,7 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()  # of one in whose place another is already
     state, actions = codes.broken(state, event)
     state, gone = room.parted(state, event)
-    state, untold = joining.stopped(state, event.at, "left")
+    state, untold = joining.stopped(state, event.at, "left", event.ending)
     state, actions = replace(state, colleague=""), (*gone, *actions, *untold)
     if pickup.telling(state) and not state.told and not event.ending:
         state, actions = pickup.again(state, event.at, "stopped")
@@ -259,7 +259,7 @@ def _unbridged(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _hung_up(state: State, event: Observed) -> tuple[State, Actions]:
     state, broken = codes.broken(state, event)
-    state, untold = joining.stopped(state, event.at, "left")
+    state, untold = joining.stopped(state, event.at, "left", ending=True)
     state = replace(state, hung_up=True)
     actions: Actions = (*broken, *untold, Note("hangup", event.at, (("cause", event.cause),)))
     if state.capturing:
@@ -324,7 +324,7 @@ def _deadline_passed(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase is not Phase.ANNOUNCED:
         return asking.waited(state, now)
     if state.asked.step is Step.IDLE:
-        state, untold = joining.stopped(state, now, "stopped")
+        state, untold = joining.waited(state, now)
         state, told = room.turn(state, now)
         return state, (*untold, *told)
     return codes.waited(state, now)
@@ -414,6 +414,21 @@ def _sounded(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (*of_asking, *of_joining)
 
 
+def _dialled(state: State, event: Observed) -> tuple[State, Actions]:
+    """While who has joined is asked, nothing else is."""
+    if event.code in (KEEP, DELETE) and joiner_asked.unanswered(state):
+        return state, ()
+    return codes.dialled(state, event)
+
+
+def _colleague_key(state: State, event: Observed) -> tuple[State, Actions]:
+    if not joiner_asked.unanswered(state):
+        return codes.key(state, event)
+    state, actions = joiner_asked.key(state, event)
+    state, told = room.turn(state, event.at)
+    return state, (*actions, *told)
+
+
 def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = codes.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
@@ -428,12 +443,12 @@ def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
 _ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
-    What.CODE: codes.dialled,
+    What.CODE: _dialled,
     What.ASKED: control.asked,
     What.BEGAN: _sounded,
     What.HEARD: _sounded,
     # The colleague's; the outside party's go through all that is above.
-    What.KEY: codes.key,
+    What.KEY: _colleague_key,
     What.HELD: _colleague_held,
     What.UNHELD: _colleague_back,
 }

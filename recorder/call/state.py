@@ -60,6 +60,7 @@ class Do(StrEnum):
     LOOK = "look"  # ask the switch whether who has joined is outside
     LOOK_ROUND = "look_round"  # the same of everybody who came into a room
     TELL = "tell"  # tell them that it is recorded
+    REFUSED = "refused"  # tell a joiner who was asked that it is not
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
     PAUSE_TONE = "pause_tone"  # remind the colleague that it is paused, where the switch has not
@@ -122,10 +123,12 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class JoiningScript:
-    """What a colleague who joins later is told, and how: ``alone``, or with the outside party (``both``)."""
+    """What a colleague who joins later is told, and how: ``alone``, or with the outside party (``both``).
+    Where they are asked, too, the ``sound`` asks, and ``refused`` says that the call is not recorded."""
 
     sound: Speech
     how: str = ALONE
+    refused: Speech | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +187,17 @@ class Asking:
 @dataclass(frozen=True, slots=True)
 class Telling:
     """Somebody who has joined, on ``leg``: asked about, and once there is a ``sound``, told
-    (``joining.py``).  ``began``: when the sound did, by the switch's clock."""
+    (``joining.py``).  ``began``: when the sound did, by the switch's clock.  Where they are asked
+    (``joiner_asked.py``), ``heard``: the question, whole, ``wrong``: how many keys meant nothing,
+    ``cut``: how often it was not heard whole, and ``due``: it is to begin again."""
 
     leg: str
     sound: str = ""
     began: datetime | None = None
+    heard: bool = False
+    wrong: int = 0
+    cut: int = 0
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +232,9 @@ class State:
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
     ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
     ``knowing``: who knows that it is recorded
-    (:func:`recorder.call.joining.names`); ``telling`` is who is being told; ``last_there`` the leg that an
-    earlier daemon last saw at the other end.  ``over``: its take ends before the call does.  ``room``: the
+    (:func:`recorder.call.joiner.names`); ``telling`` is who is being told; ``last_there`` the leg that an
+    earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
+    is the leg of the joiner who did not agree to it, where that is why.  ``room``: the
     conference that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was
     ``before`` if they have left.
     """
@@ -264,6 +274,7 @@ class State:
     telling: Telling | None = None
     last_there: str = ""
     over: bool = False
+    refuser: str = ""
     room: str = ""
     others: tuple[Present, ...] = ()
     before: str = ""

@@ -109,14 +109,26 @@ def _keeping(said: Any) -> Keeping | None:
 
 def joining_data(joining: Joining) -> dict[str, Any]:
     """What the column ``joining`` holds: what :func:`line_row` reads."""
-    said = {language: [each.text, each.sound] for language, each in joining.said.items()}
-    return {"how": joining.how, "said": said}
+    body: dict[str, Any] = {"how": joining.how, "said": _sentences_data(joining.said)}
+    if joining.asked:
+        body["asked"] = {mode: _sentences_data(each) for mode, each in joining.asked.items()}
+        body["refused"] = _sentences_data(joining.refused)
+    return body
+
+
+def _sentences_data(said: Mapping[str, Sentence]) -> dict[str, list[str]]:
+    return {language: [each.text, each.sound] for language, each in said.items()}
+
+
+def _sentences(said: Mapping[str, Any]) -> dict[str, Sentence]:
+    return {language: Sentence(*each) for language, each in said.items()}
 
 
 def _joining(said: Any) -> Joining | None:
     if said is None:
         return None
-    return Joining(said["how"], {language: Sentence(*each) for language, each in said["said"].items()})
+    asked = {mode: _sentences(each) for mode, each in said.get("asked", {}).items()}
+    return Joining(said["how"], _sentences(said["said"]), asked, _sentences(said.get("refused", {})))
 
 
 def composed_data(composition: Composition | None) -> dict[str, Any] | None:

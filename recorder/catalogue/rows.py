@@ -21,6 +21,9 @@ ROLES = ("customer_admin", "customer", "auditor")
 ASKING = MODES[1:]
 """The modes that ask: a call may be refused."""
 
+FALLBACK = "en"
+"""The language in which is asked what has no sentence in the line's own."""
+
 MOST_LANGUAGES = 9
 """Of a line: a menu has the keys 1 to 9."""
 
@@ -130,10 +133,28 @@ class Keeping:
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What a colleague who joins a call later is told, by language, and how (one of
-    ``recorder.call.state.WAYS``)."""
+    ``recorder.call.state.WAYS``).  Where they are asked, too, ``asked`` is what is said for it, by the modes
+    that ask and by language, and ``refused`` that the call is not recorded."""
 
     how: str
     said: Mapping[str, Sentence]
+    asked: Mapping[str, Mapping[str, Sentence]] = field(default_factory=dict)
+    refused: Mapping[str, Sentence] = field(default_factory=dict)
+
+    def say(self, mode: str, language: str) -> tuple[Sentence | None, Sentence | None]:
+        """What they hear on a line of this mode in this language, and where that asks, what after a
+        refusal; ``None`` where there is no such sentence."""
+        if mode not in self.asked:
+            return self.said.get(language), None
+        # Nobody is left unasked for want of a sentence in their language.
+        spoken = language if language in self.refused else FALLBACK
+        return self.asked[mode][spoken], self.refused[spoken]
+
+    @property
+    def sounds(self) -> frozenset[str]:
+        """Everything, by SHA-256."""
+        every = (self.said, self.refused, *self.asked.values())
+        return frozenset(each.sound for one in every for each in one.values())
 
 
 @dataclass(frozen=True, slots=True)

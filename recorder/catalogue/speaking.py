@@ -27,9 +27,7 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
-        sounds |= {
-            each.sound for row in rows if row.joining is not None for each in row.joining.said.values()
-        }
+        sounds = sounds.union(*(row.joining.sounds for row in rows if row.joining is not None))
         asking = {row.id for row in rows if row.keep is not None}
         kept = {(row.line_id, row.language): row for row in named(LineKeep.select(), LineKeep.line, asking)}
         for row in kept.values():
@@ -105,10 +103,11 @@ class _Speaking:
         return policy.Language(told, policy.Asked(question, declined), keep, delete, joining)
 
     def _joining(self, line: LineRow, language: str) -> policy.Joining | None:
-        said = None if line.joining is None else line.joining.said.get(language)
+        said, refused = (None, None) if line.joining is None else line.joining.say(line.mode, language)
         if line.joining is None or said is None:
             return None
-        return policy.Joining(line.joining.how, self._sound(said.text, said.sound))
+        declined = None if refused is None else self._sound(refused.text, refused.sound)
+        return policy.Joining(line.joining.how, self._sound(said.text, said.sound), declined)
 
     def _keep(self, line: LineRow, language: str) -> policy.Keep | None:
         said = self.kept.get((line.id, language))

@@ -259,16 +259,22 @@ def keep_line(
 @TENANT
 @click.argument("number")
 @click.argument("how", type=click.Choice((*WAYS, OFF)))
+@click.option("--ask", is_flag=True, help="Ask them, too: in opt-out 2 refuses, in opt-in only 1 agrees.")
 @click.pass_obj
-def tell_joiners(context: Context, tenant_name: str, number: str, how: str) -> None:
+def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask: bool) -> None:
     """Tell a colleague who joins a call later that it is recorded, from now on: alone (the outside party
     hears nothing meanwhile), both together, or not at all (off).
 
-    Who was in the call before is not told again. Calls that are going on keep what they began with."""
+    Where they are asked and do not agree, the call is recorded no further. Who was in the call before is not
+    told again. Calls that are going on keep what they began with."""
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
     way = None if how == OFF else how
-    customers.set_line_joining(row.tenant, row.id, way, sources=found, now=utc_now(), entropy=os.urandom)
+    if ask and way is None:
+        raise click.UsageError("whoever is not told cannot be asked: alone or both, or without --ask")
+    customers.set_line_joining(
+        row.tenant, row.id, way, ask=ask, sources=found, now=utc_now(), entropy=os.urandom
+    )
     for language in joining.silent_in(row.tenant, row.id):
         click.echo(f"nobody is told in {language}: there is no sentence for it", err=True)
 

@@ -13,7 +13,7 @@ from gevent.lock import RLock, Semaphore
 
 from recorder import metrics
 from recorder.call import joining, outcome, pickup, session
-from recorder.call.joining import in_room
+from recorder.call.joiner import in_room
 from recorder.call.policy import OUTWARD
 from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
@@ -43,8 +43,8 @@ class Call:
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
     for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
     standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
-    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one.  ``ended`` is
-    called once, when the call is written.
+    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg.
+    ``ended`` is called once, when the call is written.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Call:
         ask: Callable[[Command], str],
         ended: Callable[[Call], object],
         starts: tuple[CallStart, ...] = (),
-        tell_in_room: Callable[[Call], object] = lambda _call: None,
+        tell_in_room: Callable[[Call, str, Speech], object] = lambda _call, _leg, _sound: None,
     ) -> None:
         self.start = start
         self._tell_in_room = tell_in_room
@@ -220,7 +220,11 @@ class Call:
                     if not one.asked:
                         gevent.spawn(self._look, one.leg)
             case Do.TELL:
-                self._tell_joiner()
+                if script.joining is not None and self.state.telling is not None:
+                    self._tell_joiner(self.state.telling.leg, script.joining.sound, script.joining.how)
+            case Do.REFUSED:
+                if script.joining is not None and script.joining.refused is not None:
+                    self._tell_joiner(self.state.refuser, script.joining.refused, script.joining.how)
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
             case _:
@@ -297,20 +301,19 @@ class Call:
         joiner = in_room(self.state, leg) or not joining.known(self.state)
         return joiner and self._ask(commands.get_variable(leg, "accord_state")) not in _NOT_OUTSIDE
 
-    def _tell_joiner(self) -> None:
-        """Tell who has joined that it is recorded.  No key ends it."""
-        joining, colleague = self.state.script.joining, self.state.colleague
-        if self.state.telling is not None and in_room(self.state, self.state.telling.leg):
-            self._tell_in_room(self)
+    def _tell_joiner(self, leg: str, sound: Speech, how: str) -> None:
+        """Tell who has joined that it is recorded, ask them, or say that it is not.  No key ends it."""
+        if in_room(self.state, leg):
+            self._tell_in_room(self, leg, sound)
             return
-        if joining is None or not commands.addressable(colleague):
+        if not commands.addressable(leg):
             return
-        path, both = Path(joining.sound.path), joining.how == BOTH
-        self._unending(*((self.channel, colleague) if both else (colleague,)))
+        path, both = Path(sound.path), how == BOTH
+        self._unending(*((self.channel, leg) if both else (leg,)))
         if both:
             self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
         else:
-            self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
+            self._switch(commands.play_to(self.channel, "accord_state", "announced", leg, path))
 
     def _delete(self, action: Do) -> None:
         """Ask the colleague whether they mean it; or stop it, and tell both."""

@@ -369,6 +369,8 @@ class Daemon:
             talk = call or self.calls.get(event.header("Other-Leg-Unique-ID"))
             if talk is not None:
                 talk.in_talk(event)
+            if event.name == "DTMF":
+                self.rooms.pressed(event)
             if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD") and not (
                 event.name == "PLAYBACK_START" and call is not None and call.told_late
             ):

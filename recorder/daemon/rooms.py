@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final
 import gevent
 import structlog
 
-from recorder.call.state import ALONE, State
+from recorder.call.state import ALONE, Speech, State
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, channels
-from recorder.switch.observed import COLLEAGUE, Observed, Person, What
+from recorder.switch.observed import COLLEAGUE, Observed, Person, What, observe_talk
 from recorder.switch.rooms import ATTACHED, BEGAN, CAME, THIRD, WENT, InRoom, Member, in_room, thirds, who_is
 
 if TYPE_CHECKING:
@@ -194,24 +194,38 @@ class Rooms:
                 if (call := self._calls.get(channel)) is not None:
                     call.feed(Observed(What.WENT, at, other=third))
 
+    # --- what somebody answers
+
+    def pressed(self, event: CallEvent) -> None:
+        """A key: of somebody in a conference, or of a third party, where they are asked something."""
+        leg = event.uuid
+        calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
+        third = self._calls.get(self._thirds.get(leg, ("", ""))[0])
+        for call in (*calls, *((third,) if third is not None else ())):
+            telling = call.state.telling
+            if telling is not None and telling.leg == leg != call.state.colleague:
+                observed = observe_talk(event, call.channel, leg)
+                if observed is not None:
+                    call.feed(replace(observed, other=leg))
+
     # --- what is ordered
 
-    def tell(self, call: Call) -> None:
-        """Have said what the line of ``call`` has to say to who is being told in its room."""
-        telling, script = call.state.telling, call.state.script.joining
-        if telling is None or script is None:
+    def tell(self, call: Call, leg: str, speech: Speech) -> None:
+        """Have said what the line of ``call`` has to say to somebody in its room."""
+        script = call.state.script.joining
+        if script is None:
             return
-        sound = Path(script.sound.path)
+        sound = Path(speech.path)
         if not call.state.room:
-            if commands.addressable(telling.leg):
-                self._soon(commands.mix_in(call.channel, "accord_state", "announced", telling.leg, sound))
+            if commands.addressable(leg):
+                self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
             if script.how != ALONE:
                 self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
             return
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
-        if room is None or telling.leg not in room.members:
+        if room is None or leg not in room.members:
             return
-        number = room.members[telling.leg].number if script.how == ALONE else ""
+        number = room.members[leg].number if script.how == ALONE else ""
         key, now = (number, str(sound)), time.monotonic()
         if now - room.ordered.get(key, -ORDERED) < ORDERED:
             return  # another call in it has had it said

@@ -130,6 +130,15 @@ def joining(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
     return _render(language, _parts("joining", language), sources, sample_rate)
 
 
+def joining_question(
+    language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """The same, and which key refuses (opt-out), or whether they agree (opt-in)."""
+    if mode not in ("opt-out", "opt-in"):
+        raise ConfigError("prompt.mode", f"nobody is asked in {mode!r}", "opt-out or opt-in")
+    return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
+
+
 def wrong_key(language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
     """After a key that means nothing: which one does, in opt-out and in opt-in."""
     if mode not in ("opt-out", "opt-in"):

@@ -242,7 +242,8 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
 
 
 _CAME = ("bridged", "joined_room")
-_OF_PARTIES = (*_CAME, "unbridged", "left_room", "joined_telling", "joined_told", "joined_untold")
+_OF_JOINING = ("telling", "told", "untold", "asked", "answered", "refused")
+_OF_PARTIES = (*_CAME, "unbridged", "left_room", *(f"joined_{each}" for each in _OF_JOINING))
 
 
 def _marker(mark: Marker) -> SealedMarker:

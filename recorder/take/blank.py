@@ -19,6 +19,7 @@ from recorder.take.masked import Masked
 from recorder.take.questions import PLAYED
 from recorder.take.spool import Take
 from recorder.take.times import AT_MOST, SURE_MS, Times, end_seen, in_order, ms, spans, times
+from recorder.take.unagreed import unagreed
 from recorder.take.waiting import HOLD, WAITING, Stretch, waits
 from recorder.take.wav import Samples, Wav
 
@@ -29,14 +30,15 @@ AFTER_PLAYBACK_MS = 1000
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``left_until_ms``: the left channel is silent before that; ``both`` are stretches that are silenced
-    in both channels; ``gaps`` explain these and everything else that is missing, without overlap in a
-    channel, in order."""
+    in both channels, ``right`` in that one; ``gaps`` explain these and everything else that is missing,
+    without overlap in a channel, in order."""
 
     left_until_ms: int
     both: tuple[tuple[int, int], ...]
     gaps: tuple[Gap, ...]
     markers: tuple[Marker, ...]
     drift_ms: int
+    right: tuple[tuple[int, int], ...] = ()
 
 
 def plan(
@@ -84,7 +86,10 @@ def plan(
     ]
     played = _named(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
     told_joiner = _named(_joiners(take, clock), "told_joiner")
-    gaps = _gaps(_painted(left), _painted([*both, *played, *told_joiner]))
+    unasked = list(_unagreed(take, clock))
+    seen = [each for each in both if each[2] != "unobserved"]
+    right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
+    gaps = _gaps(_painted(left), _painted(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
@@ -99,6 +104,7 @@ def plan(
         gaps=tuple(gaps),
         markers=tuple(_markers(take, clock, prompts)),
         drift_ms=clock.clock_ms - end,
+        right=tuple(unasked),
     )
 
 
@@ -108,11 +114,12 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: Plan) -> Sampl
     until = -(-plan.left_until_ms * sample_rate // 1000) - start
     if until > 0:
         samples[:until, 0] = 0
-    for begin, end in plan.both:
-        first = begin * sample_rate // 1000 - start
-        last = -(-end * sample_rate // 1000) - start
-        if last > 0 and first < len(samples):
-            samples[max(first, 0) : last] = np.int16(0)
+    for stretches, lane in ((plan.both, slice(None)), (plan.right, slice(1, None))):
+        for begin, end in stretches:
+            first = begin * sample_rate // 1000 - start
+            last = -(-end * sample_rate // 1000) - start
+            if last > 0 and first < len(samples):
+                samples[max(first, 0) : last, lane] = np.int16(0)
     return samples
 
 
@@ -188,7 +195,12 @@ def _rings(
     return [(told, talk)]
 
 
-_NOT_BEFORE = frozenset({"joined_told", "joined_untold", "unbridged", "bridged", "hangup", "unobserved_from"})
+_NOT_BEFORE = frozenset(
+    {
+        *("joined_told", "joined_untold", "joined_asked", "joined_refused"),
+        *("unbridged", "bridged", "hangup", "unobserved_from"),
+    }
+)
 """What ends the telling of somebody who joined, at the latest."""
 
 
@@ -202,6 +214,21 @@ def _joiners(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
             since = None
         if mark.kind == "joined_telling" and "in" not in mark.data:
             since = mark.at
+
+
+def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """What a colleague who joined said and had not agreed to; more of it rather than less, for events may be
+    late or early.  Where a clock was set back nobody knows where that is."""
+    for since, until in unagreed(take):
+        if clock.set_back_ms:
+            yield 0, clock.duration_ms
+            return
+        end = clock.duration_ms if until is None else clock.place(until) + _unsure(clock, until)
+        yield max(0, clock.place(since) - _unsure(clock, since)), min(end, clock.duration_ms)
+
+
+def _unsure(clock: Times, at: datetime) -> int:
+    return SURE_MS if clock.in_audio(at) else ms(AT_MOST)
 
 
 def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

@@ -140,11 +140,16 @@ MARKS = frozenset(
         # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
         "joined_room",
         "left_room",
-        # Who joined is being told that it is recorded.  data: how (alone, both); of somebody in a room also
-        # in ("room") and their leg.
+        # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
+        # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
         "joined_telling",
         "joined_told",  # whole
         "joined_untold",  # not, or not whole.  data: reason (left, hold, stopped, unobserved)
+        "joined_asked",  # they heard the question whole
+        "joined_answered",  # and it goes on.  data: answer (yes; none, silence in opt-out), key
+        # The take ends there.  data: answer (no; none, silence in opt-in; unclear, keys that mean nothing;
+        # left, before they had answered; unasked, the question could not be played; unobserved), key
+        "joined_refused",
         "transferred_outside",  # to somebody who is no colleague: the take ends there
         "hold",
         "unhold",
@@ -248,6 +253,8 @@ def start_body(start: CallStart) -> dict[str, Any]:
     for name in ("refused", "joining", "delete", "beep"):
         if not body[name]:
             del body[name]
+    if "joining" in body and not body["joining"]["refused"]:
+        del body["joining"]["refused"]
     return body
 
 

@@ -24,6 +24,7 @@ NUMBERS = {
     "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
     "outside": f"{NUMBER}97", "forwarded": f"{NUMBER}97",
+    "joining_opt_in": f"{NUMBER}24", "joining_opt_out": f"{NUMBER}25",
     "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
     "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
 }  # fmt: skip

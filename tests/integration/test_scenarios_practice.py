@@ -10,7 +10,7 @@ from gevent.pool import Pool
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
-from tests.scenarios.joining import JOINING, ROUGH_JOINING
+from tests.scenarios.joining import JOINER_ASKED, JOINING, ROUGH_JOINER_ASKED, ROUGH_JOINING
 from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
@@ -26,6 +26,8 @@ ALL = (
     *ROUGH_CODES,
     *JOINING,
     *ROUGH_JOINING,
+    *JOINER_ASKED,
+    *ROUGH_JOINER_ASKED,
     *OUTBOUND,
     *ASKED,
     *ROUGH_OUTBOUND,

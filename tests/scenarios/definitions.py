@@ -12,16 +12,16 @@ from typing import Literal
 Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
-    "deletable", "joining_alone", "joining_both", "out", "out_once", "out_opt_in", "out_opt_out",
-    "out_languages",
+    "deletable", "joining_alone", "joining_both", "joining_opt_in", "joining_opt_out", "out", "out_once",
+    "out_opt_in", "out_opt_out", "out_languages",
     "forwarded",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose
 prompt is damaged; an emergency number; one that the switch's own list never records; those that ask, before
 the conversation or in it; those that are announced once somebody has answered; one on which colleagues may
-have a recording destroyed; those that tell a colleague who joins later; those whose outbound calls are
-announced; one whose calls are sent on to somebody outside.  Of an outbound call it is the number that
-calls."""
+have a recording destroyed; those that tell a colleague who joins later, or ask them; those whose outbound
+calls are announced; one whose calls are sent on to somebody outside.  Of an outbound call it is the number
+that calls."""
 
 Callee = Literal["answers", "busy", "silent", "slow"]
 """``slow``: answers after some seconds."""

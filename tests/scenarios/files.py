@@ -68,6 +68,10 @@ class Sounds:
         """A question, and what is said after a no."""
         return Asked(self.sound(f"question{language}"), self.sound(f"declined{language}"))
 
+    def asking(self, how: str) -> Joining:
+        """What is asked of who joins, and said after a no."""
+        return Joining(how, self.sound("joining"), self.sound("declined"))
+
     def keep(self, **more: bool) -> Keep:
         """What is said about keeping it."""
         names = ("keep_question", "keep_cue", "keep_yes", "keep_no", "keep_none")
@@ -103,6 +107,10 @@ class Sounds:
             "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
             "joining_alone": lambda: made(joining=Joining(ALONE, self.sound("joining"))),
             "joining_both": lambda: made(joining=Joining(BOTH, self.sound("joining"))),
+            "joining_opt_in": lambda: made(
+                OPT_IN, asked=self.asked(), keep=self.keep(), joining=self.asking(ALONE)
+            ),
+            "joining_opt_out": lambda: made(OPT_OUT, asked=self.asked(), joining=self.asking(BOTH)),
             "own_words": lambda: made(keep=replace(self.keep(), question=None)),
         }.get(name, made)()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scenarios.definitions import Expected, Scenario, Step
+from tests.scenarios.definitions import Expected, Line, Scenario, Step
 
 _WHOLE = ("recording_started", "announcement_finished", "bridged")
 _TOLD = ("unbridged", "bridged", "joined_telling", "joined_told")
@@ -62,6 +62,87 @@ JOINING = (
                                                                  "bridged", "hangup")),
              steps=(Step("bridged", 0.5, "callee_holds"), _transfer(1.0), _END)),
 )  # fmt: skip
+
+_CALLER_AGREES = Step("mark asked", 0.3, "press", "1")
+_IN = ("recording_started", "announcement_finished", "bridged", "unbridged", "bridged", "joined_telling")
+_OUT = (*_IN[:2], "answered", *_IN[2:])
+_OVER = "recording_stopped"
+
+
+def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", times: int = 1
+           ) -> Scenario:  # fmt: skip
+    """Who joins is asked: what they answered to it, and so whether it goes on."""
+    goes_on = answer in ("yes", "silent")
+    opt_in = line == "joining_opt_in"
+    marks = (*(_IN if opt_in else _OUT), *(("joined_asked",) * times))
+    marks += ("joined_answered", "hangup") if goes_on else ("joined_refused", _OVER)
+    last = "joined_answered" if goes_on else "joined_refused"
+    absent = ("joined_refused",) if goes_on else ("joined_answered", "hangup")
+    expected = Expected("recorded", recorded=goes_on, marks=marks, once=(last,),
+                        absent=("joined_told", *absent), answers=("yes" if opt_in else "none",))  # fmt: skip
+    first = (_CALLER_AGREES,) if opt_in else ()
+    done = (*first, _transfer(), *steps, Step(f"mark {last}", 0.6, "hang_up"))
+    return Scenario(name, expected, line=line, steps=done)
+
+
+JOINER_ASKED = (
+    _asked("joiner_asked_yes", "yes", Step("mark joined_asked", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_yes_too_early", "none", Step("mark joined_telling", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_no", "no", Step("mark joined_asked", 0.3, "callee_presses", "2")),
+    _asked("joiner_asked_no_at_once", "no", Step("mark joined_telling", 0.3, "callee_presses", "2"), times=0),
+    _asked("joiner_asked_silence", "none"),
+    _asked("joiner_asked_wrong_key_then_yes", "yes", Step("mark joined_asked", 0.3, "callee_presses", "7"),
+           Step("mark joined_asked 2", 0.3, "callee_presses", "1"), times=2),
+    _asked("joiner_asked_wrong_keys", "unclear", Step("mark joined_asked", 0.3, "callee_presses", "7"),
+           Step("mark joined_asked 2", 0.3, "callee_presses", "#"), times=2),
+    _asked("joiner_asked_the_caller_presses", "none", Step("mark joined_asked", 0.3, "press", "1")),
+    _asked("joiner_asked_dials_a_code", "yes", Step("mark joined_telling", 0.3, "callee_presses", "*5"),
+           Step("mark joined_asked", 0.3, "callee_presses", "1")),
+    _asked("joiner_asked_and_transfers", "left", Step("mark joined_telling", 0.3, "transfer", "line"),
+           times=0),
+    Scenario("joiner_asked_hangs_up",
+             Expected("recorded", marks=_IN, absent=("joined_asked", "joined_answered"), answers=("yes",)),
+             line="joining_opt_in",
+             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_telling", 0.3, "callee_hangs_up"))),
+    Scenario("joiner_asked_holds",
+             Expected("recorded", answers=("yes",),
+                      marks=(*_IN, "joined_untold", "joined_telling", "joined_asked", "joined_answered")),
+             line="joining_opt_in",
+             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_telling", 0.3, "callee_holds"),
+                    Step("mark joined_telling", 1.0, "callee_unholds"),
+                    Step("mark joined_asked", 0.3, "callee_presses", "1"),
+                    Step("mark joined_answered", 0.3, "hang_up"))),
+    _asked("joiner_may_refuse_silence", "silent", line="joining_opt_out"),
+    _asked("joiner_may_refuse_no", "no", Step("mark joined_asked", 0.3, "callee_presses", "2"),
+           line="joining_opt_out"),
+    _asked("joiner_may_refuse_at_once", "no", Step("mark joined_telling", 0.3, "callee_presses", "2"),
+           line="joining_opt_out", times=0),
+    _asked("joiner_may_refuse_wrong_keys", "unclear", Step("mark joined_asked", 0.3, "callee_presses", "1"),
+           Step("mark joined_asked 2", 0.3, "callee_presses", "5"), line="joining_opt_out", times=2),
+)  # fmt: skip
+"""A line that asks who joins: alone in opt-in, and together with the caller in opt-out."""
+
+ROUGH_JOINER_ASKED = (
+    Scenario("daemon_killed_while_who_joined_is_asked",
+             Expected("recorded", recorded=False, answers=("yes",),
+                      marks=(*_IN, "joined_asked", "unobserved_from", "joined_refused", _OVER),
+                      absent=("joined_answered", "hangup"), once=("joined_telling",)),
+             line="joining_opt_in",
+             steps=(_CALLER_AGREES, _transfer(), Step("mark joined_asked", 0.2, "kill_daemon"),
+                    Step("mark joined_asked", 0.6, "callee_presses", "1"),
+                    Step("mark joined_asked", 1.0, "start_daemon"),
+                    Step("mark joined_refused", 0.6, "hang_up"))),
+    Scenario("daemon_killed_while_who_joined_may_refuse",
+             Expected("recorded", recorded=False, answers=("none",),
+                      marks=(*_OUT, "joined_asked", "unobserved_from", "joined_untold", "joined_telling",
+                             "joined_asked", "joined_refused", _OVER), absent=("joined_answered", "hangup")),
+             line="joining_opt_out",
+             steps=(_transfer(), Step("mark joined_asked", 0.2, "kill_daemon"),
+                    Step("mark joined_asked", 1.0, "start_daemon"),
+                    Step("mark joined_asked 2", 0.3, "callee_presses", "2"),
+                    Step("mark joined_refused", 0.6, "hang_up"))),
+)  # fmt: skip
+"""The daemon dies while the question is open: it takes nothing for a yes."""
 
 ROUGH_JOINING = (
     Scenario("transferred_while_the_daemon_is_away",

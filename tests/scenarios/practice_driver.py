@@ -30,7 +30,7 @@ NUMBERS = {
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
     "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115", "joining_alone": "+3222550116",
     "joining_both": "+3222550117", "other": "+3222550118", "outside": "+3222550119",
-    "forwarded": "+3222550119",
+    "forwarded": "+3222550119", "joining_opt_in": "+3222550120", "joining_opt_out": "+3222550121",
     "out": "+3222550126", "out_once": "+3222550127", "out_opt_in": "+3222550128",
     "out_opt_out": "+3222550129", "out_languages": "+3222550130",
 }  # fmt: skip

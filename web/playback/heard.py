@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from recorder.clock import from_iso
 from recorder.seal.lengths import unexplained_ms
@@ -17,19 +17,23 @@ SOUNDS = ("audio.opus", "audio.wav")
 
 
 TOLD, ASKED, NOTED = "told", "asked", "noted"
+JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
+"""Of a colleague who joined later and was asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
     where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
-    question whether it may be kept, which is ``asked``, and :data:`NOTED` a moment that a colleague noted."""
+    question whether it may be kept, which is ``asked``, :data:`NOTED` a moment that a colleague noted, and
+    one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one."""
 
     start_ms: int
     end_ms: int
     channel: str
     reason: str
     asked: Asked | None = None
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,15 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         Stretch(each.place_ms, each.place_ms, "both", ASKED, each) for each in agreed.asked(body)
     )
     noted = tuple(
-        Stretch(each["offset_ms"], each["offset_ms"], "both", NOTED)
+        Stretch(
+            each["offset_ms"],
+            each["offset_ms"],
+            "both",
+            each["kind"],
+            answer=str(each["data"].get("answer", "")),
+        )
         for each in body["markers"]
-        if each["kind"] == NOTED
+        if each["kind"] in (NOTED, *JOINED)
     )
     return Heard(
         recording=body["recording"],

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from recorder.call import arriving
-from recorder.call.joining import in_room, names
+from recorder.call import arriving, joiner_asked
+from recorder.call.joiner import in_room, names
 from recorder.call.session import step
 from recorder.call.state import (
     NOTICE,
@@ -52,6 +52,7 @@ KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), s
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
 JOINING = JoiningScript(speech("joining"))
+ASKING = JoiningScript(speech("joining"), refused=speech("refused"))
 NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
     Plan(NOTICE, (replace(NO_KEEP, joining=JOINING),)),
@@ -62,6 +63,8 @@ PLANS = (
     Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
     Plan(OPT_OUT, (NO_KEEP,), outbound=True),
     Plan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
+    Plan(OPT_IN, (replace(NO_KEEP, joining=ASKING),)),
+    Plan(OPT_OUT, (replace(NO_KEEP, joining=ASKING),)),
 )
 """Each thing that a line can do is in one of them: what does not touch each other is not tried together."""
 
@@ -141,6 +144,7 @@ EVENTS: dict[str, Make] = {
     "asked from outside: to note": _plain(What.ASKED, code="note", by="panel"),
     "asked from outside: to delete": _plain(What.ASKED, code="delete", by="panel"),
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
+    "the colleague: key 2": _plain(What.KEY, key="2", leg=COLLEAGUE),
     "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
     "the colleague: the end of a hold": _plain(What.UNHELD, leg=COLLEAGUE),
@@ -166,6 +170,8 @@ amiss with it changes nothing of them."""
 
 
 def _tried(name: str, state: State) -> bool:
+    if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
+        return name in ROOMS and state.capturing and state.leaving and not (state.hung_up or state.playing)
     if name in PAUSES:
         return bool(state.script.delete or state.script.joining) and not state.others
     if name not in ROOMS:
@@ -180,6 +186,9 @@ def stage(state: State) -> str:
         return f"ASKING: {state.asking}"
     if state.phase is Phase.ANNOUNCED and state.asked.step is not Step.IDLE:
         return f"ANNOUNCED: {'DELETE? ' * (state.asked.how == DELETE_CODE)}{state.asked.step.name}"
+    if state.phase is Phase.ANNOUNCED and state.telling is not None and joiner_asked.asks(state):
+        playing = "ASKED" if state.telling.sound else "JOINED"
+        return f"ANNOUNCED: {'MAY ANSWER' if state.telling.heard else playing}"
     if state.phase is Phase.ANNOUNCED and state.telling is not None:
         return "ANNOUNCED: TELLING" if state.telling.sound else "ANNOUNCED: JOINED"
     return state.phase.name
@@ -213,13 +222,15 @@ def alike(state: State) -> tuple[object, ...]:
     """What makes a difference to what comes next, without what only counts, measures or names."""
     asked = state.asked
     return (
-        state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep, stage(state),
+        state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
+        state.plan.scripts[0].joining, stage(state),
         state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
         asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
+        state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),
         state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
         tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
               for one in state.others),
@@ -229,7 +240,8 @@ def alike(state: State) -> tuple[object, ...]:
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
     "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: DELETE? QUESTION",
-    "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "UNRECORDED", "ENDED",
+    "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "ANNOUNCED: ASKED",
+    "ANNOUNCED: MAY ANSWER", "UNRECORDED", "ENDED",
 )  # fmt: skip
 
 
@@ -258,8 +270,9 @@ def said_of(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[
 
 
 def main() -> None:
+    made = table()
     before, rest = PAGE.read_text("utf-8").split(BEGIN)
-    PAGE.write_text(before + BEGIN + table() + END + rest.split(END)[1], "utf-8")
+    PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], "utf-8")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,50 @@ def test_what_an_accord_of_before_does_not_know_stands_apart(tmp_path: Path) -> 
     assert (line.beep, line.outbound) == ("both", "once_connected")
 
 
+SAID = policy.Sound("text", SHA, 1000)
+ASKING = replace(
+    LINE,
+    mode="opt-in",
+    asked=policy.Asked(SAID, SAID),
+    joining=policy.Joining("alone", SAID, SAID),
+    others=(
+        policy.Language(TOLD, policy.Asked(SAID, SAID)),
+        policy.Language(TOLD, policy.Asked(SAID, SAID), joining=policy.Joining("alone", SAID, SAID)),
+    ),
+    menu=SAID,
+)
+
+
+def test_what_is_asked_of_who_joins_is_nothing_to_an_older_daemon(tmp_path: Path) -> None:
+    """It could not listen for the answer: it tells nobody, and goes on with the rest."""
+    told = replace(ASKING, joining=policy.Joining("both", SAID), others=(), menu=None, line="m", number="101")
+    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
+    assert [*body["newer"]] == ["m"]
+    assert body["newer"]["m"]["joining"] == {"how": "both", "sound": body["newer"]["m"]["joining"]["sound"]}
+    write(tmp_path, lambda _: body)
+    read = policy.read(tmp_path)
+    assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
+    asks = [script.joining and script.joining.refused is not None for script in read.plan(ASKING).scripts]
+    assert asks == [True, None, True]
+    assert "joiners_asked" not in json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [told, LINE], []))
+
+
+@pytest.mark.parametrize("wrong", [1, [], [None], [{"how": "alone"}, None, None]])
+def test_what_is_asked_in_another_shape_is_told_as_such(tmp_path: Path, wrong: object) -> None:
+    body = json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [ASKING], []))
+    write(tmp_path, lambda _: body | {"joiners_asked": {"l": wrong}})
+    with pytest.raises(ConfigError) as broken:
+        policy.read(tmp_path)
+    assert broken.value.error_id == "snapshot.broken"
+
+
+def test_a_line_that_only_announces_asks_nobody_who_joins(tmp_path: Path) -> None:
+    line = replace(LINE, joining=policy.Joining("alone", SAID, SAID))
+    write(tmp_path, lambda _: json.loads(policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
+    with pytest.raises(ConfigError):
+        policy.read(tmp_path)
+
+
 def test_a_snapshot_of_an_older_worker_records_no_outbound_call(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body.__delitem__("newer"))
     line = policy.read(tmp_path).line("3225550100")

@@ -300,6 +300,45 @@ def test_a_node_reads_what_who_joins_is_told(tenants, line, read, now, how: str)
     assert read().line("100").joining is None
 
 
+@pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
+def test_a_node_reads_what_who_joins_is_asked(tenants, line, read, now, mode: str) -> None:
+    row = line("100", mode, "nl")
+    assert customers.set_line_joining(tenants[0], row.id, "alone", ask=True, **now)
+    snap = read()
+    found = snap.line("100")
+    for one, language in zip(found.languages, ("fr", "nl"), strict=True):
+        assert one.joining is not None
+        assert one.joining.sound.text == render.joining_question(language, mode=mode).text
+        assert one.joining.refused.text == render.not_recorded(language).text
+        assert one.joining.sounds <= one.sounds
+    script = snap.plan(found).scripts[1].joining
+    assert Path(script.refused.path).read_bytes() == render.not_recorded("nl").wav
+    other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
+    assert customers.set_line_mode(tenants[0], row.id, other, **now)
+    said = read().line("100").joining
+    assert said.sound.text == render.joining_question("fr", mode=other).text, "it asks as the line does"
+    assert customers.set_line_mode(tenants[0], row.id, "notice", **now)
+    said = read().line("100").joining
+    assert (said.sound.text, said.refused) == (render.joining("fr").text, None)
+    assert customers.set_line_joining(tenants[0], row.id, "alone", **now)
+    assert queries.line(tenants[0], row.id).joining.asked == {}
+
+
+def test_a_line_that_only_announces_asks_nobody_who_joins(tenants, line, now) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        customers.set_line_joining(tenants[0], line().id, "alone", ask=True, **now)
+    assert refused.value.error_id == "line.settings"
+
+
+def test_nobody_is_left_unasked_for_want_of_a_sentence(tenants, line, now) -> None:
+    row = line("100", "opt-in")
+    assert customers.set_line_joining(tenants[0], row.id, "both", ask=True, **now)
+    said, refused = queries.line(tenants[0], row.id).joining.say("opt-in", "it")
+    assert (said.text, refused.text) == (
+        render.joining_question("en", mode="opt-in").text, render.not_recorded("en").text,
+    )  # fmt: skip
+
+
 def test_how_nobody_can_be_told_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as refused:
         customers.set_line_joining(tenants[0], line().id, "loudly", **now)

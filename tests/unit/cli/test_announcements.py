@@ -306,6 +306,23 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     assert told() is None
 
 
+def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
+    joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
+    refused = dubois(*joining, "alone", "--ask")
+    assert refused.exit_code != 0
+    assert "accord line mode" in refused.output
+    assert dubois(*joining, "off", "--ask").exit_code == 2
+    dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
+    dubois.good(*joining, "alone", "--ask")
+    (line,) = speaking.policies()[0]
+    assert line.joining is not None
+    assert line.joining.refused is not None
+    dubois.good(*joining, "alone")
+    (line,) = speaking.policies()[0]
+    assert line.joining is not None
+    assert line.joining.refused is None
+
+
 def test_a_country_that_asks_for_it_makes_it_so(dubois: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """No pack that is shipped does: this one is as an operator may change it."""
     pack = packfile.shipped()["be"]

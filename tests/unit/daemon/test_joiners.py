@@ -15,11 +15,12 @@ from recorder.daemon.calls import Call
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.switch.commands import Command
-from recorder.switch.observed import Observed, What
+from recorder.switch.observed import COLLEAGUE, Observed, What
 from recorder.take.spool import CallStart, Party
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
+REFUSED = Speech("/snapshot/prompts/refused.wav", timedelta(seconds=1))
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +48,17 @@ class Switch:
         return [command for command in self.told if "uuid_broadcast" in command]
 
 
-def joined(root: Path, switch: Switch, how: str = ALONE, leg: str = "c", first: bool = False) -> Call:
+def joined(
+    root: Path, switch: Switch, how: str = ALONE, leg: str = "c", first: bool = False, mode: str = "notice"
+) -> Call:
     """A call in which another comes, or the ``first``, once the switch has been asked about them."""
     notes = [
         Note("recording_started", AT),
         Note("announcement_finished", AT),
         Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b"))),
     ][: 2 if first else 3]
-    plan = Plan("notice", (Script(SOUND, joining=JoiningScript(SOUND, how)),))
+    refused = None if mode == "notice" else REFUSED
+    plan = Plan(mode, (Script(SOUND, joining=JoiningScript(SOUND, how, refused)),))
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
@@ -146,4 +150,18 @@ def test_a_leg_that_is_put_into_no_command_is_told_nothing_and_noted_as_that(tmp
     call = joined(tmp_path, switch, leg="a84b4c@pc33.atlanta.com")
     assert switch.told == []
     assert call.state.deadline is not None, "nothing would end the wait"
+    over(call)
+
+
+@pytest.mark.parametrize(("how", "deaf"), [(ALONE, "aleg"), (BOTH, "both")])
+def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: str) -> None:
+    switch = Switch()
+    call = joined(tmp_path, switch, how, mode="opt-in")
+    call.feed(Observed(What.KEY, AT, leg=COLLEAGUE, key="2"))
+    assert [
+        command.partition(" /")[0].split(" '")[0] for command in switch.told if "uuid_record" in command
+    ] == ["api uuid_record a stop"]
+    asked, refused = switch.played()
+    assert asked.endswith(f"'playback::{SOUND.path}' {deaf}")
+    assert refused.endswith(f"'playback::{REFUSED.path}' {deaf}")
     over(call)

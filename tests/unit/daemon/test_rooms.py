@@ -19,7 +19,7 @@ from recorder.errors import SwitchError
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live
-from recorder.switch.observed import Observed, What
+from recorder.switch.observed import COLLEAGUE, Observed, What
 from recorder.take.spool import CallStart, Party
 from tests.unit.daemon.test_joiners import AT, SOUND
 from tests.unit.switch.test_rooms import event
@@ -231,3 +231,26 @@ def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None
     assert call.state.over, "nobody told them"
     assert any(command.startswith("api uuid_record a stop ") for command in house.switch.told)
     assert call.state.others[-1].outside
+
+
+def key(leg: str, digit: str) -> CallEvent:
+    headers = {
+        "Event-Name": "DTMF", "Event-Date-Timestamp": "1795647361617992", "Unique-ID": leg,
+        "DTMF-Digit": digit, "DTMF-Source": "RTP",
+    }  # fmt: skip
+    return CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+
+
+def test_a_key_of_who_is_asked_in_a_room_is_told_to_the_call_that_asks(house: House) -> None:
+    call = house.call("a")
+    enter(house, "a", "1")
+    house.member("add-member", "b-a", "2", "200")
+    house.member("add-member", "c", "3")
+    told: list[Observed] = []
+    call.feed = told.append  # type: ignore[method-assign, assignment]
+    for leg in ("b-a", "a", "somebody"):
+        house.rooms.pressed(key(leg, "1"))
+    assert told == []
+    house.rooms.pressed(key("c", "1"))
+    assert [(one.what, one.key, one.leg, one.other) for one in told] == [(What.KEY, "1", COLLEAGUE, "c")]
+    del call.feed

@@ -379,6 +379,8 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         ("bridged", {**party, "in": "room"}),
         ("joined_room", {**party, "who": "outside", "how": "conference"}),
         ("joined_told", {"in": "room", "leg": "5c9b"}),
+        ("joined_asked", {"in": "room", "leg": "5c9b"}),
+        ("joined_refused", {"answer": "no", "key": "2", "in": "room", "leg": "5c9b"}),
         ("left_room", party),
     )
     more = tuple(
@@ -386,7 +388,7 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         for number, (kind, data) in enumerate(told, 10)
     )
     made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
-    markers = made.manifest.markers[-7:]
+    markers = made.manifest.markers[-9:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
         ("joined_telling", {"how": "alone"}),
@@ -394,5 +396,7 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         ("bridged", {"seen": "later", "in": "room"}),
         ("joined_room", {"seen": "later", "who": "outside", "how": "conference"}),
         ("joined_told", {"in": "room"}),
+        ("joined_asked", {"in": "room"}),
+        ("joined_refused", {"answer": "no", "key": "2", "in": "room"}),
         ("left_room", {"seen": "later"}),
     ]

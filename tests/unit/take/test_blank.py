@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.call.policy import Joining, Sound
 from recorder.take import blank
 from recorder.take.encoded import GAP_REASONS, Found, Gap, Prompt
 from recorder.take.spool import MARKS, CallEnd, CallStart, Mark, Party, Take
@@ -510,3 +511,90 @@ def test_a_take_that_ends_outside_is_silent_from_when_the_two_were_connected() -
     assert 30_900 <= gap[0] <= 31_100
     assert plan.both[:2] == ((gap[0], 31_400), RANG)
     assert plan.both[2] == (30_000, gap[0] - 300), "and while they waited"
+
+
+def asking(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
+    """The take of a line that asks who joins, with each leg's own marks."""
+    sound = Sound("said", "0" * 64, 1000)
+    said = Joining("alone", sound, sound if asks else None)
+    legs = iter("bcdefgh")
+    marks = tuple(
+        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
+    )
+    return replace(made, marks=marks, start=replace(made.start, mode=mode, joining=said))
+
+
+JOINS = [
+    *NORMAL,
+    (20_000, "unbridged"),
+    (21_000, "bridged"),
+    (21_300, "joined_telling"),
+    (23_300, "joined_asked"),
+]
+
+
+def unasked(plan: blank.Plan) -> list[tuple[int, int]]:
+    """What of our side is not kept; each stretch is silenced, in the right channel alone."""
+    ours = [gap for gap in plan.gaps if gap.reason == "joiner_not_agreed"]
+    for gap in ours:
+        assert gap.channel == "right"
+        assert any(start <= gap.start_ms and gap.end_ms <= end for start, end in plan.right)
+    return [(gap.start_ms, gap.end_ms) for gap in ours]
+
+
+def test_what_who_joined_said_before_their_yes_is_not_kept() -> None:
+    made = take([*JOINS, (25_000, "joined_answered")])
+    plan = blank.plan(asking(made), sound(), FOUND)
+    # A little more than that, for events come some tenths of a second before or after their samples.
+    assert plan.right == ((19_800, 25_400),)
+    assert unasked(plan) == [(19_800, 20_100), (20_800, 25_400)], "and while they waited, for that reason"
+    samples = np.ones((LENGTH_MS * 8, 2), dtype=np.int16)
+    kept = blank.silence(samples, 0, 8000, plan)
+    assert not kept[19_800 * 8 : 25_400 * 8, 1].any()
+    assert kept[25_400 * 8 :].all()
+    assert kept[21_100 * 8 : 25_400 * 8, 0].all(), "the outside party agreed long ago"
+    later = 24_000 * 8
+    assert np.array_equal(blank.silence(samples[later:], later, 8000, plan), kept[later:]), "by blocks"
+    for other in (asking(made, asks=False), asking(made, "notice")):
+        assert blank.plan(other, sound(), FOUND).right == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "right"),
+    [
+        ("opt-in", [], (19_800, LENGTH_MS)),
+        ("opt-in", [(25_000, "joined_untold")], (19_800, LENGTH_MS)),
+        (
+            "opt-in",
+            [(25_000, "unbridged"), (26_000, "bridged"), (30_000, "joined_answered")],
+            (19_800, 25_400),
+        ),
+        ("opt-out", [(25_000, "joined_answered")], None),
+        ("opt-out", [], (19_800, LENGTH_MS)),
+        ("opt-out", [(25_000, "unbridged")], (19_800, 25_400)),
+    ],
+)
+def test_without_an_answer_it_is_not_kept(
+    mode: str, more: list[tuple[int, str]], right: tuple[int, int] | None
+) -> None:
+    plan = blank.plan(asking(take([*JOINS, *more]), mode), sound(), FOUND)
+    assert (plan.right[0] if plan.right else None) == right
+
+
+@pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
+def test_a_refusal_leaves_nothing_of_them(mode: str) -> None:
+    made = take([*JOINS, (25_000, "joined_refused"), (25_200, "recording_stopped")])
+    assert blank.plan(asking(made, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
+
+
+def test_where_nobody_watched_one_may_have_come_whom_nobody_asked() -> None:
+    made = take([*NORMAL, (20_000, "unobserved_from"), (30_000, "unobserved_to")])
+    assert blank.plan(asking(made), sound(), FOUND).right == ((19_800, 30_400),)
+    assert unasked(blank.plan(asking(made), sound(), FOUND)) == [(19_800, 30_400)]
+    assert blank.plan(asking(made, "opt-out"), sound(), FOUND).right == ()
+
+
+def test_with_a_clock_that_was_set_back_it_is_not_known_where_it_is() -> None:
+    made = take([*JOINS, (25_000, "joined_answered")])
+    plan = blank.plan(asking(made), sound(LENGTH_MS + 20_000), FOUND)
+    assert plan.right == ((0, LENGTH_MS + 20_000),)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.call.policy import Joining, Sound
 from recorder.clock import Uptime
 from recorder.errors import TakeError
 from recorder.take import spool
@@ -102,6 +103,15 @@ def test_a_line_that_is_no_mark_breaks_its_take_and_nothing_else(tmp_path: Path,
     with pytest.raises(TakeError) as broken:
         spool.read_marks(tmp_path)
     assert broken.value.error_id == "spool.broken"
+
+
+def test_what_is_asked_of_who_joins_is_read_and_an_older_worker_finds_nothing_of_it_elsewhere() -> None:
+    said = Sound("said", "0" * 64, 1000)
+    start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
+    for joining in (Joining("alone", said), Joining("both", said, said)):
+        body = json.loads(json.dumps(spool.start_body(replace(start, joining=joining))))
+        assert ("refused" in body["joining"]) == (joining.refused is not None)
+        assert spool.start_of(body).joining == joining
 
 
 def test_a_call_that_was_noted_without_the_uptime_is_read(tmp_path: Path) -> None:

@@ -129,3 +129,12 @@ def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
     for text in ("La personne appelée", "Ce que la personne appelée a entendu", "a été appelé depuis le"):
         assert text in page
     assert "La personne qui appelle" not in page
+
+
+def test_the_player_says_what_was_asked_of_a_colleague_who_joined(claire, house, bakery):
+    dialled = [(9000, "joined_asked", {}), (9500, "joined_refused", {"answer": "no", "key": "2"})]
+    folder, end = house.finished(bakery, dialled=dialled)
+    house.work(folder, end)
+    said = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
+    assert any("On a aussi demandé à une personne de l’équipe" in text for text in said)
+    assert any("a refusé, avec une touche. L’enregistrement s’arrête là." in text for text in said)

@@ -106,6 +106,16 @@ def test_every_reason_and_gap_that_can_come_has_its_sentence():
     assert set(words.GAPS) == GAP_REASONS
 
 
+def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
+    refused = ("no", "none", "unclear", "left", "unasked", "unobserved")
+    kinds = [("joined_asked", ""), *(("joined_answered", each) for each in ("yes", "none"))]
+    kinds += [("joined_refused", each) for each in refused]
+    with app.test_request_context():
+        said = [words.joined(*each) for each in kinds]
+        assert words.joined("joined_refused", "in a way of tomorrow") not in said
+    assert len(set(said)) == len(said)
+
+
 def test_every_refusal_of_the_gate_has_its_sentence():
     told = set()
     for source in Path(door.__file__).parent.glob("*.py"):

@@ -1,0 +1,481 @@
+"""Who joins is asked where the line says so: no yes from nothing, and nobody recorded without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder.call import arriving
+from recorder.call.control import BUSY, refusal
+from recorder.call.policy import Joining, Sound
+from recorder.call.state import (
+    ALONE,
+    NOTICE,
+    OPT_IN,
+    OPT_OUT,
+    DeleteScript,
+    Do,
+    Finish,
+    JoiningScript,
+    KeepScript,
+    Note,
+    Plan,
+    Script,
+    Speech,
+    Step,
+)
+from recorder.switch.observed import COLLEAGUE, OUTSIDE, Person, What
+from recorder.take.spool import CallEnd, CallStart, Mark, Party, Take
+from recorder.take.unagreed import unagreed
+from tests.unit.call.test_joining import AT, FIRST, SECOND, SENTENCE, TOLD, Call, back, resumed
+
+THIRD = ("extension", "400")
+REFUSED = Speech("/prompts/refused.wav", timedelta(seconds=1))
+SAID = Speech("/prompts/said.wav", timedelta(seconds=2))
+KEEP = KeepScript(SAID, SAID, SAID, SAID, SAID)
+DELETE = DeleteScript(SAID, SAID)
+MODES = pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
+
+
+def script(how: str = ALONE) -> Script:
+    return Script(
+        TOLD, SAID, REFUSED, keep=KEEP, delete=DELETE, joining=JoiningScript(SENTENCE, how, REFUSED)
+    )
+
+
+class Asked(Call):
+    """A caller who agreed, or did not refuse, speaks with the first colleague, whose leg is ``b``."""
+
+    def __init__(self, mode: str = OPT_IN, how: str = ALONE) -> None:
+        answer = "yes" if mode == OPT_IN else "none"
+        notes = [
+            Note("recording_started", AT),
+            Note("announcement_finished", AT),
+            Note("answered", AT, (("question", "recording"), ("answer", answer))),
+            Note("bridged", AT, (("party", FIRST[0]), ("value", FIRST[1]), ("leg", "b"))),
+        ]
+        self.now, self.done = AT, list(notes)
+        self.state = arriving.resume(Plan(mode, (script(how),)), notes, AT)
+        self.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", party=FIRST,
+                  bridged_at=AT)  # fmt: skip
+        self.tell(What.LOOKED, other="b")
+
+    def asked(self) -> None:
+        self.begins()
+        self.hears()
+
+    def press(self, key: str, leg: str = COLLEAGUE, **more: object) -> None:
+        self.tell(What.KEY, key=key, leg=leg, **more)
+
+    def waits(self) -> None:
+        assert self.state.deadline is not None
+        self.now = self.state.deadline - timedelta(milliseconds=100)
+        self.tell(What.DEADLINE)
+
+    def is_over(self, answer: str, key: str = "") -> None:
+        """It ends there, and was kept till then."""
+        assert self.notes("joined_refused") == [{"answer": answer, **({"key": key} if key else {})}]
+        assert self.orders(Do.STOP) == 1
+        assert self.state.over
+        assert self.state.telling is None
+        self.tell(What.RECORDED)
+        finish = self.done[-1]
+        assert isinstance(finish, Finish)
+        assert finish.reason is None
+
+    def goes_on(self, answer: str) -> None:
+        assert [each["answer"] for each in self.notes("joined_answered")] == [answer]
+        assert not self.state.over
+        assert self.state.telling is None
+        assert self.state.deadline is None
+
+
+def joiner(mode: str = OPT_IN, how: str = ALONE) -> Asked:
+    """A second colleague is asked."""
+    call = Asked(mode, how)
+    call.transfer("c", SECOND)
+    assert call.done[-1] is Do.TELL
+    return call
+
+
+@MODES
+def test_the_first_and_who_agreed_are_not_asked(mode: str) -> None:
+    call = Asked(mode)
+    assert call.orders(Do.TELL) == 0
+    call.transfer("c", SECOND)
+    call.asked()
+    assert call.notes("joined_telling") == [{"how": ALONE, "asks": mode}]
+    if mode == OPT_IN:
+        call.press("1")
+    else:
+        call.waits()
+    call.goes_on("yes" if mode == OPT_IN else "none")
+    call.transfer("b", FIRST)
+    call.transfer("d", SECOND)
+    assert call.orders(Do.TELL) == 1
+    assert "joined_told" not in call.kinds
+
+
+def test_a_yes_counts_only_after_the_questions_end() -> None:
+    call = joiner()
+    call.press("1")
+    call.begins()
+    call.press("1")
+    call.hears()
+    assert "joined_answered" not in call.kinds
+    call.press("1", leg=OUTSIDE)
+    call.press("1", other="somebody else's")
+    assert "joined_answered" not in call.kinds, "theirs alone"
+    call.press("1")
+    call.goes_on("yes")
+
+
+@MODES
+@pytest.mark.parametrize("when", ["ordered", "playing", "after"])
+def test_a_no_counts_whenever_it_is_pressed(mode: str, when: str) -> None:
+    call = joiner(mode)
+    if when != "ordered":
+        call.begins()
+    if when == "after":
+        call.hears()
+    call.press("2")
+    assert call.done[-1] is Do.REFUSED
+    assert call.state.refuser == "c"
+    call.is_over("no", "2")
+
+
+def test_silence_is_no_yes() -> None:
+    call = joiner()
+    call.asked()
+    call.waits()
+    call.is_over("none")
+
+
+def test_in_opt_out_silence_goes_on() -> None:
+    call = joiner(OPT_OUT)
+    call.asked()
+    call.waits()
+    call.goes_on("none")
+
+
+def test_a_silence_that_is_noticed_late_is_none() -> None:
+    """The daemon slept: a 2 may lie unread."""
+    call = joiner(OPT_OUT)
+    call.asked()
+    assert call.state.deadline is not None
+    call.now = call.state.deadline + timedelta(seconds=3)
+    call.tell(What.DEADLINE)
+    assert "joined_answered" not in call.kinds
+    call.press("2")
+    call.is_over("no", "2")
+
+
+@MODES
+def test_a_key_that_means_nothing_asks_once_more(mode: str) -> None:
+    call = joiner(mode)
+    call.asked()
+    call.press("7")
+    assert call.done[-1] is Do.TELL
+    call.press("7")  # while it plays
+    call.asked()
+    call.press("1" if mode == OPT_OUT else "#")
+    call.is_over("unclear", "1" if mode == OPT_OUT else "#")
+
+
+@pytest.mark.parametrize("leave", [
+    lambda call: call.part(),
+    lambda call: call.connect("d", THIRD),
+])  # fmt: skip
+@MODES
+def test_who_leaves_has_not_agreed(mode: str, leave: object) -> None:
+    call = joiner(mode)
+    call.begins()
+    leave(call)  # type: ignore[operator]
+    if mode == OPT_IN:
+        assert call.orders(Do.REFUSED) == 0, "to nobody"
+        call.is_over("left")
+    else:
+        assert call.notes("joined_untold") == [{"reason": "left"}]
+        assert not call.state.over
+
+
+@MODES
+def test_the_end_of_the_call_is_no_answer(mode: str) -> None:
+    for end in (What.UNBRIDGED, What.HUNG_UP):
+        call = joiner(mode)
+        call.begins()
+        call.tell(end, ending=True)
+        assert call.notes("joined_untold") == [{"reason": "left"}]
+        assert "joined_refused" not in call.kinds
+
+
+@MODES
+@pytest.mark.parametrize("side", [OUTSIDE, COLLEAGUE])
+@pytest.mark.parametrize("heard", [True, False])
+def test_after_a_hold_they_are_asked_from_the_beginning(mode: str, side: str, heard: bool) -> None:
+    call = joiner(mode)
+    call.begins()
+    if heard:
+        call.hears()
+    call.tell(What.HELD, leg=side)
+    call.press("1")
+    assert not {"joined_answered", "joined_refused"} & set(call.kinds)
+    call.tell(What.UNHELD, leg=side)
+    call.asked()
+    call.press("2")
+    call.is_over("no", "2")
+
+
+@MODES
+def test_what_was_cut_is_asked_again_in_a_moment_and_not_for_ever(mode: str) -> None:
+    call = joiner(mode)
+    call.begins()
+    call.hears(timedelta(seconds=1))
+    assert call.orders(Do.TELL) == 1, "it may be a transfer that cut it"
+    call.waits()
+    assert call.orders(Do.TELL) == 2
+    call.waits()  # it never begins
+    call.waits()
+    assert call.orders(Do.TELL) == 3
+    call.begins()
+    call.hears(complete=False)
+    call.is_over("unasked")
+
+
+@MODES
+def test_no_other_question_is_open_meanwhile(mode: str) -> None:
+    call = Asked(mode)
+    call.part()
+    call.connect("c", SECOND)
+    for _ in range(2):
+        for code in ("keep", "delete"):
+            call.tell(What.CODE, code=code, leg=COLLEAGUE, other="c")
+        assert call.state.asked.step is Step.IDLE
+        assert refusal(call.state, "delete") == BUSY
+        call.tell(What.LOOKED, other="c")
+    call.asked()
+    call.press("1" if mode == OPT_IN else "2")
+    if mode == OPT_IN:
+        call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="c")
+        assert call.state.asked.step is Step.QUESTION
+
+
+@MODES
+def test_a_third_one_cannot_be_asked_and_ends_it(mode: str) -> None:
+    """The switch does not tell of their keys."""
+    call = Asked(mode)
+    call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="b")
+    call.tell(What.CAME, there=(Person("r", THIRD),))
+    call.tell(What.LOOKED, other="r")
+    assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
+    assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]
+    assert call.done[-2:] == [Do.STOP, Do.REFUSED]
+    assert call.state.refuser == "r"
+
+
+@MODES
+def test_in_a_room_each_is_asked_in_their_turn(mode: str) -> None:
+    call = Asked(mode)
+    call.part("b")
+    call.tell(What.ENTERED, room="room", there=(Person("b", FIRST),))
+    call.tell(What.LOOKED, other="b")
+    for leg, party in (("c", SECOND), ("d", THIRD)):
+        heard = frozenset({SENTENCE.path})  # of another call's question
+        call.tell(What.CAME, there=(Person(leg, party, heard),))
+        call.tell(What.LOOKED, other=leg)
+    for leg in ("c", "d"):
+        assert call.state.telling is not None
+        assert call.state.telling.leg == leg
+        call.asked()
+        if mode == OPT_IN:
+            call.press("1", other=leg)
+        else:
+            call.waits()
+    assert [each["leg"] for each in call.notes("joined_answered")] == ["c", "d"]
+    assert call.orders(Do.TELL) == 2
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("heard", [True, False])
+def test_nothing_that_nobody_watched_is_a_yes(restart: bool, heard: bool) -> None:
+    call = joiner()
+    call.begins()
+    if heard:
+        call.hears()
+    if restart:
+        made = resumed(call)
+        call.state, call.done = made.state, made.done
+    back(call, "c", SECOND)
+    call.is_over("unobserved")
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("room", [True, False])
+def test_nor_a_silence_in_opt_out(restart: bool, room: bool) -> None:
+    call = Asked(OPT_OUT)
+    if room:
+        call.part()
+        call.tell(What.ENTERED, room="room", there=(Person("c", SECOND),))
+        call.tell(What.LOOKED, other="c")
+    else:
+        call.transfer("c", SECOND)
+    call.asked()
+    if restart:
+        made = resumed(call)
+        call.state, call.done = made.state, made.done
+    there, leg, party = ((Person("c", SECOND),), "", None) if room else ((), "c", SECOND)
+    before = call.orders(Do.TELL)
+    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other=leg, party=party,
+              bridged_at=AT, there=there, room="room" if room else "")  # fmt: skip
+    assert call.notes("joined_untold")[0]["reason"] == "unobserved"
+    call.tell(What.LOOKED, other=leg)
+    assert call.orders(Do.TELL) == before + 1
+    call.asked()
+    call.press("2", other="c")
+    assert call.state.over
+
+
+def test_a_refusal_is_remembered() -> None:
+    call = joiner()
+    call.press("2")
+    later = resumed(call)
+    later.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="c")
+    assert later.done[-1] is Do.STOP
+    assert later.orders(Do.TELL) == 0
+
+
+def test_an_answer_is_remembered() -> None:
+    call = joiner()
+    call.asked()
+    call.press("1")
+    later = resumed(call)
+    assert back(later, "c", SECOND) == [Do.LOOK]
+    later.tell(What.LOOKED, other="c")
+    assert later.orders(Do.TELL) == 0
+
+
+def test_a_line_that_only_announces_asks_nobody() -> None:
+    call = Call(Plan(NOTICE, (script(),)))
+    call.transfer("c", SECOND)
+    call.begins()
+    call.hears()
+    assert call.kinds[-1] == "joined_told"
+
+
+# --- whatever happens
+
+DEEDS = st.sampled_from(
+    ["to b", "to c", "to d", "part", "began", "heard", "cut", "1", "2", "7", "caller 1", "later", "hold",
+     "unhold", "away", "restart", "third", "third goes", "third 1", "keep"]
+)  # fmt: skip
+PARTIES = {"b": FIRST, "c": SECOND, "d": THIRD, "r": ("extension", "500")}
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from([OPT_IN, OPT_OUT]), st.lists(DEEDS, max_size=30))
+def test_no_order_of_events_keeps_a_word_of_who_did_not_agree(mode: str, deeds: list[str]) -> None:
+    call = Asked(mode)
+    call.now += timedelta(seconds=1)
+    spoke: list[tuple[str, datetime, datetime]] = []
+    agreed = {"b"}
+    refused: set[str] = set()
+    for deed in deeds:
+        since, there = call.now, {call.state.colleague, *(one.leg for one in call.state.others)} - {""}
+        before = len(call.done)
+        telling = call.state.telling
+        heard = telling is not None and telling.heard
+        call.now += timedelta(milliseconds=400)
+        act(call, deed)
+        new = [one for one in call.done[before:] if isinstance(one, Note)]
+        for note in new:
+            if note.kind == "joined_answered":
+                assert heard
+                assert telling is not None
+                if dict(note.data)["answer"] == "yes":
+                    assert deed == ("third 1" if telling.leg == "r" else "1")
+                else:
+                    assert (mode, deed) == (OPT_OUT, "later")
+                agreed.add(telling.leg)
+            elif note.kind == "joined_refused" and telling is not None:
+                refused.add(telling.leg)
+        if call.state.over:
+            break
+        spoke += [(leg, since, call.now) for leg in there]
+    notes = [one for one in call.done if isinstance(one, Note)]
+    kept_of_nobody = tuple(unagreed(taken(mode, notes, call.now)))
+    for leg, since, _until in spoke:
+        if leg in agreed if mode == OPT_IN else leg not in refused:
+            continue
+        # Between two events: what the events themselves are placed with is another's business.
+        a_moment = since + timedelta(milliseconds=350)
+        assert any(start <= a_moment and (end is None or a_moment <= end) for start, end in kept_of_nobody), (
+            leg,
+            since,
+            notes,
+        )
+    if call.state.over:
+        assert call.orders(Do.STOP) >= 1
+        assert "joined_refused" in call.kinds
+
+
+def act(call: Asked, deed: str) -> None:
+    colleague = call.state.colleague
+    match deed.split():
+        case ["to", leg]:
+            call.connect(leg, PARTIES[leg])
+            call.tell(What.LOOKED, other=leg)
+        case ["part"] if colleague:
+            call.part(colleague)
+        case ["began"]:
+            call.begins()
+        case ["heard"]:
+            call.hears()
+        case ["cut"]:
+            call.hears(timedelta(seconds=1))
+        case ["1" | "2" | "7" as key] if colleague:
+            call.press(key, other=colleague)
+        case ["caller", key]:
+            call.press(key, leg=OUTSIDE)
+        case ["later"] if call.state.deadline is not None:
+            call.waits()
+        case ["hold" | "unhold" as what]:
+            call.tell(What.HELD if what == "hold" else What.UNHELD, leg=COLLEAGUE)
+        case ["away"]:
+            back(call, colleague, PARTIES.get(colleague))
+        case ["restart"]:
+            made = resumed(call)
+            call.state, call.done = made.state, made.done
+            back(call, colleague if (colleague := made.state.last_there) else "", PARTIES.get(colleague))
+        case ["third"] if colleague:
+            call.tell(What.CAME, there=(Person("r", PARTIES["r"]),))
+            call.tell(What.LOOKED, other="r")
+        case ["third", "goes"]:
+            call.tell(What.WENT, other="r")
+        case ["third", key] if any(one.leg == "r" for one in call.state.others):
+            call.press(key, other="r")
+        case ["keep"] if colleague:
+            call.tell(What.CODE, code="keep", leg=COLLEAGUE, other=colleague)
+
+
+def taken(mode: str, notes: list[Note], ended: datetime) -> Take:
+    sound = Sound("said", "0" * 64, 1000)
+    start = CallStart(
+        "r", "t", "l", "1", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None, mode=mode,
+        joining=Joining(ALONE, sound, sound),
+    )  # fmt: skip
+    marks = tuple(Mark(note.at, note.kind, dict(note.data)) for note in notes)
+    return Take(Path("/nowhere"), start, marks, CallEnd("recorded", None, ended, None))
+
+
+def test_a_line_that_does_not_ask_blanks_nothing() -> None:
+    call = joiner()
+    notes = [one for one in call.done if isinstance(one, Note)]
+    take = taken(OPT_IN, notes, call.now)
+    assert list(unagreed(take))
+    told = replace(take.start, joining=Joining(ALONE, Sound("said", "0" * 64, 1000)))
+    assert not list(unagreed(replace(take, start=told)))
