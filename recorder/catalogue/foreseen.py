@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 from peewee import fn
 
@@ -44,7 +45,7 @@ def foresee(tenant: str, purpose: str, keep_days: int, now: datetime) -> Foresee
     with connected():
         set_before = limits_of(tenant)
         mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null() & (Recording.keep_until > now)
-        groups = Recording.select(*what, fn.COUNT(Recording.id)).where(mine).group_by(*what).tuples()
+        groups: Any = Recording.select(*what, fn.COUNT(Recording.id)).where(mine).group_by(*what).tuples()
         rows = [row for row in groups if purpose in row[3]]
     ends: Counter[date] = Counter()
     there = alone = 0

@@ -116,9 +116,15 @@ def agree(
     """It was agreed after the call: for a purpose, as long as the customer's country allows."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    day = None if on is None else on.date()
-    said = {"purpose": purpose, "keep_days": days, "reason": reason, "on": day}
-    changes(context).agree(tenant, recording_id, OPERATOR, **said)
+    changes(context).agree(
+        tenant,
+        recording_id,
+        OPERATOR,
+        purpose=purpose,
+        keep_days=days,
+        reason=reason,
+        on=None if on is None else on.date(),
+    )
     click.echo(f"Written down: it may be used for {purpose}.")
 
 

@@ -35,7 +35,8 @@ def for_admins(view: View) -> View:
         try:
             return view(*args, **kwargs)
         except KeepingError as error:
-            back = url_for("keeping.show" if "recording_id" in kwargs else "keeping.times", **kwargs)
+            mine = kwargs.get("recording_id")
+            back = url_for("keeping.show", recording_id=mine) if mine else url_for("keeping.times")
             return page(403, words.error(error.error_id), back=back)
 
     return cast(View, guarded)

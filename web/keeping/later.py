@@ -61,8 +61,7 @@ def agreed(recording_id: str) -> ResponseReturnValue:
     days = (day_in(form.get("until", ""), "keeping.until") - _first(looked)).days
     reason = form.get("reason", "")
     if form.get("sure"):
-        said = {"purpose": PURPOSE, "keep_days": days, "reason": reason, "on": on}
-        changes().agree(tenant, recording_id, me(), **said)
+        changes().agree(tenant, recording_id, me(), purpose=PURPOSE, keep_days=days, reason=reason, on=on)
         return to_recording(recording_id)
     rule = agreeing(tenant, purpose=PURPOSE, keep_days=days, reason=reason, on=on)
     looked, after = changes().foresee(tenant, recording_id, me(), rule)
