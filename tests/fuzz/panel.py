@@ -1,20 +1,27 @@
-"""An installation with two customers, made once a process, and requests of every shape to its panel."""
+"""An installation with two customers, made once a process, and requests of every shape to its panel: to
+every address that it has, whatever is added to it, with the fields that its forms have."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from argon2 import PasswordHasher
 from flask import Flask
 
+import web
+from recorder.catalogue import amending, live, tokens
+from recorder.catalogue.live import LiveRow
+from recorder.ids import uuid7
 from recorder.seal.keys import Keyring
 from tests.conftest import Clock
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import repeating, scratch
-from tests.house import PASSWORD, House
+from tests.house import CALLER, PASSWORD, Customer, House
 from web import WebConfig, create_app
 from web.account import passwords
 from web.config import LoginLimits
@@ -22,24 +29,34 @@ from web.config import LoginLimits
 CATALOGUE = "ACCORD_FUZZ_CATALOGUE"
 """An environment variable with an empty catalogue's URL, to look at the panel over PostgreSQL."""
 
+TOKEN = "accord_till"
+"""What a program of the one customer asks with."""
+
 SECRETS = ("Van Dyck", "3225550199", "dyck", "+32499000111")
 """Words that only the other customer may see."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Panel:
-    """``session`` and ``form`` are cookies of Claire, who works for the one customer; ``mine`` and ``theirs``
-    recordings of the one and the other."""
+    """``session`` and ``form`` are cookies of Claire, who works for the one customer, ``admin`` the
+    session of Paul, its admin; ``mine`` and ``theirs`` recordings of the one and the other, ``calls`` calls
+    that go on; ``asked`` is what a program asked of one, by its token :data:`TOKEN`."""
 
+    house: House
+    ours: Customer
     app: Flask
     mine: str
     theirs: str
     grant: str
     their_grant: str
     their_session: str
+    calls: tuple[str, str]
     session: str = ""
+    admin: str = ""
     form: str = ""
     token: str = ""
+    asked: str = ""
+    amended: int = 0
 
 
 _keyring: list[Keyring] = []
@@ -58,6 +75,7 @@ def panel() -> Panel:
     house = House(scratch(), clock, entropy, url=os.environ.get(CATALOGUE, ""))
     ours = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")
     house.person(ours, "claire", "Claire Martin")
+    house.person(ours, "paul", "Paul Martin", role="customer_admin")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     from recorder.take.spool import Party
@@ -68,16 +86,54 @@ def panel() -> Panel:
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*["100000000/second"] * 4)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits)
-    app = create_app(config, gate=house.gate, now=clock, entropy=entropy)
+    app = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
     from web.account.limits import limiter
 
     limiter.enabled = False
-    made = Panel(app, mine, theirs, "", "", "")
+    hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
+    tokens.create(ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy)
+    made = Panel(house, ours, app, mine, theirs, "", "", "", _talking(house, ours, rival))
     log_in(made, "dyck")
-    made.their_grant, made.their_session = _grant(made, theirs), made.session
-    log_in(made, "claire")
-    made.grant = _grant(made, mine)
+    made.their_grant, made.their_session = _grant(made, theirs) or "", made.session
+    log_in(made, "paul")
+    made.admin = made.session
+    log_in(made)
+    made.grant = _grant(made, mine) or ""
     return made
+
+
+def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
+    """A call that goes on of each."""
+    rows = [
+        LiveRow(
+            id=str(uuid7(house.now(), house.entropy)), tenant=each.id, node=f"node{n}", line=each.line.id,
+            number=each.line.number, direction="inbound", outside=CALLER, started_at=house.now(), told=True,
+            paused_until=None, deletable=True,
+        )
+        for n, each in enumerate(customers)
+    ]  # fmt: skip
+    for row in rows:
+        live.put(row.node, [row], house.now())
+    return tuple(row.id for row in rows)
+
+
+def mended(made: Panel) -> None:
+    """After a request that was taken: whoever was logged out is logged in, and where the recording was
+    amended Claire gets a grant again, for another one where this one may no longer be heard."""
+    for name in ("admin", "session"):
+        if not alive(made, getattr(made, name)):
+            kept = made.session
+            log_in(made, "paul" if name == "admin" else "claire")
+            if name == "admin":
+                made.admin, made.session = made.session, kept
+    amended = len(amending.known(made.ours.id, made.mine))
+    if amended != made.amended:
+        again = _grant(made, made.mine) if amended < 20 else None
+        if again is None:
+            made.mine, amended = made.house.call(made.ours), 0
+            again = _grant(made, made.mine)
+        assert again is not None
+        made.grant, made.amended = again, amended
 
 
 def log_in(made: Panel, login: str = "claire") -> None:
@@ -90,10 +146,10 @@ def log_in(made: Panel, login: str = "claire") -> None:
     made.form = client.get_cookie("accord-form").value
 
 
-def alive(made: Panel) -> bool:
-    """Claire is still logged in."""
+def alive(made: Panel, session: str) -> bool:
+    """Whose session it is is still logged in."""
     client = made.app.test_client(use_cookies=False)
-    return client.get("/recordings", headers={"Cookie": f"accord-session={made.session}"}).status_code == 200
+    return client.get("/recordings", headers={"Cookie": f"accord-session={session}"}).status_code == 200
 
 
 def _token(page: str) -> str:
@@ -102,13 +158,13 @@ def _token(page: str) -> str:
     return found.group(1)
 
 
-def _grant(made: Panel, recording: str) -> str:
+def _grant(made: Panel, recording: str) -> str | None:
+    """A grant for Claire; ``None`` where she is refused."""
     cookies = {"Cookie": f"accord-session={made.session}; accord-form={made.form}"}
     answer = made.app.test_client(use_cookies=False).post(
         f"/recordings/{recording}", data={"csrf_token": made.token, "purpose": "agreement"}, headers=cookies
     )
-    assert answer.status_code == 303, answer.text
-    return answer.location.rpartition("/")[2]
+    return answer.location.rpartition("/")[2] if answer.status_code == 303 else None
 
 
 @dataclass
@@ -147,18 +203,71 @@ JSON = (
 )  # fmt: skip
 
 
+ARGUMENT = re.compile(rb"<(?:[a-z]+:)?([a-z_]+)>")
+
+FILLED: dict[bytes, tuple[bytes, ...]] = {
+    b"purpose": (b"agreement", b"quality", b"legal-duty"), b"reason": (b"By e-mail", b"x" * 501),
+    b"review": (b"2027-01-15",), b"on": (b"2026-11-25", b"2026-11-26"), b"until": (b"2027-11-25",),
+    b"sure": (b"yes", b""), b"hold": (b"1", b"2"), b"days": (b"12", b"30", b"99999"),
+    b"colleagues": (b"yes",),
+    b"language": (b"fr", b"xx"), b"what": (b"pause", b"resume", b"note", b"delete"),
+    b"name": (b"audio.opus", b"audio.wav", b"peaks"), b"filename": (b"accord.css", b"vendor/x"),
+}  # fmt: skip
+"""What fields and parts of an address are called, and what may be in them."""
+
+
+@cache
+def addresses(made: Panel) -> tuple[bytes, ...]:
+    """Every address of the panel, as its rules say it."""
+    return tuple(sorted({rule.rule.encode() for rule in made.app.url_map.iter_rules()}))
+
+
+@cache
+def fields() -> tuple[bytes, ...]:
+    """Every field of the panel's forms."""
+    pages = Path(web.__file__).parent.glob("**/templates/**/*.html")
+    found = {name.encode() for page in pages for name in re.findall(r'\bname="([a-z_]+)"', page.read_text())}
+    return tuple(sorted(found | set(FILLED)))
+
+
+def _argument(made: Panel, choices: Choices, name: bytes, ids: list[bytes]) -> bytes:
+    """A part of an address."""
+    mine = {
+        b"recording_id": (made.mine.encode(), made.mine.encode(), made.theirs.encode()),
+        b"grant_id": (made.grant.encode(), made.their_grant.encode()),
+        b"call_id": tuple(each.encode() for each in made.calls),
+        b"asked_id": (made.asked.encode() or b"x",),
+    }  # fmt: skip
+    likely = mine.get(name) or FILLED.get(name) or tuple(ids)
+    return choices.pick(likely) if choices.below(5) != 4 else _word(choices, ids)
+
+
+def _filled_in(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
+    """A form as a page of ours has it, with something else here and there."""
+    pairs = [b"csrf_token=" + made.token.encode()]
+    for name in fields():
+        if name != b"csrf_token" and choices.below(3) != 2:
+            likely = choices.pick(FILLED.get(name, (b"",)))
+            pairs.append(name + b"=" + _quoted(likely if choices.below(6) != 5 else _word(choices, ids)))
+    return b"&".join(pairs)
+
+
 def asking(made: Panel, choices: Choices) -> Asking:
     ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
     play = b"?play=" + b"x" * 22
-    paths = (
+    # The places of the first ones are what seeds and corpus say; every address of the panel follows.
+    known = (
         b"/", b"/login", b"/logout", b"/language", b"/recordings", b"/healthz", b"/static/accord.css",
         b"/recordings/%s",
         b"/listen/%s", b"/listen/%s/audio.opus" + play, b"/listen/%s/audio.wav" + play,
         b"/listen/%s/peaks" + play,
         b"/listen/%s/renew", b"/listen/%s/close", b"/static/%s", b"/%s", b"/metrics", b"/readyz",
     )  # fmt: skip
-    path = choices.pick(paths)
-    if b"%s" in path:
+    path = choices.pick((*known, *addresses(made)))
+    listed = path not in known
+    if listed:
+        path = ARGUMENT.sub(lambda found: _argument(made, choices, found[1], ids), path)
+    elif b"%s" in path:
         path = path % (choices.pick(ids) if choices.below(3) else _word(choices, ids))
     if choices.below(3) == 2:
         path += (b"&" if b"?" in path else b"?") + _form(made, choices, ids)
@@ -167,11 +276,17 @@ def asking(made: Panel, choices: Choices) -> Asking:
         path = path[:at] + _word(choices, ids) + path[at:]
     method = choices.pick(METHODS)
     headers: list[tuple[bytes, bytes]] = [(b"Cookie", _cookies(made, choices))]
+    if path.startswith(b"/api/") and choices.below(4):
+        headers.append(
+            (b"Authorization", b"Bearer " + (choices.text(9).encode("utf-8", "replace") or TOKEN.encode()))
+        )
     for _ in range(choices.below(4)):
         headers.append(_header(choices))
     body = b""
     if method in ("POST", "PUT", "PATCH", "FOO"):
         kind, body = _body(made, choices, ids)
+        if listed and choices.below(3):
+            kind, body = b"application/x-www-form-urlencoded", _filled_in(made, choices, ids)
         headers.append((b"Content-Type", kind))
         # What is no form has its token in a header, as a script of ours would send it.
         if not kind.startswith(b"application/x-www-form-urlencoded") and choices.below(4):
@@ -214,7 +329,7 @@ def _cookies(made: Panel, choices: Choices) -> bytes:
     name = choices.pick(
         (b"accord-session",) * 9 + (b"__Host-accord-session", b"accord-session ", b"Accord-Session")
     )
-    value = session if choices.below(4) else odd
+    value = (odd, session, session, made.admin.encode())[choices.below(4)]
     form = (
         made.form.encode()
         if choices.below(5)
