@@ -85,7 +85,7 @@ def panel() -> Panel:
     theirs = house.call(rival, outside=Party("e164", "+32499000111"))
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*["100000000/second"] * 4)
-    config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits)
+    config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
     app = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
     from web.account.limits import limiter
 
