@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from peewee import fn
+from peewee import SQL, fn
 
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Recording, connected
@@ -45,7 +45,9 @@ def foresee(tenant: str, purpose: str, keep_days: int, now: datetime) -> Foresee
     with connected():
         set_before = limits_of(tenant)
         mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null() & (Recording.keep_until > now)
-        groups: Any = Recording.select(*what, fn.COUNT(Recording.id)).where(mine).group_by(*what).tuples()
+        groups: Any = Recording.select(*what, fn.COUNT(Recording.id)).where(mine)
+        # By position: PostgreSQL takes a function with parameters for another one each time it is written.
+        groups = groups.group_by(*(SQL(str(place + 1)) for place in range(len(what)))).tuples()
         rows = [row for row in groups if purpose in row[3]]
     ends: Counter[date] = Counter()
     there = alone = 0

@@ -30,7 +30,7 @@ def panel_as_it_was() -> Iterator[None]:
 SLOW = {
     "take": 12,
     "store": 12,
-    "panel": 60,
+    "panel": 110,
     "wire": 25,
     "connection": 60,
     "amendments": 15,

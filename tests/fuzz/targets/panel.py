@@ -100,10 +100,10 @@ NO_FORM = (
 def _each_address() -> Iterator[bytes]:
     """Each address that the panel has: read by a colleague and by the admin, and a form sent by the admin as
     the pages have it, with the fields' first values and with others."""
-    for at, rule in enumerate(addresses(panel())):
-        parts = [0, 0] * rule.count(b"<")
-        token = [1, 0] if rule.startswith(b"/api/") else []
-        for method, who, body in ((0, 1, []), (0, 3, []), (3, 3, FORM), (3, 3, [*FORM, *range(90)])):
+    for method, who, body in ((3, 3, FORM), (0, 1, []), (0, 3, []), (3, 3, [*FORM, *range(90)])):
+        for at, rule in enumerate(addresses(panel())):
+            parts = [0, 0] * rule.count(b"<")
+            token = [1, 0] if rule.startswith(b"/api/") else []
             yield bytes([18 + at, *parts, 0, 0, method, 0, 0, who, 1, 0, 0, *token, 0, *body])
 
 
@@ -111,11 +111,11 @@ FORM = [0, 1, 0, 0, 0, 0, 0, 0, 1]
 """A body that is given up for one that is filled in."""
 
 SEEDS = (
+    *_each_address(),
     *NO_FORM,
     *(
         bytes([path, which % 4, 1, which % 3, n % 13, method, 1, 0, 1, 0, n, n * 3 % 256, 5, n % 17])
         for path in range(18)
         for which, (n, method) in enumerate(((3, 0), (77, 3), (150, 4), (201, 5)))
     ),
-    *_each_address(),
 )
