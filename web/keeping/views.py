@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue import people
 from recorder.errors import KeepingError
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW
+from recorder.seal.amendment import AgreedLater
 from web import words
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
@@ -45,6 +46,11 @@ def show(recording_id: str) -> ResponseReturnValue:
         recording=looked.row,
         looked=looked,
         owners={each.number: names.get(each.said.owner, "") for each in looked.terms.holds},
+        later=[
+            (each, names.get(each.by.id or "", ""))
+            for each in looked.chain.amendments
+            if isinstance(each.data, AgreedLater)
+        ],
         admin=someone().user.role == ADMIN,
         why_not=looked.why_not_delete(),
         now=at,

@@ -50,7 +50,7 @@ class Mailbox:
         while True:
             connection, _ = self._listener.accept()
             script = list(self.script)
-            connection.settimeout(0.2)
+            connection.settimeout(0.05)
             try:
                 with connection, connection.makefile("rb") as lines:
                     for answer in script:

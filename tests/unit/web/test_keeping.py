@@ -145,7 +145,10 @@ def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
     assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
     assert (made.data.purpose, made.data.country, made.data.reason) == ("agreement", "be", "By e-mail")
     assert made.data.on == date(2026, 11, 26)
-    assert "Jusqu’au 25 novembre 2027." in browser("claire").get(keeping(call)).text
+    shown = browser("claire").get(keeping(call)).text
+    assert "Jusqu’au 25 novembre 2027." in shown
+    assert "Convenu le 26 novembre 2026" in shown
+    assert "Paul Martin l’a noté le 27 novembre 2026." in shown
     clock.at += timedelta(days=60)
     assert destroy_due(house) == 0
 
