@@ -10,8 +10,9 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
+from tests.fuzz.asking import JSON, Asking, addresses, asking
 from tests.fuzz.choices import Choices
-from tests.fuzz.panel import JSON, SECRETS, Asking, addresses, asking, mended, panel
+from tests.fuzz.panel import SECRETS, mended, panel
 
 INSTRUMENT = ("web", "recorder.access", "werkzeug.http", "werkzeug.sansio")
 LONGEST = 300

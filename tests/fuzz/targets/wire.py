@@ -9,9 +9,10 @@ import re
 import socket
 from functools import cache
 
+from tests.fuzz.asking import ARGUMENT, PIECES, addresses
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import scratch
-from tests.fuzz.panel import ARGUMENT, PIECES, addresses, panel
+from tests.fuzz.panel import panel
 from tests.unit.web.test_serving import Served
 
 INSTRUMENT = ()
