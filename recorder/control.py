@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from recorder.typed import checked
 
@@ -63,10 +63,7 @@ def line(body: dict[str, object]) -> bytes:
 
 def read(content: bytes) -> Request:
     """What was asked.  Raises ``ValueError``, ``TypeError`` for anything else."""
-    body = json.loads(content)
-    if not isinstance(body, dict):
-        raise TypeError("not an object")
-    return checked(Request(**body))
+    return checked(Request(**_object(content)))
 
 
 @contextmanager
@@ -92,16 +89,19 @@ def carry(spool: Path, request: Request) -> str:
                 connection.connect(name)
             connection.sendall(line(asdict(request)))
             with connection.makefile("rb") as answers:
-                taken = bool(_answer(answers.readline(LONGEST)).get("taken"))
+                taken = bool(_object(answers.readline(LONGEST)).get("taken"))
                 connection.settimeout(PATIENCE + _GRACE)
-                said = _answer(answers.readline(LONGEST)).get("outcome") if taken else None
+                said = _object(answers.readline(LONGEST)).get("outcome") if taken else None
     except (OSError, ValueError, TypeError):
         said = None
     return said if isinstance(said, str) else UNKNOWN if taken else NO_ANSWER
 
 
-def _answer(content: bytes) -> dict[str, object]:
-    body = json.loads(content)
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):
         raise TypeError("not an object")
     return body

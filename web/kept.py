@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
-from flask_babel import format_date
+from babel.dates import format_skeleton
+from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.prompts.purposes import standard
-from web.language import current
+from web.language import current, formats
 
 ENDED: Final[Mapping[str, object]] = {
     "expired": _l("Ended on %(date)s, as announced."),
@@ -40,6 +41,16 @@ ERRORS: Final[Mapping[str, object]] = {
     "keeping.review": _l("Choose a day within a year on which it is looked at again."),
     "keeping.no_hold": _l("That hold has been lifted already."),
     "keeping.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
+    "keeping.not_announced": _l(
+        "It could not be found in this recording that everybody was told, so nothing can be agreed about it."
+    ),
+    "keeping.over": _l("The time of this recording is over, or it is to be deleted."),
+    "keeping.purpose": _l("Choose what for, out of what is offered."),
+    "keeping.too_long": _l("Your country's rules do not allow it to be kept so long. Choose a shorter time."),
+    "keeping.agreed_on": _l("Choose the day on which it was agreed: from the day of the call up to today."),
+    "keeping.until": _l("Choose the day until which it is kept."),
+    "keeping.days": _l("Give a number of days, 1 or more."),
+    "keeping.no_limit": _l("That has been changed meanwhile."),
     "keeping.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
     "keeping.no_key": _l(
         "The panel cannot write this down: your provider has not given it a key to sign with."
@@ -64,3 +75,38 @@ def purposes(codes: Iterable[str]) -> str:
     """Several purposes' labels."""
     known = standard()
     return ", ".join(known[code].label(current()) if code in known else code for code in codes)
+
+
+def end_earlier(number: int, there: int) -> str:
+    """For how many recordings of those that are there a purpose would end earlier."""
+    text = ngettext(
+        "For %(num)d recording that is there it ends earlier.",
+        "For %(num)d recordings that are there it ends earlier.",
+        number,
+    )
+    more = ngettext("%(num)d is kept for this now.", "%(num)d are kept for this now.", there)
+    return f"{text} {more}"
+
+
+def destroyed_earlier(number: int) -> str:
+    """How many of these serve nothing else."""
+    if not number:
+        return str(_("They stay for their other purposes."))
+    return str(
+        ngettext(
+            "%(num)d of them serves nothing else and is destroyed then. Nobody can bring it back.",
+            "%(num)d of them serve nothing else and are destroyed then. Nobody can bring them back.",
+            number,
+        )
+    )
+
+
+def date_of(day: date) -> str:
+    """A day that is the customer's own already."""
+    return str(format_date(day, "long", rebase=False))
+
+
+def month(day: date) -> str:
+    """A month with its year, as it stands by itself."""
+    text = str(format_skeleton("yMMMM", day, locale=formats()))
+    return text[:1].upper() + text[1:]

@@ -438,5 +438,9 @@ def init_app(app: Flask) -> None:
             keeping.ended,
             keeping.held_for_roles,
             keeping.purposes,
+            keeping.end_earlier,
+            keeping.destroyed_earlier,
+            keeping.date_of,
+            keeping.month,
         )
     }

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import rfc8785
-
 from recorder.catalogue import countries
 from recorder.catalogue.models import KeepingLimit, LedgerEntry, Line, Purpose, Recording, connected, writing
 from recorder.catalogue.reading import recording_row
@@ -45,9 +43,11 @@ def set_limit(
     keep_days: int | None,
     now: datetime,
     entropy: Entropy,
+    by: str = "operator",
 ) -> None:
     """Keep recordings at most so many days from now on: for a purpose, of a line (``None``: any); as long
-    as announced again with ``keep_days`` ``None``, for what is recorded from now on.
+    as announced again with ``keep_days`` ``None``, for what is recorded from now on.  ``by`` is the id of the
+    user whose wish it is, for the log.
 
     Raises :class:`CatalogueError`: ``keeping.purpose``, ``line.unknown``, ``keeping.days``,
     ``country.keep_days``, ``tenant.unknown``."""
@@ -59,10 +59,11 @@ def set_limit(
         same &= _is(KeepingLimit.purpose, purpose) & _is(KeepingLimit.line_id, line)
         for row in KeepingLimit.select().where(same):
             ended = _body(row.purpose, row.line_id, row.keep_days, row.since, now)
-            leaf = append(tenant, SET, ended, now, entropy)
+            leaf = append(tenant, SET, ended | {"by": by}, now, entropy)
             KeepingLimit.update(until=now, leaf=leaf.number).where(KeepingLimit.id == row.id).execute()
         if keep_days is not None:
-            leaf = append(tenant, SET, _body(purpose, line, keep_days, now, None), now, entropy)
+            said = _body(purpose, line, keep_days, now, None)
+            leaf = append(tenant, SET, said | {"by": by}, now, entropy)
             KeepingLimit.create(
                 id=str(uuid7(now, entropy)),
                 tenant=tenant,
@@ -151,16 +152,16 @@ def _body(
 
 
 def _is_logged(row: KeepingLimit) -> bool:
-    """Whether the customer's log says the same: the leaf is whole, and its body is this row's."""
+    """Whether the customer's log says the same: the leaf is whole, and its body says what this row does."""
     mine = (LedgerEntry.tenant == row.tenant_id) & (LedgerEntry.number == row.leaf)
     entry = LedgerEntry.get_or_none(mine)
     if entry is None or entry.body is None or entry.salt is None or entry.kind != SET:
         return False
-    said = _body(row.purpose, row.line_id, row.keep_days, row.since, row.until)
-    content = rfc8785.dumps(said)  # type: ignore[arg-type]
-    leaf = json.loads(entry.leaf)
+    said, leaf = json.loads(entry.body), json.loads(entry.leaf)
+    said.pop("by", None)
     return (
-        leaf_hash(entry.leaf.encode()) == entry.leaf_hash
+        said == _body(row.purpose, row.line_id, row.keep_days, row.since, row.until)
+        and leaf_hash(entry.leaf.encode()) == entry.leaf_hash
         and (leaf["tenant"], leaf["number"], leaf["kind"]) == (row.tenant_id, row.leaf, SET)
-        and leaf["commitment"] == commitment(bytes(entry.salt), content)
+        and leaf["commitment"] == commitment(bytes(entry.salt), entry.body.encode())
     )

@@ -4,6 +4,7 @@ one after its call."""
 from __future__ import annotations
 
 import os
+from datetime import datetime
 
 import click
 
@@ -100,15 +101,30 @@ def withdraw(
 @TENANT
 @click.option("--purpose", required=True)
 @click.option("--days", required=True, type=click.IntRange(min=1), help="Kept so many days from the call on.")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day on which it was agreed.")
 @REASON
 @click.pass_obj
 def agree(
-    context: Context, recording_id: str, tenant_name: str, purpose: str, days: int, reason: str
+    context: Context,
+    recording_id: str,
+    tenant_name: str,
+    purpose: str,
+    days: int,
+    on: datetime | None,
+    reason: str,
 ) -> None:
     """It was agreed after the call: for a purpose, as long as the customer's country allows."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    changes(context).agree(tenant, recording_id, OPERATOR, purpose=purpose, keep_days=days, reason=reason)
+    changes(context).agree(
+        tenant,
+        recording_id,
+        OPERATOR,
+        purpose=purpose,
+        keep_days=days,
+        reason=reason,
+        on=None if on is None else on.date(),
+    )
     click.echo(f"Written down: it may be used for {purpose}.")
 
 

@@ -133,20 +133,28 @@ def keep(means: Means, server: Server | None, now: datetime) -> int:
     return sent
 
 
+def letter(
+    name: str, language: str, last: Checkpoint, sender: str, address: str, now: datetime
+) -> EmailMessage:
+    """The mail to somebody who wants the checkpoints of a tenant of that name, in its language."""
+    said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": name}
+    words = _words().get(language) or _words()["en"]
+    message = EmailMessage()
+    message["From"], message["To"] = sender, address
+    message["Subject"] = " ".join(words["subject"].format(**said).split())
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = make_msgid("accord", sender.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(words["text"].format(**said).lstrip())
+    file = f"checkpoint-{last.number}.note"
+    message.add_attachment(last.note.encode(), maintype="application", subtype="octet-stream", filename=file)
+    return message
+
+
 def _send(row: Recipient, last: Checkpoint, server: Server, now: datetime) -> None:
     with connected():
         tenant = Tenant.get_by_id(row.tenant_id)
-    said = {"number": last.number, "size": last.size, "at": to_iso(last.at), "name": tenant.name}
-    words = _words().get(tenant.language) or _words()["en"]
-    message = EmailMessage()
-    message["From"], message["To"] = server.sender, row.address
-    message["Subject"] = " ".join(words["subject"].format(**said).split())
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = make_msgid("accord", server.sender.rpartition("@")[2])
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(words["text"].format(**said).lstrip())
-    name = f"checkpoint-{last.number}.note"
-    message.add_attachment(last.note.encode(), maintype="application", subtype="octet-stream", filename=name)
+    message = letter(tenant.name, tenant.language, last, server.sender, row.address, now)
     with server.open() as session:
         session.send_message(message)
     with writing():

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -71,6 +72,17 @@ class Looked:
         living = self.terms.living(self.now)
         asked = sealed.withdrawable(self.chain.manifest, self.chain.amendments)
         return tuple(code for code in asked if code in living)
+
+    def may_narrow(self) -> tuple[str, ...]:
+        """The purposes that its customer can end."""
+        return tuple(code for code in self.terms.living(self.now) if not sealed.by_law(code))
+
+    def why_not_agree(self) -> str | None:
+        """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
+        if self.chain.manifest.announced is None:
+            return "keeping.not_announced"
+        ended = not self.terms.living(self.now) and not self.terms.holds
+        return "keeping.over" if ended or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
         """The id of the reason why it cannot be deleted; ``None`` where it can."""
@@ -172,43 +184,33 @@ class Changes:
         self._amend(tenant, recording, by, rule)
 
     def agree(
-        self, tenant: str, recording: str, by: By, *, purpose: str, keep_days: int, reason: str
+        self,
+        tenant: str,
+        recording: str,
+        by: By,
+        *,
+        purpose: str,
+        keep_days: int,
+        reason: str,
+        on: date | None = None,
     ) -> None:
-        """It was agreed after the call that it may be used for a purpose, kept so many days from the call on.
-        Raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
-        ``keeping.reason``."""
-
-        def rule(looked: Looked) -> Data:
-            if looked.chain.manifest.announced is None:
-                raise KeepingError("keeping.not_announced", "it was not announced, so nothing comes of a yes")
-            ended = not looked.terms.living(looked.now) and not looked.terms.holds
-            if ended or looked.terms.deleted_at is not None:
-                raise KeepingError("keeping.over", "its time is over, or it is to be deleted")
-            own = queries.own_purposes(tenant)
-            if purpose not in standard() and purpose not in own:
-                raise KeepingError("keeping.purpose", f"there is no purpose {purpose!r}")
-            pack = pack_of(tenant)
-            for objection in pack.objections([purpose], keep_days=keep_days):
-                raise KeepingError("keeping.too_long", objection.message, objection.hint)
-            until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
-            if until <= looked.now:
-                raise KeepingError("keeping.over", "that time is over already")
-            return AgreedLater(purpose, until, pack.code, _said(reason))
-
+        """It was agreed after the call that it may be used for a purpose: :func:`agreeing`, with its
+        errors."""
+        rule = agreeing(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
-        """End some of its purposes at once.  Raises ``keeping.purpose``, ``keeping.by_law``,
-        ``keeping.reason``."""
+        """End some of its purposes at once: :func:`narrowing`, with its errors."""
+        self._amend(tenant, recording, by, narrowing(purposes=purposes, reason=reason))
 
-        def rule(looked: Looked) -> Data:
-            if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
-                raise KeepingError("keeping.purpose", "it has no such purpose, or it has ended")
-            if any(sealed.by_law(code) for code in purposes):
-                raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
-            return PurposesNarrowed(_once(purposes), _said(reason))
-
-        self._amend(tenant, recording, by, rule)
+    def foresee(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[Looked, Terms]:
+        """A recording as it stands, and what would hold of it after a rule's amendment; nothing is written.
+        Raises what the rule does."""
+        looked = self.look(tenant, recording)
+        after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
+        with connected():
+            limits, pack = limits_of(tenant), pack_of(tenant)
+        return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
         """Its customer has it deleted: nobody hears it any more, and the worker destroys it.  Raises
@@ -257,6 +259,46 @@ class Changes:
         return chain_of_row(looked.row, self.store, self.root)
 
 
+def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
+    """That it was agreed after the call, on that day in the customer's zone, that it may be used for a
+    purpose, kept so many days from the call on: at most as long as the customer's country allows.
+
+    The rule raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
+    ``keeping.agreed_on``, ``keeping.reason``."""
+
+    def rule(looked: Looked) -> Data:
+        if (why := looked.why_not_agree()) is not None:
+            raise KeepingError(why, "it was not announced, or its time is over, or it is to be deleted")
+        if purpose not in standard() and purpose not in queries.own_purposes(tenant):
+            raise KeepingError("keeping.purpose", f"there is no purpose {purpose!r}")
+        with connected():
+            pack = pack_of(tenant)
+        for objection in pack.objections([purpose], keep_days=keep_days):
+            raise KeepingError("keeping.too_long", objection.message, objection.hint)
+        until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
+        if until <= looked.now:
+            raise KeepingError("keeping.over", "that time is over already")
+        if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
+            raise KeepingError("keeping.agreed_on", "it was agreed on a day from the call up to today")
+        return AgreedLater(purpose, until, pack.code, _said(reason), on)
+
+    return rule
+
+
+def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
+    """That some of its purposes end at once.  The rule raises ``keeping.purpose``, ``keeping.by_law``,
+    ``keeping.reason``."""
+
+    def rule(looked: Looked) -> Data:
+        if not purposes or not set(purposes) <= set(looked.terms.living(looked.now)):
+            raise KeepingError("keeping.purpose", "it has no such purpose, or it has ended")
+        if not set(purposes) <= set(looked.may_narrow()):
+            raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
+        return PurposesNarrowed(_once(purposes), _said(reason))
+
+    return rule
+
+
 def finish(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
     """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
     broken is logged, and looked at again.  Raises :class:`recorder.errors.StoreError`."""
@@ -290,6 +332,12 @@ def _finish_one(
 def _roles(purposes: Sequence[str]) -> set[str]:
     known = standard()
     return {role for code in purposes if code in known for role in known[code].roles}
+
+
+def _day_of(tenant: str, at: datetime) -> date:
+    """The customer's day of a time."""
+    owner = queries.tenant(tenant)
+    return at.astimezone(ZoneInfo(owner.time_zone if owner else "UTC")).date()
 
 
 def _once(codes: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from recorder.clock import to_iso
@@ -85,12 +85,13 @@ class ConsentWithdrawn:
 @dataclass(frozen=True, slots=True)
 class AgreedLater:
     """``purpose`` holds until ``until``; ``country`` names the pack whose ceiling was looked at, ``reason``
-    how it was agreed."""
+    how it was agreed, ``on`` the customer's day of that where it was said."""
 
     purpose: str
     until: datetime
     country: str
     reason: str
+    on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +141,9 @@ def data_body(data: Data) -> dict[str, Any]:
         case HoldLifted():
             return {"hold": data.hold, "reason": data.reason}
         case AgreedLater():
-            until = to_iso(data.until)
-            return {
-                "purpose": data.purpose,
-                "until": until,
-                "country": data.country,
-                "reason": data.reason,
-            }
+            said = {"purpose": data.purpose, "until": to_iso(data.until), "country": data.country}
+            on = {} if data.on is None else {"on": data.on.isoformat()}
+            return said | {"reason": data.reason} | on
         case ConsentWithdrawn() | PurposesNarrowed():
             return {"purposes": list(data.purposes), "reason": data.reason}
         case DeletionAsked():
@@ -200,14 +197,29 @@ def _some(fields: Fields, name: str) -> tuple[str, ...]:
     return read
 
 
+def _agreed_later(fields: Fields) -> AgreedLater:
+    purpose, until, country = fields.text("purpose"), fields.time("until"), fields.text("country")
+    return AgreedLater(purpose, until, country, fields.text("reason"), _day(fields, "on"))
+
+
+def _day(fields: Fields, name: str) -> date | None:
+    """A day that need not be said."""
+    if not fields.given(name):
+        return None
+    text = fields.text(name)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        fields.bad(name, "a day")
+    return day if day.isoformat() == text else fields.bad(name, "a day as 2026-11-25")
+
+
 _READ: dict[str, Callable[[Fields], Data]] = {
     ERASED: _erased,
     HOLD_SET: _hold_set,
     HOLD_LIFTED: lambda fields: HoldLifted(fields.whole("hold", 1), fields.text("reason")),
     CONSENT_WITHDRAWN: lambda fields: ConsentWithdrawn(_some(fields, "purposes"), fields.text("reason")),
-    AGREED_LATER: lambda fields: AgreedLater(
-        fields.text("purpose"), fields.time("until"), fields.text("country"), fields.text("reason")
-    ),
+    AGREED_LATER: _agreed_later,
     PURPOSES_NARROWED: lambda fields: PurposesNarrowed(_some(fields, "purposes"), fields.text("reason")),
     DELETION_ASKED: lambda fields: DeletionAsked(fields.text("reason")),
 }

@@ -88,6 +88,10 @@ class Fields:
         except KeyError:
             raise SealError("seal.field", f"{self._where}.{name} is missing") from None
 
+    def given(self, name: str) -> bool:
+        """Whether a field is there that came later than the others of its document."""
+        return name in self._left
+
     def text(self, name: str) -> str:
         value = self.take(name)
         return value if isinstance(value, str) else self.bad(name, "a text")

@@ -52,12 +52,16 @@ class Limit:
     since: datetime
     until: datetime | None = None
 
-    def concerns(self, manifest: Manifest, code: str) -> bool:
-        """Whether it holds for a purpose of a recording."""
-        if self.until is not None and manifest.started_at >= self.until:
+    def concerns(self, line: str, started_at: datetime, code: str) -> bool:
+        """Whether it holds for a purpose of a recording, made on a line at a time."""
+        if self.until is not None and started_at >= self.until:
             return False
         mine = not by_law(code) if self.purpose is None else self.purpose == code
-        return mine and self.line in (None, manifest.line)
+        return mine and self.line in (None, line)
+
+    def end(self, kept_from: datetime) -> datetime:
+        """When what is kept from a time on ends by it."""
+        return max(self.since, kept_from + timedelta(days=self.keep_days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +206,8 @@ def _purpose(
     cuts = {each.at for each in amendments if isinstance(each.data, ConsentWithdrawn | PurposesNarrowed)}
     why = ended if until in cuts else EXPIRED
     for limit in limits:
-        if limit.concerns(manifest, code):
-            end = max(limit.since, kept_from(manifest) + timedelta(days=limit.keep_days))
+        if limit.concerns(manifest.line, manifest.started_at, code):
+            end = limit.end(kept_from(manifest))
             if end < until:
                 until, why = end, SHORTENED
     return until, why

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.switch.commands import CALLEE
-from recorder.switch.guard import GUARD, LONGEST_WAIT, NOT_TOLD, Fault
+from recorder.switch.guard import GUARD, LONGEST_WAIT, NOT_TOLD, Fault, buffer_faults
 from recorder.switch.loaded import Action, Entry, Loaded
 
 EXTENSIONS: Final = (
@@ -111,6 +111,7 @@ def callee_faults(loaded: Loaded) -> Iterator[Fault]:
                 f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
             )
     yield from _begin_faults(loaded)
+    yield from buffer_faults(loaded, CALLEE, _CALLEE_FILE)
     asked = _run(loaded, "accord_ask", "answered")
     if any(each.application == "record_session" for each in asked):
         yield _fault("accord_ask records before anybody has agreed")

@@ -79,6 +79,7 @@ def main(folder: Path) -> None:
         ),
         "damaged": house.call(bakery, at=at - timedelta(minutes=40), times=12),
         "held": house.call(florist, at=at - timedelta(hours=8), mode="opt-in"),
+        "later": house.call(florist, at=at - timedelta(hours=10)),
         "deleted": house.call(florist, at=at - timedelta(hours=9)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
@@ -60,3 +61,49 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Il est supprimé")).to_be_visible()
     looked_at(lea, "deleted", tmp_path)
+
+
+def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(person, tmp_path):
+    lea = person().log_in("lea")
+    page = lea.page
+    lea.go(f"/recordings/{lea.panel.ids['later']}/keeping")
+    page.get_by_role("link", name="Noter ce qui a été convenu plus tard").press("Enter")
+    looked_at(lea, "agreed", tmp_path)
+    page.get_by_label("Comment cela a été convenu").focus()
+    page.keyboard.type("Par e-mail")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Noter que cela a été convenu ?")).to_be_visible()
+    expect(page.get_by_text("À ce jour : jusqu’au")).to_be_visible()
+    page.get_by_role("button", name="Le noter").press("Enter")
+    expect(page.get_by_role("heading", name="Durée de conservation")).to_be_visible()
+
+    page.get_by_role("link", name="Choisir à quoi il ne sert plus").press("Enter")
+    page.get_by_role("checkbox").first.press("Space")
+    page.get_by_label("Pourquoi").focus()
+    page.keyboard.type("Plus utile")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("personne ne peut le faire revenir")).to_be_visible()
+    looked_at(lea, "less-sure", tmp_path)
+    page.get_by_role("button", name="En restreindre l’usage").press("Enter")
+    expect(page.get_by_text("à la demande de votre entreprise")).to_be_visible()
+
+
+@pytest.mark.long
+def test_an_admin_keeps_recordings_for_a_shorter_time_by_keyboard(person, tmp_path):
+    lea = person().log_in("lea")
+    page = lea.page
+    lea.go("/numbers")
+    page.get_by_role("link", name="Combien de temps votre entreprise").press("Enter")
+    looked_at(lea, "times", tmp_path)
+    page.get_by_label("Nombre de jours").focus()
+    page.keyboard.type("20")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("table", name="Pour combien l’usage prend fin, et quand")).to_be_visible()
+    looked_at(lea, "times-sure", tmp_path)
+    page.get_by_role("button", name="Les conserver au plus 20 jours").press("Enter")
+    expect(page.get_by_text("au plus 20 jours, depuis le")).to_be_visible()
+    page.get_by_role("link", name="De nouveau comme annoncé").press("Enter")
+    expect(page.get_by_text("restent comme ils sont")).to_be_visible()
+    looked_at(lea, "times-again", tmp_path)
+    page.get_by_role("button", name="Les conserver comme annoncé").press("Enter")
+    expect(page.get_by_role("link", name="De nouveau comme annoncé")).to_have_count(0)

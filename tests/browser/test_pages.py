@@ -164,3 +164,16 @@ def test_targets_are_large_enough_for_fingers(person):
           .map(([text]) => text)"""
     )
     assert small == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["Français", "Nederlands", "Deutsch", "English"])
+def test_the_header_has_one_row_where_there_is_room(person, language):
+    somebody = person(width=1024).log_in()
+    with somebody.page.expect_navigation():
+        somebody.page.get_by_role("button", name=language).click()
+    middles = somebody.page.evaluate(
+        """() => [...document.querySelectorAll(".top-in > *")]
+          .map((one) => one.getBoundingClientRect()).map((box) => (box.top + box.bottom) / 2)"""
+    )
+    assert max(middles) - min(middles) < 4

@@ -15,7 +15,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 NAMES = (
     "framing", "events", "connection", "calls", "commands", "wav", "take", "manifest", "documents",
-    "amendments", "backup", "folder", "store", "panel", "wire",
+    "amendments", "notes", "stamps", "mails", "control", "backup", "folder", "store", "panel", "wire",
 )  # fmt: skip
 """Modules of ``tests/fuzz/targets``."""
 

@@ -155,6 +155,18 @@ BROKEN = (
         "does not record in two channels",
     ),
     Broken(
+        "an older Accord's",
+        ACCORD,
+        within("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
+        "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0",
+    ),
+    Broken(
+        "an older Accord's where the codec changes",
+        ACCORD,
+        within("accord_codec_on", "RECORD_PRE_BUFFER_FRAMES=0", "RECORD_PRE_BUFFER_FRAMES=25"),
+        "accord_codec_on is of an older Accord",
+    ),
+    Broken(
         "a bound of its own",
         ACCORD,
         within("accord_begin", "+${accord_seconds}", "+2"),
@@ -217,6 +229,8 @@ BROKEN_OUTWARD = (
            "does not record before it plays"),
     Broken("callees in one channel", CALLEE, within("accord_begin", "RECORD_STEREO=true", "a=b"),
            "does not record in two channels"),
+    Broken("an older Accord's callees", CALLEE, within("accord_begin", "RECORD_PRE_BUFFER_FRAMES=0,"),
+           "accord_begin is of an older Accord, without RECORD_PRE_BUFFER_FRAMES=0"),
     Broken("a refusal is recorded", CALLEE, within("accord_decline", STOP), "accord_decline does not end"),
     Broken("nobody is told", WAY, instead("nolocal:accord_state=calling", "a=b"), "callees are not told"),
     Broken("told too soon", WAY, instead("nolocal:group_confirm_early_ok=false", "a=b"),

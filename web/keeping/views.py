@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from functools import wraps
-from typing import TypeVar, cast
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import people
 from recorder.errors import KeepingError
-from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW, Changes
-from recorder.seal.amendment import By
+from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW
+from recorder.seal.amendment import AgreedLater
 from web import words
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
+from web.keeping.admins import (
+    ADMIN,
+    beginning,
+    blueprint,
+    changes,
+    day_in,
+    day_of,
+    for_admins,
+    me,
+    to_recording,
+)
 from web.state import here, logged_in, now, someone
 
-blueprint = Blueprint("keeping", __name__, template_folder="templates")
-
-ADMIN = "customer_admin"
 REVIEW = timedelta(days=90)
 """When a hold is looked at again, where nobody chooses another day."""
-
-View = TypeVar("View", bound=Callable[..., object])
-
-
-def for_admins(view: View) -> View:
-    """A view for a customer's admins; what goes wrong is said on a page that leads back."""
-
-    @wraps(view)
-    def guarded(recording_id: str, *args: object, **kwargs: object) -> object:
-        if someone().user.role != ADMIN:
-            abort(403)
-        try:
-            return view(recording_id, *args, **kwargs)
-        except KeepingError as error:
-            back = url_for("keeping.show", recording_id=recording_id)
-            return page(403, words.error(error.error_id), back=back)
-
-    return cast(View, guarded)
-
-
-def changes() -> Changes:
-    found = here().changes
-    if found is None:
-        raise KeepingError("keeping.no_key", "the panel has no key to sign with", "`accord keys renew`")
-    return found
 
 
 @blueprint.get("/recordings/<recording_id>/keeping")
@@ -67,12 +46,17 @@ def show(recording_id: str) -> ResponseReturnValue:
         recording=looked.row,
         looked=looked,
         owners={each.number: names.get(each.said.owner, "") for each in looked.terms.holds},
+        later=[
+            (each, names.get(each.by.id or "", ""))
+            for each in looked.chain.amendments
+            if isinstance(each.data, AgreedLater)
+        ],
         admin=someone().user.role == ADMIN,
         why_not=looked.why_not_delete(),
         now=at,
-        review=_day(at + REVIEW),
-        earliest=_day(at + timedelta(days=1)),
-        latest=_day(at + LONGEST_REVIEW - timedelta(days=1)),
+        review=day_of(at + REVIEW),
+        earliest=day_of(at + timedelta(days=1)),
+        latest=day_of(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
     )
 
@@ -86,14 +70,14 @@ def hold(recording_id: str) -> ResponseReturnValue:
     changes().hold(
         user.tenant,
         recording_id,
-        By("user", user.id),
+        me(),
         owner=user.id,
         purposes=form.getlist("purpose"),
         reason=form.get("reason", ""),
-        review_at=_moment(form.get("review", "")),
+        review_at=beginning(day_in(form.get("review", ""), "keeping.review"), "keeping.review"),
         roles=[ADMIN, *(["customer"] if form.get("colleagues") else [])],
     )
-    return _back(recording_id)
+    return to_recording(recording_id)
 
 
 @blueprint.post("/recordings/<recording_id>/keeping/lift")
@@ -104,9 +88,8 @@ def lift(recording_id: str) -> ResponseReturnValue:
     form, user = request.form, someone().user
     number = form.get("hold", "")
     held = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
-    by = By("user", user.id)
-    changes().lift(user.tenant, recording_id, by, hold=held, reason=form.get("reason", ""))
-    return _back(recording_id)
+    changes().lift(user.tenant, recording_id, me(), hold=held, reason=form.get("reason", ""))
+    return to_recording(recording_id)
 
 
 @blueprint.post("/recordings/<recording_id>/keeping/withdraw")
@@ -114,10 +97,9 @@ def lift(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def withdraw(recording_id: str) -> ResponseReturnValue:
-    user = someone().user
-    by = By("user", user.id)
-    changes().withdraw(user.tenant, recording_id, by, reason=request.form.get("reason", ""))
-    return _back(recording_id)
+    tenant = someone().tenant.id
+    changes().withdraw(tenant, recording_id, me(), reason=request.form.get("reason", ""))
+    return to_recording(recording_id)
 
 
 @blueprint.get("/recordings/<recording_id>/delete")
@@ -138,27 +120,6 @@ def ask_to_delete(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def delete(recording_id: str) -> ResponseReturnValue:
-    user = someone().user
-    by = By("user", user.id)
-    changes().delete(user.tenant, recording_id, by, reason=request.form.get("reason", ""))
+    tenant = someone().tenant.id
+    changes().delete(tenant, recording_id, me(), reason=request.form.get("reason", ""))
     return render_template("keeping/deleted.html")
-
-
-def _back(recording_id: str) -> ResponseReturnValue:
-    return redirect(url_for("keeping.show", recording_id=recording_id), 303)
-
-
-def _zone() -> ZoneInfo:
-    return ZoneInfo(someone().tenant.time_zone)
-
-
-def _day(at: datetime) -> str:
-    return at.astimezone(_zone()).date().isoformat()
-
-
-def _moment(text: str) -> datetime:
-    """The beginning of a day in the customer's zone.  Raises :class:`KeepingError` for what is none."""
-    try:
-        return datetime.combine(date.fromisoformat(text), time(), _zone()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise KeepingError("keeping.review", "that is no day") from None

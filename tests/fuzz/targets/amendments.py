@@ -1,17 +1,33 @@
-"""Amendments beside a manifest, changed, exchanged, moved, left out: what is believed was signed for this
-very recording at this very place, and a chain without a problem is the beginning of the genuine one."""
+"""Amendments of every kind beside a manifest, changed, exchanged, moved, left out: what is believed was
+signed for this very recording at this very place, a chain without a problem is the beginning of the genuine
+one, and what follows from it can be said.  What a kind's data is read as is what it says."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 
 from recorder.errors import SealError
 from recorder.seal import amendment, signing
-from recorder.seal.amendment import By, HoldLifted, HoldSet, name, open_amendment
+from recorder.seal.amendment import (
+    KINDS,
+    AgreedLater,
+    By,
+    ConsentWithdrawn,
+    DeletionAsked,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+    data_body,
+    name,
+    open_amendment,
+    read_data,
+)
+from recorder.seal.canonical import Fields
 from recorder.seal.chain import Chain, erasure, read_chain
+from recorder.seal.terms import terms
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import changed, roughened, spelled, world
 from tests.unit.seal.recording import NOW
@@ -22,18 +38,26 @@ LONGEST = 160
 USER = By("user", "0198c0de-0000-7000-8000-0000000000cc")
 HOLD = HoldSet(("agreement",), USER.id or "", "they still talk", NOW)
 LATER = NOW + timedelta(hours=1)
+DATA = (
+    HOLD,
+    HoldLifted(1, "they agreed"),
+    AgreedLater("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
+    PurposesNarrowed(("training",), "not needed"),
+    ConsentWithdrawn(("agreement",), "by letter"),
+    DeletionAsked("asked for"),
+)
 
 
 @cache
 def genuine() -> list[list[bytes]]:
-    """Each recording's amendments: a hold, its end, and the tombstone."""
+    """Each recording's amendments, one of each kind."""
     made = world()
     keys = made.folder / "keys"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     chains = []
     for number in range(len(made.sealed)):
         contents: list[bytes] = []
-        for data in (HOLD, HoldLifted(1, "they agreed"), None):
+        for data in (*DATA, None):
             chain = read(number, [(name(n + 1), each) for n, each in enumerate(contents)])
             following = chain.following(data or erasure(chain, "expired"), USER, NOW)
             contents.append(amendment.write(following, signer))
@@ -77,6 +101,7 @@ def check(data: bytes) -> None:
     gap = choices.below(3)
     found = [(name(n + 1 + (gap if n else 0)), each) for n, each in enumerate(contents)]
     chain = read(number, found)
+    terms(chain.manifest, chain.amendments)
     for place, each in enumerate(chain.amendments):
         assert contents[place] == chains[number][place], "believed what was not signed for this place"
         assert each.recording == made.sealed[number].recording
@@ -85,6 +110,7 @@ def check(data: bytes) -> None:
         assert len(chain.amendments) == len(contents)
     for problem in chain.problems:
         assert problem.code.startswith(("seal.", "amendment."))
+    read_as_written(choices)
     for content in contents:
         try:
             open_amendment(content, made.root.public_key(), LATER)
@@ -93,7 +119,19 @@ def check(data: bytes) -> None:
         assert content in everything, "an amendment was believed that nobody signed"
 
 
+def read_as_written(choices: Choices) -> None:
+    """The data of a kind, changed: it is refused, or means what it says."""
+    kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
+    said = changed(body, choices, [data_body(data) for data in DATA])
+    try:
+        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), Fields(said, "data"))
+    except SealError as error:
+        assert error.error_id in ("seal.field", "amendment.kind")
+        return
+    assert all(said[name] == value for name, value in data_body(data).items())
+
+
 SEEDS = (
     b"",
-    *(bytes([n % 3, 1 + n % 3, n % 3, n % 7, n, n * 5 % 256, n * 11 % 256, 3, n]) for n in range(40)),
+    *(bytes([n % 3, 1 + n % 3, n % 3, n % 7, n, n * 5 % 256, n * 11 % 256, 3, n]) for n in range(80)),
 )

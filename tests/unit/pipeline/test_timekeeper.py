@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from recorder.clock import Uptime
+from recorder.clock import SLACK, Uptime
 from recorder.errors import ClockError, StoreError
 from recorder.ledger import checkpoint
 from recorder.lifecycle import kernel
-from recorder.lifecycle.timekeeper import Timekeeper, Witness
+from recorder.lifecycle.timekeeper import OFF, Timekeeper, Witness
 from tests.conftest import Clock
 
 
@@ -149,6 +152,32 @@ def test_the_operator_says_that_it_is_right(keeper, machine: Machine, tmp_path: 
     assert not doubts(one)
     machine.passes(minutes=1)
     assert not doubts(one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["passes", "jumps", "off"]), st.integers(-400_000, 400_000))))
+def test_no_clock_is_believed_further_ahead_than_is_allowed(moves: list[tuple[str, int]]) -> None:
+    """Whatever a clock does: each look may be off by the slack, each start of the machine by a day."""
+    clock = Clock()
+    machine, truth, ahead = Machine(clock), clock(), timedelta()
+    with tempfile.TemporaryDirectory() as folder:
+        keeper = Timekeeper(Path(folder) / ".clock", {}, clock, since_boot=machine.since_boot)
+        keeper.check()
+        for what, seconds in moves:
+            if what == "jumps":
+                machine.jumps(seconds=seconds)
+            else:
+                machine.passes(seconds=abs(seconds))
+                truth += timedelta(seconds=abs(seconds))
+            if what == "off":
+                machine.starts_again()
+                ahead += OFF
+            try:
+                believed = keeper.check()
+            except ClockError:
+                continue
+            ahead += SLACK
+            assert believed <= truth + ahead
 
 
 def test_the_real_clocks_agree(tmp_path: Path) -> None:

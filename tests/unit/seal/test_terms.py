@@ -160,6 +160,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
     at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
     for _ in range(draw(st.integers(0, 6))):
+        at = max(0.0, at + draw(st.integers(-30, 50)) / 2)  # the clock of whoever writes it may be set back
         at += draw(st.integers(0, 50)) / 2
         some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
         kind = draw(st.sampled_from("wnahld"))
@@ -192,7 +193,9 @@ def cases(draw: st.DrawFn) -> Case:
             max_size=3,
         )
     )
-    now = max([at, *((each.since - CALL) / timedelta(days=1) for each in limits)])
+    now = max(
+        [0.0, *(moment for moment, _ in said), *((each.since - CALL) / timedelta(days=1) for each in limits)]
+    )
     now += draw(st.integers(0, 500)) / 4
     return Case(sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped()))), now)
 

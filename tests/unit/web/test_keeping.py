@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from recorder.catalogue import amending, queries
 from recorder.lifecycle import changing, retention
 from web import WebConfig, create_app, kept
+
+LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
 
 
 @pytest.fixture
@@ -122,6 +124,92 @@ def test_a_withdrawal_ends_what_rests_on_consent(house, browser, bakery) -> None
     assert queries.recording(bakery.id, call).destroyed_why == "withdrawn"
 
 
+def test_what_was_agreed_later_is_written_once_its_consequence_was_seen(
+    house, browser, bakery, call, clock
+) -> None:
+    paul = browser("paul")
+    assert keeping(call, "/agreed") in paul.get(keeping(call)).text
+    asked = paul.get(keeping(call, "/agreed")).text
+    assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
+    clock.at += timedelta(days=2)
+    paul = browser("paul")
+    said = {**LATER, "on": "2026-11-26"}
+    seen = paul.send(keeping(call, "/agreed"), **said).text
+    assert "Jusqu’au 25 novembre 2027." in seen
+    assert "À ce jour : jusqu’au 25 décembre 2026." in seen
+    assert "By e-mail" in seen
+    assert amending.known(bakery.id, call) == (), "seen, not done"
+    assert paul.send(keeping(call, "/agreed"), **said, sure="yes").status_code == 303
+    looked = house.changes.look(bakery.id, call)
+    (made,) = looked.chain.amendments
+    assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
+    assert (made.data.purpose, made.data.country, made.data.reason) == ("agreement", "be", "By e-mail")
+    assert made.data.on == date(2026, 11, 26)
+    shown = browser("claire").get(keeping(call)).text
+    assert "Jusqu’au 25 novembre 2027." in shown
+    assert "Convenu le 26 novembre 2026" in shown
+    assert "Paul Martin l’a noté le 27 novembre 2026." in shown
+    clock.at += timedelta(days=60)
+    assert destroy_due(house) == 0
+
+
+def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"until": "2036-11-26"}, "Les règles de votre pays"),
+        ({"until": "9999-12-31"}, "Les règles de votre pays"),
+        ({"until": "2026-11-25"}, "est écoulée"),
+        ({"until": "0001-01-01"}, "est écoulée"),
+        ({"until": "soon"}, "jusqu’auquel il est conservé"),
+        ({"on": "2026-11-24"}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"on": "2026-11-26"}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"on": ""}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"reason": " "}, "Dites pourquoi"),
+    ):
+        for sure in ({}, {"sure": "yes"}):
+            answer = paul.send(keeping(call, "/agreed"), **{**LATER, **wrong}, **sure)
+            assert answer.status_code == 403
+            assert said in answer.text
+    assert amending.known(bakery.id, call) == ()
+
+
+def test_nothing_is_agreed_about_what_was_not_announced(house, browser, bakery) -> None:
+    call = house.call(bakery, announced=False)
+    paul = browser("paul")
+    assert keeping(call, "/agreed") not in paul.get(keeping(call)).text
+    for answer in (paul.get(keeping(call, "/agreed")), paul.send(keeping(call, "/agreed"), **LATER)):
+        assert answer.status_code == 403
+        assert "rien ne peut donc être convenu" in answer.text
+
+
+def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, browser) -> None:
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    call = house.call(duty)
+    anne = browser("anne")
+    asked = anne.get(keeping(call, "/less")).text
+    assert 'value="quality"' in asked
+    assert 'value="legal-duty"' not in asked
+    seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
+    assert "Il reste pour : Garder clair ce qui a été convenu" in seen
+    assert "détruit dans quelques minutes" not in seen
+    assert amending.known(duty.id, call) == (), "seen, not done"
+    by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
+    assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
+    nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
+    assert "parmi ce qui est proposé" in nothing.text
+    less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
+    assert anne.send(keeping(call, "/less"), **less).status_code == 303
+    assert house.changes.look(duty.id, call).terms.living(house.now()) == ("agreement", "legal-duty")
+
+
+def test_that_the_last_use_ends_the_recording_is_said(house, browser, bakery, call) -> None:
+    paul, less = browser("paul"), {"purpose": "agreement", "reason": "Not needed"}
+    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/less"), **less).text
+    assert paul.send(keeping(call, "/less"), **less, sure="yes").status_code == 303
+    assert destroy_due(house) == 1
+
+
 def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, rival, call) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
@@ -130,12 +218,17 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
         (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
         (keeping(call, "/withdraw"), {"reason": "x"}),
         (f"/recordings/{call}/delete", {"reason": "x"}),
+        (keeping(call, "/agreed"), {**LATER, "sure": "yes"}),
+        (keeping(call, "/less"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
     )
     for path, form in posts:
         assert claire.send(path, **form).status_code == 403
         assert dora.send(path, **form).status_code == 404
         assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
-    for path in (keeping(call), f"/recordings/{call}/delete"):
+    pages = (f"/recordings/{call}/delete", keeping(call, "/agreed"), keeping(call, "/less"))
+    for path in pages:
+        assert claire.get(path).status_code == 403
+    for path in (keeping(call), *pages):
         assert dora.get(path).status_code == 404
         assert browser().get(path).status_code == 302
     assert amending.known(bakery.id, call) == ()
@@ -143,8 +236,10 @@ def test_only_admins_change_anything_and_only_their_own(house, browser, bakery, 
 
 def test_every_reason_that_the_panel_can_give_has_its_sentence() -> None:
     told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(changing.__file__).read_text("utf-8")))
-    by_command_alone = {"keeping.not_announced", "keeping.over", "keeping.purpose", "keeping.too_long"}
-    assert told - by_command_alone - {"keeping.roles"} <= set(kept.ERRORS)
+    for page in ("later", "times"):
+        source = Path(kept.__file__).with_name("keeping") / f"{page}.py"
+        told |= set(re.findall(r'KeepingError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
+    assert told - {"keeping.roles"} <= set(kept.ERRORS)
 
 
 def test_without_a_key_the_panel_says_so(house, bakery, call, clock, entropy) -> None:

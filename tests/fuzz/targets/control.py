@@ -1,0 +1,129 @@
+"""What comes over the socket between a node's worker and its daemon, from both ends: whatever a stranger
+sends, the daemon does nothing that was not asked in its form, and goes on; whatever answers, the worker
+says an outcome, and never that something was done where nobody said so."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from recorder import metrics
+from recorder.control import DONE, NO_ANSWER, SOCKET, UNKNOWN, Request, carry, place, read
+from recorder.daemon.control import Controls
+from tests.fuzz.choices import Choices
+from tests.fuzz.documents import changed, scratch, spelled
+from tests.unit.seal.recording import NOW
+
+INSTRUMENT = ("recorder.control", "recorder.daemon.control", "recorder.typed")
+LONGEST = 300
+
+GENUINE = Request("0198c0de-1", "0198c0de-2", "pause", "panel", 90.0)
+ANSWERS = (
+    b'{"taken": true}\n{"outcome": "done"}\n', b'{"taken": true}\n', b'{"outcome": "no_answer"}\n',
+    b'{"outcome": "done"}\n',
+    b'{"taken": true}\n{"outcome": 5}\n', b'{"taken": true}\n[]\n', b"[" * 4096, b"\n",
+    b'{"taken": true}\n' + b'{"a":' * 800 + b"\n",
+    b'{"taken": "no"}\n{"outcome": "ended"}\n', b"", b"\xff\n", b"null\n",
+)  # fmt: skip
+
+
+NODE: Any = None
+"""There are no calls, so that no switch is asked."""
+
+
+class Ear:
+    """A daemon that says what it was told to say."""
+
+    def __init__(self) -> None:
+        self.spool, self.says = scratch(), b""
+        self._listener = socket.socket(socket.AF_UNIX)
+        with place(self.spool) as name:
+            self._listener.bind(name)
+        assert (self.spool / SOCKET).exists()
+        self._listener.listen(8)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            try:
+                with connection:
+                    connection.recv(8192)
+                    connection.sendall(self.says)
+            except OSError:
+                continue
+
+
+_ear: list[Ear] = []
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    content = (
+        b"[" * 4095,
+        choices.blob(80),
+        spelled(changed(asdict(GENUINE), choices, [GENUINE.id]), choices),
+    )[choices.pick((2, 2, 2, 1, 0))] + choices.pick((b"\n", b"\n", b"", b"\n\n", b"\n" + b"x" * 5000))
+    _daemon(content)
+    said = choices.pick(ANSWERS)
+    if choices.below(3) == 2:
+        at = choices.below(len(said) + 1)
+        said = said[:at] + choices.blob(30) + said[at + choices.below(4) :]
+    _worker(said)
+
+
+def _daemon(content: bytes) -> None:
+    try:
+        asked = read(content.partition(b"\n")[0])
+    except (ValueError, TypeError):
+        asked = None
+    before = metrics.UNFORESEEN._value.get()
+    controls = Controls(Path("/nowhere"), {}, NODE, lambda: NOW + timedelta(seconds=1), lambda: 80.0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(5)
+        theirs.sendall(content)
+        theirs.shutdown(socket.SHUT_WR)
+        controls._hear(ours)
+        said = b""
+        with contextlib.suppress(ConnectionResetError):  # what was too long was not read to its end
+            while piece := theirs.recv(4096):
+                said += piece
+    assert metrics.UNFORESEEN._value.get() == before, "it was not foreseen"
+    answers = [json.loads(line) for line in said.splitlines()]
+    whole = b"\n" in content and len(content.partition(b"\n")[0]) < 4096 and len(content) <= 4096
+    if asked is None or not whole:
+        assert answers == [] or asked is not None, "something was answered that nobody asked"
+    elif asked.until <= 80.0:
+        assert answers == [{"outcome": NO_ANSWER}]
+    else:
+        assert answers == [{"taken": True}, {"outcome": "ended"}], "there is no such call"
+
+
+def _worker(said: bytes) -> None:
+    if not _ear:
+        _ear.append(Ear())
+    _ear[0].says = said
+    outcome = carry(_ear[0].spool, Request("1", "2", "pause", "api", time.monotonic() + 5))
+    assert isinstance(outcome, str)
+    lines = said.split(b"\n")
+    if outcome == DONE:
+        assert len(lines) > 1 and json.loads(lines[1])["outcome"] == DONE, "nobody said that it was done"
+    if lines[0] == b'{"taken": true}' and b"outcome" not in said:
+        assert outcome == UNKNOWN, "it was taken"
+
+
+SEEDS = (
+    b"",
+    *(
+        bytes([n % 5, n % 7, n, n * 3 % 256, n * 5 % 256, n % 5, n % 13, n % 3, n % 9, 4, n, n, n, n])
+        for n in range(60)
+    ),
+)

@@ -1,0 +1,73 @@
+"""Timestamps (RFC 3161), changed and made up: each is refused as none of this authority for these bytes, or
+gives the time that the authority gave."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from functools import cache
+
+from recorder.errors import LedgerError
+from recorder.ledger import stamping
+from tests.fuzz.choices import Choices
+from tests.fuzz.documents import scratch
+
+INSTRUMENT = ("recorder.ledger.stamping",)
+LONGEST = 200
+
+STAMPED = (b"a checkpoint", b"another checkpoint")
+
+
+@cache
+def genuine() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
+    """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
+    where there is no openssl to make one with."""
+    from tests.unit.ledger.authority import serving
+
+    if shutil.which("openssl") is None:
+        return (), b"", ()
+    with serving(scratch()) as made:
+        tokens = tuple(made.authority.stamp(each) for each in STAMPED)
+        ca = made.authority.certificates
+    return tokens, ca, tuple(stamping.check(*each, ca) for each in zip(tokens, STAMPED, strict=True))
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    tokens, certificates, times = genuine()
+    if not tokens:
+        return
+    which = choices.below(2)
+    token, content = bytearray(tokens[which]), STAMPED[which]
+    for _ in range(choices.below(4)):
+        at = choices.below(len(token) + 1)
+        match choices.below(6):
+            case 0 if token:
+                token[at % len(token)] ^= 1 << choices.below(8)
+            case 1:
+                del token[at : at + 1 + choices.below(8)]
+            case 2:
+                token[at:at] = choices.blob(8)
+            case 3:
+                del token[at:]
+            case 4:
+                other = tokens[1 - which]
+                token[at:] = other[at:]
+            case _:
+                token = bytearray(choices.blob(120))
+    if choices.below(8) == 7:
+        content = choices.pick((STAMPED[1 - which], content + b" ", b""))
+    try:
+        seen = stamping.check(bytes(token), content, certificates)
+    except LedgerError as error:
+        assert error.error_id == "stamp.wrong"
+        assert (bytes(token), content) != (tokens[which], STAMPED[which]), "a genuine token is refused"
+        return
+    assert content in STAMPED and seen == times[STAMPED.index(content)], "a time that nobody gave"
+
+
+SEEDS = (
+    b"",
+    b"\x01",
+    *(bytes([n % 2, 1 + n % 3, n * 13 % 256, n % 5, n % 6, n * 5 % 256, n, n]) for n in range(60)),
+)

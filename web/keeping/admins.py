@@ -1,0 +1,86 @@
+"""What the pages of this room have in common: who may change anything, and days in the customer's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from functools import wraps
+from typing import TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, abort, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from recorder.errors import KeepingError
+from recorder.lifecycle.changing import Changes
+from recorder.seal.amendment import By
+from web import words
+from web.errors import page
+from web.state import here, someone
+
+blueprint = Blueprint("keeping", __name__, template_folder="templates")
+
+ADMIN = "customer_admin"
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def for_admins(view: View) -> View:
+    """A view for a customer's admins; what goes wrong is said on a page that leads back."""
+
+    @wraps(view)
+    def guarded(*args: object, **kwargs: str) -> object:
+        if someone().user.role != ADMIN:
+            abort(403)
+        try:
+            return view(*args, **kwargs)
+        except KeepingError as error:
+            mine = kwargs.get("recording_id")
+            back = url_for("keeping.show", recording_id=mine) if mine else url_for("keeping.times")
+            return page(403, words.error(error.error_id), back=back)
+
+    return cast(View, guarded)
+
+
+def changes() -> Changes:
+    """What writes amendments.  Raises :class:`KeepingError` where the panel has no key for them."""
+    found = here().changes
+    if found is None:
+        raise KeepingError("keeping.no_key", "the panel has no key to sign with", "`accord keys renew`")
+    return found
+
+
+def me() -> By:
+    """Who asks, as it is signed."""
+    return By("user", someone().user.id)
+
+
+def to_recording(recording_id: str) -> ResponseReturnValue:
+    """Back to the page of how long it is kept."""
+    return redirect(url_for("keeping.show", recording_id=recording_id), 303)
+
+
+def zone() -> ZoneInfo:
+    return ZoneInfo(someone().tenant.time_zone)
+
+
+def day_of(at: datetime) -> date:
+    """The customer's day of a time."""
+    return at.astimezone(zone()).date()
+
+
+def day_in(text: str, error_id: str) -> date:
+    """A day as a browser sends it.  Raises :class:`KeepingError` with that id for what is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise KeepingError(error_id, "that is no day") from None
+
+
+def beginning(day: date, error_id: str) -> datetime:
+    """The beginning of a day in the customer's zone.  Raises :class:`KeepingError` with that id where there
+    is none."""
+    try:
+        return datetime.combine(day, time(), zone()).astimezone(UTC)
+    except OverflowError:
+        raise KeepingError(error_id, "that is no day") from None

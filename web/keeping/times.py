@@ -1,0 +1,147 @@
+"""How long a customer keeps recordings, at most as announced: shorter for all that are there too, longer
+again for new ones.  A page says beforehand what a change would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from recorder.catalogue import foreseen, limits, queries
+from recorder.catalogue.countries import pack_of
+from recorder.catalogue.limits import LimitRow
+from recorder.errors import KeepingError
+from recorder.seal.terms import by_law
+from web.account.limits import limit_grants, limit_refusals
+from web.keeping.admins import blueprint, for_admins
+from web.state import here, logged_in, now, someone
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A purpose: the shortest and longest time (days) that is announced for it or agreed to in a call, and
+    what the customer set for it; ``fixed``: a law asks that it be kept."""
+
+    code: str
+    least: int
+    most: int
+    limit: LimitRow | None
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be set: ``days`` ``None``: as announced again."""
+
+    purpose: str | None
+    line: str | None
+    days: int | None
+    before: LimitRow | None
+
+
+@blueprint.get("/settings/keeping")
+@logged_in
+@limit_refusals
+@for_admins
+def times() -> ResponseReturnValue:
+    found = _kept()
+    shown = {each.limit.id for each in found if each.limit is not None}
+    return render_template(
+        "keeping/times.html",
+        kept=found,
+        open=[each for each in found if not each.fixed],
+        others=[each for each in limits.in_force(someone().tenant.id) if each.id not in shown],
+        numbers=_numbers(),
+    )
+
+
+@blueprint.get("/settings/keeping/change")
+@logged_in
+@limit_refusals
+@for_admins
+def ask_times() -> ResponseReturnValue:
+    wish, at = _wish(request.args), now()
+    seen = None
+    if wish.days is not None and wish.purpose is not None:
+        seen = foreseen.foresee(someone().tenant.id, wish.purpose, wish.days, at)
+    return render_template(
+        "keeping/times_sure.html",
+        wish=wish,
+        seen=seen,
+        ends=[] if seen is None else _months(seen.ends, at.date()),
+        form=request.args,
+        numbers=_numbers(),
+    )
+
+
+@blueprint.post("/settings/keeping/change")
+@logged_in
+@limit_grants
+@for_admins
+def change_times() -> ResponseReturnValue:
+    wish, user = _wish(request.form), someone().user
+    limits.set_limit(
+        user.tenant,
+        purpose=wish.purpose,
+        line=wish.line,
+        keep_days=wish.days,
+        now=now(),
+        entropy=here().entropy,
+        by=user.id,
+    )
+    return redirect(url_for("keeping.times"), 303)
+
+
+def _kept() -> list[Kept]:
+    """Every purpose that the customer's numbers are announced for."""
+    tenant = someone().tenant.id
+    announced = {row.id: row for row in queries.announcements(tenant)}
+    days: dict[str, list[int]] = {}
+    for line in queries.lines(tenant):
+        for each in line.announcements:
+            for code in announced[each].purposes:
+                days.setdefault(code, []).append(announced[each].keep_days)
+        if line.keep:
+            days.setdefault(line.keep.purpose, []).append(line.keep.keep_days)
+    mine = {each.limit.purpose: each for each in limits.in_force(tenant) if each.limit.line is None}
+    return [Kept(code, min(all_), max(all_), mine.get(code), by_law(code)) for code, all_ in days.items()]
+
+
+def _wish(form: Mapping[str, str]) -> Wish:
+    """What somebody asks for.  Raises :class:`KeepingError`: ``keeping.no_limit``, ``keeping.purpose``,
+    ``keeping.by_law``, ``keeping.days``, ``keeping.too_long``."""
+    tenant = someone().tenant.id
+    set_before = limits.in_force(tenant)
+    if "limit" in form:
+        found = next((each for each in set_before if each.id == form["limit"]), None)
+        if found is None:
+            raise KeepingError("keeping.no_limit", "that is not set any more")
+        return Wish(found.limit.purpose, found.limit.line, None, found)
+    code, text = form.get("purpose", ""), form.get("days", "")
+    kept = next((each for each in _kept() if each.code == code), None)
+    if kept is None:
+        raise KeepingError("keeping.purpose", f"no number is announced for {code!r}")
+    if kept.fixed:
+        raise KeepingError("keeping.by_law", "a law asks that it be kept for that")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
+        raise KeepingError("keeping.days", "a recording is kept a day or more")
+    for objection in pack_of(tenant).objections([code], keep_days=int(text)):
+        raise KeepingError("keeping.too_long", objection.message, objection.hint)
+    return Wish(code, None, int(text), kept.limit)
+
+
+def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:
+    """How many end when: today (``None``), and in each month after that by its first day."""
+    counted: Counter[date | None] = Counter()
+    for day, count in ends.items():
+        counted[None if day <= today else day.replace(day=1)] += count
+    return list(counted.items())
+
+
+def _numbers() -> dict[str, str]:
+    """The customer's numbers by their lines' ids."""
+    return {line.id: line.number for line in queries.lines(someone().tenant.id, ended=True)}
