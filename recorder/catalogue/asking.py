@@ -14,7 +14,7 @@ from recorder.catalogue.database import MaybeMomentField, MomentField, Row
 class PersonRequest(Row):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
     days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
-    looked at that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``)."""
+    shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

@@ -138,15 +138,15 @@ def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entrop
         _settle(row, mine, outcome, now, entropy)
 
 
-def try_code(
-    tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy
-) -> bool:
+def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
     """Whether it is the code of the last call; then the number is shown to be theirs.  Each try is counted
     before it is looked at.  Raises :class:`PersonError`: ``person.proved``, ``person.closed``,
     ``person.no_code`` (there is none that is valid), ``person.tried_often``."""
     with writing():
         hold(tenant)
         request = persons.open_one(tenant, request_id)
+        if request.proved_at is not None:
+            raise PersonError("person.proved", "that was shown before", "")
         last = (
             PersonCode.select()
             .where((PersonCode.tenant_id == tenant) & (PersonCode.request == request_id))

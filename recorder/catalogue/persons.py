@@ -158,7 +158,9 @@ def request(tenant: str, request_id: str) -> RequestRow:
         return request_row(one(tenant, request_id))
 
 
-def extend(tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy) -> None:
+def extend(
+    tenant: str, request_id: str, *, why: str, who: str | None, now: datetime, entropy: Entropy
+) -> None:
     """Two further months, once, with the reason, which the person is told within the first.  Raises
     :class:`PersonError`: ``person.extended``, ``person.too_late``, ``person.said``, ``person.closed``."""
     with writing():
@@ -170,9 +172,7 @@ def extend(tenant: str, request_id: str, *, why: str, who: str | None, now: date
             raise PersonError("person.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         _change(row, due_on=due, extended_at=now, extended_why=said(why))
-        append(
-            tenant, "person.extended", {"request": row.id, "due_on": due, "who": who or ""}, now, entropy
-        )
+        append(tenant, "person.extended", {"request": row.id, "due_on": due, "who": who or ""}, now, entropy)
 
 
 def recognise(
@@ -233,12 +233,10 @@ def said(text: str) -> str:
 
 def one(tenant: str, request_id: str) -> PersonRequest:
     """A customer's row.  Raises :class:`PersonError` (``person.not_found``)."""
-    row = PersonRequest.get_or_none(
-        (PersonRequest.tenant_id == tenant) & (PersonRequest.id == request_id)
-    )
+    row = PersonRequest.get_or_none((PersonRequest.tenant_id == tenant) & (PersonRequest.id == request_id))
     if row is None:
         raise PersonError("person.not_found", "there is no such request", "")
-    return row  # type: ignore[no-any-return]
+    return row
 
 
 def open_one(tenant: str, request_id: str) -> PersonRequest:

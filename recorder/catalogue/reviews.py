@@ -153,6 +153,14 @@ def note_erasing(
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
+def look_at(tenant: str, request_id: str, recording: str, now: datetime, entropy: Entropy) -> None:
+    """It is the person's, and something is about to be done with it: what comes of that can be noted when its
+    row names nobody any more.  Raises as :func:`decide` does."""
+    with writing():
+        hold(tenant)
+        _about(tenant, request_id, recording, now, entropy)
+
+
 def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
     """Who listened to a customer's recording, the first first."""
     with connected():
@@ -169,19 +177,17 @@ def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
         )
 
 
-def _about(
-    tenant: str, request_id: str, recording: str, now: datetime, entropy: Entropy
-) -> PersonRecording:
+def _about(tenant: str, request_id: str, recording: str, now: datetime, entropy: Entropy) -> PersonRecording:
     """The row of a recording of the person's, made where there is none."""
     request = persons.proved_one(tenant, request_id)
+    mine = (PersonRecording.request == request.id) & (PersonRecording.recording_id == recording)
+    row = PersonRecording.get_or_none(mine)
+    if row is not None:
+        return row
     theirs = _theirs(Recording, tenant, request.number) & (Recording.id == recording)
     if not Recording.select().where(theirs).exists():
         raise PersonError("person.not_theirs", "that recording is not of a call with this number", "")
-    mine = (PersonRecording.request == request.id) & (PersonRecording.recording_id == recording)
-    row = PersonRecording.get_or_none(mine)
-    return row or PersonRecording.create(
-        id=str(uuid7(now, entropy)), request=request.id, recording_id=recording
-    )
+    return PersonRecording.create(id=str(uuid7(now, entropy)), request=request.id, recording_id=recording)
 
 
 def _theirs(model: type[Recording] | type[NotRecorded], tenant: str, number: str) -> object:
