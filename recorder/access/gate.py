@@ -180,7 +180,7 @@ class Gate:
                 yield from (owned.only_left(pieces, sealed.manifest) if own else pieces)
 
         return Copy(
-            row, sealed.manifest, known, sealed.chain.amendments,
+            row, sealed.manifest, known, tuple(sealed.chain.amendments),
             owned.NAME if own else found.name,
             owned.length(sealed.manifest) if own else found.plain_length, sound,
         )  # fmt: skip

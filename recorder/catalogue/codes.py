@@ -95,7 +95,7 @@ def latest(tenant: str, request_id: str) -> CodeRow | None:
         query = PersonCode.select().where(
             (PersonCode.tenant_id == tenant) & (PersonCode.request == request_id)
         )
-        row = query.order_by(PersonCode.id.desc()).first()
+        row = query.order_by(PersonCode.asked_at.desc(), PersonCode.id.desc()).first()
     return None if row is None else _row(row)
 
 
@@ -150,7 +150,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         last = (
             PersonCode.select()
             .where((PersonCode.tenant_id == tenant) & (PersonCode.request == request_id))
-            .order_by(PersonCode.id.desc())
+            .order_by(PersonCode.asked_at.desc(), PersonCode.id.desc())
             .first()
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:

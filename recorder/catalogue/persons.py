@@ -92,7 +92,7 @@ def months_later(day: date, months: int) -> date:
 def normalised(text: str, country: str) -> str:
     """A number as people write it, in E.164.  Raises :class:`PersonError` (``person.number``)."""
     try:
-        found = phonenumbers.parse(text[:40], country or None)
+        found = phonenumbers.parse(text[:40], country.upper())
     except phonenumbers.NumberParseException:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
