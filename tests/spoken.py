@@ -23,6 +23,7 @@ def clips(language: str) -> list[np.ndarray]:
 def digits(heard: np.ndarray, language: str) -> str:
     """The digits that are said in a sound, in their order: wherever one of the words is, and more like it
     than any other."""
+    heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut short
     found: list[tuple[float, int, int, int]] = []
     energy = np.concatenate([[0.0], np.cumsum(heard.astype(float) ** 2)])
     for digit, clip in enumerate(clips(language)):
@@ -37,12 +38,13 @@ def digits(heard: np.ndarray, language: str) -> str:
     taken: list[tuple[int, int, int]] = []
     for _, at, length, digit in sorted(found, reverse=True):
         if all(at + length <= begin or at >= end for begin, end, _ in taken):
-            taken.append((at + length // 8, at + length - length // 8, digit))
+            taken.append((at + length // 4, at + length - length // 4, digit))
     return "".join(str(digit) for *_, digit in sorted(taken))
 
 
 def code_in(wav: np.ndarray, language: str) -> str:
     """The code of a call, which is said twice."""
     said = digits(wav, language)
-    assert len(said) == 12 and said[:6] == said[6:], said
+    assert len(said) == 12, said
+    assert said[:6] == said[6:], said
     return said[:6]
