@@ -109,6 +109,14 @@ def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock
     assert list((tmp_path / ".said").iterdir()) == []
 
 
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.install()
+    yield made
+    made.close()
+
+
 @pytest.mark.long
 def test_a_copy_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
