@@ -118,6 +118,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_copy_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
     tenant = ("--tenant", "Menuiserie Dubois")
