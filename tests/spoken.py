@@ -21,8 +21,12 @@ def clips(language: str) -> list[np.ndarray]:
 
 
 def digits(heard: np.ndarray, language: str) -> str:
-    """The digits that are said in a sound, in their order: wherever one of the words is, and more like it
-    than any other."""
+    """The digits that are said in a sound, in their order."""
+    return "".join(str(digit) for *_, digit in places(heard, language))
+
+
+def places(heard: np.ndarray, language: str) -> list[tuple[int, int, int]]:
+    """Where each digit is, and which: wherever one of the words is, and more like it than any other."""
     heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut short
     found: list[tuple[float, int, int, int]] = []
     energy = np.concatenate([[0.0], np.cumsum(heard.astype(float) ** 2)])
@@ -39,7 +43,7 @@ def digits(heard: np.ndarray, language: str) -> str:
     for _, at, length, digit in sorted(found, reverse=True):
         if all(at + length <= begin or at >= end for begin, end, _ in taken):
             taken.append((at + length // 4, at + length - length // 4, digit))
-    return "".join(str(digit) for *_, digit in sorted(taken))
+    return sorted(taken)
 
 
 def code_in(wav: np.ndarray, language: str) -> str:
