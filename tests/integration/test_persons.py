@@ -126,7 +126,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
         "user", "create", *tenant, "anne", "--role", "customer_admin", "--language", "en", "--password",
         PASSWORD,
     )  # fmt: skip
-    web, _worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
+    web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_said("snapshot.read")
     web.wait_said("web.listening")
     switch = site.call()
@@ -167,7 +167,8 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
 
     page = panel.send(f"{asked}/erase", asked, sure="yes")
     assert "It is erased" in page
-    until("it is destroyed", lambda: "There is none now" in panel.get(asked), 90)
+    assert "There is none now" in page
+    worker.wait_said("recording.destroyed", 90)
     panel.send(f"{asked}/close", asked, how="answered")
     audit = site.accord("audit")
     assert "wrong" not in audit, audit

@@ -100,6 +100,7 @@ def show(request_id: str) -> str:
     row = persons.request(tenant.id, request_id)
     found = reviews.found(tenant.id, row.number) if row.proved_at else ()
     done = reviews.of(tenant.id, row.id)
+    left = _left(found, done)
     with force_locale(FORMATS.get(row.language, row.language)):
         letter = [
             (words.moment(each.started_at), _erased(done[each.id]))
@@ -112,11 +113,11 @@ def show(request_id: str) -> str:
         today=persons.today(tenant.time_zone, now()),
         call=codes.seen(tenant.id, row.id, now(), here().entropy) if row.open else None,
         now=now(),
-        recordings=found,
+        recordings=left,
         done=done,
         given=reviews.GIVEN,
         missed=reviews.not_recorded(tenant.id, row.number) if row.proved_at else (),
-        reviewed=_reviewed(found, done),
+        reviewed=_reviewed(left, done),
         letter=letter,
         names={each.id: each.name for each in people.users(tenant.id)},
         closed_how=persons.CLOSED_HOW,
@@ -188,7 +189,8 @@ def copy(request_id: str) -> ResponseReturnValue:
     if not row.open or row.proved_at is None:
         raise PersonError("person.unproved" if row.open else "person.closed", "not now", "")
     zone, names = ZoneInfo(tenant.time_zone), bool(request.form.get("names"))
-    found, done = reviews.found(tenant.id, row.number), reviews.of(tenant.id, row.id)
+    done = reviews.of(tenant.id, row.id)
+    found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):
         raise PersonError("person.not_reviewed", "what is given was not decided of each", "")
     told = [_told(row, each, done[each.id], zone) for each in found]
@@ -259,6 +261,11 @@ def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneI
     told = Told(recording, done, reviews.heard(row.tenant, recording.id), copied, "")
     where = "" if copied is None else pack.path(told, zone, copied.name)
     return Told(recording, done, told.heard, copied, where)
+
+
+def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
+    """What is not erased, or about to be."""
+    return tuple(each for each in found if each.id not in done or done[each.id].erased_at is None)
 
 
 def _reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
