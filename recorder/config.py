@@ -118,6 +118,19 @@ class WebSettings(_Section):
     """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
 
 
+class PersonSettings(_Section):
+    """Calling somebody who asks for their recordings, with a code that shows that a number is theirs."""
+
+    dial: str = Field(
+        default="",
+        pattern=r"^([a-z_]{2,20}/[A-Za-z0-9_.:/@;=+*-]*\{(number|digits)\}[A-Za-z0-9_.:/@;=+*-]*)?$",
+    )
+    """How the switch beside this node reaches a number outside: ``sofia/gateway/outside/{number}``
+    (``{digits}``: without the plus).  Empty: this node calls nobody."""
+    dial_as: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    """The number that is shown; empty: the gateway's own."""
+
+
 class LogSettings(_Section):
     path: Path | None = None
     """A file for the logs; default: standard error.  All processes may append to the same one, and it may
@@ -184,6 +197,7 @@ class Settings(_Section):
     prompts: PromptSettings = PromptSettings()
     ledger: LedgerSettings = LedgerSettings()
     mail: MailSettings = MailSettings()
+    persons: PersonSettings = PersonSettings()
 
     @property
     def catalogue_url(self) -> str:

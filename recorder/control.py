@@ -36,6 +36,18 @@ NO_SWITCH: Final = "no_switch"
 UNKNOWN: Final = "unknown"
 """It was taken, and nobody can say what became of it."""
 
+NO_WAY_OUT: Final = "no_way_out"
+"""Nobody was called: no dial string is set, or the switch cannot use it."""
+BUSY: Final = "line_busy"
+UNANSWERED: Final = "unanswered"
+NOT_CALLED: Final = (NO_WAY_OUT, BUSY, UNANSWERED)
+
+SAID: Final = ".said"
+"""Folder in the spool, for sounds of calls that are made from here."""
+
+RINGING: Final = 40
+"""Seconds that a number that is called may ring."""
+
 PATIENCE: Final = 3.0
 """Seconds that the daemon has for what it has taken."""
 
@@ -57,13 +69,24 @@ class Request:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class CallOut:
+    """A number to be called with a sound that lies in :data:`SAID` of the spool, as ``<id>.wav``; ``until``
+    as of :class:`Request`."""
+
+    id: str
+    number: str
+    until: float
+
+
 def line(body: dict[str, object]) -> bytes:
     return json.dumps(body, sort_keys=True).encode() + b"\n"
 
 
-def read(content: bytes) -> Request:
+def read(content: bytes) -> Request | CallOut:
     """What was asked.  Raises ``ValueError``, ``TypeError`` for anything else."""
-    return checked(Request(**_object(content)))
+    body = _object(content)
+    return checked(CallOut(**body)) if "number" in body else checked(Request(**body))
 
 
 @contextmanager
@@ -77,10 +100,10 @@ def place(spool: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def carry(spool: Path, request: Request) -> str:
+def carry(spool: Path, request: Request | CallOut, patience: float = PATIENCE) -> str:
     """Bring it to the daemon of this spool; what came of it: :data:`DONE`, :data:`NO_ANSWER`,
-    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused (:data:`recorder.call.control.REFUSALS`).
-    Raises nothing."""
+    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why it was refused (:data:`recorder.call.control.REFUSALS`, of a
+    call :data:`NOT_CALLED`).  ``patience``: seconds for what was taken.  Raises nothing."""
     taken = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -90,7 +113,7 @@ def carry(spool: Path, request: Request) -> str:
             connection.sendall(line(asdict(request)))
             with connection.makefile("rb") as answers:
                 taken = bool(_object(answers.readline(LONGEST)).get("taken"))
-                connection.settimeout(PATIENCE + _GRACE)
+                connection.settimeout(patience + _GRACE)
                 said = _object(answers.readline(LONGEST)).get("outcome") if taken else None
     except (OSError, ValueError, TypeError):
         said = None

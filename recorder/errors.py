@@ -73,5 +73,9 @@ class KeepingError(AccordError):
     """A recording cannot be held, deleted or kept so: by what was sealed, a hold, or a law."""
 
 
+class PersonError(AccordError):
+    """What a person asked about their recordings cannot go on so: not proved, not reviewed, too often."""
+
+
 class ClockError(AccordError):
     """This machine's clock cannot be believed."""

@@ -28,6 +28,7 @@ from web import (
     language,
     live,
     numbers,
+    persons,
     playback,
     recordings,
     security,
@@ -111,6 +112,6 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, live, api, numbers, playback, keeping, health, language):
+    for room in (account, recordings, live, api, numbers, playback, keeping, persons, health, language):
         app.register_blueprint(room.blueprint)
     return app

@@ -17,7 +17,15 @@ from gevent import GreenletExit
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
-from recorder.errors import AccessError, AccordError, CatalogueError, KeepingError, SealError, StoreError
+from recorder.errors import (
+    AccessError,
+    AccordError,
+    CatalogueError,
+    KeepingError,
+    PersonError,
+    SealError,
+    StoreError,
+)
 from web import words
 from web.account.limits import wait
 
@@ -77,7 +85,7 @@ def status(error: AccordError) -> int:
         return HTTPStatus.CONFLICT
     if error.error_id in GONE:
         return HTTPStatus.GONE
-    if isinstance(error, AccessError | KeepingError):
+    if isinstance(error, AccessError | KeepingError | PersonError):
         return HTTPStatus.FORBIDDEN
     if isinstance(error, (StoreError, CatalogueError)):
         return HTTPStatus.SERVICE_UNAVAILABLE

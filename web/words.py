@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
-from web import called
+from web import called, personal
 from web import kept as keeping
 from web.asked import asked_live
 from web.language import current
@@ -59,6 +59,7 @@ AREAS: Mapping[str, object] = {
     "seal": ERRORS["access.seal_broken"],
     "amendment": ERRORS["access.seal_broken"],
     "keeping": _l("This is not possible for this recording."),
+    "person": _l("This is not possible for this request."),
     "envelope": ERRORS["access.seal_broken"],
     "manifest": ERRORS["access.seal_broken"],
     "keys": _l("The key of this recording cannot be used just now. This was reported."),
@@ -151,7 +152,12 @@ TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
 
 def error(error_id: str) -> str:
     """The sentence of an ``error_id``, in the reader's language."""
-    known = ERRORS.get(error_id) or keeping.ERRORS.get(error_id) or AREAS.get(error_id.partition(".")[0])
+    known = (
+        ERRORS.get(error_id)
+        or keeping.ERRORS.get(error_id)
+        or personal.ERRORS.get(error_id)
+        or AREAS.get(error_id.partition(".")[0])
+    )
     return (
         str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
     )
@@ -442,5 +448,15 @@ def init_app(app: Flask) -> None:
             keeping.destroyed_earlier,
             keeping.date_of,
             keeping.month,
+            personal.wants,
+            personal.given,
+            personal.closed,
+            personal.day_of,
+            personal.called,
+            personal.shown_by,
+            personal.state,
+            personal.erased,
+            personal.role,
+            personal.amended,
         )
     }

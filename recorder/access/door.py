@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from recorder.catalogue.rows import RecordingRow
+from recorder.seal.amendment import Amendment
+from recorder.seal.contents import Manifest
+from recorder.seal.terms import Terms
+
 
 @dataclass(frozen=True, slots=True)
 class Who:
@@ -58,6 +63,23 @@ class Opened:
     read: Callable[[int, int], Iterator[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A recording for the person who was recorded: what was sealed of it, what follows, and its sound.
+
+    ``name`` is a file's (``audio.wav``); ``length`` in plain bytes, ``sound`` gives them in pieces, once: the
+    leaf is in the log before the first, and each is checked against the seal.  Where the person gets their
+    own channel alone it is WAV, the other one zeros.  What it raises: as :class:`Opened`."""
+
+    row: RecordingRow
+    manifest: Manifest
+    terms: Terms
+    amendments: tuple[Amendment, ...]
+    name: str
+    length: int
+    sound: Callable[[], Iterator[bytes]]
+
+
 class Door(Protocol):
     """What the gate does for its callers.
 
@@ -88,6 +110,12 @@ class Door(Protocol):
     def open(self, who: Who, grant_id: str, name: str, play: str = "") -> Opened:
         """A sound (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant.  ``play`` is the player's
         token: the requests of one play are one listen.  ``peaks`` are no listen: the grant covers them."""
+
+    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
+        """A recording for the person who asked for it (``catalogue/persons.py``), as an admin decided: for no
+        purpose that was announced, but because it is theirs (GDPR art. 15).  Raises also
+        :class:`recorder.errors.PersonError`: ``person.not_found``, ``person.closed``, ``person.unproved``,
+        ``person.not_theirs``, ``person.not_reviewed``."""
 
     def close(self, who: Who, grant_id: str, play: str) -> None:
         """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing

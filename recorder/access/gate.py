@@ -7,7 +7,7 @@ writes to the log before the first byte.  What it refuses is in the log too.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,24 +17,27 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
+from recorder.access import owned
+from recorder.access.door import Copy, Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import amending, grants, people, queries
+from recorder.catalogue import amending, grants, people, persons, queries, reviews
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
-from recorder.errors import AccessError, SealError
+from recorder.errors import AccessError, PersonError, SealError
 from recorder.ids import Entropy
 from recorder.seal.body import to_body
 from recorder.seal.keys import Keyring
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import NotFound, Store
+from recorder.switch.caller import E164
+from recorder.take.spool import Party
 
-__all__ = ["Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
+__all__ = ["Copy", "Door", "Gate", "Grant", "Opened", "PurposeChoice", "Who"]
 
 LOOK_AGAIN = timedelta(seconds=5)
 """While one request is being answered, its grant and its listen are looked at this often."""
@@ -44,6 +47,13 @@ AHEAD = 15
 to the catalogue costs as much as many pieces, and nine minutes of WAV take three."""
 
 PEAKS = "peaks"
+
+ADMIN = "customer_admin"
+PERSON = "person"
+"""In place of a purpose, where somebody who was recorded asks for a copy."""
+
+SOUNDS = ("audio.opus", "audio.wav")
+"""What a copy is made of: the first that there is."""
 
 log = structlog.get_logger()
 
@@ -124,18 +134,8 @@ class Gate:
         found = sealed.manifest.object(name)
         if found is None:
             raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
-        key = sealed.manifest.prefix + name
-
-        def stored(start: int, end: int) -> bytes:
-            try:
-                return self._store.read(key, start, end)
-            except NotFound as error:
-                raise SealError(
-                    "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
-                ) from error
-
         with self._reported(who, sealed.row, name):
-            reader = sealed.manifest.reader(name, sealed.key, stored)
+            reader = sealed.manifest.reader(name, sealed.key, self._stored(sealed, name))
 
         def read(start: int, end: int) -> Iterator[bytes]:
             length = min(end, reader.plain_length) - start
@@ -143,6 +143,47 @@ class Gate:
             return _Pieces(next(pieces, b""), pieces)
 
         return Opened(name, found.media_type, reader.plain_length, read)
+
+    @connected()
+    def copy(self, who: Who, request: str, recording_id: str) -> Copy:
+        """See :class:`Door`."""
+        request = _plain(request)
+        asked = persons.request(who.tenant, request)
+        row = self._row(who, recording_id, PERSON)
+        given = reviews.of(who.tenant, request).get(row.id)
+        if who.role != ADMIN:
+            self._refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
+        if asked.proved_at is None or not asked.open:
+            raise PersonError("person.closed" if asked.proved_at else "person.unproved", "not now", "")
+        if row.outside != Party(E164, asked.number):
+            self._refuse(who, "person.not_theirs", "it is not of a call with that number", row.id, PERSON)
+        if given is None or given.given not in (reviews.ALL, reviews.OWN):
+            raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
+        sealed = self._open(who, row)
+        known = self._terms(sealed)
+        if known.deleted_at is not None and self._now() >= known.deleted_at and not known.holds:
+            self._refuse(who, "access.destroyed", "it is being destroyed", row.id, PERSON)
+        found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
+        if found is None:
+            raise AccessError("access.no_sound", f"recording {row.id} has no sound")
+        own = given.given == reviews.OWN
+        told = {"channels": given.given, "name": found.name, "who": who.user}
+
+        def sound() -> Iterator[bytes]:
+            with self._reported(who, row, found.name, PERSON):
+                self._alive(who, row.id, PERSON)
+                reader = sealed.manifest.reader(found.name, sealed.key, self._stored(sealed, found.name))
+                pieces = reader.read(0, reader.plain_length)
+                reviews.note_export(
+                    who.tenant, request, row.id, now=self._now(), entropy=self._entropy, **told
+                )
+                yield from (owned.only_left(pieces, sealed.manifest) if own else pieces)
+
+        return Copy(
+            row, sealed.manifest, known, tuple(sealed.chain.amendments),
+            owned.NAME if own else found.name,
+            owned.length(sealed.manifest) if own else found.plain_length, sound,
+        )  # fmt: skip
 
     @connected()
     def close(self, who: Who, grant_id: str, play: str) -> None:
@@ -154,6 +195,20 @@ class Gate:
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._now(), entropy=self._entropy)
+
+    def _stored(self, sealed: Sealed, name: str) -> Callable[[int, int], bytes]:
+        """Reads an object's stored bytes."""
+        key = sealed.manifest.prefix + name
+
+        def stored(start: int, end: int) -> bytes:
+            try:
+                return self._store.read(key, start, end)
+            except NotFound as error:
+                raise SealError(
+                    "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
+                ) from error
+
+        return stored
 
     def _sent(
         self,

@@ -15,6 +15,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from recorder.catalogue import conditions
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
@@ -65,6 +66,8 @@ COPIED: tuple[type[Row], ...] = (
     ApiToken,
     Checkpoint,
     Recipient,
+    PersonRequest,
+    PersonRecording,
 )
 """In an order in which each row comes after those that it refers to."""
 
@@ -77,6 +80,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     LiveCall: "calls that go on now",
     Asked: "what was asked of them",
     Subtree: "made again from the leaves",
+    PersonCode: "codes that are valid for minutes",
 }
 
 WITHOUT: Mapping[type[Row], tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
@@ -482,4 +483,7 @@ TABLES: tuple[type[Row], ...] = (
     Subtree,
     Checkpoint,
     Recipient,
+    PersonRequest,
+    PersonCode,
+    PersonRecording,
 )

@@ -23,6 +23,7 @@ from recorder.cli import (
     keys,
     lines,
     logs,
+    persons,
     processes,
     prompts,
     rebuild,
@@ -92,6 +93,7 @@ for command in (
     announcements.announcement,
     prompts.prompts,
     country.country,
+    persons.person,
 ):
     accord.add_command(command)
 customers.tenant.add_command(adopt.adopt)

@@ -51,6 +51,8 @@ def daemon(context: Context) -> None:
             full_at=node.full_at,
             warn_at=node.warn_at,
             region=node.region or None,
+            dial=settings.persons.dial,
+            dial_as=settings.persons.dial_as,
             metrics_host=settings.metrics.host,
             metrics_port=settings.metrics.daemon_port,
             metrics_allow=tuple(str(network) for network in settings.metrics.allow),
@@ -66,6 +68,7 @@ def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.prompts.clips import sources
+    from recorder.worker.calling import Caller
     from recorder.worker.control import Desk
     from recorder.worker.housekeeping import Outward
     from recorder.worker.main import Worker, WorkerSettings
@@ -97,6 +100,9 @@ def worker(context: Context) -> None:
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         desk=Desk(settings.node.name, settings.node.spool_folder.absolute()),
+        caller=Caller(settings.node.name, settings.node.spool_folder.absolute(), sources(settings.prompts))
+        if settings.persons.dial
+        else None,
     )
     Overseer(
         working,

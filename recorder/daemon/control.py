@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import gevent
 import structlog
@@ -26,9 +27,12 @@ from recorder.control import (
     LONGEST,
     NO_ANSWER,
     NO_SWITCH,
+    NO_WAY_OUT,
     PATIENCE,
+    SAID,
     SOCKET,
     UNKNOWN,
+    CallOut,
     Request,
     line,
     place,
@@ -65,12 +69,14 @@ class Controls:
         node: Node,
         now: Now,
         monotonic: Callable[[], float] = time.monotonic,
+        call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT,
     ) -> None:
         self._spool = spool
         self._calls = calls
         self._node = node
         self._now = now
         self._monotonic = monotonic
+        self._call_out = call_out
         self._answered: OrderedDict[str, str] = OrderedDict()
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
@@ -116,7 +122,8 @@ class Controls:
                     connection.sendall(line({"outcome": NO_ANSWER}))
                     return
                 connection.sendall(line({"taken": True}))
-                connection.sendall(line({"outcome": self.do(request)}))
+                done = self._out(request) if isinstance(request, CallOut) else self.do(request)
+                connection.sendall(line({"outcome": done}))
         except (OSError, TypeError, ValueError) as error:
             log.warning("control.not_heard", error=str(error))
         except Exception:
@@ -124,8 +131,25 @@ class Controls:
             metrics.UNFORESEEN.inc()
             log.exception("control.failed")
 
-    def _too_late(self, request: Request) -> bool:
+    def _too_late(self, request: Request | CallOut) -> bool:
         return request.id not in self._answered and request.until <= self._monotonic()
+
+    def _out(self, request: CallOut) -> str:
+        """Call a number, once; what came of it."""
+        known = self._answered.get(request.id)
+        if known is not None:
+            return known
+        name = f"{UUID(request.id)}.wav"  # an id, and no path
+        self._remember(request.id, UNKNOWN)  # while it rings
+        outcome = self._call_out(request.number, self._spool / SAID / name)
+        self._remember(request.id, outcome)
+        log.info("control.called_out", call=request.id, outcome=outcome)
+        return outcome
+
+    def _remember(self, name: str, outcome: str) -> None:
+        self._answered[name] = outcome
+        if len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
 
     def do(self, request: Request) -> str:
         """Do it, once; what came of it."""
@@ -134,9 +158,7 @@ class Controls:
             return known
         call = next((one for one in self._calls.values() if one.start.recording == request.call), None)
         outcome = control.ENDED if call is None else self._ask(call, request)
-        self._answered[request.id] = outcome
-        if len(self._answered) > REMEMBERED:
-            self._answered.popitem(last=False)
+        self._remember(request.id, outcome)
         log.info("control.asked", recording=request.call, what=request.what, by=request.by, outcome=outcome)
         return outcome
 

@@ -24,6 +24,7 @@ from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
+from recorder.daemon.outward import Outward
 from recorder.daemon.passed import PassedBy
 from recorder.daemon.rooms import Rooms
 from recorder.daemon.takeover import Takeover
@@ -74,6 +75,7 @@ class DaemonSettings:
     """Plain settings.  ``full_at``: share of the spool's disk in use past which no recording starts,
     ``warn_at`` past which the operator is told (``None``: no sooner).
     ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds.
+    ``dial`` is how a number outside is reached (empty: not at all), ``dial_as`` the number that is shown.
     ``metrics_port`` 0: nowhere; ``metrics_allow``: networks beside loopback that get an answer there."""
 
     node: str
@@ -88,6 +90,8 @@ class DaemonSettings:
     full_at: float = 0.95
     warn_at: float | None = None
     region: str | None = None
+    dial: str = ""
+    dial_as: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     metrics_allow: tuple[str, ...] = ()
@@ -142,7 +146,10 @@ class Daemon:
             limits=limits,
         )
         self.notes = Notes(settings.spool)
-        self.controls = Controls(settings.spool, self.calls, self.node, now)
+        way_out = Outward(
+            settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
+        )
+        self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
         self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
         self._takeover = Takeover(
             self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms

@@ -53,6 +53,7 @@ class Api:
             "file_exists": lambda path: "true" if Path(path).exists() else "false",
             "sched_api": self._schedule,
             "sched_del": lambda what: self._deleted(what),
+            "originate": self._originate,
         }
 
     def answer(self, line: str) -> str:
@@ -74,6 +75,18 @@ class Api:
             return "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
         number = self._switch.schedule(float(when[1:]), lambda: self.answer(command), group)
         return f"+OK Added: {number}\n"
+
+    def _originate(self, rest: str) -> str:
+        """Somebody outside is called, answers, and hears a sound.  Nobody listens here: who was called, and
+        with which sound, is all."""
+        words = shlex.split(rest)
+        if len(words) != 2 or not words[1].startswith("&playback("):
+            return "-USAGE: <call url> <exten>|&<application_name>(<app_args>)\n"
+        where = words[0].partition("}")[2]
+        if not where.startswith("sofia/"):
+            return "-ERR CHAN_NOT_IMPLEMENTED\n"
+        self._switch.called_out.append((where, Path(words[1][len("&playback(") : -1])))
+        return f"+OK {self._switch.new_uuid()}\n"
 
     def _deleted(self, what: str) -> str:
         return f"+OK Deleted: {self._switch.unschedule(what)}\n"

@@ -67,6 +67,7 @@ class PracticeSwitch:
         )
         self.core_uuid = self.new_uuid()
         self.sessions: dict[str, Session] = {}
+        self.called_out: list[tuple[str, Path]] = []
         self.calls_so_far = 0
         self.began = self.pace.seconds()
         self._sequence = 0

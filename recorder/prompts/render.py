@@ -216,6 +216,16 @@ def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
     return _render(language, _parts("deleted", language), sources, sample_rate)
 
 
+def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """To whoever answers a number that was called because somebody asked for its recordings: why, and the
+    code, digit by digit, twice."""
+    read = [said("digit", language, key=int(each)) for each in digits]
+    again = _parts("once-more", language)
+    return _render(
+        language, [*_parts("somebody-asked", language), *read, *again, *read], sources, sample_rate
+    )
+
+
 def _parts(
     name: str,
     language: str,

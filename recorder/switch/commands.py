@@ -326,6 +326,33 @@ def unschedule(group: str) -> Command:
     return Command(f"api sched_del {_uuid(group)}")
 
 
+def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> Command:
+    """Call a number outside, play a sound to whoever answers, and hang up.  The switch answers when somebody
+    has answered, or with why nobody has (``-ERR USER_BUSY``), so it is sent on a connection of its own.
+
+    ``dial`` is the operator's, with ``{number}`` (``+32…``) or ``{digits}`` in it; it goes straight to a
+    gateway, past every dialplan: the call is neither announced nor recorded.  ``caller`` is the number that
+    is shown (``""``: the gateway's)."""
+    if not _DIALLED.fullmatch(number):
+        raise _refuse(f"the number {number!r}", "E.164, +32470123456")
+    if not 5 <= seconds <= 120:
+        raise _refuse(f"ringing for {seconds} s", "5 to 120 seconds")
+    if caller and not _SHOWN.fullmatch(caller):
+        raise _refuse(f"the caller's number {caller!r}", "digits, with or without a plus")
+    if not dialable(dial):
+        raise _refuse(f"the dial string {dial!r}", "sofia/gateway/<name>/{number}, with no dialplan between")
+    where = dial.replace("{number}", number).replace("{digits}", number[1:])
+    shown = f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
+    settings = f"ignore_early_media=true,originate_timeout={seconds}{shown}"
+    return Command(f"api originate {{{settings}}}{where} '&playback({_path(sound)})'")
+
+
+def dialable(dial: str) -> bool:
+    """Whether this says how a number outside is reached: a plain dial string of an endpoint, with one
+    ``{number}`` or ``{digits}`` in it, and none that leads through a dialplan."""
+    return _DIAL.fullmatch(dial) is not None and not dial.startswith("loopback/")
+
+
 def rooms() -> Command:
     """All conferences and who is in them, as JSON; refused where the switch has no such module."""
     return Command("api conference json_list")
@@ -365,6 +392,10 @@ _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
 _WORD = re.compile(r"[A-Za-z0-9_.*+-]{1,80}")
 _VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
+_DIALLED = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
+_SHOWN = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
+_DIAL_PART = r"[A-Za-z0-9_.:/@;=+*-]"
+_DIAL = re.compile(rf"[a-z_]{{2,20}}/{_DIAL_PART}{{0,150}}\{{(?:number|digits)\}}{_DIAL_PART}{{0,150}}")
 _MEMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _PATH = re.compile(r"/[\w/ .+@=-]{1,500}")
 

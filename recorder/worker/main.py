@@ -46,6 +46,7 @@ from recorder.take import disk
 from recorder.take.files import share_folder
 from recorder.take.spool import purge
 from recorder.worker.backlog import Backlog
+from recorder.worker.calling import Caller
 from recorder.worker.control import Desk
 from recorder.worker.deaths import Deaths
 from recorder.worker.encoders import Encoder
@@ -137,6 +138,8 @@ class Worker:
     chance: Callable[[], float] = random.random
     desk: Desk | None = None
     """Where people ask something of this node's live calls."""
+    caller: Caller | None = None
+    """Calls numbers with a code, where this node has a way out."""
     _stopping: bool = False
     _hurried: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -217,6 +220,8 @@ class Worker:
             self._lanes[name] = _Lane(room, ThreadPoolExecutor(room, thread_name_prefix=name))
         if self.desk is not None:
             self.desk.start()
+        if self.caller is not None:
+            self.caller.start()
         log.info("worker.started", spool=str(self.settings.spool))
 
     def _tick(self) -> None:

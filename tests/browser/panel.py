@@ -43,11 +43,14 @@ def main(folder: Path) -> None:
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
     house.person(florist, "lea", "Léa Lambert", role="customer_admin")
+    optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
+    house.person(optician, "anne", "Anne Petit", role="customer_admin")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
     customers.set_line_beep(bakery.id, bakery.line.id, "both", **said)
     house.not_recorded(bakery, "daemon_away", at=at - timedelta(hours=30), outside=Party("withheld", ""))
+    house.not_recorded(optician, "declined", at=at - timedelta(hours=28))
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
     house.not_recorded(bakery, "unclear", at=at - timedelta(hours=4, minutes=10))
@@ -81,6 +84,8 @@ def main(folder: Path) -> None:
         "held": house.call(florist, at=at - timedelta(hours=8), mode="opt-in"),
         "later": house.call(florist, at=at - timedelta(hours=10)),
         "deleted": house.call(florist, at=at - timedelta(hours=9)),
+        "asked": house.call(optician, at=at - timedelta(hours=10)),
+        "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     gevent.spawn(keep_talking, bakery)

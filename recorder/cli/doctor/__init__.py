@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     switch.dialplan,
     switch.guards,
     outbound.outbound,
+    outbound.calling_out,
     switch.recording,
     machine.daemon,
     machine.worker,

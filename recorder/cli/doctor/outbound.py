@@ -68,6 +68,25 @@ def outbound(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def calling_out(patient: Patient) -> Iterator[Finding]:
+    """Calling somebody who asks for their recordings, with a code."""
+    from recorder.switch import commands
+
+    dial = patient.settings.persons.dial
+    if not dial:
+        yield Finding(
+            "ok", "persons: this node calls nobody who asks for recordings ([persons] dial is not set)"
+        )
+    elif not commands.dialable(dial):
+        yield Finding(
+            "wrong",
+            f"persons: {dial} does not lead straight outside",
+            "set [persons] dial to sofia/gateway/<name>/{number}: loopback goes through a dialplan",
+        )
+    else:
+        yield Finding("ok", f"persons: a number that asks is called by {dial}")
+
+
 def _lines(patient: Patient) -> int:
     """How many lines of this node record their outbound calls."""
     try:

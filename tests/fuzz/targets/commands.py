@@ -175,9 +175,39 @@ def _locate(one: str, two: str, three: str) -> None:
     api(commands.locate("directory", two, three, one), "xml_locate", "directory", two, three, one)
 
 
+def _called_out(one: str, two: str, three: str) -> None:
+    """Each of what the operator and a request say, in its place."""
+    path, dial = Path("/var/spool/accord/.said/a b.wav"), "sofia/gateway/out/{number}"
+    for made, where, shown in (
+        (lambda: commands.call_out(three, "+32470123456", path, "", 30), None, ""),
+        (lambda: commands.call_out(dial, three, path, "", 30), f"sofia/gateway/out/{three}", ""),
+        (
+            lambda: commands.call_out(dial, "+32470123456", path, three, 30),
+            "sofia/gateway/out/+32470123456",
+            three,
+        ),
+        (lambda: commands.call_out(dial, "+32470123456", Path(three), "", 30), None, ""),
+    ):
+        try:
+            (line,) = lines_of(made())
+        except SwitchError as error:
+            assert error.error_id == "switch.argument"
+            continue
+        first, second, target, sound = words(line)
+        assert (first, second) == ("api", "originate")
+        settings, _, dialled = target[1:].partition("}")
+        assert target[0] == "{" and not set(dialled) & set("{}[]|,^$&")
+        assert where is None or dialled == where
+        assert not dialled.startswith("loopback/")
+        names = [each.partition("=")[0] for each in settings.split(",")]
+        more = ["origination_caller_id_number", "origination_caller_id_name"] if shown else []
+        assert names == ["ignore_early_media", "originate_timeout", *more]
+        assert re.fullmatch(r"&playback\([^()]+\)", sound)
+
+
 MADE = (
     _auth, _subscribe, _name, _filter, _execute, _extension, _linger, _bugs, _get, _put, _answer, _stop,
-    _module, _locate,
+    _module, _locate, _called_out,
 )  # fmt: skip
 
 SEEDS = tuple(
@@ -185,7 +215,7 @@ SEEDS = tuple(
     for which in range(len(MADE))
     for value in (
         b"accord_state", b"/var/spool/accord/a b.wav", b"a\n\napi status", b"${system(id)}", b"a'b", b"a b",
-        b"a\\",
+        b"a\\", b"sofia/gateway/out/{digits}", b"loopback/{number}", b"+32470123456",
         b"/x/../y", b"0198c0de-0000-7000-8000-000000000001", b"\x82\x83\x84", b"a;b`c`", b"{x=y}",
     )
 )  # fmt: skip

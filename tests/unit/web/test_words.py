@@ -22,7 +22,7 @@ ROOT = Path(web.__file__).parent
 TRANSLATIONS = ROOT / "translations"
 LANGUAGES = sorted(folder.name for folder in TRANSLATIONS.iterdir() if folder.is_dir())
 KEYWORDS = {**extract.DEFAULT_KEYWORDS, "_l": None}
-METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
+METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.txt", "jinja2")]
 TAKING_SIDES = {
     "en": r"proof|prov(e|es|ed|en|ing)|evidence|against|guilt\w*|accus\w*",
     "fr": r"preuves?|prouv\w*|contre|coupable\w*|accus\w*",

@@ -1,0 +1,159 @@
+"""``accord person``: requests of people who were recorded, where the provider enters them for a customer."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+import click
+
+from recorder.catalogue import codes, customers, persons, reviews
+from recorder.cli.context import Context
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.clock import to_iso, utc_now
+from recorder.errors import ConfigError
+from recorder.prompts.purposes import LANGUAGES
+
+OPERATOR = "operator"
+
+
+@click.group()
+def person() -> None:
+    """People who ask for their recordings: what they asked, and by when it is answered."""
+
+
+@person.command("list")
+@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--open", "open_only", is_flag=True, help="Only what is not closed.")
+@click.pass_obj
+def list_requests(context: Context, tenant_name: str | None, open_only: bool) -> None:
+    """The register: what is open first, by its day."""
+    context.open_catalogue()
+    now = utc_now()
+    zones = {each.id: each.time_zone for each in customers.tenants()}
+    for each in persons.requests(None if tenant_name is None else find_tenant(tenant_name).id):
+        if open_only and not each.open:
+            continue
+        late = "  OVERDUE" if each.overdue(persons.today(zones[each.tenant], now)) else ""
+        state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
+        click.echo(
+            f"{each.id}  {each.number}  {each.wants}  received {each.received_on}  due {each.due_on}"
+            f"  {state}  {each.tenant}{late}"
+        )
+
+
+@person.command("enter")
+@click.argument("number")
+@TENANT
+@click.option("--wants", type=click.Choice(persons.WANTS), default=persons.COPY, show_default=True)
+@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
+@click.option(
+    "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day it was received; default: today."
+)
+@click.pass_obj
+def enter(
+    context: Context,
+    number: str,
+    tenant_name: str,
+    wants: str,
+    language: str | None,
+    received: datetime | None,
+) -> None:
+    """Write down what somebody with this NUMBER asks; the customer's admins find it in their panel."""
+    context.open_catalogue()
+    tenant, now = find_tenant(tenant_name), utc_now()
+    row = persons.enter(
+        tenant.id,
+        number=number,
+        wants=wants,
+        language=language or tenant.language,
+        received_on=received.date() if received else persons.today(tenant.time_zone, now),
+        by_kind=OPERATOR,
+        by=None,
+        now=now,
+        entropy=os.urandom,
+    )
+    click.echo(f"{row.id}  {row.number}  due {row.due_on}")
+
+
+@person.command("show")
+@click.argument("request")
+@TENANT
+@click.pass_obj
+def show(context: Context, request: str, tenant_name: str) -> None:
+    """A REQUEST, and what was decided and done of each recording."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    row = persons.request(tenant, request)
+    click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
+    if row.extended_why:
+        click.echo(f"extended: {row.extended_why}")
+    if row.proved_at:
+        click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how} {row.proved_said or ''}".rstrip())
+    elif call := codes.latest(tenant, request):
+        click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
+    if row.closed_how:
+        click.echo(f"closed: {row.closed_how}")
+    for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
+        done = [f"given: {each.given or 'to be reviewed'}"]
+        done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
+        done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
+        done += [f"kept: {each.kept_why}"] if each.kept_why else []
+        click.echo(f"  {each.recording}  {', '.join(done)}")
+
+
+@person.command("call")
+@click.argument("request")
+@TENANT
+@click.pass_obj
+def call(context: Context, request: str, tenant_name: str) -> None:
+    """Have the number of a REQUEST called with a code, which whoever answers hears."""
+    context.open_catalogue()
+    if not context.settings.persons.dial:
+        raise ConfigError(
+            "persons.dial",
+            "this node has no way to call a number outside",
+            "set [persons] dial, sofia/gateway/<name>/{number}; or note how else it is known: "
+            "`accord person known`",
+        )
+    tenant = find_tenant(tenant_name).id
+    codes.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    click.echo("It is being called; `accord person show` says what came of it.")
+
+
+@person.command("known")
+@click.argument("request")
+@TENANT
+@click.option("--how", required=True, help="How it is known that the number is theirs, in a sentence.")
+@click.pass_obj
+def known(context: Context, request: str, tenant_name: str, how: str) -> None:
+    """Note that the number of a REQUEST is theirs, where no code was told."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    persons.recognise(tenant, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo("Noted.")
+
+
+@person.command("extend")
+@click.argument("request")
+@TENANT
+@click.option("--why", required=True, help="What the person is told, in a sentence.")
+@click.pass_obj
+def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
+    """Two further months for a REQUEST, once, within its first."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    persons.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo(f"due {persons.request(tenant, request).due_on}")
+
+
+@person.command("close")
+@click.argument("request")
+@TENANT
+@click.option("--how", type=click.Choice(persons.CLOSED_HOW), required=True)
+@click.pass_obj
+def close(context: Context, request: str, tenant_name: str, how: str) -> None:
+    """A REQUEST has ended."""
+    context.open_catalogue()
+    persons.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    click.echo("Closed.")

@@ -1,0 +1,60 @@
+"""A person asks for their recordings, by keyboard: entered, known, reviewed, given, erased, closed."""
+
+from __future__ import annotations
+
+import zipfile
+
+from playwright.sync_api import expect
+
+from .test_keeping import looked_at
+from .test_pages import stays_on_the_page
+
+
+def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
+    anne = person().log_in("anne")
+    page, ids = anne.page, anne.panel.ids
+    page.get_by_role("link", name="Demandes").press("Enter")
+    expect(page.get_by_text("Personne n’a encore rien demandé.")).to_be_visible()
+    page.locator("#number").focus()
+    page.keyboard.type("0470 12 34 56")
+    page.get_by_label("Une copie, puis l’effacement").press("Space")
+    page.get_by_role("button", name="Noter").press("Enter")
+    expect(page.get_by_role("heading", name="Le numéro est-il le sien ?")).to_be_visible()
+    page.get_by_role("button", name="Appeler le numéro").press("Enter")
+    expect(page.get_by_text("Le numéro est appelé.")).to_be_visible()
+    looked_at(anne, "calling", tmp_path)
+    page.get_by_text("Vous savez autrement").press("Enter")
+    page.locator("#how").focus()
+    page.keyboard.type("Carte d’identité vue au comptoir")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("personnes : à examiner")).to_have_count(2)
+    looked_at(anne, "review", tmp_path)
+    page.locator(f"#own-{ids['asked']}").press("Space")
+    page.locator(f"#withheld-{ids['asked-too']}").press("Space")
+    page.locator(f"#why-{ids['asked-too']}").focus()
+    page.keyboard.type("Un tiers y parle de sa santé")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("personnes : à examiner")).to_have_count(0)
+    with page.expect_download() as loading:
+        page.get_by_role("button", name="Télécharger la copie").press("Enter")
+    loading.value.save_as(tmp_path / "copy.zip")
+    with zipfile.ZipFile(tmp_path / "copy.zip") as archive:
+        assert archive.testzip() is None
+        (sound,) = set(archive.namelist()) - {"README.txt", "copy.json"}
+        assert sound.endswith("/audio.wav")
+    page.locator("#sure").press("Space")
+    page.get_by_role("button", name="Effacer", exact=True).press("Enter")
+    expect(page.get_by_text("Il est effacé").first).to_be_visible()
+    looked_at(anne, "erased", tmp_path)
+    for language in ("Nederlands", "Deutsch"):
+        with page.expect_navigation():
+            page.get_by_role("button", name=language).click()
+        page.set_viewport_size({"width": 320, "height": 800})
+        stays_on_the_page(anne)
+        page.set_viewport_size({"width": 1100, "height": 800})
+    with page.expect_navigation():
+        page.get_by_role("button", name="Français").click()
+    page.get_by_label("Répondue").press("Space")
+    page.get_by_role("button", name="Clore la demande").press("Enter")
+    expect(page.get_by_text("Répondue")).to_be_visible()
+    looked_at(anne, "register", tmp_path)

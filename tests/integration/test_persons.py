@@ -1,0 +1,185 @@
+"""A person asks for their recordings: the switch calls their number with a code, and the copy that is then
+given is opened and listened to.  Through the real processes in the long run."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import gevent
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.catalogue import codes, customers, persons
+from recorder.catalogue.models import NotRecorded, writing
+from recorder.control import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut, carry
+from recorder.daemon.control import Controls
+from recorder.daemon.outward import Outward
+from recorder.practice.demo import CALLERS
+from recorder.practice.switch import PracticeSwitch
+from recorder.worker.calling import PLAYED, Caller
+from tests.integration.ending.conftest import Site, until
+from tests.integration.test_control import PASSWORD, Panel
+from tests.spoken import code_in
+
+NUMBER = CALLERS[0]
+DIAL = "sofia/gateway/outside/{number}"
+CODE_CALL = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
+
+
+def test_the_way_out_says_what_came_of_a_call() -> None:
+    sound = Path("/var/spool/accord/.said/a.wav")
+    with PracticeSwitch(password="x", environment={}) as switch:
+
+        def call(dial: str = DIAL, number: str = NUMBER, password: str = "x", port: int = 0) -> str:
+            return Outward("127.0.0.1", port or switch.event_port, password, dial, "3225550100").call(
+                number, sound
+            )
+
+        assert call() == DONE
+        assert switch.called_out == [(f"sofia/gateway/outside/{NUMBER}", sound)]
+        assert call("sofia/x/{digits}@192.0.2.1") == DONE
+        assert switch.called_out[1][0] == f"sofia/x/{NUMBER[1:]}@192.0.2.1"
+        assert call("user/{digits}") == NO_WAY_OUT, "the switch cannot"
+        assert call("") == call("loopback/{number}") == call(number="112") == NO_WAY_OUT
+        assert call(password="y") == call(port=1) == NO_SWITCH
+        assert len(switch.called_out) == 2
+
+
+@pytest.fixture
+def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A daemon's ear, whose way out is a list of what was called; carries something to it."""
+    called: list[tuple[str, Path]] = []
+
+    def out(number: str, sound: Path) -> str:
+        called.append((number, sound))
+        return BUSY
+
+    ear = Controls(tmp_path, {}, None, None, call_out=out)  # type: ignore[arg-type]  # not asked of calls
+    ear.start()
+
+    def bring(ident: str = CODE_CALL, left: float = 5.0) -> str:
+        request = CallOut(ident, NUMBER, time.monotonic() + left)
+        return str(gevent.get_hub().threadpool.apply(carry, (tmp_path, request)))
+
+    bring.called = called  # type: ignore[attr-defined]
+    yield bring
+    ear.stop()
+
+
+def test_the_daemon_calls_once_in_time_and_what_lies_in_its_own_folder(controls, tmp_path: Path) -> None:
+    assert controls(left=-1.0) == NO_ANSWER
+    assert controls.called == []
+    assert controls() == BUSY
+    assert controls() == BUSY, "asked again"
+    assert controls.called == [(NUMBER, tmp_path / ".said" / f"{CODE_CALL}.wav")]
+    assert controls("../../etc/passwd") != BUSY
+    assert len(controls.called) == 1
+
+
+def test_the_worker_makes_the_sound_of_a_code_and_takes_it_away(catalogue, clock, entropy, tmp_path) -> None:
+    customers.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
+    with writing():
+        NotRecorded.create(
+            id="n", tenant="t", number="+3225550100", direction="inbound", node="n", outside_kind="e164",
+            outside_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", noted_at=clock(),
+        )  # fmt: skip
+    row = persons.enter(
+        "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
+        by=None, now=clock(), entropy=entropy,
+    )  # fmt: skip
+    caller = Caller("n", tmp_path, now=clock, entropy=entropy)
+    assert not caller.turn()
+    codes.order("t", row.id, who="operator", now=clock(), entropy=entropy)
+    assert caller.turn()
+    assert codes.latest("t", row.id).outcome == NO_ANSWER, "nobody listens here"
+    (file,) = (tmp_path / ".said").iterdir()
+    assert file.stat().st_mode & 0o007 == 0
+    code = code_in(soundfile.read(file, dtype="float32")[0], "en")
+    assert codes.try_code("t", row.id, code, who="u", now=clock(), entropy=entropy)
+    clock.at += timedelta(seconds=time.time() - clock().timestamp() + PLAYED + 1)
+    assert not caller.turn()
+    assert list((tmp_path / ".said").iterdir()) == []
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.install()
+    yield made
+    made.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_copy_through_the_real_processes(site: Site) -> None:
+    site.environment["ACCORD_PERSONS_DIAL"] = DIAL
+    tenant = ("--tenant", "Menuiserie Dubois")
+    site.accord(
+        "user", "create", *tenant, "anne", "--role", "customer_admin", "--language", "en", "--password",
+        PASSWORD,
+    )  # fmt: skip
+    web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
+    daemon.wait_said("snapshot.read")
+    web.wait_said("web.listening")
+    switch = site.call()
+    switch.wait_said("has hung up", 90)
+    panel = Panel(f"http://127.0.0.1:{site.web_port}")
+    panel.send("/login", "/login", login="anne", password=PASSWORD)
+    until(
+        "the recording is listed",
+        lambda: re.search(r'href="/recordings/[0-9a-f-]{36}"', panel.get("/recordings")),
+    )
+
+    today = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 12 * 3600))
+    page = panel.send("/requests", "/requests", number=NUMBER, wants="both", language="en", received=today)
+    found = re.search(r"/requests/[0-9a-f-]{36}", page)
+    assert found is not None
+    asked = found[0]
+    panel.send(f"{asked}/call", asked)
+    until("it was called", lambda: "was told a code" in panel.get(asked))
+    (sound,) = (site.spool / ".said").iterdir()
+    code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
+    assert "The number was called" in panel.send(f"{asked}/code", asked, code=code)
+    page = panel.get(asked)
+    (recording,) = set(re.findall(r'name="given-([0-9a-f-]{36})"', page))
+    panel.send(f"{asked}/review", asked, **{f"given-{recording}": "own"})
+
+    archive = zipfile.ZipFile(io.BytesIO(_fetched(panel, f"{asked}/copy", asked)))
+    assert archive.testzip() is None
+    facts = json.loads(archive.read("copy.json"))
+    (told,) = facts["recordings"]
+    assert told["id"] == recording
+    heard, rate = soundfile.read(io.BytesIO(archive.read(told["sound"]["file"])), dtype="int16")
+    assert abs(len(heard) / rate * 1000 - told["duration_ms"]) < 2
+    assert not heard[:, 1].any(), "others are silent"
+    assert np.abs(heard[:, 0]).max() > 1000, "and they are heard"
+    assert told["announcement"]["text"] in archive.read("README.txt").decode()
+    listing = site.accord("person", "list", *tenant)
+    assert NUMBER in listing
+
+    page = panel.send(f"{asked}/erase", asked, sure="yes")
+    assert "It is erased" in page
+    assert "There is none now" in page
+    worker.wait_said("recording.destroyed", 90)
+    panel.send(f"{asked}/close", asked, how="answered")
+    audit = site.accord("audit")
+    assert "wrong" not in audit, audit
+
+
+def _fetched(panel: Panel, path: str, page: str) -> bytes:
+    from urllib.parse import urlencode
+
+    from tests.integration.test_control import TOKEN
+
+    found = TOKEN.search(panel.get(page))
+    assert found is not None
+    form = urlencode({"csrf_token": found[1]}).encode()
+    return bytes(panel._open(panel.address + path, form, timeout=60).read())

@@ -1,0 +1,54 @@
+"""Which digits are heard in a sound: the shipped clips, found one after another."""
+
+from __future__ import annotations
+
+import numpy as np
+import soundfile
+
+from recorder.prompts.clips import SOUNDS
+from recorder.prompts.sound import RATE as CLIPS
+from recorder.prompts.sound import resampled, trimmed
+
+RATE = 8000
+ALIKE = 0.8
+"""How much like a word a place must be (1: the very sound); what a telephone does to it leaves more."""
+
+
+def clips(language: str) -> list[np.ndarray]:
+    """The words for 0 to 9."""
+    paths = [SOUNDS / language / f"digit-{digit}.flac" for digit in range(10)]
+    return [resampled(trimmed(soundfile.read(path, dtype="float32")[0]), CLIPS, RATE) for path in paths]
+
+
+def digits(heard: np.ndarray, language: str) -> str:
+    """The digits that are said in a sound, in their order."""
+    return "".join(str(digit) for *_, digit in places(heard, language))
+
+
+def places(heard: np.ndarray, language: str) -> list[tuple[int, int, int]]:
+    """Where each digit is, and which: wherever one of the words is, and more like it than any other."""
+    heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut short
+    found: list[tuple[float, int, int, int]] = []
+    energy = np.concatenate([[0.0], np.cumsum(heard.astype(float) ** 2)])
+    for digit, clip in enumerate(clips(language)):
+        size = 1 << (len(heard) + len(clip)).bit_length()
+        alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(clip, size)), size)
+        alike = alike[: len(heard) - len(clip) + 1]
+        around = np.sqrt(np.maximum(energy[len(clip) :] - energy[: -len(clip)], 1e-6))
+        score = alike / around / np.linalg.norm(clip)
+        while (best := int(np.argmax(score))) >= 0 and score[best] > ALIKE:
+            found.append((float(score[best]), best, len(clip), digit))
+            score[max(best - len(clip) // 2, 0) : best + len(clip) // 2] = 0
+    taken: list[tuple[int, int, int]] = []
+    for _, at, length, digit in sorted(found, reverse=True):
+        if all(at + length <= begin or at >= end for begin, end, _ in taken):
+            taken.append((at + length // 4, at + length - length // 4, digit))
+    return sorted(taken)
+
+
+def code_in(wav: np.ndarray, language: str) -> str:
+    """The code of a call, which is said twice."""
+    said = digits(wav, language)
+    assert len(said) == 12, said
+    assert said[:6] == said[6:], said
+    return said[:6]

@@ -1,0 +1,299 @@
+"""A person who was recorded asks: entered, shown whose number it is, reviewed, given, erased where it may."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.catalogue import codes, persons, queries, reviews
+from recorder.catalogue.models import LedgerEntry, connected
+from recorder.take.spool import Party
+from tests.house import CALLER
+
+OTHER = Party("e164", "+32470999999")
+NUMBER = CALLER.value
+
+
+def leaves(tenant: str) -> list[tuple[str, dict]]:
+    with connected():
+        rows = LedgerEntry.select().where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number)
+        return [(row.kind, json.loads(row.body)) for row in rows if row.body]
+
+
+def kinds(tenant: str, beginning: str = "person.") -> list[str]:
+    return [kind for kind, _ in leaves(tenant) if kind.startswith(beginning)]
+
+
+def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: str) -> str:
+    form = {"number": number, "wants": wants, "language": "fr", "received": "2026-11-25", **more}
+    answer = browser.send("/requests", **form)
+    assert answer.status_code == 303, answer.text
+    return answer.location.partition("#")[0]
+
+
+def known(browser, page: str) -> None:
+    assert browser.send(f"{page}/known", how="Carte d'identité vue au comptoir").status_code == 303
+
+
+def given(browser, page: str, **decided: str) -> None:
+    form = {}
+    for name, value in decided.items():
+        form[f"given-{name}"], _, form[f"why-{name}"] = value.partition(":")
+    assert browser.send(f"{page}/review", **form).status_code == 303
+
+
+def fetched(browser, page: str, **form: str) -> tuple[zipfile.ZipFile, dict, str]:
+    answer = browser.send(f"{page}/copy", **form)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/zip"
+    assert re.fullmatch(r'attachment; filename="recordings-\d+\.zip"', answer.headers["Content-Disposition"])
+    archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    assert archive.testzip() is None
+    facts = json.loads(archive.read("copy.json"))
+    return archive, facts, archive.read("README.txt").decode()
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def test_a_request_is_entered_and_has_its_day(browser, bakery, clock) -> None:
+    paul = browser("paul")
+    page = enter(paul, received="2026-11-20")
+    (row,) = persons.requests(bakery.id)
+    assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
+    shown = paul.get(page).text
+    assert "20 décembre 2026" in shown
+    assert kinds(bakery.id) == ["person.asked"]
+    assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
+    clock.at += timedelta(days=40)
+    paul = browser("paul")
+    assert "En retard" in paul.get("/requests").text
+    assert "En retard" in paul.get(page).text
+
+
+def test_what_is_wrong_is_said_and_nothing_is_written(browser, bakery) -> None:
+    paul = browser("paul")
+    for wrong, said in (
+        ({"number": "hello"}, "numéro de téléphone"),
+        ({"wants": "all"}, "ce qui est demandé"),
+        ({"language": "xx"}, "la langue"),
+        ({"received": "2027-01-01"}, "le jour"),
+        ({"received": "soon"}, "le jour"),
+    ):
+        form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
+        answer = paul.send("/requests", **{**form, **wrong})
+        assert answer.status_code == 403
+        assert said in answer.text
+    assert persons.requests(bakery.id) == ()
+
+
+def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> None:
+    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
+    page = enter(browser("paul"))
+    claire, dora, audit = browser("claire"), browser("dora"), browser("audit")
+    for person in (claire, audit):
+        assert person.get("/requests").status_code == 403
+        assert person.get(page).status_code == 403
+        assert "/requests" not in person.get("/recordings").text
+    assert NUMBER[-4:] not in dora.get("/requests").text
+    for what in ("call", "code", "known", "review", "copy", "erase", "extend", "close"):
+        assert claire.send(f"{page}/{what}").status_code == 403
+        form = {"how": "answered", "why": "x", "code": "123456"}
+        assert dora.send(f"{page}/{what}", **form).status_code == 404, what
+        assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
+    assert browser().get(page).status_code == 302
+    assert kinds(bakery.id) == ["person.asked"]
+
+
+def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, bakery, call) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    assert "Enregistrements des appels" not in paul.get(page).text
+    for what, form in (("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"})):
+        answer = paul.send(f"{page}/{what}", **form)
+        assert answer.status_code == 403
+        assert "D’abord" in answer.text
+    answer = paul.send(f"{page}/close", how="answered")
+    assert answer.status_code == 403
+    assert reviews.of(bakery.id, page.rpartition("/")[2]) == {}
+
+
+def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock, entropy) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    assert paul.send(f"{page}/call").status_code == 303
+    assert "Le numéro est appelé" in paul.get(page).text
+    taken = codes.take("node1", clock(), entropy)
+    assert taken is not None
+    row, digits = taken
+    codes.answer("node1", row, "done", clock(), entropy)
+    assert "un code lui a été donné" in paul.get(page).text
+    wrong = f"{(int(digits) + 1) % 10**6:06}"
+    answer = paul.send(f"{page}/code", code=wrong)
+    assert answer.status_code == 403
+    assert "pas le code" in answer.text
+    assert paul.send(f"{page}/code", code=f" {digits[:3]} {digits[3:]} ").status_code == 303
+    shown = paul.get(page).text
+    assert "Le numéro a été appelé" in shown
+    assert "à examiner" in shown
+    assert kinds(bakery.id) == [
+        "person.asked", "person.call_ordered", "person.called", "person.code_tried", "person.code_tried",
+        "person.proved",
+    ]  # fmt: skip
+    assert digits not in json.dumps(leaves(bakery.id))
+
+
+def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    paul.send(f"{page}/call")
+    clock.at += timedelta(seconds=11)
+    assert "Personne n’a été appelé" in paul.get(page).text
+    known(paul, page)
+    assert "Carte d" in paul.get(page).text
+    (row,) = persons.requests(bakery.id)
+    assert (row.proved_how, row.proved_by) == ("person", bakery.people["paul"].id)
+
+
+def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
+    house, browser, bakery, rival, call
+) -> None:
+    both = call
+    own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
+    others = [house.call(bakery, outside=OTHER), house.call(rival)]
+    missed = house.not_recorded(bakery, "declined")
+    listening = browser("claire").listen_to(both).rpartition("/")[2]
+    assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    assert paul.send(f"{page}/copy").status_code == 403, "nothing was reviewed"
+    given(paul, page, **{both: "both", own: "own", none: "withheld:Un tiers y parle de sa santé"})
+    archive, facts, readme = fetched(paul, page)
+    assert facts["format"] == "accord-person-copy"
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert set(told) == {both, own, none}
+    assert len(facts["calls_not_recorded"]) == 1
+    for foreign in (*others, OTHER.value, OTHER.value[1:], "1001", "Claire"):
+        assert foreign not in json.dumps(facts)
+        assert foreign not in readme
+    assert missed not in readme
+
+    names = {told[each]["sound"]["file"] for each in (both, own)}
+    assert set(archive.namelist()) == {"README.txt", "copy.json", *names}
+    assert told[none]["sound"]["file"] is None
+    whole, rate = soundfile.read(io.BytesIO(archive.read(told[both]["sound"]["file"])), dtype="int16")
+    assert told[both]["sound"]["file"].endswith("/audio.opus"), "as it is kept"
+    assert np.abs(whole[:, 0]).max() > 1000
+    assert np.abs(whole[:, 1]).max() > 1000
+    theirs, rate = soundfile.read(io.BytesIO(archive.read(told[own]["sound"]["file"])), dtype="int16")
+    assert rate == 8000
+    assert abs(len(theirs) - told[own]["duration_ms"] * 8) <= 8
+    assert not theirs[:, 1].any(), "the other channel is zeros"
+    assert np.abs(theirs[:, 0]).max() > 1000
+    start = len(theirs) * 2 // 3
+    said = theirs[start : start + rate, 0].astype(float)
+    same = whole[start - rate // 50 : start + rate + rate // 50, 0].astype(float)
+    alike = np.correlate(same, said) / np.linalg.norm(said) / np.linalg.norm(same)
+    assert alike.max() > 0.9, "what they said, in its place"
+
+    announced = bakery.announcement.text
+    assert told[own]["announcement"]["text"] == announced
+    assert announced in readme
+    assert told[own]["agreed_to_record"] | {"at": None} == {
+        "mode": "opt-in", "answer": "yes", "key": "1", "at": None,
+    }  # fmt: skip
+    assert [each["code"] for each in told[both]["purposes"]] == ["agreement"]
+    assert "Un tiers y parle de sa santé" in readme
+    assert "Vos enregistrements" in readme
+    assert "Boulangerie Martin" in readme
+    exported = [body for kind, body in leaves(bakery.id) if kind == "recording.exported"]
+    assert {(body["recording"], body["channels"]) for body in exported} == {(both, "both"), (own, "own")}
+    assert "person.exported" in kinds(bakery.id)
+    assert kinds(rival.id, "person.") == []
+
+
+def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser, bakery, call) -> None:
+    claire, paul = browser("claire"), browser("paul")
+    player = claire.listen_to(call)
+    sound = re.search(r'src="(/[^"]*audio\.opus[^"]*)"', claire.get(player).text)
+    assert sound is not None
+    assert claire.get(sound[1].replace("&amp;", "&")).status_code == 200
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    _, facts, readme = fetched(paul, page)
+    (heard,) = facts["recordings"][0]["listened"]
+    assert (heard["role"], heard["purpose"]) == ("customer", "agreement")
+    assert "Claire" not in readme + json.dumps(facts)
+    assert "un collègue" in readme
+    _, facts, readme = fetched(paul, page, names="yes")
+    assert facts["recordings"][0]["listened"][0]["name"] == "Claire Martin"
+    assert "Claire Martin" in readme
+
+
+def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bakery, call) -> None:
+    held = house.call(bakery)
+    duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
+    house.person(duty, "anne", "Anne", role="customer_admin")
+    by_law = house.call(duty)
+    paul, anne = browser("paul"), browser("anne")
+    paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
+    page = enter(paul)
+    known(paul, page)
+    answer = paul.send(f"{page}/erase", sure="yes")
+    assert answer.status_code == 403, "the copy comes first"
+    given(paul, page, **{call: "own", held: "both"})
+    fetched(paul, page)
+    assert paul.send(f"{page}/erase").status_code == 403, "not ticked"
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    done = reviews.of(bakery.id, page.rpartition("/")[2])
+    assert done[call].erased_at is not None
+    assert (done[held].erased_at, done[held].kept_why) == (None, "keeping.held")
+    shown = paul.get(page).text
+    assert "Il est effacé" in shown
+    assert "15 janvier 2027" in shown
+    assert "Order 12" not in shown, "the reason is the customer's own"
+    from tests.unit.web.test_keeping import destroy_due
+
+    assert destroy_due(house) == 1
+    assert queries.recording(bakery.id, call).destroyed_why == "deleted"
+    assert "Il est effacé" in paul.get(page).text, "also when nothing is left of it"
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "again, for what may be by then"
+    assert kinds(bakery.id)[-1] == "person.kept"
+    assert paul.send(f"{page}/close", how="answered").status_code == 303
+    for what in ("call", "review", "copy", "erase", "extend", "close"):
+        form = {"sure": "yes", "how": "answered", "why": "x", f"given-{held}": "own"}
+        answer = paul.send(f"{page}/{what}", **form)
+        assert answer.status_code == 403, what
+
+    page = enter(anne, wants="erasure")
+    known(anne, page)
+    assert anne.send(f"{page}/erase", sure="yes").status_code == 303
+    (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
+    assert (row.recording, row.kept_why) == (by_law, "keeping.by_law")
+    assert "une loi demande de le garder" in anne.get(page).text
+
+
+def test_a_copy_of_what_was_changed_in_the_bucket_is_not_given(house, browser, bakery, call) -> None:
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "both"})
+    manifest = house.stored(call, "manifest.json")
+    manifest.write_bytes(manifest.read_bytes().replace(b"agreement", b"agreemenT", 1))
+    answer = paul.send(f"{page}/copy")
+    assert answer.status_code == 409
+    assert "recording.exported" not in [kind for kind, _ in leaves(bakery.id)]
+    given(paul, page, **{call: "withheld:Endommagé"})
+    _, facts, _ = fetched(paul, page)
+    assert facts["recordings"][0]["sound"]["withheld_because"] == "Endommagé"

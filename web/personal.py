@@ -1,0 +1,178 @@
+"""Sentences about persons who ask for their recordings: for the panel, and for the persons themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+from flask_babel import format_date
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from recorder.catalogue.codes import CodeRow
+from recorder.catalogue.persons import RequestRow
+from recorder.catalogue.reviews import ReviewRow
+from recorder.control import DONE
+
+WANTS: Final[Mapping[str, object]] = {
+    "copy": _l("A copy"),
+    "erasure": _l("Erasure"),
+    "both": _l("A copy, then erasure"),
+}
+"""By ``wants`` of a request."""
+
+GIVEN: Final[Mapping[str, object]] = {
+    "both": _l("All of its sound"),
+    "own": _l("Their own voice alone; what others say is silent"),
+    "withheld": _l("None of its sound"),
+}
+"""By ``given`` of a recording's review."""
+
+CLOSED: Final[Mapping[str, object]] = {
+    "answered": _l("Answered"),
+    "not_proved": _l("Nobody showed that the number is theirs"),
+    "taken_back": _l("Taken back"),
+}
+"""By ``closed_how``."""
+
+CALLED: Final[Mapping[str, object]] = {
+    "line_busy": _l("Not reached: the line was busy."),
+    "unanswered": _l("Not reached: nobody answered."),
+    "no_way_out": _l(
+        "Nobody was called: the telephone system cannot call numbers outside. Your provider can set that up; "
+        "meanwhile you can note below how else you know them."
+    ),
+    "no_switch": _l("Nobody was called: the telephone system cannot be reached just now."),
+    "no_answer": _l(
+        "Nobody was called: no telephone system of yours is set up to call numbers outside, or it did not "
+        "answer. Your provider can set that up; meanwhile you can note below how else you know them."
+    ),
+    "no_sound": _l(
+        "Nobody was called: there is no sound for this sentence. Your provider can put that right."
+    ),
+    "unknown": _l("It is not known whether they were called."),
+}
+"""By what came of a call with a code (:mod:`recorder.control`)."""
+
+CODE_LATEST: Final[object] = _l(
+    "Somebody answered, and was told a code. It is valid until %(time)s. Ask them for it."
+)
+CALLING: Final[object] = _l("The number is being called. Look again in a moment.")
+
+ERRORS: Final[Mapping[str, object]] = {
+    "person.number": _l("That is no telephone number. Write it with its country, +32 470 12 34 56."),
+    "person.wants": _l("Choose what they ask for."),
+    "person.language": _l("Choose the language in which they are answered."),
+    "person.day": _l("Choose the day on which you received it: within the last year, and not in the future."),
+    "person.said": _l("Say it in a sentence or two."),
+    "person.extended": _l("It was extended before. That is possible once."),
+    "person.too_late": _l(
+        "Its month is over. Extending it must be noted, and told to the person, within it."
+    ),
+    "person.closed": _l("This request is closed."),
+    "person.proved": _l("It was shown before that the number is theirs."),
+    "person.unproved": _l("First it must be shown that the number is theirs."),
+    "person.nothing": _l("You have no call with that number. It is not called."),
+    "person.calling": _l("That number is being called just now."),
+    "person.called_often": _l("That number was called too often today. Try again tomorrow."),
+    "person.no_code": _l("There is no code that is valid. Have the number called."),
+    "person.tried_often": _l("That code was tried too often. Have the number called again."),
+    "person.wrong_code": _l("That is not the code."),
+    "person.given": _l("Choose what is given of each recording."),
+    "person.not_theirs": _l("That recording is not of a call with this number."),
+    "person.not_reviewed": _l("First choose what is given of every recording."),
+    "person.copy_first": _l("They ask for a copy, too. Give it first: nothing brings back what is erased."),
+    "person.how": _l("Choose how it ended."),
+    "person.sure": _l("Tick that you mean it: nothing brings back what is erased."),
+}
+"""By ``error_id``."""
+
+
+def wants(code: str) -> str:
+    """What somebody asks for."""
+    return str(WANTS[code])
+
+
+def given(code: str) -> str:
+    """What is given of a recording."""
+    return str(GIVEN[code])
+
+
+def closed(code: str) -> str:
+    """How a request ended."""
+    return str(CLOSED[code])
+
+
+def day_of(day: date) -> str:
+    """A day, as people write it."""
+    return str(format_date(day, "long"))
+
+
+def called(row: CodeRow, time: str) -> str:
+    """What came of a call with a code; ``time`` is until when that is valid."""
+    if row.outcome is None:
+        return str(CALLING)
+    if row.outcome == DONE:
+        return str(CODE_LATEST) % {"time": time}
+    return str(CALLED.get(row.outcome, CALLED["unknown"]))
+
+
+def shown_by(row: RequestRow) -> str:
+    """How it was shown that the number is theirs."""
+    if row.proved_how == "code":
+        return str(_("The number was called, and they told the code."))
+    return str(_("Noted by a colleague: %(how)s", how=row.proved_said or ""))
+
+
+def state(row: RequestRow) -> str:
+    """How far a request is."""
+    if row.closed_how is not None:
+        return str(CLOSED[row.closed_how])
+    return str(_("Being worked on") if row.proved_at is not None else _("To be shown whose number it is"))
+
+
+def erased(row: ReviewRow, date: str) -> str:
+    """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
+    if row.erased_at is not None:
+        return str(_("It is erased, in every copy that is kept here."))
+    if row.kept_why == "keeping.held":
+        return str(
+            _(
+                "It is kept: it is needed for a dispute. Whether that is still so is looked at again by "
+                "%(date)s at the latest.",
+                date=date,
+            )
+        )
+    if row.kept_why == "keeping.by_law":
+        return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
+    return str(_("It is kept for now.")) if row.kept_why else ""
+
+
+ROLES: Final[Mapping[str, object]] = {
+    "customer_admin": _l("an administrator"),
+    "customer": _l("a colleague"),
+    "auditor": _l("an auditor"),
+}
+"""Who listened, by role: GDPR art. 15 asks for no employee's name (CJEU C-579/21)."""
+
+
+def role(code: str) -> str:
+    """Somebody by what they are."""
+    return str(ROLES.get(code, ROLES["customer"]))
+
+
+AMENDED: Final[Mapping[str, object]] = {
+    "agreed_later": _l("It was agreed later that it may be kept."),
+    "consent_withdrawn": _l("It was taken back that it may be used."),
+    "purposes_narrowed": _l("Some of its purposes were ended."),
+    "hold_set": _l("It was held for a dispute."),
+    "hold_lifted": _l("A hold was lifted."),
+    "deletion_asked": _l("Its deletion was asked for."),
+}
+"""By an amendment's kind."""
+
+
+def amended(kind: str) -> str:
+    """What was noted of a recording after its call."""
+    return str(AMENDED.get(kind, _("Something was noted.")))

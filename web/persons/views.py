@@ -1,0 +1,304 @@
+"""The register of a customer's admins, and the steps of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import wraps
+from typing import TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import force_locale
+
+from recorder.catalogue import codes, people, persons, queries, reviews
+from recorder.catalogue.persons import RequestRow
+from recorder.catalogue.reviews import WITHHELD, ReviewRow
+from recorder.catalogue.rows import RecordingRow
+from recorder.errors import PersonError
+from recorder.lifecycle import asked
+from recorder.prompts.purposes import standard
+from web import personal, words
+from web.account.limits import limit_grants, limit_refusals
+from web.errors import page
+from web.keeping.views import ADMIN, changes
+from web.language import FORMATS, NAMES
+from web.persons import facts, pack
+from web.persons.facts import Told
+from web.state import gate, here, logged_in, now, someone, who
+
+blueprint = Blueprint("persons", __name__, template_folder="templates")
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+def for_admins(view: View) -> View:
+    """A view for a customer's admins; what goes wrong is said on a page that leads back."""
+
+    @wraps(view)
+    def guarded(*args: object, **kwargs: object) -> object:
+        if someone().user.role != ADMIN:
+            abort(403)
+        try:
+            return view(*args, **kwargs)
+        except PersonError as error:
+            if error.error_id == "person.not_found":
+                abort(404)
+            named = kwargs.get("request_id")
+            back = url_for(".show", request_id=named) if named else url_for(".listed")
+            return page(403, words.error(error.error_id), back=back)
+
+    return cast(View, guarded)
+
+
+@blueprint.get("/requests")
+@logged_in
+@for_admins
+def listed() -> str:
+    tenant = someone().tenant
+    return render_template(
+        "persons/list.html",
+        requests=persons.requests(tenant.id),
+        today=persons.today(tenant.time_zone, now()),
+        wants=persons.WANTS,
+        languages=NAMES,
+        tenant=tenant,
+    )
+
+
+@blueprint.post("/requests")
+@logged_in
+@limit_grants
+@for_admins
+def enter() -> ResponseReturnValue:
+    form = request.form
+    try:
+        received = date.fromisoformat(form.get("received", ""))
+    except ValueError:
+        raise PersonError("person.day", "that is no day", "") from None
+    row = persons.enter(
+        someone().tenant.id,
+        number=form.get("number", ""),
+        wants=form.get("wants", ""),
+        language=form.get("language", ""),
+        received_on=received,
+        by_kind="user",
+        by=someone().user.id,
+        now=now(),
+        entropy=here().entropy,
+    )
+    return _back(row.id)
+
+
+@blueprint.get("/requests/<request_id>")
+@logged_in
+@limit_refusals
+@for_admins
+def show(request_id: str) -> str:
+    tenant = someone().tenant
+    row = persons.request(tenant.id, request_id)
+    found = reviews.found(tenant.id, row.number) if row.proved_at else ()
+    done = reviews.of(tenant.id, row.id)
+    left = _left(found, done)
+    with force_locale(FORMATS.get(row.language, row.language)):
+        letter = [
+            (words.moment(each.started_at), _erased(done[each.id]))
+            for each in _all(tenant.id, found, done)
+            if done.get(each.id) and _erased(done[each.id])
+        ]
+    return render_template(
+        "persons/show.html",
+        asked=row,
+        today=persons.today(tenant.time_zone, now()),
+        call=codes.seen(tenant.id, row.id, now(), here().entropy) if row.open else None,
+        now=now(),
+        recordings=left,
+        done=done,
+        given=reviews.GIVEN,
+        missed=reviews.not_recorded(tenant.id, row.number) if row.proved_at else (),
+        reviewed=_reviewed(left, done),
+        letter=letter,
+        names={each.id: each.name for each in people.users(tenant.id)},
+        closed_how=persons.CLOSED_HOW,
+        longest=persons.LONGEST_SAID,
+    )
+
+
+@blueprint.post("/requests/<request_id>/call")
+@logged_in
+@limit_grants
+@for_admins
+def call(request_id: str) -> ResponseReturnValue:
+    codes.order(_tenant(), request_id, who=_user(), now=now(), entropy=here().entropy)
+    return _back(request_id, "whose")
+
+
+@blueprint.post("/requests/<request_id>/code")
+@logged_in
+@limit_grants
+@for_admins
+def code(request_id: str) -> ResponseReturnValue:
+    right = codes.try_code(
+        _tenant(), request_id, request.form.get("code", "")[:40], who=_user(), now=now(),
+        entropy=here().entropy,
+    )  # fmt: skip
+    if not right:
+        raise PersonError("person.wrong_code", "that is not the code", "")
+    return _back(request_id, "whose")
+
+
+@blueprint.post("/requests/<request_id>/known")
+@logged_in
+@limit_grants
+@for_admins
+def known(request_id: str) -> ResponseReturnValue:
+    persons.recognise(
+        _tenant(), request_id, how=request.form.get("how", ""), who=_user(), now=now(), entropy=here().entropy
+    )
+    return _back(request_id, "whose")
+
+
+@blueprint.post("/requests/<request_id>/review")
+@logged_in
+@limit_grants
+@for_admins
+def review(request_id: str) -> ResponseReturnValue:
+    row = persons.request(_tenant(), request_id)
+    done = reviews.of(_tenant(), row.id)
+    for each in reviews.found(_tenant(), row.number):
+        chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
+        before = done.get(each.id, ReviewRow(each.id))
+        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
+        if chosen and not same:
+            reviews.decide(
+                _tenant(), request_id, each.id, given=chosen, why=why, who=_user(), now=now(),
+                entropy=here().entropy,
+            )  # fmt: skip
+    return _back(request_id, "given")
+
+
+@blueprint.post("/requests/<request_id>/copy")
+@logged_in
+@limit_grants
+@for_admins
+def copy(request_id: str) -> ResponseReturnValue:
+    """The archive.  Everything is looked at before its first byte, and written down."""
+    tenant = someone().tenant
+    row = persons.request(tenant.id, request_id)
+    if not row.open or row.proved_at is None:
+        raise PersonError("person.unproved" if row.open else "person.closed", "not now", "")
+    zone, names = ZoneInfo(tenant.time_zone), bool(request.form.get("names"))
+    done = reviews.of(tenant.id, row.id)
+    found = _left(reviews.found(tenant.id, row.number), done)
+    if not _reviewed(found, done):
+        raise PersonError("person.not_reviewed", "what is given was not decided of each", "")
+    told = [_told(row, each, done[each.id], zone) for each in found]
+    missed = reviews.not_recorded(tenant.id, row.number)
+    made = facts.document(tenant, row, told, missed, now(), names)
+    with force_locale(FORMATS.get(row.language, row.language)):
+        readme = render_template(
+            "persons/readme.txt",
+            asked=row,
+            tenant=tenant,
+            told=told,
+            missed=missed,
+            names=names,
+            now=now(),
+            label=lambda purpose: _label(purpose, row.language),
+        )
+    persons.exported(tenant.id, row.id, _user(), now(), here().entropy)
+    file = f"recordings-{row.number[1:]}.zip"
+    answer = Response(
+        pack.stream(readme, made, told, now(), zone),
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"},
+    )
+    return answer
+
+
+@blueprint.post("/requests/<request_id>/erase")
+@logged_in
+@limit_grants
+@for_admins
+def erase(request_id: str) -> ResponseReturnValue:
+    row = persons.request(_tenant(), request_id)
+    if not row.erasure_asked or not row.open or row.proved_at is None:
+        raise PersonError("person.unproved" if row.proved_at is None else "person.closed", "not now", "")
+    found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
+    if row.copy_asked and not all(_given(done.get(each.id)) for each in found):
+        raise PersonError("person.copy_first", "the copy comes first", "")
+    if not request.form.get("sure"):
+        raise PersonError("person.sure", "not ticked", "")
+    for each in found:
+        if each.id not in done or done[each.id].erased_at is None:
+            asked.erase(changes(), row, each.id, _user())
+    return _back(request_id, "erasing")
+
+
+@blueprint.post("/requests/<request_id>/extend")
+@logged_in
+@limit_grants
+@for_admins
+def extend(request_id: str) -> ResponseReturnValue:
+    why = request.form.get("why", "")
+    persons.extend(_tenant(), request_id, why=why, who=_user(), now=now(), entropy=here().entropy)
+    return _back(request_id)
+
+
+@blueprint.post("/requests/<request_id>/close")
+@logged_in
+@limit_grants
+@for_admins
+def close(request_id: str) -> ResponseReturnValue:
+    how = request.form.get("how", "")
+    persons.close(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    return redirect(url_for(".listed"), 303)
+
+
+def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> Told:
+    copied = None if done.given == WITHHELD else gate().copy(who(), row.id, recording.id)
+    told = Told(recording, done, reviews.heard(row.tenant, recording.id), copied, "")
+    where = "" if copied is None else pack.path(told, zone, copied.name)
+    return Told(recording, done, told.heard, copied, where)
+
+
+def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
+    """What is not erased, or about to be."""
+    return tuple(each for each in found if each.id not in done or done[each.id].erased_at is None)
+
+
+def _reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
+    return all(each.id in done and done[each.id].given for each in found)
+
+
+def _given(done: ReviewRow | None) -> bool:
+    """Whether a recording was given, or it was decided that it is not."""
+    return done is not None and (done.exported_at is not None or done.given == WITHHELD)
+
+
+def _all(tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> list[RecordingRow]:
+    """What is found, and what was found before it was erased, the oldest first."""
+    gone = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
+    return sorted([*found, *(each for each in gone if each)], key=lambda each: (each.started_at, each.id))
+
+
+def _erased(done: ReviewRow) -> str:
+    return personal.erased(done, words.date(done.kept_until) if done.kept_until else "")
+
+
+def _label(purpose: str, language: str) -> str:
+    known = standard().get(purpose)
+    return known.label(language) if known else purpose
+
+
+def _tenant() -> str:
+    return someone().tenant.id
+
+
+def _user() -> str:
+    return someone().user.id
+
+
+def _back(request_id: str, place: str | None = None) -> ResponseReturnValue:
+    return redirect(url_for(".show", request_id=request_id, _anchor=place), 303)
