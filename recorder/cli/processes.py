@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -131,6 +132,7 @@ def web(context: Context) -> None:
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
             neighbours=tuple(str(network) for network in context.settings.metrics.allow),
+            backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
         gate=Gate(store := context.store(), context.keyring(), context.root()),
         changes=None

@@ -8,11 +8,12 @@ from functools import wraps
 from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from recorder.catalogue import people
+from recorder.catalogue import people, queries
 from recorder.errors import KeepingError
+from recorder.lifecycle import receipt as receipts
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW, Changes
 from recorder.seal.amendment import By
 from web import words
@@ -59,6 +60,10 @@ def show(recording_id: str) -> ResponseReturnValue:
     tenant = someone().tenant.id
     if here().changes is None:
         return page(503, words.error("keeping.no_key"))
+    row = queries.recording(tenant, recording_id)
+    if row is not None and row.destroyed_at is not None:
+        said = _receipt(recording_id)
+        return render_template("keeping/erased.html", recording=row, receipt=said), 410
     looked = changes().look(tenant, recording_id)
     names = {each.id: each.name for each in people.users(tenant)}
     at = now()
@@ -75,6 +80,23 @@ def show(recording_id: str) -> ResponseReturnValue:
         latest=_day(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
     )
+
+
+@blueprint.get("/recordings/<recording_id>/receipt.json")
+@logged_in
+@limit_refusals
+def receipt_file(recording_id: str) -> ResponseReturnValue:
+    """The signed receipt of an erasure, to keep."""
+    said = _receipt(recording_id)
+    name = f"accord-receipt-{said.recording}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(said.content, mimetype="application/json", headers=headers)
+
+
+def _receipt(recording_id: str) -> receipts.Receipt:
+    means = changes()
+    tenant, kept = someone().tenant.id, here().config.backups_kept
+    return receipts.receipt(tenant, recording_id, means.store, means.root, means.signer, kept, now())
 
 
 @blueprint.post("/recordings/<recording_id>/keeping/hold")
