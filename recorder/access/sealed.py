@@ -34,6 +34,7 @@ from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.opening import open_data_key
 from recorder.store.base import NotFound, Store
 
 CACHED = 64
@@ -161,7 +162,7 @@ class Seals:
         mine = WrappedKey.from_bytes(wrapped.encode())
         if (mine.tenant, mine.recording) != (row.tenant, row.id):
             raise SealError("seal.key_foreign", f"recording {row.id} has the key of another recording")
-        return self._keyring.open_data_key(WrappedKey.from_bytes(tenant.encode()), mine)
+        return open_data_key(self._store, self._keyring, WrappedKey.from_bytes(tenant.encode()), mine)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
         told = manifest.announced

@@ -26,6 +26,7 @@ from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.opening import open_data_key
 from recorder.store.base import NotFound, Store
 
 PAGE = 200
@@ -127,7 +128,7 @@ class Kept:
         key = WrappedKey.from_bytes((row.wrapped_key or "").encode())
         with connected():
             wrapped = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()
-        data_key = keyring.open_data_key(WrappedKey.from_bytes(wrapped.encode()), key)
+        data_key = open_data_key(self.store, keyring, WrappedKey.from_bytes(wrapped.encode()), key)
         return key, decrypt_parties(manifest, data_key)
 
     def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[Finding]:

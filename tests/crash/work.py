@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 from recorder.catalogue.models import open_catalogue
-from recorder.seal import signing
-from recorder.seal.keys import Keyring, load_kek
+from recorder.seal import keks, signing
 from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.embedded import SeaweedFS
@@ -35,7 +34,7 @@ def main() -> None:
     Worker(
         WorkerSettings(spool=root / "spool", snapshot=root / "snapshot", nice=0),
         store=store,
-        keyring=Keyring(load_kek(keys / signing.KEK)),
+        keyring=keks.keyring(keys),
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
         boundary=boundary,

@@ -51,7 +51,9 @@ def test_a_changed_receipt_is_refused(house, gone) -> None:
     content = asked(house, gone).content
     body = json.loads(content)
     for field, value in (("backups_kept_days", 0), ("gone", False), ("why", "deleted")):
-        changed = json.dumps(body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True)
+        changed = json.dumps(
+            body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
+        )
         with pytest.raises(SealError) as refused:
             receipt.read(changed.encode(), house.means.root_public)
         assert refused.value.error_id == "seal.signature"
