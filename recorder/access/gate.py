@@ -7,7 +7,7 @@ writes to the log before the first byte.  What it refuses is in the log too.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,6 +31,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
 from recorder.seal.body import to_body
 from recorder.seal.keys import Keyring
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import NotFound, Store
 
@@ -62,9 +63,10 @@ class Gate:
         *,
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
+        revoked: Callable[[], Revoked] = nothing,
     ) -> None:
         self._store = store
-        self._seals = Seals(store, keyring, root_public)
+        self._seals = Seals(store, keyring, root_public, revoked)
         self._now = now
         self._entropy = entropy
 

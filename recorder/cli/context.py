@@ -15,6 +15,7 @@ from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.seal import keks, signing
 from recorder.seal.keys import Keyring, read_private, write_private
+from recorder.seal.revocation import Revocations
 from recorder.store.base import Store
 
 
@@ -42,6 +43,10 @@ class Context:
     def root(self) -> Ed25519PublicKey:
         """The root's public key.  Raises :class:`ConfigError`."""
         return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
+
+    def revoked(self) -> Revocations:
+        """What the root took back, by files among the keys.  Raises :class:`ConfigError`."""
+        return Revocations(self.settings.keys_folder, self.root())
 
     def signer(self) -> signing.Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""

@@ -7,7 +7,8 @@ The checks, in order; each finding names its check's number and a stable code:
     ``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``, ``seal.version``,
     ``seal.unknown_field``, ``seal.field``, ``seal.contradiction``
  3. the root endorsed its signing key, for manifests, at that time: ``seal.endorsement_root``,
-    ``…_signature``, ``…_key``, ``…_use``, ``…_time``
+    ``…_signature``, ``…_key``, ``…_use``, ``…_time``; and did not take that back before it was signed
+    (an amendment's key likewise): ``seal.key_revoked``
  4. the signature is that key's, and not from the future: ``seal.signature``, ``seal.from_the_future``
  5. it lies where its tenant, day and id say: ``manifest.place``
  6. every object is there, with its length: ``object.missing``, ``object.length``
@@ -56,6 +57,7 @@ from recorder.seal.keys import (
 )
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.seal.opening import open_data_key
+from recorder.seal.revocation import Revoked, signed_since
 
 __all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
 
@@ -114,6 +116,7 @@ def verify(
     root: Ed25519PublicKey,
     keyring: Keyring | None = None,
     now: datetime | None = None,
+    revoked: Revoked | None = None,
 ) -> Report:
     """Check one recording.
 
@@ -133,6 +136,9 @@ def verify(
         _gone(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
     else:
         _whole(source, prefix, manifest, keyring, report)
+    if report.chain is not None:  # 3
+        for name, what in signed_since(report.chain, revoked or {}):
+            report.add(3, "seal.key_revoked", prefix + name, what)
     _nothing_else(prefix, manifest, names, report)  # 8
     report.checked.sort()
     return report

@@ -41,8 +41,8 @@ BOUNDARIES = (
 
 
 def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
-    """How a process ended that changes keys, for each boundary that it kills itself at; some days from now, so
-    that nobody waits for the claim of one that died."""
+    """How a process ended that changes keys, for each boundary that it kills itself at; some days from now,
+    so that nobody waits for the claim of one that died."""
     now = house.clock() + timedelta(days=days)
     argv = [sys.executable, str(ROTATE), str(house.root), house.catalogue_url, now.isoformat()]
     environment = {**os.environ, "PYTHONPATH": SOURCE}
