@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import customers
-from recorder.cli import copies, rotating
+from recorder.cli import copies, key_copies, rotating
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
@@ -77,6 +77,8 @@ def show(context: Context) -> None:
     click.echo(f"wrapping  {context.keyring()!r}")
 
 
+keys.add_command(key_copies.backup)
+keys.add_command(key_copies.restore)
 keys.add_command(rotating.next_)
 keys.add_command(rotating.rotate)
 

@@ -42,10 +42,10 @@ def rotating(folder: Path, given: str = "") -> Keyring:
 
 
 def others(folder: Path) -> list[Secret]:
-    """The next key and those of before, as far as this process may read them: one that it cannot read is
-    missed where it is needed."""
+    """Every key of a folder, as far as this process may read them: one that it cannot read is missed where it
+    is needed.  The present one too: it may have been the next one when this process began."""
     found = []
-    for path in [folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
+    for path in [folder / KEK, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
         with suppress(OSError):
             content = path.read_text("ascii", "replace")
             found.append(parse_kek(content, str(path)))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,7 @@ def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
         rotate(house, boundary, days=days)
     workers.until(lambda: not workers.left(), "an empty spool")
     process.stop()
+    clock.at = datetime.now(UTC)
     for folder in folders:
         workers.assert_stored_once(folder.name)
     assert rotate(house, "-", days=30) == [0], "what was sealed before and stored after"
