@@ -14,6 +14,7 @@ from recorder.errors import ConfigError
 from recorder.seal import keks, signing
 from recorder.seal.keys import WrappedKey, exists, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
+from recorder.take.files import sync_folder
 
 
 def kept(folder: Path) -> list[Path]:
@@ -34,13 +35,12 @@ def backup(context: Context, place: Path) -> None:
     folder = context.settings.keys_folder
     files = kept(folder)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if there := [place / path.name for path in files if (place / path.name).exists()]:
-        raise exists(there)
+    _check_same(files, place)
     given = context.settings.keys.kek.get_secret_value()
-    if given and not (folder / signing.KEK).exists():
+    if given and not (folder / signing.KEK).exists() and not (place / signing.KEK).exists():
         write_private(place / signing.KEK, given.encode() + b"\n")
     for path in files:
-        write_private(place / path.name, path.read_bytes())
+        _copy(path, place / path.name)
     root = signing.key_id(context.root())
     tenants = [WrappedKey.from_bytes(text.encode()) for text in _wrapped()]
     for name in (signing.KEK, keks.NEXT, signing.ROOT_KEY):
@@ -64,8 +64,7 @@ def restore(context: Context, place: Path) -> None:
     files = kept(place)
     if not files:
         raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
-    if there := [folder / path.name for path in files if (folder / path.name).exists()]:
-        raise exists(there)
+    _check_same(files, folder)
     for path in files:
         content = path.read_bytes()
         if path.name in (signing.KEK, keks.NEXT) or path.name.endswith(keks.BEFORE):
@@ -74,8 +73,24 @@ def restore(context: Context, place: Path) -> None:
             signing.parse_private(content, path)
     for path in files:
         public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
-        write_private(folder / path.name, path.read_bytes(), 0o644 if public else 0o600)
+        _copy(path, folder / path.name, 0o644 if public else 0o600)
         click.echo(folder / path.name)
+
+
+def _check_same(files: list[Path], place: Path) -> None:
+    """Nothing is written where one of them is another there; the same may be, of a run that broke off."""
+    here = [(path, place / path.name) for path in files]
+    if there := [copy for path, copy in here if copy.exists() and copy.read_bytes() != path.read_bytes()]:
+        raise exists(there)
+
+
+def _copy(path: Path, copy: Path, mode: int = 0o600) -> None:
+    if not copy.exists():
+        fresh = copy.with_name(f".{copy.name}.new")
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, path.read_bytes(), mode)
+        fresh.rename(copy)
+        sync_folder(copy.parent)
 
 
 def _wrapped() -> list[str]:

@@ -4,17 +4,13 @@ touched."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-import recorder
 from recorder.access.sealed import Seals
 from recorder.catalogue import customers, queries
 from recorder.catalogue.models import LedgerEntry, connected
@@ -25,8 +21,8 @@ from recorder.seal.keys import WrappedKey, data_key_path, load_kek, next_tenant_
 from recorder.seal.verify import verify
 from tests.stored import put_small
 
-SOURCE = str(Path(recorder.__file__).parents[1])
-ROTATE = Path(__file__).with_name("rotate.py")
+from .conftest import step
+
 BOUNDARIES = (
     "tenant key put",
     "tenant key catalogued",
@@ -41,15 +37,8 @@ BOUNDARIES = (
 
 
 def rotate(house, *boundaries: str, days: int = 0) -> list[int]:
-    """How a process ended that changes keys, for each boundary that it kills itself at; some days from now,
-    so that nobody waits for the claim of one that died."""
-    now = house.clock() + timedelta(days=days)
-    argv = [sys.executable, str(ROTATE), str(house.root), house.catalogue_url, now.isoformat()]
-    environment = {**os.environ, "PYTHONPATH": SOURCE}
-    run = subprocess.run(
-        [*argv, *boundaries], env=environment, timeout=120, stdout=subprocess.PIPE, check=True
-    )
-    return [int(line) for line in run.stdout.split()]
+    """How a process ended that changes keys, for each boundary that it kills itself at."""
+    return step(house, "rotate", *boundaries, days=days)
 
 
 def begin(house) -> tuple[str, str]:

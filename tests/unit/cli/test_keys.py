@@ -38,12 +38,15 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
 ) -> None:
     recording, keys, safe = put_small(house), house.root / "keys", tmp_path / "safe"
     assert "kek" in shell.good("keys", "backup", str(safe))
-    assert "there are keys already" in shell.bad("keys", "backup", str(safe)), "never over anything"
+    (safe / "root.pub").unlink()  # as if it had been broken off
+    shell.good("keys", "backup", str(safe))
     assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
     shutil.rmtree(keys)
     assert "make the keys with" in shell.bad("keys", "show")
     shell.good("keys", "restore", str(safe))
-    assert "there are keys already" in shell.bad("keys", "restore", str(safe))
+    shell.good("keys", "restore", str(safe))
+    (safe / "kek").write_bytes((safe / "kek").read_bytes().swapcase())
+    assert "there are keys already" in shell.bad("keys", "restore", str(safe)), "never over another"
     assert opens(house, recording, keys)
     assert "manifest.key" in shell.good("keys", "renew"), "the root makes another"
     assert "until" in shell.good("keys", "show")
