@@ -93,6 +93,11 @@ SAID: Final[Mapping[str, Says]] = {
     ),
 }
 
+BEGUN: Final = "log.begun"
+
+HEARD: Final = frozenset({*SAID, BEGUN})
+"""Kinds of leaves that are to be heard."""
+
 CHANGING: Final = (Tenant, User, Line)
 """Few rows, which later leaves say something else of: the last one counts."""
 
@@ -115,7 +120,7 @@ class Told:
 
     def hear(self, _number: int, kind: str, body: Body) -> None:
         """One leaf's body."""
-        if kind == "log.begun":
+        if kind == BEGUN:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
         says = SAID.get(kind)
         if says is None or says.named not in body:
