@@ -17,6 +17,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
+from recorder.access import played as stretches
 from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
@@ -156,6 +157,18 @@ class Gate:
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._now(), entropy=self._entropy)
+
+    @connected()
+    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
+        """See :class:`Door`."""
+        self._alive(who, None, None)
+        grant = grants.own(who.tenant, who.user, _plain(grant_id))
+        if grant is None:
+            self._refuse(who, "access.grant_over", "there is no such grant")
+        row = queries.recording(who.tenant, grant.recording)
+        listen = grants.listen_of(grant, play)
+        if row is not None and listen is not None:
+            grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
 
     def _sent(
         self,

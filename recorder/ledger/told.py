@@ -89,7 +89,7 @@ SAID: Final[Mapping[str, Says]] = {
     "grant.given": Says(Grant, "grant", _same("purpose", user_id="user", recording_id="recording")),
     "listen.opened": Says(Listen, "listen", _same("name", grant_id="grant")),
     "listen.closed": Says(
-        Listen, "listen", lambda body: {"sent_bytes": body["sent_bytes"], "closed_at": THERE}
+        Listen, "listen", lambda body: {"closed_at": THERE} | dict(_same("sent_bytes", "player_says")(body))
     ),
 }
 
