@@ -181,9 +181,9 @@ class Reader:
             yield plain[max(start - begin, 0) : end - begin]
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """Stored blocks, checked: at most two at first (the first byte matters, and what a player asks for
-        lies in two), then in growing windows."""
-        window = 2
+        """Stored blocks, checked: the first alone (the first byte matters), then in growing windows; two at
+        once where that is all, as where a player asks for a piece."""
+        window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._fetch(0, 0)[0])
         number = first
