@@ -68,12 +68,13 @@ class Workers:
     store_arguments: tuple[str, ...] = ()
     started: list[Process] = field(default_factory=list)
 
-    def start(self, boundary: str = "-") -> Process:
-        """A worker that kills itself at a boundary."""
+    def start(self, boundary: str = "-", node: str = "") -> Process:
+        """A worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
         argv = [sys.executable, str(WORK), str(self.house.root), boundary, *self.store_arguments]
         said = self.house.root / f"worker-{len(self.started)}.log"
         with open(said, "wb") as log:
-            popen = subprocess.Popen(argv, stdout=log, env={**os.environ, "PYTHONPATH": SOURCE})
+            environment = {**os.environ, "PYTHONPATH": SOURCE, "NODE": node}
+            popen = subprocess.Popen(argv, stdout=log, env=environment)
         self.started.append(Process(popen, said))
         return self.started[-1]
 

@@ -112,20 +112,30 @@ def test_whatever_boundary_it_dies_at_everything_opens_and_it_is_finished(house,
 
 @pytest.mark.long
 def test_calls_are_stored_meanwhile(house, workers, clock) -> None:
-    """A worker with only the old key-encryption key at its start goes on through all of it."""
+    """Workers of two nodes, with only the old key-encryption key at their start, go on through all of it."""
+    other = house.root / "other" / "spool"
+    other.mkdir(parents=True)
+    processes = [workers.start(), workers.start(node="other")]
+    for process in processes:
+        workers.until(lambda said=process.said: b"worker.started" in said.read_bytes(), "a worker at work")
     kek, tenant_key = begin(house)
-    process = workers.start()
     folders = []
-    for days, boundary in enumerate((*BOUNDARIES, "-")):
-        folders.append(house.take(talk_ms=300))
+    for turn, some in enumerate((BOUNDARIES[:3], BOUNDARIES[3:6], BOUNDARIES[6:], ("-",))):
+        with pytest.MonkeyPatch.context() as patch:
+            if turn % 2:
+                patch.setattr(type(house), "spool", property(lambda _house: other))
+            folders.append(house.take(talk_ms=300))
         clock.forward(seconds=1)
-        rotate(house, boundary, days=days)
-    workers.until(lambda: not workers.left(), "an empty spool")
-    process.stop()
+        rotate(house, *some, days=10 * turn)
+    mine = {folder.name for folder in folders}
+    workers.until(lambda: not mine & {path.name for path in other.iterdir()}, "an empty spool there")
+    workers.until(lambda: not workers.left(), "an empty spool here")
+    for process in processes:
+        process.stop()
     clock.at = datetime.now(UTC)
     for folder in folders:
         workers.assert_stored_once(folder.name)
-    assert rotate(house, "-", days=30) == [0], "what was sealed before and stored after"
+    assert rotate(house, "-", days=60) == [0], "what was sealed before and stored after"
     assert_changed(house, kek, tenant_key, [folder.name for folder in folders])
 
 
