@@ -19,7 +19,7 @@ class WebConfig:
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
     page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.
     ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
-    still to come.
+    still to come.  ``backups_kept``: how long the operator keeps copies of catalogue and bucket.
     """
 
     secret_key: bytes = field(repr=False)
@@ -31,6 +31,7 @@ class WebConfig:
     page: int = 50
     neighbours: tuple[str, ...] = ()
     patience: float = 3.5
+    backups_kept: timedelta = timedelta(days=30)
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
 
     def __post_init__(self) -> None:

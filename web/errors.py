@@ -28,6 +28,7 @@ from recorder.errors import (
 )
 from web import words
 from web.account.limits import wait
+from web.state import here
 
 log = structlog.get_logger()
 
@@ -92,10 +93,13 @@ def status(error: AccordError) -> int:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def page(code: int, text: object = None, back: str | None = None) -> tuple[str, int]:
-    """The page of a status, with a sentence of its own."""
+def page(
+    code: int, text: object = None, back: str | None = None, erased: str | None = None
+) -> tuple[str, int]:
+    """The page of a status, with a sentence of its own; ``erased`` is a recording that has a receipt."""
     said = PAGES.get(code, PAGES[500])
-    return render_template("error.html", code=code, title=said.title, text=text or said.text, back=back), code
+    shown = {"title": said.title, "text": text or said.text, "back": back, "erased": erased}
+    return render_template("error.html", code=code, **shown), code
 
 
 def init_app(app: Flask) -> None:
@@ -106,7 +110,10 @@ def init_app(app: Flask) -> None:
         write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return page(code)  # the very page of an address that does not exist
-        return answer(code, words.error(error.error_id), error.error_id, _way_back())
+        more = None
+        if error.error_id == "access.destroyed" and here().changes is not None:
+            more = (request.view_args or {}).get("recording_id")
+        return answer(code, words.error(error.error_id), error.error_id, _way_back(), erased=more)
 
     @app.errorhandler(CSRFError)
     def stale(_error: CSRFError) -> ResponseReturnValue:
@@ -145,9 +152,11 @@ def _way_back() -> str | None:
     return url_for("playback.choose", recording_id=recording) if recording else None
 
 
-def answer(code: int, text: object, error_id: str, back: str | None = None) -> ResponseReturnValue:
+def answer(
+    code: int, text: object, error_id: str, back: str | None = None, erased: str | None = None
+) -> ResponseReturnValue:
     """A page for people, or the same in JSON where a script of ours asks."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         said = PAGES.get(code, PAGES[500])
         return {"error": error_id, "message": str(text or said.text)}, code
-    return page(code, text, back)
+    return page(code, text, back, erased)

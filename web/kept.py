@@ -23,6 +23,16 @@ ENDED: Final[Mapping[str, object]] = {
 }
 """By ``why`` of a purpose's term (:mod:`recorder.seal.terms`)."""
 
+ERASED: Final[Mapping[str, object]] = {
+    "expired": _l("Its time was over, as announced."),
+    "not_announced": _l("Its announcement was not found in its sound."),
+    "shortened": _l("Your company keeps recordings for a shorter time than was announced."),
+    "withdrawn": _l("It was withdrawn that they agreed."),
+    "narrowed": _l("Your company ended the last of its purposes."),
+    "deleted": _l("Your company had it deleted."),
+}
+"""By ``why`` of a tombstone (:data:`recorder.seal.amended.WHYS`)."""
+
 HELD: Final[object] = _l(
     "This recording is held for a dispute. Meanwhile it may be listened to only for that, by those who "
     "were named."
@@ -51,6 +61,10 @@ ERRORS: Final[Mapping[str, object]] = {
     "keeping.until": _l("Choose the day until which it is kept."),
     "keeping.days": _l("Give a number of days, 1 or more."),
     "keeping.no_limit": _l("That has been changed meanwhile."),
+    "keeping.not_erased": _l("It has not been destroyed: there is no receipt of that."),
+    "keeping.not_gone": _l(
+        "Something of this recording is still there. It was reported; there is a receipt once it is gone."
+    ),
     "keeping.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
     "keeping.no_key": _l(
         "The panel cannot write this down: your provider has not given it a key to sign with."
@@ -62,6 +76,11 @@ ERRORS: Final[Mapping[str, object]] = {
 def ended(why: str, at: datetime) -> str:
     """That a purpose has ended, and why."""
     return str(ENDED.get(why, ENDED["expired"])) % {"date": format_date(at, "long")}
+
+
+def erased_because(why: str) -> str:
+    """On which ground a recording was destroyed."""
+    return str(ERASED[why])
 
 
 def held_for_roles(roles: Iterable[str]) -> str:

@@ -442,6 +442,7 @@ def init_app(app: Flask) -> None:
             when,
             asked_live,
             keeping.ended,
+            keeping.erased_because,
             keeping.held_for_roles,
             keeping.purposes,
             keeping.end_earlier,

@@ -121,3 +121,8 @@ class Door(Protocol):
         """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing
         happens where it is closed already, or never began; a grant of theirs that is over is no refusal.
         Raises ``access.grant_over`` for anybody else's and an unknown one."""
+
+    def played(self, who: Who, grant_id: str, play: str, text: str) -> None:
+        """What the player says was played since it last said so (:mod:`recorder.access.played`): written down
+        as its word with the listen, which says so when it is closed.  Nothing happens where that is closed,
+        or never began.  Raises ``ValueError`` for what are no stretches of a sound, else as :meth:`close`."""

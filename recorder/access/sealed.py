@@ -10,7 +10,8 @@ The numbered checks, in this order:
 5. the wrapped keys open, and to the sealed key (``seal.key_…``);
 6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
    was agreed;
-7. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
+7. no key signed it, or an amendment of it, after the root had taken that key back (``seal.key_revoked``);
+8. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
    catalogue lists (``amendment.missing``, ``amendment.replaced``).
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import amending, customers
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import AccessError, SealError
+from recorder.seal import revocation
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain, amendments_in, read_chain
@@ -34,6 +37,8 @@ from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.opening import open_data_key
+from recorder.seal.revocation import Revoked, nothing
 from recorder.store.base import NotFound, Store
 
 CACHED = 64
@@ -62,8 +67,15 @@ class Sealed:
 class Seals:
     """Opens recordings: reads and verifies manifests, unwraps keys, compares rows."""
 
-    def __init__(self, store: Store, keyring: Keyring, root_public: Ed25519PublicKey) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        root_public: Ed25519PublicKey,
+        revoked: Callable[[], Revoked] = nothing,
+    ) -> None:
         self._store = store
+        self._revoked = revoked
         self._keyring = keyring
         self._root = root_public
         self._verified: OrderedDict[str, Chain] = OrderedDict()
@@ -123,6 +135,7 @@ class Seals:
             )
 
     def _compare(self, row: RecordingRow, chain: Chain) -> Sealed:
+        revocation.check(chain, self._revoked())
         listed, there = amending.known(row.tenant, row.id), _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
             if number > len(there):
@@ -161,7 +174,7 @@ class Seals:
         mine = WrappedKey.from_bytes(wrapped.encode())
         if (mine.tenant, mine.recording) != (row.tenant, row.id):
             raise SealError("seal.key_foreign", f"recording {row.id} has the key of another recording")
-        return self._keyring.open_data_key(WrappedKey.from_bytes(tenant.encode()), mine)
+        return open_data_key(self._store, self._keyring, WrappedKey.from_bytes(tenant.encode()), mine)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
         told = manifest.announced

@@ -5,7 +5,7 @@ Every function writes row and leaf in one transaction.  Only the gate and the wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,8 @@ from recorder.catalogue.models import Grant, Listen, connected, writing
 from recorder.clock import SLACK
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
+
+Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
 """How long a grant lasts at most, and how long each renewal makes it last from then on."""
@@ -212,10 +214,27 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
         mine = Listen.id == listen.id
         if not Listen.update(closed_at=now).where(mine & Listen.closed_at.is_null()).execute():
             return False
-        sent = int(Listen.select(Listen.sent_bytes).where(mine).scalar())
-        said = {"listen": listen.id, "recording": listen.recording, "sent_bytes": sent}
+        row = Listen.select(Listen.sent_bytes, Listen.player_says).where(mine).get()
+        said: dict[str, object] = {"listen": listen.id, "recording": listen.recording}
+        said["sent_bytes"] = int(row.sent_bytes)
+        if row.player_says is not None:
+            said["player_says"] = row.player_says
         append(listen.tenant, "listen.closed", said, now, entropy, recording=listen.recording)
     return True
+
+
+def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added) -> bool:
+    """Note what the player says was played, besides what it said before; ``add`` puts both together.  False
+    where the listen was closed meanwhile: its leaf has said it all."""
+    with writing():
+        hold(listen.tenant)
+        mine = (Listen.id == listen.id) & Listen.closed_at.is_null()
+        row = Listen.get_or_none(mine)
+        if row is None:
+            return False
+        before = [(int(begin), int(end)) for begin, end in row.player_says or ()]
+        said = [list(each) for each in add([*before, *played])]
+        return bool(Listen.update(player_says=said).where(mine).execute())
 
 
 def listen_of(grant: GrantRow, play: str) -> ListenRow | None:

@@ -399,7 +399,8 @@ class Grant(Row):
 
 
 class Listen(Row):
-    """One play under a grant: written before its first byte, closed with how much was sent."""
+    """One play under a grant: written before its first byte, closed with how much was sent, and what the
+    player says was played of it (:mod:`recorder.access.played`), where it said so."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -410,6 +411,7 @@ class Listen(Row):
     sent_bytes = BigIntegerField(default=0)
     last_sent_at = MomentField()
     closed_at = MaybeMomentField(null=True)
+    player_says = DataField(null=True)
 
     tenant_id: str
     grant_id: str

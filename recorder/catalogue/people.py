@@ -11,6 +11,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
+from recorder.catalogue import claims
 from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
 from recorder.catalogue.rows import ROLES, SessionRow, UserRow
@@ -121,6 +122,16 @@ def open_session(
         )
         append(person.tenant, "session.opened", {"user": person.id, "session": row.id}, now, entropy)
     return session_row(row, person.tenant)
+
+
+def note_refused_log_in(person: UserRow, now: datetime, entropy: Entropy) -> bool:
+    """Somebody gave a wrong password for a log-in that there is.  A leaf says so, one in five minutes for
+    each person: a stranger who guesses does not fill a customer's log; whether it was this one."""
+    if not claims.take(f"log-in:{person.id}", entropy(8).hex(), now):
+        return False
+    with writing():
+        append(person.tenant, "session.refused", {"user": person.id}, now, entropy)
+    return True
 
 
 def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, UserRow] | None:

@@ -26,7 +26,6 @@ from recorder.ledger.checkpoint import Means
 from recorder.ledger.findings import Finding
 from recorder.seal import signing
 from recorder.seal.keys import Keyring
-from recorder.seal.revocation import SUFFIX, read_all
 
 STATUS = {"ok": 0, "warning": 1, "wrong": 2}
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -64,14 +63,13 @@ def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool,
 
 def _look(context: Context, tenant_name: str | None, without_recordings: bool) -> Iterator[Finding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
-    folder = context.settings.keys_folder
     root = context.root()
     looking = Audit(
         store=context.store(),
         root=root,
         now=utc_now(),
         keyring=_keyring(context),
-        revoked=read_all(sorted(folder.glob(f"*{SUFFIX}")), root),
+        revoked=context.revoked()(),
         certificates=outward.certificates(context.settings),
         recordings=not without_recordings,
         tell=_tell,

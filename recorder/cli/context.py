@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.cli import stores
 from recorder.config import Settings
 from recorder.errors import ConfigError
-from recorder.seal import signing
-from recorder.seal.keys import Keyring, load_kek, parse_kek, read_private, write_private
+from recorder.seal import keks, signing
+from recorder.seal.keys import Keyring, read_private, write_private
+from recorder.seal.revocation import Revocations
 from recorder.store.base import Store
 
 
@@ -35,14 +36,17 @@ class Context:
         open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)
 
     def keyring(self) -> Keyring:
-        """The key-encryption key, from the settings or its file.  Raises :class:`ConfigError`."""
-        if text := self.settings.keys.kek.get_secret_value():
-            return Keyring(parse_kek(text, "[keys] kek"))
-        return Keyring(load_kek(self.settings.keys_folder / signing.KEK))
+        """The key-encryption key, from the settings or its file, and others of the folder.  Raises
+        :class:`ConfigError`."""
+        return keks.keyring(self.settings.keys_folder, self.settings.keys.kek.get_secret_value())
 
     def root(self) -> Ed25519PublicKey:
         """The root's public key.  Raises :class:`ConfigError`."""
         return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
+
+    def revoked(self) -> Revocations:
+        """What the root took back, by files among the keys.  Raises :class:`ConfigError`."""
+        return Revocations(self.settings.keys_folder, self.root())
 
     def signer(self) -> signing.Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError
-from recorder.seal import signing
-from recorder.seal.keys import Keyring, Secret, WrappedKey, parse_kek
+from recorder.seal import keks, signing
+from recorder.seal.keys import Keyring, Secret, WrappedKey, load_kek, parse_kek
 from recorder.take.files import write_file
 
 FILE = "copies.json"
 KEK = "kek"
+NEXT = "kek.next"
 ROOT = "root"
 
 
@@ -38,8 +39,9 @@ def read(folder: Path) -> Mapping[str, Copy]:
 
 
 def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
-    """Check a copy of the key-encryption key (that it opens the key of every customer) or of the root's key
-    (that it is this root's), and write down that it is there; what it was.
+    """Check a copy of the key-encryption key (that it opens the key of every customer), of the next one (that
+    it is that one) or of the root's key (that it is this root's), and write down that it is there; what it
+    was.
 
     A copy may lie on a disk that keeps no modes, so they are not looked at.  Raises :class:`ConfigError`,
     :class:`SealError` where it does not open a customer's key.
@@ -61,11 +63,25 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
     else:
         secret = parse_kek(content.decode("ascii", "replace"), str(path))
         kind, identity = KEK, secret.id
-        _opens(secret, tenant_keys)
-    known = dict(read(folder)) | {kind: Copy(identity, now)}
+        if (folder / keks.NEXT).exists() and load_kek(folder / keks.NEXT).id == identity:
+            kind = NEXT
+        else:
+            _opens(secret, tenant_keys)
+    _write(folder, dict(read(folder)) | {kind: Copy(identity, now)})
+    return kind
+
+
+def promoted(folder: Path, identity: str) -> None:
+    """The next key-encryption key has become the present one, and with it its copy.  Can be repeated."""
+    known = dict(read(folder))
+    if NEXT in known and known[NEXT].key_id == identity:
+        known[KEK] = known.pop(NEXT)
+        _write(folder, known)
+
+
+def _write(folder: Path, known: Mapping[str, Copy]) -> None:
     body = {name: {"key_id": each.key_id, "at": to_iso(each.at)} for name, each in sorted(known.items())}
     write_file(folder / FILE, json.dumps({"copies": body}, indent=1).encode() + b"\n")
-    return kind
 
 
 def _opens(secret: Secret, tenant_keys: list[WrappedKey]) -> None:

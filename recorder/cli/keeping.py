@@ -4,7 +4,8 @@ one after its call."""
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 
@@ -12,8 +13,12 @@ from recorder.catalogue import limits, queries
 from recorder.cli.context import Context
 from recorder.cli.holds import OPERATOR, REASON, changes
 from recorder.cli.naming import TENANT, find_tenant
-from recorder.clock import utc_now
+from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
+from recorder.lifecycle import receipt as receipts
+from recorder.seal import signing
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
@@ -156,3 +161,40 @@ def delete(context: Context, recording_id: str, tenant_name: str, reason: str) -
     tenant = find_tenant(tenant_name).id
     changes(context).delete(tenant, recording_id, OPERATOR, reason=reason)
     click.echo("Nobody hears it any more; the worker destroys it within minutes.")
+
+
+@recording.command("receipt")
+@click.argument("recording_id", metavar="RECORDING")
+@TENANT
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
+@click.pass_obj
+def erasure(context: Context, recording_id: str, tenant_name: str, output: Path | None) -> None:
+    """Write the signed receipt of an erasure: what was destroyed, when and why, that it is gone, and from
+    when that is complete, with the last backup that had the key."""
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name).id
+    kept = timedelta(days=context.settings.keys.backups_kept_days)
+    means = context.store(), context.root(), context.signer()
+    said = receipts.receipt(tenant, recording_id, *means, kept, utc_now())
+    if output is None:
+        click.echo(said.content)
+    else:
+        output.write_bytes(said.content + b"\n")
+    click.echo(_sentence(said), err=True)
+
+
+@recording.command("check-receipt")
+@click.argument("file", type=FILE)
+@click.option("--root", type=FILE, help="The root's public key (PEM); default: this installation's.")
+@click.pass_obj
+def check_receipt(context: Context, file: Path, root: Path | None) -> None:
+    """Check a receipt, with files alone."""
+    public = signing.load_public(root) if root else context.root()
+    click.echo(_sentence(receipts.read(file.read_bytes().rstrip(b"\n"), public)))
+
+
+def _sentence(said: receipts.Receipt) -> str:
+    return (
+        f"recording {said.recording}: destroyed at {to_iso(said.erased_at)} ({said.why}), "
+        f"complete from {to_iso(said.complete_from)}"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import customers
-from recorder.cli import copies
+from recorder.cli import copies, key_copies, rotating
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
@@ -77,6 +77,12 @@ def show(context: Context) -> None:
     click.echo(f"wrapping  {context.keyring()!r}")
 
 
+keys.add_command(key_copies.backup)
+keys.add_command(key_copies.restore)
+keys.add_command(rotating.next_)
+keys.add_command(rotating.rotate)
+
+
 @keys.command("confirm-copy")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
@@ -92,7 +98,9 @@ def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
     root = signing.key_id(context.root())
     for file in files:
         kind = copies.confirm(context.settings.keys_folder, file, root, tenant_keys, utc_now())
-        if kind == copies.KEK:
+        if kind == copies.NEXT:
+            click.echo(f"{file}: is the next key-encryption key")
+        elif kind == copies.KEK:
             click.echo(f"{file}: opens the keys of {len(tenant_keys)} customers")
         else:
             click.echo(f"{file}: is the root's key")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def worker(context: Context) -> None:
         keyring=context.keyring(),
         signer=signer,
         root_public=context.root(),
+        revoked=context.revoked(),
         lock=stores.lock(settings),
         erasing=stores.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
@@ -137,8 +139,9 @@ def web(context: Context) -> None:
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
             neighbours=tuple(str(network) for network in context.settings.metrics.allow),
+            backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
-        gate=Gate(store := context.store(), context.keyring(), context.root()),
+        gate=Gate(store := context.store(), context.keyring(), context.root(), revoked=context.revoked()),
         changes=None
         if (signer := context.panel_signer()) is None
         else Changes(store, context.root(), signer),

@@ -11,7 +11,7 @@ from recorder.catalogue import customers, queries
 from recorder.cli.context import Context
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
-from recorder.seal import signing
+from recorder.seal import revocation, signing
 from recorder.seal import verify as seals
 from recorder.seal.keys import Keyring, load_kek
 
@@ -22,12 +22,20 @@ KEY_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("what", nargs=-1, required=True)
 @click.option("--root", type=KEY_FILE, help="The root's public key (PEM); default: this installation's.")
 @click.option("--kek", type=KEY_FILE, help="The key-encryption key's file: checks the decrypted sound too.")
+@click.option(
+    "--revocation", "taken_back", type=KEY_FILE, multiple=True, help="What the root took back, beside --root."
+)
 @click.pass_obj
-def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None) -> None:
+def verify(
+    context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None, taken_back: tuple[Path, ...]
+) -> None:
     """Check recordings: folders with a recording's files, places in the bucket (TENANT/YYYY/MM/DD/ID/),
     or ids of recordings in the catalogue. Exits with 1 where one is not as it was sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
+    revoked = dict(revocation.read_all(taken_back, public))
+    if root is None:
+        revoked = {**context.revoked()(), **revoked}
     bad = 0
     for name in what:
         source: seals.Source
@@ -36,7 +44,7 @@ def verify(context: Context, what: tuple[str, ...], root: Path | None, kek: Path
         else:
             source = context.store()
             prefix = f"{name.rstrip('/')}/" if "/" in name else _place(context, name)
-        report = seals.verify(source, prefix, public, keyring, utc_now())
+        report = seals.verify(source, prefix, public, keyring, utc_now(), revoked)
         bad += not report.ok
         click.echo(f"{'as it was sealed' if report.ok else 'NOT as it was sealed'}: {name}")
         for finding in report.findings:

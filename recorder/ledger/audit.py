@@ -28,7 +28,7 @@ from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
 from recorder.ledger.signed import Signed
-from recorder.ledger.told import Told
+from recorder.ledger.told import HEARD, Told
 from recorder.seal.keys import Keyring
 from recorder.store.base import Store
 
@@ -62,7 +62,7 @@ class Audit:
             if row is None:
                 raise no_tenant(tenant)
             told = Told(tenant)
-            leaves = Leaves(tenant, frozenset(head.size for head in signed.heads), told.hear)
+            leaves = Leaves(tenant, frozenset(head.size for head in signed.heads), told.hear, HEARD)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:

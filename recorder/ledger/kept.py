@@ -15,7 +15,6 @@ from recorder.catalogue.models import Amendment, Recording, Tenant, connected
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.recovering import compare
 from recorder.catalogue.rows import RecordingRow
-from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.ledger.findings import Finding
 from recorder.seal import verify as seals
@@ -26,6 +25,7 @@ from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.opening import open_data_key
 from recorder.store.base import NotFound, Store
 
 PAGE = 200
@@ -73,7 +73,7 @@ class Kept:
             yield from () if row is None else self._recording(row)
 
     def _recording(self, row: RecordingRow) -> Iterator[Finding]:
-        report = seals.verify(self.store, row.prefix, self.root, None, self.now)
+        report = seals.verify(self.store, row.prefix, self.root, None, self.now, self.revoked)
         manifest = report.manifest
         wrong = [Finding(each.code, each.where, _with_blocks(each)) for each in report.findings]
         if manifest is not None and (manifest.tenant, manifest.recording) != (row.tenant, row.id):
@@ -84,10 +84,6 @@ class Kept:
             content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
             wrong += self._compare(row, manifest, content, report.chain)
             wrong += self._amendments(row, report.chain)
-            since = self.revoked.get(manifest.signing_key_id)
-            if since is not None and manifest.sealed_at >= since:
-                what = f"key {manifest.signing_key_id}, which sealed it, was revoked from {to_iso(since)} on"
-                wrong.append(self._found("seal.key_revoked", row.id, what))
             if row.destroyed_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
                 wrong.append(self._found("row.destroyed", row.id, what))
@@ -127,7 +123,7 @@ class Kept:
         key = WrappedKey.from_bytes((row.wrapped_key or "").encode())
         with connected():
             wrapped = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()
-        data_key = keyring.open_data_key(WrappedKey.from_bytes(wrapped.encode()), key)
+        data_key = open_data_key(self.store, keyring, WrappedKey.from_bytes(wrapped.encode()), key)
         return key, decrypt_parties(manifest, data_key)
 
     def _amendments(self, row: RecordingRow, chain: Chain) -> Iterator[Finding]:

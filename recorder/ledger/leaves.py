@@ -1,11 +1,18 @@
 """An audit's pass over a tenant's leaves: each is read once, in order, and nothing of them is kept but what
-rows must say because of them."""
+rows must say because of them.
+
+Nearly all leaves are just as they were written, and there may be millions: those are looked at in one loop
+without a call each (:meth:`Leaves._usual`).  The first that is not ends it, and is looked at by itself, where
+it is found out what is wrong with it (:meth:`Leaves._leaf`)."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import rfc8785
@@ -13,9 +20,9 @@ import rfc8785
 from recorder.catalogue.logged import Subtree
 from recorder.catalogue.models import LedgerEntry, database
 from recorder.ledger import tree
-from recorder.ledger.append import FORMAT, commitment
+from recorder.ledger.append import FORMAT, commitment, leaf_text
 from recorder.ledger.findings import Finding
-from recorder.ledger.stored import HEIGHT, WIDTH
+from recorder.ledger.tree import HEIGHT
 
 PAGE = 4000
 DESTROYED = "recording.destroyed"
@@ -28,17 +35,16 @@ Heard = Callable[[int, str, Mapping[str, Any]], None]
 @dataclass(slots=True)
 class Leaves:
     """One tenant's pass.  ``wanted`` are the sizes whose roots are asked for; afterwards they are in
-    ``roots`` as far as no leaf before them is missing."""
+    ``roots`` as far as no leaf before them is missing.  ``kinds`` are those whose bodies are ``heard``."""
 
     tenant: str
     wanted: frozenset[int]
     heard: Heard
+    kinds: frozenset[str]
     roots: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
     _growing: tree.Growing = field(default_factory=tree.Growing)
     _whole: bool = True
-    _levels: list[list[bytes]] = field(default_factory=lambda: [[]])
-    _complete: dict[tuple[int, int], bytes] = field(default_factory=dict)
     _gone: dict[int, str | None] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
     _erased: set[str] = field(default_factory=set)
@@ -49,13 +55,17 @@ class Leaves:
         self._ask()
         last = -1
         while page := self._page(last):
-            for row in page:
+            at = 0
+            while (at := at + self._usual(page, at, last + 1)) < len(page):
+                row = page[at]
+                last = page[at - 1][0] if at else last
                 if type(row[0]) is not int:  # SQLite keeps what it is given
                     yield self._found("leaf.changed", last + 1, f"a leaf has the number {row[0]!r:.40}")
                     break
                 yield from self._readable(row, last + 1)
-                last = row[0]
+                last, at = row[0], at + 1
             else:
+                last = page[-1][0]
                 tell(last + 1)
                 continue
             break
@@ -83,6 +93,37 @@ class Leaves:
         # As the database has them: a time is compared letter by letter with what the leaf says.
         return list(database.execute(query.order_by(each.number).limit(PAGE)).fetchall())
 
+    def _usual(self, page: list[tuple[Any, ...]], at: int, expected: int) -> int:
+        """Look at the leaves from a place of the page on, as long as each is the next one and all of it is as
+        :func:`recorder.ledger.append.append` writes it; how many are."""
+        sha256, digest, kinds = hashlib.sha256, hmac.digest, self.kinds | {DESTROYED, REBUILT}
+        number, end, hashes = expected, f',"tenant":"{self.tenant}"}}', []
+        most = self._most()
+        try:
+            for found_number, kind, when, _, body, salt, leaf, leaf_hash in islice(page, at, None):
+                if found_number != number or type(found_number) is not int:
+                    break
+                found = sha256(b"\x00" + leaf.encode()).digest()
+                commits = digest(salt, body.encode(), "sha256").hex()
+                if (
+                    leaf
+                    != f'{{"at":"{when}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
+                    f'"number":{number}{end}'
+                    or found.hex() != leaf_hash
+                ):
+                    break
+                if kind in kinds:
+                    self._hear(number, kind, body)
+                hashes.append(found)
+                number += 1
+                if len(hashes) == most:
+                    self._grow(hashes)
+                    hashes, most = [], self._most()
+        except (TypeError, ValueError, AttributeError, KeyError):
+            pass  # something that was never written so, or a body that is gone
+        self._grow(hashes)
+        return number - expected
+
     def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
         try:
             yield from list(self._leaf(row, expected))
@@ -106,18 +147,14 @@ class Leaves:
             commits = _said_commitment(leaf)
         else:
             commits = commitment(bytes(salt), body.encode())
-        plain = (
-            f'{{"at":"{at}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
-            f'"number":{number},"tenant":"{self.tenant}"}}'
-        )
-        if plain != leaf or found.hex() != leaf_hash:
+        if leaf_text(self.tenant, number, kind, at, commits) != leaf or found.hex() != leaf_hash:
             wrong = list(self._differences(row, commits, found.hex()))
             yield from wrong
             if any(each.code == "leaf.changed" for each in wrong):
                 found = _bytes(leaf_hash, found)
         elif body is not None and salt is not None:
             self._hear(number, kind, body)
-        self._add(number, found)
+        self._grow([found])
 
     def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[Finding]:
         number, kind, at, _, body, salt, leaf, leaf_hash = row
@@ -150,29 +187,19 @@ class Leaves:
                 self._erased_before.add(recording)
         self.heard(number, kind, said)
 
-    def _add(self, number: int, leaf: bytes) -> None:
-        if not self._whole:
-            return
-        self._growing.add(leaf)
-        self._note(0, leaf)
-        self._ask()
+    def _grow(self, hashes: list[bytes]) -> None:
+        if hashes and self._whole:
+            self._growing.extend(hashes)
+            self._ask()
+
+    def _most(self) -> int:
+        """How many leaves may be added before the tree is looked at again."""
+        size = self._growing.size
+        return min([self._growing.room(), *(each - size for each in self.wanted if each > size)])
 
     def _ask(self) -> None:
         if self._growing.size in self.wanted:
             self.roots[self._growing.size] = self._growing.root()
-
-    def _note(self, level: int, found: bytes) -> None:
-        """Keep the hash of each complete subtree, to compare with what the catalogue keeps of it."""
-        row = self._levels[level]
-        row.append(found)
-        if len(row) == WIDTH:
-            above = tree.perfect(row)
-            row.clear()
-            if len(self._levels) == level + 1:
-                self._levels.append([])
-            number = self._growing.size // (WIDTH ** (level + 1)) - 1
-            self._complete[level + 1, number] = above
-            self._note(level + 1, above)
 
     def _bodies(self) -> Iterator[Finding]:
         for number, recording in self._gone.items():
@@ -190,7 +217,7 @@ class Leaves:
         query = Subtree.select(Subtree.level, Subtree.number, Subtree.hash)
         rows = database.execute(query.where(Subtree.tenant_id == self.tenant)).fetchall()
         for level, number, kept in sorted(rows):
-            found = self._complete.get((level, number))
+            found = self._growing.complete.get((level, number))
             if found is not None and found.hex() != kept:
                 first = number << (HEIGHT * level)
                 last = ((number + 1) << (HEIGHT * level)) - 1

@@ -16,10 +16,8 @@ from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
 from recorder.errors import CatalogueError
 from recorder.ledger import tree
 from recorder.ledger.append import no_tenant
-from recorder.ledger.tree import Hash
+from recorder.ledger.tree import HEIGHT, WIDTH, Hash
 
-HEIGHT = 8
-WIDTH = 1 << HEIGHT
 AT_ONCE = 64
 """Hashes that one transaction writes."""
 

@@ -89,9 +89,14 @@ SAID: Final[Mapping[str, Says]] = {
     "grant.given": Says(Grant, "grant", _same("purpose", user_id="user", recording_id="recording")),
     "listen.opened": Says(Listen, "listen", _same("name", grant_id="grant")),
     "listen.closed": Says(
-        Listen, "listen", lambda body: {"sent_bytes": body["sent_bytes"], "closed_at": THERE}
+        Listen, "listen", lambda body: {"closed_at": THERE} | dict(_same("sent_bytes", "player_says")(body))
     ),
 }
+
+BEGUN: Final = "log.begun"
+
+HEARD: Final = frozenset({*SAID, BEGUN})
+"""Kinds of leaves that are to be heard."""
 
 CHANGING: Final = (Tenant, User, Line)
 """Few rows, which later leaves say something else of: the last one counts."""
@@ -115,7 +120,7 @@ class Told:
 
     def hear(self, _number: int, kind: str, body: Body) -> None:
         """One leaf's body."""
-        if kind == "log.begun":
+        if kind == BEGUN:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
         says = SAID.get(kind)
         if says is None or says.named not in body:

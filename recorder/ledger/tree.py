@@ -16,6 +16,10 @@ EMPTY = hashlib.sha256(b"").digest()
 
 Hash = bytes
 
+HEIGHT = 8
+WIDTH = 1 << HEIGHT
+"""Hashes beside one another whose common one is kept."""
+
 
 class Subtrees(Protocol):
     """Knows the hash of every complete subtree of a log."""
@@ -35,25 +39,53 @@ def hash_node(left: Hash, right: Hash) -> Hash:
 
 
 class Growing:
-    """The root of a log that is read from its beginning, in memory that does not grow with it: of each height
-    there is at most one complete subtree whose sibling has not come yet."""
+    """The tree of a log that is read from its beginning.  Of each level it keeps the hashes whose row of
+    :data:`WIDTH` is not full yet, and in ``complete`` the hash above each row that is, by level and number:
+    one for each :data:`WIDTH` leaves."""
 
     def __init__(self) -> None:
-        self.size = 0
-        self._pending: list[Hash] = []
+        self.complete: dict[tuple[int, int], Hash] = {}
+        self._rows: list[list[Hash]] = [[]]
+        self._full: list[int] = [0]
+
+    @property
+    def size(self) -> int:
+        """Leaves so far."""
+        return self._full[0] * WIDTH + len(self._rows[0])
+
+    def room(self) -> int:
+        """How many leaves :meth:`extend` takes at most."""
+        return WIDTH - len(self._rows[0])
 
     def add(self, leaf: Hash) -> None:
         """The next leaf's hash."""
-        size = self.size
-        while size & 1:
-            leaf = hash_node(self._pending.pop(), leaf)
-            size >>= 1
-        self._pending.append(leaf)
-        self.size += 1
+        self.extend([leaf])
+
+    def extend(self, leaves: Sequence[Hash]) -> None:
+        """The next leaves' hashes, at most :meth:`room`."""
+        self._rows[0] += leaves
+        level = 0
+        while len(row := self._rows[level]) == WIDTH:
+            above = perfect(row)
+            row.clear()
+            self.complete[level + 1, self._full[level]] = above
+            self._full[level] += 1
+            level += 1
+            if len(self._rows) == level:
+                self._rows.append([])
+                self._full.append(0)
+            self._rows[level].append(above)
 
     def root(self) -> Hash:
         """The root over all that was added."""
-        return _folded(self._pending)
+        parts: list[Hash] = []
+        for row in reversed(self._rows):
+            at = 0
+            for height in reversed(range(len(row).bit_length())):
+                if len(row) & (1 << height):
+                    parts.append(perfect(row[at : at + (1 << height)]))
+                    at += 1 << height
+        return _folded(parts)
 
 
 def root(size: int, subtrees: Subtrees) -> Hash:
@@ -63,9 +95,11 @@ def root(size: int, subtrees: Subtrees) -> Hash:
 
 def perfect(hashes: Sequence[Hash]) -> Hash:
     """The hash above a power of two of hashes of one height."""
-    row = list(hashes)
-    while len(row) > 1:
-        row = [hash_node(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
+    row, sha256 = list(hashes), hashlib.sha256
+    while len(row) > 1:  # not by hash_node: a call each is what a million of them cost
+        row = [
+            sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)
+        ]
     return row[0]
 
 

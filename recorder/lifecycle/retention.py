@@ -30,11 +30,12 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of, chain_of_row, put
-from recorder.seal import amended
+from recorder.seal import amended, revocation
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import Conflict, NotFound, Store, Unreachable
@@ -48,7 +49,8 @@ EXPIRED = amended.EXPIRED
 @dataclass(frozen=True, slots=True)
 class Means:
     """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
-    that also deletes what is locked, where that is another."""
+    that also deletes what is locked, where that is another; nothing is destroyed by an amendment that a
+    key signed after it was ``revoked``."""
 
     store: Store
     root: Ed25519PublicKey
@@ -56,6 +58,7 @@ class Means:
     entropy: Entropy
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
     erasing: Store | None = None
+    revoked: Callable[[], Revoked] = nothing
 
 
 def destroy_due(means: Means, now: datetime) -> int:
@@ -94,6 +97,7 @@ def destroy_due(means: Means, now: datetime) -> int:
 def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
     try:
         chain = check_over(row, means.store, means.root, now)
+        revocation.check(chain, means.revoked(), amendments=True)
         destroy(row, chain, _terms(row, chain).why, means, now)
     except Unreachable:
         raise

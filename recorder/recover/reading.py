@@ -23,6 +23,7 @@ from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.opening import tenant_key_of
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
@@ -48,9 +49,17 @@ class TenantKeys:
             if key.key_id == key_id:
                 return key
         key = self._in_bucket(tenant)
-        if (key.tenant, key.key_id) != (tenant, key_id):
-            raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that was sealed")
-        return key
+        if (key.tenant, key.key_id) == (tenant, key_id):
+            return key
+        before = tenant_key_of(self._store, tenant, key_id)
+        if before is None:
+            raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
+        return before
+
+    def know(self, tenant: str) -> None:
+        """Have a tenant's key at hand, so that the tenant can be made.  Raises as :meth:`of`."""
+        if tenant not in self._catalogued and self._in_bucket(tenant).tenant != tenant:
+            raise SealError("seal.key_foreign", f"the key at tenant {tenant}'s place is another tenant's")
 
     def stored(self) -> dict[str, str]:
         """Those that were read from the bucket, JSON text."""
@@ -115,7 +124,7 @@ class Reading:
         for name in sorted(set(found.names) - sealed - {MANIFEST}):
             if number_in(name) is None:
                 blame(("object.unknown", f"{name} was not sealed"))
-        tenant_key = self._keys.of(manifest.tenant, manifest.tenant_key_id)
+        self._keys.know(manifest.tenant)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased, and is there"))
@@ -124,7 +133,7 @@ class Reading:
             return gone, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
-        key, parties = self._open(manifest, tenant_key, blame)
+        key, parties = self._open(manifest, blame)
         outside, inside = (parties.outside, parties.inside) if parties else (None, None)
         return recording_of(manifest, content, outside, inside, key, *self._later(chain)), chain
 
@@ -140,7 +149,7 @@ class Reading:
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
     def _open(
-        self, manifest: Manifest, tenant_key: WrappedKey, blame: Callable[[tuple[str, str]], None]
+        self, manifest: Manifest, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[WrappedKey | None, Parties | None]:
         """The recording's key and who spoke, as far as they can be had."""
         place = data_key_path(manifest.tenant, manifest.recording)
@@ -148,6 +157,7 @@ class Reading:
             key = WrappedKey.from_bytes(self._get(place, WrappedKey.MAX_BYTES))
             if (key.tenant, key.recording) != (manifest.tenant, manifest.recording):
                 raise SealError("seal.key_foreign", f"{place} is the key of another recording")
+            tenant_key = self._keys.of(manifest.tenant, key.wrapped_by)
             data_key = self._keyring.open_data_key(tenant_key, key)
             return key, decrypt_parties(manifest, data_key)
         except SealError as error:

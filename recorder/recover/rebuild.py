@@ -40,7 +40,7 @@ from recorder.catalogue.recovering import (
 from recorder.clock import Now
 from recorder.ids import Entropy
 from recorder.recover.reading import PLACE, Reading, TenantKeys
-from recorder.seal.keys import Keyring
+from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.store.base import NotFound, Store
 
@@ -144,7 +144,7 @@ class Rebuild:
         """A worker puts a key before its recording: one that is alone may be on its way."""
         listed, done = self.store.list("keys/", after), 0
         while some := list(islice(listed, LISTED)):
-            named = {key: _recording_of_key(key) for key in some}
+            named = {key: recording_of_path(key) for key in some}
             known = places.of_recordings([name for name in named.values() if name])
             gone = destroyed_among(list(known))
             alone = []
@@ -217,9 +217,3 @@ def _place_of(key: str) -> str:
     """A recording's place with all that is below it, or the folder of what is no recording's."""
     match = PLACE.match(key)
     return match[0] if match else key[: key.rfind("/") + 1]
-
-
-def _recording_of_key(key: str) -> str | None:
-    """The recording in a wrapped key's place; ``None`` for a tenant's key."""
-    name = key.rpartition("/")[2].removesuffix(".json")
-    return None if name == "tenant" else name

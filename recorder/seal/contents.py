@@ -171,18 +171,20 @@ class Manifest:
         """The object of that name."""
         return next((found for found in self.objects if found.name == name), None)
 
-    def reader(self, name: str, data_key: Secret, read: envelope.ReadRange) -> envelope.Reader:
+    def reader(
+        self, name: str, data_key: Secret, read: envelope.ReadRange, header: bytes = b""
+    ) -> envelope.Reader:
         """Plain bytes of an object; each stored block is compared with the seal before it is decrypted.
 
-        ``read`` gives stored bytes by range.  Raises :class:`SealError` (``seal.no_object``,
-        ``seal.key_foreign``).
+        ``read`` gives stored bytes by range; ``header`` is the object's, where a reader before had it.
+        Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
         """
         found = self.object(name)
         if found is None:
             raise SealError("seal.no_object", f"recording {self.recording} has no {name}")
         self.check_key(data_key)
         data = envelope.associated(self.recording, name)
-        return envelope.Reader(data_key.key, data, read, found.stored_length, found.check_block)
+        return envelope.Reader(data_key.key, data, read, found.stored_length, found.check_block, header)
 
     def check_key(self, data_key: Secret) -> None:
         """Refuse another data key than the sealed one.  Raises :class:`SealError`."""

@@ -136,7 +136,8 @@ class Reader:
 
     ``read`` fetches stored bytes; ``length`` is the stored length as the manifest says it (so a cut
     object is noticed whatever is asked for); ``check``, where given, sees each stored block before it is
-    decrypted.  Raises :class:`SealError` for a length that is impossible.
+    decrypted.  ``header`` is the object's, as a reader before had it: then it need not be read first, and a
+    wrong one decrypts nothing.  Raises :class:`SealError` for a length that is impossible.
     """
 
     def __init__(
@@ -146,7 +147,10 @@ class Reader:
         read: ReadRange,
         length: int,
         check: CheckBlock | None = None,
+        header: bytes = b"",
     ) -> None:
+        self.header = b""
+        """The object's, once it was read."""
         self.plain_length = plain_length(length)
         self._key = key
         self._associated = associated_data
@@ -155,6 +159,8 @@ class Reader:
         self._check = check
         self._last = max(0, -(-length // SEGMENT) - 1)
         self._cipher: tuple[AESGCM, bytes] | None = None
+        if header:
+            self._use(header)
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Plain bytes ``start`` up to, not including, ``end`` (``None`` or past it: to the end), a
@@ -175,8 +181,9 @@ class Reader:
             yield plain[max(start - begin, 0) : end - begin]
 
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        """Stored blocks, checked: the first alone (the first byte matters), then in growing windows."""
-        window = 1
+        """Stored blocks, checked: the first alone (the first byte matters), then in growing windows; two at
+        once where that is all, as where a player asks for a piece."""
+        window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._fetch(0, 0)[0])
         number = first
@@ -207,8 +214,12 @@ class Reader:
     def _open_header(self, block: bytes) -> None:
         if len(block) < HEADER + _TAG or block[0] != HEADER:
             raise SealError("seal.object_header", "the stored object does not begin as an encrypted one does")
-        salt, prefix = block[1 : 1 + _SALT], block[1 + _SALT : HEADER]
+        self._use(block[:HEADER])
+
+    def _use(self, header: bytes) -> None:
+        salt, prefix = header[1 : 1 + _SALT], header[1 + _SALT : HEADER]
         self._cipher = (_cipher(self._key, salt, self._associated), prefix)
+        self.header = header
 
     def _decrypt(self, number: int, block: bytes) -> bytes:
         assert self._cipher is not None

@@ -20,7 +20,7 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -113,11 +113,15 @@ class WrappedKey:
 
 class Keyring:
     """What opens recordings: the key-encryption keys.  The first wraps, all unwrap (so that one can be
-    replaced: put the new one first)."""
+    replaced: put the new one first).  ``look`` is asked for others when none of these is the one that is
+    needed: a key that came while the process ran needs no restart."""
 
-    def __init__(self, kek: Secret, *older: Secret) -> None:
+    def __init__(
+        self, kek: Secret, *others: Secret, look: Callable[[], Iterable[Secret]] | None = None
+    ) -> None:
         self._current = kek
-        self._keks = {secret.id: secret for secret in (kek, *older)}
+        self._keks = {secret.id: secret for secret in (kek, *others)}
+        self._look = look
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keks)})"
@@ -130,7 +134,7 @@ class Keyring:
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
         """The key that a backup is encrypted under, made from a key-encryption key (the current one), and
         that one's id.  Raises :class:`SealError` (``seal.kek_missing``)."""
-        kek = self._current if kek_id is None else self._keks.get(kek_id)
+        kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:
             raise SealError(
                 "seal.kek_missing",
@@ -154,7 +158,7 @@ class Keyring:
 
     def open_tenant_key(self, wrapped: WrappedKey) -> Secret:
         """Raises :class:`SealError` (``seal.kek_missing``, ``seal.key_damaged``)."""
-        kek = self._keks.get(wrapped.wrapped_by)
+        kek = self._kek(wrapped.wrapped_by)
         if kek is None:
             raise SealError(
                 "seal.kek_missing",
@@ -165,6 +169,27 @@ class Keyring:
         if wrapped.kind != TENANT:
             raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
         return _unwrap(kek, wrapped)
+
+    def wrap_again(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
+        """A tenant's key, the same, wrapped by the current key-encryption key.  Raises as
+        :meth:`open_tenant_key`."""
+        return _wrap(self._current, self.open_tenant_key(wrapped), TENANT, wrapped.tenant, None, entropy)
+
+    def wrap_data_key_again(
+        self, old: WrappedKey, new: WrappedKey, wrapped: WrappedKey, entropy: Entropy = os.urandom
+    ) -> WrappedKey:
+        """A recording's data key, the same, wrapped by its tenant's ``new`` key instead of the ``old`` one.
+        Raises :class:`SealError` as :meth:`open_data_key`."""
+        if (new.kind, new.tenant) != (TENANT, wrapped.tenant):
+            raise SealError("seal.key_foreign", f"the new key is not of tenant {wrapped.tenant}")
+        data = self.open_data_key(old, wrapped)
+        by = self.open_tenant_key(new)
+        return _wrap(by, data, RECORDING, wrapped.tenant, wrapped.recording, entropy)
+
+    def _kek(self, kek_id: str) -> Secret | None:
+        if kek_id not in self._keks and self._look is not None:
+            self._keks = {each.id: each for each in self._look()} | self._keks
+        return self._keks.get(kek_id)
 
     def open_data_key(self, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
         """The data key of a recording.  Raises :class:`SealError` (``seal.kek_missing``,
@@ -191,6 +216,22 @@ def tenant_key_path(tenant: str) -> str:
     return f"keys/{part(tenant)}/tenant.json"
 
 
+def every_tenant_key_path(tenant: str, key_id: str) -> str:
+    """Where a tenant's wrapped key lies by its own id, once the tenant has had several."""
+    return f"keys/{part(tenant)}/{TENANT}-{part(key_id)}.json"
+
+
+def next_tenant_key_path(tenant: str) -> str:
+    """Where the key lies that a tenant is to have from now on, while the change goes on."""
+    return f"keys/{part(tenant)}/{TENANT}-next.json"
+
+
+def recording_of_path(place: str) -> str | None:
+    """The recording whose wrapped key lies at a place; ``None`` for a tenant's key."""
+    name = place.rpartition("/")[2].removesuffix(".json")
+    return None if name == TENANT or name.startswith(f"{TENANT}-") else name
+
+
 def data_key_path(tenant: str, recording: str) -> str:
     """Where a recording's wrapped key lies in the bucket, apart from its audio."""
     return f"keys/{part(tenant)}/{part(recording)}.json"
@@ -198,7 +239,7 @@ def data_key_path(tenant: str, recording: str) -> str:
 
 def part(name: str) -> str:
     """A tenant's or recording's id, fit to be a part of an object's key.  Raises :class:`SealError`."""
-    if not _PART.fullmatch(name) or name == TENANT:
+    if not _PART.fullmatch(name) or name == TENANT or name.startswith(f"{TENANT}-"):
         raise SealError("seal.bad_id", f"{name!r} cannot be a part of an object's key")
     return name
 

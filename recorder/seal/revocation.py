@@ -5,12 +5,13 @@
     {"body": {"type": "accord-revocation", "version": 1, "key_id": ..., "since": ..., "root_key_id": ...},
      "signature": ...}
 
-The document lies among the keys, and goes with the root's public key to whoever checks.
+The document lies among the keys, and goes with the root's public key to whoever checks.  What is dated
+before that time stays believed: the key was its owner's then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -19,10 +20,61 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical
+from recorder.seal.amendment import name
 from recorder.seal.canonical import Fields
+from recorder.seal.chain import Chain
+from recorder.seal.manifest import NAME
 from recorder.seal.signing import key_id, verify
 
 SUFFIX = ".revocation.json"
+
+Revoked = Mapping[str, datetime]
+"""Ids of signing keys, and since when each counts no more."""
+
+
+def nothing() -> Revoked:
+    """No key was revoked."""
+    return {}
+
+
+def signed_since(chain: Chain, revoked: Revoked) -> Iterator[tuple[str, str]]:
+    """Of a recording's documents, the names of those that a revoked key signed since, each with what that
+    means."""
+    manifest = chain.manifest
+    signed = [(NAME, manifest.signing_key_id, manifest.sealed_at)]
+    signed += [(name(each.number), each.signing_key_id, each.at) for each in chain.amendments]
+    for document, key, at in signed:
+        since = revoked.get(key)
+        if since is not None and at >= since:
+            yield document, f"key {key}, which signed it, was revoked from {to_iso(since)} on"
+
+
+def check(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
+    """Raises :class:`SealError` (``seal.key_revoked``) where a recording has a document that a revoked key
+    signed since; with ``amendments`` only these count."""
+    for document, what in signed_since(chain, revoked):
+        if amendments and document == NAME:
+            continue
+        raise SealError("seal.key_revoked", f"{document}: {what}", "who had that key then?")
+
+
+class Revocations:
+    """What a folder of keys says is revoked, read again whenever that changes: a revocation needs no
+    restart."""
+
+    def __init__(self, folder: Path, root: Ed25519PublicKey) -> None:
+        self._folder = folder
+        self._root = root
+        self._seen: tuple[tuple[Path, int], ...] = ()
+        self._read: Revoked = {}
+
+    def __call__(self) -> Revoked:
+        """Raises :class:`ConfigError` for a file that is no revocation."""
+        seen = tuple((path, path.stat().st_mtime_ns) for path in sorted(self._folder.glob(f"*{SUFFIX}")))
+        if seen != self._seen:
+            self._read = read_all([path for path, _ in seen], self._root)
+            self._seen = seen
+        return self._read
 
 
 def revoke(root: Ed25519PrivateKey, key: str, since: datetime) -> bytes:

@@ -7,7 +7,8 @@ The checks, in order; each finding names its check's number and a stable code:
     ``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``, ``seal.version``,
     ``seal.unknown_field``, ``seal.field``, ``seal.contradiction``
  3. the root endorsed its signing key, for manifests, at that time: ``seal.endorsement_root``,
-    ``…_signature``, ``…_key``, ``…_use``, ``…_time``
+    ``…_signature``, ``…_key``, ``…_use``, ``…_time``; and did not take that back before it was signed
+    (an amendment's key likewise): ``seal.key_revoked``
  4. the signature is that key's, and not from the future: ``seal.signature``, ``seal.from_the_future``
  5. it lies where its tenant, day and id say: ``manifest.place``
  6. every object is there, with its length: ``object.missing``, ``object.length``
@@ -46,8 +47,17 @@ from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Object
 from recorder.seal.files import Files, Source, read_document
-from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path, tenant_key_path
+from recorder.seal.keys import (
+    Keyring,
+    Secret,
+    WrappedKey,
+    data_key_path,
+    recording_of_path,
+    tenant_key_path,
+)
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.opening import open_data_key
+from recorder.seal.revocation import Revoked, signed_since
 
 __all__ = ["CHECKS", "Files", "Finding", "Report", "Source", "verify"]
 
@@ -106,6 +116,7 @@ def verify(
     root: Ed25519PublicKey,
     keyring: Keyring | None = None,
     now: datetime | None = None,
+    revoked: Revoked | None = None,
 ) -> Report:
     """Check one recording.
 
@@ -125,6 +136,9 @@ def verify(
         _gone(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
     else:
         _whole(source, prefix, manifest, keyring, report)
+    if report.chain is not None:  # 3
+        for name, what in signed_since(report.chain, revoked or {}):
+            report.add(3, "seal.key_revoked", prefix + name, what)
     _nothing_else(prefix, manifest, names, report)  # 8
     report.checked.sort()
     return report
@@ -202,14 +216,14 @@ def _keys(source: Source, manifest: Manifest, keyring: Keyring, report: Report) 
     where = tenant_at
     try:
         tenant_key = WrappedKey.from_bytes(found[0])
-        if (tenant_key.tenant, tenant_key.key_id) != (manifest.tenant, manifest.tenant_key_id):
-            raise SealError("seal.key_foreign", "it is not the tenant key that was sealed")
+        if tenant_key.tenant != manifest.tenant:
+            raise SealError("seal.key_foreign", "it is the key of another tenant")
         keyring.open_tenant_key(tenant_key)
         where = data_at
         wrapped = WrappedKey.from_bytes(found[1])
         if wrapped.recording != manifest.recording:
             raise SealError("seal.key_foreign", "it is the key of another recording")
-        data_key = keyring.open_data_key(tenant_key, wrapped)
+        data_key = open_data_key(source, keyring, tenant_key, wrapped)
         manifest.check_key(data_key)
     except SealError as error:
         report.add(9, error.error_id, where, error.message)
@@ -275,9 +289,12 @@ def _object(
 
 def _nothing_else(prefix: str, manifest: Manifest, names: list[str], report: Report) -> None:
     sealed = {NAME, *(each.name for each in manifest.objects)}
-    keys = {f"{manifest.recording}.json", "tenant.json"} if not prefix else set()
     for name in names:
-        if name in sealed | keys or number_in(name) or (not prefix and name.startswith("keys/")):
+        # Beside a recording in a folder of its own its keys may lie, below keys/ or not.
+        key = not prefix and (
+            name.startswith("keys/") or recording_of_path(name) in (None, manifest.recording)
+        )
+        if name in sealed or number_in(name) or key:
             continue
         report.add(8, "object.unknown", prefix + name, "it lies with the recording and was not sealed")
     report.checked.append(8)

@@ -51,6 +51,13 @@ class Store(Protocol):
         where the store has that (``abilities().object_lock``); elsewhere it is stored as any other.
         """
 
+    def replace(self, key: str, path: Path, sha256: str) -> None:
+        """Store a file under a key whatever is there, and leave no other version of it: for wrapped keys
+        alone, which are wrapped anew.
+
+        Whoever reads meanwhile has the one or the other, whole.  Can be repeated; broken off, the version of
+        before may be left until it is.  Raises as :meth:`put`, but for :class:`Conflict`."""
+
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Bytes ``start`` up to, not including, ``end`` (``None``: to the end; past it: what there is).
         Raises :class:`NotFound`, :class:`Unreachable`."""

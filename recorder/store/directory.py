@@ -49,6 +49,29 @@ class DirectoryStore:
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         target = self._path(key)
+        with self._arriving(key, path, sha256) as temporary:
+            try:
+                os.link(temporary, target)
+            except (FileExistsError, FileNotFoundError):
+                # Stored before; or another put of it was faster, and took our temporary file away.
+                try:
+                    self._compare(key, sha256)
+                except FileNotFoundError:
+                    # Somebody deletes it, or the last object beside it, and its folder with it.
+                    raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+
+    def replace(self, key: str, path: Path, sha256: str) -> None:
+        target = self._path(key)
+        with self._arriving(key, path, sha256) as temporary:
+            try:
+                os.replace(temporary, target)
+            except FileNotFoundError:
+                raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+
+    @contextmanager
+    def _arriving(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
+        """A temporary file with what is to lie under a key; durable, once it got its name."""
+        target = self._path(key)
         self._check_mark()
         incoming = self._folder / _INCOMING
         temporary = incoming / f"{_name_of(key)}.{self._entropy(12).hex()}"
@@ -62,14 +85,7 @@ class DirectoryStore:
                         f"{path} does not have the hash that was given for {key}; it was not kept",
                         "the file was changed, or the disk is broken",
                     )
-                os.link(temporary, target)
-            except (FileExistsError, FileNotFoundError):
-                # Stored before; or another put of it was faster, and took our temporary file away.
-                try:
-                    self._compare(key, sha256)
-                except FileNotFoundError:
-                    # Somebody deletes it, or the last object beside it, and its folder with it.
-                    raise Unreachable("store.busy", f"{key} is being removed", "it is tried again") from None
+                yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
             with suppress(FileNotFoundError):  # deleted again already, and its folder with it

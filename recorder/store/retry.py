@@ -60,6 +60,10 @@ class _Retrying:
         self._again("put", lambda: self._store.put(key, path, sha256, locked_until=locked_until))
         metrics.STORE_WRITTEN.inc(path.stat().st_size)
 
+    def replace(self, key: str, path: Path, sha256: str) -> None:
+        self._again("replace", lambda: self._store.replace(key, path, sha256))
+        metrics.STORE_WRITTEN.inc(path.stat().st_size)
+
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         found = self._again("read", lambda: self._store.read(key, start, end))
         metrics.STORE_READ.inc(len(found))

@@ -62,36 +62,45 @@ class S3Store:
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         check_key(key)
+        able = self.abilities()
+        if not able.put_if_absent and self._compare(key, sha256, missing_ok=True):
+            return
+        more: dict[str, Any] = {"IfNoneMatch": "*"} if able.put_if_absent else {}
+        if locked_until is not None and able.object_lock:
+            more |= _lock(locked_until, None if able.checks_sha256 else path)
+        try:
+            self._send(key, path, sha256, more)
+        except Exists:
+            self._compare(key, sha256)
+
+    def replace(self, key: str, path: Path, sha256: str) -> None:
+        check_key(key)
+        mine = self._send(key, path, sha256, {})
+        if mine is None:
+            return
+        found = self._versions(key)
+        # Where somebody put another one after it, that one's put takes this one away too.
+        for version in found[1:] if found[:1] == (mine,) else ():
+            with self._errors(key):
+                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)
+
+    def _send(self, key: str, path: Path, sha256: str, more: Mapping[str, Any]) -> str | None:
+        """Put a file that arrives whole, or not at all; its version, where there are versions."""
         size = path.stat().st_size
         if size > LARGEST:
             raise StoreError("store.too_large", f"{path} has {size} bytes; one object has at most {LARGEST}")
         able = self.abilities()
-        if not able.put_if_absent and self._compare(key, sha256, missing_ok=True):
-            return
         # Only what the server was seen to do: one that does not know a header may refuse the whole put.
-        known: dict[str, Any] = {}
-        client = self._client
-        if able.put_if_absent:
-            known["IfNoneMatch"] = "*"
+        known, client = dict(more), self._client
         if able.checks_sha256:
             client = self._hash_in_header
             known["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
-        if locked_until is not None and able.object_lock:
-            known |= _lock(locked_until, None if able.checks_sha256 else path)
-        try:
-            with open(path, "rb") as body, self._errors(key):
-                answer = client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=body,
-                    ContentLength=size,
-                    **known,
-                )
-        except Exists:
-            self._compare(key, sha256)
-            return
+        with open(path, "rb") as body, self._errors(key):
+            answer = client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentLength=size, **known)
+        version = answer.get("VersionId")
         if not able.checks_sha256:
-            self._check_arrived(key, sha256, answer.get("VersionId"))
+            self._check_arrived(key, sha256, version)
+        return version
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         check_key(key)
@@ -144,7 +153,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         check_key(key)
-        for version in list(self._versions(key)):
+        for version in self._versions(key):
             with self._errors(key):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version, **self._bypass)
         if not self._versioned():
@@ -198,17 +207,22 @@ class S3Store:
             self._client.delete_object(Bucket=self._bucket, Key=key, **which)
         raise hash_mismatch(key)
 
-    def _versions(self, key: str) -> Iterator[str]:
+    def _versions(self, key: str) -> tuple[str, ...]:
+        """Every version of an object and mark of its deletion, the latest first."""
         more: dict[str, Any] = {}
+        every: tuple[tuple[bool, str], ...] = ()
         while True:
             with self._errors(key):
                 page = self._client.list_object_versions(Bucket=self._bucket, Prefix=key, **more)
                 entries = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-                found = [entry["VersionId"] for entry in entries if entry["Key"] == key]
+                every += tuple(
+                    (bool(entry.get("IsLatest")), entry["VersionId"])
+                    for entry in entries
+                    if entry["Key"] == key
+                )
                 further = _next(page, more, KeyMarker="NextKeyMarker", VersionIdMarker="NextVersionIdMarker")
-            yield from found
             if further is None:
-                return
+                return tuple(version for _, version in sorted(every, key=lambda each: not each[0]))
             more = further
 
     def _versioned(self) -> bool:
@@ -252,7 +266,7 @@ class S3Store:
 
     def _keeps_versions(self, key: str) -> bool:
         self._put_small(key, b"5")
-        return len(list(self._versions(key))) > 1
+        return len(self._versions(key)) > 1
 
     def locks(self) -> bool:
         """Whether the bucket was made with object lock.  Raises :class:`Unreachable`."""

@@ -40,6 +40,7 @@ from recorder.pipeline import ENCODER_DIED, Means, Stage
 from recorder.prompts.clips import Sources
 from recorder.prompts.render import SHIPPED
 from recorder.seal.keys import Keyring
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.store.base import Store
 from recorder.take import disk
@@ -130,6 +131,8 @@ class Worker:
     """Locks what was stored, where that is wished."""
     erasing: Store | None = None
     """The store for whoever erases; by default the same."""
+    revoked: Callable[[], Revoked] = nothing
+    """Keys that the root took back."""
     timekeeper: Timekeeper | None = None
     """Says whether the clock can be believed; by default one that nobody else helps."""
     beat: Callable[[], None] = lambda: None
@@ -165,7 +168,13 @@ class Worker:
         self._house = House(
             chosen.spool,
             retention.Means(
-                self.store, self.root_public, self.signer, self.entropy, self.boundary, self.erasing
+                self.store,
+                self.root_public,
+                self.signer,
+                self.entropy,
+                self.boundary,
+                self.erasing,
+                self.revoked,
             ),
             checkpoint.Means(
                 self.store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -439,6 +440,17 @@ def test_leaving_the_page_closes_the_listen(person):
     while closed(claire.panel, grant) != [True]:
         assert time.monotonic() < deadline, "the listen was never closed"
         page.wait_for_timeout(50)
+    (said,) = played(claire.panel, grant)
+    ((begin, end),) = json.loads(said)
+    assert begin == 0
+    assert 300 <= end < 10_000, "as far as it was played, not as far as it was sent"
+
+
+def played(panel, grant: str) -> list[str]:
+    """Of each listen under a grant, what the player says was played."""
+    with sqlite3.connect(panel.folder / "catalogue.db") as catalogue:
+        rows = catalogue.execute("SELECT player_says FROM listen WHERE grant_id = ?", (grant,))
+        return [row[0] for row in rows]
 
 
 def closed(panel, grant: str) -> list[bool]:

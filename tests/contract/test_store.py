@@ -182,3 +182,27 @@ def test_abilities_are_found_and_leave_nothing(case: Case) -> None:
     assert able.put_if_absent == able.checks_sha256 == knows_headers
     assert able.versioning == able.object_lock == case.name.endswith("seaweedfs")
     assert list(case.store.list("probe/")) == before
+
+
+def test_replacing_leaves_the_new_one_alone_and_whole(case: Case) -> None:
+    key = case.put("keys.json", b'{"wrapped":1}')
+    for content in (b'{"wrapped":2}', b'{"wrapped":2}', b'{"wrapped":3}'):
+        path, sha256 = case.file(content)
+        case.store.replace(key, path, sha256)
+        assert case.store.read(key) == content
+    if "seaweedfs" in case.name and "retrying" not in case.name:
+        assert len(case.store._versions(key)) == 1, "nothing of before is left"
+    path, sha256 = case.file(b"new")
+    case.store.replace(case.key("fresh"), path, sha256)
+    assert case.list() == ["fresh", "keys.json"]
+    case.store.delete(key)
+    assert case.list() == ["fresh"]
+
+
+def test_what_replaces_and_does_not_have_the_hash_is_refused(case: Case) -> None:
+    key = case.put("keys.json", b"as it was")
+    path, _ = case.file(b"changed on its way")
+    _, sha256 = case.file(b"meant")
+    with pytest.raises(StoreError):
+        case.store.replace(key, path, sha256)
+    assert case.store.read(key) == b"as it was"

@@ -20,7 +20,19 @@ from tests.stored import assert_stored_once, kinds
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 WORK = Path(__file__).with_name("work.py")
+STEPS = Path(__file__).with_name("steps.py")
 DEADLINE = 60.0
+
+
+def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0, url: str = "") -> list[int]:
+    """How processes ended that did something (``steps.py``), for each boundary that one killed itself at;
+    some days from now, so that nobody waits for the claim of one that died."""
+    now = house.clock() + timedelta(days=days)
+    argv = [sys.executable, str(STEPS), str(house.root), url or house.catalogue_url, now.isoformat()]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    words = [*argv, what, argument, *boundaries]
+    run = subprocess.run(words, env=environment, timeout=120, stdout=subprocess.PIPE, check=True)
+    return [int(line) for line in run.stdout.split()]
 
 
 @dataclass
@@ -56,12 +68,13 @@ class Workers:
     store_arguments: tuple[str, ...] = ()
     started: list[Process] = field(default_factory=list)
 
-    def start(self, boundary: str = "-") -> Process:
-        """A worker that kills itself at a boundary."""
+    def start(self, boundary: str = "-", node: str = "") -> Process:
+        """A worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
         argv = [sys.executable, str(WORK), str(self.house.root), boundary, *self.store_arguments]
         said = self.house.root / f"worker-{len(self.started)}.log"
         with open(said, "wb") as log:
-            popen = subprocess.Popen(argv, stdout=log, env={**os.environ, "PYTHONPATH": SOURCE})
+            environment = {**os.environ, "PYTHONPATH": SOURCE, "NODE": node}
+            popen = subprocess.Popen(argv, stdout=log, env=environment)
         self.started.append(Process(popen, said))
         return self.started[-1]
 

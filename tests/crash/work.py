@@ -1,5 +1,6 @@
 """A real worker process for crash tests: ``work.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself with
-SIGKILL at a boundary, and with ``-`` works until it is told to stop."""
+SIGKILL at a boundary, and with ``-`` works until it is told to stop.  ``NODE`` in its environment is the
+folder of its node's own files below ROOT."""
 
 from __future__ import annotations
 
@@ -9,8 +10,7 @@ import sys
 from pathlib import Path
 
 from recorder.catalogue.models import open_catalogue
-from recorder.seal import signing
-from recorder.seal.keys import Keyring, load_kek
+from recorder.seal import keks, signing
 from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
 from recorder.store.embedded import SeaweedFS
@@ -30,12 +30,13 @@ def main() -> None:
         if name == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    node = root / os.environ.get("NODE", "")
     open_catalogue(f"sqlite:///{root / 'catalogue.db'}")
     keys = root / "keys"
     Worker(
-        WorkerSettings(spool=root / "spool", snapshot=root / "snapshot", nice=0),
+        WorkerSettings(spool=node / "spool", snapshot=node / "snapshot", nice=0),
         store=store,
-        keyring=Keyring(load_kek(keys / signing.KEK)),
+        keyring=keks.keyring(keys),
         signer=signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT),
         root_public=signing.load_public(keys / signing.ROOT_PUBLIC),
         boundary=boundary,

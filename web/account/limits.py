@@ -115,6 +115,9 @@ limit_grants = limiter.limit(
 limit_asking = limiter.limit(
     "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="asking"
 )
+limit_played = limiter.limit(
+    "120/minute", key_func=lambda: someone().user.id, exempt_when=lambda: visitor() is None, scope="played"
+)
 limit_refusals = limiter.shared_limit(
     "60/minute; 600/hour",
     scope="refusals",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import partial
+
 import structlog
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from peewee import PeeweeException
 from werkzeug.wrappers import Response
 
 from recorder import metrics
 from recorder.catalogue import people
 from recorder.catalogue.rows import UserRow
+from recorder.errors import AccordError
+from recorder.ids import Entropy
 from web.account.forms import LogInForm
 from web.account.limits import (
     address,
@@ -22,7 +28,7 @@ from web.account.limits import (
 from web.account.passwords import verify_password
 from web.account.sessions import close_session, open_session
 from web.addresses import inside
-from web.state import visitor
+from web.state import here, now, visitor
 
 log = structlog.get_logger()
 
@@ -44,12 +50,15 @@ def log_in() -> Response | str | tuple[str, int]:
         return render_template("account/log_in.html", form=form)
     if not form.validate():
         return render_template("account/log_in.html", form=form), 422
-    user = _check(form.login.data or "", form.password.data or "")
+    tried, user = _check(form.login.data or "", form.password.data or "")
     if user is None:
         metrics.LOG_INS.labels("refused").inc()
         log.info("web.log_in_refused", address=address())
-        refused = _("That log-in and password do not belong together.")
-        return render_template("account/log_in.html", form=form, refused=refused), 422
+        said = _("That log-in and password do not belong together.")
+        answer = make_response(render_template("account/log_in.html", form=form, refused=said), 422)
+        if tried is not None:
+            answer.call_on_close(partial(_write_down, tried, now(), here().entropy))
+        return answer
     response = redirect(inside(form.next.data) or url_for("recordings.listed"), 303)
     open_session(response, user)
     remember_device(response)
@@ -67,9 +76,18 @@ def log_out() -> Response:
     return response
 
 
-def _check(login: str, password: str) -> UserRow | None:
-    """The same work and the same answer for a wrong password, no such log-in, and one that was revoked."""
+def _write_down(tried: UserRow, at: datetime, entropy: Entropy) -> None:
+    """In the customer's log, after the answer: how long that takes tells nobody which log-ins there are."""
+    try:
+        people.note_refused_log_in(tried, at, entropy)
+    except (AccordError, PeeweeException) as error:
+        log.error("web.log_in_not_noted", user=tried.id, error=str(error))
+
+
+def _check(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:
+    """Who it is that was tried, where there is such a log-in, and who it is that is let in.  The same work
+    and the same answer for a wrong password, no such log-in, and one that was revoked."""
     user = people.user_by_login(login)
     usable = user is not None and user.revoked_at is None
     right = verify_password(user.password_hash if user is not None and usable else None, password)
-    return user if right else None
+    return user, user if right else None

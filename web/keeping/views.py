@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import render_template, request
+from flask import Response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from recorder.catalogue import people
+from recorder.catalogue import people, queries
 from recorder.errors import KeepingError
+from recorder.lifecycle import receipt as receipts
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW
 from recorder.seal.amendment import AgreedLater
 from web import words
@@ -38,6 +39,10 @@ def show(recording_id: str) -> ResponseReturnValue:
     tenant = someone().tenant.id
     if here().changes is None:
         return page(503, words.error("keeping.no_key"))
+    row = queries.recording(tenant, recording_id)
+    if row is not None and row.destroyed_at is not None:
+        said = _receipt(recording_id)
+        return render_template("keeping/erased.html", recording=row, receipt=said), 410
     looked = changes().look(tenant, recording_id)
     names = {each.id: each.name for each in people.users(tenant)}
     at = now()
@@ -59,6 +64,23 @@ def show(recording_id: str) -> ResponseReturnValue:
         latest=day_of(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
     )
+
+
+@blueprint.get("/recordings/<recording_id>/receipt.json")
+@logged_in
+@limit_refusals
+def receipt_file(recording_id: str) -> ResponseReturnValue:
+    """The signed receipt of an erasure, to keep."""
+    said = _receipt(recording_id)
+    name = f"accord-receipt-{said.recording}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(said.content, mimetype="application/json", headers=headers)
+
+
+def _receipt(recording_id: str) -> receipts.Receipt:
+    means = changes()
+    tenant, kept = someone().tenant.id, here().config.backups_kept
+    return receipts.receipt(tenant, recording_id, means.store, means.root, means.signer, kept, now())
 
 
 @blueprint.post("/recordings/<recording_id>/keeping/hold")

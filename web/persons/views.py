@@ -22,7 +22,7 @@ from recorder.prompts.purposes import standard
 from web import personal, words
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
-from web.keeping.views import ADMIN, changes
+from web.keeping.admins import ADMIN, changes
 from web.language import FORMATS, NAMES
 from web.persons import facts, pack
 from web.persons.facts import Told

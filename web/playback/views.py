@@ -14,7 +14,7 @@ from recorder.access.door import Grant
 from recorder.catalogue import amending, queries
 from recorder.catalogue.rows import RecordingRow
 from web import words
-from web.account.limits import limit_grants, limit_refusals
+from web.account.limits import limit_grants, limit_played, limit_refusals
 from web.errors import answer, page
 from web.playback.heard import from_manifest
 from web.playback.sending import send
@@ -103,17 +103,40 @@ def renew(grant_id: str) -> ResponseReturnValue:
     return jsonify(left=_left(grant), until_words=words.time(grant.until))
 
 
+@blueprint.post("/listen/<grant_id>/played")
+@limit_refusals
+@limit_played
+def played(grant_id: str) -> tuple[str, int]:
+    """The player paused, or came to the end: it says what it has played."""
+    _say_played(grant_id, _play())
+    return "", 204
+
+
 @blueprint.post("/listen/<grant_id>/close")
 @limit_refusals
 def close(grant_id: str) -> tuple[str, int]:
-    """The player has stopped."""
+    """The player has stopped; it may say what it has played."""
+    play = _play()
+    if request.form.get("played"):
+        _say_played(grant_id, play)
+    gate().close(who(), grant_id, play)
+    return "", 204
+
+
+def _play() -> str:
     play = request.form.get("play", "")
     if visitor() is None:
         abort(401)
     if not PLAY.fullmatch(play):
         abort(404)
-    gate().close(who(), grant_id, play)
-    return "", 204
+    return play
+
+
+def _say_played(grant_id: str, play: str) -> None:
+    try:
+        gate().played(who(), grant_id, play, request.form.get("played", ""))
+    except ValueError:
+        abort(400)
 
 
 def _left(grant: Grant) -> int:

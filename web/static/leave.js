@@ -6,8 +6,8 @@ const LOOK = 15 * 1000;
 
 export class Leave {
   // `on`: `playing()` asks; `soon()`, `renewed(words)` and `over(message)` are told.
-  constructor({ renew, close, left, play, csrf }, on) {
-    Object.assign(this, { renewAt: renew, closeAt: close, play, csrf, on });
+  constructor({ renew, close, played, left, play, csrf }, on) {
+    Object.assign(this, { renewAt: renew, closeAt: close, playedAt: played, play, csrf, on });
     this.over = false;
     this.lengthens = true; // not once the purpose itself ends sooner
     this.lasts(performance.now(), left);
@@ -69,12 +69,22 @@ export class Leave {
     this.on.over(message);
   }
 
-  // The page goes away: the panel writes down that listening has ended.
-  close() {
+  // What has been played so far, for the panel to write down as this page's word.
+  tell(played) {
+    if (played) this.send(this.playedAt, played);
+  }
+
+  // The page goes away: the panel writes down that listening has ended, and what was played.
+  close(played) {
+    this.send(this.closeAt, played);
+  }
+
+  send(address, played) {
     const form = new FormData();
     form.append("csrf_token", this.csrf);
     form.append("play", this.play);
-    navigator.sendBeacon(this.closeAt, form);
+    if (played) form.append("played", played);
+    navigator.sendBeacon(address, form);
   }
 }
 

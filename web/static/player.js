@@ -51,8 +51,18 @@ function playOrPause() {
   return audio.play().catch(() => {});
 }
 
+// The stretches that were played since the sound was loaded, in milliseconds: the browser keeps them.
+function played() {
+  const parts = [];
+  for (let n = 0; n < Math.min(audio.played.length, 150); n++) {
+    parts.push([audio.played.start(n), audio.played.end(n)].map((at) => Math.round(at * 1000)).join("-"));
+  }
+  return parts.join(",");
+}
+
 function reload() {
   const at = audio.currentTime;
+  leave.tell(played());
   audio.load();
   audio.currentTime = at;
 }
@@ -152,6 +162,7 @@ function listen() {
   });
   audio.addEventListener("play", () => leave.look());
   for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showPlaying);
+  for (const name of ["pause", "ended"]) audio.addEventListener(name, () => leave.over || leave.tell(played()));
   for (const name of ["timeupdate", "seeking", "loadedmetadata"]) audio.addEventListener(name, showPlace);
 }
 
@@ -167,6 +178,7 @@ async function explain() {
 function stop(message) {
   const at = audio.currentTime;
   audio.pause();
+  leave.tell(played());
   for (const source of audio.querySelectorAll("source")) source.remove();
   audio.removeAttribute("src");
   audio.load(); // drops a "pause" that was not told yet
@@ -207,5 +219,5 @@ leave.watch();
 audio.addEventListener("error", explain);
 // With several sources the last one that cannot be used tells it, not the element.
 audio.querySelector("source:last-of-type").addEventListener("error", explain);
-addEventListener("pagehide", () => leave.close());
+addEventListener("pagehide", () => leave.close(played()));
 if (root.dataset.peaks) draw().catch((error) => console.warn("no waveform:", error.message));

@@ -42,10 +42,10 @@ def test_it_is_found_and_named(world: World, name: str) -> None:
 
 
 def test_the_hashes_that_are_kept_are_compared(house, monkeypatch) -> None:
-    monkeypatch.setattr("recorder.ledger.stored.WIDTH", 4)
-    monkeypatch.setattr("recorder.ledger.stored.HEIGHT", 2)
-    monkeypatch.setattr("recorder.ledger.leaves.WIDTH", 4)
-    monkeypatch.setattr("recorder.ledger.leaves.HEIGHT", 2)
+    for name in ("tree.WIDTH", "stored.WIDTH"):
+        monkeypatch.setattr(f"recorder.ledger.{name}", 4)
+    for name in ("tree.HEIGHT", "stored.HEIGHT", "leaves.HEIGHT"):
+        monkeypatch.setattr(f"recorder.ledger.{name}", 2)
     world = make_world(house)
     assert world.audit() == []
     with connected():

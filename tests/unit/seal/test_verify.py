@@ -11,7 +11,14 @@ import pytest
 
 from recorder.seal import envelope, signing
 from recorder.seal.contents import Manifest
-from recorder.seal.keys import Keyring, WrappedKey, data_key_path, secret, tenant_key_path
+from recorder.seal.keys import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    every_tenant_key_path,
+    secret,
+    tenant_key_path,
+)
 from recorder.seal.manifest import NAME, Sealed, write
 from recorder.seal.verify import CHECKS, Files, Report, verify
 from recorder.store.base import Unreachable
@@ -228,13 +235,6 @@ def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: Sealed, recording: str) -
 
 
 @alteration((9, "seal.key_foreign"))
-def the_data_key_wrapped_by_another_tenant_key(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
-    other = keys.keyring.new_tenant_key(TENANT)
-    bucket.objects[TENANT_KEY] = other.to_bytes()
-    bucket.objects[KEY] = rewrap(keys, other, sealed, RECORDING).to_bytes()
-
-
-@alteration((9, "seal.key_foreign"))
 def the_data_key_wrapped_for_another_recording(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     wrapped = rewrap(keys, keys.tenant_key, sealed, "0198c0de-0000-7000-8000-000000000099")
     bucket.objects[KEY] = wrapped.to_bytes()
@@ -340,3 +340,18 @@ def test_a_copy_of_the_bucket_is_verified_in_place(tmp_path: Path, keys: Keys) -
     report = verify(Files(copy), PREFIX, keys.root.public_key(), keys.keyring, NOW)
     assert report.findings == []
     assert report.checked == sorted(CHECKS)
+
+
+def test_the_sealed_key_counts_and_not_which_key_of_the_tenant_wraps_it(
+    bucket: Bucket, keys: Keys, sealed: Sealed
+) -> None:
+    """A tenant's key may be changed: what was wrapped by one of before is found by that one's id."""
+    other = keys.keyring.new_tenant_key(TENANT)
+    bucket.objects[TENANT_KEY] = other.to_bytes()
+    bucket.objects[every_tenant_key_path(TENANT, keys.tenant_key.key_id)] = keys.tenant_key.to_bytes()
+    assert check(bucket, keys).ok, "not wrapped anew yet"
+    bucket.objects[KEY] = rewrap(keys, other, sealed, RECORDING).to_bytes()
+    assert check(bucket, keys).ok
+    fresh = keys.keyring.new_data_key(other, RECORDING)[1]
+    bucket.objects[KEY] = fresh.to_bytes()
+    assert not check(bucket, keys).ok, "another data key"

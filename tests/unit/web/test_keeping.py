@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import amending, queries
-from recorder.lifecycle import changing, retention
+from recorder.lifecycle import changing, receipt, retention
 from web import WebConfig, create_app, kept
 
 LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
@@ -97,7 +97,25 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
     assert queries.recording(bakery.id, call).destroyed_why == "deleted"
-    assert paul.get(keeping(call)).status_code == 410
+    assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
+    page = claire.get(keeping(call))
+    assert page.status_code == 410
+    for said in (
+        "Votre entreprise l’a fait supprimer.",
+        "25 décembre 2026",
+        "Les sauvegardes sont gardées 30 jours",
+    ):
+        assert said in page.text
+    file = claire.get(f"/recordings/{call}/receipt.json")
+    assert file.headers["Content-Disposition"].startswith("attachment;")
+    assert receipt.read(file.data, house.means.root_public).why == "deleted"
+
+
+def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:
+    place = f"/recordings/{call}/receipt.json"
+    assert browser("claire").get(place).status_code == 403, "it was not destroyed"
+    assert browser("dyck").get(place).status_code == 404
+    assert browser().get(place).status_code == 302
 
 
 def test_why_it_cannot_be_deleted_is_said(house, browser) -> None:

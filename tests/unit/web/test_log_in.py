@@ -11,7 +11,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue import people
-from recorder.catalogue.models import Session, connected
+from recorder.catalogue.models import LedgerEntry, Session, connected
 from tests.house import PASSWORD
 from web.account import limits, passwords
 from web.addresses import inside
@@ -310,3 +310,18 @@ def test_a_password_is_hashed_as_argon2id_and_not_read_when_too_long(real_hasher
     with pytest.raises(ValueError, match="1 to 1024 bytes"):
         passwords.hash_password("")
     assert not passwords.verify_password("not a hash", "x")
+
+
+def test_a_wrong_password_is_in_the_log_once_in_five_minutes(browser, bakery, clock):
+    """A stranger who guesses does not fill a customer's log; a name that nobody has is in none."""
+    person = browser()
+    for login in ("claire", "claire", "nobody", "paul"):
+        with person.log_in(login, "wrong") as answer:  # it is written down once the answer has gone
+            assert answer.status_code == 422
+    with connected():
+        said = [json.loads(row.body) for row in LedgerEntry.select() if row.kind == "session.refused"]
+    assert said == [{"user": bakery.people[name].id} for name in ("claire", "paul")]
+    clock.forward(minutes=6)
+    person.log_in("claire", "wrong").close()
+    with connected():
+        assert LedgerEntry.select().where(LedgerEntry.kind == "session.refused").count() == 3

@@ -11,6 +11,7 @@ import pytest
 from recorder.catalogue.models import LedgerEntry, Listen, Session, connected
 from recorder.errors import SealError
 from recorder.ids import uuid7
+from recorder.ledger.audit import Audit
 from recorder.take import spool
 from tests.frames import lose
 from tests.house import House, told_ms
@@ -434,3 +435,32 @@ def test_a_play_that_goes_on_after_it_was_closed_is_another_listen(browser, reco
     assert person.send(f"{path.rpartition('/')[0]}/close", play=play).status_code == 204
     assert person.get(address, headers=asked).status_code == 206
     assert len(leaves("listen.opened")) == 2
+
+
+def test_what_the_player_says_was_played_is_its_word_in_the_leaf(browser, house, bakery, rival, recording):
+    claire = browser("claire")
+    path = claire.listen_to(recording)
+    address = sounds(claire.get(path))["audio.opus"]
+    play = re.search(r"play=([A-Za-z0-9_-]{22})", address).group(1)
+    tell = f"{path}/played"
+    assert claire.send(tell, play=play, played="0-1000").status_code == 204, "no listen yet: nothing"
+    assert claire.get(address).status_code == 200
+    for text in ("500-1500", "3000-4000", "3000-4000"):
+        assert claire.send(tell, play=play, played=text).status_code == 204
+    for wrong in ("", "a", "9-1", "999999-1000000", "0-1," * 2000):
+        assert claire.send(tell, play=play, played=wrong).status_code == 400
+    assert claire.send(tell, play="x", played="0-1").status_code == 404
+    assert browser("dyck").send(tell, play=play, played="0-9").status_code == 404
+    assert claire.send(f"{path}/close", play=play, played="1400-2000").status_code == 204
+    (closed,) = leaves("listen.closed")
+    assert closed["player_says"] == [[500, 2000], [3000, 4000]]
+    assert closed["sent_bytes"] > 0, "which is our own count"
+    assert claire.send(tell, play=play, played="0-9").status_code == 204, "too late, and no error"
+    assert leaves("listen.closed") == [closed]
+    means = house.means
+    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    assert [each.code for each in found] == []
+    with connected():
+        Listen.update(player_says=[[0, 99]]).execute()
+    found = Audit(means.store, means.root_public, house.now(), means.keyring).tenant(bakery.id)
+    assert [each.code for each in found] == ["row.changed"]

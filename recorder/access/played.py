@@ -1,0 +1,54 @@
+"""What a player says was played: stretches of a sound, in milliseconds.
+
+It is the browser's word, and never more than that: whoever listens can say anything.  What left is counted by
+the gate itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+Stretch = tuple[int, int]
+"""From, and up to: milliseconds of the sound."""
+
+LONGEST_TEXT = 4000
+MOST = 200
+"""Stretches that are kept of one play."""
+
+_TEXT = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(?:,[0-9]{1,9}-[0-9]{1,9})*")
+
+
+def read(text: str, duration_ms: int) -> list[Stretch]:
+    """Stretches that a player sent, ``0-5000,7200-9000``: within the sound, in order, none touching another.
+    Raises ``ValueError`` for anything else."""
+    if len(text) > LONGEST_TEXT or not _TEXT.fullmatch(text):
+        raise ValueError("these are no stretches of a sound")
+    found = []
+    for each in text.split(","):
+        begin, _, end = each.partition("-")
+        # A browser's clock may pass the end by a little.
+        stretch = int(begin), min(int(end), duration_ms)
+        if int(end) < int(begin) or int(begin) > duration_ms:
+            raise ValueError("a stretch that ends before it begins, or begins after the sound")
+        found.append(stretch)
+    return together(found)
+
+
+def together(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """All of it as few stretches, in order; where they would be too many, the shortest gaps between them
+    count as played."""
+    found: list[Stretch] = []
+    for begin, end in sorted(stretches):
+        if end == begin:
+            continue
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((begin, end))
+    while len(found) > MOST:
+        gaps = [after[0] - before[1] for before, after in pairwise(found)]
+        at = gaps.index(min(gaps))
+        found[at : at + 2] = [(found[at][0], found[at + 1][1])]
+    return found

@@ -1,0 +1,49 @@
+"""The catalogue's copies of wrapped keys, changed for the same keys wrapped by another, or for a tenant's new
+one: each only where it is still what was read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.catalogue.models import Recording, Tenant, connected, writing
+from recorder.ids import Entropy
+from recorder.ledger.append import append, hold
+
+
+def set_tenant_key(
+    tenant: str, was: str, text: str, kind: str, said: dict[str, object], now: datetime, entropy: Entropy
+) -> bool:
+    """Give a tenant another wrapped key, with a leaf of that kind in its log; false where the tenant's is no
+    longer what it ``was``.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        hold(tenant)
+        mine = (Tenant.id == tenant) & (Tenant.wrapped_key == was)
+        if not Tenant.update(wrapped_key=text).where(mine).execute():
+            return False
+        append(tenant, kind, said, now, entropy)
+    return True
+
+
+def set_recording_key(tenant: str, recording: str, was: str, text: str) -> bool:
+    """Give a recording's row its key as it is wrapped now; false where the row's is no longer what it
+    ``was``: somebody destroys the recording, or was faster."""
+    with writing():
+        mine = (Recording.tenant == tenant) & (Recording.id == recording) & (Recording.wrapped_key == was)
+        return bool(Recording.update(wrapped_key=text).where(mine).execute())
+
+
+def recording_key(tenant: str, recording: str) -> str | None:
+    """A recording's wrapped key as the row has it, JSON text."""
+    with connected():
+        mine = (Recording.tenant == tenant) & (Recording.id == recording)
+        row = Recording.get_or_none(mine)
+    return None if row is None else row.wrapped_key
+
+
+def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """Recordings of a tenant whose key another than this one wraps, by id, after one: id and wrapped key."""
+    other = ~Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    mine = (Recording.tenant == tenant) & (Recording.id > after) & Recording.wrapped_key.is_null(False)
+    with connected():
+        query = Recording.select(Recording.id, Recording.wrapped_key).where(mine & other)
+        return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(Recording.id).limit(limit)]

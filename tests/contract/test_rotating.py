@@ -1,0 +1,60 @@
+"""Changing keys in a bucket with versions: the sounds keep ETag and version, and no wrapped key of before is
+left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle.rewrapping import Rewrapping, standing
+from recorder.seal import keks
+from recorder.seal.keys import load_kek
+from recorder.seal.verify import verify
+from recorder.store.bucket import connect
+from recorder.store.s3 import S3Store
+from tests.conftest import Repeating
+from tests.stored import put_small
+
+
+@pytest.fixture
+def entropy() -> Repeating:
+    """The tests share a bucket: each has recordings of its own."""
+    return Repeating(uuid4().hex)
+
+
+def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:
+    """Key, version and ETag of every version of every object."""
+    bucket = seaweedfs.bucket()
+    client = connect(bucket)
+    client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    page = client.list_object_versions(Bucket=bucket.name, Prefix=prefix)
+    assert not page.get("DeleteMarkers")
+    return {(each["Key"], each["VersionId"], each["ETag"]) for each in page.get("Versions", ())}
+
+
+def test_sounds_keep_their_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
+    house.means = replace(house.means, store=bucket_store)
+    listed(seaweedfs, "nothing")
+    recordings = [put_small(house) for _ in range(2)]
+    sounds, keys = listed(seaweedfs, f"{house.tenant}/"), listed(seaweedfs, f"keys/{house.tenant}/")
+    assert len(sounds) >= 2 * len(recordings)
+    folder = house.root / "keys"
+    keks.make_next(folder)
+    ring = keks.rotating(folder)
+    made = Rewrapping(bucket_store, ring, house.clock, house.entropy, "me")
+    made.begin(house.tenant)
+    assert made.all() == (len(recordings), 0)
+    assert made.all() == (0, 0), "and nothing is left to do"
+    assert listed(seaweedfs, f"{house.tenant}/") == sounds, "not one of the sounds was touched"
+    after = listed(seaweedfs, f"keys/{house.tenant}/")
+    assert not {each[1] for each in after} & {each[1] for each in keys}, "each wrapped key is another version"
+    assert len(after) == len({each[0] for each in after}), "and the one of before is gone"
+    keks.promote(folder, lambda _boundary: None)
+    fresh = keks.Keyring(load_kek(folder / "kek"))
+    for recording in recordings:
+        row = queries.recording(house.tenant, recording)
+        assert verify(bucket_store, row.prefix, house.means.root_public, fresh).findings == []
+    assert (standing(bucket_store).rows, standing(bucket_store).objects) == (0, 0)

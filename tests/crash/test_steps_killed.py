@@ -1,0 +1,91 @@
+"""Amending, signing the log and bringing a catalogue back are killed at each of their points.  Started again
+each ends once, and the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import chain
+
+import pytest
+
+from recorder.catalogue import amending, models, queries, schema
+from recorder.catalogue.logged import Checkpoint
+from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected
+from recorder.ledger.audit import Audit
+from recorder.lifecycle import retention
+from recorder.recover import backup
+from recorder.seal.verify import verify
+from tests.stored import put_small
+
+from .conftest import step
+
+DIED = -signal.SIGKILL
+
+
+@pytest.mark.long
+def test_a_hold_is_set_once_whatever_point_it_dies_at(house) -> None:
+    held = [put_small(house) for _ in range(3)]
+    house.clock.forward(minutes=1)
+    for recording, boundary in zip(held, ("begun", "put", "listed"), strict=True):
+        assert step(house, "hold", boundary, argument=recording) == [DIED]
+    assert step(house, "finish", "-", "-", days=1) == [0, 0], "what the worker does each minute"
+    found = {each.recording for each in amending.holds(house.tenant)}
+    assert found == set(held[1:]), "what was put is listed; of the first nothing was"
+    with connected():
+        leaves = [leaf.recording_id for leaf in LedgerEntry.select() if leaf.kind == "recording.amended"]
+    assert sorted(leaves) == sorted(held[1:]), "each once"
+    assert step(house, "hold", "-", argument=held[0], days=2) == [0]
+    for recording in held:
+        row = queries.recording(house.tenant, recording)
+        report = verify(house.means.store, row.prefix, house.means.root_public)
+        assert (report.findings, len(report.chain.holds)) == ([], 1)
+
+
+def test_a_checkpoint_is_signed_once_whatever_point_it_dies_at(house) -> None:
+    put_small(house)
+    points = ("putting json", "has put json", "putting note", "has put note")
+    ended = step(house, "sign", *chain.from_iterable((point, "-") for point in points), days=1)
+    assert ended == [DIED, 0] * len(points)
+    with connected():
+        rows = list(Checkpoint.select().order_by(Checkpoint.number))
+        assert rows[-1].size == Tenant.get_by_id(house.tenant).ledger_size
+    assert [row.number for row in rows] == list(range(1, len(ended) + 1)), "none twice, none left out"
+    assert all(row.stored_at for row in rows)
+    house.clock.forward(days=len(ended), minutes=5)
+    means = house.means
+    audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
+    assert list(audit.tenant(house.tenant)) == []
+
+
+@pytest.mark.long
+def test_a_catalogue_is_brought_back_once_whatever_point_it_dies_at(house) -> None:
+    kept, gone = put_small(house), put_small(house)
+    file, means = house.root / "day.backup", house.means
+    backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
+    row = queries.recording(house.tenant, gone)
+    house.clock.forward(days=400)
+    over = retention.check_over(row, means.store, means.root_public, house.clock())
+    destroying = retention.Means(means.store, means.root_public, means.signer, house.entropy)
+    retention.destroy(row, over, "expired", destroying, house.clock())
+    url = f"sqlite:///{house.root / 'again.db'}"
+    schema.migrate(url)
+    own = models.database.obj
+    tables = ("tenant", "recording", "ledger_entry")
+    assert step(house, "restore", *tables, argument=str(file), url=url) == [DIED] * len(tables)
+    opened = models.open_catalogue(url)
+    try:
+        with connected():
+            assert Tenant.select().count() == 0, "all of it or nothing"
+        assert step(house, "restore", "-", argument=str(file), url=url) == [0]
+        phases = ("list", "read", "keys")
+        assert step(house, "rebuild", *phases, "-", "-", url=url, days=1) == [DIED] * len(phases) + [0, 0]
+        with connected():
+            assert Recording.select().count() == 2
+        back, tombstone = queries.recording(house.tenant, kept), queries.recording(house.tenant, gone)
+        assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
+        assert back.wrapped_key is not None
+        assert (tombstone.destroyed_why, tombstone.wrapped_key) == ("expired", None), "it stays destroyed"
+    finally:
+        opened.close()
+        models.database.initialize(own)

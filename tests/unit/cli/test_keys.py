@@ -1,0 +1,129 @@
+"""Keys as an operator handles them: copied away and brought back on an empty machine, changed, lost."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle import retention
+from recorder.seal import keks, signing
+from recorder.seal.keys import load_kek
+from recorder.seal.verify import verify
+from tests.conftest import House
+from tests.stored import put_small
+from tests.unit.cli.test_recover import Shell, clock
+
+__all__ = ["clock"]
+
+
+@pytest.fixture
+def shell(house: House) -> Shell:
+    return Shell(house)
+
+
+def opens(house: House, recording: str, keys: Path) -> bool:
+    """Whether a recording decrypts with nothing but a folder's present key-encryption key and root."""
+    row = queries.recording(house.tenant, recording)
+    ring, root = keks.Keyring(load_kek(keys / "kek")), signing.load_public(keys / "root.pub")
+    return verify(house.means.store, row.prefix, root, ring).findings == []
+
+
+def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
+    shell: Shell, house: House, tmp_path: Path
+) -> None:
+    recording, keys, safe = put_small(house), house.root / "keys", tmp_path / "safe"
+    assert "kek" in shell.good("keys", "backup", str(safe))
+    (safe / "root.pub").unlink()  # as if it had been broken off
+    shell.good("keys", "backup", str(safe))
+    assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
+    shutil.rmtree(keys)
+    assert "make the keys with" in shell.bad("keys", "show")
+    shell.good("keys", "restore", str(safe))
+    shell.good("keys", "restore", str(safe))
+    (safe / "kek").write_bytes((safe / "kek").read_bytes().swapcase())
+    assert "there are keys already" in shell.bad("keys", "restore", str(safe)), "never over another"
+    assert opens(house, recording, keys)
+    assert "manifest.key" in shell.good("keys", "renew"), "the root makes another"
+    assert "until" in shell.good("keys", "show")
+    assert opens(house, recording, keys), "what the lost one sealed is believed as before"
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    house.means = replace(house.means, signer=signer)
+    house.clock.at = datetime.now(UTC).replace(microsecond=0)
+    assert opens(house, put_small(house), keys), "and calls go on"
+
+
+def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp_path: Path) -> None:
+    (tmp_path / "kek").write_bytes(b"AAAA\n")
+    shutil.rmtree(house.root / "keys")
+    assert "not 32 bytes" in shell.bad("keys", "restore", str(tmp_path))
+    assert not (house.root / "keys" / "kek").exists()
+
+
+def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp_path: Path) -> None:
+    recording, keys = put_small(house), house.root / "keys"
+    old = load_kek(keys / "kek").id
+    backup = tmp_path / "before.backup"
+    shell.good("backup", str(backup))
+    told = shell.good("keys", "next")
+    new = load_kek(keys / keks.NEXT).id
+    assert new in told
+    assert new in shell.good("keys", "next"), "asked again, the same"
+    assert "nobody has confirmed a copy" in shell.bad("keys", "rotate")
+    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    assert "is the next key-encryption key" in shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    shell.good("keys", "next", "--tenant", house.tenant)
+    told = shell.good("keys", "rotate")
+    assert "wrapped anew: 1" in told
+    assert "is wrapped by an older key" in told
+    assert f"{old}.kek is needed for backups of before alone" in told
+    assert load_kek(keys / "kek").id == new
+    assert opens(house, recording, keys)
+    assert "wrapped anew: 0" in shell.good("keys", "rotate"), "nothing is left to do"
+    shell.good("restore", "--check", str(backup))
+    (keys / f"{old}.kek").rename(tmp_path / "gone")
+    assert old in shell.bad("restore", "--check", str(backup)), "what the older one is needed for"
+    found = shell("doctor").output
+    assert "the key-encryption key opens the key of each" in found
+    assert "the key-encryption key, confirmed on" in found
+
+
+def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: House, tmp_path: Path) -> None:
+    recording, keys = put_small(house), house.root / "keys"
+    old, text = load_kek(keys / "kek").id, (keys / "kek").read_text("ascii")
+    (keys / "kek").unlink()
+    shell.environment["ACCORD_KEYS_KEK"] = text.strip()
+    shell.good("keys", "next")
+    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    assert "Now put the content of" in shell.good("keys", "rotate")
+    (keys / f"{old}.kek").write_text(text, "ascii")
+    shell.environment["ACCORD_KEYS_KEK"] = (keys / keks.NEXT).read_text("ascii").strip()
+    assert "is wrapped by an older key" in shell.good("keys", "rotate")
+    assert not (keys / keks.NEXT).exists()
+    (keys / "kek").write_text(shell.environment["ACCORD_KEYS_KEK"], "ascii")
+    (keys / "kek").chmod(0o600)
+    assert opens(house, recording, keys)
+
+
+def test_the_receipt_of_an_erasure(shell: Shell, house: House, tmp_path: Path) -> None:
+    recording = put_small(house)
+    assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
+    house.clock.forward(days=200)
+    means = house.means
+    made = retention.Means(means.store, means.root_public, means.signer, house.entropy)
+    assert retention.destroy_due(made, house.clock()) == 1
+    file = tmp_path / "receipt.json"
+    told = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
+    assert "destroyed at 2026-09-18T" in told
+    assert "complete from 2026-10-18T" in told, "with the last backup, 30 days after"
+    shell.environment["ACCORD_KEYS_BACKUPS_KEPT_DAYS"] = "0"
+    told = shell.good("recording", "receipt", recording, "--tenant", house.tenant)
+    assert "complete from 2026-09-18T" in told
+    assert recording in shell.good("recording", "check-receipt", str(file))
+    file.write_bytes(file.read_bytes().replace(b"expired", b"deleted"))
+    assert "signature is wrong" in shell.bad("recording", "check-receipt", str(file))
