@@ -99,6 +99,9 @@ class KeySettings(_Section):
     """Folder that ``accord keys init`` fills; default ``<data>/keys``."""
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
+    backups_kept_days: int = Field(default=30, ge=0, le=3650)
+    """Days after which every copy of catalogue and bucket that you make is gone: an erasure counts as
+    complete so long after it."""
 
 
 class WorkerSettings(_Section):
