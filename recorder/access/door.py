@@ -74,7 +74,8 @@ class Door(Protocol):
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
         """Leave for a quarter of an hour.  Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``,
-        ``access.purpose_restricted``, ``access.expired``, ``access.held``, ``access.destroyed``."""
+        ``access.purpose_restricted``, ``access.expired``, ``access.held``, ``access.destroyed``,
+        ``access.brought_in`` (from elsewhere, and nobody has stated a purpose)."""
 
     def given(self, who: Who, grant_id: str) -> Grant:
         """A grant of this person while it lasts.  Raises ``access.grant_over`` otherwise."""

@@ -264,11 +264,15 @@ class Gate:
 
     def _check_purpose(self, who: Who, sealed: Sealed, purpose: str) -> None:
         recording = sealed.row.id
-        if sealed.manifest.announced is None:
+        terms = self._terms(sealed)
+        if sealed.manifest.brought_in is not None and not terms.purposes:
+            why = "it comes from elsewhere, and nobody has stated what it may be used for"
+            self._refuse(who, "access.brought_in", why, recording, purpose)
+        if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
             self._refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )
-        choices = self._asked(who).choices(self._terms(sealed), sealed.row)
+        choices = self._asked(who).choices(terms, sealed.row)
         choice = next((choice for choice in choices if choice.code == purpose), None)
         if choice is None:
             self._refuse(

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import amending, claims, queries
+from recorder.catalogue import amending, claims, leaving, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import connected
@@ -139,7 +139,7 @@ class Changes:
                 raise KeepingError("keeping.review", "a hold is looked at again within a year")
             if not roles or not set(roles) <= _roles(purposes):
                 raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
-            if looked.row.wrapped_key is None:
+            if looked.row.wrapped_key is None or leaving.being_erased(tenant):
                 raise KeepingError("keeping.being_destroyed", "it is being destroyed")
             at = from_iso(to_iso(review_at))
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
@@ -175,13 +175,17 @@ class Changes:
         self, tenant: str, recording: str, by: By, *, purpose: str, keep_days: int, reason: str
     ) -> None:
         """It was agreed after the call that it may be used for a purpose, kept so many days from the call on.
-        Raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
+        One from elsewhere gets its first purpose so, on what its customer states in ``reason``.  Raises
+        ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
         ``keeping.reason``."""
 
         def rule(looked: Looked) -> Data:
-            if looked.chain.manifest.announced is None:
+            manifest = looked.chain.manifest
+            if manifest.announced is None and manifest.brought_in is None:
                 raise KeepingError("keeping.not_announced", "it was not announced, so nothing comes of a yes")
             ended = not looked.terms.living(looked.now) and not looked.terms.holds
+            if manifest.brought_in is not None and not looked.terms.purposes:
+                ended = looked.now >= looked.terms.until
             if ended or looked.terms.deleted_at is not None:
                 raise KeepingError("keeping.over", "its time is over, or it is to be deleted")
             own = queries.own_purposes(tenant)
@@ -190,7 +194,7 @@ class Changes:
             pack = pack_of(tenant)
             for objection in pack.objections([purpose], keep_days=keep_days):
                 raise KeepingError("keeping.too_long", objection.message, objection.hint)
-            until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
+            until = sealed.kept_from(manifest) + timedelta(days=keep_days)
             if until <= looked.now:
                 raise KeepingError("keeping.over", "that time is over already")
             return AgreedLater(purpose, until, pack.code, _said(reason))
@@ -220,6 +224,18 @@ class Changes:
             return DeletionAsked(_said(reason))
 
         self._amend(tenant, recording, by, rule)
+
+    def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
+        """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
+        who was handed it.  What was to be deleted before stays as it is.  Raises ``keeping.held``."""
+
+        def rule(looked: Looked) -> Data:
+            if looked.terms.holds:
+                raise KeepingError("keeping.held", "it is held: lift the hold first")
+            return DeletionAsked(_said(reason))
+
+        if self.look(tenant, recording).terms.deleted_at is None:
+            self._amend(tenant, recording, by, rule)
 
     def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
         owner, now = self.entropy(8).hex(), self.now()

@@ -28,6 +28,7 @@ ALL = (
     "0010_control",
     "0011_ledger",
     "0012_kept",
+    "0014_ending",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

@@ -89,6 +89,10 @@ def full(house: House, recorded) -> House:
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
+        leaving.announce(house.tenant, house.clock() + timedelta(days=30), **said)
+        handover = leaving.begin(house.tenant, anew=False, **said).handover
+        one = leaving.HandedRow(0, recording, None, 80, 1024, 2048, (("manifest.json", 900),), None)
+        leaving.add(house.tenant, handover, [one])
     assert all(rows(model) for model in copying.COPIED)
     return house
 
