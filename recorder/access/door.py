@@ -94,3 +94,9 @@ class Door(Protocol):
         """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing
         happens where it is closed already, or never began; a grant of theirs that is over is no refusal.
         Raises ``access.grant_over`` for anybody else's and an unknown one."""
+
+    def handover(self, who: Who) -> Opened:
+        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
+        from any byte on.  A leaf is written before its first byte, and one for each recording before the
+        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
+        ``access.handover_over``; its iterator ``access.handover_changed``."""

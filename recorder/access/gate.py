@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
+from recorder.access.handover import Archive, why_not
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import amending, grants, people, queries
+from recorder.catalogue import amending, grants, leaving, people, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
+from recorder.catalogue.leaving import HandedRow, LeavingRow
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
@@ -154,6 +156,63 @@ class Gate:
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._now(), entropy=self._entropy)
+
+    @connected()
+    def handover(self, who: Who) -> Opened:
+        """See :class:`Door`."""
+        self._alive(who, None, None)
+        row = self._handing(who)
+        archive = Archive(row, self._store, lambda each: self._handed(who, row, each))
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            now, said = self._now(), {"handover": row.handover, "user": who.user, "from": start, "to": end}
+            leaving.note(who.tenant, "handover.opened", said, now, self._entropy)
+            pieces = self._handing_over(who, row, archive.read(start, end))
+            return _Pieces(next(pieces, b""), pieces)
+
+        return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+
+    def _handing(self, who: Who) -> LeavingRow:
+        """What a customer is handed while it can be fetched."""
+        row = leaving.of(who.tenant)
+        if who.role != "customer_admin":
+            self._refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+        if row is None or row.handed_at is None:
+            self._refuse(who, "access.handover_none", "nothing is handed over")
+        if row.erasing_since is not None or self._now() >= row.until:
+            self._refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
+        return row
+
+    def _handing_over(
+        self, who: Who, row: LeavingRow, pieces: Iterator[bytes]
+    ) -> Generator[bytes, None, None]:
+        looked_at = self._now()
+        for piece in pieces:
+            now = self._now()
+            if now - looked_at >= LOOK_AGAIN:
+                self._alive(who, None, None)
+                if self._handing(who).handover != row.handover:
+                    self._refuse(who, "access.handover_over", "another handing over has begun")
+                looked_at = now
+            metrics.SENT.inc(len(piece))
+            yield piece
+
+    @connected()
+    def _handed(self, who: Who, row: LeavingRow, each: HandedRow) -> Sealed | None:
+        """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
+        used any more, or not as it was sealed (which is in the log)."""
+        recording = queries.recording(who.tenant, each.recording)
+        if recording is None or recording.destroyed_at is not None:
+            return None
+        try:
+            with self._reported(who, recording, "manifest.json"):
+                sealed = self._listed(self._seals.open(recording, self._now()))
+        except (SealError, AccessError):
+            return None
+        if why_not(sealed, self._now()) is not None:
+            return None
+        leaving.sending(who.tenant, row.handover or "", recording.id, who.user, self._now(), self._entropy)
+        return sealed
 
     def _sent(
         self,

@@ -16,7 +16,17 @@ from peewee import fn
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.lines import end_line
-from recorder.catalogue.models import Line, NotRecorded, Recording, Session, Tenant, User, connected, writing
+from recorder.catalogue.models import (
+    Line,
+    NotRecorded,
+    Recording,
+    Session,
+    Tenant,
+    User,
+    connected,
+    database,
+    writing,
+)
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
@@ -87,7 +97,9 @@ def announce(tenant: str, until: datetime, *, now: datetime, entropy: Entropy) -
         hold(tenant)
         if of(tenant) is not None:
             raise CatalogueError(
-                "tenant.leaving", "that this customer leaves was announced before", "`accord tenant leave show`"
+                "tenant.leaving",
+                "that this customer leaves was announced before",
+                "`accord tenant leave show`",
             )
         Leaving.insert(tenant_id=tenant, announced_at=now, until=until).execute()
         append(tenant, "tenant.leaving", {"until": to_iso(until)}, now, entropy)
@@ -167,8 +179,8 @@ def counts(tenant: str) -> dict[str, int]:
     why = fn.COALESCE(Handed.why_not, "")
     with connected():
         query = Handed.select(why.alias("why"), fn.COUNT(Handed.id).alias("many"))
-        found = query.where(Handed.tenant_id == tenant).group_by(why).tuples()
-        return {str(reason): int(many) for reason, many in found}
+        rows = database.execute(query.where(Handed.tenant_id == tenant).group_by(why)).fetchall()
+        return {str(reason): int(many) for reason, many in rows}
 
 
 def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
@@ -271,7 +283,8 @@ def destroyed(tenant: str) -> dict[str, int]:
     with connected():
         mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null(False)
         query = Recording.select(Recording.destroyed_why, fn.COUNT(Recording.id)).where(mine)
-        return {str(why): int(many) for why, many in query.group_by(Recording.destroyed_why).tuples()}
+        rows = database.execute(query.group_by(Recording.destroyed_why)).fetchall()
+        return {str(why): int(many) for why, many in rows}
 
 
 def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
@@ -309,9 +322,7 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
     return len(mine)
 
 
-def left(
-    tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy
-) -> bool:
+def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
     """Everything is destroyed, and a receipt says so; false where that was written down before.  Also for
     a catalogue that was restored or rebuilt, and does not know it: then its lines end too."""
     with writing():

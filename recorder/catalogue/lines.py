@@ -54,7 +54,8 @@ def create_line(
     in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
     which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
     now), ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
-    ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``.
+    ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
+    ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(

@@ -16,7 +16,6 @@ from recorder.take.encoded import Gap
 from recorder.take.questions import YES
 from recorder.take.spool import Party
 
-
 BROUGHT_IN = "brought_in"
 """Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
 

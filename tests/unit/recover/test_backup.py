@@ -18,6 +18,7 @@ from recorder.catalogue import (
     customers,
     grants,
     keeping,
+    leaving,
     limits,
     people,
     queries,
