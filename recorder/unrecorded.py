@@ -22,6 +22,8 @@ def unkept(take: Take) -> str | None:
     """
     if take.end.outcome != "recorded":
         return take.end.reason or "recording_failed"
+    if take.start.brought_in is not None:
+        return None
     seen = take.first("unobserved_from") is None
     return "never_connected" if seen and take.first("bridged") is None else None
 

@@ -162,7 +162,12 @@ class Gate:
         """See :class:`Door`."""
         self._alive(who, None, None)
         row = self._handing(who)
-        archive = Archive(row, self._store, lambda each: self._handed(who, row, each))
+        archive = Archive(
+            row,
+            self._store,
+            lambda each: self._handed(who, row, each),
+            lambda each, name, error: self._note_broken(who, each.recording, name, error),
+        )
 
         def read(start: int, end: int) -> Iterator[bytes]:
             now, said = self._now(), {"handover": row.handover, "user": who.user, "from": start, "to": end}
@@ -384,13 +389,15 @@ class Gate:
                 raise  # it is written down already
             self._refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
-            said = {"user": who.user, "recording": row.id, "object": name, "found": error.error_id}
-            grants.note(
-                who.tenant, "seal.broken", said, recording=row.id, now=self._now(), entropy=self._entropy
-            )
-            metrics.SEALS_BROKEN.inc()
-            log.error("gate.seal_broken", recording=row.id, object=name, error_id=error.error_id)
+            self._note_broken(who, row.id, name, error)
             raise
+
+    def _note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
+        said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
+        now = self._now()
+        grants.note(who.tenant, "seal.broken", said, recording=recording, now=now, entropy=self._entropy)
+        metrics.SEALS_BROKEN.inc()
+        log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
 
 class _Pieces(Iterator[bytes]):

@@ -174,11 +174,13 @@ def _readme() -> bytes:
 @dataclass(frozen=True, slots=True)
 class Archive:
     """What a customer is handed, whole.  ``open`` opens one of its recordings as the gate trusts it, after a
-    leaf that it leaves, or says that it does not (``None``)."""
+    leaf that it leaves, or says that it does not (``None``); ``broken`` hears of a file that is not what was
+    sealed."""
 
     row: LeavingRow
     store: Store
     open: Callable[[HandedRow], Sealed | None]
+    broken: Callable[[HandedRow, str, SealError], None]
 
     @property
     def tenant(self) -> str:
@@ -286,9 +288,10 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                 for piece in archive.file(sealed, name, length)(start, end):
                     yield piece
                     at += len(piece)
-            except (SealError, AccessError, NotFound) as error:
-                # Erased while it was being read, or broken: what is left of it reads as zeros.
-                log.error("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
+            except SealError as error:
+                archive.broken(row, name, error)
+            except (AccessError, NotFound) as error:  # erased while it was being read
+                log.warning("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
         while at < end:
             piece = bytes(min(PIECE, end - at))
             yield piece

@@ -187,8 +187,8 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
     assert all(each.error.hint for each in outcomes[:-1])
     assert "line 3: there is no file missing.wav" in outcomes[1].error.message
     assert len(queries.recordings(bakery.id).rows) == 1
+    (folder / "other.csv").write_text("file,when\n", "utf-8")
     with pytest.raises(BringingError, match="no column began_at"):
-        (folder / "other.csv").write_text("file,when\n", "utf-8")
         read_table(folder / "other.csv", folder, ZONE, house.now())
 
 

@@ -18,7 +18,6 @@ from recorder.catalogue import (
     customers,
     grants,
     keeping,
-    leaving,
     limits,
     people,
     queries,
@@ -26,6 +25,7 @@ from recorder.catalogue import (
     snapshot,
     tokens,
 )
+from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     TABLES,
@@ -90,10 +90,12 @@ def full(house: House, recorded) -> House:
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
-        leaving.announce(house.tenant, house.clock() + timedelta(days=30), **said)
-        handover = leaving.begin(house.tenant, anew=False, **said).handover
-        one = leaving.HandedRow(0, recording, None, 80, 1024, 2048, (("manifest.json", 900),), None)
-        leaving.add(house.tenant, handover, [one])
+        at = house.clock()
+        Leaving.create(tenant_id="another", announced_at=at, until=at, layout={"at": 1024, "papers": []})
+        Handed.create(
+            id="h/0", tenant_id="another", number=0, recording_id=recording, row_length=80, at=1024, length=0,
+            files=[["manifest.json", 900]],
+        )  # fmt: skip
     assert all(rows(model) for model in copying.COPIED)
     return house
 
