@@ -214,6 +214,8 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
 def _seal(folder: Path, now: datetime, means: Means) -> bool:
     try:
         encoded = read_encoded(folder)
+        if leaving.being_erased(encoded.take.start.tenant or ""):
+            return _drop(folder, means)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
         seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy, means.since_boot())
@@ -310,7 +312,12 @@ def _let_go(sealed: Sealed, means: Means) -> bool:
         hint="its day came while it lay in this spool, or its customer has left; nothing of it was kept",
     )
     means.boundary("taken back")
-    remove_take(sealed.folder)
+    return _drop(sealed.folder, means)
+
+
+def _drop(folder: Path, means: Means) -> bool:
+    """A take of which nothing is to be kept goes."""
+    remove_take(folder)
     metrics.TAKES.labels("erased").inc()
     means.boundary("removed")
     return False
