@@ -26,6 +26,7 @@ from web import (
     health,
     keeping,
     language,
+    leaving,
     live,
     numbers,
     playback,
@@ -111,6 +112,8 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, live, api, numbers, playback, keeping, health, language):
+    for room in (
+        account, recordings, live, api, numbers, playback, keeping, leaving, health, language,
+    ):  # fmt: skip
         app.register_blueprint(room.blueprint)
     return app

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from recorder.catalogue import people
+from recorder.catalogue import people, queries
 from recorder.errors import KeepingError
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW, Changes
+from recorder.prompts.purposes import standard
 from recorder.seal.amendment import By
 from web import words
 from web.account.limits import limit_grants, limit_refusals
@@ -74,6 +75,7 @@ def show(recording_id: str) -> ResponseReturnValue:
         earliest=_day(at + timedelta(days=1)),
         latest=_day(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
+        codes=[*standard(), *queries.own_purposes(tenant)],
     )
 
 
@@ -117,6 +119,28 @@ def withdraw(recording_id: str) -> ResponseReturnValue:
     user = someone().user
     by = By("user", user.id)
     changes().withdraw(user.tenant, recording_id, by, reason=request.form.get("reason", ""))
+    return _back(recording_id)
+
+
+@blueprint.post("/recordings/<recording_id>/keeping/state")
+@logged_in
+@limit_grants
+@for_admins
+def state(recording_id: str) -> ResponseReturnValue:
+    """What a recording from elsewhere may be used for, and on what that rests."""
+    form, user = request.form, someone().user
+    days = form.get("days", "")
+    known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
+    if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
+        raise KeepingError("keeping.over", "no number of days, or it was recorded here")
+    changes().agree(
+        user.tenant,
+        recording_id,
+        By("user", user.id),
+        purpose=form.get("purpose", "")[:100],
+        keep_days=int(days),
+        reason=form.get("reason", ""),
+    )
     return _back(recording_id)
 
 
