@@ -41,9 +41,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "keeping.no_hold": _l("That hold has been lifted already."),
     "keeping.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
     "keeping.not_announced": _l("Nothing was announced in it, so it may be used for nothing."),
-    "keeping.over": _l(
-        "Counted from the call that time would be over already, or its day has come."
-    ),
+    "keeping.over": _l("Counted from the call that time would be over already, or its day has come."),
     "keeping.purpose": _l("Choose what it may be used for, out of what is offered."),
     "keeping.too_long": _l("Your country does not allow that it is kept so long for that."),
     "keeping.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
