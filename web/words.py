@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import phonenumbers
+from babel.units import format_unit
 from flask import Flask
-from flask_babel import format_date, format_decimal, format_time, ngettext
+from flask_babel import format_date, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
@@ -218,10 +219,10 @@ def recordings(many: int) -> str:
 
 def size(length: int) -> str:
     """A length in bytes, as people read it."""
-    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6)):
-        if length >= bytes_:
-            return f"{format_decimal(round(length / bytes_, 1))} {unit}"
-    return f"{format_decimal(max(1, round(length / 1000)))} kB"
+    units = (("gigabyte", 10**9), ("megabyte", 10**6), ("kilobyte", 10**3))
+    unit, bytes_ = next((each for each in units if length >= each[1]), units[-1])
+    said = round(length / bytes_, 1)
+    return str(format_unit(said, f"digital-{unit}", length="short", locale=get_locale() or "en"))
 
 
 def kept(answer: str) -> str:

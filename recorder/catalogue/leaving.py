@@ -6,6 +6,7 @@ change has its leaf, in the same transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.lines import end_line
 from recorder.catalogue.models import (
+    LedgerEntry,
     Line,
     NotRecorded,
     Recording,
@@ -288,21 +290,24 @@ def destroyed(tenant: str) -> dict[str, int]:
 
 
 def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Forget calls that were not recorded, and what the log was opened with of them; how many."""
-    forgotten = 0
+    """Forget calls that were not recorded, and what the log was opened with of them; how many, ever."""
     while True:
         with writing():
             hold(tenant)
             page = NotRecorded.select(NotRecorded.id).where(NotRecorded.tenant == tenant).limit(PAGE)
             ids = [row.id for row in page]
             if not ids:
-                LiveCall.delete().where(LiveCall.tenant_id == tenant).execute()
-                Asked.delete().where(Asked.tenant_id == tenant).execute()
-                return forgotten
+                break
             leaves = [number for each in ids for number in forget(tenant, each)]
             NotRecorded.delete().where(NotRecorded.id.in_(ids)).execute()
             append(tenant, FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
-            forgotten += len(ids)
+    with writing():
+        LiveCall.delete().where(LiveCall.tenant_id == tenant).execute()
+        Asked.delete().where(Asked.tenant_id == tenant).execute()
+        said = LedgerEntry.select(LedgerEntry.body).where(
+            (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == FORGOTTEN)
+        )
+        return sum(int(json.loads(row.body)["calls"]) for row in said if row.body is not None)
 
 
 def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
