@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -230,9 +231,7 @@ class Archive:
         at = layout["at"]
         for name, length, kind, what in layout["papers"]:
             if at + tar.taken(length) > start:
-                yield Span(
-                    name, length, at, _of(lambda kind=kind, what=what: self._paper(kind, what), length)
-                )
+                yield Span(name, length, at, _of(partial(self._paper, kind, what), length))
             at += tar.taken(length)
 
     def _recording(self, row: HandedRow, start: int) -> Iterator[Span]:

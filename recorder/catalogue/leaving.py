@@ -178,11 +178,10 @@ def whole(
 
 def counts(tenant: str) -> dict[str, int]:
     """How many recordings are handed (''), and how many are not, by why."""
-    why = fn.COALESCE(Handed.why_not, "")
     with connected():
-        query = Handed.select(why.alias("why"), fn.COUNT(Handed.id).alias("many"))
-        rows = database.execute(query.where(Handed.tenant_id == tenant).group_by(why)).fetchall()
-        return {str(reason): int(many) for reason, many in rows}
+        query = Handed.select(Handed.why_not, fn.COUNT(Handed.id)).where(Handed.tenant_id == tenant)
+        rows = database.execute(query.group_by(Handed.why_not)).fetchall()
+        return {str(reason or ""): int(many) for reason, many in rows}
 
 
 def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
@@ -323,6 +322,8 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         Session.update(ended_at=now).where(
             Session.user.in_([row.id for row in mine]) & Session.ended_at.is_null()
         ).execute()
+        for token in list(ApiToken.select(ApiToken.id).where(ApiToken.tenant_id == tenant)):
+            append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiToken.delete().where(ApiToken.tenant_id == tenant).execute()
     return len(mine)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from recorder.catalogue import leaving
+from recorder.catalogue import leaving, live
 from recorder.cli.context import Context
 from recorder.cli.naming import find_tenant
 from recorder.clock import to_iso, utc_now
@@ -67,6 +67,8 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     context.open_catalogue()
     owner, store, root = find_tenant(name), context.store(), context.root()
     seals = Seals(store, context.keyring(), root)
+    if going := live.calls(owner.id, utc_now()):
+        click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
     total = leaving.remaining(owner.id)
     with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
         row = prepare(

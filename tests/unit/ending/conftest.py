@@ -15,8 +15,8 @@ from tests.house import House
 
 
 @pytest.fixture
-def house(tmp_path, clock, entropy) -> Iterator[House]:
-    house = House(tmp_path, clock, entropy)
+def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy, url=catalogue_url)
     yield house
     house.close()
 
