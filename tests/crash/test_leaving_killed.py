@@ -42,7 +42,7 @@ REST = (
     "receipt put",
     "left",
 )
-ALWAYS = ("looked", "receipt put")
+ALWAYS = ("looked",)
 EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for each in (*RECORDINGS, *REST)]
 
 

@@ -79,6 +79,7 @@ def test_a_customer_leaves(shell: Shell, house: House, tmp_path) -> None:
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
 
 
+@pytest.mark.long
 def test_a_customer_stays_after_all(shell: Shell, house: House) -> None:
     shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
     assert "stays" in shell.good("tenant", "leave", "stop", NAME)
@@ -123,6 +124,7 @@ def test_recordings_are_brought_in(shell: Shell, house: House, tmp_path, tone) -
     assert queries.recording(house.tenant, row.id).usable
 
 
+@pytest.mark.long
 def test_a_real_process_brings_in(shell: Shell, house: House, tmp_path, tone) -> None:
     """As it is typed, killed in the middle, and typed again."""
     folder = tmp_path / "old"

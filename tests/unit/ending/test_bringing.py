@@ -153,7 +153,8 @@ def test_a_file_is_one_recording_however_often_it_is_brought_in(house, bakery, f
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("one.mp3", "mp3"), ("one.ogg", "libopus"), ("one.flac", "flac")]
+    ("name", "codec"),
+    [("one.mp3", "mp3"), ("one.ogg", "libopus"), pytest.param("one.flac", "flac", marks=pytest.mark.long)],
 )
 def test_other_kinds_of_file_are_taken_too(house, bakery, folder, name, codec) -> None:
     encoded(folder / name, codec)
@@ -208,7 +209,9 @@ class Away:
         self._store.put(*args, **kwargs)
 
 
-@pytest.mark.parametrize("puts", range(5))
+@pytest.mark.parametrize(
+    "puts", [pytest.param(each, marks=() if each in (1, 3) else pytest.mark.long) for each in range(5)]
+)
 def test_broken_off_it_goes_on_and_nothing_is_there_twice(house, bakery, folder, clock, puts) -> None:
     from dataclasses import replace
 

@@ -168,6 +168,7 @@ class Locked:
         self._store.delete(key)
 
 
+@pytest.mark.long
 def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, means, clock) -> None:
     kept, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
@@ -184,6 +185,7 @@ def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, 
     assert ending.erase_due(locked, house.now()) == 1
 
 
+@pytest.mark.long
 def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     for _ in range(3):
         house.call(bakery)
@@ -196,6 +198,7 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
     assert ending.erase_due(means, house.now()) == 1
 
 
+@pytest.mark.long
 def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
     """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
     clock.forward(minutes=5)

@@ -177,6 +177,7 @@ class Away:
         return self._store.size(key)
 
 
+@pytest.mark.long
 def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, handed, monkeypatch) -> None:
     monkeypatch.setattr(leaving, "PAGE", 1)
     monkeypatch.setattr(leaving.recordings_of, "__defaults__", ("", 1))

@@ -84,6 +84,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
     assert "délai pour le télécharger est écoulé" in paul.get("/leaving").text
 
 
+@pytest.mark.long
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
     said = {"now": house.now(), "entropy": house.entropy}
@@ -121,6 +122,7 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
     assert "Écouter" in claire.get("/recordings?number=470123456").text
 
 
+@pytest.mark.long
 def test_what_was_recorded_here_gets_no_other_purpose_so(house, browser, bakery) -> None:
     call = house.call(bakery)
     form = {"purpose": "training", "days": "30", "reason": "x"}
