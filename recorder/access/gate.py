@@ -21,11 +21,12 @@ from recorder.access.door import Door, Grant, Opened, PurposeChoice, Who
 from recorder.access.handover import Archive, why_not
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import amending, grants, leaving, people, queries
+from recorder.catalogue import amending, grants, handing, leaving, people, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
-from recorder.catalogue.leaving import HandedRow, LeavingRow
+from recorder.catalogue.handing import HandedRow
+from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
@@ -171,7 +172,7 @@ class Gate:
 
         def read(start: int, end: int) -> Iterator[bytes]:
             now, said = self._now(), {"handover": row.handover, "user": who.user, "from": start, "to": end}
-            leaving.note(who.tenant, "handover.opened", said, now, self._entropy)
+            handing.note(who.tenant, "handover.opened", said, now, self._entropy)
             pieces = self._handing_over(who, row, archive.read(start, end))
             return _Pieces(next(pieces, b""), pieces)
 
@@ -216,7 +217,7 @@ class Gate:
             return None
         if why_not(sealed, self._now()) is not None:
             return None
-        leaving.sending(who.tenant, row.handover or "", recording.id, who.user, self._now(), self._entropy)
+        handing.sending(who.tenant, row.handover or "", recording.id, who.user, self._now(), self._entropy)
         return sealed
 
     def _sent(

@@ -18,10 +18,11 @@ import structlog
 
 from recorder.access import papers, tar
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import leaving
+from recorder.catalogue import handing, leaving
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
-from recorder.catalogue.leaving import HandedRow, LeavingRow
+from recorder.catalogue.handing import HandedRow
+from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import AccessError, SealError
@@ -101,11 +102,11 @@ def prepare(
     """Fix what a customer is handed; broken off, it goes on where it was.  ``tell`` hears of each recording
     that was looked at.  Raises :class:`CatalogueError` (``leaving.not_announced``, ``leaving.erasing``,
     ``leaving.changed``), :class:`StoreError`."""
-    row = leaving.begin(tenant, anew=anew, now=now, entropy=entropy)
+    row = handing.begin(tenant, anew=anew, now=now, entropy=entropy)
     if row.handed_at is not None:
         return row
     handover = row.handover or ""
-    done = leaving.last(tenant)
+    done = handing.last(tenant)
     number, at = (0, tar.taken(len(_readme()))) if done is None else (done.number + 1, done.at + done.length)
     after = "" if done is None else done.recording
     tell(number)
@@ -114,12 +115,12 @@ def prepare(
         for each in page:
             rows.append(_look(each, number, at, seals, store, row.log_size, now))
             number, at = number + 1, at + rows[-1].length
-        leaving.add(tenant, handover, rows)
+        handing.add(tenant, handover, rows)
         after = page[-1].id
         tell(number)
     last = _last_papers(tenant, row, store, root_pem, now)
     length = at + sum(tar.taken(size) for _, size, _, _ in last) + tar.END
-    leaving.whole(tenant, handover, {"papers": last, "at": at}, length, now=now, entropy=entropy)
+    handing.whole(tenant, handover, {"papers": last, "at": at}, length, now=now, entropy=entropy)
     return leaving.standing(tenant)
 
 
@@ -146,7 +147,7 @@ def _last_papers(
     """What comes after the recordings: each file's name, length, kind, and what it is made of."""
     found: list[tuple[str, int, str, Any]] = []
     first = 0
-    while rows := leaving.handed(tenant, first, papers.ROWS):
+    while rows := handing.handed(tenant, first, papers.ROWS):
         length = len(papers.HEAD) + sum(each.row_length for each in rows)
         found.append((f"tables/recordings-{len(found) + 1:05}.csv", length, "table", first))
         first = rows[-1].number + 1
@@ -165,7 +166,7 @@ def _last_papers(
 
 
 def _leaves(tenant: str, begin: int, end: int) -> bytes:
-    return papers.leaves(tenant, begin, end, leaving.among(tenant, papers.recordings_in(tenant, begin, end)))
+    return papers.leaves(tenant, begin, end, handing.among(tenant, papers.recordings_in(tenant, begin, end)))
 
 
 def _readme() -> bytes:
@@ -224,7 +225,7 @@ class Archive:
         if start < tar.taken(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
         at = start
-        while at < layout["at"] and (rows := leaving.handed_at(self.tenant, at)):
+        while at < layout["at"] and (rows := handing.handed_at(self.tenant, at)):
             for row in rows:
                 yield from self._recording(row, start)
             at = rows[-1].at + rows[-1].length
@@ -256,7 +257,7 @@ class Archive:
 
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
-            return papers.table(self.tenant, leaving.handed(self.tenant, what, papers.ROWS))
+            return papers.table(self.tenant, handing.handed(self.tenant, what, papers.ROWS))
         if kind == "sound":
             return papers.sound(what)
         if kind == "leaves":

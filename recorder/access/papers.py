@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from recorder.catalogue.leaving import HandedRow
+from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.models import Announcement, LedgerEntry, Recording, Sound, connected
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.rows import RecordingRow

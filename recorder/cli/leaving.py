@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from recorder.catalogue import leaving, live
+from recorder.catalogue import handing, leaving, live
 from recorder.cli.context import Context
 from recorder.cli.naming import find_tenant
 from recorder.clock import to_iso, utc_now
@@ -152,7 +152,7 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
 
 
 def _handed(tenant: str, row: leaving.LeavingRow) -> None:
-    counted = leaving.counts(tenant)
+    counted = handing.counts(tenant)
     whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
     click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
     for why, many in sorted(counted.items()):

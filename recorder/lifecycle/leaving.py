@@ -21,7 +21,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.catalogue import amending, leaving
+from recorder.catalogue import amending, handing, leaving
 from recorder.catalogue.conditions import holds_unconfirmed
 from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow
@@ -185,7 +185,7 @@ def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
 def _body(row: LeavingRow, means: Means, calls: int, people: int, now: datetime) -> dict[str, Any]:
     head = checkpoint.newest(row.tenant)
     assert head is not None
-    handed = leaving.counts(row.tenant)
+    handed = handing.counts(row.tenant)
     kept = means.backups_end_after
     return {
         "type": TYPE,

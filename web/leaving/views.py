@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
-from recorder.catalogue import leaving
+from recorder.catalogue import handing, leaving
 from web import words
 from web.account.limits import limit_refusals
 from web.errors import answer
@@ -25,7 +25,7 @@ def show() -> str:
     row = leaving.of(person.tenant.id)
     if row is None or person.user.role != ADMIN:
         abort(404)
-    counted = leaving.counts(person.tenant.id)
+    counted = handing.counts(person.tenant.id)
     return render_template(
         "leaving/show.html",
         leaving=row,

@@ -15,7 +15,7 @@ import pytest
 
 from recorder.access import tar
 from recorder.access.gate import Who
-from recorder.catalogue import customers, leaving, queries
+from recorder.catalogue import customers, handing, leaving, queries
 from recorder.catalogue.models import LedgerEntry, connected
 from recorder.errors import AccessError, CatalogueError
 from recorder.ledger import checkpoint, tree
@@ -100,7 +100,7 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert f"{silent}," in table
     assert "access.not_announced" in table
     assert not any(f"recordings/{silent}/" in name for name in files)
-    assert "access.not_announced" in leaving.counts(bakery.id)
+    assert "access.not_announced" in handing.counts(bakery.id)
     assert_log_is_whole(house, files, kept)
     assert (
         b"garder" in files["accord/announcements/announcements.json"]
@@ -187,7 +187,7 @@ def test_putting_it_together_goes_on_where_it_was_broken_off(house, bakery, hand
     with pytest.raises(Unreachable):
         handed(bakery.id)
     begun = leaving.of(bakery.id)
-    assert (begun.handed_at, leaving.last(bakery.id).number) == (None, 1)
+    assert (begun.handed_at, handing.last(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
     house.store = real
@@ -274,5 +274,5 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     handed(bakery.id)
     leaving.stop(bakery.id, **said)
     assert leaving.of(bakery.id) is None
-    assert leaving.handed(bakery.id, 0) == ()
+    assert handing.handed(bakery.id, 0) == ()
     assert customers.create_line(bakery.id, **line).number == "+3225550101"
