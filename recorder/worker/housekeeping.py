@@ -43,7 +43,8 @@ class Outward:
 @dataclass(frozen=True, slots=True)
 class House:
     """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
-    what is over, and when something was signed."""
+    what is over, and when something was signed; ``backups_end_after`` is how long a copy of catalogue and
+    bucket is kept."""
 
     spool: Path
     means: retention.Means
