@@ -65,6 +65,10 @@ class LedgerError(AccordError):
     """A log cannot be signed, or what was signed of it is not what it must be."""
 
 
+class BringingError(AccordError):
+    """A recording from elsewhere cannot be brought in as it is."""
+
+
 class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
 

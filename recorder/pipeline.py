@@ -32,7 +32,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue import customers, keeping, snapshot
+from recorder.catalogue import customers, keeping, leaving, lines, snapshot
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.clock import Uptime, to_iso, uptime
@@ -42,6 +42,7 @@ from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
 from recorder.seal import lengths
 from recorder.seal.body import to_body
+from recorder.seal.contents import BROUGHT_IN
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
@@ -50,11 +51,12 @@ from recorder.seal.opening import tenant_key_of
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, Store
 from recorder.take import disk, prompts
-from recorder.take.encode import encode
+from recorder.take.encode import as_it_is, encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
 from recorder.take.files import in_memory, write_file
 from recorder.take.spool import (
     END,
+    CallStart,
     read_take,
     remove_take,
     unreadable,
@@ -70,7 +72,7 @@ STORED = "stored.json"
 QUARANTINED_FOR = timedelta(days=30)
 """How long an impossible take is kept for somebody to look at."""
 
-IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "spool.broken"})
+IMPOSSIBLE = frozenset({"take.impossible", "take.no_line", "take.foreign", "take.line_ended", "spool.broken"})
 """Takes that waiting does not help: they are set aside.  Any other take waits in the spool."""
 
 ENCODER_DIED = "take.encoder_died"
@@ -189,6 +191,10 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     start = take.start
     check_name(folder, start)
+    if start.brought_in is not None:
+        write_encoded(as_it_is(take))
+        means.boundary("encoded")
+        return True
     if start.announcement is None or start.tenant is None or start.line is None:
         raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
     prompt = snapshot.put_prompt(means.snapshot, start.announcement.sha256, now)
@@ -209,6 +215,9 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
 def _seal(folder: Path, now: datetime, means: Means) -> bool:
     try:
         encoded = read_encoded(folder)
+        if leaving.being_erased(encoded.take.start.tenant or ""):
+            return _drop(folder, means)
+        _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
         seal(encoded, means.keyring, tenant_key, means.signer, now, means.entropy, means.since_boot())
     except (TakeError, SealError) as error:
@@ -221,8 +230,22 @@ def _seal(folder: Path, now: datetime, means: Means) -> bool:
     return True
 
 
+def _check_line(start: CallStart) -> None:
+    """Refuse a call that began after its line had ended: the node had not heard of that, and told what the
+    line's customer says.  Whose call it was, neither that customer nor the next may hear."""
+    if start.brought_in is None and lines.ended_before(start.line, start.started_at):
+        raise TakeError(
+            "take.line_ended",
+            f"the call {start.recording} began at {to_iso(start.started_at)} on a number that was no longer "
+            "that customer's",
+            "the node's snapshot was old, or its clock is ahead: `accord doctor`",
+        )
+
+
 def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
+    if leaving.being_erased(sealed.manifest.tenant):
+        return _let_go(sealed, means)
     if was_erased(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
     try:
@@ -252,6 +275,8 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
+    if leaving.being_erased(row.tenant):
+        return _let_go(sealed, means)
     added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits)
     if added:
         _report(sealed)
@@ -264,7 +289,7 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
 
 def _report(sealed: Sealed) -> None:
     """Tell the operator what is not as it should be with a recording that was just listed."""
-    if (why := sealed.manifest.unannounced) is not None:
+    if (why := sealed.manifest.unannounced) is not None and why != BROUGHT_IN:
         metrics.TAKES_UNANNOUNCED.labels(why).inc()
     body = to_body(sealed.manifest)
     if (missing := lengths.unexplained_ms(body)) != 0:
@@ -285,10 +310,15 @@ def _let_go(sealed: Sealed, means: Means) -> bool:
     log.warning(
         "take.erased_meanwhile",
         recording=sealed.recording,
-        hint="its day came while it lay in this spool; nothing of it was kept",
+        hint="its day came while it lay in this spool, or its customer has left; nothing of it was kept",
     )
     means.boundary("taken back")
-    remove_take(sealed.folder)
+    return _drop(sealed.folder, means)
+
+
+def _drop(folder: Path, means: Means) -> bool:
+    """A take of which nothing is to be kept goes."""
+    remove_take(folder)
     metrics.TAKES.labels("erased").inc()
     means.boundary("removed")
     return False

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from recorder.catalogue import keeping
+from recorder.catalogue import keeping, leaving, lines
 from recorder.catalogue.rows import NotRecordedRow
 from recorder.errors import CatalogueError, TakeError
 from recorder.ids import Entropy
@@ -22,6 +22,8 @@ def unkept(take: Take) -> str | None:
     """
     if take.end.outcome != "recorded":
         return take.end.reason or "recording_failed"
+    if take.start.brought_in is not None:
+        return None
     seen = take.first("unobserved_from") is None
     return "never_connected" if seen and take.first("bridged") is None else None
 
@@ -29,14 +31,20 @@ def unkept(take: Take) -> str | None:
 def list_call(
     start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
 ) -> None:
-    """List a call as not recorded, for its tenant, or for nobody where it has none that is known.
+    """List a call as not recorded, for its tenant, or for nobody where it has none that is known.  One that
+    began after its line had ended, on a node that had not heard of that, is whose the number was by then.
     ``until`` is the day on which a take in quarantine will be destroyed, if there is one.
 
     Raises :class:`CatalogueError`."""
+    tenant, line = start.tenant, start.line
+    if line is not None and lines.ended_before(line, start.started_at):
+        tenant, line = lines.owner(start.number, start.started_at)
+    if tenant is not None and leaving.being_erased(tenant):
+        return  # nothing of theirs is kept any more, and a call is nobody else's
     row = NotRecordedRow(
         id=start.recording,
-        tenant=start.tenant,
-        line=start.line,
+        tenant=tenant,
+        line=line,
         number=start.number,
         direction=start.direction,
         node=start.node,

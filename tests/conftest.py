@@ -89,7 +89,7 @@ def entropy() -> Repeating:
 SERVED = (pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),)
 KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
 UNIT = Path(__file__).parent / "unit"
-ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ledger", "pipeline", "recover"))
+ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ending", "ledger", "pipeline", "recover"))
 """The rooms whose tests of a catalogue run on SQLite and on PostgreSQL."""
 ALWAYS = frozenset({
     "test_address", "test_append", "test_backup", "test_desk", "test_kept", "test_live", "test_older",

@@ -26,6 +26,7 @@ from web import (
     health,
     keeping,
     language,
+    leaving,
     live,
     numbers,
     persons,
@@ -112,6 +113,8 @@ def create_app(
     limiter.init_app(app)
     words.init_app(app)
     errors.init_app(app)
-    for room in (account, recordings, live, api, numbers, playback, keeping, persons, health, language):
+    for room in (
+        account, recordings, live, api, numbers, playback, keeping, leaving, persons, health, language,
+    ):  # fmt: skip
         app.register_blueprint(room.blueprint)
     return app

@@ -62,8 +62,8 @@ STALE = _l(
 
 KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
-MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over"})
-GONE = frozenset({"access.expired", "access.destroyed", "access.revoked"})
+MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none"})
+GONE = frozenset({"access.expired", "access.destroyed", "access.revoked", "access.handover_over"})
 
 
 class Panel(Flask):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import phonenumbers
+from babel.units import format_unit
 from flask import Flask
-from flask_babel import format_date, format_time, ngettext
+from flask_babel import format_date, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
@@ -34,6 +35,19 @@ ERRORS: Mapping[str, object] = {
         "It could not be found in this recording that everybody was told, and agreed where that was asked. "
         "So it may not be used for anything. "
         "It will be destroyed on the date shown."
+    ),
+    "access.brought_in": _l(
+        "This recording was brought in from elsewhere, and nothing was announced to Accord. "
+        "It may not be used for anything until your company has stated what for."
+    ),
+    "access.handover_role": _l("Only admins of your company are handed its recordings."),
+    "access.handover_none": _l("Nothing is ready to be fetched."),
+    "access.handover_over": _l(
+        "The time in which this could be fetched is over, or it was put together anew. "
+        "Load the page again, or ask your provider."
+    ),
+    "access.handover_changed": _l(
+        "Something in it is no longer what it was. Ask your provider to put it together anew."
     ),
     "access.expired": _l(
         "The time for which this recording was announced to be kept is over. It can no longer be heard."
@@ -191,6 +205,34 @@ def out_of_time(missing_ms: int) -> str:
             _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
         )
     return str(_("This recording is %(length)s longer than the call was. It is not known why.", length=by))
+
+
+LEFT_OUT: Mapping[str, object] = {
+    "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
+    "access.brought_in": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
+    "access.expired": _l("The time for which it was announced is over."),
+    "access.destroyed": _l("It was deleted, and is being destroyed."),
+    "access.purpose_restricted": _l("It may no longer be used for what was announced."),
+}
+"""Why a recording is not handed over."""
+
+
+def left_out(why: str) -> str:
+    """Why a recording is not handed over."""
+    return str(LEFT_OUT.get(why) or _("It is no longer what was sealed after the call. This was reported."))
+
+
+def recordings(many: int) -> str:
+    """How many."""
+    return str(ngettext("%(num)d recording", "%(num)d recordings", many))
+
+
+def size(length: int) -> str:
+    """A length in bytes, as people read it."""
+    units = (("gigabyte", 10**9), ("megabyte", 10**6), ("kilobyte", 10**3))
+    unit, bytes_ = next((each for each in units if length >= each[1]), units[-1])
+    said = round(length / bytes_, 1)
+    return str(format_unit(said, f"digital-{unit}", length="short", locale=get_locale() or "en"))
 
 
 def kept(answer: str) -> str:
@@ -420,6 +462,9 @@ def init_app(app: Flask) -> None:
             gap,
             out_of_time,
             kept,
+            left_out,
+            recordings,
+            size,
             asked,
             answered,
             consented,

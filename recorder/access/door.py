@@ -96,7 +96,8 @@ class Door(Protocol):
     def grant(self, who: Who, recording_id: str, purpose: str) -> Grant:
         """Leave for a quarter of an hour.  Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``,
-        ``access.purpose_restricted``, ``access.expired``, ``access.held``, ``access.destroyed``."""
+        ``access.purpose_restricted``, ``access.expired``, ``access.held``, ``access.destroyed``,
+        ``access.brought_in`` (from elsewhere, and nobody has stated a purpose)."""
 
     def given(self, who: Who, grant_id: str) -> Grant:
         """A grant of this person while it lasts.  Raises ``access.grant_over`` otherwise."""
@@ -126,3 +127,9 @@ class Door(Protocol):
         """What the player says was played since it last said so (:mod:`recorder.access.played`): written down
         as its word with the listen, which says so when it is closed.  Nothing happens where that is closed,
         or never began.  Raises ``ValueError`` for what are no stretches of a sound, else as :meth:`close`."""
+
+    def handover(self, who: Who) -> Opened:
+        """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file
+        from any byte on.  A leaf is written before its first byte, and one for each recording before the
+        first of that leaves.  Raises ``access.handover_role``, ``access.handover_none``,
+        ``access.handover_over``; its iterator ``access.handover_changed``."""

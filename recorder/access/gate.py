@@ -20,12 +20,15 @@ from recorder import metrics
 from recorder.access import owned
 from recorder.access import played as stretches
 from recorder.access.door import Copy, Door, Grant, Opened, PurposeChoice, Who
+from recorder.access.handover import Archive, why_not
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import amending, grants, people, persons, queries, reviews
+from recorder.catalogue import amending, grants, handing, leaving, people, persons, queries, reviews
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
+from recorder.catalogue.handing import HandedRow
+from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
@@ -238,6 +241,68 @@ class Gate:
         if row is not None and listen is not None:
             grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
 
+    @connected()
+    def handover(self, who: Who) -> Opened:
+        """See :class:`Door`."""
+        self._alive(who, None, None)
+        row = self._handing(who)
+        archive = Archive(
+            row,
+            self._store,
+            lambda each: self._handed(who, row, each),
+            lambda each, name, error: self._note_broken(who, each.recording, name, error),
+        )
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            now, said = self._now(), {"handover": row.handover, "user": who.user, "from": start, "to": end}
+            handing.note(who.tenant, "handover.opened", said, now, self._entropy)
+            pieces = self._handing_over(who, row, archive.read(start, end))
+            return _Pieces(next(pieces, b""), pieces)
+
+        return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+
+    def _handing(self, who: Who) -> LeavingRow:
+        """What a customer is handed while it can be fetched."""
+        row = leaving.of(who.tenant)
+        if who.role != "customer_admin":
+            self._refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+        if row is None or row.handed_at is None:
+            self._refuse(who, "access.handover_none", "nothing is handed over")
+        if row.erasing_since is not None or self._now() >= row.until:
+            self._refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
+        return row
+
+    def _handing_over(
+        self, who: Who, row: LeavingRow, pieces: Iterator[bytes]
+    ) -> Generator[bytes, None, None]:
+        looked_at = self._now()
+        for piece in pieces:
+            now = self._now()
+            if now - looked_at >= LOOK_AGAIN:
+                self._alive(who, None, None)
+                if self._handing(who).handover != row.handover:
+                    self._refuse(who, "access.handover_over", "another handing over has begun")
+                looked_at = now
+            metrics.SENT.inc(len(piece))
+            yield piece
+
+    @connected()
+    def _handed(self, who: Who, row: LeavingRow, each: HandedRow) -> Sealed | None:
+        """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
+        used any more, or not as it was sealed (which is in the log)."""
+        recording = queries.recording(who.tenant, each.recording)
+        if recording is None or recording.destroyed_at is not None:
+            return None
+        try:
+            with self._reported(who, recording, "manifest.json"):
+                sealed = self._listed(self._seals.open(recording, self._now()))
+        except (SealError, AccessError):
+            return None
+        if why_not(sealed, self._now()) is not None:
+            return None
+        handing.sending(who.tenant, row.handover or "", recording.id, who.user, self._now(), self._entropy)
+        return sealed
+
     def _sent(
         self,
         who: Who,
@@ -347,11 +412,15 @@ class Gate:
 
     def _check_purpose(self, who: Who, sealed: Sealed, purpose: str) -> None:
         recording = sealed.row.id
-        if sealed.manifest.announced is None:
+        terms = self._terms(sealed)
+        if sealed.manifest.brought_in is not None and not terms.purposes:
+            why = "it comes from elsewhere, and nobody has stated what it may be used for"
+            self._refuse(who, "access.brought_in", why, recording, purpose)
+        if sealed.manifest.announced is None and sealed.manifest.brought_in is None:
             self._refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose
             )
-        choices = self._asked(who).choices(self._terms(sealed), sealed.row)
+        choices = self._asked(who).choices(terms, sealed.row)
         choice = next((choice for choice in choices if choice.code == purpose), None)
         if choice is None:
             self._refuse(
@@ -404,13 +473,15 @@ class Gate:
                 raise  # it is written down already
             self._refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
-            said = {"user": who.user, "recording": row.id, "object": name, "found": error.error_id}
-            grants.note(
-                who.tenant, "seal.broken", said, recording=row.id, now=self._now(), entropy=self._entropy
-            )
-            metrics.SEALS_BROKEN.inc()
-            log.error("gate.seal_broken", recording=row.id, object=name, error_id=error.error_id)
+            self._note_broken(who, row.id, name, error)
             raise
+
+    def _note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
+        said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
+        now = self._now()
+        grants.note(who.tenant, "seal.broken", said, recording=recording, now=now, entropy=self._entropy)
+        metrics.SEALS_BROKEN.inc()
+        log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 
 
 class _Pieces(Iterator[bytes]):

@@ -45,7 +45,7 @@ class Asked:
             return "access.destroyed"
         if self.now >= _lasts_until(term, terms, row):
             return "access.expired"
-        if term.code in row.restricted or term.code not in row.purposes or not row.announced:
+        if term.code in row.restricted or term.code not in row.purposes or not row.usable:
             return "access.purpose_restricted"
         if self.role not in self.roles.get(term.code, frozenset()):
             return "access.purpose_not_for_role"

@@ -185,6 +185,7 @@ class Seals:
             "start": (row.started_at, manifest.started_at),
             "duration": (row.duration_ms, manifest.duration_ms),
             "what was agreed": (row.kept, manifest.kept),
+            "where it comes from": (row.brought_in, manifest.brought_in),
             "outside party": (row.outside, parties.outside),
             "inside party": (row.inside, parties.inside),
         }

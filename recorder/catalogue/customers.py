@@ -19,6 +19,7 @@ from recorder.catalogue.joining import set_line_joining
 from recorder.catalogue.lines import (
     create_line,
     end_line,
+    move_line,
     set_line_announcement,
     set_line_outbound,
     set_line_timing,
@@ -38,6 +39,7 @@ __all__ = [
     "create_line",
     "create_tenant",
     "end_line",
+    "move_line",
     "revision",
     "set_line_announcement",
     "set_line_beep",

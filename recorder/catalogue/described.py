@@ -52,4 +52,5 @@ def recording_of(
         stored_at=manifest.sealed_at,
         destroyed_at=None,
         destroyed_why=None,
+        brought_in=manifest.brought_in,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from recorder.catalogue.leaving import being_erased
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_columns, recording_row
@@ -28,7 +29,8 @@ def add_recording(
     are the customer's that the row was made with.
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
-    catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile.
+    catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile,
+    ``tenant.left`` where it has left.
     """
     with writing():
         hold(row.tenant)
@@ -41,6 +43,8 @@ def add_recording(
                     "the take stays in the spool: compare both with `accord verify`",
                 )
             return False
+        if being_erased(row.tenant):
+            raise CatalogueError("tenant.left", f"customer {row.tenant} has left", "nothing of it is kept")
         if limits != limits_of(row.tenant):
             raise CatalogueError(
                 "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
@@ -48,6 +52,8 @@ def add_recording(
         Recording.create(**recording_columns(row))
         NotRecorded.delete().where(NotRecorded.id == row.id).execute()
         said = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
+        if row.brought_in is not None:
+            said["brought_in"] = row.brought_in
         append(row.tenant, "recording.stored", said, now, entropy, recording=row.id)
     return True
 
@@ -90,6 +96,14 @@ def note_taken_away(recording: str, now: datetime, entropy: Entropy) -> None:
         with writing():
             said = {"recording": recording, "reason": row.reason}
             append(row.tenant_id, "quarantine.destroyed", said, now, entropy, recording=recording)
+
+
+def brought_in(tenant: str, sha256: str) -> RecordingRow | None:
+    """The recording that a file from elsewhere (its SHA-256, hex) has become, a tombstone included."""
+    with connected():
+        mine = (Recording.tenant == tenant) & (Recording.brought_in == sha256)
+        row = Recording.select().where(mine).first()
+    return None if row is None else recording_row(row)
 
 
 def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:

@@ -24,7 +24,8 @@ from recorder.call.policy import (
 from recorder.call.state import NOTICE
 from recorder.catalogue import countries
 from recorder.catalogue.announcing import Spoken, check_mode, check_spoken, keep_sound
-from recorder.catalogue.models import Announcement, Line, writing
+from recorder.catalogue.ended import Leaving
+from recorder.catalogue.models import Announcement, Line, connected, writing
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, LineRow
@@ -53,7 +54,8 @@ def create_line(
     in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
     which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
     now), ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
-    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``.
+    ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
+    ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
@@ -71,6 +73,7 @@ def create_line(
     try:
         with writing():
             hold(tenant)
+            check_stays(tenant)
             said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
             _check_timing(timing, OFF, columns["mode"], others)
             row = Line.create(
@@ -91,7 +94,7 @@ def create_line(
         raise CatalogueError(
             "line.taken",
             f"{number} is recorded for a customer already",
-            "end that line first: a number that changes hands starts anew",
+            "`accord line move` gives it to another one: a number that changes hands starts anew",
         ) from error
     return line_row(row)
 
@@ -188,6 +191,32 @@ def _check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) 
         )
 
 
+def check_stays(tenant: str) -> None:
+    """Inside the caller's transaction: that a customer does not leave.  Raises :class:`CatalogueError`
+    (``tenant.leaving``)."""
+    if Leaving.select().where(Leaving.tenant_id == tenant).exists():
+        raise CatalogueError(
+            "tenant.leaving",
+            f"customer {tenant} leaves: nothing more is recorded for it",
+            "`accord tenant leave show` says how far that is, `accord tenant leave stop` calls it off",
+        )
+
+
+def ended_before(line_id: str | None, at: datetime) -> bool:
+    """Whether a line, whoever's, had ended by a time; false where nobody knows it."""
+    with connected():
+        mine = (Line.id == line_id) & (Line.until <= at)
+        return line_id is not None and bool(Line.select().where(mine).exists())
+
+
+def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
+    """Whose a number was at a time: the customer's id and the line's, or two times ``None``."""
+    mine = (Line.digits == number.removeprefix("+")) & (Line.since <= at)
+    with connected():
+        row = Line.get_or_none(mine & (Line.until.is_null() | (Line.until > at)))
+    return (None, None) if row is None else (row.tenant_id, row.id)
+
+
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
     """The number is not recorded any more and free for anybody; recordings stay whose they are.  False
     where the tenant has no such line."""
@@ -198,6 +227,43 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
             append(tenant, "line.ended", {"line": line_id}, now, entropy)
             count_up(LINES)
     return bool(changed)
+
+
+def move_line(
+    tenant: str,
+    line_id: str,
+    to: str,
+    *,
+    announcement: str,
+    label: str = "",
+    formats: Sequence[str] = ("opus",),
+    mode: str | None = None,
+    now: datetime,
+    entropy: Entropy,
+) -> LineRow | None:
+    """A number is another tenant's from ``now``: the line ends, and another one begins that says what the
+    new one's ``announcement`` does.  Neither one's log names the other.  Calls and recordings stay whose
+    they were.  ``None`` where the tenant has no such line.  Raises :class:`CatalogueError` as
+    :func:`create_line` does, and ``line.same``."""
+    if tenant == to:
+        raise CatalogueError("line.same", "the number is that customer's already", "name another one")
+    with writing():
+        for each in sorted((tenant, to)):
+            hold(each)
+        row = Line.get_or_none(active(tenant, line_id))
+        if row is None:
+            return None
+        end_line(tenant, line_id, now=now, entropy=entropy)
+        return create_line(
+            to,
+            number=row.number,
+            announcement=announcement,
+            label=label,
+            formats=formats,
+            mode=mode,
+            now=now,
+            entropy=entropy,
+        )
 
 
 def active(tenant: str, line_id: str) -> Any:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from peewee import fn
+
 from recorder.call.control import ASKABLE
 from recorder.catalogue.calls import Asked, LiveCall
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.models import Line, connected, writing
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append
@@ -77,14 +79,15 @@ class AskedRow:
 def calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
     """A tenant's calls that go on now, the latest first."""
     with connected():
-        query = LiveCall.select().where((LiveCall.tenant_id == tenant) & _fresh(now))
+        query = LiveCall.select().where((LiveCall.tenant_id == tenant) & _fresh(now) & _theirs())
         return tuple(_live(row) for row in query.order_by(LiveCall.started_at.desc(), LiveCall.id.desc()))
 
 
 def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
     """One of them."""
     with connected():
-        row = LiveCall.get_or_none((LiveCall.tenant_id == tenant) & (LiveCall.id == call_id) & _fresh(now))
+        mine = (LiveCall.tenant_id == tenant) & (LiveCall.id == call_id)
+        row = LiveCall.get_or_none(mine & _fresh(now) & _theirs())
     return None if row is None else _live(row)
 
 
@@ -187,6 +190,12 @@ def drop_old(now: datetime) -> None:
 def _fresh(now: datetime) -> Any:
     # One that was seen in the future was by a clock that had jumped ahead.
     return (LiveCall.seen_at > now - STALE) & (LiveCall.seen_at < now + STALE)
+
+
+def _theirs() -> Any:
+    """Not one that began after its line had ended, on a node that had not heard of that."""
+    over = (Line.id == LiveCall.line_id) & (Line.until <= LiveCall.started_at)
+    return ~fn.EXISTS(Line.select(Line.id).where(over))
 
 
 def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:

@@ -23,6 +23,7 @@ from recorder.catalogue.database import (
     open_catalogue,
     writing,
 )
+from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 
 __all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
@@ -255,7 +256,8 @@ class Recording(Row):
     """A stored recording, found by its manifest; after its destruction a tombstone without parties.
 
     Line and announcement are named, not referenced: what the manifest says of them stands by itself,
-    also in a catalogue that was rebuilt from the bucket.
+    also in a catalogue that was rebuilt from the bucket.  ``brought_in`` is the SHA-256 of the file that it
+    was, where it comes from elsewhere.
     """
 
     id = TextField(primary_key=True)
@@ -284,6 +286,7 @@ class Recording(Row):
     stored_at = MomentField()
     destroyed_at = MaybeMomentField(null=True)
     destroyed_why = TextField(null=True)
+    brought_in = TextField(null=True, index=True)
 
     tenant_id: str
 
@@ -488,4 +491,6 @@ TABLES: tuple[type[Row], ...] = (
     PersonRequest,
     PersonCode,
     PersonRecording,
+    Leaving,
+    Handed,
 )

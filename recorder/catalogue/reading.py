@@ -183,6 +183,7 @@ def recording_row(row: models.Recording) -> RecordingRow:
         stored_at=row.stored_at,
         destroyed_at=row.destroyed_at,
         destroyed_why=row.destroyed_why,
+        brought_in=row.brought_in,
     )
 
 
@@ -215,6 +216,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "stored_at": row.stored_at,
         "destroyed_at": row.destroyed_at,
         "destroyed_why": row.destroyed_why,
+        "brought_in": row.brought_in,
     }
 
 

@@ -207,7 +207,9 @@ class RecordingRow:
     ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and
     it is destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``,
     ``no``, ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count).
-    ``destroyed_at`` is set on a tombstone, whose parties are gone.
+    ``destroyed_at`` is set on a tombstone, whose parties are gone.  ``brought_in`` is the SHA-256 (hex) of
+    the file that it was, where it comes from elsewhere: then nothing was announced, and it may be used for
+    what was stated since, if anything.
     """
 
     id: str
@@ -234,6 +236,12 @@ class RecordingRow:
     stored_at: datetime
     destroyed_at: datetime | None
     destroyed_why: str | None
+    brought_in: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was announced, or stated since what it may be used for."""
+        return self.announced or (self.brought_in is not None and bool(self.purposes))
 
 
 @dataclass(frozen=True, slots=True)

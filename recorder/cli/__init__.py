@@ -15,12 +15,14 @@ from recorder.cli import (
     announcements,
     audit,
     backup,
+    bringing,
     country,
     customers,
     doctor,
     holds,
     keeping,
     keys,
+    leaving,
     lines,
     logs,
     persons,
@@ -97,3 +99,5 @@ for command in (
 ):
     accord.add_command(command)
 customers.tenant.add_command(adopt.adopt)
+customers.tenant.add_command(leaving.leave)
+keeping.recording.add_command(bringing.bring_in)

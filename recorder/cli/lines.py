@@ -122,6 +122,47 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
     customers.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
 
 
+@line.command("move")
+@TENANT
+@click.argument("number")
+@click.option("--to", "to_name", required=True, help="The id or name of the customer whose it is now.")
+@click.option("--announcement", "announcement_id", help="One of theirs; default: the shipped one.")
+@click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
+@click.option("--label", default="")
+@click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+)
+@click.option("--mode", type=click.Choice(MODES), help="As for `accord line add`.")
+@click.pass_obj
+def move_line(
+    context: Context,
+    tenant_name: str,
+    number: str,
+    to_name: str,
+    announcement_id: str | None,
+    language: str | None,
+    label: str,
+    formats: tuple[str, ...],
+    mode: str | None,
+) -> None:
+    """A number is another customer's from now on, and says what theirs do. Prints the new line's id.
+
+    It starts anew: they see nothing of what was before. What was recorded, and calls that go on now, stay
+    with the customer who had it."""
+    context.open_catalogue()
+    row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
+    found, now = sources(context.settings.prompts), utc_now()
+    if announcement_id is None:
+        announcement_id = shipped_for(to, language or spoken(to), mode, now, found).id
+    said = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
+    made = customers.move_line(row.tenant, row.id, to.id, **said, now=now, entropy=os.urandom)  # type: ignore[arg-type]
+    if made is None:
+        raise CatalogueError("line.unknown", f"{number} has ended meanwhile", "see `accord line list`")
+    if joining.asked_for(to.id):
+        customers.set_line_joining(to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom)
+    click.echo(made.id)
+
+
 @line.command("announce")
 @TENANT
 @click.argument("number")

@@ -91,6 +91,7 @@ def worker(context: Context) -> None:
             sources=sources(settings.prompts),
             lock_days=settings.ledger.lock_days,
             outward=Outward(outward.authority(settings), outward.server(settings)),
+            backups_end_after=timedelta(days=settings.keys.backups_kept_days),
         ),
         store=context.store(),
         keyring=context.keyring(),

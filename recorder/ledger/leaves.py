@@ -17,6 +17,7 @@ from typing import Any
 
 import rfc8785
 
+from recorder.catalogue.leaving import FORGOTTEN
 from recorder.catalogue.logged import Subtree
 from recorder.catalogue.models import LedgerEntry, database
 from recorder.ledger import tree
@@ -47,6 +48,7 @@ class Leaves:
     _whole: bool = True
     _gone: dict[int, str | None] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
+    _forgotten: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
 
@@ -178,6 +180,8 @@ class Leaves:
 
     def _hear(self, number: int, kind: str, body: str) -> None:
         said = json.loads(body)
+        if kind == FORGOTTEN:  # calls that were not recorded, of a customer who left
+            self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):
             self._erased.add(recording)
@@ -203,6 +207,8 @@ class Leaves:
 
     def _bodies(self) -> Iterator[Finding]:
         for number, recording in self._gone.items():
+            if number in self._forgotten:
+                continue
             named = self._may_be_gone.get(number)
             if named is None and recording in self._erased_before:
                 continue

@@ -86,6 +86,23 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     )
 
 
+def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
+    """What was last signed of a log of at most so many leaves, as far as the bucket has it, and the
+    endorsement of the key that did; ``None`` where nothing was.  Raises ``StoreError``."""
+    with connected():
+        mine = (Checkpoint.tenant_id == tenant) & Checkpoint.stored_at.is_null(False)
+        row = (
+            Checkpoint.select()
+            .where(mine & (Checkpoint.size <= size))
+            .order_by(Checkpoint.number.desc())
+            .first()
+        )
+    if row is None:
+        return None
+    endorsement = _endorsement(store, note.read(row.note.encode()).head)
+    return row.note, canonical.dump(endorsement.document()).decode()
+
+
 def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = None) -> Shown:
     """Check a file, from the root's public key alone.  ``checkpoint`` is one that came another way (by mail,
     say): then it must be that one.

@@ -80,7 +80,7 @@ SAID: Final[Mapping[str, Says]] = {
     "line.deletable_changed": Says(Line, "line", _LINE),
     "line.keep_changed": Says(Line, "line", _LINE),
     "line.ended": Says(Line, "line", _set("until")),
-    "recording.stored": Says(Recording, "recording", _same("manifest_sha256", "announced")),
+    "recording.stored": Says(Recording, "recording", _same("manifest_sha256", "announced", "brought_in")),
     "recording.rebuilt": Says(Recording, "recording", _same("manifest_sha256")),
     "recording.destroyed": Says(
         Recording, "recording", lambda body: {"destroyed_why": body["why"], "destroyed_at": THERE}

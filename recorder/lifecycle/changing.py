@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import amending, claims, queries
+from recorder.catalogue import amending, claims, leaving, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import connected
@@ -79,9 +79,12 @@ class Looked:
 
     def why_not_agree(self) -> str | None:
         """The id of the reason why nothing can be agreed about it any more; ``None`` where it can."""
-        if self.chain.manifest.announced is None:
+        manifest = self.chain.manifest
+        if manifest.announced is None and manifest.brought_in is None:
             return "keeping.not_announced"
         ended = not self.terms.living(self.now) and not self.terms.holds
+        if manifest.brought_in is not None and not self.terms.purposes:
+            ended = self.now >= self.terms.until
         return "keeping.over" if ended or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
@@ -151,7 +154,7 @@ class Changes:
                 raise KeepingError("keeping.review", "a hold is looked at again within a year")
             if not roles or not set(roles) <= _roles(purposes):
                 raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
-            if looked.row.wrapped_key is None:
+            if looked.row.wrapped_key is None or leaving.being_erased(tenant):
                 raise KeepingError("keeping.being_destroyed", "it is being destroyed")
             at = from_iso(to_iso(review_at))
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
@@ -195,7 +198,7 @@ class Changes:
         on: date | None = None,
     ) -> None:
         """It was agreed after the call that it may be used for a purpose: :func:`agreeing`, with its
-        errors."""
+        errors.  One from elsewhere gets its first purpose so, on what its customer states in ``reason``."""
         rule = agreeing(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
@@ -222,6 +225,18 @@ class Changes:
             return DeletionAsked(_said(reason))
 
         self._amend(tenant, recording, by, rule)
+
+    def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
+        """Its customer has left, and nothing of it is to be kept: also what a law asks of that customer,
+        who was handed it.  What was to be deleted before stays as it is.  Raises ``keeping.held``."""
+
+        def rule(looked: Looked) -> Data:
+            if looked.terms.holds:
+                raise KeepingError("keeping.held", "it is held: lift the hold first")
+            return DeletionAsked(_said(reason))
+
+        if self.look(tenant, recording).terms.deleted_at is None:
+            self._amend(tenant, recording, by, rule)
 
     def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
         owner, now = self.entropy(8).hex(), self.now()

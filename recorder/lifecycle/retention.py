@@ -83,15 +83,24 @@ def destroy_due(means: Means, now: datetime) -> int:
     while due := keeping.due(now, after=last):
         for row in due:
             last = row
-            claim = f"recording:{row.id}"
             # As late as it is by now: thousands of them take longer than a claim lasts.
-            if not claims.take(claim, owner, now + timedelta(seconds=time.monotonic() - begun)):
-                continue
-            try:
-                destroyed += keeping.is_due(row, now) and _destroy_one(row, means, now)
-            finally:
-                claims.give_back(claim, owner)
+            claimed = now + timedelta(seconds=time.monotonic() - begun)
+            destroyed += destroy_one(row, means, owner, now, claimed)
     return destroyed
+
+
+def destroy_one(
+    row: RecordingRow, means: Means, owner: str, now: datetime, claimed: datetime | None = None
+) -> bool:
+    """Destroy a recording if it is over, unless another worker is at it; whether it did.  ``claimed`` is the
+    time of the claim.  Why one is not is logged.  Raises :class:`Unreachable`."""
+    claim = f"recording:{row.id}"
+    if not claims.take(claim, owner, claimed or now):
+        return False
+    try:
+        return keeping.is_due(row, now) and _destroy_one(row, means, now)
+    finally:
+        claims.give_back(claim, owner)
 
 
 def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:

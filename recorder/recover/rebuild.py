@@ -39,6 +39,8 @@ from recorder.catalogue.recovering import (
 )
 from recorder.clock import Now
 from recorder.ids import Entropy
+from recorder.lifecycle import leaving
+from recorder.lifecycle.leaving import RECEIPTS
 from recorder.recover.reading import PLACE, Reading, TenantKeys
 from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
@@ -54,7 +56,7 @@ BATCH = 200
 STRANGE = 100
 """Objects that are not Accord's and are named of one place: whoever can write there could put millions."""
 
-_OURS = re.compile(r"manifest\.json|peaks|audio\.[a-z]+|amendment-[0-9]{4}\.json")
+_OURS = re.compile(r"manifest\.json|peaks|note|audio\.[a-z]+|amendment-[0-9]{4}\.json")
 
 THREADS = 8
 
@@ -106,6 +108,8 @@ class Rebuild:
             following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
             if following != phase:
                 places.add([], following, "")
+        if left := leaving.bring_back(self.store, self.root, self.now(), self.entropy):
+            log.warning("rebuild.left", customers=left, hint="they had left: their numbers are not recorded")
         return Report(places.outcomes(), time.monotonic() - began, resumed)
 
     def _list(self, after: str) -> None:
@@ -195,9 +199,10 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 
 
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
-    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints and probes are
-    left out."""
-    wanted = (key for key in keys if not key.startswith(("keys/", "probe/", "checkpoints/")))
+    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts
+    and probes are left out."""
+    others = ("keys/", "probe/", "checkpoints/", RECEIPTS)
+    wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []
         strange, last = 0, ""

@@ -155,7 +155,8 @@ def _makes_sense(chain: Chain, amendment: Amendment) -> None:
     named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
     if other := sorted(set(named) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
-    if isinstance(data, AgreedLater) and chain.manifest.announced is None:
+    nothing = chain.manifest.announced is None and chain.manifest.brought_in is None
+    if isinstance(data, AgreedLater) and nothing:
         refuse("it agrees to what was not announced")
     if isinstance(data, Erased):
         sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}

@@ -16,6 +16,9 @@ from recorder.take.encoded import Gap
 from recorder.take.questions import YES
 from recorder.take.spool import Party
 
+BROUGHT_IN = "brought_in"
+"""Why a recording that comes from elsewhere is unannounced; ``channel`` is then its file's SHA-256."""
+
 
 @dataclass(frozen=True, slots=True)
 class Object:
@@ -152,6 +155,11 @@ class Manifest:
         longer = {each.code: each.until for each in announced}
         longer[more.code] = max(more.until, longer.get(more.code, more.until))
         return tuple(Purpose(code, until) for code, until in longer.items())
+
+    @property
+    def brought_in(self) -> str | None:
+        """The SHA-256 (hex) of the file that it was, where it comes from elsewhere."""
+        return self.channel if self.unannounced == BROUGHT_IN else None
 
     @property
     def kept(self) -> str | None:

@@ -21,7 +21,16 @@ from recorder.ids import Entropy
 from recorder.seal import agreement, canonical, document, envelope, signing
 from recorder.seal import body as bodies
 from recorder.seal.agreement import Consent
-from recorder.seal.contents import Announced, Joined, Manifest, Object, Parties, Purpose, SealedMarker
+from recorder.seal.contents import (
+    BROUGHT_IN,
+    Announced,
+    Joined,
+    Manifest,
+    Object,
+    Parties,
+    Purpose,
+    SealedMarker,
+)
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.timing import Timing, timing
 from recorder.take.encoded import Encoded, Marker, Sound
@@ -90,7 +99,8 @@ def seal(
     ``seal.endorsement_time``: the signing key is past its date), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
-    if start.tenant is None or start.line is None or start.announcement is None:
+    told = start.announcement is not None or start.brought_in is not None
+    if start.tenant is None or start.line is None or not told:
         raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
     if tenant_key.tenant != start.tenant:
         raise SealError(
@@ -193,7 +203,7 @@ def _manifest(
         ended_at=when.ended_at,
         sealed_at=when.sealed_at,
         noted=when.noted,
-        keep_until=unannounced_until,
+        keep_until=unannounced_until if start.brought_in is None else _milliseconds(start.brought_in),
         duration_ms=encoded.duration_ms,
         drift_ms=encoded.drift_ms,
         sample_rate=encoded.sample_rate,
@@ -235,6 +245,8 @@ def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
 
 
 def _unannounced(encoded: Encoded, consent: Consent) -> str:
+    if encoded.take.start.brought_in is not None:
+        return BROUGHT_IN
     if not consent.allows:
         return "not_agreed"
     finished = encoded.take.first("announcement_finished") is not None

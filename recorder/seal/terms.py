@@ -124,7 +124,9 @@ def for_disputes(code: str) -> bool:
 
 
 def kept_from(manifest: Manifest) -> datetime:
-    """The time that its keeping is counted from."""
+    """The time that its keeping is counted from; of a recording from elsewhere its call's end, as stated."""
+    if manifest.brought_in is not None:
+        return manifest.ended_at
     told, more = manifest.announced, manifest.agreed
     if told is not None and told.purposes:
         return told.purposes[0].until - timedelta(days=told.keep_days)

@@ -18,13 +18,16 @@ from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
 from recorder.take import align, blank, files, masked, prompts, times, wav
-from recorder.take.encoded import Encoded, Found, Sound
+from recorder.take.encoded import Encoded, Found, Marker, Prompt, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
 
 OPUS, WAV, PEAKS = "audio.opus", "kept.wav", "peaks"
 """The files in the take's folder.  ``kept.wav`` becomes the object ``audio.wav``: the take's own
 ``audio.wav`` is the unblanked one and never leaves the spool."""
+
+NOTE = "note"
+"""What was noted of a recording from elsewhere, UTF-8; in its folder, and an object of that name."""
 
 BLOCK_FRAMES = 1 << 16
 """Frames that are held at once: 256 KiB, whatever the call's length."""
@@ -67,10 +70,25 @@ def encode(take: Take, prompt: Path) -> Encoded:
     said = prompts.find(take, sound, found, prompt.parent)
     paused = masked.masked(take, sound, found, said)
     plan = blank.plan(take, sound, found, said, paused)
+    return _encoded(take, sound, plan, found, said)
+
+
+def as_it_is(take: Take) -> Encoded:
+    """The same for a recording from elsewhere: nothing is looked for in it and nothing silenced.  What was
+    noted of it goes with it (:data:`NOTE`)."""
+    marks = (mark for mark in take.marks if mark.kind == "brought_in")
+    markers = tuple(Marker(mark.at, 0, mark.kind, dict(mark.data)) for mark in marks)
+    return _encoded(take, wav.inspect(take.audio), blank.Plan(0, (), (), markers, 0))
+
+
+def _encoded(
+    take: Take, sound: wav.Wav, plan: blank.Plan, found: Found | None = None, said: tuple[Prompt, ...] = ()
+) -> Encoded:
     _write(take, sound, plan)
     named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
     named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
     named += [(PEAKS, PEAKS, "application/json")]
+    named += [(NOTE, NOTE, "text/plain; charset=utf-8")] if (take.folder / NOTE).exists() else []
     return Encoded(
         take=take,
         duration_ms=sound.duration_ms,

@@ -72,7 +72,8 @@ class CallStart:
     that means nothing; ``at_pickup``: told once somebody answered.  ``delete`` is what is said where
     colleagues may have it destroyed, ``beep`` who hears one (``policy.BEEPS``, or empty), ``joining`` what is
     said to a colleague who joins later.  ``refused``: why it was not even begun to be recorded (one of
-    :data:`REASONS`)."""
+    :data:`REASONS`).  ``brought_in``: it is a recording from elsewhere, of which nothing was announced, and
+    until when it is kept without a purpose; ``channel`` is then the SHA-256 of its file."""
 
     recording: str
     tenant: str | None
@@ -94,6 +95,7 @@ class CallStart:
     delete: Delete | None = None
     beep: str = ""
     joining: Joining | None = None
+    brought_in: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ MARKS = frozenset(
         "hangup",  # data: cause
         "unobserved_from",  # the daemon was away
         "unobserved_to",
+        "brought_in",  # it comes from elsewhere.  data: sha256 (of the file), channels (1 or 2)
     }
 )
 
@@ -250,11 +253,13 @@ def start_body(start: CallStart) -> dict[str, Any]:
     """What ``call.json`` holds.  What came later is left out where there is nothing to say: a worker of
     before knows the rest."""
     body = asdict(start) | {"format": FORMAT, "started_at": to_iso(start.started_at)}
-    for name in ("refused", "joining", "delete", "beep"):
+    for name in ("refused", "joining", "delete", "beep", "brought_in"):
         if not body[name]:
             del body[name]
     if "joining" in body and not body["joining"]["refused"]:
         del body["joining"]["refused"]
+    if start.brought_in is not None:
+        body["brought_in"] = to_iso(start.brought_in)
     return body
 
 
@@ -288,7 +293,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
     announcement = None if told is None else Announcement(**{**told, "purposes": tuple(told["purposes"])})
     uptime, question, keep = body.get("uptime"), body.get("question"), body.get("keep")
     delete = body.get("delete")
-    joining = body.get("joining")
+    joining, brought_in = body.get("joining"), body.get("brought_in")
     start = CallStart(
         **{
             **{name: value for name, value in body.items() if name != "format"},
@@ -298,6 +303,7 @@ def start_of(body: Mapping[str, Any]) -> CallStart:
             "keep": None if keep is None else keep_of(keep),
             "delete": None if delete is None else delete_of(delete),
             "joining": None if joining is None else joining_of(joining),
+            "brought_in": None if brought_in is None else from_iso(brought_in),
             "outside": Party(**body["outside"]),
             "started_at": from_iso(body["started_at"]),
             "formats": tuple(body["formats"]),

@@ -19,12 +19,12 @@ from recorder.errors import AccordError
 from recorder.ledger import checkpoint, mailing, stamping
 from recorder.ledger.mailing import Server
 from recorder.ledger.stamping import Authority
-from recorder.lifecycle import changing, retention, settling
+from recorder.lifecycle import changing, leaving, retention, settling
 from recorder.lifecycle.timekeeper import Timekeeper
 
 DUTIES: Final = (
-    "amendments", "limits", "holds", "recordings", "quarantine", "listens", "sessions", "logs", "timestamps",
-    "mail",
+    "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
+    "timestamps", "mail",
 )  # fmt: skip
 
 SESSIONS_KEPT: Final = timedelta(days=30)
@@ -43,7 +43,8 @@ class Outward:
 @dataclass(frozen=True, slots=True)
 class House:
     """``means`` destroy, ``signing`` signs; ``timekeeper`` says whether the clock can be believed that says
-    what is over, and when something was signed."""
+    what is over, and when something was signed; ``backups_end_after`` is how long a copy of catalogue and
+    bucket is kept."""
 
     spool: Path
     means: retention.Means
@@ -51,6 +52,7 @@ class House:
     outward: Outward
     timekeeper: Timekeeper
     now: Now
+    backups_end_after: timedelta = timedelta(days=30)
     told: dict[str, date] = field(default_factory=dict)
     """Holds that the log said are to be looked at again, and on which day."""
 
@@ -63,6 +65,9 @@ class House:
             "limits": lambda: settling.settle(means.store, means.root, now),
             "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
+            "leaving": lambda: leaving.erase_due(
+                leaving.Means(self.means, self.signing, self.backups_end_after), self.timekeeper.check()
+            ),
             "quarantine": lambda: retention.empty_quarantine(
                 self.spool, self.timekeeper.check(), self.means.entropy
             ),

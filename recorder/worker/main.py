@@ -90,7 +90,8 @@ class WorkerSettings:
     ``processes`` encode, ``uploads`` threads store; ``drain`` is seconds that work under way has to end
     after SIGTERM; ``warn_at`` and ``full_at`` as of ``[node]``; ``sources`` give sentences their sound;
     ``lock_days`` is how long what is signed of the logs cannot be deleted,
-    ``outward`` where it goes besides the bucket."""
+    ``outward`` where it goes besides the bucket; ``backups_end_after`` how long a copy of catalogue and
+    bucket is kept."""
 
     spool: Path
     snapshot: Path
@@ -104,6 +105,7 @@ class WorkerSettings:
     sources: Sources = SHIPPED
     lock_days: int = 365
     outward: Outward = field(default_factory=Outward)
+    backups_end_after: timedelta = timedelta(days=30)
 
 
 @dataclass
@@ -187,6 +189,7 @@ class Worker:
             chosen.outward,
             self.timekeeper or Timekeeper(chosen.spool / NAME, {}, self.now),
             self.now,
+            chosen.backups_end_after,
         )
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:

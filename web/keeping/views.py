@@ -11,6 +11,7 @@ from recorder.catalogue import people, queries
 from recorder.errors import KeepingError
 from recorder.lifecycle import receipt as receipts
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW
+from recorder.prompts.purposes import standard
 from recorder.seal.amendment import AgreedLater
 from web import words
 from web.account.limits import limit_grants, limit_refusals
@@ -63,6 +64,7 @@ def show(recording_id: str) -> ResponseReturnValue:
         earliest=day_of(at + timedelta(days=1)),
         latest=day_of(at + LONGEST_REVIEW - timedelta(days=1)),
         longest=LONGEST_REASON,
+        codes=[*standard(), *queries.own_purposes(tenant)],
     )
 
 
@@ -121,6 +123,28 @@ def lift(recording_id: str) -> ResponseReturnValue:
 def withdraw(recording_id: str) -> ResponseReturnValue:
     tenant = someone().tenant.id
     changes().withdraw(tenant, recording_id, me(), reason=request.form.get("reason", ""))
+    return to_recording(recording_id)
+
+
+@blueprint.post("/recordings/<recording_id>/keeping/state")
+@logged_in
+@limit_grants
+@for_admins
+def state(recording_id: str) -> ResponseReturnValue:
+    """What a recording from elsewhere may be used for, and on what that rests."""
+    form, user = request.form, someone().user
+    days = form.get("days", "")
+    known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
+    if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
+        raise KeepingError("keeping.over", "no number of days, or it was recorded here")
+    changes().agree(
+        user.tenant,
+        recording_id,
+        me(),
+        purpose=form.get("purpose", "")[:100],
+        keep_days=int(days),
+        reason=form.get("reason", ""),
+    )
     return to_recording(recording_id)
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder.catalogue import amending, queries
+from recorder.catalogue import amending, leaving, queries
 from web.recordings import listing, wishes
 from web.state import here, logged_in, now, someone
 
@@ -40,4 +40,5 @@ def listed() -> str:
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,
         look_again=look_again[:SHOWN],
+        leaving=admin and leaving.of(tenant.id) is not None,
     )

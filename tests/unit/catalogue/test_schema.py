@@ -29,6 +29,7 @@ ALL = (
     "0011_ledger",
     "0012_kept",
     "0013_persons",
+    "0014_ending",
     "0015_played",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])

@@ -27,6 +27,7 @@ from recorder.catalogue import (
     snapshot,
     tokens,
 )
+from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     TABLES,
@@ -91,6 +92,12 @@ def full(house: House, recorded) -> House:
     assert checkpoint.keep(signing, house.clock()) == 1
     with connected():
         Recipient.create(id="r", tenant_id=house.tenant, address="claire@example.com", since=house.clock())
+        at = house.clock()
+        Leaving.create(tenant_id="another", announced_at=at, until=at, layout={"at": 1024, "papers": []})
+        Handed.create(
+            id="h/0", tenant_id="another", number=0, recording_id=recording, row_length=80, at=1024, length=0,
+            files=[["manifest.json", 900]],
+        )  # fmt: skip
     number = row.outside.value
     asked = persons.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),

@@ -1,0 +1,161 @@
+"""What a customer who leaves is handed: which recordings, where in the file each lies, and why others are not
+in it (:class:`recorder.catalogue.ended.Handed`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import fn
+
+from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.leaving import LeavingRow, check_not_erasing, standing
+from recorder.catalogue.models import Tenant, connected, database, writing
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy, uuid7
+from recorder.ledger.append import append, hold
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class HandedRow:
+    """A recording in what a customer is handed, or ``why_not``; ``files`` are names and lengths in bytes,
+    ``at`` where the first of them begins."""
+
+    number: int
+    recording: str
+    why_not: str | None
+    row_length: int
+    at: int
+    length: int
+    files: tuple[tuple[str, int], ...]
+    sent_at: datetime | None
+
+
+def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> LeavingRow:
+    """What the customer is handed is put together now: goes on with what was begun, or ``anew``.  Raises
+    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.erasing``."""
+    with writing():
+        hold(tenant)
+        row = standing(tenant)
+        check_not_erasing(row)
+        if row.handover is not None and not anew:
+            return row
+        Handed.delete().where(Handed.tenant_id == tenant).execute()
+        handover = str(uuid7(now, entropy))
+        append(tenant, "handover.begun", {"handover": handover}, now, entropy)
+        size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()
+        change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
+        Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
+    return standing(tenant)
+
+
+def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
+    """Write down some of what is handed.  Raises :class:`CatalogueError` (``leaving.changed``) where that
+    handing over is not the one that is going on."""
+    with writing():
+        _same(tenant, handover)
+        for row in rows:
+            Handed.create(
+                id=f"{handover}/{row.number}",
+                tenant_id=tenant,
+                number=row.number,
+                recording_id=row.recording,
+                why_not=row.why_not,
+                row_length=row.row_length,
+                at=row.at,
+                length=row.length,
+                files=[list(each) for each in row.files],
+            )
+
+
+def whole(
+    tenant: str, handover: str, layout: Mapping[str, Any], length: int, *, now: datetime, entropy: Entropy
+) -> None:
+    """What the customer is handed is whole from now on.  Raises :class:`CatalogueError`
+    (``leaving.changed``)."""
+    with writing():
+        hold(tenant)
+        _same(tenant, handover)
+        change = {"layout": layout, "length": length, "handed_at": now}
+        Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
+        counted = counts(tenant)
+        said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
+        append(tenant, "handover.whole", said, now, entropy)
+
+
+def counts(tenant: str) -> dict[str, int]:
+    """How many recordings are handed (''), and how many are not, by why."""
+    with connected():
+        query = Handed.select(Handed.why_not, fn.COUNT(Handed.id)).where(Handed.tenant_id == tenant)
+        rows = database.execute(query.group_by(Handed.why_not)).fetchall()
+        return {str(reason or ""): int(many) for reason, many in rows}
+
+
+def handed(tenant: str, first: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+    """Some of what is handed, by number from ``first`` on."""
+    with connected():
+        mine = (Handed.tenant_id == tenant) & (Handed.number >= first)
+        return tuple(_handed(row) for row in Handed.select().where(mine).order_by(Handed.number).limit(limit))
+
+
+def handed_at(tenant: str, at: int, limit: int = PAGE) -> tuple[HandedRow, ...]:
+    """The recordings that lie at a byte of what is handed, and after it."""
+    with connected():
+        mine = (Handed.tenant_id == tenant) & (Handed.at + Handed.length > at) & (Handed.length > 0)
+        return tuple(_handed(row) for row in Handed.select().where(mine).order_by(Handed.at).limit(limit))
+
+
+def last(tenant: str) -> HandedRow | None:
+    """The last of what was written down."""
+    with connected():
+        mine = Handed.select().where(Handed.tenant_id == tenant)
+        row = mine.order_by(Handed.number.desc()).first()
+    return None if row is None else _handed(row)
+
+
+def among(tenant: str, recordings: Iterable[str]) -> frozenset[str]:
+    """Which of some recordings are in the list, handed or not."""
+    with connected():
+        mine = (Handed.tenant_id == tenant) & Handed.recording_id.in_(list(recordings))
+        return frozenset(row.recording_id for row in Handed.select(Handed.recording_id).where(mine))
+
+
+def sending(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
+    """The first bytes of a recording are about to leave: once, in the customer's log."""
+    with writing():
+        hold(tenant)
+        mine = (Handed.tenant_id == tenant) & (Handed.recording_id == recording)
+        if Handed.update(sent_at=now).where(mine & Handed.sent_at.is_null()).execute():
+            said = {"recording": recording, "handover": handover, "user": user}
+            append(tenant, "recording.handed_over", said, now, entropy, recording=recording)
+
+
+def note(tenant: str, kind: str, said: Mapping[str, object], now: datetime, entropy: Entropy) -> None:
+    """A leaf about what is handed over."""
+    with writing():
+        append(tenant, kind, said, now, entropy)
+
+
+def _same(tenant: str, handover: str) -> None:
+    row = standing(tenant)
+    if row.handover != handover or row.handed_at is not None or row.erasing_since is not None:
+        raise CatalogueError(
+            "leaving.changed", "somebody else is handing over to this customer", "`accord tenant leave show`"
+        )
+
+
+def _handed(row: Handed) -> HandedRow:
+    return HandedRow(
+        number=row.number,
+        recording=row.recording_id,
+        why_not=row.why_not,
+        row_length=row.row_length,
+        at=int(row.at),
+        length=int(row.length),
+        files=tuple((name, length) for name, length in row.files),
+        sent_at=row.sent_at,
+    )

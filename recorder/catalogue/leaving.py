@@ -1,0 +1,247 @@
+"""Customers who leave: that it was announced, that all is destroyed, and the receipt.  What they are handed
+is ``handing.py``.
+
+What counts are facts, each a column that is filled once (:class:`recorder.catalogue.ended.Leaving`); every
+change has its leaf, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import fn
+
+from recorder.catalogue.calls import ApiToken, Asked, LiveCall
+from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.lines import end_line
+from recorder.catalogue.models import (
+    LedgerEntry,
+    Line,
+    NotRecorded,
+    Recording,
+    Session,
+    User,
+    connected,
+    database,
+    writing,
+)
+from recorder.catalogue.reading import recording_row
+from recorder.catalogue.rows import RecordingRow
+from recorder.clock import to_iso
+from recorder.errors import CatalogueError
+from recorder.ids import Entropy
+from recorder.ledger.append import append, forget, hold
+
+PAGE = 200
+FORGOTTEN = "calls.forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingRow:
+    """A customer who leaves; see :class:`recorder.catalogue.ended.Leaving`."""
+
+    tenant: str
+    announced_at: datetime
+    until: datetime
+    handover: str | None
+    log_size: int
+    handed_at: datetime | None
+    layout: Mapping[str, Any]
+    length: int
+    erasing_since: datetime | None
+    left_at: datetime | None
+    receipt: str | None
+
+
+def of(tenant: str) -> LeavingRow | None:
+    """How far a customer's leaving is; ``None`` where it does not leave."""
+    with connected():
+        row = Leaving.get_or_none(Leaving.tenant_id == tenant)
+    return None if row is None else _row(row)
+
+
+def standing(tenant: str) -> LeavingRow:
+    """The same.  Raises :class:`CatalogueError` (``leaving.not_announced``)."""
+    row = of(tenant)
+    if row is None:
+        raise CatalogueError(
+            "leaving.not_announced", "this customer does not leave", "first `accord tenant leave announce`"
+        )
+    return row
+
+
+def announce(tenant: str, until: datetime, *, now: datetime, entropy: Entropy) -> LeavingRow:
+    """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
+    what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
+    ``leaving.until``, ``tenant.unknown``."""
+    if until <= now:
+        raise CatalogueError("leaving.until", "that day is over", "name one on which they have fetched it")
+    with writing():
+        hold(tenant)
+        if of(tenant) is not None:
+            raise CatalogueError(
+                "tenant.leaving",
+                "that this customer leaves was announced before",
+                "`accord tenant leave show`",
+            )
+        Leaving.insert(tenant_id=tenant, announced_at=now, until=until).execute()
+        append(tenant, "tenant.leaving", {"until": to_iso(until)}, now, entropy)
+        for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
+            end_line(tenant, line.id, now=now, entropy=entropy)
+    return standing(tenant)
+
+
+def stop(tenant: str, *, now: datetime, entropy: Entropy) -> None:
+    """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
+    ``leaving.not_announced``, ``leaving.erasing``."""
+    with writing():
+        hold(tenant)
+        check_not_erasing(standing(tenant))
+        Handed.delete().where(Handed.tenant_id == tenant).execute()
+        Leaving.delete().where(Leaving.tenant_id == tenant).execute()
+        append(tenant, "tenant.stays", {}, now, entropy)
+
+
+def being_erased(tenant: str) -> bool:
+    """Whether everything of a customer is destroyed, or is being."""
+    with connected():
+        mine = (Leaving.tenant_id == tenant) & Leaving.erasing_since.is_null(False)
+        return bool(Leaving.select().where(mine).exists())
+
+
+def decide(tenant: str, *, early: str | None, now: datetime, entropy: Entropy) -> None:
+    """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
+    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``; ``leaving.erasing``."""
+    with writing():
+        hold(tenant)
+        row = standing(tenant)
+        check_not_erasing(row)
+        if now < row.until and early is None:
+            raise CatalogueError(
+                "leaving.too_early",
+                f"they were told that they can fetch it until {to_iso(row.until)}",
+                "wait for that day, or say in --early how they agreed to an earlier one",
+            )
+        said = {"early": early or "", "handed_over": row.handed_at is not None}
+        append(tenant, "tenant.erasing", said, now, entropy)
+        Leaving.update(erasing_since=now).where(Leaving.tenant_id == tenant).execute()
+
+
+def to_erase() -> tuple[LeavingRow, ...]:
+    """Customers of whom everything is to be destroyed, and is not yet."""
+    with connected():
+        mine = Leaving.erasing_since.is_null(False) & Leaving.left_at.is_null()
+        return tuple(_row(row) for row in Leaving.select().where(mine).order_by(Leaving.tenant_id))
+
+
+def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[RecordingRow, ...]:
+    """Recordings of a customer that are not destroyed, by id."""
+    with connected():
+        mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null() & (Recording.id > after)
+        query = Recording.select().where(mine).order_by(Recording.id).limit(limit)
+        return tuple(recording_row(row) for row in query)
+
+
+def remaining(tenant: str) -> int:
+    """How many recordings of a customer are not destroyed."""
+    with connected():
+        mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null()
+        return int(Recording.select().where(mine).count())
+
+
+def destroyed(tenant: str) -> dict[str, int]:
+    """How many recordings of a customer were destroyed, ever, by why."""
+    with connected():
+        mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null(False)
+        query = Recording.select(Recording.destroyed_why, fn.COUNT(Recording.id)).where(mine)
+        rows = database.execute(query.group_by(Recording.destroyed_why)).fetchall()
+        return {str(why): int(many) for why, many in rows}
+
+
+def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+    """Forget calls that were not recorded, and what the log was opened with of them; how many, ever."""
+    while True:
+        with writing():
+            hold(tenant)
+            page = NotRecorded.select(NotRecorded.id).where(NotRecorded.tenant == tenant).limit(PAGE)
+            ids = [row.id for row in page]
+            if not ids:
+                break
+            leaves = [number for each in ids for number in forget(tenant, each)]
+            NotRecorded.delete().where(NotRecorded.id.in_(ids)).execute()
+            append(tenant, FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
+    with writing():
+        LiveCall.delete().where(LiveCall.tenant_id == tenant).execute()
+        Asked.delete().where(Asked.tenant_id == tenant).execute()
+        said = LedgerEntry.select(LedgerEntry.body).where(
+            (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == FORGOTTEN)
+        )
+        return sum(int(json.loads(row.body)["calls"]) for row in said if row.body is not None)
+
+
+def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+    """Nobody of a customer's logs in any more, and what they are called is forgotten; how many."""
+    with writing():
+        hold(tenant)
+        mine = list(User.select(User.id, User.revoked_at).where(User.tenant == tenant))
+        for row in mine:
+            if row.revoked_at is None:
+                User.update(revoked_at=now).where(User.id == row.id).execute()
+                append(tenant, "user.revoked", {"user": row.id}, now, entropy)
+            User.update(login=row.id, name="", password_hash="").where(User.id == row.id).execute()
+        Session.update(ended_at=now).where(
+            Session.user.in_([row.id for row in mine]) & Session.ended_at.is_null()
+        ).execute()
+        for token in list(ApiToken.select(ApiToken.id).where(ApiToken.tenant_id == tenant)):
+            append(tenant, "token.revoked", {"token": token.id}, now, entropy)
+        ApiToken.delete().where(ApiToken.tenant_id == tenant).execute()
+    return len(mine)
+
+
+def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
+    """Everything is destroyed, and a receipt says so; false where that was written down before.  Also for
+    a catalogue that was restored or rebuilt, and does not know it: then its lines end too."""
+    with writing():
+        hold(tenant)
+        row = of(tenant)
+        if row is not None and row.left_at is not None:
+            return False
+        if row is None:
+            Leaving.insert(tenant_id=tenant, announced_at=at, until=at, erasing_since=at).execute()
+        for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
+            end_line(tenant, line.id, now=now, entropy=entropy)
+        change = {"erasing_since": row.erasing_since if row and row.erasing_since else at}
+        Leaving.update(receipt=receipt, left_at=at, **change).where(Leaving.tenant_id == tenant).execute()
+        Handed.delete().where(Handed.tenant_id == tenant).execute()
+        append(tenant, "tenant.left", {"receipt_sha256": sha256}, now, entropy)
+    return True
+
+
+def check_not_erasing(row: LeavingRow) -> None:
+    """Raises :class:`CatalogueError` (``leaving.erasing``)."""
+    if row.erasing_since is not None:
+        raise CatalogueError(
+            "leaving.erasing",
+            f"everything of this customer is being destroyed since {to_iso(row.erasing_since)}",
+            "that cannot be called off; `accord tenant leave show` says how far it is",
+        )
+
+
+def _row(row: Leaving) -> LeavingRow:
+    return LeavingRow(
+        tenant=row.tenant_id,
+        announced_at=row.announced_at,
+        until=row.until,
+        handover=row.handover,
+        log_size=int(row.log_size or 0),
+        handed_at=row.handed_at,
+        layout=row.layout or {},
+        length=int(row.length or 0),
+        erasing_since=row.erasing_since,
+        left_at=row.left_at,
+        receipt=row.receipt,
+    )

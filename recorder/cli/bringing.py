@@ -1,0 +1,98 @@
+"""``accord recording bring-in``: recordings from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from datetime import datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from recorder.catalogue.rows import FORMATS
+from recorder.cli import stores
+from recorder.cli.context import Context
+from recorder.cli.naming import TENANT, find_tenant
+from recorder.clock import utc_now
+
+SHOWN = 20
+
+
+@click.command("bring-in")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@TENANT
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="CSV: file, began_at, number, line, direction, note; default: recordings.csv in FOLDER.",
+)
+@click.option(
+    "--until",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="What nobody has given a purpose by that day is destroyed; within a year.",
+)
+@click.option(
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+)
+@click.option(
+    "--errors", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
+)
+@click.pass_obj
+def bring_in(
+    context: Context,
+    folder: Path,
+    tenant_name: str,
+    table: Path | None,
+    until: datetime,
+    formats: tuple[str, ...],
+    errors: Path | None,
+) -> None:
+    """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
+    customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
+    from recorder import bringing, pipeline
+
+    context.open_catalogue()
+    owner, now = find_tenant(tenant_name), utc_now()
+    zone = ZoneInfo(owner.time_zone)
+    kept_until = datetime.combine(until.date(), time(), zone)
+    bringing.check_until(kept_until, now)
+    bringing.check_stays(owner.id)
+    good, wrong = bringing.read_table(table or folder / "recordings.csv", folder, zone, now)
+    settings = context.settings
+    means = pipeline.Means(
+        store=context.store(),
+        keyring=context.keyring(),
+        signer=context.signer(),
+        root_public=context.root(),
+        snapshot=settings.node.snapshot_folder,
+        lock=stores.lock(settings),
+        erasing=stores.open_erasing(settings),
+    )
+    region = settings.node.region or None
+    spool = settings.node.spool_folder.absolute()
+    bringing_in = bringing.Bringing(owner, kept_until, spool, means, utc_now, region, formats)
+    outcomes = list(wrong)
+    with click.progressbar(good, label="Bringing in", file=sys.stderr) as bar:
+        outcomes += [bringing_in.bring(each) for each in bar]
+    counted = Counter(each.what for each in outcomes)
+    for what, many in sorted(counted.items()):
+        click.echo(f"{many:>7}  {what}")
+    failed = sorted((each for each in outcomes if each.error is not None), key=lambda each: each.row)
+    for each in failed[:SHOWN]:
+        assert each.error is not None
+        click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
+    if len(failed) > SHOWN and errors is None:
+        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes down all", err=True)
+    if errors is not None:
+        with open(errors, "w", encoding="utf-8", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(["line", "file", "error", "hint"])
+            out.writerows(
+                [each.row, each.file, each.error.message, each.error.hint] for each in failed if each.error
+            )
+    if failed:
+        click.echo("Put that right and run the command again: what is in is left alone.", err=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,159 @@
+"""``accord tenant leave``: a customer leaves, is handed what is theirs, and all of it is destroyed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from recorder.catalogue import handing, leaving, live
+from recorder.cli.context import Context
+from recorder.cli.naming import find_tenant
+from recorder.clock import to_iso, utc_now
+from recorder.errors import CatalogueError
+from recorder.seal import signing
+
+NAME = click.argument("name")
+
+
+@click.group()
+def leave() -> None:
+    """A customer (NAME: its id or name) leaves: announce, hand-over, erase; then there is a receipt."""
+
+
+@leave.command()
+@NAME
+@click.option(
+    "--until",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Up to that day they can fetch what is handed over; nothing is destroyed before.",
+)
+@click.pass_obj
+def announce(context: Context, name: str, until: datetime) -> None:
+    """Record nothing more for a customer. Calls that go on now are still theirs."""
+    context.open_catalogue()
+    owner = find_tenant(name)
+    day = datetime.combine(until.date(), time(), ZoneInfo(owner.time_zone))
+    leaving.announce(owner.id, day, now=utc_now(), entropy=os.urandom)
+    click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
+    click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
+
+
+@leave.command()
+@NAME
+@click.pass_obj
+def stop(context: Context, name: str) -> None:
+    """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
+    context.open_catalogue()
+    owner = find_tenant(name)
+    leaving.stop(owner.id, now=utc_now(), entropy=os.urandom)
+    click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
+
+
+@leave.command("hand-over")
+@NAME
+@click.option("--anew", is_flag=True, help="Put it together again, for what was stored or erased since.")
+@click.pass_obj
+def hand_over(context: Context, name: str, anew: bool) -> None:
+    """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
+    from recorder.access.handover import prepare
+    from recorder.access.sealed import Seals
+
+    context.open_catalogue()
+    owner, store, root = find_tenant(name), context.store(), context.root()
+    seals = Seals(store, context.keyring(), root)
+    if going := live.calls(owner.id, utc_now()):
+        click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
+    total = leaving.remaining(owner.id)
+    with click.progressbar(length=total, label="Putting together", file=sys.stderr) as bar:
+        row = prepare(
+            owner.id,
+            seals,
+            store,
+            signing.public_pem(root),
+            anew=anew,
+            now=utc_now(),
+            entropy=os.urandom,
+            tell=lambda done: bar.update(done - bar.pos),
+        )
+    _handed(owner.id, row)
+    click.echo(f"An admin of theirs fetches it in the panel, until {to_iso(row.until)}.")
+
+
+@leave.command()
+@NAME
+@click.option("--early", help="How they agreed that it is destroyed before that day; it is in their log.")
+@click.option("--without-handing-over", is_flag=True, help="They want none of it.")
+@click.confirmation_option(prompt="Nobody can bring any of it back. Destroy everything of this customer?")
+@click.pass_obj
+def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
+    """Have the worker destroy everything of a customer. What is held is to be decided before."""
+    from recorder.lifecycle.leaving import check_ready
+
+    context.open_catalogue()
+    owner = find_tenant(name)
+    check_ready(leaving.standing(owner.id), without_handing_over=without_handing_over)
+    leaving.decide(owner.id, early=early, now=utc_now(), entropy=os.urandom)
+    click.echo(
+        "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
+    )
+
+
+@leave.command()
+@NAME
+@click.pass_obj
+def show(context: Context, name: str) -> None:
+    """How far it is."""
+    from recorder.lifecycle.leaving import held
+
+    context.open_catalogue()
+    owner = find_tenant(name)
+    row = leaving.standing(owner.id)
+    click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
+    if row.handover is not None:
+        _handed(owner.id, row)
+    for each in held(owner.id):
+        click.echo(f"HELD {each.recording} (hold {each.number}): {each.reason}")
+    if row.left_at is not None:
+        click.echo(f"destroyed {to_iso(row.left_at)}: `accord tenant leave receipt`")
+    elif row.erasing_since is not None:
+        left = leaving.remaining(owner.id)
+        click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
+        click.echo("what stands in the way is in the worker's log: leaving.waits, recording.not_destroyed")
+
+
+@leave.command()
+@NAME
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: to the terminal.")
+@click.pass_obj
+def receipt(context: Context, name: str, out: Path | None) -> None:
+    """The signed receipt, once everything is destroyed, for the customer."""
+    from recorder.lifecycle.leaving import read
+
+    context.open_catalogue()
+    row = leaving.standing(find_tenant(name).id)
+    if row.receipt is None:
+        raise CatalogueError(
+            "leaving.no_receipt",
+            "not everything is destroyed yet",
+            "`accord tenant leave show` says how far it is",
+        )
+    said = read(row.receipt.encode(), context.root())
+    if out is None:
+        click.echo(row.receipt)
+        return
+    out.write_text(row.receipt, "utf-8")
+    click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {said.body['complete_from']}")
+
+
+def _handed(tenant: str, row: leaving.LeavingRow) -> None:
+    counted = handing.counts(tenant)
+    whole = f"{row.length} bytes" if row.handed_at else "not whole yet: run the command again"
+    click.echo(f"handed over: {counted.pop('', 0)} recordings, {whole}")
+    for why, many in sorted(counted.items()):
+        click.echo(f"    left out: {many} ({why})")

@@ -1,0 +1,259 @@
+"""Everything of a customer who left is destroyed, and a signed receipt says so.
+
+Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
+destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
+customer's people are forgotten, the log is signed, and the receipt put into bucket and catalogue.  Killed
+anywhere it goes on: what is done is seen by what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.catalogue import amending, handing, leaving
+from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.leaving import LeavingRow
+from recorder.catalogue.rows import RecordingRow
+from recorder.clock import to_iso
+from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
+from recorder.ledger import checkpoint
+from recorder.lifecycle import retention
+from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.complete import complete_from
+from recorder.seal import document, signing
+from recorder.seal.amendment import SYSTEM
+from recorder.seal.canonical import Fields
+from recorder.seal.files import read_document
+from recorder.seal.keys import part
+from recorder.store.base import NotFound, Store, Unreachable
+
+TYPE: Final = "accord-leaving-receipt"
+VERSION: Final = 1
+MAX_BYTES: Final = 1024 * 1024
+RECEIPTS: Final = "leaving/"
+"""Where receipts lie in the bucket."""
+
+REASON: Final = "Its customer has left; it was handed what could be handed over."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """``destroying`` destroys, ``signing`` signs the log; ``backups_end_after`` is how long a copy of
+    catalogue and bucket is kept.  ``seconds``: how long it may take at a time."""
+
+    destroying: retention.Means
+    signing: checkpoint.Means
+    backups_end_after: timedelta
+    seconds: float = 45.0
+    elapsed: Callable[[], float] = field(default=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A verified receipt."""
+
+    tenant: str
+    at: datetime
+    body: dict[str, Any]
+
+
+def place_of(tenant: str) -> str:
+    """Where a customer's receipt lies in the bucket."""
+    return f"{RECEIPTS}{part(tenant)}/receipt.json"
+
+
+def held(tenant: str) -> tuple[amending.HoldRow, ...]:
+    """Holds that are to be decided before anything is destroyed."""
+    return amending.holds(tenant)
+
+
+def check_ready(row: LeavingRow, *, without_handing_over: bool = False) -> None:
+    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them),
+    ``leaving.not_handed_over``."""
+    if holds_unconfirmed() is not None:
+        raise CatalogueError(
+            "leaving.holds_unconfirmed",
+            "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
+            "look at them, then `accord rebuild --confirm-holds`",
+        )
+    if holds := held(row.tenant):
+        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
+        more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
+        raise CatalogueError(
+            "leaving.held",
+            f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
+            "`accord hold lift`, once whoever it was held for has what they need of it",
+        )
+    if row.handed_at is None and not without_handing_over:
+        raise CatalogueError(
+            "leaving.not_handed_over",
+            "nothing was handed over to this customer",
+            "`accord tenant leave hand-over`; --without-hand-over where they want none of it",
+        )
+
+
+def erase_due(means: Means, now: datetime) -> int:
+    """Destroy, for a while, what is left of customers who left; how many receipts were written.  What stands
+    in the way of one is logged as an error and holds up no other.  Raises :class:`Unreachable`."""
+    until, written = means.elapsed() + means.seconds, 0
+    for row in leaving.to_erase():
+        try:
+            check_ready(row, without_handing_over=True)
+            if _destroy(row, means, now, until):
+                written += _finish(row, means, now)
+        except Unreachable:
+            raise
+        except (CatalogueError, KeepingError, SealError, StoreError) as error:
+            log.error(
+                "leaving.waits",
+                tenant=row.tenant,
+                error_id=error.error_id,
+                error=error.message,
+                hint=error.hint,
+            )
+    return written
+
+
+def _destroy(row: LeavingRow, means: Means, now: datetime, until: float) -> bool:
+    """Destroy recordings; true once none is left."""
+    given = means.destroying
+    changes = Changes(given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary)
+    owner = given.entropy(8).hex()
+    for each in _recordings(row.tenant):
+        if means.elapsed() >= until:
+            break
+        try:
+            changes.leave(row.tenant, each.id, SYSTEM, reason=REASON)
+        except AccessError:
+            pass  # its tombstone stands: what is left is the row
+        except (KeepingError, SealError) as error:
+            log.error(
+                "leaving.not_destroyed", recording=each.id, error_id=error.error_id, error=error.message
+            )
+            continue
+        retention.destroy_one(each, given, owner, now)
+    left = leaving.remaining(row.tenant)
+    log.info("leaving.erasing", tenant=row.tenant, left=left)
+    return left == 0
+
+
+def _recordings(tenant: str) -> Iterator[RecordingRow]:
+    after = ""
+    while page := leaving.recordings_of(tenant, after):
+        yield from page
+        after = page[-1].id
+
+
+def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
+    given, tenant = means.destroying, row.tenant
+    given.boundary("recordings gone")
+    calls = leaving.forget_calls(tenant, now=now, entropy=given.entropy)
+    given.boundary("calls forgotten")
+    people = leaving.forget_people(tenant, now=now, entropy=given.entropy)
+    given.boundary("people forgotten")
+    content = _there(tenant, given.store)
+    if content is None:
+        checkpoint.sign(tenant, means.signing, now)
+        given.boundary("signed")
+        checkpoint.publish(tenant, means.signing, now)
+        given.boundary("published")
+        content = document.write(_body(row, means, calls, people, now), given.signer)
+        read(content, given.root)
+        _put(given.store, place_of(tenant), content)
+    given.boundary("receipt put")
+    said = read(content, given.root)
+    sha256 = hashlib.sha256(content).hexdigest()
+    done = leaving.left(tenant, content.decode(), sha256, said.at, now=now, entropy=given.entropy)
+    given.boundary("left")
+    log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
+    return done
+
+
+def _body(row: LeavingRow, means: Means, calls: int, people: int, now: datetime) -> dict[str, Any]:
+    head = checkpoint.newest(row.tenant)
+    assert head is not None
+    handed = handing.counts(row.tenant)
+    kept = means.backups_end_after
+    return {
+        "type": TYPE,
+        "version": VERSION,
+        "tenant": row.tenant,
+        "announced_at": to_iso(row.announced_at),
+        "handed_over": None
+        if row.handed_at is None
+        else {
+            "at": to_iso(row.handed_at),
+            "bytes": row.length,
+            "recordings": handed.get("", 0),
+            "left_out": sum(many for why, many in handed.items() if why),
+        },
+        "erasing_since": to_iso(row.erasing_since or now),
+        "erased_at": to_iso(now),
+        "destroyed": dict(sorted(leaving.destroyed(row.tenant).items())),
+        "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
+                 "names and log-ins"],
+        "calls_forgotten": calls,
+        "people_forgotten": people,
+        "remains": ["manifests and amendments without keys", "the log's leaves", "announcements"],
+        "log": {"size": head.size, "root": head.root, "checkpoint": head.number},
+        "backups_kept_days": kept.days,
+        "complete_from": to_iso(complete_from(now, kept)),
+        "software": f"accord {__version__}",
+    }  # fmt: skip
+
+
+def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
+    """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
+    body, _ = document.read(content, "receipt", root, signing.AMENDMENT, "erased_at", MAX_BYTES)
+    fields = Fields(body, "receipt.body")
+    fields.const("type", TYPE)
+    fields.const("version", VERSION)
+    return Receipt(fields.text("tenant"), fields.time("erased_at"), dict(body))
+
+
+def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Callable[[int], bytes]) -> int:
+    """Let the catalogue know again which customers have left, by the receipts in the bucket: after a restore
+    or rebuild nothing of theirs begins again.  How many it did not know.  Raises :class:`SealError` for one
+    that cannot be believed, :class:`StoreError`."""
+    known = 0
+    for key in list(store.list(RECEIPTS)):
+        content = read_document(store, key, MAX_BYTES)
+        said = read(content, root)
+        if key != place_of(said.tenant):
+            raise SealError("seal.manifest_foreign", f"{key} is the receipt of customer {said.tenant}")
+        try:
+            sha256 = hashlib.sha256(content).hexdigest()
+            known += leaving.left(said.tenant, content.decode(), sha256, said.at, now=now, entropy=entropy)
+            leaving.forget_calls(said.tenant, now=now, entropy=entropy)
+            leaving.forget_people(said.tenant, now=now, entropy=entropy)
+        except CatalogueError as error:
+            if error.error_id != "tenant.unknown":
+                raise
+    return known
+
+
+def _there(tenant: str, store: Store) -> bytes | None:
+    try:
+        return read_document(store, place_of(tenant), MAX_BYTES)
+    except NotFound:
+        return None
+
+
+def _put(store: Store, key: str, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        store.put(key, Path(file.name), hashlib.sha256(content).hexdigest())

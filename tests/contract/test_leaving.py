@@ -1,0 +1,65 @@
+"""A customer who leaves, on a real, versioned SeaweedFS: handed over by range, then every version is gone."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from recorder.access.gate import Gate, Who
+from recorder.access.handover import prepare
+from recorder.access.sealed import Seals
+from recorder.catalogue import leaving, people, queries
+from recorder.ledger import checkpoint
+from recorder.lifecycle import leaving as ending
+from recorder.lifecycle import retention
+from recorder.seal import signing
+from recorder.seal.keys import data_key_path
+from recorder.store.s3 import S3Store
+from tests.conftest import Repeating
+
+
+@pytest.fixture
+def entropy() -> Repeating:
+    return Repeating(uuid4().hex)
+
+
+@pytest.mark.long
+def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) -> None:
+    house.means = replace(house.means, store=bucket_store)
+    folder = house.take(talk_ms=300, formats=("wav",))
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    house.clock.forward(minutes=2)
+    means, root = house.means, house.means.root_public
+    said = {"now": house.clock(), "entropy": house.entropy}
+    login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
+    ada = people.create_user(house.tenant, role="customer_admin", **login, **said)
+    leaving.announce(house.tenant, house.clock() + timedelta(days=9), **said)
+    seals = Seals(bucket_store, means.keyring, root)
+    whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), anew=False, **said)
+    gate = Gate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
+    opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
+    parts = [
+        b"".join(opened.read(at, min(at + 99_999, whole.length))) for at in range(0, whole.length, 99_999)
+    ]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+        sound = archive.extractfile(f"accord/recordings/{row.id}/audio.wav")
+        assert sound is not None
+        assert len(sound.read()) == row.objects[0].length
+
+    leaving.decide(house.tenant, early="By letter", **said)
+    at_work = ending.Means(
+        retention.Means(bucket_store, root, means.signer, house.entropy),
+        checkpoint.Means(bucket_store, means.signer, root, house.entropy, owner="one"),
+        timedelta(days=30),
+    )
+    assert ending.erase_due(at_work, house.clock()) == 1
+    gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
+    assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)
+    receipt = bucket_store.read(ending.place_of(house.tenant))
+    assert ending.read(receipt, root).body["destroyed"] == {"deleted": 1}

@@ -1,0 +1,41 @@
+"""A real process for crash tests: ``leave.py ROOT CATALOGUE NOW BOUNDARY`` destroys what is left of customers
+who left, and kills itself with SIGKILL at a boundary, with ``-`` at none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from recorder.catalogue.models import open_catalogue
+from recorder.ledger import checkpoint
+from recorder.lifecycle import changing, leaving, retention
+from recorder.seal import signing
+from recorder.store.directory import DirectoryStore
+
+
+def main() -> None:
+    root, catalogue, fatal = Path(sys.argv[1]), sys.argv[2], sys.argv[4]
+    now = datetime.fromisoformat(sys.argv[3])
+
+    def boundary(name: str) -> None:
+        if name == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    open_catalogue(catalogue)
+    keys = root / "keys"
+    store, public = DirectoryStore(root / "bucket"), signing.load_public(keys / signing.ROOT_PUBLIC)
+    signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
+    means = leaving.Means(
+        retention.Means(store, public, signer, os.urandom, boundary),
+        checkpoint.Means(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
+        timedelta(days=30),
+    )
+    changing.finish(store, public, now, os.urandom)
+    leaving.erase_due(means, now)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Destroying everything of a customer who left is killed at each step; it goes on later, ends once, and a
+catalogue that is lost in the middle and made again from the bucket brings nothing back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import recorder
+from recorder.catalogue import leaving, queries, recovering
+from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
+from recorder.lifecycle.leaving import place_of, read
+
+from .test_destroying_killed import lost_and_found
+
+SOURCE = str(Path(recorder.__file__).parents[1])
+LEAVE = Path(__file__).with_name("leave.py")
+RECORDINGS = (
+    "begun",
+    "put",
+    "listed",
+    "key deleted",
+    "key forgotten",
+    "deleted audio.wav",
+    "deleted peaks",
+    "looked",
+    "buried",
+    "destroyed",
+)
+REST = (
+    "recordings gone",
+    "calls forgotten",
+    "people forgotten",
+    "signed",
+    "published",
+    "receipt put",
+    "left",
+)
+ALWAYS = ("looked",)
+EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for each in (*RECORDINGS, *REST)]
+
+
+def leave(house, catalogue: str, boundary: str) -> int:
+    """A process that destroys what is left; each time it is an hour later."""
+    house.clock.forward(hours=1)
+    argv = [sys.executable, str(LEAVE), str(house.root), catalogue, house.clock().isoformat(), boundary]
+    return subprocess.run(argv, env={**os.environ, "PYTHONPATH": SOURCE}, timeout=60).returncode
+
+
+def left(house, recordings: int = 1) -> list[str]:
+    """A house whose customer has left, and nothing is destroyed yet; its recordings."""
+    folders = [house.take(talk_ms=300, formats=("wav",)) for _ in range(recordings)]
+    for folder in (*folders, house.unrecorded()):
+        house.work(folder)
+    house.clock.forward(minutes=2)
+    said = {"now": house.clock(), "entropy": house.entropy}
+    leaving.announce(house.tenant, house.clock() + timedelta(days=1), **said)
+    leaving.decide(house.tenant, early="By letter", **said)
+    return [folder.name for folder in folders]
+
+
+def assert_all_gone(house, recordings: list[str]) -> None:
+    assert all(queries.recording(house.tenant, each).destroyed_why == "deleted" for each in recordings)
+    stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json", "tenant.json")
+    mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
+    assert [key for key in mine if not key.endswith(stays)] == []
+    receipt = leaving.standing(house.tenant).receipt
+    assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
+    assert read(receipt.encode(), house.means.root_public).body["destroyed"] == {"deleted": len(recordings)}
+    with connected():
+        kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
+        assert not NotRecorded.select().exists()
+    assert kinds.count("recording.destroyed") == len(recordings)
+    assert (kinds.count("tenant.erasing"), kinds.count("tenant.left")) == (1, 1)
+
+
+@pytest.mark.parametrize("boundary", EACH)
+def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
+    recordings, url = left(house), house.catalogue_url
+    assert leave(house, url, boundary) == -signal.SIGKILL
+    with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
+        row = queries.recording(house.tenant, recordings[0])
+        recovering.confirm_holds(house.clock(), house.entropy)
+        assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
+    assert leave(house, url, "-") == 0
+    assert_all_gone(house, recordings)
+
+
+@pytest.mark.long
+def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
+    recordings, url = left(house, recordings=2), house.catalogue_url
+    died = [leave(house, url, boundary) for boundary in (*RECORDINGS, *REST)]
+    assert died.count(-signal.SIGKILL) >= len(REST) + 6
+    assert died[-len(REST) :] == [-signal.SIGKILL] * len(REST), "each step of the rest"
+    assert leave(house, url, "-") == 0
+    assert_all_gone(house, recordings)
+    with lost_and_found(house, "gone.db"):
+        assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
+        assert leaving.being_erased(house.tenant)

@@ -1,0 +1,256 @@
+"""Everything of a customer who left is destroyed, holds first, and a receipt says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder import pipeline
+from recorder.catalogue import leaving, people, places, queries, recovering, tokens
+from recorder.catalogue.models import (
+    Amendment,
+    LedgerEntry,
+    Line,
+    NotRecorded,
+    Recording,
+    User,
+    connected,
+)
+from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
+from recorder.ledger.audit import Audit
+from recorder.lifecycle import leaving as ending
+from recorder.recover.rebuild import Rebuild
+from recorder.seal import canonical
+from recorder.seal.amendment import By
+from recorder.take.spool import Party
+from tests.house import Customer
+
+OPERATOR = By("operator")
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    purposes = ("agreement", "legal-duty")
+    customer = house.customer("Boulangerie Martin", "+3225550100", purposes=purposes)
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
+    return customer
+
+
+def announce(house, customer: Customer) -> None:
+    until = house.now() + timedelta(days=10)
+    leaving.announce(customer.id, until, now=house.now(), entropy=house.entropy)
+
+
+def decide(house, customer: Customer, early: str | None = None) -> None:
+    leaving.decide(customer.id, early=early, now=house.now(), entropy=house.entropy)
+
+
+def findings(house, tenant: str) -> list[str]:
+    audit = Audit(house.store, house.root, house.now(), house.keyring)
+    return [f"{each.code} {each.message}" for each in audit.tenant(tenant)]
+
+
+def left_over(house, tenant: str) -> list[str]:
+    """Names of what is in the bucket of a customer, beside what stays for ever."""
+    stays = ("manifest.json", "receipt.json", "tenant.json")
+    keys = [key for key in house.store.list("") if tenant in key and not key.startswith("checkpoints/")]
+    return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
+
+
+def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    others = house.call(rival)
+    mine = [house.call(bakery), house.call(bakery, announced=False)]
+    house.not_recorded(bakery, "never_connected")
+    house.not_recorded(rival, "never_connected")
+    said = {"now": house.now(), "entropy": house.entropy}
+    tokens.create(bakery.id, name="till", token_sha256="cd" * 32, **said)
+    announce(house, bakery)
+    handed(bakery.id)
+    with pytest.raises(CatalogueError, match="until 2026-12-05"):
+        decide(house, bakery)
+    clock.forward(days=10)
+    ending.check_ready(leaving.standing(bakery.id))
+    decide(house, bakery)
+    with pytest.raises(CatalogueError, match="being destroyed"):
+        leaving.stop(bakery.id, now=house.now(), entropy=house.entropy)
+    with pytest.raises(CatalogueError, match="being destroyed"):
+        decide(house, bakery)
+    assert ending.erase_due(means, house.now()) == 1
+    assert left_over(house, bakery.id) == []
+    assert all(queries.recording(bakery.id, each).destroyed_why == "deleted" for each in mine)
+    assert queries.recording(rival.id, others).destroyed_at is None
+    with connected():
+        assert [row.tenant_id for row in NotRecorded.select()] == [rival.id]
+        (user,) = User.select()
+        assert (user.name, user.password_hash) == ("", "")
+        assert user.revoked_at is not None
+        for entry in LedgerEntry.select().where(LedgerEntry.tenant == bakery.id):
+            assert "32470123456" not in (entry.body or "")
+            assert entry.body is None or entry.recording_id is None or entry.recording_id in mine
+    assert people.user_by_login("paul") is None
+    assert tokens.tokens(bakery.id) == ()
+    row = leaving.standing(bakery.id)
+    receipt = ending.read(row.receipt.encode(), house.root)
+    body = receipt.body
+    assert (receipt.tenant, receipt.at, row.left_at) == (bakery.id, house.now(), house.now())
+    assert body["destroyed"] == {"deleted": 2}
+    assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
+    assert (body["calls_forgotten"], body["people_forgotten"]) == (1, 1)
+    assert body["complete_from"] == "2027-01-04T09:00:00.000Z"
+    assert body["log"]["checkpoint"] >= 1
+    assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
+    assert findings(house, bakery.id) == []
+    assert ending.erase_due(means, house.now()) == 0, "once"
+
+
+def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.now()) == 1
+    content = leaving.standing(bakery.id).receipt
+    body = canonical.load(content.encode(), "receipt")
+    body["body"]["calls_forgotten"] += 1
+    with pytest.raises(SealError) as refused:
+        ending.read(canonical.dump(body), house.root)
+    assert refused.value.error_id == "seal.signature"
+
+
+def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, clock) -> None:
+    held, other = house.call(bakery), house.call(bakery)
+    announce(house, bakery)
+    clock.forward(days=1)
+    owner = bakery.people["paul"].id
+    said = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
+    review = house.now() + timedelta(days=90)
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
+    row = leaving.standing(bakery.id)
+    with pytest.raises(CatalogueError) as refused:
+        ending.check_ready(row)
+    assert refused.value.error_id == "leaving.held"
+    assert held in refused.value.message
+    assert "order 12 is contested" in refused.value.message
+    assert "accord hold lift" in refused.value.hint
+    decide(house, bakery, early="By letter")  # somebody held it after the command had looked
+    assert ending.erase_due(means, house.now()) == 0
+    assert leaving.remaining(bakery.id) == 2, "nothing begins before it is decided"
+    house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
+    with pytest.raises(KeepingError) as too_late:
+        house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
+    assert too_late.value.error_id == "keeping.being_destroyed"
+    assert ending.erase_due(means, house.now()) == 1
+    assert leaving.remaining(bakery.id) == 0
+    row = leaving.standing(bakery.id)
+    assert ending.read(row.receipt.encode(), house.root).body["handed_over"] is None
+
+
+def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
+    announce(house, bakery)
+    with pytest.raises(CatalogueError, match="nothing was handed over"):
+        ending.check_ready(leaving.standing(bakery.id))
+    ending.check_ready(leaving.standing(bakery.id), without_handing_over=True)
+
+
+class Locked:
+    """A store that keeps one sound until a time, whoever asks."""
+
+    def __init__(self, store, kept: str) -> None:
+        self._store, self.kept = store, kept
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def delete(self, key: str) -> None:
+        if self.kept and self.kept in key and key.endswith("audio.opus"):
+            raise StoreError("store.locked", f"{key} is locked until 2027", "wait for that day")
+        self._store.delete(key)
+
+
+@pytest.mark.long
+def test_what_the_bucket_keeps_longer_is_named_and_the_rest_goes(house, bakery, means, clock) -> None:
+    kept, other = house.call(bakery), house.call(bakery)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    store = Locked(house.store, kept)
+    locked = replace(means, destroying=replace(means.destroying, erasing=store))
+    assert ending.erase_due(locked, house.now()) == 0
+    assert queries.recording(bakery.id, other).destroyed_at is not None
+    row = queries.recording(bakery.id, kept)
+    assert (row.destroyed_at, row.wrapped_key) == (None, None), "its key is gone all the same"
+    assert leaving.standing(bakery.id).receipt is None
+    store.kept = ""
+    clock.forward(minutes=10)
+    assert ending.erase_due(locked, house.now()) == 1
+
+
+@pytest.mark.long
+def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
+    for _ in range(3):
+        house.call(bakery)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    spent = iter(range(0, 1000, 40))
+    slow = replace(means, elapsed=lambda: float(next(spent)), seconds=60.0)
+    assert ending.erase_due(slow, house.now()) == 0
+    assert leaving.remaining(bakery.id) == 2
+    assert ending.erase_due(means, house.now()) == 1
+
+
+@pytest.mark.long
+def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
+    """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
+    clock.forward(minutes=5)
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.now()) == 1
+    before = house.now() - timedelta(minutes=4)
+    late, ended = house.finished(bakery, at=before, outside=Party("e164", "+32470999999"))
+    house.work(late, ended)
+    assert not late.exists()
+    assert not [key for key in house.store.list("") if late.name in key]
+    house.not_recorded(bakery, "never_connected", at=before)
+    with connected():
+        assert not NotRecorded.select().exists()
+        leaving.Leaving.update(erasing_since=None).execute()
+    sealed, ended = house.finished(bakery, at=before)
+    while pipeline.next_stage(sealed) != "store":
+        pipeline.step(sealed, ended + timedelta(seconds=1), house.means)
+    with connected():
+        leaving.Leaving.update(erasing_since=before).execute()
+    house.work(sealed, ended)
+    assert not sealed.exists()
+    assert not [key for key in house.store.list("") if sealed.name in key]
+
+
+def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
+    mine = house.call(bakery)
+    with connected():
+        before = {model: list(model.select().dicts()) for model in (Recording, Line, User, NotRecorded)}
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    assert ending.erase_due(means, house.now()) == 1
+    receipt = leaving.standing(bakery.id).receipt
+    with connected():  # an old copy of the catalogue, from before it left
+        Amendment.delete().execute()
+        leaving.Leaving.delete().execute()
+        Line.update(until=None).execute()
+        for row in before[Recording]:
+            Recording.update(**row).where(Recording.id == row["id"]).execute()
+        for row in before[User]:
+            User.update(**row).where(User.id == row["id"]).execute()
+    assert queries.lines(bakery.id), "its number would be recorded again"
+    Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
+    assert queries.lines(bakery.id) == ()
+    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert leaving.standing(bakery.id).receipt == receipt
+    assert people.user_by_login("paul") is None
+    with connected():  # and all of it is lost
+        for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
+            model.delete().execute()
+    places.finish()
+    recovering.confirm_holds(house.now(), house.entropy)
+    Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
+    assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert leaving.being_erased(bakery.id)
