@@ -49,7 +49,7 @@ from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
 from recorder.seal.opening import tenant_key_of
 from recorder.seal.signing import Signer
-from recorder.store.base import Conflict, Store
+from recorder.store.base import Conflict, NotFound, Store
 from recorder.take import disk, prompts
 from recorder.take.encode import as_it_is, encode
 from recorder.take.encoded import ENCODED, read_encoded, write_encoded
@@ -356,7 +356,10 @@ def _put(upload: Upload, means: Means) -> None:
 def _wrapped_anew(upload: Upload, store: Store) -> bool:
     """Whether what lies in a wrapped key's place is the same key, wrapped by another since."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
-    there = WrappedKey.from_bytes(read_document(store, upload.key, WrappedKey.MAX_BYTES))
+    try:
+        there = WrappedKey.from_bytes(read_document(store, upload.key, WrappedKey.MAX_BYTES))
+    except NotFound:
+        return False  # it was destroyed just now
     return (there.tenant, there.recording, there.key_id) == (mine.tenant, mine.recording, mine.key_id)
 
 

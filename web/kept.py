@@ -55,6 +55,7 @@ ERRORS: Final[Mapping[str, object]] = {
         "It could not be found in this recording that everybody was told, so nothing can be agreed about it."
     ),
     "keeping.over": _l("The time of this recording is over, or it is to be deleted."),
+    "keeping.past": _l("Counted from the call, that time would be over already. Choose a longer one."),
     "keeping.purpose": _l("Choose what for, out of what is offered."),
     "keeping.too_long": _l("Your country's rules do not allow it to be kept so long. Choose a shorter time."),
     "keeping.agreed_on": _l("Choose the day on which it was agreed: from the day of the call up to today."),

@@ -28,6 +28,8 @@ from recorder.ledger.tree import HEIGHT
 PAGE = 4000
 DESTROYED = "recording.destroyed"
 REBUILT = "recording.rebuilt"
+_OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
+"""Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
 
 Heard = Callable[[int, str, Mapping[str, Any]], None]
 """Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body."""
@@ -98,7 +100,7 @@ class Leaves:
     def _usual(self, page: list[tuple[Any, ...]], at: int, expected: int) -> int:
         """Look at the leaves from a place of the page on, as long as each is the next one and all of it is as
         :func:`recorder.ledger.append.append` writes it; how many are."""
-        sha256, digest, kinds = hashlib.sha256, hmac.digest, self.kinds | {DESTROYED, REBUILT}
+        sha256, digest, kinds = hashlib.sha256, hmac.digest, self.kinds | _OF_ITS_OWN
         number, end, hashes = expected, f',"tenant":"{self.tenant}"}}', []
         most = self._most()
         try:

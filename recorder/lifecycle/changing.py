@@ -279,7 +279,7 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
     purpose, kept so many days from the call on: at most as long as the customer's country allows.
 
     The rule raises ``keeping.not_announced``, ``keeping.over``, ``keeping.purpose``, ``keeping.too_long``,
-    ``keeping.agreed_on``, ``keeping.reason``."""
+    ``keeping.past``, ``keeping.agreed_on``, ``keeping.reason``."""
 
     def rule(looked: Looked) -> Data:
         if (why := looked.why_not_agree()) is not None:
@@ -292,7 +292,7 @@ def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date
             raise KeepingError("keeping.too_long", objection.message, objection.hint)
         until = sealed.kept_from(looked.chain.manifest) + timedelta(days=keep_days)
         if until <= looked.now:
-            raise KeepingError("keeping.over", "that time is over already")
+            raise KeepingError("keeping.past", "counted from the call, that time is over already")
         if on is not None and not _day_of(tenant, looked.row.started_at) <= on <= _day_of(tenant, looked.now):
             raise KeepingError("keeping.agreed_on", "it was agreed on a day from the call up to today")
         return AgreedLater(purpose, until, pack.code, _said(reason), on)

@@ -185,11 +185,12 @@ class Reader:
         once where that is all, as where a player asks for a piece."""
         window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
-            self._open_header(self._fetch(0, 0)[0])
+            self._open_header(self._checked(0, self._fetch(0, 0)[0]))
         number = first
         while number <= last:
             upto = min(number + window - 1, last)
             for block in self._fetch(number, upto):
+                self._checked(number, block)  # not all at once: what lies before a broken one is given
                 if number == 0 and self._cipher is None:
                     self._open_header(block)
                 yield number, block
@@ -205,11 +206,12 @@ class Reader:
                 f"bytes {start} to {end} were asked for, {len(data)} came: the stored object was cut",
                 "the object is not what was sealed; look for another copy of it",
             )
-        blocks = [data[at : at + SEGMENT] for at in range(0, len(data), SEGMENT)]
+        return [data[at : at + SEGMENT] for at in range(0, len(data), SEGMENT)]
+
+    def _checked(self, number: int, block: bytes) -> bytes:
         if self._check is not None:
-            for offset, block in enumerate(blocks):
-                self._check(first + offset, block)
-        return blocks
+            self._check(number, block)
+        return block
 
     def _open_header(self, block: bytes) -> None:
         if len(block) < HEADER + _TAG or block[0] != HEADER:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from recorder.ids import Entropy
@@ -28,7 +29,8 @@ def keyring(folder: Path, given: str = "") -> Keyring:
     """What opens recordings: the key-encryption key of a folder, or the ``given`` one (base64), with the
     folder's others.  Raises :class:`recorder.errors.ConfigError`."""
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    return Keyring(current, *others(folder), look=lambda: others(folder))
+    look = partial(others, folder, current.id if given else "")
+    return Keyring(current, *look(), look=look)
 
 
 def rotating(folder: Path, given: str = "") -> Keyring:
@@ -38,14 +40,16 @@ def rotating(folder: Path, given: str = "") -> Keyring:
     if not (folder / NEXT).exists():
         return ring
     current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    return Keyring(load_kek(folder / NEXT), current, *others(folder))
+    return Keyring(load_kek(folder / NEXT), current, *others(folder, current.id if given else ""))
 
 
-def others(folder: Path) -> list[Secret]:
+def others(folder: Path, given: str = "") -> list[Secret]:
     """Every key of a folder, as far as this process may read them: one that it cannot read is missed where it
-    is needed.  The present one too: it may have been the next one when this process began."""
+    is needed.  The present one too: it may have been the next one when this process began.  But not in place
+    of a ``given`` one (its id) that never wrapped anything here: that is a mistake, and is to be told."""
     found = []
-    for path in [folder / KEK, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
+    present = [folder / KEK] if not given or (folder / f"{given}{BEFORE}").exists() else []
+    for path in [*present, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
         with suppress(OSError):
             content = path.read_text("ascii", "replace")
             found.append(parse_kek(content, str(path)))

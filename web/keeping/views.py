@@ -136,7 +136,7 @@ def state(recording_id: str) -> ResponseReturnValue:
     days = form.get("days", "")
     known = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
     if not known or changes().look(user.tenant, recording_id).row.brought_in is None:
-        raise KeepingError("keeping.over", "no number of days, or it was recorded here")
+        raise KeepingError("keeping.days", "no number of days, or it was recorded here")
     changes().agree(
         user.tenant,
         recording_id,

@@ -242,7 +242,7 @@ def test_no_purpose_that_the_country_does_not_allow_and_none_too_late(house, bak
         return refused.value.error_id
 
     assert state("agreement", 40_000) == "keeping.too_long"
-    assert state("agreement", 30) == "keeping.over", "counted from the call, it is over"
+    assert state("agreement", 30) == "keeping.past", "counted from the call, it is over"
     assert state("marketing", 365) == "keeping.purpose"
     clock.forward(days=60)
     assert state("agreement", 365) == "keeping.over", "its day has come"

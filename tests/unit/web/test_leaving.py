@@ -109,9 +109,9 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
     form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
     assert claire.send(f"{keeping}/state", **form).status_code == 403
     for wrong, said in (
-        ({"days": "0"}, "serait déjà écoulée"),
+        ({"days": "0"}, "1 ou plus"),
         ({"days": "30"}, "serait déjà écoulée"),
-        ({"days": "99999"}, "pays ne permet pas"),
+        ({"days": "99999"}, "pays ne permettent pas"),
         ({"purpose": "marketing"}, "parmi ce qui est proposé"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
