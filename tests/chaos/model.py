@@ -139,6 +139,8 @@ def known(world: World, call: CallSeen) -> bool:
     what a daemon left to ring that died before it had written of it, a daemon finds when it looks again."""
     if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
         return False
+    if not call.state and set(call.phases) == {"ended"}:
+        return False  # a switch that shuts down refuses who calls it then before its dialplan has a word
     calling = call.plan.outward and call.state == "calling"
     if call.state == "never_record" or calling:
         return any(since < call.over < until for since, until in sure(world)) and not call.cut
