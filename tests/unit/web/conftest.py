@@ -54,8 +54,10 @@ def real_hasher() -> Iterator[PasswordHasher]:
     used otherwise."""
     real = passwords._hasher
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    passwords._nobody.cache_clear()  # what other rooms' tests made it of
     yield real
     passwords._hasher = real
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture

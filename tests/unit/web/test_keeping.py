@@ -176,8 +176,8 @@ def test_nothing_wider_than_the_law_is_agreed(browser, bakery, call) -> None:
     for wrong, said in (
         ({"until": "2036-11-26"}, "Les règles de votre pays"),
         ({"until": "9999-12-31"}, "Les règles de votre pays"),
-        ({"until": "2026-11-25"}, "est écoulée"),
-        ({"until": "0001-01-01"}, "est écoulée"),
+        ({"until": "2026-11-25"}, "serait déjà écoulée"),
+        ({"until": "0001-01-01"}, "serait déjà écoulée"),
         ({"until": "soon"}, "jusqu’auquel il est conservé"),
         ({"on": "2026-11-24"}, "du jour de l’appel jusqu’à aujourd’hui"),
         ({"on": "2026-11-26"}, "du jour de l’appel jusqu’à aujourd’hui"),
