@@ -165,8 +165,8 @@ def _idle(
     surely are.
 
     Silencing is not to be undone, so it ends before the talk can go on: events may be late by
-    :data:`SURE_MS`.  A hold that the switch left out of the audio is a gap of a millisecond, at the
-    place where its time is missing."""
+    :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  A hold that
+    the switch left out of the audio is a gap of a millisecond, at the place where its time is missing."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     begins = {begin for begin, _, _ in stretches}
@@ -176,9 +176,11 @@ def _idle(
             continue
         stop = min(max(stop, start + 1), clock.duration_ms)
         goes_on = end >= clock.ended or end in begins
-        if clock.in_audio(begin) and clock.in_audio(end) and (goes_on or stop - start > SURE_MS):
-            stop = stop if goes_on else stop - SURE_MS
-            silent.append((start, stop))
+        doubt = max(clock.doubt(begin), clock.doubt(end))
+        first, last = start + doubt, stop if goes_on else stop - max(SURE_MS, doubt)
+        if first < last:
+            silent.append((first, last))
+            start, stop = (start, stop) if doubt else (first, last)
         gaps += _named([(start, stop)], reason)
     return gaps, silent
 
@@ -190,7 +192,7 @@ def _rings(
     until somebody was seen to answer."""
     if bridged_at is None or clock.set_back_ms or talk <= told or any(start < talk for start, _ in away):
         return []
-    if any(begin < bridged_at for begin, _ in clock.holds) and not clock.in_audio(bridged_at):
+    if any(begin < bridged_at for begin, _ in clock.holds) and clock.doubt(bridged_at):
         return []
     return [(told, talk)]
 
@@ -228,7 +230,7 @@ def _unagreed(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
 
 
 def _unsure(clock: Times, at: datetime) -> int:
-    return SURE_MS if clock.in_audio(at) else ms(AT_MOST)
+    return ms(AT_MOST) if clock.doubt(at) else SURE_MS
 
 
 def _outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

@@ -79,12 +79,17 @@ class Times:
             return first[1] + ms(at - first[0]) - round(share * _held(self.holds, first[0], at))
         return last[1] - ms(last[0] - at) + round(share * _held(self.holds, at, last[0]))
 
-    def in_audio(self, at: datetime) -> bool:
-        """Whether the holds about this time are known to be in the audio, and not left out of it."""
+    def doubt(self, at: datetime) -> int:
+        """By how many milliseconds of audio a time's place may be wrong, beside :data:`SURE_MS`: by what the
+        holds about it do not explain, of which either none or each left no sound at all."""
         for first, last in pairwise(self.points):
             if first[0] <= at <= last[0]:
-                return self._shrunk(first, last) == 0
-        return False
+                lacking = ms(last[0] - first[0]) - (last[1] - first[1])
+                if self._shrunk(first, last) == 0:
+                    return 0
+                doubt = min(lacking, abs(lacking - _held(self.holds, first[0], last[0])))
+                return doubt if doubt > SURE_MS else 0
+        return self.duration_ms
 
     def _shrunk(self, first: Point, last: Point) -> float:
         """Which share of the hold time between two points the audio lacks."""

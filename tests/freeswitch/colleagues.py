@@ -31,8 +31,8 @@ SECOND, THIRD, OUTSIDE = f"{NUMBER}91", f"{NUMBER}92", f"{NUMBER}98"
 TONES: Mapping[str, int] = {LINE: 1000, SECOND: 1500, THIRD: 700, OUTSIDE: 2000}
 CALLER = 440
 
-FEATURES = """<include>
-  <extension name="hot_line"><condition field="destination_number" expression="^[0-9]+88$">
+FEATURES = f"""<include>
+  <extension name="hot_line"><condition field="destination_number" expression="^{HOT}$">
     <action application="answer"/><action application="conference" data="room-hot@accord"/>
   </condition></extension>
   <extension name="meet"><condition field="destination_number" expression="^meet(-[a-z]+)?$">

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from tests.freeswitch.mixed.expected import Ears, Expected, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
@@ -19,8 +20,12 @@ STEPS_HEARD = STEPS - 2
 first, a lost frame may cost another."""
 
 APART_S = 0.6
-"""By which what was said may be kept later or earlier than it was said, beside what is sealed as missing
-(``drift_ms``: the switch records nothing while it calls the next one, and a hold may leave no sound)."""
+"""By which what was said may be kept later or earlier than it was said, beside what is sealed as missing or
+as too much (``drift_ms``: the switch records nothing while it calls the next one, a hold of the outside party
+may leave no sound, and a full switch makes up for what it was late)."""
+
+SILENT_S = 1.0
+"""For so long a telephone says nothing only on hold."""
 
 STEP_S = 0.25
 """By which one channel may be later than the other, beside what the telephones heard later: the switch lets
@@ -135,19 +140,33 @@ def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> 
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames of {said}"
             elif kept[word] > said + 2:
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames, and was said {said}"
-        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000)
+        held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
+        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, held)
+
+
+def _silences(said: Sequence[Run]) -> Iterator[float]:
+    for before, after in pairwise(said):
+        if after.begin - before.end > SILENT_S:
+            yield after.begin - before.end
 
 
 def _in_time(
-    side: str, runs: Sequence[Run], must: Sequence[Word], telephones: Mapping[int, Telephone], drift: float
+    side: str,
+    runs: Sequence[Run],
+    must: Sequence[Word],
+    telephones: Mapping[int, Telephone],
+    drift: float,
+    held: float,
 ) -> Iterator[str]:
+    silent = held if drift > held / 2 else 0.0  # the hold left no sound
+    earlier, later = APART_S + max(drift, silent), APART_S + max(silent - drift, 0)
     late: list[tuple[Word, float]] = []
     for word in must:
         kept, said = _begin(runs, word), _begin(telephones[word.who].said, word)
         if kept is not None and said is not None:
             late.append((word, kept - said))
     for word, at in late[1:]:
-        if not -APART_S - max(drift, 0) <= at - late[0][1] <= APART_S:
+        if not -earlier <= at - late[0][1] <= later:
             yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
 
 
