@@ -24,6 +24,9 @@ APART_S = 0.6
 as too much (``drift_ms``: the switch records nothing while it calls the next one, a hold of the outside party
 may leave no sound, and a full switch makes up for what it was late)."""
 
+FRAMES_S = 50
+"""Frames of sound in a second."""
+
 SILENT_S = 1.0
 """For so long a telephone says nothing only on hold."""
 
@@ -80,8 +83,10 @@ def _row(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> It
         ("left", row.left, want.left, want.may_left),
         ("right", row.right, want.right, want.may_right),
     )
+    doubt = _doubt(want, row, telephones)
     for side, runs, must, may in channels:
-        yield from _foreign(f"in the recording, {side}", runs, {*must, *may})
+        surely = [run for run in runs if run.frames > doubt * FRAMES_S]
+        yield from _foreign(f"in the recording, {side}", surely, {*must, *may})
         yield from _in_order(side, runs, must)
     yield from _together(row, want, telephones)
     yield from _whole(want, row, telephones)
@@ -140,8 +145,21 @@ def _whole(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> 
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames of {said}"
             elif kept[word] > said + 2:
                 yield f"{side}: {_named(word)} is kept {kept[word]} frames, and was said {said}"
-        held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
-        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, held)
+        silent = _held(want, row, telephones)
+        yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, silent)
+
+
+def _held(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+    """Seconds of the outside party's holds that left no sound."""
+    held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
+    return held if row.drift_ms / 1000 > held / 2 else 0.0
+
+
+def _doubt(want: Expected, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+    """Seconds by which the product cannot know where in the sound something was: a stretch in which they said
+    what they said to nobody is silenced that much inside."""
+    held = _held(want, row, telephones)
+    return abs(held - row.drift_ms / 1000) if held else 0.0
 
 
 def _silences(said: Sequence[Run]) -> Iterator[float]:
@@ -156,9 +174,8 @@ def _in_time(
     must: Sequence[Word],
     telephones: Mapping[int, Telephone],
     drift: float,
-    held: float,
+    silent: float,
 ) -> Iterator[str]:
-    silent = held if drift > held / 2 else 0.0  # the hold left no sound
     earlier, later = APART_S + max(drift, silent), APART_S + max(silent - drift, 0)
     late: list[tuple[Word, float]] = []
     for word in must:
