@@ -167,9 +167,10 @@ def test_targets_are_large_enough_for_fingers(person):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("login", "width"), [("claire", 1024), ("paul", 1100)])
 @pytest.mark.parametrize("language", ["Français", "Nederlands", "Deutsch", "English"])
-def test_the_header_has_one_row_where_there_is_room(person, language):
-    somebody = person(width=1024).log_in()
+def test_the_header_has_one_row_where_there_is_room(person, language, login, width):
+    somebody = person(width=width).log_in(login)
     with somebody.page.expect_navigation():
         somebody.page.get_by_role("button", name=language).click()
     middles = somebody.page.evaluate(
