@@ -12,6 +12,8 @@ from tests.freeswitch.telephones.codecs import Voice, at_rate, noise
 
 RATE = 8000
 WINDOW_S, EVERY_S = 0.3, 0.25
+STEADY_S = 0.03
+"""By which the pace from one place to the next may be off, where nothing is cut between them."""
 LIKE = 0.35
 """Likeness of what is there; another place is below 0.1."""
 
@@ -60,10 +62,22 @@ def places(sound: np.ndarray, voice: Voice) -> list[Place]:
 
 
 def steps(left: list[Place], right: list[Place], period: float) -> list[tuple[float, float]]:
-    """By how many seconds the left channel is later than the right one, wherever both are heard."""
-    other = {place.at: place.said for place in right}
-    both = [place for place in left if place.at in other]
-    return [(place.at, _near(other[place.at] - place.said, period)) for place in both]
+    """By how many seconds the left channel is later than the right one, wherever both are heard and go on to
+    the same neighbour.  (A window over a cut holds something from before it and something from after it, and
+    may be like the one in the left channel and like the other in the right one.)"""
+    said = [{place.at: place.said for place in channel} for channel in (left, right)]
+
+    def goes_on(at: float, by: float) -> bool:
+        return all(
+            at + by in one and abs(_near(one[at + by] - one[at] - by, period)) < STEADY_S for one in said
+        )
+
+    both = [at for at in said[0] if at in said[1]]
+    return [
+        (at, _near(said[1][at] - said[0][at], period))
+        for at in both
+        if goes_on(at, EVERY_S) or goes_on(at, -EVERY_S)
+    ]
 
 
 def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
