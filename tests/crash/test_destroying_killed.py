@@ -62,6 +62,7 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
     assert kinds.count("recording.destroyed") <= 1
 
 
+@pytest.mark.long  # at each by itself; one after another below, each time
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_whatever_boundary_it_dies_at_it_is_finished_once(house, boundary) -> None:
     folder = house.take(talk_ms=300)
