@@ -300,10 +300,11 @@ class Daemon:
         call.log.info("call.arrived", line=start.line, reason=reason)
         try:
             own.send_all([commands.only_channel(arrival.channel), commands.subscribe(WANTED)])
-            call.act(actions)
         except SwitchError as error:
+            # The switch has gone on, while we were stopped: it is in hand, and is written down all the same.
             call.log.warning("call.lost", error=error.message)
             call.leave.set()
+        call.act(actions)
         call.watch()
         if not call.leave.wait(timeout=longest):
             call.log.error("call.not_let_go")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
 import gevent
+import gevent.event
 import pytest
 
 from recorder.call.policy import Announcement, LinePolicy, Snapshot
+from recorder.call.state import Plan, Script, Speech
 from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.passed import PassedBy
 from recorder.errors import SwitchError
@@ -259,3 +262,32 @@ def test_a_call_that_arrives_after_the_switch_had_let_it_go_is_followed(daemon: 
     start = spool.read_start(folder)
     assert (start.refused, start.direction) == ("daemon_late", "outbound")
     assert start.outside.value == "+32470000009"
+
+
+class Gone:
+    """A call's own connection, which the switch has closed meanwhile."""
+
+    def __init__(self) -> None:
+        self.closed = gevent.event.Event()
+        self.closed.set()
+
+    def send_all(self, _orders: object, _limit: float | None = None) -> None:
+        raise SwitchError("switch.closed", "the connection to FreeSWITCH ended")
+
+    def register_handle(self, _name: str, _handler: object) -> None: ...
+
+    def on_close(self, handler: Callable[[str], object]) -> None:
+        handler("it is closed")
+
+
+def test_a_call_whose_socket_is_gone_by_the_time_we_come_to_it_is_written_down(daemon: Daemon) -> None:
+    """The daemon was stopped right after it had read of the call; it may die before the call ends."""
+    with_line(daemon, "before_connected")
+    daemon.knowledge.plan = lambda *_: Plan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
+    arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
+    daemon._arrive(arrival, cast("OutboundSession", Gone()))
+    gevent.wait(timeout=1)  # the call's own clock goes on
+    (folder,) = spool.open_takes(daemon.settings.spool)
+    assert spool.read_start(folder).channel == CHANNEL
+    daemon._event(hung_up(state="unrecorded", left="late"))
+    assert written(daemon.settings.spool) == ["daemon_late"]
