@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from argon2 import PasswordHasher
 
 from recorder import pipeline
 from recorder.access.gate import Gate
@@ -34,7 +35,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from tests.announced import announcement_in
-from web.account.passwords import hash_password
+from web.account import passwords
 
 SPEECH = Path(pipeline.__file__).parent / "practice" / "speech"
 RATE = 8000
@@ -46,7 +47,16 @@ LEAD_MS = 200
 
 @cache
 def _hashed() -> str:
-    return hash_password(PASSWORD)
+    return passwords.hash_password(PASSWORD)
+
+
+def hash_with(hasher: PasswordHasher) -> PasswordHasher:
+    """From here on, passwords are hashed so.  Returns what hashed them before, to be put back; what
+    was made with that is forgotten, for other tests of this process may have come first."""
+    before, passwords._hasher = passwords._hasher, hasher
+    passwords._nobody.cache_clear()
+    _hashed.cache_clear()
+    return before
 
 
 @dataclass

@@ -17,9 +17,8 @@ from recorder.ids import uuid7
 from recorder.seal.keys import Keyring
 from tests.conftest import Clock
 from tests.fuzz.documents import repeating, scratch
-from tests.house import CALLER, PASSWORD, Customer, House
+from tests.house import CALLER, PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
-from web.account import passwords
 from web.config import LoginLimits
 
 CATALOGUE = "ACCORD_FUZZ_CATALOGUE"
@@ -66,7 +65,7 @@ def keyring() -> Keyring:
 
 @cache
 def panel() -> Panel:
-    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    hash_with(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     clock, entropy = Clock(), repeating("panel")
     house = House(scratch(), clock, entropy, url=os.environ.get(CATALOGUE, ""))
     ours = house.customer("Boulangerie Martin", "+3225550100", label="Magasin")

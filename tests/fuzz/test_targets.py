@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests import house
 from tests.fuzz.campaign import run
 from tests.fuzz.target import CORPUS, NAMES, load
+from tests.house import hash_with
 from web.account import passwords
 from web.account.limits import limiter
 
@@ -22,9 +22,8 @@ def panel_as_it_was() -> Iterator[None]:
     """The panel's target logs in fast and without limits; other tests of this process must not."""
     hasher, enabled = passwords._hasher, limiter.enabled
     yield
-    passwords._hasher, limiter.enabled = hasher, enabled
-    for made_fast in (passwords._nobody, house._hashed):
-        made_fast.cache_clear()
+    hash_with(hasher)
+    limiter.enabled = enabled
 
 
 SLOW = {

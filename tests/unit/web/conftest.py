@@ -10,9 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.house import PASSWORD, Customer, House
+from tests.house import PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
-from web.account import passwords
 
 TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 
@@ -52,12 +51,9 @@ class Browser:
 def real_hasher() -> Iterator[PasswordHasher]:
     """Hashing is argon2 here too, but quick: these tests log in hundreds of times.  The one that is
     used otherwise."""
-    real = passwords._hasher
-    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    passwords._nobody.cache_clear()  # what other rooms' tests made it of
+    real = hash_with(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     yield real
-    passwords._hasher = real
-    passwords._nobody.cache_clear()
+    hash_with(real)
 
 
 @pytest.fixture
