@@ -63,6 +63,12 @@ class Server:
                 if self.username:
                     session.login(self.username, self.password)
                 yield session
+        except UnicodeEncodeError as error:  # smtplib writes log-ins and addresses in ASCII
+            raise LedgerError(
+                "mail.unreachable",
+                f"the mail server {self.host} cannot be told a log-in or an address that is not ASCII",
+                "choose a password of plain letters, digits and signs; see section [mail] in docs/operate.md",
+            ) from error
         except (smtplib.SMTPException, OSError) as error:
             raise LedgerError(
                 "mail.unreachable",

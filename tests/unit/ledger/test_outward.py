@@ -179,7 +179,8 @@ def test_a_mail_that_was_not_taken_goes_out_later(
     now = world.house.clock()
     mailing.add(world.tenant, "claire@example.com", now, world.house.entropy)
     mails.refusing = True
-    for wrong in (server, replace(server, password="other"), replace(server, port=free_ports(1)),
+    for wrong in (server, replace(server, password="other"), replace(server, password="été"),
+                  replace(server, port=free_ports(1)),
                   replace(server, security="starttls")):  # fmt: skip
         with pytest.raises(LedgerError) as raised:
             mailing.keep(world.signing(), wrong, now)
