@@ -80,6 +80,7 @@ class Gate:
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
+        self._guard.sounds.prepare(sealed)
         given = grants.give(
             tenant=who.tenant,
             user=who.user,

@@ -1,8 +1,9 @@
 """The one place where what is stored becomes sound again (P6); the gate's rooms alone may use it.
 
 Each stored block is compared with the seal as it leaves.  To decrypt any of them takes the header that an
-object begins with: 40 bytes, read with the first block and checked with it, and kept at hand from then on, so
-that a seek reads what it seeks and nothing else.
+object begins with: 40 bytes, read with the first block and checked with it.  That is done when a grant is
+given, and they are kept at hand, so that a seek, the first one too, reads what it seeks and nothing else.
+Where they are not (another panel gave the grant, or this one began anew), the first block is read before.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from recorder.access.sealed import Sealed
-from recorder.errors import SealError
+from recorder.errors import SealError, StoreError
 from recorder.seal import plain
 from recorder.store.base import NotFound, Store
 
@@ -26,6 +29,9 @@ HEADERS: Final = 1000
 
 _Known = tuple[str, str]
 """A manifest's SHA-256, and an object's name."""
+
+
+log = structlog.get_logger()
 
 
 class Missing(SealError):
@@ -75,6 +81,18 @@ class Sounds:
                 yield from pieces
 
         return Sound(reader.plain_length, read)
+
+    def prepare(self, sealed: Sealed) -> None:
+        """Have the headers of a recording's sounds at hand, so that the first seek reads what it seeks and
+        nothing else.  Raises nothing: what is wrong with a sound is said, and written down, when that one is
+        opened, and the others can be heard."""
+        for each in sealed.manifest.objects:
+            if each.name == PEAKS or (sealed.row.manifest_sha256, each.name) in self._headers:
+                continue
+            try:
+                next(self.open(sealed, each.name).read(0, 1), None)
+            except (SealError, StoreError) as error:
+                log.info("gate.not_prepared", recording=sealed.row.id, error_id=error.error_id)
 
     def _keep(self, known: _Known, header: bytes) -> None:
         """Keep a header at hand, with which a block was just decrypted."""
