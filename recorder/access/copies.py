@@ -6,18 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recorder.access import owned
-from recorder.access.door import Copy, Who
-from recorder.access.guard import ADMIN, Guard, plain
+from recorder.access.door import SOUNDS, Copy, Who
+from recorder.access.guard import Guard, plain
 from recorder.catalogue import persons, reviews
 from recorder.errors import AccessError, PersonError
+from recorder.roles import ADMIN
 from recorder.switch.caller import E164
 from recorder.take.spool import Party
 
 PERSON = "person"
 """In place of a purpose."""
-
-SOUNDS = ("audio.opus", "audio.wav")
-"""What a copy is made of: the first that there is."""
 
 
 def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from recorder.catalogue.rows import RecordingRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.contents import Manifest
 from recorder.seal.terms import Terms
+
+SOUNDS: Final = ("audio.opus", "audio.wav")
+"""The sounds that a recording may have, in the order in which a browser is offered them and a copy is made of
+the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ from recorder.store.base import Store
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """While one request is being answered, what it rests on is looked at this often."""
 
-ADMIN: Final = "customer_admin"
-
 log = structlog.get_logger()
 
 

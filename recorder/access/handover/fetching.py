@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 
 from recorder import metrics
 from recorder.access.door import Opened, Who
-from recorder.access.guard import ADMIN, LOOK_AGAIN, Guard, Pieces
+from recorder.access.guard import LOOK_AGAIN, Guard, Pieces
 from recorder.access.handover.archive import Archive
 from recorder.access.handover.preparing import why_not
 from recorder.access.sealed import Sealed
@@ -15,6 +15,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.leaving import LeavingRow
 from recorder.errors import AccessError, SealError
+from recorder.roles import ADMIN
 
 
 def fetch(guard: Guard, who: Who) -> Opened:
