@@ -4,6 +4,7 @@ because it is theirs.  A way out of its own, through the gate (``gate.py``)."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from recorder.access import owned
 from recorder.access.door import SOUNDS, Copy, Who
@@ -30,12 +31,15 @@ def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
         raise PersonError("person.closed" if asked.proved_at else "person.unproved", "not now", "")
     if row.outside != Party(E164, asked.number):
         guard.refuse(who, "person.not_theirs", "it is not of a call with that number", row.id, PERSON)
-    if given is None or given.given not in (reviews.ALL, reviews.OWN):
+    if given is None or given.given not in reviews.GIVEN:
         raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
     sealed = guard.open(who, row)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
         guard.refuse(who, "access.destroyed", "it is being destroyed", row.id, PERSON)
+    facts = Copy(row, sealed.manifest, known, tuple(sealed.chain.amendments))
+    if given.given == reviews.WITHHELD:
+        return facts
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
@@ -50,8 +54,9 @@ def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
             reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **told)
             yield from (owned.only_left(pieces, sealed.manifest) if own else pieces)
 
-    return Copy(
-        row, sealed.manifest, known, tuple(sealed.chain.amendments),
-        owned.NAME if own else found.name,
-        owned.length(sealed.manifest) if own else found.plain_length, sound,
-    )  # fmt: skip
+    return replace(
+        facts,
+        name=owned.NAME if own else found.name,
+        length=owned.length(sealed.manifest) if own else found.plain_length,
+        sound=sound,
+    )

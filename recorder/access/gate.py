@@ -186,7 +186,7 @@ class Gate:
                 for piece in pieces:
                     now = self._guard.now()
                     if now - looked_at >= LOOK_AGAIN:
-                        self._living(who, grant.id)
+                        self._look_again(who, grant)
                         looked_at = now
                         if listen is not None and not grants.is_open(listen):
                             counted = left  # what follows belongs to another listen
@@ -217,14 +217,24 @@ class Gate:
         grant = self._living(who, grant_id)
         row = self._guard.row(who, grant.recording, grant.purpose)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
-            if row.manifest_sha256 != grant.manifest_sha256:
-                raise SealError(
-                    "seal.manifest_replaced",
-                    f"recording {row.id} is catalogued with another manifest than when the grant was given",
-                )
-            sealed = self._guard.at_hand(row)
+            sealed = self._granted(grant, row)
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
+
+    def _granted(self, grant: GrantRow, row: RecordingRow) -> Sealed:
+        """What a grant was given for."""
+        if row.manifest_sha256 != grant.manifest_sha256:
+            raise SealError(
+                "seal.manifest_replaced",
+                f"recording {row.id} is catalogued with another manifest than when the grant was given",
+            )
+        return self._guard.at_hand(row)
+
+    def _look_again(self, who: Who, grant: GrantRow) -> None:
+        """Whether it may still be sent: they, the grant, and what it was granted for may have ended."""
+        self._living(who, grant.id)
+        row = self._guard.row(who, grant.recording, grant.purpose)
+        self._check_purpose(who, self._granted(grant, row), grant.purpose)
 
     def _living(self, who: Who, grant_id: str) -> GrantRow:
         self._guard.alive(who)

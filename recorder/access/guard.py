@@ -122,6 +122,8 @@ class Guard:
                 raise  # it is written down already
             self.refuse(who, error.error_id, error.message, row.id, purpose)
         except SealError as error:
+            if _destroyed_meanwhile(row):
+                self.refuse(who, "access.destroyed", "the recording was destroyed", row.id, purpose)
             self.note_broken(who, row.id, name, error)
             raise
 
@@ -158,6 +160,15 @@ class Pieces(Iterator[bytes]):
     def close(self) -> None:
         """The listener has gone: what was counted and did not leave is taken back."""
         self._rest.close()
+
+
+def _destroyed_meanwhile(row: RecordingRow) -> bool:
+    """Whether a recording is being destroyed, or was, since its row was read: what is missing of it then is
+    missing as it had to be.  The first thing to go is the catalogue's key."""
+    now = queries.recording(row.tenant, row.id)
+    return now is not None and (
+        now.destroyed_at is not None or (now.wrapped_key is None and row.wrapped_key is not None)
+    )
 
 
 def plain(asked: str) -> str:

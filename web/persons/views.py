@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from recorder.catalogue import codes, people, persons, queries, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.catalogue.reviews import WITHHELD, ReviewRow
 from recorder.catalogue.rows import RecordingRow
-from recorder.errors import PersonError
+from recorder.errors import PersonError, SealError
 from recorder.lifecycle import asked
 from recorder.prompts.purposes import standard
 from web import personal, written
@@ -243,10 +244,15 @@ def close(request_id: str) -> ResponseReturnValue:
 
 
 def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> Told:
-    copied = None if done.given == WITHHELD else gate().copy(who(), row.id, recording.id)
+    try:
+        copied = gate().copy(who(), row.id, recording.id)
+    except SealError:
+        if done.given != WITHHELD:
+            raise
+        copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
     told = Told(recording, done, reviews.heard(row.tenant, recording.id), copied, "")
-    where = "" if copied is None else pack.path(told, zone, copied.name)
-    return Told(recording, done, told.heard, copied, where)
+    where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
+    return replace(told, path=where)
 
 
 def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
