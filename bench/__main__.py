@@ -120,11 +120,14 @@ def play() -> list[Row]:
 
 
 def seek() -> list[Row]:
-    """A seek in an encrypted object, beside one in the plain object on the same store."""
+    """Seeks in an encrypted recording, beside one in a plain object on the same store."""
     found = report("seek")
-    ours, theirs = found["seek_ms"]["seek"], found["seek_ms"]["plain"]
-    what = "Seek in an encrypted recording: 64 KiB, checked and decrypted"
-    return [(what, f"{ours} ms", f"the plain object {theirs} ms", f"{found['seek_beside_plain']}")]
+    ms, beside = found["ms"], found["beside_plain"]
+    what = "in an encrypted recording: 64 KiB, checked and decrypted"
+    return [
+        (f"{which} {what}", f"{ms[way]} ms", f"a plain object {ms['plain']} ms", f"{beside[way]:.2f}")
+        for way, which in (("first", "First seek after the grant"), ("later", "A later seek"))
+    ]
 
 
 def ledger() -> list[Row]:

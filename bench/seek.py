@@ -1,12 +1,22 @@
-"""Seeking in an encrypted recording, beside seeking in the plain one: both lie in the same bucket.
+"""Seeking in an encrypted recording, beside seeking in a plain object: both lie in the same bucket.
 
-    python -m bench.seek [--mib 32] [--seeks 200]
+    python -m bench.seek [--minutes 18] [--seeks 200]
 
-The server is SeaweedFS, started for this on loopback.  A seek asks for 64 KiB somewhere in the sound, as a
-player does.  Accord reads the stored blocks in which they lie, compares each with the manifest's hash and
-decrypts: ``seek`` with the object's header at hand, as the gate has it once somebody plays; ``first``
-without, as where nobody has.  Beside it the same 64 KiB of the plain object, through the same
-store.  All take turns; figures are medians of wall clock in milliseconds; prints JSON.
+The server is SeaweedFS, started for this on loopback; the recording is a call that went through every stage.
+A seek asks for 64 KiB somewhere in its sound, as a player does: the stored blocks in which they lie are read,
+compared with the seal and decrypted (``recorder/access/sound.py``, as the gate does it):
+
+``first``       the first after a grant, of a sound of which nothing was read before: what the grant prepares
+                was prepared, before the clock starts, with nothing else at hand
+``later``       another one after that
+``unprepared``  a first one where another panel gave the grant, or this one has begun anew since
+``plain``       beside them: 64 KiB of an object of random bytes, as long, through the same store (plain WAV
+                is no rival: SeaweedFS compresses it, and a seek in that takes many times as long)
+
+What the gate does besides is no seek, and has its own figures, without a rival.  ``grant`` is what a
+listener waits for before the first byte.  ``first request`` and ``later request`` are a seek with all that
+belongs to a request: who asks, their grant, the row beside the seal, and the listen, in the catalogue and on
+disk before the first byte.  All take turns; figures are medians of wall clock in milliseconds; prints JSON.
 """
 
 from __future__ import annotations
@@ -17,72 +27,108 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from bench.store import AAD, KEY, MIB
-from recorder.seal import envelope
+import structlog
+
+from bench.store import MIB
+from recorder.access.gate import Gate, Who
+from recorder.access.sealed import Seals
+from recorder.access.sound import Sounds
+from recorder.catalogue import queries
+from recorder.clock import utc_now
 from recorder.store.embedded import PORTS, SeaweedFS
 from recorder.store.s3 import S3Store
+from tests.house import House
 from tests.ports import free_ports
 
 PIECE = 64 * 1024
+NAME = "audio.wav"
+CONVERSATION = 22.4
+"""Seconds of the conversation that the call is made of."""
 
 
 def main() -> None:
     words = argparse.ArgumentParser()
-    words.add_argument("--mib", type=int, default=32)
+    words.add_argument("--minutes", type=float, default=18)
     words.add_argument("--seeks", type=int, default=200)
     given = words.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = SeaweedFS(folder / "seaweedfs", free_ports(PORTS))
         server.start()
         try:
-            print(json.dumps(measure(folder, S3Store(server.bucket()), given.mib, given.seeks), indent=1))
+            store = S3Store(server.bucket())
+            print(json.dumps(measure(folder, store, given.minutes, given.seeks), indent=1))
         finally:
             server.stop(seconds=0)
 
 
-def measure(folder: Path, store: S3Store, mib: int, seeks: int) -> dict[str, object]:
-    plain, encrypted = folder / "plain", folder / "encrypted"
-    content = os.urandom(mib * MIB)
-    plain.write_bytes(content)
-    stored = envelope.encrypt(plain, encrypted, KEY, AAD)
-    store.put("plain", plain, stored.plain_sha256)
-    store.put("encrypted", encrypted, stored.sha256)
-
-    def check(number: int, block: bytes) -> None:
-        assert hashlib.sha256(block).hexdigest() == stored.blocks[number]
-
-    def opened(header: bytes = b"") -> envelope.Reader:
-        read = lambda start, end: store.read("encrypted", start, end)  # noqa: E731
-        return envelope.Reader(KEY, AAD, read, stored.length, check, header)
-
-    with open(encrypted, "rb") as file:
-        header = file.read(envelope.HEADER)
-    ways: dict[str, Callable[[int], bytes]] = {
-        "plain": lambda at: store.read("plain", at, at + PIECE),
-        "seek": lambda at: b"".join(opened(header).read(at, at + PIECE)),
-        "first": lambda at: b"".join(opened().read(at, at + PIECE)),
-    }
+def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[str, object]:
+    house = House(folder, utc_now, os.urandom, store)
+    customer = house.customer("Bench", "+3225550100")
+    claire = house.person(customer, "claire", "Claire")
+    who = Who(claire.id, customer.id, claire.role, "fr")
+    times = max(1, round(minutes * 60 / CONVERSATION))
+    recording = house.call(customer, times=times, at=utc_now() - timedelta(minutes=minutes + 1))
+    row = queries.recording(customer.id, recording)
+    assert row is not None
+    sealed = Seals(store, house.keyring, house.root).open(row, utc_now())
+    opened = Sounds(store).open(sealed, NAME)
+    content, noise = b"".join(opened.read(0, opened.length)), os.urandom(opened.length)
+    (folder / "plain").write_bytes(noise)
+    store.put("plain", folder / "plain", hashlib.sha256(noise).hexdigest())
     chance = random.Random(20261126)
-    took: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(seeks):
-        at = chance.randrange(len(content) - PIECE)
-        for way, seek in ways.items():
+    took: dict[str, list[float]] = {}
+
+    def seek(way: str, expected: bytes, read: Callable[[int, int], bytes]) -> None:
+        at = chance.randrange(len(expected) - PIECE)
+        begun = time.perf_counter()
+        found = read(at, at + PIECE)
+        took.setdefault(way, []).append(time.perf_counter() - begun)
+        assert found == expected[at : at + PIECE]
+
+    def through(sounds: Sounds) -> Callable[[int, int], bytes]:
+        return lambda start, end: b"".join(sounds.open(sealed, NAME).read(start, end))
+
+    for number in range(seeks):
+        new, used = Sounds(store), Sounds(store)
+        for sounds in (new, used):
+            sounds.prepare(sealed)
+        through(used)(0, 1)
+        ways = [
+            ("plain", noise, partial(store.read, "plain")),
+            ("first", content, through(new)),
+            ("later", content, through(used)),
+            ("unprepared", content, through(Sounds(store))),
+        ]
+        chance.shuffle(ways)
+        for way in ways:
+            seek(*way)
+        if number % 4 == 0:
+            gate = Gate(store, house.keyring, house.root)
             begun = time.perf_counter()
-            assert seek(at) == content[at : at + PIECE]
-            took[way].append(time.perf_counter() - begun)
+            grant = gate.grant(who, recording, "agreement")
+            took.setdefault("grant", []).append(time.perf_counter() - begun)
+            asked = partial(request, gate, who, grant.id)
+            seek("first request", content, asked)
+            seek("later request", content, asked)
+    house.close()
     middle = {way: round(statistics.median(all_) * 1000, 2) for way, all_ in took.items()}
-    return {
-        "mib": mib,
-        "seek_ms": middle,
-        "seek_beside_plain": round(middle["seek"] / middle["plain"], 2),
-        "first_beside_plain": round(middle["first"] / middle["plain"], 2),
-    }
+    beside = {way: round(middle[way] / middle["plain"], 2) for way in ("first", "later", "unprepared")}
+    return {"mib": round(len(content) / MIB, 1), "seeks": seeks, "ms": middle, "beside_plain": beside}
+
+
+def request(gate: Gate, who: Who, grant: str, start: int, end: int) -> bytes:
+    """A seek as the panel asks the gate for it."""
+    return b"".join(gate.open(who, grant, NAME, "play").read(start, end))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from recorder.errors import (
     SealError,
     StoreError,
 )
-from web import words
+from web import refused, written
 from web.account.limits import wait
 from web.state import here
 
@@ -113,7 +113,7 @@ def init_app(app: Flask) -> None:
         more = None
         if error.error_id == "access.destroyed" and here().changes is not None:
             more = (request.view_args or {}).get("recording_id")
-        return answer(code, words.error(error.error_id), error.error_id, _way_back(), erased=more)
+        return answer(code, refused.error(error.error_id), error.error_id, _way_back(), erased=more)
 
     @app.errorhandler(CSRFError)
     def stale(_error: CSRFError) -> ResponseReturnValue:
@@ -124,7 +124,7 @@ def init_app(app: Flask) -> None:
         if request.endpoint == "account.log_in":
             metrics.LOG_INS.labels("too_often").inc()
         seconds = wait()
-        time = words.length(math.ceil(seconds / 60) * 60_000)
+        time = written.length(math.ceil(seconds / 60) * 60_000)
         text = _("That was tried often. Wait %(time)s, then try again.", time=time)
         response = make_response(answer(429, text, "limit.reached"))
         response.headers["Retry-After"] = str(seconds)

@@ -14,7 +14,7 @@ from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
 from web.addresses import inside
-from web.security import cookie_name
+from web.security import A_YEAR, cookie_name
 from web.state import here, visitor
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
@@ -23,8 +23,6 @@ offered, as everywhere else where the languages stand side by side."""
 
 FORMATS = {"en": "en_GB"}
 """Where dates are not written as the bare language writes them (``en`` alone means the United States)."""
-
-A_YEAR = 365 * 24 * 3600
 
 blueprint = Blueprint("language", __name__)
 

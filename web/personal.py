@@ -14,6 +14,7 @@ from recorder.catalogue.codes import CodeRow
 from recorder.catalogue.persons import RequestRow
 from recorder.catalogue.reviews import ReviewRow
 from recorder.control import DONE
+from recorder.roles import ADMIN, AUDITOR, CUSTOMER
 
 WANTS: Final[Mapping[str, object]] = {
     "copy": _l("A copy"),
@@ -150,16 +151,16 @@ def erased(row: ReviewRow, date: str) -> str:
 
 
 ROLES: Final[Mapping[str, object]] = {
-    "customer_admin": _l("an administrator"),
-    "customer": _l("a colleague"),
-    "auditor": _l("an auditor"),
+    ADMIN: _l("an administrator"),
+    CUSTOMER: _l("a colleague"),
+    AUDITOR: _l("an auditor"),
 }
 """Who listened, by role: GDPR art. 15 asks for no employee's name (CJEU C-579/21)."""
 
 
 def role(code: str) -> str:
     """Somebody by what they are."""
-    return str(ROLES.get(code, ROLES["customer"]))
+    return str(ROLES.get(code, ROLES[CUSTOMER]))
 
 
 AMENDED: Final[Mapping[str, object]] = {

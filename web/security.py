@@ -15,6 +15,9 @@ log = structlog.get_logger()
 
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+A_YEAR = 365 * 24 * 3600
+"""Seconds that a cookie lasts which a browser keeps."""
+
 PERMISSIONS = ", ".join(
     f"{name}=()"
     for name in (

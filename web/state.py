@@ -21,6 +21,7 @@ from recorder.clock import Now
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
+from recorder.roles import ADMIN
 from recorder.watched import Neighbours
 from web.config import WebConfig
 
@@ -48,6 +49,11 @@ class Visitor:
     user: UserRow
     session: SessionRow
     tenant: TenantRow
+
+    @property
+    def admin(self) -> bool:
+        """Whether they decide for their company."""
+        return self.user.role == ADMIN
 
     def who(self, language: str) -> Who:
         """As the gate knows them."""

@@ -1,85 +1,24 @@
-"""Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page."""
+"""Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page.
+
+What is not possible is said in ``refused.py``, how numbers and times are written in ``written.py``; pages
+have all of it as ``words``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 
-import phonenumbers
-from babel.units import format_unit
 from flask import Flask
-from flask_babel import format_date, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from markupsafe import Markup
+from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
-from recorder.take.spool import Party
-from web import called, personal
+from web import called, personal, refused, written
 from web import kept as keeping
 from web.asked import asked_live
 from web.language import current
-
-ERRORS: Mapping[str, object] = {
-    "access.not_found": _l("There is no such recording."),
-    "access.purpose_not_announced": _l(
-        "This recording was not announced for that purpose. "
-        "The people in the call were told what it would be used for, and it is used for nothing else."
-    ),
-    "access.purpose_not_for_role": _l(
-        "That purpose was announced, but your role in this company does not include it. "
-        "A colleague whose role does can listen for it."
-    ),
-    "access.purpose_restricted": _l("This recording may no longer be used for that purpose."),
-    "access.not_announced": _l(
-        "It could not be found in this recording that everybody was told, and agreed where that was asked. "
-        "So it may not be used for anything. "
-        "It will be destroyed on the date shown."
-    ),
-    "access.brought_in": _l(
-        "This recording was brought in from elsewhere, and nothing was announced to Accord. "
-        "It may not be used for anything until your company has stated what for."
-    ),
-    "access.handover_role": _l("Only admins of your company are handed its recordings."),
-    "access.handover_none": _l("Nothing is ready to be fetched."),
-    "access.handover_over": _l(
-        "The time in which this could be fetched is over, or it was put together anew. "
-        "Load the page again, or ask your provider."
-    ),
-    "access.handover_changed": _l(
-        "Something in it is no longer what it was. Ask your provider to put it together anew."
-    ),
-    "access.expired": _l(
-        "The time for which this recording was announced to be kept is over. It can no longer be heard."
-    ),
-    "access.destroyed": _l("This recording has been destroyed."),
-    "access.held": keeping.HELD,
-    "access.grant_over": _l("Your time to listen is over. Choose a purpose again to go on."),
-    "access.revoked": _l(
-        "You have been logged out since this page was opened. Log in again, then choose what you listen for."
-    ),
-    "access.seal_broken": _l(
-        "This recording is no longer what was sealed after the call, so it is not played. "
-        "This was written in the log and reported."
-    ),
-    "store.unreachable": _l(
-        "The recordings cannot be reached just now. Nothing is lost; try again in a minute."
-    ),
-}
-"""By ``error_id``; what is not here gets its area's sentence (:data:`AREAS`)."""
-
-AREAS: Mapping[str, object] = {
-    "access": _l("This is not possible for this recording."),
-    "seal": ERRORS["access.seal_broken"],
-    "amendment": ERRORS["access.seal_broken"],
-    "keeping": _l("This is not possible for this recording."),
-    "person": _l("This is not possible for this request."),
-    "envelope": ERRORS["access.seal_broken"],
-    "manifest": ERRORS["access.seal_broken"],
-    "keys": _l("The key of this recording cannot be used just now. This was reported."),
-    "store": ERRORS["store.unreachable"],
-    "catalogue": _l("The list of calls cannot be reached just now. Nothing is lost; try again in a minute."),
-}
 
 NOT_RECORDED: Mapping[str, object] = {
     "no_line": _l("The number was not switched on for recording."),
@@ -164,24 +103,11 @@ TOLD_YES_NO: Mapping[tuple[str, str, str], object] = {
 """By answer, whose it is, and how it was given (:mod:`recorder.take.questions`)."""
 
 
-def error(error_id: str) -> str:
-    """The sentence of an ``error_id``, in the reader's language."""
-    known = (
-        ERRORS.get(error_id)
-        or keeping.ERRORS.get(error_id)
-        or personal.ERRORS.get(error_id)
-        or AREAS.get(error_id.partition(".")[0])
-    )
-    return (
-        str(known) if known is not None else _("Something went wrong here. It was reported; try again later.")
-    )
-
-
 def line(direction: str, text: str) -> str:
     """Which number of the customer's a call concerns."""
     if direction == called.OUTWARD:
-        return str(_("was called from %(number)s", number=number(text)))
-    return str(_("called %(number)s", number=number(text)))
+        return str(_("was called from %(number)s", number=written.number(text)))
+    return str(_("called %(number)s", number=written.number(text)))
 
 
 def not_recorded(reason: str, direction: str = "") -> str:
@@ -199,7 +125,7 @@ def gap(reason: str, direction: str = "") -> str:
 
 def out_of_time(missing_ms: int) -> str:
     """That a recording is shorter than its call (negative: longer), and it is not known why."""
-    by = length(abs(missing_ms))
+    by = written.length(abs(missing_ms))
     if missing_ms > 0:
         return str(
             _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
@@ -227,14 +153,6 @@ def recordings(many: int) -> str:
     return str(ngettext("%(num)d recording", "%(num)d recordings", many))
 
 
-def size(length: int) -> str:
-    """A length in bytes, as people read it."""
-    units = (("gigabyte", 10**9), ("megabyte", 10**6), ("kilobyte", 10**3))
-    unit, bytes_ = next((each for each in units if length >= each[1]), units[-1])
-    said = round(length / bytes_, 1)
-    return str(format_unit(said, f"digital-{unit}", length="short", locale=get_locale() or "en"))
-
-
 def kept(answer: str) -> str:
     """What was agreed in a call about keeping its recording."""
     return str(KEPT[answer])
@@ -255,10 +173,10 @@ def answered(
     if by == "outside" and direction == called.OUTWARD:
         known = called.ANSWERED.get(answer or "")
     if known is not None and at is not None:
-        return str(known) % {"time": time(at)}
+        return str(known) % {"time": written.time(at)}
     if answer in ("yes", "no") and at is not None:
         said = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
-        return str(said) % {"time": time(at)}
+        return str(said) % {"time": written.time(at)}
     if answer == "none":
         return str(_("Nobody answered. Silence is not taken for a yes."))
     if answer == "broken":
@@ -293,14 +211,14 @@ def joined(kind: str, answer: str) -> str:
 def consented(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
     """How it was agreed to record a call of which that was asked."""
     if direction == called.OUTWARD:
-        return called.consented(mode, key, None if at is None else time(at))
+        return called.consented(mode, key, None if at is None else written.time(at))
     if mode == "opt-in" and key and at is not None:
         return str(
             _(
                 "The caller was asked before anything was recorded, and agreed with the key %(key)s "
                 "at %(time)s.",
                 key=key,
-                time=time(at),
+                time=written.time(at),
             )
         )
     if mode == "opt-in":
@@ -354,11 +272,6 @@ def beep(who: str) -> str:
     return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
 
 
-def days(number: int) -> str:
-    """A keeping time."""
-    return str(ngettext("%(num)d day", "%(num)d days", number))
-
-
 def outbound(how: str) -> str:
     """What happens to calls that are made from a number; empty where they are not recorded."""
     return str(called.NUMBERS.get(how, ""))
@@ -382,80 +295,11 @@ def purpose_explained(code: str) -> str:
     return known.explanation(current()) if known else ""
 
 
-def party(someone: Party | None) -> str:
-    """Who is on a leg, as people write it."""
-    if someone is None:
-        return str(_("Unknown"))
-    if someone.kind == "withheld" or not someone.value:
-        return str(_("Withheld number"))
-    if someone.kind == "extension":
-        return str(_("Extension %(number)s", number=someone.value))
-    return number(someone.value)
-
-
-def number(text: str) -> str:
-    """A number with spaces where its country puts them; what is none stays as it is."""
-    try:
-        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
-    except phonenumbers.NumberParseException:
-        return text
-    if not phonenumbers.is_valid_number(parsed):
-        return text
-    # Spaces that do not break: a number stays on one line.
-    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    return str(spaced).replace(" ", "\u00a0")
-
-
-def length(milliseconds: int) -> str:
-    """A duration in words, to the second."""
-    minutes, seconds = divmod(milliseconds // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = []
-    if hours:
-        parts.append(ngettext("%(num)d hour", "%(num)d hours", hours))
-    if minutes:
-        parts.append(ngettext("%(num)d minute", "%(num)d minutes", minutes))
-    if seconds and not hours:
-        parts.append(ngettext("%(num)d second", "%(num)d seconds", seconds))
-    return " ".join(parts) or str(_("less than a second"))
-
-
-def clock(milliseconds: int) -> str:
-    """A place in a recording, ``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(milliseconds // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def day(at: datetime) -> str:
-    """A date with its weekday, as a heading."""
-    text = str(format_date(at, "full"))
-    return text[:1].upper() + text[1:]
-
-
-def date(at: datetime) -> str:
-    return str(format_date(at, "long"))
-
-
-def time(at: datetime) -> str:
-    return str(format_time(at, "short"))
-
-
-def moment(at: datetime) -> str:
-    """Date and time."""
-    return f"{date(at)}, {time(at)}"
-
-
-def when(at: datetime, text: str) -> Markup:
-    """A time as people read it, with the exact one for programs."""
-    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), text)
-
-
 def init_app(app: Flask) -> None:
     app.jinja_env.globals["words"] = {
         function.__name__: function
         for function in (
-            error,
+            refused.error,
             line,
             outbound,
             not_recorded,
@@ -464,7 +308,7 @@ def init_app(app: Flask) -> None:
             kept,
             left_out,
             recordings,
-            size,
+            written.size,
             asked,
             answered,
             consented,
@@ -472,19 +316,19 @@ def init_app(app: Flask) -> None:
             announced_how,
             asked_how,
             beep,
-            days,
+            written.days,
             lane,
             purpose,
             purpose_explained,
-            party,
-            number,
-            length,
-            clock,
-            day,
-            date,
-            time,
-            moment,
-            when,
+            written.party,
+            written.number,
+            written.length,
+            written.clock,
+            written.day,
+            written.date,
+            written.time,
+            written.moment,
+            written.when,
             asked_live,
             keeping.ended,
             keeping.erased_because,

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from recorder.catalogue.rows import RecordingRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.contents import Manifest
 from recorder.seal.terms import Terms
+
+SOUNDS: Final = ("audio.opus", "audio.wav")
+"""The sounds that a recording may have, in the order in which a browser is offered them and a copy is made of
+the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,16 @@ class Copy:
 
     ``name`` is a file's (``audio.wav``); ``length`` in plain bytes, ``sound`` gives them in pieces, once: the
     leaf is in the log before the first, and each is checked against the seal.  Where the person gets their
-    own channel alone it is WAV, the other one zeros.  What it raises: as :class:`Opened`."""
+    own channel alone it is WAV, the other one zeros.  What it raises: as :class:`Opened`.  Where the sound is
+    withheld there is none, and the rest is theirs all the same."""
 
     row: RecordingRow
     manifest: Manifest
     terms: Terms
     amendments: tuple[Amendment, ...]
-    name: str
-    length: int
-    sound: Callable[[], Iterator[bytes]]
+    name: str = ""
+    length: int = 0
+    sound: Callable[[], Iterator[bytes]] | None = None
 
 
 class Door(Protocol):

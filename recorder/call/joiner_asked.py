@@ -32,15 +32,12 @@ from typing import Final
 from recorder.call import codes
 from recorder.call.asking import NO, WRONG, YES
 from recorder.call.joiner import in_room, names, place, silent
-from recorder.call.outcome import ANSWER, patience, until
+from recorder.call.outcome import ANSWER, PAUSE, patience, until
 from recorder.call.state import OPT_IN, OPT_OUT, Actions, Do, Note, Phase, State, Telling
 from recorder.switch.observed import Observed, What
 
 CUT: Final = 3
 """How often the question may not be heard whole, holds aside."""
-
-PAUSE: Final = timedelta(milliseconds=500)
-"""Until a question that was cut begins again: what cut it may be a transfer, which is told of next."""
 
 LATE: Final = timedelta(seconds=1)
 """A silence that is noticed this late is none: we slept, and a key may lie unread."""

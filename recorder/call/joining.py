@@ -24,18 +24,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from recorder.call import joiner_asked
 from recorder.call.joiner import names, place, silent
-from recorder.call.outcome import patience, until
+from recorder.call.outcome import SHORTER, patience, until
 from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
 from recorder.switch.observed import COLLEAGUE, Observed, What
-
-SHORTER: Final = timedelta(milliseconds=250)
-"""By which a playing may seem shorter than its sound, by the times of its events; one that a transfer cut is
-shorter still, and the switch calls it done all the same (seen)."""
 
 UNKNOWN: Final = "unknown"
 """The leg of somebody of whom it was not noted."""

@@ -21,6 +21,13 @@ GRACE: Final = timedelta(seconds=4)
 to begin (``accord_wait``), whole seconds and the scheduler's own second twice, no call waits longer than what
 is said, the time for an answer and ten seconds."""
 
+SHORTER: Final = timedelta(milliseconds=250)
+"""By which a playing may seem shorter than its sound, by the times of its events; one that a transfer cut is
+shorter still, and the switch calls it done all the same (seen)."""
+
+PAUSE: Final = timedelta(milliseconds=500)
+"""Until what was cut begins again: what cut it may be a transfer, which is told of next."""
+
 _MARGIN: Final = timedelta(milliseconds=500)
 """By which we give up earlier than the switch would."""
 

@@ -10,19 +10,12 @@ announcement again, in the same take.  That the colleague hears it whole is not 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from recorder.call import codes, consent, joining
-from recorder.call.outcome import TRIES, give_up, heard, play, until
+from recorder.call.outcome import PAUSE, SHORTER, TRIES, give_up, heard, play, until
 from recorder.call.state import Actions, Do, Note, Phase, State
 from recorder.switch.observed import OUTSIDE, Observed, What
-
-SHORTER: Final = timedelta(milliseconds=250)
-"""By which a playing may seem shorter than its sound, by the times of its events."""
-
-PAUSE: Final = timedelta(milliseconds=500)
-"""Until one that was cut begins again: what cut it may be a transfer, which is told of next."""
 
 
 def ring(state: State) -> tuple[State, Actions]:

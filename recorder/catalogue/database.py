@@ -51,8 +51,8 @@ else:  # peewee's fields are generic in their type stubs only
     _Moment = _MaybeMoment = _Data = Field
 
 
-class MomentField(_Moment):
-    """A time: aware UTC in Python, fixed-width RFC 3339 text in the database."""
+class _MomentText:
+    """Aware UTC in Python, fixed-width RFC 3339 text in the database."""
 
     field_type = "TEXT"
 
@@ -63,16 +63,12 @@ class MomentField(_Moment):
         return from_iso(value) if isinstance(value, str) else value
 
 
-class MaybeMomentField(_MaybeMoment):
+class MomentField(_MomentText, _Moment):
+    """A time."""
+
+
+class MaybeMomentField(_MomentText, _MaybeMoment):
     """A time, or nothing yet."""
-
-    field_type = "TEXT"
-
-    def db_value(self, value: Any) -> Any:
-        return to_iso(value) if isinstance(value, datetime) else value
-
-    def python_value(self, value: Any) -> Any:
-        return from_iso(value) if isinstance(value, str) else value
 
 
 class DataField(_Data):

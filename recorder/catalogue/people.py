@@ -14,11 +14,12 @@ from peewee import IntegrityError
 from recorder.catalogue import claims
 from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
-from recorder.catalogue.rows import ROLES, SessionRow, UserRow
+from recorder.catalogue.rows import SessionRow, UserRow
 from recorder.clock import SLACK, to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, no_tenant
+from recorder.roles import ROLES
 
 
 def create_user(

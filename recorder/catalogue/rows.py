@@ -14,10 +14,6 @@ from recorder.call.state import MODES
 from recorder.clock import from_iso, to_iso
 from recorder.take.spool import Party
 
-ROLES = ("customer_admin", "customer", "auditor")
-"""Roles of a tenant's own people.  ``customer_admin`` also sets up lines, announcements and users;
-``auditor`` reads lists and the log."""
-
 ASKING = MODES[1:]
 """The modes that ask: a call may be refused."""
 
@@ -47,7 +43,7 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A person with a log-in.  ``role`` is one of :data:`ROLES`."""
+    """A person with a log-in.  ``role`` is one of :data:`recorder.roles.ROLES`."""
 
     id: str
     tenant: str

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from recorder.catalogue import customers, people
-from recorder.catalogue.rows import ROLES, TenantRow, UserRow
+from recorder.catalogue.rows import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
@@ -17,6 +17,7 @@ from recorder.errors import CatalogueError
 from recorder.ids import uuid7
 from recorder.prompts.clips import sources
 from recorder.prompts.purposes import LANGUAGES
+from recorder.roles import ROLES
 from recorder.seal.keys import WrappedKey
 
 SPOKEN = ("fr", "en")

@@ -12,6 +12,7 @@ from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
 from recorder.lifecycle.changing import Changes
+from recorder.roles import ADMIN
 from recorder.seal.amendment import By
 
 OPERATOR = By("operator")
@@ -43,7 +44,7 @@ def hold() -> None:
     "--role",
     "roles",
     multiple=True,
-    default=("customer_admin",),
+    default=(ADMIN,),
     show_default=True,
     help="Who may still listen.",
 )

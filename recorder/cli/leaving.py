@@ -61,7 +61,7 @@ def stop(context: Context, name: str) -> None:
 @click.pass_obj
 def hand_over(context: Context, name: str, anew: bool) -> None:
     """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
-    from recorder.access.handover import prepare
+    from recorder.access.handover.preparing import prepare
     from recorder.access.sealed import Seals
 
     context.open_catalogue()

@@ -15,11 +15,9 @@ from typing import Final
 import structlog
 
 from recorder.call.policy import INWARD, OUTWARD
-from recorder.errors import SwitchError
-from recorder.switch import commands
 from recorder.switch.caller import Caller, called, caller
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, Node, variable_of
 
 log = structlog.get_logger()
 
@@ -106,7 +104,7 @@ class PassedBy:
         for channel in live.channels.values():
             if channel.uuid in calls or channel.uuid in self._written:
                 continue
-            state = self._ask(channel.uuid, "accord_state")
+            state = variable_of(self._node, channel.uuid, "accord_state")
             if state == "pickup":
                 found.add(channel.uuid)
             if state == "unrecorded" or (state == "pickup" and channel.uuid in left):
@@ -116,12 +114,12 @@ class PassedBy:
     def _look_at(self, channel: str, leg: str, state: str) -> None:
         asked = _ASKED
         if leg != "inbound":
-            if self._ask(channel, "accord_direction") != OUTWARD:
+            if variable_of(self._node, channel, "accord_direction") != OUTWARD:
                 return
             asked = _ASKED_OUTWARD
-        number = self._ask(channel, "accord_line")
-        left = self._ask(channel, "accord_left") if state == "unrecorded" else state
-        headers = {name: self._ask(channel, variable) for name, variable in asked.items()}
+        number = variable_of(self._node, channel, "accord_line")
+        left = variable_of(self._node, channel, "accord_left") if state == "unrecorded" else state
+        headers = {name: variable_of(self._node, channel, variable) for name, variable in asked.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up in between: its last event says all of it
         said = {name: value for name, value in headers.items() if value is not None}
@@ -130,13 +128,3 @@ class PassedBy:
         if asked is _ASKED_OUTWARD:
             direction, outside = OUTWARD, called(said, self._region)
         self._follow(channel, number, direction, outside, _REASONS.get(left, "daemon_away"))
-
-    def _ask(self, channel: str, name: str) -> str | None:
-        """A variable of a channel, empty where it is not set; ``None`` where there is no such channel."""
-        try:
-            answer = self._node.api(commands.get_variable(channel, name))
-        except SwitchError as error:
-            if error.error_id == "switch.refused":
-                return None
-            raise
-        return "" if answer == "_undef_" else answer

@@ -24,7 +24,7 @@ from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
 from recorder.switch.caller import own_party
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, Node, variable_of
 from recorder.switch.observed import Observed, What, bridged_time
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
@@ -106,7 +106,7 @@ class Takeover:
             self._tell(call, max(since, call.start.started_at))
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
-            if ours and self._ask(channel.uuid) not in MAY_RECORD:
+            if ours and variable_of(self._node, channel.uuid, "accord_state") not in MAY_RECORD:
                 for path in ours:
                     self._stop(channel.uuid, Path(path))
 
@@ -116,18 +116,18 @@ class Takeover:
         if not commands.addressable(call.channel):
             call.feed(Observed(What.GONE, self._now(), since=since))
             return
-        state = self._ask(call.channel)
+        state = variable_of(self._node, call.channel, "accord_state")
         if state is None:
             went_on = in_thread(lambda: _went_on(call.writer.folder))
             call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
             return
-        left = (self._ask(call.channel, "accord_left") or "") if state == "unrecorded" else ""
+        left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
         # Asked now: no later event tells when it was answered, once it has been transferred.
         may_talk = state in ("announced", "pickup")
         there = self._there(call.channel) if may_talk else _NOBODY
         room, others = self._rooms.there(call.channel)
-        paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
+        paused = state == "announced" and variable_of(self._node, call.channel, "accord_paused") == "true"
         call.feed(
             Observed(
                 What.UNWATCHED,
@@ -228,16 +228,6 @@ class Takeover:
         begun = in_thread(lambda: _end(folder, ended))
         said = "spool.left_to_worker" if begun else "spool.cleared"
         log.warning(said, folder=folder.name, error=error.message)
-
-    def _ask(self, channel: str, name: str = "accord_state") -> str | None:
-        """The switch's word on a call; ``None`` where it has no such call."""
-        try:
-            answer = self._node.api(commands.get_variable(channel, name))
-        except SwitchError as error:
-            if error.error_id == "switch.refused":
-                return None
-            raise
-        return "" if answer == "_undef_" else answer
 
     def _there(self, channel: str) -> _There:
         """Whom a call is connected with now, and since when."""

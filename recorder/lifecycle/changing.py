@@ -27,6 +27,7 @@ from recorder.errors import AccessError, KeepingError, SealError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of_row, put
 from recorder.prompts.purposes import standard
+from recorder.roles import ADMIN
 from recorder.seal import terms as sealed
 from recorder.seal.amendment import (
     AgreedLater,
@@ -141,7 +142,7 @@ class Changes:
         purposes: Sequence[str],
         reason: str,
         review_at: datetime,
-        roles: Sequence[str] = ("customer_admin",),
+        roles: Sequence[str] = (ADMIN,),
     ) -> None:
         """Keep it, whatever would end it, until the hold is lifted; heard by these roles for these purposes
         alone.  Raises ``keeping.not_for_disputes``, ``keeping.reason``, ``keeping.review``,

@@ -14,11 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from recorder.errors import ConfigError
+from recorder.roles import ROLES
 
 LANGUAGES = ("fr", "nl", "de", "en")
-
-ROLES = frozenset({"customer_admin", "customer", "auditor"})
-"""Who can be given a purpose.  Support and operators are the provider's people and have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def _purpose(code: str, entry: dict[str, Any]) -> Purpose:
     if set(entry) != known:
         raise ValueError(f"purpose {code!r}: {sorted(set(entry) ^ known)} missing or unknown")
     roles = frozenset(entry["roles"])
-    if not roles or not roles <= ROLES:
+    if not roles or not roles <= set(ROLES):
         raise ValueError(f"purpose {code!r}: roles must be some of {sorted(ROLES)}")
     if type(entry["longest_keep_days"]) is not int or entry["longest_keep_days"] < 1:
         raise ValueError(f"purpose {code!r}: longest_keep_days must be a number of days")

@@ -9,6 +9,7 @@ from typing import Any
 
 from recorder.clock import to_iso
 from recorder.errors import SealError
+from recorder.roles import ADMIN, ROLES
 from recorder.seal.canonical import Fields
 
 ERASED = "erased"
@@ -29,9 +30,6 @@ WHYS = (EXPIRED, NOT_ANNOUNCED, SHORTENED, WITHDRAWN, NARROWED, DELETED)
 """Why a recording was erased: its day came; its announcement was not found in its sound; its customer keeps
 recordings for a shorter time since; consent was withdrawn; its purposes were narrowed to none; its customer
 had it deleted."""
-
-ROLES = ("customer_admin", "customer", "auditor")
-"""Who a hold may let listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class HoldSet:
     owner: str
     reason: str
     review_at: datetime
-    roles: tuple[str, ...] = ("customer_admin",)
+    roles: tuple[str, ...] = (ADMIN,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import envelope
 from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent
 from recorder.seal.keys import Secret, part
 from recorder.take.encoded import Gap
@@ -34,7 +33,7 @@ class Object:
     blocks: tuple[str, ...]
 
     def check_block(self, number: int, block: bytes) -> None:
-        """Refuse a stored block that is not what was sealed: the hook of :class:`envelope.Reader`.
+        """Refuse a stored block that is not what was sealed: what :class:`envelope.Reader` asks of each.
         Raises :class:`SealError` (``seal.block``)."""
         if number >= len(self.blocks) or hashlib.sha256(block).hexdigest() != self.blocks[number]:
             raise SealError(
@@ -178,21 +177,6 @@ class Manifest:
     def object(self, name: str) -> Object | None:
         """The object of that name."""
         return next((found for found in self.objects if found.name == name), None)
-
-    def reader(
-        self, name: str, data_key: Secret, read: envelope.ReadRange, header: bytes = b""
-    ) -> envelope.Reader:
-        """Plain bytes of an object; each stored block is compared with the seal before it is decrypted.
-
-        ``read`` gives stored bytes by range; ``header`` is the object's, where a reader before had it.
-        Raises :class:`SealError` (``seal.no_object``, ``seal.key_foreign``).
-        """
-        found = self.object(name)
-        if found is None:
-            raise SealError("seal.no_object", f"recording {self.recording} has no {name}")
-        self.check_key(data_key)
-        data = envelope.associated(self.recording, name)
-        return envelope.Reader(data_key.key, data, read, found.stored_length, found.check_block, header)
 
     def check_key(self, data_key: Secret) -> None:
         """Refuse another data key than the sealed one.  Raises :class:`SealError`."""

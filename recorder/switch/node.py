@@ -290,3 +290,15 @@ def recordings(answer: str) -> tuple[str, ...]:
         if function and target and function[1] == "session_record":
             paths.append(unescape(target[1]))
     return tuple(paths)
+
+
+def variable_of(node: Node, uuid: str, name: str) -> str | None:
+    """A variable of a channel, empty where it is not set; ``None`` where there is no such channel.  Raises
+    ``switch.gone``, ``switch.timeout``."""
+    try:
+        answer = node.api(commands.get_variable(uuid, name))
+    except SwitchError as error:
+        if error.error_id == "switch.refused":
+            return None
+        raise
+    return "" if answer == "_undef_" else answer

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from recorder.clock import utc_now
+from recorder.seal import plain
 from recorder.seal import verify as seals
 from recorder.seal.contents import Manifest
 from recorder.seal.keys import WrappedKey, data_key_path, tenant_key_path
@@ -181,7 +182,7 @@ class Ears:
         mine = WrappedKey.from_bytes(store.read(data_key_path(manifest.tenant, manifest.recording)))
         key = self._keyring.open_data_key(tenant, mine)
         name = manifest.prefix + "audio.wav"
-        reader = manifest.reader("audio.wav", key, lambda start, end: store.read(name, start, end))
+        reader = plain.reader(manifest, "audio.wav", key, lambda start, end: store.read(name, start, end))
         content = b"".join(reader.read())
         at = content.index(b"data") + 8
         return np.frombuffer(content[at : at + (len(content) - at) // 4 * 4], "<i2").reshape(-1, 2) / 32768

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from recorder.access.gate import Gate, Who
-from recorder.access.handover import prepare
+from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.catalogue import leaving, people, queries
 from recorder.ledger import checkpoint

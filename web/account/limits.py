@@ -17,10 +17,8 @@ from flask_limiter import Limiter
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
-from web.security import cookie_name
+from web.security import A_YEAR, cookie_name
 from web.state import here, someone, visitor
-
-A_YEAR = 365 * 24 * 3600
 
 
 def address() -> str:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from functools import wraps
-from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, redirect, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.errors import KeepingError
 from recorder.lifecycle.changing import Changes
 from recorder.seal.amendment import By
-from web import words
-from web.errors import page
+from web.admins import admins_only
 from web.state import here, someone
 
 blueprint = Blueprint("keeping", __name__, template_folder="templates")
 
-ADMIN = "customer_admin"
 
-View = TypeVar("View", bound=Callable[..., object])
+def _to_its_page(named: Mapping[str, object]) -> str:
+    """The recording's, or that of all times."""
+    mine = named.get("recording_id")
+    return url_for("keeping.show", recording_id=mine) if mine else url_for("keeping.times")
 
 
-def for_admins(view: View) -> View:
-    """A view for a customer's admins; what goes wrong is said on a page that leads back."""
-
-    @wraps(view)
-    def guarded(*args: object, **kwargs: str) -> object:
-        if someone().user.role != ADMIN:
-            abort(403)
-        try:
-            return view(*args, **kwargs)
-        except KeepingError as error:
-            mine = kwargs.get("recording_id")
-            back = url_for("keeping.show", recording_id=mine) if mine else url_for("keeping.times")
-            return page(403, words.error(error.error_id), back=back)
-
-    return cast(View, guarded)
+for_admins = admins_only(back=_to_its_page)
 
 
 def changes() -> Changes:

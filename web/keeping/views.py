@@ -12,12 +12,12 @@ from recorder.errors import KeepingError
 from recorder.lifecycle import receipt as receipts
 from recorder.lifecycle.changing import LONGEST_REASON, LONGEST_REVIEW
 from recorder.prompts.purposes import standard
+from recorder.roles import ADMIN, CUSTOMER
 from recorder.seal.amendment import AgreedLater
-from web import words
+from web import refused
 from web.account.limits import limit_grants, limit_refusals
 from web.errors import page
 from web.keeping.admins import (
-    ADMIN,
     beginning,
     blueprint,
     changes,
@@ -39,7 +39,7 @@ REVIEW = timedelta(days=90)
 def show(recording_id: str) -> ResponseReturnValue:
     tenant = someone().tenant.id
     if here().changes is None:
-        return page(503, words.error("keeping.no_key"))
+        return page(503, refused.error("keeping.no_key"))
     row = queries.recording(tenant, recording_id)
     if row is not None and row.destroyed_at is not None:
         said = _receipt(recording_id)
@@ -57,7 +57,7 @@ def show(recording_id: str) -> ResponseReturnValue:
             for each in looked.chain.amendments
             if isinstance(each.data, AgreedLater)
         ],
-        admin=someone().user.role == ADMIN,
+        admin=someone().admin,
         why_not=looked.why_not_delete(),
         now=at,
         review=day_of(at + REVIEW),
@@ -99,7 +99,7 @@ def hold(recording_id: str) -> ResponseReturnValue:
         purposes=form.getlist("purpose"),
         reason=form.get("reason", ""),
         review_at=beginning(day_in(form.get("review", ""), "keeping.review"), "keeping.review"),
-        roles=[ADMIN, *(["customer"] if form.get("colleagues") else [])],
+        roles=[ADMIN, *([CUSTOMER] if form.get("colleagues") else [])],
     )
     return to_recording(recording_id)
 

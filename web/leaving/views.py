@@ -6,15 +6,13 @@ from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import handing, leaving
-from web import words
+from web import refused
 from web.account.limits import limit_refusals
 from web.errors import answer
 from web.playback.sending import send
 from web.state import gate, logged_in, now, someone, visitor, who
 
 blueprint = Blueprint("leaving", __name__, template_folder="templates")
-
-ADMIN = "customer_admin"
 
 
 @blueprint.get("/leaving")
@@ -23,7 +21,7 @@ ADMIN = "customer_admin"
 def show() -> str:
     person = someone()
     row = leaving.of(person.tenant.id)
-    if row is None or person.user.role != ADMIN:
+    if row is None or not person.admin:
         abort(404)
     counted = handing.counts(person.tenant.id)
     return render_template(
@@ -44,7 +42,7 @@ def fetch() -> ResponseReturnValue:
     they have logged in again."""
     found = visitor()
     if found is None:
-        return answer(401, words.error("access.revoked"), "access.revoked")
+        return answer(401, refused.error("access.revoked"), "access.revoked")
     opened = gate().handover(who())
     row = leaving.of(found.tenant.id)
     if row is None:

@@ -8,9 +8,10 @@ from typing import Final
 from recorder.call.control import ASKABLE
 from recorder.catalogue import live
 from recorder.catalogue.live import AskedRow
+from recorder.roles import ADMIN, CUSTOMER
 from web.state import here, let_go, now
 
-CONTROLLING: Final = frozenset({"customer_admin", "customer"})
+CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
 """Roles that may ask something of a call: who may look and listen is not thereby one of them."""
 
 LOOK: Final = 0.1

@@ -32,8 +32,8 @@ _WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One recording: its row, what was decided, who listened, and, unless its sound is withheld, its copy
-    and where that lies in the archive."""
+    """One recording: its row, what was decided, who listened, its copy, and where the sound of that lies in
+    the archive, unless it is withheld.  There is no copy of what is withheld and not as it was sealed."""
 
     row: RecordingRow
     review: ReviewRow

@@ -69,7 +69,7 @@ def stream(
                 archive.writestr(_entry(name, at, zone, deflated=True), text)
             yield sink.taken()
             for told in recordings:
-                if told.copy is None:
+                if told.copy is None or told.copy.sound is None:
                     continue
                 wav = told.copy.name.endswith(".wav")
                 entry = _entry(told.path, told.row.started_at, zone, deflated=wav)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
-from functools import wraps
-from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 
@@ -16,13 +15,13 @@ from recorder.catalogue import codes, people, persons, queries, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.catalogue.reviews import WITHHELD, ReviewRow
 from recorder.catalogue.rows import RecordingRow
-from recorder.errors import PersonError
+from recorder.errors import PersonError, SealError
 from recorder.lifecycle import asked
 from recorder.prompts.purposes import standard
-from web import personal, words
+from web import personal, written
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import page
-from web.keeping.admins import ADMIN, changes
+from web.admins import admins_only
+from web.keeping.admins import changes
 from web.language import FORMATS, NAMES
 from web.persons import facts, pack
 from web.persons.facts import Told
@@ -30,26 +29,14 @@ from web.state import gate, here, logged_in, now, someone, who
 
 blueprint = Blueprint("persons", __name__, template_folder="templates")
 
-View = TypeVar("View", bound=Callable[..., object])
+
+def _to_its_page(named: Mapping[str, object]) -> str:
+    """The request's, or the register."""
+    mine = named.get("request_id")
+    return url_for(".show", request_id=mine) if mine else url_for(".listed")
 
 
-def for_admins(view: View) -> View:
-    """A view for a customer's admins; what goes wrong is said on a page that leads back."""
-
-    @wraps(view)
-    def guarded(*args: object, **kwargs: object) -> object:
-        if someone().user.role != ADMIN:
-            abort(403)
-        try:
-            return view(*args, **kwargs)
-        except PersonError as error:
-            if error.error_id == "person.not_found":
-                abort(404)
-            named = kwargs.get("request_id")
-            back = url_for(".show", request_id=named) if named else url_for(".listed")
-            return page(403, words.error(error.error_id), back=back)
-
-    return cast(View, guarded)
+for_admins = admins_only(back=_to_its_page)
 
 
 @blueprint.get("/requests")
@@ -103,7 +90,7 @@ def show(request_id: str) -> str:
     left = _left(found, done)
     with force_locale(FORMATS.get(row.language, row.language)):
         letter = [
-            (words.moment(each.started_at), _erased(done[each.id]))
+            (written.moment(each.started_at), _erased(done[each.id]))
             for each in _all(tenant.id, found, done)
             if done.get(each.id) and _erased(done[each.id])
         ]
@@ -257,10 +244,15 @@ def close(request_id: str) -> ResponseReturnValue:
 
 
 def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo) -> Told:
-    copied = None if done.given == WITHHELD else gate().copy(who(), row.id, recording.id)
+    try:
+        copied = gate().copy(who(), row.id, recording.id)
+    except SealError:
+        if done.given != WITHHELD:
+            raise
+        copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
     told = Told(recording, done, reviews.heard(row.tenant, recording.id), copied, "")
-    where = "" if copied is None else pack.path(told, zone, copied.name)
-    return Told(recording, done, told.heard, copied, where)
+    where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
+    return replace(told, path=where)
 
 
 def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
@@ -284,7 +276,7 @@ def _all(tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow
 
 
 def _erased(done: ReviewRow) -> str:
-    return personal.erased(done, words.date(done.kept_until) if done.kept_until else "")
+    return personal.erased(done, written.date(done.kept_until) if done.kept_until else "")
 
 
 def _label(purpose: str, language: str) -> str:

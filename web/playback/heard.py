@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from recorder.access.door import SOUNDS
 from recorder.clock import from_iso
 from recorder.seal.lengths import unexplained_ms
 from web.playback import agreed
 from web.playback.agreed import Asked, Consented, Kept
-
-SOUNDS = ("audio.opus", "audio.wav")
-"""In the order a browser is offered them."""
-
 
 TOLD, ASKED, NOTED = "told", "asked", "noted"
 JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from recorder.access.door import Grant
 from recorder.catalogue import amending, queries
 from recorder.catalogue.rows import RecordingRow
-from web import words
+from web import refused, written
 from web.account.limits import limit_grants, limit_played, limit_refusals
 from web.errors import answer, page
 from web.playback.heard import from_manifest
@@ -87,7 +87,7 @@ def sound(grant_id: str, name: str) -> ResponseReturnValue:
     """Sound for a player.  Whoever is not logged in is told so in a word, not sent to a page."""
     play = request.args.get("play", "")
     if visitor() is None:
-        return answer(401, words.error("access.revoked"), "access.revoked")
+        return answer(401, refused.error("access.revoked"), "access.revoked")
     if name not in NAMES or not PLAY.fullmatch(play):
         abort(404)
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
@@ -98,9 +98,9 @@ def sound(grant_id: str, name: str) -> ResponseReturnValue:
 def renew(grant_id: str) -> ResponseReturnValue:
     """The player asks for another quarter of an hour while it plays."""
     if visitor() is None:
-        return answer(401, words.error("access.revoked"), "access.revoked")
+        return answer(401, refused.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
-    return jsonify(left=_left(grant), until_words=words.time(grant.until))
+    return jsonify(left=_left(grant), until_words=written.time(grant.until))
 
 
 @blueprint.post("/listen/<grant_id>/played")

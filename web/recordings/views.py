@@ -30,7 +30,7 @@ def listed() -> str:
     zone = ZoneInfo(tenant.time_zone)
     wanted = wishes.read(request.args)
     page = listing.calls(tenant.id, wanted, zone, here().config.page)
-    admin = someone().user.role == "customer_admin"
+    admin = someone().admin
     look_again = [each for each in amending.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(
         "recordings/list.html",

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import amending, queries
+from recorder.catalogue import amending, keeping, queries
 from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import Amendment, Grant, LedgerEntry, connected, writing
 from recorder.errors import AccessError, KeepingError, SealError
@@ -19,6 +19,8 @@ from recorder.take import spool
 from recorder.take.spool import Mark
 
 OPERATOR = By("operator")
+TALK = 120_000
+"""ms of talk that are more than is read at once."""
 
 
 @pytest.fixture
@@ -303,3 +305,38 @@ def limit(house, days: int | None) -> None:
 
 def settle(house) -> int:
     return settling.settle(house.means.store, house.means.root_public, house.clock())
+
+
+@pytest.mark.parametrize("far", ["key", "tombstone"])
+def test_who_listens_while_it_is_destroyed_is_told_so_and_no_seal_is_called_broken(
+    house, gate, changes, ada, recorded, far, monkeypatch
+) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    changes.delete(recording.tenant, recording.id, OPERATOR, reason="by mistake")
+    if far == "key":  # the objects are gone, the row does not say so yet
+        monkeypatch.setattr(keeping, "make_tombstone", lambda *_, **__: False)
+    destroy_due(house)
+    with pytest.raises(AccessError) as refused:
+        list(pieces)
+    assert refused.value.error_id == "access.destroyed"
+    assert "seal.broken" not in kinds(recording)
+
+
+def test_who_listens_is_stopped_within_seconds_when_its_time_is_shortened(house, gate, ada, recorded) -> None:
+    recording = recorded(talk_ms=TALK)
+    house.clock.forward(days=2)
+    grant = gate.grant(ada, recording.id, "agreement")
+    opened = gate.open(ada, grant.id, "audio.wav", "p")
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    limit(house, 1)
+    next(pieces)
+    house.clock.forward(seconds=5)
+    with pytest.raises(AccessError) as refused:
+        next(pieces)
+    assert refused.value.error_id == "access.expired"
+    pieces.close()

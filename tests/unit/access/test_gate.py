@@ -13,13 +13,61 @@ from peewee import fn
 from recorder.access.gate import Gate, Who
 from recorder.catalogue import grants, people
 from recorder.catalogue.models import LedgerEntry, Listen, Recording, connected, writing
-from recorder.errors import AccessError
+from recorder.errors import AccessError, SealError
 from recorder.lifecycle import retention
 from recorder.lifecycle.amend import chain_of
-from recorder.store.base import Unreachable
+from recorder.store.base import Store, Unreachable
 
 TALK = 120_000
 """Milliseconds: enough that the WAV has many blocks."""
+
+
+class Counting:
+    """A store that notes what was read of a sound."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.read_of = store, []
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        if "audio." in key:
+            self.read_of.append((start, end))
+        return self._store.read(key, start, end)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+def test_the_first_seek_after_a_grant_reads_nothing_but_what_it_seeks(ada, recorded, house) -> None:
+    recording, means = recorded(talk_ms=TALK), house.means
+    store = Counting(means.store)
+    one, other = (Gate(store, means.keyring, means.root_public, now=house.clock) for _ in range(2))
+    grant = one.grant(ada, recording.id, "agreement")
+    assert store.read_of == [(0, 65_536)], "the grant has the header, with the block that it is checked in"
+    for _ in ("first", "later"):
+        store.read_of.clear()
+        list(one.open(ada, grant.id, "audio.wav", "p").read(500_000, 565_536))
+        assert store.read_of == [(7 * 65_536, 9 * 65_536)]
+    store.read_of.clear()
+    list(other.open(ada, grant.id, "audio.wav", "p").read(500_000, 565_536))
+    assert store.read_of == [(0, 65_536), (7 * 65_536, 9 * 65_536)], "another panel's grant: the header first"
+
+
+@pytest.mark.parametrize("broken", ["changed", "gone"])
+def test_a_sound_that_is_broken_keeps_nobody_from_the_others(gate, ada, recorded, house, broken) -> None:
+    recording = recorded(formats=("opus", "wav"))
+    file = next(house.root.rglob(f"{recording.id}/audio.wav"))
+    if broken == "gone":
+        file.unlink()
+    else:
+        content = file.read_bytes()
+        file.write_bytes(bytes([content[0], content[1] ^ 1]) + content[2:])
+    grant = gate.grant(ada, recording.id, "agreement")
+    assert "seal.broken" not in kinds(recording.id), "nobody has asked for that one"
+    assert list(gate.open(ada, grant.id, "audio.opus", "p").read(0, 1000))
+    with pytest.raises(SealError) as error:
+        gate.open(ada, grant.id, "audio.wav", "p").read(500, 1000)
+    assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[broken]
+    assert body(recording.id, "seal.broken")["object"] == "audio.wav"
 
 
 def test_a_purpose_that_was_announced_opens_the_sound(gate, ada, recording) -> None:
@@ -315,9 +363,10 @@ def test_a_purpose_that_was_not_announced_is_refused_and_logged(
 
 
 def test_a_role_that_a_purpose_does_not_name_is_refused(gate, somebody, recording) -> None:
-    from recorder.prompts.purposes import ROLES, standard
+    from recorder.prompts.purposes import standard
+    from recorder.roles import ROLES
 
-    outside = sorted(ROLES - standard()["agreement"].roles)
+    outside = sorted(set(ROLES) - standard()["agreement"].roles)
     assert outside, "some role must be outside for this test to say anything"
     for role in [*outside, "root", ""]:
         who = replace(somebody("customer"), role=role)

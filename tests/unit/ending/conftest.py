@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.access.handover import prepare
+from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.catalogue.leaving import LeavingRow
 from recorder.ledger import checkpoint

@@ -13,8 +13,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.access import tar
 from recorder.access.gate import Who
+from recorder.access.handover import tar
 from recorder.catalogue import customers, handing, leaving, queries
 from recorder.catalogue.models import LedgerEntry, connected
 from recorder.errors import AccessError, CatalogueError

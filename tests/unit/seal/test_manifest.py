@@ -15,7 +15,7 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import SealError
-from recorder.seal import canonical, envelope, signing
+from recorder.seal import canonical, envelope, plain, signing
 from recorder.seal.body import decrypt_parties, to_body
 from recorder.seal.contents import Joined, Noted, Parties
 from recorder.seal.keys import secret
@@ -141,10 +141,10 @@ def test_sounds_are_read_back_through_the_seal(sealed: Sealed, keys: Keys) -> No
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     for name in ("audio.opus", "audio.wav", "peaks"):
         stored = (sealed.folder / f"{name}.enc").read_bytes()
-        reader = sealed.manifest.reader(name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
+        reader = plain.reader(sealed.manifest, name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
         assert b"".join(reader.read()) == (sealed.folder / name).read_bytes()
     with pytest.raises(SealError) as refused:
-        sealed.manifest.reader("audio.mp3", data_key, lambda _start, _end: b"")
+        plain.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
     assert refused.value.error_id == "seal.no_object"
 
 
@@ -347,7 +347,7 @@ def test_whoever_holds_the_data_key_can_still_not_exchange_the_sound(sealed: Sea
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     name = envelope.associated(RECORDING, "audio.opus")
     other = envelope.encrypt_bytes(bytes(300_000), data_key.key, name)
-    reader = sealed.manifest.reader("audio.opus", data_key, lambda start, end: other[start:end])
+    reader = plain.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
     with pytest.raises(SealError) as refused:
         list(reader.read())
     assert refused.value.error_id == "seal.block"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.access.handover import prepare
+from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.bringing import Bringing, Old
 from recorder.catalogue import leaving, queries

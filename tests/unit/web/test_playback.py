@@ -47,6 +47,7 @@ def open_player(person, recording: str) -> dict[str, str]:
 def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes:
     """The sound as it should come: opened with the keys, without the panel."""
     from recorder.catalogue import customers, queries
+    from recorder.seal import plain
     from recorder.seal.keys import WrappedKey
     from recorder.seal.manifest import open_manifest
 
@@ -56,7 +57,9 @@ def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes
     manifest = open_manifest(house.store.read(f"{row.prefix}manifest.json"), house.root)
     tenant_key = WrappedKey.from_bytes(customers.tenant_wrapped_key(tenant).encode())
     key = house.keyring.open_data_key(tenant_key, WrappedKey.from_bytes(row.wrapped_key.encode()))
-    reader = manifest.reader(name, key, lambda start, end: house.store.read(row.prefix + name, start, end))
+    reader = plain.reader(
+        manifest, name, key, lambda start, end: house.store.read(row.prefix + name, start, end)
+    )
     return b"".join(reader.read())
 
 

@@ -15,7 +15,7 @@ from recorder.access import door
 from recorder.prompts import purposes
 from recorder.take.encoded import GAP_REASONS
 from recorder.take.spool import REASONS, Party
-from web import WebConfig, create_app, words
+from web import WebConfig, create_app, refused, words, written
 from web.language import NAMES, zone_name
 
 ROOT = Path(web.__file__).parent
@@ -118,10 +118,10 @@ def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
 
 def test_every_refusal_of_the_gate_has_its_sentence():
     told = set()
-    for source in Path(door.__file__).parent.glob("*.py"):
+    for source in Path(door.__file__).parent.rglob("*.py"):
         told |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
     told -= {"access.refused"}  # the kind of a leaf, no error
-    assert told - {"access.no_sound"} <= set(words.ERRORS)
+    assert told - {"access.no_sound"} <= set(refused.ERRORS)
 
 
 @pytest.fixture
@@ -143,13 +143,13 @@ def in_english(app):
     ],
 )
 def test_a_party_as_people_write_it(party, text):
-    assert words.party(party).replace("\u00a0", " ") == text
+    assert written.party(party).replace("\u00a0", " ") == text
 
 
 @pytest.mark.usefixtures("in_english")
 def test_lengths_and_places():
     lengths = (0, 999, 1000, 61_000, 3_600_000, 3_725_000)
-    assert [words.length(ms) for ms in lengths] == [
+    assert [written.length(ms) for ms in lengths] == [
         "less than a second",
         "less than a second",
         "1 second",
@@ -157,7 +157,7 @@ def test_lengths_and_places():
         "1 hour",
         "1 hour 2 minutes",
     ]
-    assert [words.clock(ms) for ms in (0, 65_400, 3_725_000)] == ["0:00", "1:05", "1:02:05"]
+    assert [written.clock(ms) for ms in (0, 65_400, 3_725_000)] == ["0:00", "1:05", "1:02:05"]
 
 
 DATES = {
@@ -174,7 +174,7 @@ def test_dates_and_numbers_as_the_language_writes_them(app, monkeypatch, languag
     monkeypatch.setattr("web.language.time_zone", lambda: "Europe/Brussels")
     at = datetime(2026, 3, 4, 7, 5, tzinfo=UTC)
     with app.test_request_context(headers={"Accept-Language": language}):
-        assert (words.day(at), words.moment(at), zone_name(), format_decimal(1.25)) == DATES[language]
+        assert (written.day(at), written.moment(at), zone_name(), format_decimal(1.25)) == DATES[language]
 
 
 LENGTHS = {
@@ -187,7 +187,7 @@ LENGTHS = {
 @pytest.mark.parametrize("language", LENGTHS)
 def test_one_and_many(app, language):
     with app.test_request_context(headers={"Accept-Language": language}):
-        lengths = [words.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
+        lengths = [written.length(ms) for ms in (0, 1000, 62_000, 3_600_000, 7_320_000)]
         assert ", ".join(lengths) == LENGTHS[language]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from recorder.catalogue import handing
 from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.models import Announcement, LedgerEntry, Recording, Sound, connected
 from recorder.catalogue.reading import recording_row
@@ -81,21 +82,14 @@ def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     return b"".join(lines)
 
 
-def leaves(tenant: str, first: int, end: int, listed: frozenset[str] | None = None) -> bytes:
+def leaves(tenant: str, first: int, end: int) -> bytes:
     """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about
-    one of the ``listed`` recordings, with which it goes."""
+    a recording in the list, with which it goes."""
     with connected():
         mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
         rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
-    return b"".join(_leaf(row, listed is None or row.recording_id not in listed) for row in rows)
-
-
-def recordings_in(tenant: str, first: int, end: int) -> frozenset[str]:
-    """The recordings that some leaves are about."""
-    with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
-        rows = LedgerEntry.select(LedgerEntry.recording_id).where(mine).distinct()
-        return frozenset(row.recording_id for row in rows if row.recording_id is not None)
+    listed = handing.among(tenant, {row.recording_id for row in rows if row.recording_id is not None})
+    return b"".join(_leaf(row, row.recording_id not in listed) for row in rows)
 
 
 def leaves_about(tenant: str, recording: str, end: int) -> bytes:
@@ -143,7 +137,7 @@ def sound(sha256: str) -> bytes:
     return b"" if row is None else bytes(row.wav)
 
 
-README: Final = """\
+_README: Final = """\
 What is in here, and how it can be checked
 ==========================================
 
@@ -174,3 +168,8 @@ signature is by the key in its endorsement, which root.pub signed. To check the 
 their order are an RFC 6962 tree whose root checkpoint.note says; a commitment is HMAC-SHA-256 of the body
 under the salt.
 """
+
+
+def readme() -> bytes:
+    """What comes first, and says what the rest is."""
+    return _README.encode()

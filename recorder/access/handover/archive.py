@@ -10,35 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import structlog
 
-from recorder.access import papers, tar
-from recorder.access.sealed import Sealed, Seals
-from recorder.catalogue import handing, leaving
-from recorder.catalogue.countries import pack_of
-from recorder.catalogue.database import connected
+from recorder.access.handover import papers, tar
+from recorder.access.sealed import Sealed
+from recorder.access.sound import Missing, Sounds
+from recorder.catalogue import handing
 from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.leaving import LeavingRow
-from recorder.catalogue.limits import limits_of
-from recorder.catalogue.rows import RecordingRow
 from recorder.errors import AccessError, SealError
-from recorder.ledger.prove import signed_before
-from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
 from recorder.seal.files import read_document
-from recorder.seal.manifest import MAX_BYTES, NAME
-from recorder.seal.terms import terms
+from recorder.seal.manifest import MAX_BYTES
 from recorder.store.base import NotFound, Store
 
 FOLDER = "accord/"
 PIECE = 64 * 1024
 
 ABOUT, LOG = "about.json", "log.jsonl"
-NOT_HANDED = frozenset({"peaks"})
 
 Part = Callable[[int, int], Iterator[bytes]]
 """Gives a file's bytes from one offset up to another."""
@@ -56,123 +48,6 @@ class Span:
     read: Part
 
 
-def why_not(sealed: Sealed, now: datetime) -> str | None:
-    """Why a recording is not handed over: the id of the reason, ``None`` where it is.  The customer answers
-    for its recordings and is handed them; but what nobody of theirs may hear any more is over."""
-    row, manifest = sealed.row, sealed.manifest
-    told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant), pack_of(row.tenant))
-    if manifest.brought_in is not None and not told.purposes:
-        return "access.brought_in"
-    if manifest.announced is None and manifest.brought_in is None:
-        return "access.not_announced"
-    if told.holds:
-        return None
-    if told.deleted_at is not None and told.deleted_at <= now:
-        return "access.destroyed"
-    living = [each.code for each in told.purposes if now < min(each.use_until, row.keep_until)]
-    if not living:
-        return "access.expired"
-    if not (set(living) & set(row.purposes)) - set(row.restricted):
-        return "access.purpose_restricted"
-    return None
-
-
-def files_of(sealed: Sealed, store: Store, log_size: int) -> tuple[tuple[str, int], ...]:
-    """What of a recording is handed over: names and lengths.  Raises :class:`StoreError`."""
-    row, manifest = sealed.row, sealed.manifest
-    names = [NAME, *(amendment_name(each.number) for each in sealed.chain.amendments)]
-    found = [(name, store.size(row.prefix + name)) for name in names]
-    found.append((ABOUT, len(papers.about(manifest, decrypt_parties(manifest, sealed.key)))))
-    found.append((LOG, len(papers.leaves_about(row.tenant, row.id, log_size))))
-    found += [(each.name, each.plain_length) for each in manifest.objects if each.name not in NOT_HANDED]
-    return tuple(found)
-
-
-def prepare(
-    tenant: str,
-    seals: Seals,
-    store: Store,
-    root_pem: bytes,
-    *,
-    anew: bool,
-    now: datetime,
-    entropy: Callable[[int], bytes],
-    tell: Callable[[int], None] = lambda _done: None,
-) -> LeavingRow:
-    """Fix what a customer is handed; broken off, it goes on where it was.  ``tell`` hears of each recording
-    that was looked at.  Raises :class:`CatalogueError` (``leaving.not_announced``, ``leaving.erasing``,
-    ``leaving.changed``), :class:`StoreError`."""
-    row = handing.begin(tenant, anew=anew, now=now, entropy=entropy)
-    if row.handed_at is not None:
-        return row
-    handover = row.handover or ""
-    done = handing.last(tenant)
-    number, at = (0, tar.taken(len(_readme()))) if done is None else (done.number + 1, done.at + done.length)
-    after = "" if done is None else done.recording
-    tell(number)
-    while page := leaving.recordings_of(tenant, after):
-        rows = []
-        for each in page:
-            rows.append(_look(each, number, at, seals, store, row.log_size, now))
-            number, at = number + 1, at + rows[-1].length
-        handing.add(tenant, handover, rows)
-        after = page[-1].id
-        tell(number)
-    last = _last_papers(tenant, row, store, root_pem, now)
-    length = at + sum(tar.taken(size) for _, size, _, _ in last) + tar.END
-    handing.whole(tenant, handover, {"papers": last, "at": at}, length, now=now, entropy=entropy)
-    return leaving.standing(tenant)
-
-
-def _look(
-    row: RecordingRow, number: int, at: int, seals: Seals, store: Store, log_size: int, now: datetime
-) -> HandedRow:
-    files: tuple[tuple[str, int], ...] = ()
-    try:
-        with connected():
-            sealed = seals.open(row, now)
-            why = why_not(sealed, now)
-            if why is None:
-                files = files_of(sealed, store, log_size)
-    except (SealError, AccessError) as error:
-        why = error.error_id
-        log.error("handover.left_out", recording=row.id, error_id=why, error=error.message)
-    length = sum(tar.taken(size) for _, size in files)
-    return HandedRow(number, row.id, why, len(papers.line_of(row, why)), at, length, files, None)
-
-
-def _last_papers(
-    tenant: str, row: LeavingRow, store: Store, root_pem: bytes, now: datetime
-) -> list[tuple[str, int, str, Any]]:
-    """What comes after the recordings: each file's name, length, kind, and what it is made of."""
-    found: list[tuple[str, int, str, Any]] = []
-    first = 0
-    while rows := handing.handed(tenant, first, papers.ROWS):
-        length = len(papers.HEAD) + sum(each.row_length for each in rows)
-        found.append((f"tables/recordings-{len(found) + 1:05}.csv", length, "table", first))
-        first = rows[-1].number + 1
-    said, sounds = papers.announcements(tenant, now)
-    found.append(("announcements/announcements.json", len(said), "text", said.decode()))
-    found += [(f"announcements/{each}.wav", len(papers.sound(each)), "sound", each) for each in sounds]
-    for begin in range(0, row.log_size, papers.ROWS):
-        end = min(begin + papers.ROWS, row.log_size)
-        content = _leaves(tenant, begin, end)
-        found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
-    texts = {"log/root.pub": root_pem.decode()}
-    if (signed := signed_before(tenant, row.log_size, store)) is not None:
-        texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
-    found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]
-    return found
-
-
-def _leaves(tenant: str, begin: int, end: int) -> bytes:
-    return papers.leaves(tenant, begin, end, handing.among(tenant, papers.recordings_in(tenant, begin, end)))
-
-
-def _readme() -> bytes:
-    return papers.README.encode()
-
-
 @dataclass(frozen=True, slots=True)
 class Archive:
     """What a customer is handed, whole.  ``open`` opens one of its recordings as the gate trusts it, after a
@@ -181,6 +56,7 @@ class Archive:
 
     row: LeavingRow
     store: Store
+    sounds: Sounds
     open: Callable[[HandedRow], Sealed | None]
     broken: Callable[[HandedRow, str, SealError], None]
 
@@ -221,7 +97,7 @@ class Archive:
 
     def _spans(self, start: int) -> Iterator[Span]:
         """The files from the one that ``start`` lies in."""
-        readme, layout = _readme(), self.row.layout
+        readme, layout = papers.readme(), self.row.layout
         if start < tar.taken(len(readme)):
             yield Span("README.txt", len(readme), 0, _of(lambda: readme, len(readme)))
         at = start
@@ -247,8 +123,7 @@ class Archive:
         """A file of a recording that is there.  Raises :class:`SealError`, :class:`StoreError`."""
         row, manifest = sealed.row, sealed.manifest
         if manifest.object(name) is not None:
-            key = manifest.prefix + name
-            return manifest.reader(name, sealed.key, lambda start, end: self.store.read(key, start, end)).read
+            return self.sounds.open(sealed, name).read
         if name == ABOUT:
             return _of(lambda: papers.about(manifest, decrypt_parties(manifest, sealed.key)), length)
         if name == LOG:
@@ -261,7 +136,7 @@ class Archive:
         if kind == "sound":
             return papers.sound(what)
         if kind == "leaves":
-            return _leaves(self.tenant, *what)
+            return papers.leaves(self.tenant, *what)
         return str(what).encode()
 
 
@@ -288,10 +163,10 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                 for piece in archive.file(sealed, name, length)(start, end):
                     yield piece
                     at += len(piece)
+            except (Missing, AccessError, NotFound) as error:  # erased while it was being read
+                log.warning("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
             except SealError as error:
                 archive.broken(row, name, error)
-            except (AccessError, NotFound) as error:  # erased while it was being read
-                log.warning("handover.zeros", recording=row.recording, object=name, error_id=error.error_id)
         while at < end:
             piece = bytes(min(PIECE, end - at))
             yield piece

@@ -1,0 +1,80 @@
+"""Handing over: what a customer who leaves fetches.  A way out of its own, through the gate (``gate.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from recorder import metrics
+from recorder.access.door import Opened, Who
+from recorder.access.guard import LOOK_AGAIN, Guard, Pieces
+from recorder.access.handover.archive import Archive
+from recorder.access.handover.preparing import why_not
+from recorder.access.sealed import Sealed
+from recorder.catalogue import handing, leaving, queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.handing import HandedRow
+from recorder.catalogue.leaving import LeavingRow
+from recorder.errors import AccessError, SealError
+from recorder.roles import ADMIN
+
+
+def fetch(guard: Guard, who: Who) -> Opened:
+    """See :meth:`recorder.access.door.Door.handover`."""
+    guard.alive(who)
+    row = _standing(guard, who)
+    archive = Archive(
+        row,
+        guard.store,
+        guard.sounds,
+        lambda each: _opened(guard, who, row, each),
+        lambda each, name, error: guard.note_broken(who, each.recording, name, error),
+    )
+
+    def read(start: int, end: int) -> Iterator[bytes]:
+        said = {"handover": row.handover, "user": who.user, "from": start, "to": end}
+        handing.note(who.tenant, "handover.opened", said, guard.now(), guard.entropy)
+        return Pieces(_sent(guard, who, row, archive.read(start, end)))
+
+    return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+
+
+def _standing(guard: Guard, who: Who) -> LeavingRow:
+    """What a customer is handed while it can be fetched."""
+    row = leaving.of(who.tenant)
+    if who.role != ADMIN:
+        guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+    if row is None or row.handed_at is None:
+        guard.refuse(who, "access.handover_none", "nothing is handed over")
+    if row.erasing_since is not None or guard.now() >= row.until:
+        guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
+    return row
+
+
+def _sent(guard: Guard, who: Who, row: LeavingRow, pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+    looked_at = guard.now()
+    for piece in pieces:
+        now = guard.now()
+        if now - looked_at >= LOOK_AGAIN:
+            guard.alive(who)
+            if _standing(guard, who).handover != row.handover:
+                guard.refuse(who, "access.handover_over", "another handing over has begun")
+            looked_at = now
+        metrics.SENT.inc(len(piece))
+        yield piece
+
+
+@connected()
+def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> Sealed | None:
+    """A recording that is about to be handed over, after its leaf; ``None`` where it is gone, not to be
+    used any more, or not as it was sealed (which is in the log)."""
+    recording = queries.recording(who.tenant, each.recording)
+    if recording is None or recording.destroyed_at is not None:
+        return None
+    try:
+        sealed = guard.open(who, recording)
+    except (SealError, AccessError):
+        return None
+    if why_not(sealed, guard.now()) is not None:
+        return None
+    handing.sending(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
+    return sealed
