@@ -7,6 +7,7 @@ person becomes somebody with a tenant (log-in, session) are in ``people.py``; wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -96,6 +97,13 @@ def not_recorded(
     with connected():
         rows = _page(NotRecorded, tenant, wanted, after, limit, since, until)
     return _paged([not_recorded_row(row) for row in rows], limit)
+
+
+def not_recorded_by_id(tenant: str, ids: Sequence[str]) -> dict[str, NotRecordedRow]:
+    """Those of them that are (still) there, by their ids."""
+    with connected():
+        mine = (NotRecorded.tenant == tenant) & NotRecorded.id.in_(list(ids))
+        return {row.id: not_recorded_row(row) for row in NotRecorded.select().where(mine)}
 
 
 def lines(tenant: str, *, ended: bool = False) -> tuple[LineRow, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from recorder.access.handover import papers, tar
+from recorder.access.handover import lists, papers, tar
 from recorder.access.sealed import Sealed
 from recorder.access.sound import Missing, Sounds
 from recorder.catalogue import handing
@@ -133,6 +133,8 @@ class Archive:
     def _paper(self, kind: str, what: Any) -> bytes:
         if kind == "table":
             return papers.table(self.tenant, handing.handed(self.tenant, what, papers.ROWS))
+        if kind == "calls":
+            return lists.calls_of(self.tenant, what)
         if kind == "sound":
             return papers.sound(what)
         if kind == "leaves":

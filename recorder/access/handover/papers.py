@@ -54,8 +54,8 @@ def line_of(row: RecordingRow, why_not: str | None) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow(
         (
-            row.id, to_iso(row.started_at), row.duration_ms, row.direction, _text(row.number),
-            _text(row.outside.value if row.outside else ""), _text(row.inside.value if row.inside else ""),
+            row.id, to_iso(row.started_at), row.duration_ms, row.direction, plain_text(row.number),
+            *(plain_text(each.value if each else "") for each in (row.outside, row.inside)),
             row.announcement, row.announcement_version, row.brought_in or "", row.manifest_sha256,
             why_not or "",
         )
@@ -63,7 +63,7 @@ def line_of(row: RecordingRow, why_not: str | None) -> bytes:
     return out.getvalue().encode()
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
     """A value that a stranger may have chosen, so that no spreadsheet takes it for a formula."""
     return f"'{value}" if value[:1] in ("=", "-", "@", "\t", "\r") else value
 
@@ -151,7 +151,8 @@ recordings/<id>/  one folder a recording
     amendment-0001.json …     what was sealed later, signed
     about.json                who spoke
     log.jsonl                 the leaves of the log about it, with what they commit to
-tables/           every recording, also those that are not in here, with the reason (left_out)
+tables/           every recording, also those that are not in here, with the reason (left_out); calls that
+                  were not recorded, numbers, keeping times, and who asked for recordings of theirs
 announcements/    what was said, in words (announcements.json) and as sound, named by its SHA-256
 log/              all leaves of the log, with what they commit to where that is about no recording;
                   checkpoint.note is what was last signed of it, root.pub the key that all rests on
@@ -160,8 +161,9 @@ Left out is what may not be used for anything any more: recordings of which noth
 purposes have all ended, or that were to be deleted. Who may hear nothing of them is not handed them either.
 
 A recording that was erased after the handing over had begun is not here any more: its files are nothing but
-zeros, its row in the table nothing but spaces. So the rest stays where it is, and a download that was broken
-off can go on at any byte. The same holds for one whose seal was found broken while it was read.
+zeros, its row in the table nothing but spaces; so is the row of a call that was erased. So the rest stays
+where it is, and a download that was broken off can go on at any byte. The same holds for one whose seal was
+found broken while it was read.
 
 To check a sound: its SHA-256 is plain_sha256 of its object in manifest.json. To check a manifest: its
 signature is by the key in its endorsement, which root.pub signed. To check the log: the leaves of log/ in

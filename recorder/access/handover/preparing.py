@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from recorder.access.handover import papers, tar
+from recorder.access.handover import lists, papers, tar
 from recorder.access.handover.archive import ABOUT, LOG
 from recorder.access.sealed import Sealed, Seals
 from recorder.access.sound import PEAKS
@@ -131,6 +131,8 @@ def _last_papers(
         length = len(papers.HEAD) + sum(each.row_length for each in rows)
         found.append((f"tables/recordings-{len(found) + 1:05}.csv", length, "table", first))
         first = rows[-1].number + 1
+    for number, (length, calls) in enumerate(lists.calls(tenant), 1):
+        found.append((f"tables/not-recorded-{number:05}.csv", length, "calls", calls))
     said, sounds = papers.announcements(tenant, now)
     found.append(("announcements/announcements.json", len(said), "text", said.decode()))
     found += [(f"announcements/{each}.wav", len(papers.sound(each)), "sound", each) for each in sounds]
@@ -138,7 +140,7 @@ def _last_papers(
         end = min(begin + papers.ROWS, row.log_size)
         content = papers.leaves(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
-    texts = {"log/root.pub": root_pem.decode()}
+    texts = lists.fixed(tenant) | {"log/root.pub": root_pem.decode()}
     if (signed := signed_before(tenant, row.log_size, store)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]

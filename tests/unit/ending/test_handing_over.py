@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import io
 import json
@@ -15,8 +16,10 @@ import pytest
 
 from recorder.access.gate import Who
 from recorder.access.handover import tar
-from recorder.catalogue import customers, handing, leaving, queries
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue import customers, handing, leaving, persons, queries
+from recorder.catalogue.limits import set_limit
+from recorder.catalogue.models import LedgerEntry, NotRecorded, connected, writing
+from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
 from recorder.ledger import checkpoint, tree
 from recorder.ledger.append import commitment
@@ -107,6 +110,40 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
         or b"convenu" in files["accord/announcements/announcements.json"]
     )
     assert any(name.startswith("accord/announcements/") and name.endswith(".wav") for name in files)
+
+
+def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spaces(
+    house, bakery, handed
+) -> None:
+    missed = [house.not_recorded(bakery, reason) for reason in ("never_connected", "declined")]
+    house.not_recorded(house.customer("Van Dyck NV", "+3225550199"), "declined")
+    more = {"now": house.now(), "entropy": house.entropy}
+    set_limit(bakery.id, purpose="agreement", line=None, keep_days=20, **more)
+    asked = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
+    persons.enter(bakery.id, received_on=house.now().date(), by_kind="user", **asked, **more)
+    announce(house, bakery)
+    handed(bakery.id)
+    who = person(bakery)
+    before = fetched(house, who)
+    files = unpacked(before)
+
+    def rows(name: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(files[f"accord/tables/{name}.csv"].decode())))
+
+    assert {(each["call"], each["reason"]) for each in rows("not-recorded-00001")} == {
+        (missed[0], "never_connected"), (missed[1], "declined"),
+    }  # fmt: skip
+    assert {each["outside"] for each in rows("not-recorded-00001")} == {"+32470123456"}
+    assert [(each["number"], each["until"]) for each in rows("numbers")] == [("+3225550100", to_iso(house.now()))]
+    assert [(each["purpose"], each["keep_days"]) for each in rows("keeping")] == [("agreement", "20")]
+    assert [(each["number"], each["wants"]) for each in rows("requests")] == [("+32470123456", "copy")]
+    with writing():
+        NotRecorded.delete().where(NotRecorded.id == missed[0]).execute()
+    after = fetched(house, who)
+    assert len(after) == len(before)
+    left = unpacked(after)["accord/tables/not-recorded-00001.csv"]
+    assert missed[0].encode() not in left
+    assert missed[1].encode() in left
 
 
 def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
@@ -215,7 +252,7 @@ def test_what_is_erased_meanwhile_reads_as_zeros_and_nothing_else_moves(house, b
         for name, content in now.items():
             if f"recordings/{gone}/" in name:
                 assert content == bytes(len(was[name])), name
-            elif destroyed and "tables/" in name:
+            elif destroyed and "tables/recordings" in name:
                 assert content != was[name]
                 assert gone.encode() not in content
                 assert stays.encode() in content
