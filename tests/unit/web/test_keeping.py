@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, baker
         ({"review": "soon"}, "Choisissez, dans l’année"),
         ({"review": "2029-01-01"}, "Choisissez, dans l’année"),
         ({"review": "0001-01-01"}, "Choisissez, dans l’année"),
-        ({"purpose": "training"}, "Choisissez, parmi ceux qui sont proposés"),
+        ({"purpose": "training"}, "Choisissez l’usage pour lequel il est retenu, parmi ceux"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         answer = set_hold(paul, call, **wrong)
