@@ -129,6 +129,9 @@ class Voice:
     """Each a pattern, and what stands for it, in this order: words that espeak-ng has wrong, then phonemes
     that the voice never learnt."""
     speed: float = 1.0
+    alone: float = 1.0
+    """Times that speed, for a word that stands alone, as the digits of a code do: else some voices draw it
+    out, and are understood less (``sounds/voices.toml``)."""
 
 
 DUTCH = (
@@ -172,9 +175,9 @@ class Kokoro:
 
     VOICES = MappingProxyType(
         {
-            "fr": Voice("fr-fr", ("ff_siwis",)),
+            "fr": Voice("fr-fr", ("ff_siwis",), alone=1.15),
             "en": Voice("en-gb", ("bf_emma",)),
-            "nl": Voice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9),
+            "nl": Voice("nl", ("ff_siwis", "if_sara"), DUTCH, 0.9, 1.15),
             "de": Voice(
                 "de",
                 ("im_nicola",),
@@ -213,7 +216,8 @@ class Kokoro:
             style = self._style(voice)
             model = self._loaded()
             phonemes = self._phonemes(text, voice)
-            samples, rate = model.create(phonemes, voice=style, speed=voice.speed, is_phonemes=True)
+            speed = voice.speed if " " in text else voice.speed * voice.alone
+            samples, rate = model.create(phonemes, voice=style, speed=speed, is_phonemes=True)
         except Exception as error:  # whatever a model, its runtime or its phonemes raise
             raise failed(self.name, text, error) from error
         return _heard(self.name, text, samples, rate)

@@ -59,7 +59,7 @@ def test_an_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     page.keyboard.type("Plus nécessaire")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Il est supprimé")).to_be_visible()
+    expect(page.get_by_role("heading", name="L’enregistrement est supprimé")).to_be_visible()
     looked_at(lea, "deleted", tmp_path)
 
 
@@ -74,17 +74,17 @@ def test_an_admin_writes_down_what_was_agreed_later_and_narrows_by_keyboard(pers
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Noter que cela a été convenu ?")).to_be_visible()
     expect(page.get_by_text("À ce jour : jusqu’au")).to_be_visible()
-    page.get_by_role("button", name="Le noter").press("Enter")
+    page.get_by_role("button", name="Noter").press("Enter")
     expect(page.get_by_role("heading", name="Durée de conservation")).to_be_visible()
 
-    page.get_by_role("link", name="Choisir à quoi il ne sert plus").press("Enter")
+    page.get_by_role("link", name="Choisir l’usage qui prend fin").press("Enter")
     page.get_by_role("checkbox").first.press("Space")
     page.get_by_label("Pourquoi").focus()
     page.keyboard.type("Plus utile")
     page.keyboard.press("Enter")
     expect(page.get_by_text("personne ne peut le faire revenir")).to_be_visible()
     looked_at(lea, "less-sure", tmp_path)
-    page.get_by_role("button", name="En restreindre l’usage").press("Enter")
+    page.get_by_role("button", name="Restreindre l’usage").press("Enter")
     expect(page.get_by_text("à la demande de votre entreprise")).to_be_visible()
 
 

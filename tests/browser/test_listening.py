@@ -213,7 +213,7 @@ def test_a_purpose_that_is_not_ones_own_is_closed_and_another_refused(person):
 def test_another_customers_recording_is_not_there(person):
     claire = person().log_in()
     claire.go(f"/recordings/{claire.panel.ids['rival']}")
-    expect(claire.page.get_by_role("heading", name="Rien ici")).to_be_visible()
+    expect(claire.page.get_by_role("heading", name="Page introuvable")).to_be_visible()
     assert "404" in claire.said.pop()
 
 

@@ -23,7 +23,7 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     page.get_by_role("button", name="Appeler le numéro").press("Enter")
     expect(page.get_by_text("Le numéro est appelé.")).to_be_visible()
     looked_at(anne, "calling", tmp_path)
-    page.get_by_text("Vous savez autrement").press("Enter")
+    page.get_by_text("Vous savez par un autre moyen").press("Enter")
     page.locator("#how").focus()
     page.keyboard.type("Carte d’identité vue au comptoir")
     page.keyboard.press("Enter")
@@ -54,7 +54,7 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
         page.set_viewport_size({"width": 1100, "height": 800})
     with page.expect_navigation():
         page.get_by_role("button", name="Français").click()
-    page.get_by_label("Répondue").press("Space")
+    page.get_by_label("Réponse donnée").press("Space")
     page.get_by_role("button", name="Clore la demande").press("Enter")
-    expect(page.get_by_text("Répondue")).to_be_visible()
+    expect(page.get_by_text("Réponse donnée")).to_be_visible()
     looked_at(anne, "register", tmp_path)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from argon2 import PasswordHasher
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -14,6 +14,14 @@ from tests.house import PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
 
 TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
+
+
+class Page(Response):
+    """As one reads it: a space that does not break before a French ``:``, ``;``, ``?`` is a space."""
+
+    def get_data(self, as_text: bool = False) -> bytes | str:
+        data = super().get_data(as_text)
+        return data.replace("\u202f", " ").replace("\u00a0:", " :") if isinstance(data, str) else data
 
 
 class Browser:
@@ -86,7 +94,9 @@ def config() -> WebConfig:
 
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
-    return create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
+    made = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
+    made.response_class = Page
+    return made
 
 
 @pytest.fixture

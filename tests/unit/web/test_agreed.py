@@ -59,7 +59,7 @@ def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, 
     assert "pour que ce que nous avons convenu reste clair" in no
     assert "Non : cela a été dit de vive voix, et votre collègue a appuyé" in no
     assert "Oui : la personne qui appelle a appuyé sur la touche correspondante à 10:0" in yes
-    assert "Toutes deux ont ensuite entendu" in yes
+    assert "Les deux personnes ont ensuite entendu" in yes
     played = [place for place, text in listed if "Une phrase a été diffusée" in text]
     assert len(played) == 4
     assert played[0] == first  # the stretch follows its question

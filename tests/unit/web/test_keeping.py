@@ -40,7 +40,7 @@ def test_everybody_sees_until_when_and_admins_what_they_can_do(browser, bakery, 
     assert "Durée de conservation" in page
     assert "Jusqu’au 25 décembre 2026." in page
     assert '<form class="stack"' not in page
-    assert "Le retenir pour un différend" in browser("paul").get(keeping(call)).text
+    assert "Retenir pour un différend" in browser("paul").get(keeping(call)).text
     assert keeping(call) in browser("claire").get(f"/recordings/{call}").text
 
 
@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_hold_is_said_and_nothing_is_written(browser, baker
         ({"review": "soon"}, "Choisissez, dans l’année"),
         ({"review": "2029-01-01"}, "Choisissez, dans l’année"),
         ({"review": "0001-01-01"}, "Choisissez, dans l’année"),
-        ({"purpose": "training"}, "Choisissez, parmi ce qui est proposé"),
+        ({"purpose": "training"}, "Choisissez l’usage pour lequel il est retenu, parmi ceux"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         answer = set_hold(paul, call, **wrong)
@@ -92,7 +92,7 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     assert "Personne ne peut le faire revenir" in asked
     assert amending.known(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
-    assert "Il est supprimé" in answer.text
+    assert "L’enregistrement est supprimé" in answer.text
     assert "a été détruit" in claire.get(f"/recordings/{call}").text
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
@@ -209,13 +209,13 @@ def test_a_recording_is_used_for_less_and_not_for_less_than_a_law_asks(house, br
     assert 'value="quality"' in asked
     assert 'value="legal-duty"' not in asked
     seen = anne.send(keeping(call, "/less"), purpose="quality", reason="Not needed").text
-    assert "Il reste pour : Garder clair ce qui a été convenu" in seen
+    assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
     assert amending.known(duty.id, call) == (), "seen, not done"
     by_law = anne.send(keeping(call, "/less"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
     nothing = anne.send(keeping(call, "/less"), reason="x", sure="yes")
-    assert "parmi ce qui est proposé" in nothing.text
+    assert "parmi ceux qui sont proposés" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
     assert anne.send(keeping(call, "/less"), **less).status_code == 303
     assert house.changes.look(duty.id, call).terms.living(house.now()) == ("agreement", "legal-duty")

@@ -37,7 +37,7 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     seen = asked(paul, purpose="agreement", days="12").text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
     assert "Pour 2 enregistrements existants" in seen
-    assert "2 sont conservés pour cela" in seen
+    assert "2 sont actuellement conservés pour cet usage" in seen
     assert "2 d’entre eux ne servent à rien d’autre" in seen
     assert limits.in_force(bakery.id) == (), "seen, not done"
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
@@ -91,7 +91,7 @@ def test_other_purposes_keep_a_recording_and_a_line_of_its_own_time_is_shown(
     assert 'value="legal-duty"' not in page
     seen = asked(anne, purpose="agreement", days="7").text
     assert "Pour 1 enregistrement existant" in seen
-    assert "Ils restent pour leurs autres usages." in seen
+    assert "Ils restent conservés pour leurs autres usages." in seen
     assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
 
 
@@ -103,8 +103,8 @@ def test_what_cannot_be_set_is_said(browser, bakery) -> None:
         ({"purpose": "agreement", "days": "٣"}, "nombre de jours"),
         ({"purpose": "agreement"}, "nombre de jours"),
         ({"purpose": "agreement", "days": "99999"}, "Les règles de votre pays"),
-        ({"purpose": "training", "days": "3"}, "parmi ce qui est proposé"),
-        ({}, "parmi ce qui est proposé"),
+        ({"purpose": "training", "days": "3"}, "parmi ceux qui sont proposés"),
+        ({}, "parmi ceux qui sont proposés"),
         ({"limit": "x"}, "modifié entre-temps"),
     ):
         for answer in (asked(paul, **form), paul.send(CHANGE, **form)):

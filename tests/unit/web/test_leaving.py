@@ -45,7 +45,7 @@ def old(house, bakery, tmp_path, tone) -> str:
 
 def test_an_admin_fetches_everything_in_one_file(browser, leaves, clock) -> None:
     paul = browser("paul")
-    assert "Votre entreprise s’en va" in paul.get("/recordings").text
+    assert "Votre entreprise quitte le service" in paul.get("/recordings").text
     page = paul.get("/leaving").text
     assert "1 enregistrement," in page
     assert "jusqu’au 25 décembre 2026" in page
@@ -74,7 +74,7 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     assert browser("claire").get("/leaving").status_code == 404
     assert browser("claire").get(FILE).status_code == 403
-    assert "s’en va" not in browser("claire").get("/recordings").text
+    assert "quitte le service" not in browser("claire").get("/recordings").text
     for path in ("/leaving", FILE):
         assert browser("dora").get(path).status_code == 404
     assert browser().get(FILE).status_code == 401
@@ -96,7 +96,7 @@ def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
 def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, bakery, old) -> None:
     paul, claire = browser("paul"), browser("claire")
     listed = claire.get("/recordings?number=470123456").text
-    assert "Venu d’ailleurs ; pas annoncé à Accord." in listed
+    assert "Venu d’ailleurs ; aucune annonce connue d’Accord." in listed
     assert "Pourquoi" in listed
     assert "Venu d’ailleurs" in claire.get("/recordings").text
     assert "vient d’ailleurs" in claire.get(f"/recordings/{old}").text
@@ -112,7 +112,7 @@ def test_a_recording_from_elsewhere_is_listed_and_given_a_purpose(browser, baker
         ({"days": "0"}, "1 ou plus"),
         ({"days": "30"}, "serait déjà écoulée"),
         ({"days": "99999"}, "pays ne permettent pas"),
-        ({"purpose": "marketing"}, "parmi ce qui est proposé"),
+        ({"purpose": "marketing"}, "parmi ceux qui sont proposés"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         answer = paul.send(f"{keeping}/state", **{**form, **wrong})

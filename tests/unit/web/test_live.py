@@ -101,7 +101,7 @@ def test_to_destroy_is_asked_back_once(browser, call, clock) -> None:
     assert f"/live/{call.id}/delete" in person.get("/live").text
     page = person.get(f"/live/{call.id}/delete")
     assert page.status_code == 200
-    assert "On ne peut pas revenir en arrière" in page.text
+    assert "Personne ne peut revenir en arrière" in page.text
     assert asked() == 0
     live.put("node1", [replace(call, deletable=False)], clock())
     assert person.get(f"/live/{call.id}/delete").status_code == 404

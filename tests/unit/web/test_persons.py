@@ -121,7 +121,7 @@ def test_before_it_is_shown_whose_number_it_is_nothing_is_told_or_done(browser, 
     for what, form in (("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"})):
         answer = paul.send(f"{page}/{what}", **form)
         assert answer.status_code == 403
-        assert "D’abord" in answer.text
+        assert "d’abord établir" in answer.text
     answer = paul.send(f"{page}/close", how="answered")
     assert answer.status_code == 403
     assert reviews.of(bakery.id, page.rpartition("/")[2]) == {}

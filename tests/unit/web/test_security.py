@@ -132,7 +132,7 @@ def test_an_error_of_ours_shows_no_trace(app, browser, bakery):
     app.add_url_rule("/broken", view_func=lambda: 1 / 0)
     answer = browser("claire").get("/broken")
     assert answer.status_code == 500
-    assert "Quelque chose n’a pas marché" in answer.text
+    assert "Un problème est survenu" in answer.text
     assert "ZeroDivisionError" not in answer.text
 
 

@@ -31,6 +31,9 @@ TAKING_SIDES = {
 }
 """What nobody should read about somebody else, by language."""
 
+ALIKE = {("%(num)d minute", "%(num)d minutes")}
+"""More than one word, and the same in two languages all the same."""
+
 
 @pytest.fixture(scope="module")
 def sentences() -> set[str | tuple[str, ...]]:
@@ -61,6 +64,18 @@ def test_every_sentence_is_translated_and_no_other(sentences, translation):
             assert all(text.strip() for text in texts), message.id
             assert not message.fuzzy, message.id
     assert not translation.obsolete
+
+
+def test_no_sentence_stands_there_in_another_language():
+    """As after a merge that took the wrong side.  A single word may be the same in two languages."""
+    written: dict[tuple[str, ...], str] = {}
+    for language in LANGUAGES:
+        with open(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po", "rb") as file:
+            for message in pofile.read_po(file, locale=language):
+                texts = _tuple(message.string)
+                if message.id and (" " in texts[0] or len(texts) > 1) and texts not in ALIKE:
+                    assert texts != _tuple(message.id), f"{language}: English"
+                    assert written.setdefault(texts, language) == language, f"{language}: {texts}"
 
 
 def test_a_translation_has_the_same_names_in_it(translation):
