@@ -156,17 +156,13 @@ def _last_papers(
     found += [(f"announcements/{each}.wav", len(papers.sound(each)), "sound", each) for each in sounds]
     for begin in range(0, row.log_size, papers.ROWS):
         end = min(begin + papers.ROWS, row.log_size)
-        content = _leaves(tenant, begin, end)
+        content = papers.leaves(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
     texts = {"log/root.pub": root_pem.decode()}
     if (signed := signed_before(tenant, row.log_size, store)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]
     return found
-
-
-def _leaves(tenant: str, begin: int, end: int) -> bytes:
-    return papers.leaves(tenant, begin, end, handing.among(tenant, papers.recordings_in(tenant, begin, end)))
 
 
 def _readme() -> bytes:
@@ -261,7 +257,7 @@ class Archive:
         if kind == "sound":
             return papers.sound(what)
         if kind == "leaves":
-            return _leaves(self.tenant, *what)
+            return papers.leaves(self.tenant, *what)
         return str(what).encode()
 
 

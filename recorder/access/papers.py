@@ -81,21 +81,13 @@ def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     return b"".join(lines)
 
 
-def leaves(tenant: str, first: int, end: int, listed: frozenset[str] | None = None) -> bytes:
-    """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about
-    one of the ``listed`` recordings, with which it goes."""
+def leaves(tenant: str, first: int, end: int) -> bytes:
+    """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about a
+    recording, with which it goes, or about a call that was not recorded, which a person may have erased."""
     with connected():
         mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
         rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
-    return b"".join(_leaf(row, listed is None or row.recording_id not in listed) for row in rows)
-
-
-def recordings_in(tenant: str, first: int, end: int) -> frozenset[str]:
-    """The recordings that some leaves are about."""
-    with connected():
-        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
-        rows = LedgerEntry.select(LedgerEntry.recording_id).where(mine).distinct()
-        return frozenset(row.recording_id for row in rows if row.recording_id is not None)
+    return b"".join(_leaf(row, row.recording_id is None) for row in rows)
 
 
 def leaves_about(tenant: str, recording: str, end: int) -> bytes:
