@@ -312,7 +312,10 @@ def _unwanted(tenant: str, recording: str) -> bool:
 
 def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
-    take_back(sealed, means.erasing or means.store, means.root_public)
+    erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
+    take_back(sealed, erasing, means.root_public)
+    if leaving.being_erased(tenant) and customers.tenant_wrapped_key(tenant) is None:
+        erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
         "take.erased_meanwhile",
         recording=sealed.recording,

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import leaving, people, places, queries, recovering, tokens
+from recorder.catalogue import claims, customers, leaving, people, places, queries, recovering, tokens
 from recorder.catalogue.models import (
     Amendment,
     LedgerEntry,
     Line,
     NotRecorded,
     Recording,
+    Tenant,
     User,
     connected,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
+from recorder.lifecycle.rewrapping import Rewrapping, standing
 from recorder.recover.rebuild import Rebuild
 from recorder.seal import canonical
 from recorder.seal.amendment import By
+from recorder.seal.keys import WrappedKey
+from recorder.seal.opening import tenant_key_of
+from recorder.seal.verify import verify
 from recorder.take.spool import Party
 from tests.house import Customer
 
@@ -52,9 +58,15 @@ def findings(house, tenant: str) -> list[str]:
     return [f"{each.code} {each.message}" for each in audit.tenant(tenant)]
 
 
+def put_back(house, key: str, content: bytes) -> None:
+    path = house.folder / "copy"
+    path.write_bytes(content)
+    house.store.replace(key, path, hashlib.sha256(content).hexdigest())
+
+
 def left_over(house, tenant: str) -> list[str]:
     """Names of what is in the bucket of a customer, beside what stays for ever."""
-    stays = ("manifest.json", "receipt.json", "tenant.json")
+    stays = ("manifest.json", "receipt.json")
     keys = [key for key in house.store.list("") if tenant in key and not key.startswith("checkpoints/")]
     return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
 
@@ -99,11 +111,51 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert body["destroyed"] == {"deleted": 2}
     assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
     assert (body["calls_forgotten"], body["people_forgotten"]) == (1, 1)
-    assert body["complete_from"] == "2027-01-04T09:00:00.000Z"
+    assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
     assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
     assert findings(house, bakery.id) == []
     assert ending.erase_due(means, house.now()) == 0, "once"
+
+
+def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
+    """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
+    the one of before a change, are nowhere."""
+    mine, old = house.call(bakery), customers.tenant_wrapped_key(bakery.id)
+    row = queries.recording(bakery.id, mine)
+    copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
+    data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
+    assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
+    rotating = Rewrapping(house.store, house.keyring, house.now, house.entropy, "rotate")
+    rotating.begin(bakery.id)
+    assert rotating.all() == (1, 0)
+    rotating.begin(bakery.id)  # and a change that was not finished
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    assert claims.take("keys", "rotate", house.now())
+    assert ending.erase_due(means, house.now()) == 0, "while keys are being changed"
+    assert customers.tenant_wrapped_key(bakery.id) is not None
+    claims.give_back("keys", "rotate")
+    assert ending.erase_due(means, house.now()) == 1
+    assert customers.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list(f"keys/{bakery.id}/")) == []
+    for key, content in copies.items():  # all of it is put back
+        put_back(house, key, content)
+    assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
+    report = verify(house.store, row.prefix, house.root, house.keyring)
+    assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
+    kept = ending.read(leaving.standing(bakery.id).receipt.encode(), house.root).body["keys"]["destroyed"]
+    assert len(kept) == 3
+    assert WrappedKey.from_bytes(old.encode()).key_id in kept
+    # The others' keys can be changed as before, and this one gets no new one.
+    assert customers.tenant_wrapped_key(rival.id) is not None
+    rotating.begin(rival.id)
+    assert rotating.all() == (0, 0)
+    assert standing(house.store).unfinished == ()
+    with pytest.raises(SealError, match="has no key"):
+        rotating.begin(bakery.id)
+    assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
 
 
 def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
@@ -226,8 +278,11 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
 
 def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
     mine = house.call(bakery)
+    tables = (Recording, Line, User, NotRecorded, Tenant)
     with connected():
-        before = {model: list(model.select().dicts()) for model in (Recording, Line, User, NotRecorded)}
+        before = {model: list(model.select().dicts()) for model in tables}
+    (mirrored,) = [key for key in house.store.list("") if key.endswith("tenant.json")]
+    mirror = house.store.read(mirrored)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
@@ -240,12 +295,18 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
             Recording.update(**row).where(Recording.id == row["id"]).execute()
         for row in before[User]:
             User.update(**row).where(User.id == row["id"]).execute()
+        for row in before[Tenant]:
+            Tenant.update(wrapped_key=row["wrapped_key"]).where(Tenant.id == row["id"]).execute()
+    put_back(house, mirrored, mirror)
+    assert customers.tenant_wrapped_key(bakery.id) is not None
     assert queries.lines(bakery.id), "its number would be recorded again"
     Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert queries.lines(bakery.id) == ()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert leaving.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
+    assert customers.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list("keys/")) == [], "neither in the bucket"
     with connected():  # and all of it is lost
         for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
             model.delete().execute()
