@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder import pipeline
+from recorder.access.sealed import Seals
+from recorder.catalogue import customers, queries
+from recorder.errors import SealError
 from recorder.lifecycle import retention
 from recorder.seal import keks, signing
-from recorder.seal.keys import load_kek
+from recorder.seal.keys import WrappedKey, load_kek
 from recorder.seal.verify import verify
+from recorder.store.base import Store, Unreachable
 from tests.conftest import House
 from tests.stored import put_small
 from tests.unit.cli.test_recover import Shell, clock
@@ -90,6 +94,67 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp
     found = shell("doctor").output
     assert "the key-encryption key opens the key of each" in found
     assert "the key-encryption key, confirmed on" in found
+
+
+def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
+    shell: Shell, house: House, tmp_path: Path
+) -> None:
+    """Whatever stage they are at, a customer's first too; that node has nothing but the new key then."""
+    keys, store = house.root / "keys", house.means.store
+    other = tmp_path / "other node" / "spool"
+    waiting = {}
+    for stage in ("encode", "seal", "store", "catalogue"):
+        folder = house.take(talk_ms=300, formats=("wav",))
+        if stage == "catalogue":  # broken off in the middle of its puts
+            means, house.means = house.means, replace(house.means, store=Breaking(store))
+            with pytest.raises(Unreachable):
+                house.work(folder)
+            house.means, stage = means, "store"
+        while pipeline.next_stage(folder) != stage:
+            pipeline.step(folder, house.clock(), house.means)
+        waiting[folder.name] = shutil.move(folder, other / folder.name)
+    old = customers.tenant_wrapped_key(house.tenant)
+
+    shell.good("keys", "next")
+    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    shell.good("keys", "next", "--tenant", house.tenant)
+    told = shell.good("keys", "rotate")
+    assert "0 in the catalogue, 1 in the bucket" in told, "what was being put"
+    assert "spools of other nodes need no older key-encryption key" in told
+    for path in keys.glob("*.kek"):
+        path.unlink()
+    ring = keks.Keyring(load_kek(keys / "kek"))
+    with pytest.raises(SealError):
+        ring.open_tenant_key(WrappedKey.from_bytes(old.encode()))
+
+    house.means = replace(house.means, keyring=ring)
+    for folder in waiting.values():
+        house.work(Path(folder))
+        assert not Path(folder).exists()
+    assert all(opens(house, recording, keys) for recording in waiting)
+    seals = Seals(store, ring, house.means.root_public)
+    for recording in waiting:
+        seals.open(queries.recording(house.tenant, recording), house.clock())
+    assert "wrapped anew: 2" in shell.good("keys", "rotate"), "those that were sealed before"
+    assert all(opens(house, recording, keys) for recording in waiting)
+    assert "wrapped anew: 0" in shell.good("keys", "rotate")
+
+
+class Breaking:
+    """A store that is away from the second sound on."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._sounds = store, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def put(self, key: str, *args) -> None:
+        self._sounds += not key.startswith("keys/")
+        if self._sounds > 1:
+            raise Unreachable("store.unreachable", "away", "")
+        self._store.put(key, *args)
 
 
 def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: House, tmp_path: Path) -> None:
