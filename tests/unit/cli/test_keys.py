@@ -61,6 +61,40 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
     assert opens(house, put_small(house), keys), "and calls go on"
 
 
+def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
+    shell: Shell, house: House, tmp_path: Path
+) -> None:
+    recording, keys = put_small(house), house.root / "keys"
+    old = load_kek(keys / "kek")
+    (keys / f"{old.id}.kek").write_bytes((keys / "kek").read_bytes())
+    (keys / f"{old.id}.kek").chmod(0o600)
+    told = shell.good("keys", "print")
+    assert f"# key id {old.id}" in told
+    assert (keys / "kek").read_text("ascii").strip() not in told
+    names = {"kek", f"{old.id}.kek", "root.key", "root.pub"}
+    before = {name: (keys / name).read_bytes() for name in names}
+    shutil.rmtree(keys)
+
+    lines = told.splitlines()
+    at = lines.index("kek") + 3
+    wrong = [*lines[:at], lines[at][:-1] + ("7" if lines[at][-1] != "7" else "8"), *lines[at + 1 :]]
+    said = shell("keys", "restore", "--typed", typed="\n".join(wrong))
+    assert said.exit_code == 1
+    assert "kek: line 3 is mistyped" in said.output
+    assert list(keys.iterdir()) == [], "nothing was written"
+    other = told.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
+    assert "is key" in shell("keys", "restore", "--typed", typed=other).output
+
+    back = shell("keys", "restore", "--typed", typed=told.lower())
+    assert back.exit_code == 0, back.output
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+    assert shell("keys", "restore", "--typed", typed=told).exit_code == 0, "again, the same"
+    assert opens(house, recording, keys)
+    assert "manifest.key" in shell.good("keys", "renew")
+    assert shell("keys", "restore", "--typed", str(tmp_path)).exit_code == 2
+    assert shell("keys", "restore").exit_code == 2
+
+
 def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"AAAA\n")
     shutil.rmtree(house.root / "keys")
