@@ -15,6 +15,7 @@ from typing import Any
 
 from peewee import fn
 
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.lines import end_line
@@ -202,6 +203,17 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiToken.delete().where(ApiToken.tenant_id == tenant).execute()
     return len(mine)
+
+
+def forget_requests(tenant: str) -> None:
+    """Forget who asked a customer for their recordings, and what was written down of that; that somebody
+    asked stays, and by when they were answered."""
+    with writing():
+        mine = PersonRequest.tenant_id == tenant
+        requests = PersonRequest.select(PersonRequest.id).where(mine)
+        PersonCode.delete().where(PersonCode.tenant_id == tenant).execute()
+        PersonRecording.update(withheld_why=None).where(PersonRecording.request.in_(requests)).execute()
+        PersonRequest.update(number="", extended_why=None, proved_said=None).where(mine).execute()
 
 
 def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:

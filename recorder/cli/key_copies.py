@@ -69,15 +69,16 @@ def print_(context: Context) -> None:
     now = to_iso(utc_now())[:10]
     click.echo(f"# Accord keys, printed on {now}. Who has this paper hears every recording: lock it away.")
     click.echo("# Back: `accord keys restore --typed`, then type the names and lines, but not what has a #.")
-    found = {signing.KEK: parse_kek(given, "[keys] kek")} if given else {}
+    if given:
+        secret = parse_kek(given, "[keys] kek")
+        _print(signing.KEK, secret.key, secret.id)
     for path in kept(folder):
         if path.name == signing.ROOT_KEY:
             private = signing.load_private(path)
             _print(path.name, private.private_bytes_raw(), signing.key_id(private.public_key()))
-        elif _wraps(path):
-            found.setdefault(path.name, load_kek(path))
-    for name, secret in found.items():
-        _print(name, secret.key, secret.id)
+        elif _wraps(path) and not (given and path.name == signing.KEK):
+            secret = load_kek(path)
+            _print(path.name, secret.key, secret.id)
 
 
 def _print(name: str, key: bytes, key_id: str) -> None:

@@ -172,6 +172,7 @@ def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
     calls = leaving.forget_calls(tenant, now=now, entropy=given.entropy)
     given.boundary("calls forgotten")
     people = leaving.forget_people(tenant, now=now, entropy=given.entropy)
+    leaving.forget_requests(tenant)
     given.boundary("people forgotten")
     keys = destroy_keys(tenant, given.erasing or given.store, now, given.entropy, given.boundary)
     content = _there(tenant, given.store)
@@ -258,7 +259,7 @@ def _body(
         "erased_at": to_iso(now),
         "destroyed": dict(sorted(leaving.destroyed(row.tenant).items())),
         "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
-                 "names and log-ins", "the customer's keys"],
+                 "names and log-ins", "who asked for their recordings", "the customer's keys"],
         "calls_forgotten": calls,
         "people_forgotten": people,
         "remains": ["manifests and amendments without keys", "the log's leaves", "announcements"],
@@ -294,6 +295,7 @@ def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Ent
             known += leaving.left(said.tenant, content.decode(), sha256, said.at, now=now, entropy=entropy)
             leaving.forget_calls(said.tenant, now=now, entropy=entropy)
             leaving.forget_people(said.tenant, now=now, entropy=entropy)
+            leaving.forget_requests(said.tenant)
             destroy_keys(said.tenant, store, now, entropy)
         except CatalogueError as error:
             if error.error_id != "tenant.unknown":

@@ -9,8 +9,21 @@ from datetime import timedelta
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import claims, customers, leaving, people, places, queries, recovering, tokens
+from recorder.catalogue import (
+    claims,
+    codes,
+    customers,
+    leaving,
+    people,
+    persons,
+    places,
+    queries,
+    recovering,
+    reviews,
+    tokens,
+)
 from recorder.catalogue.models import (
+    TABLES,
     Amendment,
     LedgerEntry,
     Line,
@@ -58,6 +71,27 @@ def findings(house, tenant: str) -> list[str]:
     return [f"{each.code} {each.message}" for each in audit.tenant(tenant)]
 
 
+def everything() -> str:
+    """All that the catalogue holds."""
+    with connected():
+        return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
+
+
+def asked_by(house, customer: Customer, recording: str) -> str:
+    """A request of the person of a recording, with all that is written down of it."""
+    said = {"now": house.now(), "entropy": house.entropy}
+    made = persons.enter(
+        customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.now().date(),
+        by_kind="user", by=customer.people["paul"].id, **said,
+    ).id  # fmt: skip
+    codes.order(customer.id, made, who="u", **said)
+    persons.extend(customer.id, made, why="there is a heap of them", who="u", **said)
+    persons.recognise(customer.id, made, how="seen at the counter", who="u", **said)
+    why = "a colleague speaks of her health"
+    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
+    return made
+
+
 def put_back(house, key: str, content: bytes) -> None:
     path = house.folder / "copy"
     path.write_bytes(content)
@@ -73,12 +107,14 @@ def left_over(house, tenant: str) -> list[str]:
 
 def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    others = house.call(rival)
+    others = house.call(rival, outside=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
     house.not_recorded(bakery, "never_connected")
-    house.not_recorded(rival, "never_connected")
+    house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
     said = {"now": house.now(), "entropy": house.entropy}
     tokens.create(bakery.id, name="till", token_sha256="cd" * 32, **said)
+    request = asked_by(house, bakery, mine[0])
+    assert persons.request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
@@ -100,8 +136,10 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
         assert (user.name, user.password_hash) == ("", "")
         assert user.revoked_at is not None
         for entry in LedgerEntry.select().where(LedgerEntry.tenant == bakery.id):
-            assert "32470123456" not in (entry.body or "")
             assert entry.body is None or entry.recording_id is None or entry.recording_id in mine
+    left = everything()
+    for personal in ("32470123456", "Paul Martin", "seen at the counter", "speaks of her health", "a heap"):
+        assert personal not in left
     assert people.user_by_login("paul") is None
     assert tokens.tokens(bakery.id) == ()
     row = leaving.standing(bakery.id)
