@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ from recorder.seal import canonical
 from tests.conftest import House
 
 from .conftest import Recovery, rows
+
+SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
+LONG = partial(pytest.param, marks=pytest.mark.long)
 
 
 @pytest.fixture
@@ -87,6 +91,7 @@ def test_an_older_backup_brings_none_of_them_back(
         assert [each.code for each in audit.tenant(house.tenant)] == []
 
 
+@SQLITE
 def test_a_node_that_comes_to_them_again_lists_nothing(house: House, missed, asked, changes) -> None:
     """From a copy of its spool, or after it died between listing a call and removing its folder."""
     forgotten_calls.erase(changes, asked, "u")
@@ -97,7 +102,8 @@ def test_a_node_that_comes_to_them_again_lists_nothing(house: House, missed, ask
     assert rows(NotRecorded) == opened(missed) == []
 
 
-@pytest.mark.parametrize("at", ["encode", "store", "catalogue"])
+@SQLITE
+@pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
 def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(house: House, asked, changes, at) -> None:
     folder = house.take(talk_ms=300, formats=("wav",))
     while pipeline.next_stage(folder) != at:
@@ -111,6 +117,7 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(house: House, asked
     assert all(row["id"] != folder.name for row in rows(NotRecorded))
 
 
+@SQLITE
 def test_broken_off_it_is_asked_again_and_counted_once(house: House, missed, asked, changes) -> None:
     class Killed(BaseException):
         pass
@@ -126,6 +133,7 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: House, missed, ask
     assert [row["id"] for row in rows(ForgottenCall)] == sorted(missed)
 
 
+@SQLITE
 def test_a_note_that_was_not_signed_so_is_refused(house: House, asked, changes, recovery) -> None:
     forgotten_calls.erase(changes, asked, "u")
     (key,) = [key for key in house.objects() if key.startswith(forgotten_calls.NOTES)]
