@@ -32,7 +32,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue import customers, keeping, leaving, lines, snapshot
+from recorder.catalogue import customers, forgetting, keeping, leaving, lines, snapshot
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.clock import Uptime, to_iso, uptime
@@ -215,7 +215,7 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
 def _seal(folder: Path, now: datetime, means: Means) -> bool:
     try:
         encoded = read_encoded(folder)
-        if leaving.being_erased(encoded.take.start.tenant or ""):
+        if _unwanted(encoded.take.start.tenant or "", folder.name):
             return _drop(folder, means)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
@@ -244,7 +244,7 @@ def _check_line(start: CallStart) -> None:
 
 def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
-    if leaving.being_erased(sealed.manifest.tenant):
+    if _unwanted(sealed.manifest.tenant, sealed.recording):
         return _let_go(sealed, means)
     if was_erased(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
@@ -275,7 +275,7 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now):
         return _let_go(sealed, means)
-    if leaving.being_erased(row.tenant):
+    if _unwanted(row.tenant, row.id):
         return _let_go(sealed, means)
     added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits)
     if added:
@@ -304,13 +304,23 @@ def _report(sealed: Sealed) -> None:
         )
 
 
+def _unwanted(tenant: str, recording: str) -> bool:
+    """Whether nothing of a take may be kept: its customer has left, or its call was forgotten at its
+    person's request while it was set aside."""
+    return leaving.being_erased(tenant) or forgetting.was_forgotten(tenant, recording)
+
+
 def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
-    take_back(sealed, means.erasing or means.store, means.root_public)
+    erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
+    take_back(sealed, erasing, means.root_public)
+    if leaving.being_erased(tenant) and customers.tenant_wrapped_key(tenant) is None:
+        erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
         "take.erased_meanwhile",
         recording=sealed.recording,
-        hint="its day came while it lay in this spool, or its customer has left; nothing of it was kept",
+        hint="its day came while it lay in this spool, its customer has left, or it was forgotten; "
+        "nothing of it was kept",
     )
     means.boundary("taken back")
     return _drop(sealed.folder, means)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from flask_babel import format_date
+from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
@@ -148,6 +148,29 @@ def erased(row: ReviewRow, date: str) -> str:
     if row.kept_why == "keeping.by_law":
         return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
     return str(_("It is kept for now.")) if row.kept_why else ""
+
+
+def calls_erased(calls: int) -> str:
+    """How many calls that were not recorded were erased."""
+    return str(
+        ngettext(
+            "%(num)d call that was not recorded is erased: with which number it was, and when.",
+            "%(num)d calls that were not recorded are erased: with which number they were, and when.",
+            calls,
+        )
+    )
+
+
+def calls_kept(calls: int) -> str:
+    """How many calls are not erased, because their sound is set aside."""
+    return str(
+        ngettext(
+            "%(num)d call is set aside until somebody has decided what becomes of it. It is kept for now.",
+            "%(num)d calls are set aside until somebody has decided what becomes of them. "
+            "They are kept for now.",
+            calls,
+        )
+    )
 
 
 ROLES: Final[Mapping[str, object]] = {

@@ -338,6 +338,7 @@ def init_app(app: Flask) -> None:
             keeping.destroyed_earlier,
             keeping.date_of,
             keeping.month,
+            personal.calls_erased,
             personal.wants,
             personal.given,
             personal.closed,

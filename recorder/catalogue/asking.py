@@ -1,7 +1,7 @@
 """The tables of persons who ask for their recordings.
 
-Who uses them is ``persons.py`` (the register), ``codes.py`` (the call with a code) and ``reviews.py`` (what
-was decided and done of each recording).
+Who uses them is ``persons.py`` (the register), ``codes.py`` (the call with a code), ``reviews.py`` (what
+was decided and done of each recording) and ``forgetting.py`` (calls that were not recorded).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from recorder.catalogue.database import MaybeMomentField, MomentField, Row
 class PersonRequest(Row):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
     days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
-    shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``)."""
+    shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``).
+    ``exported_at`` is when a copy last left."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -34,6 +35,7 @@ class PersonRequest(Row):
     proved_said = TextField(null=True)
     closed_at = MaybeMomentField(null=True)
     closed_how = TextField(null=True)
+    exported_at = MaybeMomentField(null=True)
 
     class Meta:
         table_name = "person_request"
@@ -86,3 +88,16 @@ class PersonRecording(Row):
     class Meta:
         table_name = "person_recording"
         indexes = ((("request", "recording_id"), True),)
+
+
+class ForgottenCall(Row):
+    """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    request_id = TextField()
+    forgotten_at = MomentField()
+
+    class Meta:
+        table_name = "forgotten_call"
+        indexes = ((("tenant_id", "request_id"), False),)

@@ -15,7 +15,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from recorder.catalogue import conditions
-from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
+from recorder.catalogue.asking import ForgottenCall, PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
@@ -69,6 +69,7 @@ COPIED: tuple[type[Row], ...] = (
     Recipient,
     PersonRequest,
     PersonRecording,
+    ForgottenCall,
     Leaving,
     Handed,
 )

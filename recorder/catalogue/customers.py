@@ -127,7 +127,8 @@ def tenants() -> tuple[TenantRow, ...]:
 
 
 def tenant_wrapped_key(tenant: str) -> str | None:
-    """The tenant's key as it was wrapped, JSON text."""
+    """The tenant's key as it was wrapped, JSON text; ``None`` where there is none: it was destroyed when the
+    customer left."""
     with connected():
         row = Tenant.get_or_none(Tenant.id == tenant)
-    return None if row is None else row.wrapped_key
+    return (row.wrapped_key or None) if row is not None else None

@@ -3,7 +3,7 @@ in it (:class:`recorder.catalogue.ended.Handed`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -115,13 +115,6 @@ def last(tenant: str) -> HandedRow | None:
         mine = Handed.select().where(Handed.tenant_id == tenant)
         row = mine.order_by(Handed.number.desc()).first()
     return None if row is None else _handed(row)
-
-
-def among(tenant: str, recordings: Iterable[str]) -> frozenset[str]:
-    """Which of some recordings are in the list, handed or not."""
-    with connected():
-        mine = (Handed.tenant_id == tenant) & Handed.recording_id.in_(list(recordings))
-        return frozenset(row.recording_id for row in Handed.select(Handed.recording_id).where(mine))
 
 
 def sending(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:

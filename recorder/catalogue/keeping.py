@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from recorder.catalogue.forgetting import was_forgotten
 from recorder.catalogue.leaving import being_erased
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
@@ -30,7 +31,7 @@ def add_recording(
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
     catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile,
-    ``tenant.left`` where it has left.
+    ``tenant.left`` where it has left, ``call.forgotten`` where its person had it forgotten.
     """
     with writing():
         hold(row.tenant)
@@ -45,6 +46,8 @@ def add_recording(
             return False
         if being_erased(row.tenant):
             raise CatalogueError("tenant.left", f"customer {row.tenant} has left", "nothing of it is kept")
+        if was_forgotten(row.tenant, row.id):
+            raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "nothing of it is kept")
         if limits != limits_of(row.tenant):
             raise CatalogueError(
                 "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
@@ -60,10 +63,12 @@ def add_recording(
 
 def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) -> bool:
     """The row of a call that was not recorded and, where it has a tenant, its leaf; false where it was
-    there.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    there, or was forgotten.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         if row.tenant is not None:
             hold(row.tenant)
+            if was_forgotten(row.tenant, row.id):
+                return False
         if NotRecorded.select().where(NotRecorded.id == row.id).exists():
             return False
         NotRecorded.create(

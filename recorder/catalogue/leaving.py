@@ -8,13 +8,14 @@ change has its leaf, in the same transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from peewee import fn
 
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.lines import end_line
@@ -24,6 +25,7 @@ from recorder.catalogue.models import (
     NotRecorded,
     Recording,
     Session,
+    Tenant,
     User,
     connected,
     database,
@@ -38,6 +40,7 @@ from recorder.ledger.append import append, forget, hold
 
 PAGE = 200
 FORGOTTEN = "calls.forgotten"
+KEY_DESTROYED = "tenant.key_destroyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,35 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiToken.delete().where(ApiToken.tenant_id == tenant).execute()
     return len(mine)
+
+
+def forget_requests(tenant: str) -> None:
+    """Forget who asked a customer for their recordings, and what was written down of that; that somebody
+    asked stays, and by when they were answered."""
+    with writing():
+        mine = PersonRequest.tenant_id == tenant
+        requests = PersonRequest.select(PersonRequest.id).where(mine)
+        PersonCode.delete().where(PersonCode.tenant_id == tenant).execute()
+        PersonRecording.update(withheld_why=None).where(PersonRecording.request.in_(requests)).execute()
+        PersonRequest.update(number="", extended_why=None, proved_said=None).where(mine).execute()
+
+
+def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
+    """Forget the customer's wrapped key, and write down which ``keys`` (ids) are destroyed now; those that
+    were, ever.  From here on nothing of theirs can be wrapped or opened."""
+    with writing():
+        hold(tenant)
+        known = _destroyed_keys(tenant)
+        if fresh := sorted({*keys} - {*known}):
+            append(tenant, KEY_DESTROYED, {"keys": fresh}, now, entropy)
+        Tenant.update(wrapped_key="").where(Tenant.id == tenant).execute()
+    return tuple(sorted({*known, *fresh}))
+
+
+def _destroyed_keys(tenant: str) -> set[str]:
+    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == KEY_DESTROYED)
+    said = LedgerEntry.select(LedgerEntry.body).where(mine)
+    return {key for row in said if row.body is not None for key in json.loads(row.body)["keys"]}
 
 
 def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerField, TextField
 
-from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
+from recorder.catalogue.asking import ForgottenCall, PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
@@ -491,6 +491,7 @@ TABLES: tuple[type[Row], ...] = (
     PersonRequest,
     PersonCode,
     PersonRecording,
+    ForgottenCall,
     Leaving,
     Handed,
 )

@@ -45,7 +45,7 @@ LONGEST_SAID: Final = 500
 class RequestRow:
     """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
     where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
-    (one of :data:`CLOSED_HOW`) with ``closed_at``."""
+    (one of :data:`CLOSED_HOW`) with ``closed_at``.  ``exported_at`` is when a copy last left."""
 
     id: str
     tenant: str
@@ -64,6 +64,7 @@ class RequestRow:
     proved_said: str | None
     closed_at: datetime | None
     closed_how: str | None
+    exported_at: datetime | None
 
     def overdue(self, today: date) -> bool:
         """Whether it is open past its day."""
@@ -213,8 +214,10 @@ def close(
 
 
 def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
-    """A copy is about to leave."""
+    """A copy is about to leave.  Raises as :func:`proved_one`."""
     with writing():
+        hold(tenant)
+        _change(proved_one(tenant, request_id), exported_at=now)
         append(tenant, "person.exported", {"request": request_id, "who": who}, now, entropy)
 
 
@@ -271,4 +274,5 @@ def request_row(row: PersonRequest) -> RequestRow:
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
         date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
         row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
+        row.exported_at,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recorder.catalogue import amending, conditions, customers
+from recorder.catalogue.leaving import being_erased
 from recorder.catalogue.models import Recording, Tenant, connected, writing
 from recorder.catalogue.places import note_outcomes
 from recorder.catalogue.reading import recording_columns, recording_row
@@ -95,14 +96,18 @@ class Recovering:
 
     def _know(self, tenant: str) -> None:
         """A tenant that the catalogue does not know is made with its id for a name; which country it is
-        in, the bucket does not say."""
+        in, the bucket does not say.  One of whom only tombstones were found before has no key yet."""
         if Tenant.select().where(Tenant.id == tenant).exists():
             hold(tenant)
+            if tenant in self.keys and not being_erased(tenant):
+                Tenant.update(wrapped_key=self.keys[tenant]).where(
+                    (Tenant.id == tenant) & (Tenant.wrapped_key == "")
+                ).execute()
             return
         customers.create_tenant(
             tenant,
             name=tenant,
-            wrapped_key=self.keys[tenant],
+            wrapped_key=self.keys.get(tenant, ""),
             country=STRICT,
             now=self.now,
             entropy=self.entropy,
@@ -200,7 +205,8 @@ def _is_fresh(seen: Seen, there: Mapping[str, RecordingRow], places: Mapping[str
 def tenant_keys() -> dict[str, str]:
     """Tenants' wrapped keys as the catalogue has them, JSON text."""
     with connected():
-        return {row.id: row.wrapped_key for row in Tenant.select(Tenant.id, Tenant.wrapped_key)}
+        rows = Tenant.select(Tenant.id, Tenant.wrapped_key).where(Tenant.wrapped_key != "")
+        return {row.id: row.wrapped_key for row in rows}
 
 
 def confirm_holds(now: datetime, entropy: Entropy) -> bool:

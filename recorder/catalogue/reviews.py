@@ -78,6 +78,15 @@ def not_recorded(tenant: str, number: str) -> tuple[NotRecordedRow, ...]:
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecorded.started_at))
 
 
+def all_told(request: persons.RequestRow) -> bool:
+    """Whether a copy left that told of each call that was not recorded."""
+    with connected():
+        query = NotRecorded.select().where(_theirs(NotRecorded, request.tenant, request.number))
+        if request.exported_at is not None:
+            query = query.where(NotRecorded.noted_at > request.exported_at)
+        return not query.exists()
+
+
 def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
     """What was decided and done for a customer's request, by recording."""
     with connected():

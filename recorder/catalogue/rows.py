@@ -258,6 +258,12 @@ class NotRecordedRow:
     reason: str
     quarantined_until: datetime | None
 
+    @property
+    def undecided(self) -> bool:
+        """Whether its take lies in quarantine until a person decides what becomes of it: it may become a
+        recording yet.  (Reasons of calls that had no take to keep are single words.)"""
+        return "." in self.reason and self.quarantined_until is None
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:

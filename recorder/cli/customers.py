@@ -72,9 +72,9 @@ def make_tenant(
     before were given: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
-    for other in customers.tenants()[:1]:
-        if (wrapped := customers.tenant_wrapped_key(other.id)) is not None:
-            keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+    others = (customers.tenant_wrapped_key(other.id) for other in customers.tenants())
+    if (wrapped := next((each for each in others if each is not None), None)) is not None:
+        keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
     identity = str(uuid7(now))
     row = customers.create_tenant(
         identity,

@@ -1,18 +1,24 @@
-"""``accord keys backup | restore``: what cannot be made again, to another place and back."""
+"""``accord keys backup | print | restore``: what cannot be made again, to another place or on paper, and
+back."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.catalogue import customers
 from recorder.cli import copies
 from recorder.cli.context import Context
-from recorder.clock import utc_now
+from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
-from recorder.seal import keks, signing
-from recorder.seal.keys import WrappedKey, exists, parse_kek, write_private
+from recorder.seal import keks, paper, signing
+from recorder.seal.canonical import b64_line
+from recorder.seal.keys import WrappedKey, exists, load_kek, parse_kek, write_private
+from recorder.seal.keys import secret as make_secret
 from recorder.seal.revocation import SUFFIX
 from recorder.take.files import sync_folder
 
@@ -53,21 +59,86 @@ def backup(context: Context, place: Path) -> None:
     )
 
 
-@click.command()
-@click.argument("place", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.command("print")
 @click.pass_obj
-def restore(context: Context, place: Path) -> None:
+def print_(context: Context) -> None:
+    """Write what `accord keys backup` copies as text for paper: lines with a check each, so that
+    `accord keys restore --typed` says which one was mistyped. What the root took back is not among it."""
+    folder = context.settings.keys_folder
+    given = context.settings.keys.kek.get_secret_value()
+    now = to_iso(utc_now())[:10]
+    click.echo(f"# Accord keys, printed on {now}. Who has this paper hears every recording: lock it away.")
+    click.echo("# Back: `accord keys restore --typed`, then type the names and lines, but not what has a #.")
+    if given:
+        secret = parse_kek(given, "[keys] kek")
+        _print(signing.KEK, secret.key, secret.id)
+    for path in kept(folder):
+        if path.name == signing.ROOT_KEY:
+            private = signing.load_private(path)
+            _print(path.name, private.private_bytes_raw(), signing.key_id(private.public_key()))
+        elif _wraps(path) and not (given and path.name == signing.KEK):
+            secret = load_kek(path)
+            _print(path.name, secret.key, secret.id)
+
+
+def _print(name: str, key: bytes, key_id: str) -> None:
+    click.echo(f"\n# key id {key_id}")
+    for line in paper.printed(name, key):
+        click.echo(line)
+
+
+def _wraps(path: Path) -> bool:
+    """Whether it is a key-encryption key."""
+    return path.name in (signing.KEK, keks.NEXT) or path.name.endswith(keks.BEFORE)
+
+
+@click.command()
+@click.argument("place", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--typed", is_flag=True, help="Read from standard input what `accord keys print` printed.")
+@click.pass_obj
+def restore(context: Context, place: Path | None, typed: bool) -> None:
     """Bring back what `accord keys backup` copied into PLACE; never over a key that is there. New signing
     keys are made with `accord keys renew` then, where the root's key is among them."""
+    if typed == (place is not None):
+        raise click.UsageError("name the folder of the copies, or say --typed")
     folder = context.settings.keys_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if place is not None:
+        _restore(folder, place)
+        return
+    if sys.stdin.isatty():
+        click.echo("Type the names and lines as printed; end with Ctrl-D on a line of its own.", err=True)
+    read = paper.typed(sys.stdin.read())
+    with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
+        for name, key in read.items():
+            _write_typed(Path(made), name, key)
+        _restore(folder, Path(made))
+
+
+def _write_typed(place: Path, name: str, key: bytes) -> None:
+    """A typed key as the file that it was."""
+    if name == signing.ROOT_KEY:
+        private = Ed25519PrivateKey.from_private_bytes(key)
+        write_private(place / name, signing.private_pem(private))
+        write_private(place / signing.ROOT_PUBLIC, signing.public_pem(private.public_key()))
+        return
+    if name.endswith(keks.BEFORE) and name != f"{make_secret(key).id}{keks.BEFORE}":
+        raise ConfigError(
+            "keys.mistyped",
+            f"not what was printed: what stands below {name} is key {make_secret(key).id}",
+            "compare its name with the paper; nothing was written",
+        )
+    write_private(place / name, b64_line(key))
+
+
+def _restore(folder: Path, place: Path) -> None:
     files = kept(place)
     if not files:
         raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
     _check_same(files, folder)
     for path in files:
         content = path.read_bytes()
-        if path.name in (signing.KEK, keks.NEXT) or path.name.endswith(keks.BEFORE):
+        if _wraps(path):
             parse_kek(content.decode("ascii", "replace"), str(path))
         elif path.name == signing.ROOT_KEY:
             signing.parse_private(content, path)

@@ -78,6 +78,7 @@ def show(context: Context) -> None:
 
 
 keys.add_command(key_copies.backup)
+keys.add_command(key_copies.print_)
 keys.add_command(key_copies.restore)
 keys.add_command(rotating.next_)
 keys.add_command(rotating.rotate)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from recorder.catalogue import codes, customers, persons, reviews
+from recorder.catalogue import codes, customers, forgetting, persons, reviews
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
@@ -31,11 +31,13 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     context.open_catalogue()
     now = utc_now()
     zones = {each.id: each.time_zone for each in customers.tenants()}
+    erased = {request: calls for tenant in zones for request, calls in forgetting.counts(tenant).items()}
     for each in persons.requests(None if tenant_name is None else find_tenant(tenant_name).id):
         if open_only and not each.open:
             continue
         late = "  OVERDUE" if each.overdue(persons.today(zones[each.tenant], now)) else ""
         state = each.closed_how or (f"shown by {each.proved_how}" if each.proved_how else "not shown yet")
+        state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
         click.echo(
             f"{each.id}  {each.number}  {each.wants}  received {each.received_on}  due {each.due_on}"
             f"  {state}  {each.tenant}{late}"
@@ -94,6 +96,8 @@ def show(context: Context, request: str, tenant_name: str) -> None:
         click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
     if row.closed_how:
         click.echo(f"closed: {row.closed_how}")
+    if calls := forgetting.counts(tenant).get(request):
+        click.echo(f"calls that were not recorded: {calls} erased")
     for each in sorted(reviews.of(tenant, request).values(), key=lambda each: each.recording):
         done = [f"given: {each.given or 'to be reviewed'}"]
         done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []

@@ -60,6 +60,11 @@ def rotate(context: Context) -> None:
         _promote(folder, settings.keys.kek.get_secret_value())
     ring = keks.rotating(folder, settings.keys.kek.get_secret_value())
     _tell(standing(context.store()), ring.current, _in_spool(context), folder)
+    click.echo(
+        "Takes that wait in the spools of other nodes need no older key-encryption key. What was sealed\n"
+        "there before a customer's key was changed opens by the older one, which stays in the bucket: run\n"
+        "this again once it is stored."
+    )
 
 
 def _check_copy(folder: Path) -> None:

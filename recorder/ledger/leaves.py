@@ -182,7 +182,7 @@ class Leaves:
 
     def _hear(self, number: int, kind: str, body: str) -> None:
         said = json.loads(body)
-        if kind == FORGOTTEN:  # calls that were not recorded, of a customer who left
+        if kind == FORGOTTEN:  # calls that were not recorded
             self._forgotten.update(said["leaves"])
         recording = str(said.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and said.get("destroyed") is True):

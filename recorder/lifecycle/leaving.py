@@ -2,8 +2,9 @@
 
 Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
 destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
-customer's people are forgotten, the log is signed, and the receipt put into bucket and catalogue.  Killed
-anywhere it goes on: what is done is seen by what is there.
+customer's people are forgotten, and last of all the customer's own keys are destroyed, so that a copy of a
+recording's wrapped key, wherever it was put away, opens nothing.  The log is signed, and the receipt put into
+bucket and catalogue.  Killed anywhere it goes on: what is done is seen by what is there.
 """
 
 from __future__ import annotations
@@ -21,21 +22,29 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.catalogue import amending, handing, leaving
+from recorder.catalogue import amending, claims, customers, handing, leaving
 from recorder.catalogue.conditions import holds_unconfirmed
 from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
+from recorder.ids import Entropy
 from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
 from recorder.lifecycle.changing import Changes
 from recorder.lifecycle.complete import complete_from
+from recorder.lifecycle.rewrapping import CLAIM
 from recorder.seal import document, signing
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.canonical import Fields
 from recorder.seal.files import read_document
-from recorder.seal.keys import part
+from recorder.seal.keys import (
+    WrappedKey,
+    next_tenant_key_path,
+    part,
+    recording_of_path,
+    tenant_key_path,
+)
 from recorder.store.base import NotFound, Store, Unreachable
 
 TYPE: Final = "accord-leaving-receipt"
@@ -163,14 +172,16 @@ def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
     calls = leaving.forget_calls(tenant, now=now, entropy=given.entropy)
     given.boundary("calls forgotten")
     people = leaving.forget_people(tenant, now=now, entropy=given.entropy)
+    leaving.forget_requests(tenant)
     given.boundary("people forgotten")
+    keys = destroy_keys(tenant, given.erasing or given.store, now, given.entropy, given.boundary)
     content = _there(tenant, given.store)
     if content is None:
         checkpoint.sign(tenant, means.signing, now)
         given.boundary("signed")
         checkpoint.publish(tenant, means.signing, now)
         given.boundary("published")
-        content = document.write(_body(row, means, calls, people, now), given.signer)
+        content = document.write(_body(row, means, calls, people, keys, now), given.signer)
         read(content, given.root)
         _put(given.store, place_of(tenant), content)
     given.boundary("receipt put")
@@ -182,7 +193,51 @@ def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
     return done
 
 
-def _body(row: LeavingRow, means: Means, calls: int, people: int, now: datetime) -> dict[str, Any]:
+def destroy_keys(
+    tenant: str,
+    store: Store,
+    now: datetime,
+    entropy: Entropy,
+    boundary: Callable[[str], None] = lambda _boundary: None,
+) -> tuple[str, ...]:
+    """Destroy every key that a customer has had, in catalogue and bucket; their ids, ever.  The catalogue's
+    goes first, with the leaf that names all of them: whoever comes to it again knows which there were, and
+    nobody puts one into the bucket any more.  Can be repeated.
+
+    Raises :class:`SealError` (``keys.busy`` while keys are being changed), :class:`StoreError`."""
+    owner = f"leaving-{entropy(8).hex()}"
+    if not claims.take(CLAIM, owner, now):
+        raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
+    try:
+        places = [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
+        found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
+        if (text := customers.tenant_wrapped_key(tenant)) is not None:
+            found.append(text.encode())
+        ids = [key_id for each in found if (key_id := _key_id(each)) is not None]
+        destroyed = leaving.forget_key(tenant, ids, now=now, entropy=entropy)
+        boundary("customer's key forgotten")
+        # By name, too: a listing shows no object whose newest version is a mark of its deletion.
+        for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):
+            store.delete(place)
+        boundary("customer's keys deleted")
+    finally:
+        claims.give_back(CLAIM, owner)
+    if left := list(store.list(f"keys/{part(tenant)}/")):
+        raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
+    return destroyed
+
+
+def _key_id(content: bytes) -> str | None:
+    """The id of a wrapped key; ``None`` for what is none."""
+    try:
+        return WrappedKey.from_bytes(content).key_id
+    except SealError:
+        return None
+
+
+def _body(
+    row: LeavingRow, means: Means, calls: int, people: int, keys: tuple[str, ...], now: datetime
+) -> dict[str, Any]:
     head = checkpoint.newest(row.tenant)
     assert head is not None
     handed = handing.counts(row.tenant)
@@ -204,11 +259,12 @@ def _body(row: LeavingRow, means: Means, calls: int, people: int, now: datetime)
         "erased_at": to_iso(now),
         "destroyed": dict(sorted(leaving.destroyed(row.tenant).items())),
         "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
-                 "names and log-ins"],
+                 "names and log-ins", "who asked for their recordings", "the customer's keys"],
         "calls_forgotten": calls,
         "people_forgotten": people,
         "remains": ["manifests and amendments without keys", "the log's leaves", "announcements"],
         "log": {"size": head.size, "root": head.root, "checkpoint": head.number},
+        "keys": {"destroyed": list(keys), "copies_end": to_iso(complete_from(now, kept))},
         "backups_kept_days": kept.days,
         "complete_from": to_iso(complete_from(now, kept)),
         "software": f"accord {__version__}",
@@ -224,7 +280,7 @@ def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
     return Receipt(fields.text("tenant"), fields.time("erased_at"), dict(body))
 
 
-def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Callable[[int], bytes]) -> int:
+def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
     """Let the catalogue know again which customers have left, by the receipts in the bucket: after a restore
     or rebuild nothing of theirs begins again.  How many it did not know.  Raises :class:`SealError` for one
     that cannot be believed, :class:`StoreError`."""
@@ -239,6 +295,8 @@ def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Cal
             known += leaving.left(said.tenant, content.decode(), sha256, said.at, now=now, entropy=entropy)
             leaving.forget_calls(said.tenant, now=now, entropy=entropy)
             leaving.forget_people(said.tenant, now=now, entropy=entropy)
+            leaving.forget_requests(said.tenant)
+            destroy_keys(said.tenant, store, now, entropy)
         except CatalogueError as error:
             if error.error_id != "tenant.unknown":
                 raise

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import amending, claims, grants, keeping
 from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.forgetting import forgotten_among
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
@@ -213,12 +214,15 @@ def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
 
 
 def empty_quarantine(spool: Path, now: datetime, entropy: Entropy) -> int:
-    """Destroy takes in quarantine whose day has come, each after its leaf; how many.  Raises ``OSError``."""
+    """Destroy takes in quarantine whose day has come, each after its leaf, and those whose calls were
+    forgotten; how many.  Raises ``OSError``."""
     quarantine = spool / QUARANTINE
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
-    over = [folder for folder in sorted(quarantine.iterdir()) if _over(folder, now)]
+    there = sorted(quarantine.iterdir())
+    forgotten = forgotten_among([folder.name for folder in there])
+    over = [folder for folder in there if folder.name in forgotten or _over(folder, now)]
     for folder in over:
         keeping.note_taken_away(folder.name, now, entropy)
         remove_take(folder)

@@ -63,6 +63,7 @@ class Rewrapping:
         """Say that a tenant is to have a new key, which :meth:`tenant` gives it; the key's id.  One that was
         said before stays."""
         self._claim()
+        self._text(tenant)
         if (there := self._read(next_tenant_key_path(tenant))) is None:
             there = self.keyring.new_tenant_key(tenant, self.entropy)
             self._replace(next_tenant_key_path(tenant), there)
@@ -76,6 +77,8 @@ class Rewrapping:
         try:
             for row in customers.tenants():
                 self._claim()
+                if customers.tenant_wrapped_key(row.id) is None:
+                    continue  # destroyed: it has left
                 self._by_kek(row.id)
                 some, others = self._tenant(row.id)
                 done, left = done + some, left + others
@@ -184,7 +187,11 @@ class Rewrapping:
     def _text(self, tenant: str) -> str:
         found = customers.tenant_wrapped_key(tenant)
         if found is None:
-            raise SealError("seal.key_missing", f"the catalogue has no key of tenant {tenant}")
+            raise SealError(
+                "seal.key_missing",
+                f"the catalogue has no key of tenant {tenant}",
+                "of a customer who left it was destroyed; of any other `accord rebuild` brings the bucket's",
+            )
         return found
 
     def _read(self, place: str) -> WrappedKey | None:
@@ -229,7 +236,9 @@ def standing(store: Store) -> Standing:
     rows = objects = 0
     unfinished = []
     for row in customers.tenants():
-        mine = WrappedKey.from_bytes((customers.tenant_wrapped_key(row.id) or "").encode())
+        if (text := customers.tenant_wrapped_key(row.id)) is None:
+            continue  # destroyed: it has left
+        mine = WrappedKey.from_bytes(text.encode())
         by_kek[mine.wrapped_by] = by_kek.get(mine.wrapped_by, 0) + 1
         rows += sum(1 for _ in _others(row.id, mine.key_id))
         for place, each in _keys(store, row.id):

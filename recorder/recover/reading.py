@@ -39,6 +39,7 @@ class TenantKeys:
         self._store = store
         self._catalogued = dict(catalogued)
         self._stored: dict[str, WrappedKey] = {}
+        self._destroyed: set[str] = set()
         self._lock = threading.Lock()
 
     def of(self, tenant: str, key_id: str) -> WrappedKey:
@@ -56,9 +57,19 @@ class TenantKeys:
             raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
         return before
 
-    def know(self, tenant: str) -> None:
-        """Have a tenant's key at hand, so that the tenant can be made.  Raises as :meth:`of`."""
-        if tenant not in self._catalogued and self._in_bucket(tenant).tenant != tenant:
+    def know(self, tenant: str, *, destroyed: bool) -> None:
+        """Have a tenant's key at hand, so that the tenant can be made.  Of a customer who left there may be
+        none any more, and nothing of theirs but what is ``destroyed``.  Raises as :meth:`of`."""
+        if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
+            return
+        try:
+            key = self._in_bucket(tenant)
+        except SealError as error:
+            if not destroyed or error.error_id != "key.missing":
+                raise
+            self._destroyed.add(tenant)
+            return
+        if key.tenant != tenant:
             raise SealError("seal.key_foreign", f"the key at tenant {tenant}'s place is another tenant's")
 
     def stored(self) -> dict[str, str]:
@@ -124,7 +135,7 @@ class Reading:
         for name in sorted(set(found.names) - sealed - {MANIFEST}):
             if number_in(name) is None:
                 blame(("object.unknown", f"{name} was not sealed"))
-        self._keys.know(manifest.tenant)
+        self._keys.know(manifest.tenant, destroyed=chain.erased is not None)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased, and is there"))

@@ -39,7 +39,8 @@ from recorder.catalogue.recovering import (
 )
 from recorder.clock import Now
 from recorder.ids import Entropy
-from recorder.lifecycle import leaving
+from recorder.lifecycle import forgetting, leaving
+from recorder.lifecycle.forgetting import NOTES
 from recorder.lifecycle.leaving import RECEIPTS
 from recorder.recover.reading import PLACE, Reading, TenantKeys
 from recorder.seal.keys import Keyring, recording_of_path
@@ -110,6 +111,8 @@ class Rebuild:
                 places.add([], following, "")
         if left := leaving.bring_back(self.store, self.root, self.now(), self.entropy):
             log.warning("rebuild.left", customers=left, hint="they had left: their numbers are not recorded")
+        if again := forgetting.bring_back(self.store, self.root, self.now(), self.entropy):
+            log.warning("rebuild.forgotten", calls=again, hint="their persons had them erased since")
         return Report(places.outcomes(), time.monotonic() - began, resumed)
 
     def _list(self, after: str) -> None:
@@ -199,9 +202,9 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 
 
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
-    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts
-    and probes are left out."""
-    others = ("keys/", "probe/", "checkpoints/", RECEIPTS)
+    """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
+    notes and probes are left out."""
+    others = ("keys/", "probe/", "checkpoints/", RECEIPTS, NOTES)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []

@@ -242,12 +242,12 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     endorsement = _endorse(root, signing, USES, now)
     panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
     for_panel = _endorse(root, panel, (AMENDMENT,), now)
-    write_private(folder / ROOT_KEY, _private_pem(root))
+    write_private(folder / ROOT_KEY, private_pem(root))
     write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
     write_private(folder / KEK, canonical.b64_line(entropy(32)))
-    write_private(folder / SIGNING_KEY, _private_pem(signing))
+    write_private(folder / SIGNING_KEY, private_pem(signing))
     write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
-    write_private(folder / PANEL_KEY, _private_pem(panel))
+    write_private(folder / PANEL_KEY, private_pem(panel))
     write_private(folder / PANEL_ENDORSEMENT, canonical.dump(for_panel.document()), 0o644)
     return [folder / name for name in names]
 
@@ -280,7 +280,7 @@ def _renew(
     endorsement = _endorse(root, signing, uses, now)
     made = []
     for name, content, mode in (
-        (key, _private_pem(signing), 0o600),
+        (key, private_pem(signing), 0o600),
         (said, canonical.dump(endorsement.document()), 0o644),
     ):
         kept = folder / f"{old}.{name}"
@@ -344,7 +344,8 @@ def public_pem(public: Ed25519PublicKey) -> bytes:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _private_pem(key: Ed25519PrivateKey) -> bytes:
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    """A private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -41,7 +41,8 @@ PORTS = 8
 """The server takes its S3 port and the seven after it."""
 
 _IDENTITY = "accord"
-_CONFIG = "s3.json"
+CONFIG = "s3.json"
+"""Who may do what, in the store's folder."""
 _SECURITY = "security.toml"
 _LOG = "seaweedfs.log"
 _PAUSE = 0.05
@@ -93,11 +94,11 @@ class SeaweedFS:
         """Make the folder and the credentials where they are missing.  Raises :class:`ConfigError`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / "data").mkdir(mode=0o700, exist_ok=True)
-        if not (self._folder / _CONFIG).exists():
+        if not (self._folder / CONFIG).exists():
             credentials = {"accessKey": self._entropy(10).hex(), "secretKey": self._entropy(32).hex()}
             actions = ["Admin", "Read", "Write", "List", "Tagging"]
             identity = {"name": _IDENTITY, "credentials": [credentials], "actions": actions}
-            write_private(self._folder / _CONFIG, json.dumps({"identities": [identity]}).encode())
+            write_private(self._folder / CONFIG, json.dumps({"identities": [identity]}).encode())
         if not (self._folder / _SECURITY).exists():
             sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
             lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"\n' for section in sections]
@@ -106,13 +107,13 @@ class SeaweedFS:
     def bucket(self) -> Bucket:
         """How to reach the bucket.  Raises :class:`ConfigError` (``store.not_prepared`` before
         :meth:`prepare`)."""
-        if not (self._folder / _CONFIG).exists():
+        if not (self._folder / CONFIG).exists():
             raise ConfigError(
                 "store.not_prepared",
                 f"there is no embedded store in {self._folder} yet",
                 "`accord run` makes it and starts it",
             )
-        config = json.loads(read_private(self._folder / _CONFIG))
+        config = json.loads(read_private(self._folder / CONFIG))
         keys = config["identities"][0]["credentials"][0]
         return Bucket(
             name=self._bucket,
@@ -144,7 +145,7 @@ class SeaweedFS:
             f"-dir={self._folder / 'data'}",
             "-filer",
             "-s3",
-            f"-s3.config={self._folder / _CONFIG}",
+            f"-s3.config={self._folder / CONFIG}",
             # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would stop ours for good.
             "-s3.localSocket=s3.sock",
             "-filer.localSocket=filer.sock",

@@ -42,9 +42,12 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
         assert archive.testzip() is None
         (sound,) = set(archive.namelist()) - {"README.txt", "copy.json"}
         assert sound.endswith("/audio.wav")
+    expect(page.get_by_text("1 appel qui n’a pas été enregistré disparaît aussi.")).to_be_visible()
+    looked_at(anne, "before", tmp_path)
     page.locator("#sure").press("Space")
     page.get_by_role("button", name="Effacer", exact=True).press("Enter")
     expect(page.get_by_text("Il est effacé").first).to_be_visible()
+    expect(page.get_by_text("1 appel qui n’a pas été enregistré est effacé")).to_be_visible()
     looked_at(anne, "erased", tmp_path)
     for language in ("Nederlands", "Deutsch"):
         with page.expect_navigation():
@@ -57,4 +60,5 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     page.get_by_label("Réponse donnée").press("Space")
     page.get_by_role("button", name="Clore la demande").press("Enter")
     expect(page.get_by_text("Réponse donnée")).to_be_visible()
+    expect(page.get_by_text("1 appel qui n’a pas été enregistré est effacé")).to_be_visible()
     looked_at(anne, "register", tmp_path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,8 +15,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from recorder.store.base import Store
+from recorder.store.bucket import Bucket
 from recorder.store.directory import DirectoryStore
-from recorder.store.embedded import PORTS, SeaweedFS
+from recorder.store.embedded import CONFIG, PORTS, SeaweedFS
 from recorder.store.retry import retrying
 from recorder.store.s3 import S3Store
 from tests.ports import free_ports
@@ -48,12 +50,20 @@ class Case:
 
 
 @pytest.fixture(scope="session")
-def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], SeaweedFS]]:
-    """Starts a SeaweedFS of its own; all are ended with the session."""
+def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., SeaweedFS]]:
+    """Starts a SeaweedFS of its own, in which ``others`` (a name, and what it may do) have credentials, too
+    (:func:`as_other`); all are ended with the session."""
     started: list[SeaweedFS] = []
 
-    def start() -> SeaweedFS:
-        server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), free_ports(PORTS))
+    def start(others: Mapping[str, Sequence[str]] | None = None) -> SeaweedFS:
+        folder = tmp_path_factory.mktemp("seaweedfs")
+        server = SeaweedFS(folder, free_ports(PORTS))
+        server.prepare()
+        config = json.loads((folder / CONFIG).read_text())
+        for name, actions in (others or {}).items():
+            keys = {"accessKey": name, "secretKey": f"secret of {name}"}
+            config["identities"].append({"name": name, "credentials": [keys], "actions": list(actions)})
+        (folder / CONFIG).write_text(json.dumps(config))
         started.append(server)
         server.start()
         return server
@@ -61,6 +71,11 @@ def start_seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     yield start
     for server in started:
         server.stop(seconds=0)
+
+
+def as_other(bucket: Bucket, name: str) -> Bucket:
+    """A bucket with the credentials of somebody else of :func:`start_seaweedfs`."""
+    return replace(bucket, access_key=name, secret_key=f"secret of {name}")
 
 
 @pytest.fixture(scope="session")

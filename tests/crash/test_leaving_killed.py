@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import leaving, queries, recovering
+from recorder.catalogue import customers, leaving, queries, recovering
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
 from recorder.lifecycle.leaving import place_of, read
+from recorder.lifecycle.rewrapping import Rewrapping
 
 from .test_destroying_killed import lost_and_found
 
@@ -37,12 +38,14 @@ REST = (
     "recordings gone",
     "calls forgotten",
     "people forgotten",
+    "customer's key forgotten",
+    "customer's keys deleted",
     "signed",
     "published",
     "receipt put",
     "left",
 )
-ALWAYS = ("looked",)
+ALWAYS = ("looked", "customer's keys deleted")
 EACH = [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for each in (*RECORDINGS, *REST)]
 
 
@@ -59,6 +62,9 @@ def left(house, recordings: int = 1) -> list[str]:
     for folder in (*folders, house.unrecorded()):
         house.work(folder)
     house.clock.forward(minutes=2)
+    keys = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "rotate")
+    keys.begin(house.tenant)
+    keys.all()
     said = {"now": house.clock(), "entropy": house.entropy}
     leaving.announce(house.tenant, house.clock() + timedelta(days=1), **said)
     leaving.decide(house.tenant, early="By letter", **said)
@@ -67,17 +73,20 @@ def left(house, recordings: int = 1) -> list[str]:
 
 def assert_all_gone(house, recordings: list[str]) -> None:
     assert all(queries.recording(house.tenant, each).destroyed_why == "deleted" for each in recordings)
-    stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json", "tenant.json")
+    stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = leaving.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    assert read(receipt.encode(), house.means.root_public).body["destroyed"] == {"deleted": len(recordings)}
+    body = read(receipt.encode(), house.means.root_public).body
+    assert body["destroyed"] == {"deleted": len(recordings)}
+    assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
+    assert customers.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
         assert not NotRecorded.select().exists()
     assert kinds.count("recording.destroyed") == len(recordings)
-    assert (kinds.count("tenant.erasing"), kinds.count("tenant.left")) == (1, 1)
+    assert [kinds.count(f"tenant.{kind}") for kind in ("erasing", "key_destroyed", "left")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("boundary", EACH)

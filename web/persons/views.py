@@ -11,12 +11,13 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 
-from recorder.catalogue import codes, people, persons, queries, reviews
+from recorder.catalogue import codes, forgetting, people, persons, queries, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.catalogue.reviews import WITHHELD, ReviewRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import PersonError, SealError
 from recorder.lifecycle import asked
+from recorder.lifecycle import forgetting as forgotten_calls
 from recorder.prompts.purposes import standard
 from web import personal, written
 from web.account.limits import limit_grants, limit_refusals
@@ -47,6 +48,7 @@ def listed() -> str:
     return render_template(
         "persons/list.html",
         requests=persons.requests(tenant.id),
+        forgotten=forgetting.counts(tenant.id),
         today=persons.today(tenant.time_zone, now()),
         wants=persons.WANTS,
         languages=NAMES,
@@ -88,12 +90,18 @@ def show(request_id: str) -> str:
     found = reviews.found(tenant.id, row.number) if row.proved_at else ()
     done = reviews.of(tenant.id, row.id)
     left = _left(found, done)
+    missed = reviews.not_recorded(tenant.id, row.number) if row.proved_at else ()
     with force_locale(FORMATS.get(row.language, row.language)):
         letter = [
-            (written.moment(each.started_at), _erased(done[each.id]))
+            f"{written.moment(each.started_at)} – {_erased(done[each.id])}"
             for each in _all(tenant.id, found, done)
             if done.get(each.id) and _erased(done[each.id])
         ]
+        if calls := forgetting.counts(tenant.id).get(row.id, 0):
+            letter.append(personal.calls_erased(calls))
+        undecided = sum(each.undecided for each in missed)
+        if undecided and (letter or not (left or undecided < len(missed))):
+            letter.append(personal.calls_kept(undecided))
     return render_template(
         "persons/show.html",
         asked=row,
@@ -103,7 +111,8 @@ def show(request_id: str) -> str:
         recordings=left,
         done=done,
         given=reviews.GIVEN,
-        missed=reviews.not_recorded(tenant.id, row.number) if row.proved_at else (),
+        missed=missed,
+        erasable=len(missed) - undecided,
         reviewed=_reviewed(left, done),
         letter=letter,
         names={each.id: each.name for each in people.users(tenant.id)},
@@ -213,13 +222,15 @@ def erase(request_id: str) -> ResponseReturnValue:
     if not row.erasure_asked or not row.open or row.proved_at is None:
         raise PersonError("person.unproved" if row.proved_at is None else "person.closed", "not now", "")
     found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
-    if row.copy_asked and not all(_given(done.get(each.id)) for each in found):
+    told = all(_given(done.get(each.id)) for each in found) and reviews.all_told(row)
+    if row.copy_asked and not told:
         raise PersonError("person.copy_first", "the copy comes first", "")
     if not request.form.get("sure"):
         raise PersonError("person.sure", "not ticked", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
             asked.erase(changes(), row, each.id, _user())
+    forgotten_calls.erase(changes(), row, _user())
     return _back(request_id, "erasing")
 
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from recorder.catalogue import handing
 from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.models import Announcement, LedgerEntry, Recording, Sound, connected
 from recorder.catalogue.reading import recording_row
@@ -83,13 +82,12 @@ def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
 
 
 def leaves(tenant: str, first: int, end: int) -> bytes:
-    """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about
-    a recording in the list, with which it goes."""
+    """Leaves from ``first`` to ``end``, a line of JSON each: with what they commit to, unless that is about a
+    recording, with which it goes, or about a call that was not recorded, which a person may have erased."""
     with connected():
         mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number >= first) & (LedgerEntry.number < end)
         rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
-    listed = handing.among(tenant, {row.recording_id for row in rows if row.recording_id is not None})
-    return b"".join(_leaf(row, row.recording_id not in listed) for row in rows)
+    return b"".join(_leaf(row, row.recording_id is None) for row in rows)
 
 
 def leaves_about(tenant: str, recording: str, end: int) -> bytes:

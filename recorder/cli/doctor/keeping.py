@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from recorder.catalogue import conditions, countries, customers
+from recorder.catalogue import conditions, countries, customers, leaving
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.catalogue.speaking import policies
 from recorder.cli import copies, stores
@@ -115,6 +115,8 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
     closed = 0
     for row in known:
         wrapped = customers.tenant_wrapped_key(row.id)
+        if wrapped is None and leaving.being_erased(row.id):
+            continue
         try:
             if wrapped is not None:
                 keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))

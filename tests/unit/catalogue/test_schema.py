@@ -31,6 +31,7 @@ ALL = (
     "0013_persons",
     "0014_ending",
     "0015_played",
+    "0016_forgotten",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import queries
+from recorder import pipeline
+from recorder.access.sealed import Seals
+from recorder.catalogue import customers, queries
+from recorder.errors import SealError
 from recorder.lifecycle import retention
 from recorder.seal import keks, signing
-from recorder.seal.keys import load_kek
+from recorder.seal.keys import WrappedKey, load_kek
 from recorder.seal.verify import verify
+from recorder.store.base import Store, Unreachable
 from tests.conftest import House
 from tests.stored import put_small
 from tests.unit.cli.test_recover import Shell, clock
@@ -57,6 +61,40 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
     assert opens(house, put_small(house), keys), "and calls go on"
 
 
+def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
+    shell: Shell, house: House, tmp_path: Path
+) -> None:
+    recording, keys = put_small(house), house.root / "keys"
+    old = load_kek(keys / "kek")
+    (keys / f"{old.id}.kek").write_bytes((keys / "kek").read_bytes())
+    (keys / f"{old.id}.kek").chmod(0o600)
+    told = shell.good("keys", "print")
+    assert f"# key id {old.id}" in told
+    assert (keys / "kek").read_text("ascii").strip() not in told
+    names = {"kek", f"{old.id}.kek", "root.key", "root.pub"}
+    before = {name: (keys / name).read_bytes() for name in names}
+    shutil.rmtree(keys)
+
+    lines = told.splitlines()
+    at = lines.index("kek") + 3
+    wrong = [*lines[:at], lines[at][:-1] + ("7" if lines[at][-1] != "7" else "8"), *lines[at + 1 :]]
+    said = shell("keys", "restore", "--typed", typed="\n".join(wrong))
+    assert said.exit_code == 1
+    assert "kek: line 3 is mistyped" in said.output
+    assert list(keys.iterdir()) == [], "nothing was written"
+    other = told.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
+    assert "is key" in shell("keys", "restore", "--typed", typed=other).output
+
+    back = shell("keys", "restore", "--typed", typed=told.lower())
+    assert back.exit_code == 0, back.output
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+    assert shell("keys", "restore", "--typed", typed=told).exit_code == 0, "again, the same"
+    assert opens(house, recording, keys)
+    assert "manifest.key" in shell.good("keys", "renew")
+    assert shell("keys", "restore", "--typed", str(tmp_path)).exit_code == 2
+    assert shell("keys", "restore").exit_code == 2
+
+
 def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"AAAA\n")
     shutil.rmtree(house.root / "keys")
@@ -90,6 +128,67 @@ def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp
     found = shell("doctor").output
     assert "the key-encryption key opens the key of each" in found
     assert "the key-encryption key, confirmed on" in found
+
+
+def test_takes_in_the_spool_of_another_node_lose_nothing_by_a_change(
+    shell: Shell, house: House, tmp_path: Path
+) -> None:
+    """Whatever stage they are at, a customer's first too; that node has nothing but the new key then."""
+    keys, store = house.root / "keys", house.means.store
+    other = tmp_path / "other node" / "spool"
+    waiting = {}
+    for stage in ("encode", "seal", "store", "catalogue"):
+        folder = house.take(talk_ms=300, formats=("wav",))
+        if stage == "catalogue":  # broken off in the middle of its puts
+            means, house.means = house.means, replace(house.means, store=Breaking(store))
+            with pytest.raises(Unreachable):
+                house.work(folder)
+            house.means, stage = means, "store"
+        while pipeline.next_stage(folder) != stage:
+            pipeline.step(folder, house.clock(), house.means)
+        waiting[folder.name] = shutil.move(folder, other / folder.name)
+    old = customers.tenant_wrapped_key(house.tenant)
+
+    shell.good("keys", "next")
+    shutil.copy(keys / keks.NEXT, tmp_path / "copy")
+    shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    shell.good("keys", "next", "--tenant", house.tenant)
+    told = shell.good("keys", "rotate")
+    assert "0 in the catalogue, 1 in the bucket" in told, "what was being put"
+    assert "spools of other nodes need no older key-encryption key" in told
+    for path in keys.glob("*.kek"):
+        path.unlink()
+    ring = keks.Keyring(load_kek(keys / "kek"))
+    with pytest.raises(SealError):
+        ring.open_tenant_key(WrappedKey.from_bytes(old.encode()))
+
+    house.means = replace(house.means, keyring=ring)
+    for folder in waiting.values():
+        house.work(Path(folder))
+        assert not Path(folder).exists()
+    assert all(opens(house, recording, keys) for recording in waiting)
+    seals = Seals(store, ring, house.means.root_public)
+    for recording in waiting:
+        seals.open(queries.recording(house.tenant, recording), house.clock())
+    assert "wrapped anew: 2" in shell.good("keys", "rotate"), "those that were sealed before"
+    assert all(opens(house, recording, keys) for recording in waiting)
+    assert "wrapped anew: 0" in shell.good("keys", "rotate")
+
+
+class Breaking:
+    """A store that is away from the second sound on."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._sounds = store, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._store, name)
+
+    def put(self, key: str, *args) -> None:
+        self._sounds += not key.startswith("keys/")
+        if self._sounds > 1:
+            raise Unreachable("store.unreachable", "away", "")
+        self._store.put(key, *args)
 
 
 def test_a_key_from_the_settings_is_changed_there_by_hand(shell: Shell, house: House, tmp_path: Path) -> None:

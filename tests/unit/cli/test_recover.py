@@ -31,8 +31,8 @@ class Shell:
             "ACCORD_STORE_PATH": str(house.bucket),
         }
 
-    def __call__(self, *words: str) -> Result:
-        return CliRunner().invoke(accord, [*words], env=self.environment)
+    def __call__(self, *words: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(accord, [*words], input=typed, env=self.environment)
 
     def good(self, *words: str) -> str:
         result = self(*words)

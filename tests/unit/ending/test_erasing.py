@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import leaving, people, places, queries, recovering, tokens
+from recorder.catalogue import (
+    claims,
+    codes,
+    customers,
+    leaving,
+    people,
+    persons,
+    places,
+    queries,
+    recovering,
+    reviews,
+    tokens,
+)
 from recorder.catalogue.models import (
+    TABLES,
     Amendment,
     LedgerEntry,
     Line,
     NotRecorded,
     Recording,
+    Tenant,
     User,
     connected,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
+from recorder.lifecycle.rewrapping import Rewrapping, standing
 from recorder.recover.rebuild import Rebuild
 from recorder.seal import canonical
 from recorder.seal.amendment import By
+from recorder.seal.keys import WrappedKey, tenant_key_path
+from recorder.seal.opening import tenant_key_of
+from recorder.seal.verify import verify
 from recorder.take.spool import Party
 from tests.house import Customer
 
@@ -52,21 +71,50 @@ def findings(house, tenant: str) -> list[str]:
     return [f"{each.code} {each.message}" for each in audit.tenant(tenant)]
 
 
+def everything() -> str:
+    """All that the catalogue holds."""
+    with connected():
+        return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
+
+
+def asked_by(house, customer: Customer, recording: str) -> str:
+    """A request of the person of a recording, with all that is written down of it."""
+    said = {"now": house.now(), "entropy": house.entropy}
+    made = persons.enter(
+        customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.now().date(),
+        by_kind="user", by=customer.people["paul"].id, **said,
+    ).id  # fmt: skip
+    codes.order(customer.id, made, who="u", **said)
+    persons.extend(customer.id, made, why="there is a heap of them", who="u", **said)
+    persons.recognise(customer.id, made, how="seen at the counter", who="u", **said)
+    why = "a colleague speaks of her health"
+    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
+    return made
+
+
+def put_back(house, key: str, content: bytes) -> None:
+    path = house.folder / "copy"
+    path.write_bytes(content)
+    house.store.replace(key, path, hashlib.sha256(content).hexdigest())
+
+
 def left_over(house, tenant: str) -> list[str]:
     """Names of what is in the bucket of a customer, beside what stays for ever."""
-    stays = ("manifest.json", "receipt.json", "tenant.json")
+    stays = ("manifest.json", "receipt.json")
     keys = [key for key in house.store.list("") if tenant in key and not key.startswith("checkpoints/")]
     return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
 
 
 def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, clock) -> None:
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    others = house.call(rival)
+    others = house.call(rival, outside=Party("e164", "+32470999999"))
     mine = [house.call(bakery), house.call(bakery, announced=False)]
     house.not_recorded(bakery, "never_connected")
-    house.not_recorded(rival, "never_connected")
+    house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
     said = {"now": house.now(), "entropy": house.entropy}
     tokens.create(bakery.id, name="till", token_sha256="cd" * 32, **said)
+    request = asked_by(house, bakery, mine[0])
+    assert persons.request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
@@ -88,8 +136,10 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
         assert (user.name, user.password_hash) == ("", "")
         assert user.revoked_at is not None
         for entry in LedgerEntry.select().where(LedgerEntry.tenant == bakery.id):
-            assert "32470123456" not in (entry.body or "")
             assert entry.body is None or entry.recording_id is None or entry.recording_id in mine
+    left = everything()
+    for personal in ("32470123456", "Paul Martin", "seen at the counter", "speaks of her health", "a heap"):
+        assert personal not in left
     assert people.user_by_login("paul") is None
     assert tokens.tokens(bakery.id) == ()
     row = leaving.standing(bakery.id)
@@ -99,11 +149,51 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     assert body["destroyed"] == {"deleted": 2}
     assert (body["handed_over"]["recordings"], body["handed_over"]["left_out"]) == (1, 1)
     assert (body["calls_forgotten"], body["people_forgotten"]) == (1, 1)
-    assert body["complete_from"] == "2027-01-04T09:00:00.000Z"
+    assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
     assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
     assert findings(house, bakery.id) == []
     assert ending.erase_due(means, house.now()) == 0, "once"
+
+
+def test_a_copy_of_a_recordings_key_opens_nothing_any_more(house, bakery, means, clock) -> None:
+    """Put away before with the sound, by whoever has the key-encryption key, too: the customer's keys, also
+    the one of before a change, are nowhere."""
+    mine, old = house.call(bakery), customers.tenant_wrapped_key(bakery.id)
+    row = queries.recording(bakery.id, mine)
+    copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
+    data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
+    assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
+    rotating = Rewrapping(house.store, house.keyring, house.now, house.entropy, "rotate")
+    rotating.begin(bakery.id)
+    assert rotating.all() == (1, 0)
+    rotating.begin(bakery.id)  # and a change that was not finished
+    announce(house, bakery)
+    decide(house, bakery, early="By letter")
+    rival = house.customer("Van Dyck NV", "+3225550199", language="en")
+    assert claims.take("keys", "rotate", house.now())
+    assert ending.erase_due(means, house.now()) == 0, "while keys are being changed"
+    assert customers.tenant_wrapped_key(bakery.id) is not None
+    claims.give_back("keys", "rotate")
+    assert ending.erase_due(means, house.now()) == 1
+    assert customers.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list(f"keys/{bakery.id}/")) == []
+    for key, content in copies.items():  # all of it is put back
+        put_back(house, key, content)
+    assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
+    report = verify(house.store, row.prefix, house.root, house.keyring)
+    assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
+    kept = ending.read(leaving.standing(bakery.id).receipt.encode(), house.root).body["keys"]["destroyed"]
+    assert len(kept) == 3
+    assert WrappedKey.from_bytes(old.encode()).key_id in kept
+    # The others' keys can be changed as before, and this one gets no new one.
+    assert customers.tenant_wrapped_key(rival.id) is not None
+    rotating.begin(rival.id)
+    assert rotating.all() == (0, 0)
+    assert standing(house.store).unfinished == ()
+    with pytest.raises(SealError, match="has no key"):
+        rotating.begin(bakery.id)
+    assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
 
 
 def test_a_receipt_that_was_changed_is_refused(house, bakery, means, clock) -> None:
@@ -202,10 +292,14 @@ def test_it_takes_a_while_at_a_time(house, bakery, means, clock) -> None:
 def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None:
     """It lay in the spool of a node that was away, not sealed yet, or sealed and not put."""
     clock.forward(minutes=5)
+    before = house.now() - timedelta(minutes=4)
+    sealed, sealed_at = house.finished(bakery, at=before)
+    while pipeline.next_stage(sealed) != "store":
+        pipeline.step(sealed, sealed_at + timedelta(seconds=1), house.means)
+    key, wrapped = tenant_key_path(bakery.id), customers.tenant_wrapped_key(bakery.id)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
-    before = house.now() - timedelta(minutes=4)
     late, ended = house.finished(bakery, at=before, outside=Party("e164", "+32470999999"))
     house.work(late, ended)
     assert not late.exists()
@@ -213,21 +307,19 @@ def test_a_call_that_comes_late_is_not_kept(house, bakery, means, clock) -> None
     house.not_recorded(bakery, "never_connected", at=before)
     with connected():
         assert not NotRecorded.select().exists()
-        leaving.Leaving.update(erasing_since=None).execute()
-    sealed, ended = house.finished(bakery, at=before)
-    while pipeline.next_stage(sealed) != "store":
-        pipeline.step(sealed, ended + timedelta(seconds=1), house.means)
-    with connected():
-        leaving.Leaving.update(erasing_since=before).execute()
-    house.work(sealed, ended)
+    put_back(house, key, wrapped.encode())  # its node was just putting it
+    house.work(sealed, sealed_at)
     assert not sealed.exists()
-    assert not [key for key in house.store.list("") if sealed.name in key]
+    assert not [each for each in house.store.list("") if sealed.name in each or each == key]
 
 
 def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means, clock) -> None:
     mine = house.call(bakery)
+    tables = (Recording, Line, User, NotRecorded, Tenant)
     with connected():
-        before = {model: list(model.select().dicts()) for model in (Recording, Line, User, NotRecorded)}
+        before = {model: list(model.select().dicts()) for model in tables}
+    (mirrored,) = [key for key in house.store.list("") if key.endswith("tenant.json")]
+    mirror = house.store.read(mirrored)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     assert ending.erase_due(means, house.now()) == 1
@@ -240,12 +332,18 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
             Recording.update(**row).where(Recording.id == row["id"]).execute()
         for row in before[User]:
             User.update(**row).where(User.id == row["id"]).execute()
+        for row in before[Tenant]:
+            Tenant.update(wrapped_key=row["wrapped_key"]).where(Tenant.id == row["id"]).execute()
+    put_back(house, mirrored, mirror)
+    assert customers.tenant_wrapped_key(bakery.id) is not None
     assert queries.lines(bakery.id), "its number would be recorded again"
     Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert queries.lines(bakery.id) == ()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert leaving.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
+    assert customers.tenant_wrapped_key(bakery.id) is None
+    assert list(house.store.list("keys/")) == [], "neither in the bucket"
     with connected():  # and all of it is lost
         for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
             model.delete().execute()

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from recorder.catalogue import codes, persons, queries, reviews
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder import pipeline
+from recorder.catalogue import codes, forgetting, persons, queries, reviews
+from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
+from recorder.ledger.audit import Audit
+from recorder.lifecycle import retention
 from recorder.take.spool import Party
 from tests.house import CALLER
 
@@ -299,3 +302,53 @@ def test_a_copy_of_what_was_changed_in_the_bucket_is_not_given(house, browser, b
     given(paul, page, **{call: "withheld:Endommagé"})
     _, facts, _ = fetched(paul, page)
     assert facts["recordings"][0]["sound"]["withheld_because"] == "Endommagé"
+
+
+def test_calls_that_were_not_recorded_are_erased_too_and_counted(
+    house, browser, bakery, rival, call, clock
+) -> None:
+    mine = [house.not_recorded(bakery, reason) for reason in ("declined", "never_connected")]
+    other = house.not_recorded(bakery, "declined", outside=OTHER)
+    theirs = house.not_recorded(rival, "declined")
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    request = page.rpartition("/")[2]
+    assert "2 appels qui n’ont pas été enregistrés" in paul.get(page).text
+    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    answer = paul.send(f"{page}/erase", sure="yes")
+    assert answer.status_code == 403, "no copy has told of them"
+    clock.at += timedelta(minutes=1)
+    fetched(paul, page)
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    with connected():
+        assert {row.id for row in NotRecorded.select()} == {other, theirs}
+        for row in LedgerEntry.select().where(LedgerEntry.recording_id.in_(mine)):
+            assert (row.body, row.salt) == (None, None), "nothing opens what the log says of them"
+    ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.forgotten"]
+    assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
+    shown = paul.get(page).text
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
+    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/requests").text
+    assert forgetting.counts(bakery.id) == {request: 2}
+    audit = Audit(house.store, house.root, house.now(), house.keyring)
+    assert list(audit.tenant(bakery.id)) == []
+
+
+def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, browser, bakery, clock) -> None:
+    folder, end = house.finished(bakery)
+    pipeline.put_aside(folder, pipeline.ENCODER_DIED, end, house.means)
+    impossible, _ = house.finished(bakery, at=clock() - timedelta(hours=1))
+    pipeline.put_aside(impossible, "take.impossible", end, house.means)
+    quarantine = impossible.parent / "quarantine"
+    paul = browser("paul")
+    page = enter(paul, wants="erasure")
+    known(paul, page)
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    with connected():
+        assert [row.id for row in NotRecorded.select()] == [folder.name]
+    shown = paul.get(page).text
+    assert "1 appel qui n’a pas été enregistré est effacé" in shown
+    assert "1 appel est mis de côté" in shown
+    assert retention.empty_quarantine(impossible.parent, end, house.entropy) == 1, "its sound goes, too"
+    assert [each.name for each in quarantine.iterdir()] == [folder.name]

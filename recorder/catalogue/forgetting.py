@@ -1,0 +1,66 @@
+"""Calls that were not recorded, and that are forgotten because their person asked for it: with which number
+they were, when, and what the log was opened with of them.
+
+That a call was forgotten is a row of its own, with nothing in it of the person: it is not listed again, from
+wherever it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from peewee import fn
+
+from recorder.catalogue.asking import ForgottenCall
+from recorder.catalogue.database import connected, database, writing
+from recorder.catalogue.leaving import FORGOTTEN
+from recorder.catalogue.models import NotRecorded, Recording
+from recorder.ids import Entropy
+from recorder.ledger.append import append, forget, hold
+
+
+def forget_calls(
+    tenant: str, request: str, calls: Sequence[str], *, who: str, now: datetime, entropy: Entropy
+) -> int:
+    """Forget some calls of a customer's that were not recorded, at a person's request, with one leaf; how
+    many rows went.  ``who`` may be empty: it is done again, after a restore.  A take that was brought back
+    meanwhile is a recording, and is left alone.  Can be repeated.  Raises
+    :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with writing():
+        hold(tenant)
+        recorded = {row.id for row in Recording.select(Recording.id).where(Recording.id.in_(calls))}
+        mine = [each for each in dict.fromkeys(calls) if each not in recorded]
+        rows = (NotRecorded.tenant == tenant) & NotRecorded.id.in_(mine)
+        gone = int(NotRecorded.delete().where(rows).execute())
+        leaves = sorted(number for each in mine for number in forget(tenant, each))
+        for each in mine:
+            ForgottenCall.insert(
+                id=each, tenant_id=tenant, request_id=request, forgotten_at=now
+            ).on_conflict_ignore().execute()
+        if gone or leaves:
+            said: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "who": who}
+            append(tenant, FORGOTTEN, said, now, entropy)
+    return gone
+
+
+def was_forgotten(tenant: str | None, call: str) -> bool:
+    """Whether a customer's call was forgotten at its person's request."""
+    with connected():
+        mine = (ForgottenCall.tenant_id == tenant) & (ForgottenCall.id == call)
+        return bool(ForgottenCall.select().where(mine).exists())
+
+
+def forgotten_among(calls: Sequence[str]) -> frozenset[str]:
+    """Which of some calls were forgotten, whose ever they were."""
+    with connected():
+        rows = ForgottenCall.select(ForgottenCall.id).where(ForgottenCall.id.in_(calls))
+        return frozenset(row.id for row in rows)
+
+
+def counts(tenant: str) -> dict[str, int]:
+    """How many calls were forgotten, by the customer's request that asked for it."""
+    with connected():
+        query = ForgottenCall.select(ForgottenCall.request_id, fn.COUNT(ForgottenCall.id))
+        mine = query.where(ForgottenCall.tenant_id == tenant).group_by(ForgottenCall.request_id)
+        return {str(request): int(many) for request, many in database.execute(mine).fetchall()}

@@ -1,0 +1,120 @@
+"""A customer who leaves a bucket that really locks: sounds in governance, which the credentials of the
+erasing worker alone get by, checkpoints in compliance, which nobody's do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from botocore.exceptions import ClientError
+
+from recorder.catalogue import leaving, queries
+from recorder.clock import utc_now
+from recorder.errors import StoreError
+from recorder.ledger import checkpoint
+from recorder.ledger.audit import Audit
+from recorder.lifecycle import leaving as ending
+from recorder.lifecycle import retention
+from recorder.seal.keys import data_key_path
+from recorder.store.bucket import Bucket, connect
+from recorder.store.embedded import SeaweedFS
+from recorder.store.lock import GovernanceLock
+from recorder.store.s3 import S3Store
+from tests.conftest import Clock, House, Repeating
+
+from .conftest import as_other
+
+ORDINARY = ("Read", "Write", "List", "Tagging")
+LOCKS = ("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention")
+"""What ``docs/operate.md`` says that the credentials need."""
+
+pytestmark = pytest.mark.long
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A bucket, and who has which credentials for it."""
+
+    worker: Bucket
+    eraser: Bucket
+
+    def retention(self, key: str) -> dict:
+        where = {"Bucket": self.worker.name, "Key": key}
+        return connect(self.worker).get_object_retention(**where)["Retention"]
+
+
+@pytest.fixture(scope="module")
+def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> Locked:
+    may = {"worker": (*ORDINARY, *LOCKS), "eraser": (*ORDINARY, "BypassGovernanceRetention")}
+    bucket = start_seaweedfs(may).bucket()
+    return Locked(as_other(bucket, "worker"), as_other(bucket, "eraser"))
+
+
+@pytest.fixture
+def entropy() -> Repeating:
+    return Repeating(uuid4().hex)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The server's: what is locked here must not be over."""
+    return Clock(utc_now().replace(microsecond=0) - timedelta(hours=3))
+
+
+def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, locked: Locked) -> None:
+    store, lock = S3Store(locked.worker, house.entropy), GovernanceLock(locked.worker)
+    lock.check()
+    house.means = replace(house.means, store=store, lock=lock)
+    folders = [house.take(talk_ms=300) for _ in range(2)]
+    for folder in folders:
+        house.work(folder)
+    means, root = house.means, house.means.root_public
+    rows = [queries.recording(house.tenant, folder.name) for folder in folders]
+    sounds = [row.prefix + each.name for row in rows for each in row.objects]
+    assert len(sounds) == 6
+    for key in sounds:
+        kept = locked.retention(key)
+        assert kept["Mode"] == "GOVERNANCE"
+        assert kept["RetainUntilDate"] > utc_now() + timedelta(days=29)
+    signing = checkpoint.Means(store, means.signer, root, house.entropy, owner="one")
+    assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
+
+    said = {"now": house.clock(), "entropy": house.entropy}
+    leaving.announce(house.tenant, house.clock() + timedelta(days=9), **said)
+    leaving.decide(house.tenant, early="By letter", **said)
+    ordinary = S3Store(locked.worker, house.entropy, bypass=True)
+    given = retention.Means(store, root, means.signer, house.entropy, erasing=ordinary)
+    without = ending.Means(given, signing, timedelta(days=30))
+    assert ending.erase_due(without, house.clock()) == 0, "asking to bypass is not enough"
+    assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
+    assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
+    assert leaving.standing(house.tenant).receipt is None
+
+    erasing = S3Store(locked.eraser, house.entropy, bypass=True)
+    whole = replace(without, destroying=replace(given, erasing=erasing))
+    house.clock.forward(minutes=10)
+    assert ending.erase_due(whole, house.clock()) == 1
+    client = connect(locked.worker)
+    left = client.list_object_versions(Bucket=locked.worker.name)
+    assert not left.get("DeleteMarkers"), "deleted, and not only marked so"
+    names = [each["Key"] for each in left["Versions"] if each["Key"].rpartition("/")[2] != "manifest.json"]
+    others = [key for key in names if "amendment-" not in key and not key.startswith("checkpoints/")]
+    assert others == [ending.place_of(house.tenant)], "no sound, and no key of anybody's"
+
+    checkpoints = [checkpoint.place_of(house.tenant, number) for number in (1, 2)]
+    body = ending.read(store.read(ending.place_of(house.tenant)), root).body
+    assert body["log"]["checkpoint"] == 2
+    for key in checkpoints:
+        assert locked.retention(key)["Mode"] == "COMPLIANCE"
+        with pytest.raises(StoreError):
+            erasing.delete(key)
+        (version,) = store._versions(key)
+        which = {"Bucket": locked.eraser.name, "Key": key, "VersionId": version}
+        with pytest.raises(ClientError, match="AccessDenied"):
+            connect(locked.eraser).delete_object(**which, BypassGovernanceRetention=True)
+        assert store.read(key)
+    audit = Audit(store, root, house.clock(), means.keyring)
+    assert [f"{each.code} {each.message}" for each in audit.tenant(house.tenant)] == []

@@ -1,0 +1,79 @@
+"""Keys on paper: what is typed as it was printed comes back, and what is not is named."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.errors import ConfigError
+from recorder.seal import paper
+
+KEY = bytes(range(7, 39))
+OTHER = bytes(range(101, 133))
+LINES = list(paper.printed("kek", KEY))
+
+
+def refused(*lines: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        paper.typed("\n".join(lines))
+    assert error.value.error_id == "keys.mistyped"
+    return error.value.message.removeprefix("not what was printed: ")
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_every_key_comes_back(key: bytes) -> None:
+    text = "\n".join(paper.printed("root.key", key))
+    assert paper.typed(text) == {"root.key": key}
+
+
+def test_it_is_printed_so_for_ever() -> None:
+    """Papers are read again in years."""
+    assert LINES == [
+        "kek",
+        "  1  0W40-J2GB-1G6G-XXZK",
+        "  2  1W81-24GK-2GAH-CHYV",
+        "  3  2WC1-J6GV-3GEH-WMSB",
+        "  4  3WG2-28H3-4GJJ-CBZG",
+        "  5  Z5H0-WNMT-1EMG-7E5G",
+    ]
+
+
+def test_how_it_is_typed_does_not_matter() -> None:
+    first, *rest = LINES
+    spaced = [" ".join(line.split()[1].replace("-", " ").lower()) for line in rest]
+    alike = [line.split()[1].replace("0", "O").replace("1", "l") for line in rest]
+    for lines in (spaced, alike, [f"{number}. {line}" for number, line in enumerate(alike, 1)]):
+        typed = "\n\n".join(["# printed long ago", first.upper(), *lines, "# end"])
+        assert paper.typed(typed) == {"kek": KEY}
+    both = [*LINES, *paper.printed("root.key", OTHER)]
+    assert paper.typed("\n".join(both)) == {"kek": KEY, "root.key": OTHER}
+
+
+def test_every_other_symbol_is_found_and_its_line_named() -> None:
+    for number in range(1, 6):
+        line = LINES[number].split()[1]
+        for at in (each for each in range(len(line)) if line[each] != "-"):
+            for symbol in paper._CROCKFORD.replace(line[at], ""):
+                mistyped = f"{number} {line[:at]}{symbol}{line[at + 1 :]}"
+                assert (
+                    refused(*LINES[:number], mistyped, *LINES[number + 1 :])
+                    == f"kek: line {number} is mistyped"
+                )
+
+
+def test_what_else_can_go_wrong_is_named() -> None:
+    swapped = [LINES[0], LINES[1], LINES[3], LINES[2], *LINES[4:]]
+    assert refused(*swapped).count("should be") == 2
+    bare = [line.split()[-1] for line in swapped]
+    assert refused(*bare) == "kek: line 2 is mistyped; kek: line 3 is mistyped"
+    assert "line 2 has 15 characters" in refused(*LINES[:2], LINES[2][:-1], *LINES[3:])
+    assert "line 2 has U" in refused(*LINES[:2], LINES[2][:-1] + "U", *LINES[3:])
+    assert "4 lines, and 5 were printed" in refused(*LINES[:-1])
+    assert "6 lines, and 5 were printed" in refused(*LINES, LINES[1])
+    assert "is there twice" in refused(*LINES, *LINES)
+    assert "before the first name" in refused(*LINES[1:])
+    assert "nothing was typed" in refused("")
+    others = list(paper.printed("kek", OTHER))
+    assert "not of one key" in refused(*LINES[:3], *others[3:])
+    assert "before the first name" in refused("../../etc/passwd", *LINES[1:])
