@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from recorder.catalogue import keeping
 from recorder.catalogue.limits import limits_of
@@ -104,27 +105,35 @@ def note(chain: Chain) -> int:
         return 0
     mine = Amendment.recording == chain.manifest.recording
     there = {row.number for row in Amendment.select(Amendment.number).where(mine)}
-    added = 0
+    fresh = [each for each in columns_of(chain) if each["number"] not in there]
+    for each in fresh:
+        Amendment.create(**each)
     for each in chain.amendments:
-        if each.number in there:
-            continue
-        added += 1
-        Amendment.create(
-            id=f"{each.recording}/{each.number}",
-            tenant=each.tenant,
-            recording=each.recording,
-            number=each.number,
-            kind=each.kind,
-            at=each.at,
-            by_kind=each.by.kind,
-            by_id=each.by.id,
-            data=amendments.data_body(each.data),
-            sha256=each.sha256,
-        )
-        if isinstance(each.data, HoldLifted):
+        if each.number not in there and isinstance(each.data, HoldLifted):
             held = mine & (Amendment.number == each.data.hold)
             Amendment.update(ended_by=each.number).where(held).execute()
-    return added
+    return len(fresh)
+
+
+def columns_of(chain: Chain) -> list[dict[str, Any]]:
+    """What the rows of a recording's amendments say, in order."""
+    lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
+    return [
+        {
+            "id": f"{each.recording}/{each.number}",
+            "tenant": each.tenant,
+            "recording": each.recording,
+            "number": each.number,
+            "kind": each.kind,
+            "at": each.at,
+            "by_kind": each.by.kind,
+            "by_id": each.by.id,
+            "data": amendments.data_body(each.data),
+            "sha256": each.sha256,
+            "ended_by": lifted.get(each.number),
+        }
+        for each in chain.amendments
+    ]
 
 
 def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:

@@ -17,8 +17,8 @@ from recorder.cli import outward
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.errors import ConfigError
-from recorder.ledger import mailing
+from recorder.errors import ConfigError, LedgerError
+from recorder.ledger import mailing, note
 from recorder.ledger import prove as proving
 from recorder.ledger.audit import Audit
 from recorder.ledger.begin import begin as begin_again
@@ -34,18 +34,28 @@ EVERY = 50_000
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option("--checkpoint", "given", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @click.pass_context
-def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool, as_json: bool) -> None:
+def audit(
+    ctx: click.Context,
+    tenant_name: str | None,
+    given: tuple[Path, ...],
+    without_recordings: bool,
+    as_json: bool,
+) -> None:
     """Compare the catalogue, the log, what was signed of it, and every recording, and name what is not as it
-    was written. Exits with 0, for warnings with 1, for what is wrong with 2."""
+    was written. Exits with 0, for warnings with 1, for what is wrong with 2.
+
+    With a checkpoint that somebody was mailed it names a history that was written anew since, even where
+    nothing else is left of it."""
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
     context.open_catalogue()
     found = []
-    for finding in _look(context, tenant_name, without_recordings):
+    for finding in _look(context, tenant_name, given, without_recordings):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
@@ -61,8 +71,18 @@ def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool,
     ctx.exit(STATUS[worst])
 
 
-def _look(context: Context, tenant_name: str | None, without_recordings: bool) -> Iterator[Finding]:
+def _look(
+    context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool
+) -> Iterator[Finding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
+    notes = [note.read(path.read_bytes()) for path in given]
+    for each in notes:
+        if tenant_name and each.head.tenant != rows[0].id:
+            raise LedgerError(
+                "checkpoint.foreign",
+                f"checkpoint {each.head.number} is of customer {each.head.tenant}",
+                "audit that one, or all",
+            )
     root = context.root()
     looking = Audit(
         store=context.store(),
@@ -71,6 +91,7 @@ def _look(context: Context, tenant_name: str | None, without_recordings: bool) -
         keyring=_keyring(context),
         revoked=context.revoked()(),
         certificates=outward.certificates(context.settings),
+        given=notes,
         recordings=not without_recordings,
         tell=_tell,
     )
