@@ -56,9 +56,16 @@ class Told:
         model = says.model
         if says.makes:
             self._known[model].add(identity)
-        rows = self._last[model] if model in CHANGING else self._waiting[model]
-        rows.setdefault(identity, {}).update(says.columns(body))
-        if model not in CHANGING and len(rows) >= PAGE:
+        said = says.columns(body)
+        if model in CHANGING:
+            self._last[model].setdefault(identity, {}).update(said)
+            return
+        rows = self._waiting[model]
+        before = rows.get(identity, {})
+        if any(before.get(name, value) != value for name, value in said.items()):
+            self._compare(model, {identity: rows.pop(identity)})  # each of them must be what the row says
+        rows.setdefault(identity, {}).update(said)
+        if len(rows) >= PAGE:
             self._compare(model, rows)
             rows.clear()
 
