@@ -18,13 +18,13 @@ from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError, LedgerError
-from recorder.ledger import mailing, note
+from recorder.ledger import following, mailing, note
 from recorder.ledger import prove as proving
 from recorder.ledger.audit import Audit
 from recorder.ledger.begin import begin as begin_again
 from recorder.ledger.checkpoint import Means
 from recorder.ledger.findings import Finding
-from recorder.seal import signing
+from recorder.seal import canonical, signing
 from recorder.seal.keys import Keyring
 
 STATUS = {"ok": 0, "warning": 1, "wrong": 2}
@@ -139,11 +139,27 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
     """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
     else but the root's public key. It says what the leaf is about, where that was not erased."""
     context.open_catalogue()
-    content = proving.show(leaf, context.store(), checkpoint) + b"\n"
+    _write(proving.show(leaf, context.store(), checkpoint), output)
+
+
+def _write(document: bytes, output: Path | None) -> None:
     if output is None:
-        click.echo(content, nl=False)
+        click.echo(document)
     else:
-        output.write_bytes(content)
+        output.write_bytes(document + b"\n")
+
+
+@audit.command()
+@TENANT
+@click.option("--from", "before", type=click.IntRange(1), required=True, help="A checkpoint's number.")
+@click.option("--to", "after", type=click.IntRange(1), required=True, help="A later one's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def follow(context: Context, tenant_name: str, before: int, after: int, output: Path | None) -> None:
+    """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
+    was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
+    context.open_catalogue()
+    _write(following.show(find_tenant(tenant_name).id, before, after, context.store()), output)
 
 
 @audit.command()
@@ -152,10 +168,17 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
 @click.option("--checkpoint", type=FILE, help="One that came another way: it must be that one.")
 @click.pass_obj
 def check(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
-    """Check a file that `accord audit prove` wrote, with files alone."""
+    """Check a file that `accord audit prove` or `accord audit follow` wrote, with files alone."""
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
-    shown = proving.check(file.read_bytes().rstrip(b"\n"), public, signed)
+    content = file.read_bytes().rstrip(b"\n")
+    if canonical.load(content, "file").get("type") == following.TYPE:
+        found = following.check(content, public, signed)
+        for each in (found.before, found.after):
+            click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
+        click.echo("the later one goes on from the earlier one")
+        return
+    shown = proving.check(content, public, signed)
     leaf, head = shown.leaf, shown.head
     click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
     click.echo("what it is about was erased" if shown.body is None else json.dumps(shown.body))
