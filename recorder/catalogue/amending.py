@@ -105,9 +105,9 @@ def note(chain: Chain) -> int:
         return 0
     mine = Amendment.recording == chain.manifest.recording
     there = {row.number for row in Amendment.select(Amendment.number).where(mine)}
-    fresh = [each for each in columns_of(chain) if each["number"] not in there]
-    for each in fresh:
-        Amendment.create(**each)
+    fresh = [columns for columns in columns_of(chain) if columns["number"] not in there]
+    for columns in fresh:
+        Amendment.create(**columns)
     for each in chain.amendments:
         if each.number not in there and isinstance(each.data, HoldLifted):
             held = mine & (Amendment.number == each.data.hold)

@@ -207,8 +207,8 @@ def forget(tenant: str, recording: str) -> list[int]:
     return numbers
 
 
-def _is_about(kind: str, body: str, recording: str) -> bool:
+def _is_about(kind: str, body: str | None, recording: str) -> bool:
     try:
-        return goes_with(kind, json.loads(body)) == recording
+        return body is not None and goes_with(kind, json.loads(body)) == recording
     except (ValueError, AttributeError):  # it was changed to what is no body
         return False

@@ -265,7 +265,7 @@ def _check_seen(tenant: str, last: Checkpoint | None, means: Means) -> None:
         raise LedgerError(
             "ledger.gone_back",
             f"there was a checkpoint {further}, and catalogue and bucket end with {known}: nothing is signed",
-            "somebody took checkpoints away: `accord audit --checkpoint` compares with those that were mailed, "
+            "checkpoints were taken away: `accord audit --checkpoint` compares with those that were mailed, "
             "`accord audit begin` lets the log go on from here, in the open (then restart the worker)",
         )
     means.seen[tenant] = known

@@ -153,11 +153,11 @@ class Kept:
         found: dict[int, dict[str, Any]] = {}
         with connected():
             mine = Amendment.select(Amendment.id, Amendment.number).where(Amendment.recording == recording)
-            for identity, number in list(mine.tuples()):
+            for row in list(mine):
                 try:
-                    found[number] = Amendment.select().where(Amendment.id == identity).dicts().get()
+                    found[row.number] = dict(*Amendment.select().where(Amendment.id == row.id).dicts())
                 except (ValueError, TypeError):
-                    found[number] = {}
+                    found[row.number] = {}
         return found
 
     def _unlisted(self) -> Iterator[Finding]:

@@ -164,7 +164,9 @@ class Leaves:
         elif body is not None and salt is not None:
             if recording != (own := goes_with(kind, json.loads(body))):
                 what = f"recording {own}" if own else "no recording"
-                yield self._found("leaf.row_differs", number, f"it goes with {what}, and its row says otherwise")
+                yield self._found(
+                    "leaf.row_differs", number, f"it goes with {what}, and its row says otherwise"
+                )
             self._hear(number, kind, body)
         self._grow([found])
 

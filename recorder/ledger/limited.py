@@ -14,8 +14,8 @@ from recorder.ledger.findings import Finding
 
 @dataclass(slots=True)
 class Limited:
-    """Hears of limits, in order.  A row names the last leaf that speaks of it: the one that set it or, once it
-    was lifted, the one that says that."""
+    """Hears of limits, in order.  A row names the last leaf that speaks of it: the one that set it or, once
+    it was lifted, the one that says that."""
 
     tenant: str
     _said: dict[int, dict[str, Any]] = field(default_factory=dict)

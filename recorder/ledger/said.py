@@ -129,9 +129,7 @@ SAID: Final[Mapping[str, Says]] = {
     "user.revoked": Says(User, _id("user"), _set(revoked_at=THERE)),
     "session.opened": Says(Session, _id("session"), _same("token_sha256", user_id="user")),
     "session.closed": Says(Session, _id("session"), _set(ended_at=THERE), makes=False),
-    "token.created": Says(
-        ApiToken, _id("token"), _all(_same("token_sha256"), _set(revoked_at=None))
-    ),
+    "token.created": Says(ApiToken, _id("token"), _all(_same("token_sha256"), _set(revoked_at=None))),
     "token.revoked": Says(ApiToken, _id("token"), _set(revoked_at=THERE)),
     "recipient.added": Says(Recipient, _id("recipient"), _all(_same("address"), _set(until=None))),
     "recipient.removed": Says(Recipient, _id("recipient"), _set(until=THERE)),
@@ -192,7 +190,7 @@ OF_PEOPLE: Final = (ApiToken, Recipient, PersonRequest)
 def rows_of(model: Any, tenant: str) -> Expression:
     """The condition that a row is a tenant's."""
     if model is Session:
-        return Session.user.in_(User.select(User.id).where(User.tenant == tenant))  # type: ignore[no-any-return]
+        return Session.user.in_(User.select(User.id).where(User.tenant == tenant))
     return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
 
 

@@ -158,7 +158,7 @@ def a_hold_is_made_something_else_in_its_row(world: World) -> None:
 def a_holds_row_is_made_unreadable(world: World) -> None:
     hold(world)
     with writing():
-        database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.kept}/1'")  # noqa: S608
+        database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.kept}/1'")
 
 
 # --- which recording takes a leaf's body with it
@@ -166,7 +166,9 @@ def a_holds_row_is_made_unreadable(world: World) -> None:
 
 def refused_log_in(world: World) -> int:
     with writing():
-        append(world.tenant, "session.refused", {"user": world.user}, world.house.clock(), world.house.entropy)
+        append(
+            world.tenant, "session.refused", {"user": world.user}, world.house.clock(), world.house.entropy
+        )
     signed(world)
     return world.leaf("session.refused").number
 

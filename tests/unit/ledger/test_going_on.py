@@ -24,8 +24,8 @@ def test_a_checkpoint_is_shown_to_go_on_from_another(world: World, before: int, 
     for number in {before, after}:
         shown = following.check(content, root, world.note(number).read_bytes())
         assert [shown.before.number, shown.after.number] == sorted((before, after))
+    other = ({1, 2, 3} - {before, after}).pop()
     with pytest.raises(LedgerError) as raised:
-        other = ({1, 2, 3} - {before, after}).pop()
         following.check(content, root, world.note(other).read_bytes())
     assert raised.value.error_id == "checkpoint.other"
     with pytest.raises(SealError):
