@@ -4,17 +4,27 @@ What counts are the amendments in the bucket; these rows are made from them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from recorder.catalogue import keeping
 from recorder.catalogue.limits import limits_of
-from recorder.catalogue.models import Amendment, BeingAmended, Grant, Recording, connected, writing
+from recorder.catalogue.models import (
+    Amendment,
+    BeingAmended,
+    Grant,
+    LedgerEntry,
+    Recording,
+    connected,
+    writing,
+)
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
+from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import AMENDED, append, hold
 from recorder.seal import amendment as amendments
 from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
@@ -84,9 +94,29 @@ def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
         for each in fresh:
             said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
-            append(each.tenant, "recording.amended", said | more, now, entropy, recording=each.recording)
+            append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
         end(manifest.recording)
     return added
+
+
+def check_holds(chain: Chain) -> None:
+    """That no hold was taken away of which the log speaks: the chain alone does not show that its last
+    amendments are gone.  Raises :class:`SealError` (``recording.held``)."""
+    manifest = chain.manifest
+    sealed = {each.sha256 for each in chain.amendments}
+    with connected():
+        mine = (LedgerEntry.tenant == manifest.tenant) & (LedgerEntry.recording_id == manifest.recording)
+        mine &= (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)
+        said = [json.loads(row.body) for row in LedgerEntry.select(LedgerEntry.body).where(mine)]
+    gone = [each for each in said if each["sha256"] not in sealed]
+    kinds = [each["kind"] for each in gone]
+    if kinds.count(amendments.HOLD_SET) > kinds.count(amendments.HOLD_LIFTED):
+        numbers = ", ".join(str(each["number"]) for each in gone)
+        raise SealError(
+            "recording.held",
+            f"by the log recording {manifest.recording} is held, and amendment {numbers} is not in the bucket",
+            "it was taken away: `accord audit`, and look in the bucket for an older version of it",
+        )
 
 
 def settle(row: RecordingRow, chain: Chain) -> bool:

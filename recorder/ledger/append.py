@@ -40,12 +40,13 @@ AT_ONCE = 500
 Body = Mapping[str, object]
 """What a leaf is about: text, whole numbers, truth values, and lists of those."""
 
+AMENDED: Final = "recording.amended"
 REBUILT: Final = "recording.rebuilt"
 REFUSED: Final = "access.refused"
 
 GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
     (
-        "recording.stored", REBUILT, "recording.amended", "recording.handed_over", "recording.exported",
+        "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
         "call.not_recorded", "quarantine.destroyed",
         "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
         "person.reviewed", "person.erased", "person.kept",

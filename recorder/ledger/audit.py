@@ -72,7 +72,7 @@ class Audit:
                 what = f"{leaves.count} leaves are there, and {size} were written"
                 yield Finding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
-            yield from told.end(leaves.erased)
+            yield from told.end(leaves.erased, leaves.amended)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +22,7 @@ from recorder.catalogue.leaving import FORGOTTEN
 from recorder.catalogue.logged import Subtree
 from recorder.catalogue.models import LedgerEntry, database
 from recorder.ledger import tree
-from recorder.ledger.append import FORMAT, GOES_WITH, REBUILT, commitment, goes_with, leaf_text
+from recorder.ledger.append import AMENDED, FORMAT, GOES_WITH, REBUILT, commitment, goes_with, leaf_text
 from recorder.ledger.findings import Finding
 from recorder.ledger.tree import HEIGHT
 
@@ -80,6 +81,11 @@ class Leaves:
     def erased(self) -> frozenset[str]:
         """Recordings that a leaf says were destroyed."""
         return frozenset(self._erased)
+
+    @property
+    def amended(self) -> Mapping[str, int]:
+        """How many amendments were listed, by recording, of those whose leaves' bodies are gone."""
+        return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
 
     def _page(self, last: int) -> list[tuple[Any, ...]]:
         each = LedgerEntry

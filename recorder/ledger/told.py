@@ -9,11 +9,21 @@ from typing import Any, Final
 
 from recorder.catalogue.database import Row
 from recorder.catalogue.limits import SET
-from recorder.catalogue.models import Grant, Listen, NotRecorded, Recording, Session, User, database
+from recorder.catalogue.models import (
+    Amendment,
+    Grant,
+    Listen,
+    NotRecorded,
+    Recording,
+    Session,
+    User,
+    database,
+)
 from recorder.catalogue.people import SIGNS_IN
 from recorder.ledger.findings import Finding
 from recorder.ledger.limited import Limited
 from recorder.ledger.said import CHANGING, COMPLETE, LEAVING, OF_PEOPLE, SAID, Body, agrees, rows_of
+from recorder.seal.amendment import ERASED
 
 PAGE = 500
 
@@ -69,15 +79,20 @@ class Told:
             self._compare(model, rows)
             rows.clear()
 
-    def end(self, erased: Collection[str]) -> Iterator[Finding]:
+    def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[Finding]:
         """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
-        compared with nothing."""
+        compared with nothing; but that they were ``amended`` so many times before is still known."""
         for waiting in (self._waiting, self._last):
             for model, rows in waiting.items():
                 for some in _pages(rows):
                     self._compare(model, some)
         yield from self.findings
         yield from self._limited.end()
+        for recording, count in amended.items():
+            mine = (Amendment.recording == recording) & (Amendment.kind != ERASED)
+            if (there := Amendment.select().where(mine).count()) < count:
+                what = f"the log speaks of {count} amendments, and {there} are there"
+                yield self._finding("row.deleted", Amendment, f"of {recording}", what)
         for model in COMPLETE:
             yield from self._unlogged(model, erased)
 

@@ -75,6 +75,29 @@ def a_hold_is_taken_away_whole(world: World) -> None:
 
 
 @found_as("row.deleted", "amendment")
+def a_hold_is_taken_away_whole_and_the_recordings_day_comes(world: World) -> None:
+    """It stays: what the log speaks of is looked for before anything is destroyed."""
+    hold(world)
+    take_away(world, 1)
+    assert destroy_what_is_over(world) == 0
+
+
+@found_as("row.deleted", "amendment")
+def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None:
+    """By somebody who has all that the worker has; what the log said of it went with the recording."""
+    hold(world)
+    take_away(world, 1)
+    means, row = world.house.means, queries.recording(world.tenant, world.kept)
+    assert row is not None
+    doing = retention.Means(means.store, means.root_public, means.signer, world.house.entropy)
+    world.house.clock.forward(days=40)
+    chain = chain_of_row(row, means.store, means.root_public)
+    retention.destroy(row, chain, "expired", doing, world.house.clock())
+    world.sign()
+    assert world.leaf("recording.amended").body is None
+
+
+@found_as("row.deleted", "amendment")
 def the_end_of_a_hold_is_taken_away_whole(world: World) -> None:
     hold_and_lift(world)
     take_away(world, 2)
