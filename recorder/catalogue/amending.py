@@ -107,16 +107,25 @@ def check_holds(chain: Chain) -> None:
     with connected():
         mine = (LedgerEntry.tenant == manifest.tenant) & (LedgerEntry.recording_id == manifest.recording)
         mine &= (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)
-        said = [json.loads(row.body) for row in LedgerEntry.select(LedgerEntry.body).where(mine)]
-    gone = [each for each in said if each["sha256"] not in sealed]
-    kinds = [each["kind"] for each in gone]
+        said = [_said(row.body) for row in LedgerEntry.select(LedgerEntry.body).where(mine)]
+    gone = [each for each in said if each.get("sha256") not in sealed]
+    kinds = [each.get("kind") for each in gone]
     if kinds.count(amendments.HOLD_SET) > kinds.count(amendments.HOLD_LIFTED):
-        numbers = ", ".join(str(each["number"]) for each in gone)
+        numbers = ", ".join(str(each.get("number")) for each in gone)
         raise SealError(
             "recording.held",
-            f"by the log recording {manifest.recording} is held, and amendment {numbers} is not in the bucket",
+            f"by the log recording {manifest.recording} is held; amendment {numbers} is not in the bucket",
             "it was taken away: `accord audit`, and look in the bucket for an older version of it",
         )
+
+
+def _said(body: str | None) -> dict[str, Any]:
+    """A leaf's body; nothing, where it was made something else: that is the audit's to name."""
+    try:
+        found = json.loads(body or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def settle(row: RecordingRow, chain: Chain) -> bool:
