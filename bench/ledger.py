@@ -37,6 +37,7 @@ BATCH = 1000
 ALONE = 500
 PATHS = 200
 ROUNDS = 3
+KIND = "access.refused"
 
 
 def main() -> None:
@@ -92,7 +93,7 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
 def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
     """How many a second: one a transaction, and :data:`BATCH` a transaction."""
 
-    def body(number: int) -> dict[str, object]:
+    def body(number: int) -> dict[str, str]:
         return {
             "user": tenant,
             "recording": f"{tenant[:-7]}{number:07}",
@@ -103,13 +104,14 @@ def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
     def alone() -> None:
         for number in range(ALONE):
             with writing():
-                append(tenant, "access.refused", body(number), now, os.urandom)
+                said = body(number)
+                append(tenant, KIND, said, now, os.urandom, recording=said["recording"])
 
     def together() -> None:
         for begin in range(ALONE + 1, leaves, BATCH):
-            some = [(body(number), None) for number in range(begin, min(begin + BATCH, leaves))]
+            bodies = [body(number) for number in range(begin, min(begin + BATCH, leaves))]
             with writing():
-                append_all(tenant, "access.refused", some, now, os.urandom)
+                append_all(tenant, KIND, [(each, each["recording"]) for each in bodies], now, os.urandom)
 
     one, _ = _timed(alone)
     print("… adding", file=sys.stderr, flush=True)

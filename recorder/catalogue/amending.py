@@ -4,16 +4,27 @@ What counts are the amendments in the bucket; these rows are made from them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from recorder.catalogue import keeping
 from recorder.catalogue.limits import limits_of
-from recorder.catalogue.models import Amendment, BeingAmended, Grant, Recording, connected, writing
+from recorder.catalogue.models import (
+    Amendment,
+    BeingAmended,
+    Grant,
+    LedgerEntry,
+    Recording,
+    connected,
+    writing,
+)
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
+from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import AMENDED, append, hold
 from recorder.seal import amendment as amendments
 from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
@@ -83,9 +94,38 @@ def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
         for each in fresh:
             said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
-            append(each.tenant, "recording.amended", said | more, now, entropy, recording=each.recording)
+            append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
         end(manifest.recording)
     return added
+
+
+def check_holds(chain: Chain) -> None:
+    """That no hold was taken away of which the log speaks: the chain alone does not show that its last
+    amendments are gone.  Raises :class:`SealError` (``recording.held``)."""
+    manifest = chain.manifest
+    sealed = {each.sha256 for each in chain.amendments}
+    with connected():
+        mine = (LedgerEntry.tenant == manifest.tenant) & (LedgerEntry.recording_id == manifest.recording)
+        mine &= (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)
+        said = [_said(row.body) for row in LedgerEntry.select(LedgerEntry.body).where(mine)]
+    gone = [each for each in said if each.get("sha256") not in sealed]
+    kinds = [each.get("kind") for each in gone]
+    if kinds.count(amendments.HOLD_SET) > kinds.count(amendments.HOLD_LIFTED):
+        numbers = ", ".join(str(each.get("number")) for each in gone)
+        raise SealError(
+            "recording.held",
+            f"by the log recording {manifest.recording} is held; amendment {numbers} is not in the bucket",
+            "it was taken away: `accord audit`, and look in the bucket for an older version of it",
+        )
+
+
+def _said(body: str | None) -> dict[str, Any]:
+    """A leaf's body; nothing, where it was made something else: that is the audit's to name."""
+    try:
+        found = json.loads(body or "")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def settle(row: RecordingRow, chain: Chain) -> bool:
@@ -104,27 +144,35 @@ def note(chain: Chain) -> int:
         return 0
     mine = Amendment.recording == chain.manifest.recording
     there = {row.number for row in Amendment.select(Amendment.number).where(mine)}
-    added = 0
+    fresh = [columns for columns in columns_of(chain) if columns["number"] not in there]
+    for columns in fresh:
+        Amendment.create(**columns)
     for each in chain.amendments:
-        if each.number in there:
-            continue
-        added += 1
-        Amendment.create(
-            id=f"{each.recording}/{each.number}",
-            tenant=each.tenant,
-            recording=each.recording,
-            number=each.number,
-            kind=each.kind,
-            at=each.at,
-            by_kind=each.by.kind,
-            by_id=each.by.id,
-            data=amendments.data_body(each.data),
-            sha256=each.sha256,
-        )
-        if isinstance(each.data, HoldLifted):
+        if each.number not in there and isinstance(each.data, HoldLifted):
             held = mine & (Amendment.number == each.data.hold)
             Amendment.update(ended_by=each.number).where(held).execute()
-    return added
+    return len(fresh)
+
+
+def columns_of(chain: Chain) -> list[dict[str, Any]]:
+    """What the rows of a recording's amendments say, in order."""
+    lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
+    return [
+        {
+            "id": f"{each.recording}/{each.number}",
+            "tenant": each.tenant,
+            "recording": each.recording,
+            "number": each.number,
+            "kind": each.kind,
+            "at": each.at,
+            "by_kind": each.by.kind,
+            "by_id": each.by.id,
+            "data": amendments.data_body(each.data),
+            "sha256": each.sha256,
+            "ended_by": lifted.get(each.number),
+        }
+        for each in chain.amendments
+    ]
 
 
 def destroyed(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:

@@ -111,8 +111,21 @@ def create_announcement(
             created_at=now,
         )
         said = {"announcement": identity, "version": row.version, "sound": row.sound_id, "mode": mode}
-        append(tenant, "announcement.created", said | {"purposes": list(purposes)}, now, entropy)
+        said |= {"purposes": list(purposes), "keep_days": keep_days, "language": language}
+        append(tenant, "announcement.created", said | _texts(row), now, entropy)
     return announcement_row(row, duration_ms)
+
+
+def _texts(row: Announcement) -> dict[str, str]:
+    """What the log says of an announcement's words: the hash of each text, and of the sounds beside it."""
+    texts = {"text": row.text, "question_text": row.question_text, "declined_text": row.declined_text}
+    said = {f"{name}_sha256": _sha256(text) for name, text in texts.items() if text is not None}
+    sounds = {"question": row.question_id, "declined": row.declined_id}
+    return said | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def kept(spoken: Spoken | None) -> Sentence | None:

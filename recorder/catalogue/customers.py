@@ -89,6 +89,7 @@ def create_tenant(
                 created_at=now,
             )
             said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
+            said |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
             append(tenant_id, "tenant.created", said, now, entropy)
     except IntegrityError as error:
         raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error

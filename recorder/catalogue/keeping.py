@@ -15,6 +15,7 @@ from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
+from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 from recorder.ledger.append import append, forget, hold
@@ -87,7 +88,8 @@ def add_not_recorded(row: NotRecordedRow, *, now: datetime, entropy: Entropy) ->
             noted_at=now,
         )
         if row.tenant is not None:
-            said = {"recording": row.id, "reason": row.reason}
+            said = {"recording": row.id, "reason": row.reason, "number": row.number}
+            said["started_at"] = to_iso(row.started_at)
             append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
     return True
 

@@ -151,6 +151,11 @@ def _body(
     return said | {"until": "" if until is None else to_iso(until)}
 
 
+def said_of(row: KeepingLimit) -> dict[str, object]:
+    """What the leaf that a limit's row names says of it, but for whose wish it was (``by``)."""
+    return _body(row.purpose, row.line_id, row.keep_days, row.since, row.until)
+
+
 def _is_logged(row: KeepingLimit) -> bool:
     """Whether the customer's log says the same: the leaf is whole, and its body says what this row does."""
     mine = (LedgerEntry.tenant == row.tenant_id) & (LedgerEntry.number == row.leaf)
@@ -160,7 +165,7 @@ def _is_logged(row: KeepingLimit) -> bool:
     said, leaf = json.loads(entry.body), json.loads(entry.leaf)
     said.pop("by", None)
     return (
-        said == _body(row.purpose, row.line_id, row.keep_days, row.since, row.until)
+        said == said_of(row)
         and leaf_hash(entry.leaf.encode()) == entry.leaf_hash
         and (leaf["tenant"], leaf["number"], leaf["kind"]) == (row.tenant_id, row.leaf, SET)
         and leaf["commitment"] == commitment(bytes(entry.salt), entry.body.encode())

@@ -6,8 +6,9 @@ answer whose tenant it is; both need what only that person has (a password is ch
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from peewee import IntegrityError
 
@@ -20,6 +21,14 @@ from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, no_tenant
 from recorder.roles import ROLES
+
+SIGNS_IN: Final = "signs_in"
+
+
+def signs_in(login: str, password_hash: str) -> str:
+    """What the log says of how somebody logs in: one hash (hex) over both, so that nothing tells who it was
+    once argon2's salted string is gone."""
+    return hashlib.sha256(f"{password_hash}\n{login}".encode()).hexdigest()
 
 
 def create_user(
@@ -50,7 +59,8 @@ def create_user(
                 password_hash=password_hash,
                 created_at=now,
             )
-            append(tenant, "user.created", {"user": identity, "role": role}, now, entropy)
+            said = {"user": identity, "role": role, SIGNS_IN: signs_in(row.login, password_hash)}
+            append(tenant, "user.created", said, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
             raise no_tenant(tenant) from error
@@ -83,15 +93,14 @@ def users(tenant: str) -> tuple[UserRow, ...]:
 def set_password(tenant: str, user_id: str, password_hash: str, *, now: datetime, entropy: Entropy) -> bool:
     """Another password; every session of that person ends.  False where there is no such person."""
     with writing():
-        changed = (
-            User.update(password_hash=password_hash)
-            .where((User.tenant == tenant) & (User.id == user_id))
-            .execute()
-        )
-        if changed:
-            _end_sessions(user_id, now)
-            append(tenant, "user.password_changed", {"user": user_id}, now, entropy)
-    return bool(changed)
+        row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
+        if row is None:
+            return False
+        User.update(password_hash=password_hash).where(User.id == row.id).execute()
+        _end_sessions(user_id, now)
+        said = {"user": user_id, SIGNS_IN: signs_in(row.login, password_hash)}
+        append(tenant, "user.password_changed", said, now, entropy)
+    return True
 
 
 def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -> bool:
@@ -121,7 +130,8 @@ def open_session(
             seen_at=now,
             until=until,
         )
-        append(person.tenant, "session.opened", {"user": person.id, "session": row.id}, now, entropy)
+        said = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
+        append(person.tenant, "session.opened", said, now, entropy)
     return session_row(row, person.tenant)
 
 

@@ -17,14 +17,14 @@ from recorder.cli import outward
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.errors import ConfigError
-from recorder.ledger import mailing
+from recorder.errors import ConfigError, LedgerError
+from recorder.ledger import following, mailing, note
 from recorder.ledger import prove as proving
 from recorder.ledger.audit import Audit
 from recorder.ledger.begin import begin as begin_again
 from recorder.ledger.checkpoint import Means
 from recorder.ledger.findings import Finding
-from recorder.seal import signing
+from recorder.seal import canonical, signing
 from recorder.seal.keys import Keyring
 
 STATUS = {"ok": 0, "warning": 1, "wrong": 2}
@@ -34,18 +34,28 @@ EVERY = 50_000
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option("--checkpoint", "given", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @click.pass_context
-def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool, as_json: bool) -> None:
+def audit(
+    ctx: click.Context,
+    tenant_name: str | None,
+    given: tuple[Path, ...],
+    without_recordings: bool,
+    as_json: bool,
+) -> None:
     """Compare the catalogue, the log, what was signed of it, and every recording, and name what is not as it
-    was written. Exits with 0, for warnings with 1, for what is wrong with 2."""
+    was written. Exits with 0, for warnings with 1, for what is wrong with 2.
+
+    With a checkpoint that somebody was mailed it names a history that was written anew since, even where
+    nothing else is left of it."""
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
     context.open_catalogue()
     found = []
-    for finding in _look(context, tenant_name, without_recordings):
+    for finding in _look(context, tenant_name, given, without_recordings):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
@@ -61,8 +71,18 @@ def audit(ctx: click.Context, tenant_name: str | None, without_recordings: bool,
     ctx.exit(STATUS[worst])
 
 
-def _look(context: Context, tenant_name: str | None, without_recordings: bool) -> Iterator[Finding]:
+def _look(
+    context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool
+) -> Iterator[Finding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
+    notes = [note.read(path.read_bytes()) for path in given]
+    for each in notes:
+        if tenant_name and each.head.tenant != rows[0].id:
+            raise LedgerError(
+                "checkpoint.foreign",
+                f"checkpoint {each.head.number} is of customer {each.head.tenant}",
+                "audit that one, or all",
+            )
     root = context.root()
     looking = Audit(
         store=context.store(),
@@ -71,6 +91,7 @@ def _look(context: Context, tenant_name: str | None, without_recordings: bool) -
         keyring=_keyring(context),
         revoked=context.revoked()(),
         certificates=outward.certificates(context.settings),
+        given=notes,
         recordings=not without_recordings,
         tell=_tell,
     )
@@ -118,11 +139,27 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
     """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
     else but the root's public key. It says what the leaf is about, where that was not erased."""
     context.open_catalogue()
-    content = proving.show(leaf, context.store(), checkpoint) + b"\n"
+    _write(proving.show(leaf, context.store(), checkpoint), output)
+
+
+def _write(document: bytes, output: Path | None) -> None:
     if output is None:
-        click.echo(content, nl=False)
+        click.echo(document)
     else:
-        output.write_bytes(content)
+        output.write_bytes(document + b"\n")
+
+
+@audit.command()
+@TENANT
+@click.option("--from", "before", type=click.IntRange(1), required=True, help="A checkpoint's number.")
+@click.option("--to", "after", type=click.IntRange(1), required=True, help="A later one's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def follow(context: Context, tenant_name: str, before: int, after: int, output: Path | None) -> None:
+    """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
+    was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
+    context.open_catalogue()
+    _write(following.show(find_tenant(tenant_name).id, before, after, context.store()), output)
 
 
 @audit.command()
@@ -131,10 +168,17 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
 @click.option("--checkpoint", type=FILE, help="One that came another way: it must be that one.")
 @click.pass_obj
 def check(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
-    """Check a file that `accord audit prove` wrote, with files alone."""
+    """Check a file that `accord audit prove` or `accord audit follow` wrote, with files alone."""
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
-    shown = proving.check(file.read_bytes().rstrip(b"\n"), public, signed)
+    content = file.read_bytes().rstrip(b"\n")
+    if canonical.load(content, "file").get("type") == following.TYPE:
+        found = following.check(content, public, signed)
+        for each in (found.before, found.after):
+            click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
+        click.echo("the later one goes on from the earlier one")
+        return
+    shown = proving.check(content, public, signed)
     leaf, head = shown.leaf, shown.head
     click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
     click.echo("what it is about was erased" if shown.body is None else json.dumps(shown.body))

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import rfc8785
 
@@ -38,6 +39,22 @@ AT_ONCE = 500
 
 Body = Mapping[str, object]
 """What a leaf is about: text, whole numbers, truth values, and lists of those."""
+
+AMENDED: Final = "recording.amended"
+REBUILT: Final = "recording.rebuilt"
+REFUSED: Final = "access.refused"
+
+GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
+    (
+        "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
+        "call.not_recorded", "quarantine.destroyed",
+        "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
+        "person.reviewed", "person.erased", "person.kept",
+    ),
+    "recording",
+) | dict.fromkeys(("call.asked", "call.answered"), "call")  # fmt: skip
+"""Kinds of leaves whose body and salt go when a recording (or a call that was not recorded) is erased, each
+with the body's name for which one.  Of no other kind may a body be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +86,8 @@ def append(
     transaction changes it changes before, or it begins with :func:`hold`: grants, and what destroying
     changes, are reached only that way, so nobody waits in a circle.
 
-    Raises :class:`CatalogueError` where there is no such tenant, and ``RuntimeError`` outside a
-    transaction.
+    Raises :class:`CatalogueError` where there is no such tenant, ``RuntimeError`` outside a transaction, and
+    ``ValueError`` where the body does not say that it goes with that recording (:func:`goes_with`).
     """
     (leaf,) = append_all(tenant, kind, [(body, recording)], now, entropy)
     return leaf
@@ -108,6 +125,19 @@ def _statement(rows: int, param: str) -> str:
     return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
 
 
+def goes_with(kind: str, body: Body) -> str | None:
+    """The recording whose erasure takes a leaf's body and salt with it, as the body itself says; ``None``
+    where none does: what says that a recording is gone stays, and a refusal of what is not theirs is about
+    nothing of the tenant's."""
+    name = GOES_WITH.get(kind)
+    if name is None or (kind == REBUILT and body.get("destroyed") is True):
+        return None
+    if kind == REFUSED and body.get("reason") == "access.not_found":
+        return None
+    found = body.get(name)
+    return None if found is None else str(found)
+
+
 def leaf_text(tenant: str, number: int, kind: str, at: str, commits: str) -> str:
     """A leaf as it is hashed: canonical JSON, of values in which nothing has to be escaped."""
     return (
@@ -126,6 +156,8 @@ def _entry(
     now: datetime,
     entropy: Entropy,
 ) -> tuple[Any, ...]:
+    if recording != goes_with(kind, body):
+        raise ValueError(f"a leaf {kind} of {dict(body)} does not go with recording {recording}")
     salt = entropy(SALT_BYTES)
     content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
     leaf = leaf_text(tenant, number, kind, at, commitment(salt, content))
@@ -162,9 +194,22 @@ def no_tenant(tenant: str) -> CatalogueError:
 def forget(tenant: str, recording: str) -> list[int]:
     """Destroy bodies and salts of a tenant's leaves that speak of a recording, inside the caller's
     transaction; their numbers, which the leaf about its erasure names: no other body may be missing.  The
-    leaves stay, and tell nothing about anybody any more."""
+    leaves stay, and tell nothing about anybody any more.
+
+    Whose a body is, it says itself: one that is another's stays, whatever its row says (and an audit names
+    the row)."""
     mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
-    there = LedgerEntry.select(LedgerEntry.number).where(mine & LedgerEntry.body.is_null(False))
-    numbers = [row.number for row in there.order_by(LedgerEntry.number)]
-    LedgerEntry.update(body=None, salt=None).where(mine).execute()
+    there = LedgerEntry.select(LedgerEntry.number, LedgerEntry.kind, LedgerEntry.body)
+    rows = there.where(mine & LedgerEntry.body.is_null(False)).order_by(LedgerEntry.number)
+    numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
+    for begin in range(0, len(numbers), AT_ONCE):
+        some = LedgerEntry.number.in_(numbers[begin : begin + AT_ONCE])
+        LedgerEntry.update(body=None, salt=None).where(mine & some).execute()
     return numbers
+
+
+def _is_about(kind: str, body: str | None, recording: str) -> bool:
+    try:
+        return body is not None and goes_with(kind, json.loads(body)) == recording
+    except (ValueError, AttributeError):  # it was changed to what is no body
+        return False

@@ -14,7 +14,7 @@ with the number of leaves, but by an id for each row that they speak of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,6 +27,7 @@ from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
 from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
+from recorder.ledger.note import Note
 from recorder.ledger.signed import Signed
 from recorder.ledger.told import HEARD, Told
 from recorder.seal.keys import Keyring
@@ -39,7 +40,7 @@ Tell = Callable[[str, int, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Audit:
     """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
-    timestamps are checked with; ``recordings`` whether their
+    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether their
     sound is read too; ``keyring`` lets the parties be compared."""
 
     store: Store
@@ -48,13 +49,15 @@ class Audit:
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
+    given: Sequence[Note] = ()
     recordings: bool = True
     tell: Tell = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[Finding]:
         """Everything of one tenant.  Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
-        signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates)
+        given = [each for each in self.given if each.head.tenant == tenant]
+        signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates, given)
         signed.read(self.store)
         yield from signed.findings
         with snapshot():
@@ -69,13 +72,16 @@ class Audit:
                 what = f"{leaves.count} leaves are there, and {size} were written"
                 yield Finding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
-            yield from told.end(leaves.erased)
+            yield from told.end(leaves.erased, leaves.amended)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))
 
     def lost(self, known: Collection[str]) -> Iterator[Finding]:
         """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""
+        for tenant in sorted({each.head.tenant for each in self.given} - {*known}):
+            what = "a checkpoint was given of a customer that the catalogue does not know"
+            yield Finding("log.missing", tenant, what)
         after = ""
         while (key := next(iter(self.store.list(PLACE, after)), None)) is not None:
             tenant = key.removeprefix(PLACE).partition("/")[0]

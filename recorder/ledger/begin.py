@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.catalogue.logged import Checkpoint, Subtree
+from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 from recorder.catalogue.models import Tenant, writing
 from recorder.errors import LedgerError
 from recorder.ledger import checkpoint
@@ -25,13 +25,14 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
     ``SealError``, ``StoreError``, :class:`recorder.errors.CatalogueError`."""
     signed = Signed(tenant, means.root, now)
     signed.read(means.store)
-    if not signed.heads or _goes_on(tenant, means, now):
+    if _goes_on(tenant, means, now):
         raise LedgerError(
             "ledger.goes_on", "the log goes on from what was signed: nothing has to begin again", ""
         )
-    last = signed.heads[-1]
+    last = signed.heads[-1] if signed.heads else None
+    number, size = (last.number, last.size) if last else (0, 0)
     means.signer.endorsement.check(means.root, CHECKPOINT, now)
-    if last.number != signed.newest or now <= last.at:
+    if number != signed.newest or (last is not None and now <= last.at):
         raise LedgerError(
             "ledger.not_believed",
             f"the newest checkpoint is number {signed.newest}, and it is not one to go on from now",
@@ -41,19 +42,23 @@ def begin(tenant: str, because: str, means: Means, now: datetime) -> int:
         hold(tenant)
         for head in signed.heads:
             _as_signed(head.number, signed.notes[head.number], signed, now)
-        Tenant.update(ledger_epoch=last.epoch + 1).where(Tenant.id == tenant).execute()
+        epoch = 1 + (last.epoch if last else int(Tenant.get_by_id(tenant).ledger_epoch))
+        Tenant.update(ledger_epoch=epoch).where(Tenant.id == tenant).execute()
         Subtree.delete().where(Subtree.tenant_id == tenant).execute()
+        mine = (Recipient.tenant_id == tenant) & (Recipient.sent_number > number)
+        Recipient.update(sent_number=None).where(mine).execute()
         said = {
-            "epoch": last.epoch + 1,
-            "checkpoint": last.number + 1,
+            "epoch": epoch,
+            "checkpoint": number + 1,
             "because": because,
-            "size_before": last.size,
-            "root_before": last.root.hex(),
+            "size_before": size,
+            "root_before": last.root.hex() if last else "",
         }
         append(tenant, "log.begun", said, now, means.entropy)
+    means.seen.pop(tenant, None)
     checkpoint.sign(tenant, means, now)
     checkpoint.publish(tenant, means, now)
-    return last.number + 1
+    return number + 1
 
 
 def _goes_on(tenant: str, means: Means, now: datetime) -> bool:

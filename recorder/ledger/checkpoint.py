@@ -17,10 +17,10 @@ from pathlib import Path
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from peewee import IntegrityError
+from peewee import IntegrityError, fn
 
 from recorder.catalogue import claims
-from recorder.catalogue.logged import Checkpoint
+from recorder.catalogue.logged import Checkpoint, Recipient
 from recorder.catalogue.models import Tenant, connected, writing
 from recorder.clock import from_iso, to_iso
 from recorder.errors import AccordError, LedgerError
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Means:
     """What signing works with.  ``lock`` is how long a checkpoint cannot be deleted, where the bucket locks;
-    ``owner`` names this worker among others."""
+    ``owner`` names this worker among others, ``seen`` is up to which number it saw each log signed."""
 
     store: Store
     signer: Signer
@@ -59,6 +59,7 @@ class Means:
     entropy: Entropy
     lock: timedelta = LOCKED
     owner: str = field(default="")
+    seen: dict[str, int] = field(default_factory=dict)
 
 
 def place_of(tenant: str, number: int) -> str:
@@ -72,6 +73,13 @@ def newest(tenant: str) -> Checkpoint | None:
         mine = Checkpoint.select().where(Checkpoint.tenant_id == tenant)
         row: Checkpoint | None = mine.order_by(Checkpoint.number.desc()).first()
         return row
+
+
+def mailed(tenant: str) -> int:
+    """The highest number of a tenant's checkpoints that went out by mail; 0 where none did."""
+    with connected():
+        mine = Recipient.tenant_id == tenant
+        return int(Recipient.select(fn.MAX(Recipient.sent_number)).where(mine).scalar() or 0)
 
 
 def keep(means: Means, now: datetime) -> int:
@@ -120,7 +128,8 @@ def sign(tenant: str, means: Means, now: datetime) -> Head | None:
     """Sign a tenant's log as it is, into the catalogue; ``None`` where another worker was faster.
 
     Raises :class:`LedgerError`: ``ledger.behind`` (the bucket has checkpoints that the catalogue does not
-    know), ``ledger.rewritten`` (the log does not go on from the last one), ``ledger.clock`` (it was signed
+    know), ``ledger.gone_back`` (there were further ones: they went out by mail, or this worker saw them),
+    ``ledger.rewritten`` (the log does not go on from the last one), ``ledger.clock`` (it was signed
     later than now); ``SealError`` where the key is not endorsed for it,
     :class:`recorder.errors.CatalogueError`."""
     at = from_iso(to_iso(now))
@@ -147,6 +156,7 @@ def check(tenant: str, means: Means, at: datetime) -> tuple[Checkpoint | None, i
         epoch = int(Tenant.select(Tenant.ledger_epoch).where(Tenant.id == tenant).scalar())
     last = newest(tenant)
     _check_bucket(tenant, last, means.store)
+    _check_seen(tenant, last, means)
     stored = Stored(tenant)
     _check_goes_on(last, epoch, stored, at)
     return last, epoch, stored
@@ -246,6 +256,19 @@ def _check_bucket(tenant: str, last: Checkpoint | None, store: Store) -> None:
             "an old copy of the catalogue was brought back: `accord audit` says how much is missing, "
             "`accord audit begin` lets the log go on from here, in the open",
         )
+
+
+def _check_seen(tenant: str, last: Checkpoint | None, means: Means) -> None:
+    known = last.number if last else 0
+    further = max(means.seen.get(tenant, 0), mailed(tenant))
+    if further > known:
+        raise LedgerError(
+            "ledger.gone_back",
+            f"there was a checkpoint {further}, and catalogue and bucket end with {known}: nothing is signed",
+            "checkpoints were taken away: `accord audit --checkpoint` compares with those that were mailed, "
+            "`accord audit begin` lets the log go on from here, in the open (then restart the worker)",
+        )
+    means.seen[tenant] = known
 
 
 def read_at(store: Source, key: str) -> bytes:

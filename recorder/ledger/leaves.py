@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,13 +22,12 @@ from recorder.catalogue.leaving import FORGOTTEN
 from recorder.catalogue.logged import Subtree
 from recorder.catalogue.models import LedgerEntry, database
 from recorder.ledger import tree
-from recorder.ledger.append import FORMAT, commitment, leaf_text
+from recorder.ledger.append import AMENDED, FORMAT, GOES_WITH, REBUILT, commitment, goes_with, leaf_text
 from recorder.ledger.findings import Finding
 from recorder.ledger.tree import HEIGHT
 
 PAGE = 4000
 DESTROYED = "recording.destroyed"
-REBUILT = "recording.rebuilt"
 _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
 """Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
 
@@ -48,7 +48,7 @@ class Leaves:
     count: int = 0
     _growing: tree.Growing = field(default_factory=tree.Growing)
     _whole: bool = True
-    _gone: dict[int, str | None] = field(default_factory=dict)
+    _gone: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
     _forgotten: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
@@ -82,6 +82,11 @@ class Leaves:
         """Recordings that a leaf says were destroyed."""
         return frozenset(self._erased)
 
+    @property
+    def amended(self) -> Mapping[str, int]:
+        """How many amendments were listed, by recording, of those whose leaves' bodies are gone."""
+        return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
+
     def _page(self, last: int) -> list[tuple[Any, ...]]:
         each = LedgerEntry
         query = each.select(
@@ -101,10 +106,10 @@ class Leaves:
         """Look at the leaves from a place of the page on, as long as each is the next one and all of it is as
         :func:`recorder.ledger.append.append` writes it; how many are."""
         sha256, digest, kinds = hashlib.sha256, hmac.digest, self.kinds | _OF_ITS_OWN
-        number, end, hashes = expected, f',"tenant":"{self.tenant}"}}', []
+        number, end, hashes, named = expected, f',"tenant":"{self.tenant}"}}', [], GOES_WITH.get
         most = self._most()
         try:
-            for found_number, kind, when, _, body, salt, leaf, leaf_hash in islice(page, at, None):
+            for found_number, kind, when, recording, body, salt, leaf, leaf_hash in islice(page, at, None):
                 if found_number != number or type(found_number) is not int:
                     break
                 found = sha256(b"\x00" + leaf.encode()).digest()
@@ -115,6 +120,12 @@ class Leaves:
                     f'"number":{number}{end}'
                     or found.hex() != leaf_hash
                 ):
+                    break
+                # Whose it says that it is, letter by letter: a body is canonical, and no text in it can hold
+                # a quotation mark as it is.
+                name = named(kind)
+                plainly = f'"{name}":"{recording}"' in body and kind != REBUILT if name else recording is None
+                if not plainly and recording != goes_with(kind, json.loads(body)):
                     break
                 if kind in kinds:
                     self._hear(number, kind, body)
@@ -144,7 +155,7 @@ class Leaves:
             yield self._found("leaf.missing", expected, f"{some} not there: deleted")
         found = tree.hash_leaf(leaf.encode())
         if body is None and salt is None:
-            self._gone[number] = recording
+            self._gone[number] = (kind, recording)
             commits = _said_commitment(leaf)
         elif body is None or salt is None:
             yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
@@ -157,6 +168,11 @@ class Leaves:
             if any(each.code == "leaf.changed" for each in wrong):
                 found = _bytes(leaf_hash, found)
         elif body is not None and salt is not None:
+            if recording != (own := goes_with(kind, json.loads(body))):
+                what = f"recording {own}" if own else "no recording"
+                yield self._found(
+                    "leaf.row_differs", number, f"it goes with {what}, and its row says otherwise"
+                )
             self._hear(number, kind, body)
         self._grow([found])
 
@@ -208,7 +224,11 @@ class Leaves:
             self.roots[self._growing.size] = self._growing.root()
 
     def _bodies(self) -> Iterator[Finding]:
-        for number, recording in self._gone.items():
+        for number, (kind, recording) in self._gone.items():
+            if kind not in GOES_WITH:
+                what = f"its body and salt are missing, and {kind} is about no recording"
+                yield self._found("body.missing", number, what)
+                continue
             if number in self._forgotten:
                 continue
             named = self._may_be_gone.get(number)

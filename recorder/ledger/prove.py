@@ -71,7 +71,7 @@ def show(leaf_id: str, store: Store, number: int | None = None) -> bytes:
             f"the leaves are not those that checkpoint {row.number} signed",
             "`accord audit` says which",
         )
-    endorsement = _endorsement(store, head)
+    endorsement = endorsement_of(store, head)
     return canonical.dump(
         {
             "type": TYPE,
@@ -99,7 +99,7 @@ def signed_before(tenant: str, size: int, store: Store) -> tuple[str, str] | Non
         )
     if row is None:
         return None
-    endorsement = _endorsement(store, note.read(row.note.encode()).head)
+    endorsement = endorsement_of(store, note.read(row.note.encode()).head)
     return row.note, canonical.dump(endorsement.document()).decode()
 
 
@@ -119,7 +119,7 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     signed = fields.text("checkpoint")
     endorsement = Endorsement.from_fields(fields.fields("endorsement"))
     fields.end()
-    head = _signed(signed, endorsement, root)
+    head = signed_head(signed, endorsement, root)
     if checkpoint is not None and checkpoint != signed.encode():
         raise LedgerError(
             "checkpoint.other",
@@ -149,14 +149,18 @@ def _checkpoint(leaf: LedgerEntry, number: int | None) -> Checkpoint:
     return row
 
 
-def _endorsement(store: Store, head: Head) -> Endorsement:
+def endorsement_of(store: Store, head: Head) -> Endorsement:
+    """That of the key which signed a checkpoint.  Raises :class:`LedgerError` (``checkpoint.key_unknown``),
+    ``StoreError``."""
     for key in store.list(f"{ENDORSEMENTS}{head.key}"):
         body = canonical.load(read_at(store, key), "endorsement")
         return Endorsement.from_fields(Fields(body, "endorsement"))
     raise LedgerError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
 
 
-def _signed(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
+def signed_head(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
+    """What a checkpoint says, once it is seen that the root's key stands behind it.  Raises as :func:`check`
+    does."""
     read = note.read(text.encode())
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):

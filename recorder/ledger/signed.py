@@ -4,7 +4,7 @@ them, and whether the leaves that are there are those that were signed."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from recorder.catalogue.models import connected
 from recorder.clock import SLACK, to_iso
 from recorder.errors import LedgerError, SealError
 from recorder.ledger import note, stamping
-from recorder.ledger.checkpoint import ENDORSEMENTS, place_of, read_at
+from recorder.ledger.checkpoint import ENDORSEMENTS, mailed, place_of, read_at
 from recorder.ledger.findings import Finding
 from recorder.ledger.note import Head, Note
 from recorder.seal import canonical, signing
@@ -37,6 +37,8 @@ class Signed:
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
     """What timestamps are checked with; without, they are only missed."""
+    given: Sequence[Note] = ()
+    """Checkpoints that came another way, by mail: their words count as much as the bucket's."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -60,6 +62,10 @@ class Signed:
             self._one(number, stored.get(number))
         self._order()
         self._check_stamps()
+        if (number := mailed(self.tenant)) > self.newest:
+            self._blame("checkpoint.missing", number, "it went out by mail, and is nowhere any more")
+        for each in self.given:
+            self._take_given(each)
 
     def compare(
         self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
@@ -174,6 +180,23 @@ class Signed:
         if read is not None and content is not None:
             self.heads.append(read.head)
             self.notes[number] = content.decode()
+
+    def _take_given(self, given: Note) -> None:
+        """What somebody else has kept stands beside what is here."""
+        head = given.head
+        try:
+            self._check(given, head.number)
+        except (LedgerError, SealError) as error:
+            self._blame(error.error_id, head.number, f"the one that was given: {error.message}")
+            return
+        if head in self.heads:
+            return
+        if head.number in self.notes:
+            self._blame("checkpoint.fork", head.number, "another one of that number was given out")
+        else:
+            what = "it was given out, and neither bucket nor catalogue have it"
+            self._blame("checkpoint.missing", head.number, what)
+        self.heads = sorted([*self.heads, head], key=lambda each: each.number)
 
     def _compare_row(self, row: Checkpoint, head: Head) -> None:
         said = {"size": head.size, "root": head.root.hex(), "at": head.at, "epoch": head.epoch}

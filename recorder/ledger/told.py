@@ -3,106 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recorder.catalogue.database import Row
+from recorder.catalogue.limits import SET
 from recorder.catalogue.models import (
-    Announcement,
+    Amendment,
     Grant,
-    Line,
     Listen,
     NotRecorded,
     Recording,
     Session,
-    Tenant,
     User,
     database,
 )
+from recorder.catalogue.people import SIGNS_IN
 from recorder.ledger.findings import Finding
+from recorder.ledger.limited import Limited
+from recorder.ledger.said import CHANGING, COMPLETE, LEAVING, OF_PEOPLE, SAID, Body, agrees, rows_of
+from recorder.seal.amendment import ERASED
 
 PAGE = 500
 
-Body = Mapping[str, Any]
-
-THERE: Final = object()
-"""Of a column: something is in it, whatever that is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Says:
-    """What leaves of a kind say of a row: of which table, under which of the body's names its id is, and of
-    its columns.  ``columns`` gives what a body says of them."""
-
-    model: type[Row]
-    named: str
-    columns: Callable[[Body], Mapping[str, Any]]
-
-
-def _same(*names: str, **others: str) -> Callable[[Body], Mapping[str, Any]]:
-    """Columns that are called as in the body, or otherwise; those that a body has."""
-    called = {name: name for name in names} | others
-    return lambda body: {column: body[name] for column, name in called.items() if name in body}
-
-
-def _set(column: str) -> Callable[[Body], Mapping[str, Any]]:
-    return lambda _body: {column: THERE}
-
-
-_LINE: Final = _same(
-    "number", "label", "timing", "formats", "mode", "others", "outbound", "beep", "deletable", "keep",
-    announcement_id="announcement",
-)  # fmt: skip
-
-
-def _announces(body: Body) -> Mapping[str, Any]:
-    """What a line says: no further languages, where the body names none."""
-    return {"others": []} | dict(_LINE(body))
-
-
-SAID: Final[Mapping[str, Says]] = {
-    "tenant.created": Says(Tenant, "tenant", _same("name", "country")),
-    "tenant.changed": Says(Tenant, "tenant", _same("name", "language")),
-    "tenant.country_changed": Says(Tenant, "tenant", _same("country")),
-    "user.created": Says(User, "user", _same("role")),
-    "user.revoked": Says(User, "user", _set("revoked_at")),
-    "session.opened": Says(Session, "session", _same(user_id="user")),
-    "announcement.created": Says(
-        Announcement, "announcement", _same("version", "mode", "purposes", sound_sha256="sound")
-    ),
-    "line.created": Says(Line, "line", _announces),
-    "line.announcement_changed": Says(Line, "line", _announces),
-    "line.mode_changed": Says(Line, "line", _LINE),
-    "line.timing_changed": Says(Line, "line", _LINE),
-    "line.outbound_changed": Says(Line, "line", _LINE),
-    "line.beep_changed": Says(Line, "line", _LINE),
-    "line.deletable_changed": Says(Line, "line", _LINE),
-    "line.keep_changed": Says(Line, "line", _LINE),
-    "line.ended": Says(Line, "line", _set("until")),
-    "recording.stored": Says(Recording, "recording", _same("manifest_sha256", "announced", "brought_in")),
-    "recording.rebuilt": Says(Recording, "recording", _same("manifest_sha256")),
-    "recording.destroyed": Says(
-        Recording, "recording", lambda body: {"destroyed_why": body["why"], "destroyed_at": THERE}
-    ),
-    "call.not_recorded": Says(NotRecorded, "recording", _same("reason")),
-    "grant.given": Says(Grant, "grant", _same("purpose", user_id="user", recording_id="recording")),
-    "listen.opened": Says(Listen, "listen", _same("name", grant_id="grant")),
-    "listen.closed": Says(
-        Listen, "listen", lambda body: {"closed_at": THERE} | dict(_same("sent_bytes", "player_says")(body))
-    ),
-}
-
 BEGUN: Final = "log.begun"
 
-HEARD: Final = frozenset({*SAID, BEGUN})
+HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET})
 """Kinds of leaves that are to be heard."""
-
-CHANGING: Final = (Tenant, User, Line)
-"""Few rows, which later leaves say something else of: the last one counts."""
-
-COMPLETE: Final = (Announcement, Grant, Line, Listen, NotRecorded, Recording, User)
-"""Tables in which no row is without a leaf."""
 
 
 @dataclass(slots=True)
@@ -117,35 +45,60 @@ class Told:
     _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _unreadable: set[str] = field(default_factory=set)
     _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _limited: Limited = field(init=False)
+    _left: bool = False
 
-    def hear(self, _number: int, kind: str, body: Body) -> None:
+    def __post_init__(self) -> None:
+        self._limited = Limited(self.tenant)
+
+    def hear(self, number: int, kind: str, body: Body) -> None:
         """One leaf's body."""
         if kind == BEGUN:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
+        elif kind == SET:
+            self._limited.hear(number, body)
+        elif kind in LEAVING:
+            self._left = True
         says = SAID.get(kind)
-        if says is None or says.named not in body:
+        identity = None if says is None else says.which(body)
+        if says is None or identity is None:
             return
-        model, identity = says.model, str(body[says.named])
-        if kind != "listen.closed":
+        model = says.model
+        if says.makes:
             self._known[model].add(identity)
-        rows = self._last[model] if model in CHANGING else self._waiting[model]
-        rows.setdefault(identity, {}).update(says.columns(body))
-        if model not in CHANGING and len(rows) >= PAGE:
+        said = says.columns(body)
+        if model in CHANGING:
+            self._last[model].setdefault(identity, {}).update(said)
+            return
+        rows = self._waiting[model]
+        before = rows.get(identity, {})
+        if any(before.get(name, value) != value for name, value in said.items()):
+            self._compare(model, {identity: rows.pop(identity)})  # each of them must be what the row says
+        rows.setdefault(identity, {}).update(said)
+        if len(rows) >= PAGE:
             self._compare(model, rows)
             rows.clear()
 
-    def end(self, erased: Collection[str]) -> Iterator[Finding]:
+    def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[Finding]:
         """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
-        compared with nothing."""
-        for rows_of in (self._waiting, self._last):
-            for model, rows in rows_of.items():
+        compared with nothing; but that they were ``amended`` so many times before is still known."""
+        for waiting in (self._waiting, self._last):
+            for model, rows in waiting.items():
                 for some in _pages(rows):
                     self._compare(model, some)
         yield from self.findings
+        yield from self._limited.end()
+        for recording, count in amended.items():
+            mine = (Amendment.recording == recording) & (Amendment.kind != ERASED)
+            if (there := Amendment.select().where(mine).count()) < count:
+                what = f"the log speaks of {count} amendments, and {there} are there"
+                yield self._finding("row.deleted", Amendment, f"of {recording}", what)
         for model in COMPLETE:
             yield from self._unlogged(model, erased)
 
     def _compare(self, model: type[Row], rows: Mapping[str, Mapping[str, Any]]) -> None:
+        if self._left and model in OF_PEOPLE:
+            return
         there = self._rows(model, list(rows))
         for identity, said in rows.items():
             if identity in self._unreadable:
@@ -156,10 +109,13 @@ class Told:
                     self._blame(
                         "row.deleted", model, identity, "the log speaks of it, and there is no such row"
                     )
-            elif others := [name for name, value in said.items() if not _is(_value(row, name), value)]:
-                self._blame(
-                    "row.changed", model, identity, f"the log says otherwise: {', '.join(sorted(others))}"
-                )
+                continue
+            others = [name for name, value in said.items() if not agrees(row, name, value)]
+            if self._left and model is User and SIGNS_IN in others:
+                others.remove(SIGNS_IN)  # what they were called was forgotten
+            if others:
+                what = f"the log says otherwise: {', '.join(sorted(others))}"
+                self._blame("row.changed", model, identity, what)
 
     def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
         """Rows by id; one that cannot be read is blamed, and is none of them."""
@@ -182,7 +138,7 @@ class Told:
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[Finding]:
         last, known = "", self._known[model]
         while True:
-            mine = (model.tenant == self.tenant) & (model.id > last)
+            mine = rows_of(model, self.tenant) & (model.id > last)
             ids = [row for (row,) in database.execute(
                 model.select(model.id).where(mine).order_by(model.id).limit(PAGE)).fetchall()]  # fmt: skip
             for identity in ids:
@@ -216,16 +172,3 @@ def _pages(rows: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     items = list(rows.items())
     for begin in range(0, len(items), PAGE):
         yield dict(items[begin : begin + PAGE])
-
-
-def _value(row: Row, column: str) -> Any:
-    field_ = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
-    return row.__data__[field_]
-
-
-def _is(value: Any, said: Any) -> bool:
-    if said is THERE:
-        return value is not None
-    if isinstance(said, bool):
-        return bool(value) == said
-    return bool(value == said)

@@ -139,6 +139,7 @@ def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: dat
             f"recording {row.id} is held (amendment {numbers}), and the catalogue does not know",
             "make the catalogue's rows complete again: `accord rebuild`",
         )
+    amending.check_holds(chain)
     until = _terms(row, chain).until
     if chain.erased is None and until > now:
         raise SealError(

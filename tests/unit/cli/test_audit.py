@@ -106,6 +106,32 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp
     file.write_bytes(file.read_bytes().replace(b"customer", b"operator"))
     assert elsewhere(*words).exit_code == 2
     assert shell.good("audit", "leaves", leaf.id).split()[-1] == "user.created"
+    shell.good("audit", "follow", "--tenant", "Dubois", "--from", "1", "--to", "1", "-o", str(file))
+    told = elsewhere.good(*words, "--checkpoint", str(note))
+    assert told.splitlines()[-1] == "the later one goes on from the earlier one"
+    file.write_bytes(file.read_bytes().replace(b"number 1", b"number 2"))
+    assert elsewhere(*words).exit_code == 2
+
+
+def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) -> None:
+    shell.sign()
+    with connected():
+        (signed,) = list(Checkpoint.select())
+    kept = tmp_path / "checkpoint-1.note"
+    kept.write_bytes((tmp_path / "store" / signed.place).read_bytes())
+    assert shell.good("audit", "--checkpoint", str(kept)) == "as it was written\n"
+    (tmp_path / "store" / signed.place).unlink()
+    with writing():
+        Checkpoint.delete().execute()
+    assert shell("audit").exit_code == 0, "nothing that is here shows it"
+    result = shell("audit", "--tenant", "Dubois", "--checkpoint", str(kept))
+    assert result.exit_code == 2
+    assert "checkpoint.missing" in result.output
+    shell.good("tenant", "create", "Martin")
+    result = shell("audit", "--tenant", "Martin", "--checkpoint", str(kept))
+    assert (result.exit_code, "checkpoint 1 is of customer" in result.output) == (2, True)
+    kept.write_text("nothing")
+    assert "this is no checkpoint of ours" in shell("audit", "--checkpoint", str(kept)).output
 
 
 def test_what_is_wrong_is_named_with_what_to_do(shell: Shell) -> None:

@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue import customers, grants, models, people, queries, schema
+from recorder.catalogue import (
+    customers,
+    grants,
+    limits,
+    models,
+    people,
+    persons,
+    queries,
+    schema,
+    tokens,
+)
 from recorder.catalogue.logged import Checkpoint
 from recorder.catalogue.models import TABLES, LedgerEntry, connected, writing
-from recorder.ledger import checkpoint
+from recorder.catalogue.rows import UserRow
+from recorder.ledger import checkpoint, mailing
 from recorder.ledger.audit import Audit
 from recorder.ledger.findings import Finding
 from recorder.lifecycle import retention
@@ -158,6 +169,7 @@ def make_world(house: House) -> World:
         _listen(house, user.id, recording)
     assert world.sign() == 1
     _change_settings(house)
+    _let_in(house, user)
     house.clock.forward(days=11)
     means = retention.Means(house.means.store, house.means.root_public, house.means.signer, house.entropy)
     assert retention.destroy_due(means, house.clock()) == 1
@@ -182,3 +194,19 @@ def _change_settings(house: House) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     customers.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     customers.set_tenant_country(house.tenant, "nl", **said)
+    limits.set_limit(house.tenant, purpose="training", line=None, keep_days=20, **said)
+    persons.enter(
+        house.tenant, number="+32470123456", wants="copy", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **said,
+    )  # fmt: skip
+
+
+def _let_in(house: House, user: UserRow) -> None:
+    """A session that was closed, a token that was revoked, and somebody who gets the checkpoints."""
+    said = {"now": house.clock(), "entropy": house.entropy}
+    until = house.clock() + timedelta(hours=8)
+    session = people.open_session(user, token_sha256="cd" * 32, until=until, **said)
+    people.end_session(user, session.id, **said)
+    token = tokens.create(house.tenant, name="desk", token_sha256="ef" * 32, **said)
+    assert tokens.revoke(house.tenant, token.id, **said)
+    mailing.add(house.tenant, "claire@example.com", **said)

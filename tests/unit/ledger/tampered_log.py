@@ -98,14 +98,19 @@ def a_leafs_hash_is_changed(world: World) -> None:
     world.change(2, leaf_hash="00" * 32)
 
 
-@found_as("log.rewritten", "checkpoint 1")
-def a_leaf_is_written_anew_with_everything_that_belongs_to_it(world: World) -> None:
-    leaf = leaf_at(world, 2)
-    body, salt = leaf.body.replace("notice", "opt-out"), bytes(32)
+def write_anew(world: World, number: int, was: str, becomes: str) -> None:
+    """A leaf says something else, with everything that belongs to it."""
+    leaf = leaf_at(world, number)
+    body, salt = leaf.body.replace(was, becomes), bytes(32)
     assert body != leaf.body
     said = json.loads(leaf.leaf) | {"commitment": hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()}
     text = rfc8785.dumps(said)
-    world.change(2, body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
+    world.change(number, body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
+
+
+@found_as("log.rewritten", "checkpoint 1")
+def a_leaf_is_written_anew_with_everything_that_belongs_to_it(world: World) -> None:
+    write_anew(world, 2, "notice", "opt-out")
 
 
 @found_as("log.rewritten", "checkpoint 1")

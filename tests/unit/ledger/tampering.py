@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,7 +22,9 @@ from recorder.seal.signing import CHECKPOINT, Signer, endorse
 
 from .conftest import World
 
-Tampering = Callable[[World], None]
+Tampering = Callable[[World], dict[str, Any] | None]
+"""Changes something; gives what the audit afterwards is asked with."""
+
 TAMPERINGS: dict[str, tuple[Tampering, str, str]] = {}
 """By what is done: how, and the code and the place that are named."""
 

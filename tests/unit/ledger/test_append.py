@@ -103,19 +103,54 @@ def test_many_writers_at_once_make_one_row_of_numbers(tenant, clock, entropy) ->
 
 def test_what_is_forgotten_keeps_its_leaf(tenant, clock, entropy) -> None:
     with writing():
-        append(tenant, "x", {"secret": "s"}, clock(), entropy, recording="r1")
-        append(tenant, "x", {"other": "o"}, clock(), entropy, recording="r2")
+        for each in ("r1", "r2"):
+            append(tenant, "recording.stored", {"recording": each}, clock(), entropy, recording=each)
         before = [entry.leaf_hash for entry in LedgerEntry.select().order_by(LedgerEntry.number)]
-        forget(tenant, "r1")
-        forget("somebody else", "r2")
-    with connected():
-        entries = list(LedgerEntry.select().order_by(LedgerEntry.number))
-    assert [entry.leaf_hash for entry in entries] == before
-    assert [(entry.body is None, entry.salt is None) for entry in entries] == [
+        assert forget(tenant, "r1") == [1]
+        assert forget("somebody else", "r2") == []
+    assert [entry.leaf_hash for entry in _entries()] == before
+    assert [(entry.body is None, entry.salt is None) for entry in _entries()] == [
         (False, False),
         (True, True),
         (False, False),
     ]
+
+
+def test_a_leaf_goes_with_what_its_body_speaks_of_and_nothing_else(tenant, clock, entropy) -> None:
+    """Whatever its row says: bodies that are no bodies any more stay, too."""
+    said = {"recording": "r2"}
+    with writing():
+        append(tenant, "recording.stored", said, clock(), entropy, recording="r2")
+        append(tenant, "session.refused", {"user": "u"}, clock(), entropy)
+        append(tenant, "recording.stored", {"recording": "r1"}, clock(), entropy, recording="r1")
+        LedgerEntry.update(recording_id="r1").execute()
+        LedgerEntry.update(body="[]").where(LedgerEntry.number == 0).execute()
+        assert forget(tenant, "r1") == [3]
+    assert [entry.body is None for entry in _entries()] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "recording"),
+    [
+        ("recording.stored", {"recording": "r1"}, None),
+        ("recording.stored", {"recording": "r1"}, "r2"),
+        ("recording.destroyed", {"recording": "r1"}, "r1"),
+        ("recording.rebuilt", {"recording": "r1", "destroyed": True}, "r1"),
+        ("access.refused", {"recording": "r1", "reason": "access.not_found"}, "r1"),
+        ("session.refused", {"user": "r1"}, "r1"),
+    ],
+)
+def test_a_leaf_that_would_go_with_something_else_is_not_written(
+    tenant, clock, entropy, kind: str, body: dict[str, object], recording: str | None
+) -> None:
+    with pytest.raises(ValueError, match="does not go with"), writing():
+        append(tenant, kind, body, clock(), entropy, recording=recording)
+    assert _numbers() == [0]
+
+
+def _entries() -> list[LedgerEntry]:
+    with connected():
+        return list(LedgerEntry.select().order_by(LedgerEntry.number))
 
 
 def _numbers() -> list[int]:

@@ -70,12 +70,13 @@ def test_what_was_destroyed_since_the_catalogue_was_copied_goes_from_it(house, r
     """A catalogue from before: a copy of its file, or a backup that was restored."""
     gone = recorded()
     (old,) = rows(Recording)
+    (leaf,) = [each for each in rows(LedgerEntry) if each["recording_id"] == gone]
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     with writing():
         Amendment.delete().execute()
         Recording.update({name: value for name, value in old.items() if name != "id"}).execute()
-        LedgerEntry.update(body="{}").where(LedgerEntry.recording_id == gone).execute()
+        LedgerEntry.update(body=leaf["body"], salt=leaf["salt"]).where(LedgerEntry.id == leaf["id"]).execute()
     assert queries.recording(house.tenant, gone).outside is not None
     assert recovery.rebuild().outcomes == {"erased": 1}
     row = queries.recording(house.tenant, gone)

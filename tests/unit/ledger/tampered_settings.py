@@ -1,0 +1,240 @@
+"""Changes to what a customer set, to who may enter, and to the register of who asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from recorder.catalogue import limits
+from recorder.catalogue.asking import PersonRequest
+from recorder.catalogue.calls import ApiToken
+from recorder.catalogue.limits import KeepingLimit
+from recorder.catalogue.logged import Recipient
+from recorder.catalogue.models import (
+    Announcement,
+    Line,
+    NotRecorded,
+    Purpose,
+    Recording,
+    Session,
+    Tenant,
+    User,
+    database,
+    writing,
+)
+
+from .conftest import World
+from .tampered_later import signed
+from .tampering import change_recording, found_as
+
+
+def change(model: Any, **columns: Any) -> None:
+    with writing():
+        assert model.update(**columns).execute()
+
+
+def remove(model: Any) -> None:
+    with writing():
+        assert model.delete().execute()
+
+
+def again(model: Any, **columns: Any) -> None:
+    """One more row like the one that is there."""
+    with writing():
+        row = model.select().dicts().first()
+        model.create(**row | {"id": "made up"} | columns)
+
+
+# --- how long is kept
+
+
+@found_as("row.deleted", "keeping_limit")
+def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
+    house, before = world.house, Recording.get_by_id(world.kept).keep_until
+    said = {"purpose": None, "line": None, "now": house.clock(), "entropy": house.entropy}
+    limits.set_limit(world.tenant, keep_days=20, **said)
+    earlier = before - timedelta(days=10)
+    change_recording(world, keep_until=earlier)
+    signed(world)
+    with writing():
+        KeepingLimit.delete().where(KeepingLimit.purpose.is_null()).execute()
+    change_recording(world, keep_until=before)
+
+
+@found_as("row.changed", "keeping_limit")
+def a_limit_is_longer_in_its_row(world: World) -> None:
+    change(KeepingLimit, keep_days=900)
+
+
+@found_as("row.changed", "keeping_limit")
+def a_limit_is_lifted_in_its_row(world: World) -> None:
+    change(KeepingLimit, until=world.house.clock())
+
+
+@found_as("row.unlogged", "keeping_limit")
+def a_limit_is_made_up(world: World) -> None:
+    again(KeepingLimit, leaf=0, keep_days=1)
+
+
+@found_as("row.changed", "keeping_limit")
+def a_limits_row_is_made_unreadable(world: World) -> None:
+    with writing():
+        database.execute_sql("UPDATE keeping_limit SET since = 'x'")
+
+
+# --- what is announced, and of whom
+
+
+@found_as("row.changed", "announcement")
+def how_long_is_announced_is_changed(world: World) -> None:
+    change(Announcement, keep_days=900)
+
+
+@found_as("row.changed", "announcement")
+def what_an_announcement_says_is_changed(world: World) -> None:
+    change(Announcement, text="Nothing is recorded.")
+
+
+@found_as("row.changed", "announcement")
+def an_announcements_language_is_changed(world: World) -> None:
+    change(Announcement, language="de")
+
+
+@found_as("row.changed", "line")
+def a_line_hears_another_number(world: World) -> None:
+    change(Line, digits="3225559999")
+
+
+@found_as("row.changed", "line")
+def a_line_is_ended_past_the_log(world: World) -> None:
+    change(Line, until=world.house.clock())
+
+
+@found_as("row.changed", "tenant")
+def a_customers_days_begin_elsewhere(world: World) -> None:
+    change(Tenant, time_zone="Pacific/Auckland")
+
+
+@found_as("row.changed", "tenant")
+def a_customers_plan_is_changed(world: World) -> None:
+    change(Tenant, plan="all")
+
+
+@found_as("row.unlogged", "purpose")
+def a_purpose_is_made_up(world: World) -> None:
+    with writing():
+        Purpose.create(
+            id="made up", tenant=world.tenant, code="sell", labels={}, legal_basis="none", longest_days=900,
+            roles=["customer"], created_at=world.house.clock(),
+        )  # fmt: skip
+
+
+@found_as("row.changed", "not_recorded")
+def which_number_was_not_recorded_is_changed(world: World) -> None:
+    change(NotRecorded, number="+3225559999")
+
+
+@found_as("row.changed", "not_recorded")
+def when_a_call_was_not_recorded_is_changed(world: World) -> None:
+    change(NotRecorded, started_at=world.house.clock())
+
+
+# --- who may enter
+
+
+@found_as("row.changed", "user_account")
+def somebody_gets_another_log_in(world: World) -> None:
+    change(User, login="mallory@example.com")
+
+
+@found_as("row.changed", "user_account")
+def somebody_gets_another_password(world: World) -> None:
+    change(User, password_hash="$argon2id$of-another")
+
+
+@found_as("row.changed", "user_account")
+def somebody_is_let_out_past_the_log(world: World) -> None:
+    change(User, revoked_at=world.house.clock())
+
+
+@found_as("row.unlogged", "session")
+def a_session_is_made_up(world: World) -> None:
+    again(Session, token_sha256="ab" * 32)
+
+
+@found_as("row.changed", "session")
+def a_session_gets_another_token(world: World) -> None:
+    change(Session, token_sha256="ab" * 32)
+
+
+@found_as("row.changed", "session")
+def a_session_that_was_closed_goes_on(world: World) -> None:
+    change(Session, ended_at=None)
+
+
+@found_as("row.unlogged", "api_token")
+def a_token_is_made_up(world: World) -> None:
+    again(ApiToken, token_sha256="ab" * 32)
+
+
+@found_as("row.changed", "api_token")
+def a_token_becomes_another(world: World) -> None:
+    change(ApiToken, token_sha256="ab" * 32)
+
+
+@found_as("row.changed", "api_token")
+def a_token_that_was_revoked_counts_again(world: World) -> None:
+    change(ApiToken, revoked_at=None)
+
+
+@found_as("row.deleted", "api_token")
+def a_token_is_deleted(world: World) -> None:
+    remove(ApiToken)
+
+
+# --- who asked, and who is told
+
+
+@found_as("row.changed", "person_request")
+def that_a_number_is_a_persons_is_forged(world: World) -> None:
+    change(PersonRequest, proved_at=world.house.clock(), proved_how="code")
+
+
+@found_as("row.changed", "person_request")
+def a_persons_request_gets_more_time(world: World) -> None:
+    change(PersonRequest, due_on="2099-01-01")
+
+
+@found_as("row.changed", "person_request")
+def a_persons_request_is_closed_past_the_log(world: World) -> None:
+    change(PersonRequest, closed_at=world.house.clock(), closed_how="answered")
+
+
+@found_as("row.deleted", "person_request")
+def a_persons_request_is_deleted(world: World) -> None:
+    remove(PersonRequest)
+
+
+@found_as("row.unlogged", "person_request")
+def a_persons_request_is_made_up(world: World) -> None:
+    again(PersonRequest)
+
+
+@found_as("row.deleted", "ledger_recipient")
+def somebody_who_got_the_checkpoints_is_deleted(world: World) -> None:
+    remove(Recipient)
+
+
+@found_as("row.changed", "ledger_recipient")
+def somebody_gets_the_checkpoints_no_more_past_the_log(world: World) -> None:
+    change(Recipient, until=world.house.clock())
+
+
+@found_as("row.changed", "ledger_recipient")
+def the_checkpoints_go_to_somebody_else(world: World) -> None:
+    change(Recipient, address="mallory@example.com")
+
+
+@found_as("row.unlogged", "ledger_recipient")
+def somebody_gets_the_checkpoints_past_the_log(world: World) -> None:
+    again(Recipient)
