@@ -4,20 +4,34 @@ What counts are the amendments in the bucket; these rows are made from them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.catalogue import keeping
 from recorder.catalogue.limits import limits_of
-from recorder.catalogue.models import Amendment, BeingAmended, Grant, Recording, connected, writing
+from recorder.catalogue.models import (
+    Amendment,
+    BeingAmended,
+    Grant,
+    LedgerEntry,
+    Recording,
+    connected,
+    writing,
+)
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
 from recorder.ids import Entropy
 from recorder.ledger.append import append, hold
 from recorder.seal import amendment as amendments
+from recorder.seal import revocation
 from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
+from recorder.seal.revocation import Revoked
 from recorder.seal.terms import terms
+
+AMENDED = "recording.amended"
+"""The leaf of an amendment that was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,27 @@ def known(tenant: str, recording: str) -> tuple[str, ...]:
         return tuple(row.sha256 for row in rows)
 
 
+def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
+    """What the catalogue knows of a recording's amendments: the SHA-256 of each that is listed or that the
+    log speaks of, and when the log says that it was listed (``None``: it does not).  A restored log says it
+    of what no row lists yet."""
+    found: dict[str, datetime | None] = dict.fromkeys(known(tenant, recording))
+    with connected():
+        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
+        leaves = LedgerEntry.select(LedgerEntry.at, LedgerEntry.body)
+        for leaf in leaves.where(mine & (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)):
+            found[json.loads(leaf.body or "{}")["sha256"]] = leaf.at
+    return found
+
+
+def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
+    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) where a recording has a document that
+    a revoked key signed since, or that nothing here shows to have been there before; with ``amendments``
+    only these count."""
+    manifest = chain.manifest
+    revocation.check(chain, revoked, lambda: seen(manifest.tenant, manifest.recording), amendments=amendments)
+
+
 def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
     """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
     them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
@@ -83,7 +118,7 @@ def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
         for each in fresh:
             said = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more = {"kind": each.kind, "by": each.by.id or each.by.kind}
-            append(each.tenant, "recording.amended", said | more, now, entropy, recording=each.recording)
+            append(each.tenant, AMENDED, said | more, now, entropy, recording=each.recording)
         end(manifest.recording)
     return added
 

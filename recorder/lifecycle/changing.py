@@ -39,6 +39,7 @@ from recorder.seal.amendment import (
     PurposesNarrowed,
 )
 from recorder.seal.chain import Chain
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms
 from recorder.store.base import Conflict, Store
@@ -102,8 +103,8 @@ Rule = Callable[[Looked], Data]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached.
-    Everything is asked with the customer's id.
+    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
+    nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
 
     Everything raises :class:`AccessError` (``access.not_found``, ``access.destroyed``), :class:`KeepingError`
     (each method says which; ``keeping.busy`` where somebody else is at this recording),
@@ -115,6 +116,7 @@ class Changes:
     now: Now = utc_now
     entropy: Entropy = os.urandom
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+    revoked: Callable[[], Revoked] = nothing
 
     def look(self, tenant: str, recording: str) -> Looked:
         """A recording of a customer as the bucket has it now."""
@@ -125,7 +127,7 @@ class Changes:
             if row.destroyed_at is not None:
                 raise AccessError("access.destroyed", "the recording was destroyed")
             limits, pack = limits_of(tenant), pack_of(tenant)
-        chain = chain_of_row(row, self.store, self.root)
+        chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
             raise AccessError("access.destroyed", "the recording was destroyed")
         told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
@@ -271,7 +273,7 @@ class Changes:
                 continue
             log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
             break
-        return chain_of_row(looked.row, self.store, self.root)
+        return chain_of_row(looked.row, self.store, self.root, self.revoked())
 
 
 def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
@@ -314,30 +316,45 @@ def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
     return rule
 
 
-def finish(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
+def finish(
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    entropy: Entropy,
+    revoked: Callable[[], Revoked] = nothing,
+) -> int:
     """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
-    broken is logged, and looked at again.  Raises :class:`recorder.errors.StoreError`."""
+    broken is logged, and looked at again; so is one that a key signed which is ``revoked`` by now.  Raises
+    :class:`recorder.errors.StoreError`."""
     owner, done = entropy(8).hex(), 0
     for tenant, recording in amending.begun(now - timedelta(minutes=1)):
         claim = f"recording:{recording}"
         if not claims.take(claim, owner, now):
             continue
         try:
-            done += _finish_one(tenant, recording, store, root, now, entropy)
+            done += _finish_one(tenant, recording, store, root, now, entropy, revoked())
         except SealError as error:
-            log.error("amendments.not_listed", recording=recording, error_id=error.error_id)
+            log.error(
+                "amendments.not_listed", recording=recording, error_id=error.error_id, error=error.message
+            )
         finally:
             claims.give_back(claim, owner)
     return done
 
 
 def _finish_one(
-    tenant: str, recording: str, store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy
+    tenant: str,
+    recording: str,
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    entropy: Entropy,
+    revoked: Revoked,
 ) -> bool:
     row = queries.recording(tenant, recording)
     added = 0
     if row is not None and row.destroyed_at is None:
-        chain = chain_of_row(row, store, root)
+        chain = chain_of_row(row, store, root, revoked)
         added = 0 if chain.erased is not None else amending.amended(chain, now=now, entropy=entropy)
     amending.end(recording)
     log.info("amendments.listed", recording=recording, added=added)

@@ -61,8 +61,8 @@ class House:
         now = self.now()
         means = self.means
         duties: dict[str, Callable[[], object]] = {
-            "amendments": lambda: changing.finish(means.store, means.root, now, means.entropy),
-            "limits": lambda: settling.settle(means.store, means.root, now),
+            "amendments": lambda: changing.finish(means.store, means.root, now, means.entropy, means.revoked),
+            "limits": lambda: settling.settle(means.store, means.root, now, means.revoked),
             "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
             "leaving": lambda: leaving.erase_due(
