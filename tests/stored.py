@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 
 from recorder import pipeline
 from recorder.catalogue import customers, keeping, queries
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import LedgerEntry, connected
+from recorder.lifecycle.amend import chain_of, put
+from recorder.seal.amendment import Amendment, By, Data
 from recorder.seal.keys import WrappedKey
 from recorder.seal.manifest import open_manifest, seal
 from tests.recover.many import small
@@ -55,3 +58,11 @@ def put_small(house, announced: bool = True) -> str:
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
     return start.recording
+
+
+def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
+    """An amendment that is in the bucket and not in the catalogue, as whoever has the signing key can put it,
+    dated as they like."""
+    means, row = house.means, queries.recording(house.tenant, recording)
+    chain = chain_of(means.store, row.prefix, means.root_public)
+    return put(means.store, chain, data, By("operator"), means.signer, means.root_public, at)

@@ -175,7 +175,7 @@ class Reading:
                 break
 
     def _is_gone(self, chain: Chain, found: Found) -> bool:
-        """Whether it says that it was erased, and neither here nor in the catalogue anything of it is left."""
+        """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
         manifest = chain.manifest
         sealed = {each.name for each in manifest.objects}
         if chain.erased is None or sealed.intersection(found.names):
