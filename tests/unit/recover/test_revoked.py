@@ -20,6 +20,7 @@ from recorder.lifecycle.changing import Changes
 from recorder.seal import document
 from recorder.seal.amendment import AgreedLater, By
 from recorder.seal.chain import erasure
+from recorder.seal.keys import data_key_path
 from tests.stored import forge
 
 from .conftest import rows
@@ -72,6 +73,17 @@ def test_a_tombstone_of_a_sound_that_is_there_destroys_nothing(
             assert rows(Recording) == before, "with its key"
             assert opens(house, recording, revoked) == CODE
     assert [code for code, _ in recovery.troubles] == [CODE]
+
+
+def test_nor_where_its_key_is_gone_already(house, recovery, recorded, revoked) -> None:
+    """Broken off, or the work of whoever put the tombstone: the sound may have a copy of its key."""
+    recording = recorded()
+    house.clock.at = since(revoked) + timedelta(days=1)
+    forge(house, recording, tombstone(house, recording), since(revoked) - timedelta(minutes=30))
+    house.means.store.delete(data_key_path(house.tenant, recording))
+    with recovery.lost():
+        assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
+        assert queries.recording(house.tenant, recording).destroyed_at is None
 
 
 def test_a_date_is_believed_where_an_operator_answers_for_it(house, recovery, recorded, revoked) -> None:
