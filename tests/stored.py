@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from recorder import pipeline
 from recorder.catalogue import customers, keeping, queries
@@ -15,6 +17,7 @@ from recorder.lifecycle.amend import chain_of, put
 from recorder.seal.amendment import Amendment, By, Data
 from recorder.seal.keys import WrappedKey
 from recorder.seal.manifest import open_manifest, seal
+from recorder.take.spool import Mark
 from tests.recover.many import small
 
 NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
@@ -41,12 +44,16 @@ def kinds(recording: str) -> list[str]:
         return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
 
 
-def put_small(house, announced: bool = True) -> str:
-    """Put a small recording into bucket and catalogue, as the worker does; its id."""
-    means, start = house.means, house.start()
+def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:
+    """Put a small recording into bucket and catalogue, as the worker does; its id.  ``start`` changes how the
+    call arrived, ``answer`` is what was said to the question whether it may be recorded."""
+    means, start = house.means, house.start(**start)
     folder = house.root / "sealing" / start.recording
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
+    if answer is not None:
+        said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
+        encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
     key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
     pipeline._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)
