@@ -7,8 +7,8 @@ Answers with how each ended.
 ``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists what somebody put who died;
 ``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
 ``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks
-(``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again from
-the bucket."""
+(``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again
+from the bucket."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from peewee import SqliteDatabase
 
@@ -223,7 +223,11 @@ def empty(house) -> House:
     return house
 
 
-RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+RELAXED = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture],
+    "phases": (Phase.explicit, Phase.reuse, Phase.generate),  # making one smaller would take minutes
+}
 
 
 @settings(max_examples=25, **RELAXED)
