@@ -2,7 +2,7 @@
 longer, consent is withdrawn, something was agreed later, purposes end, its customer has it deleted.
 
 Each is put beside the manifest first, which is the commit, then listed with its leaf.  Before that it is
-noted that somebody is at it, so that the worker lists what was put by somebody who died (:func:`finish`).
+noted that somebody is at it, so that the worker lists what was put by somebody who died (``finishing.py``).
 Rules are looked at with the chain as the bucket has it: nothing is decided by a row.
 """
 
@@ -23,7 +23,7 @@ from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import connected
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, from_iso, to_iso, utc_now
-from recorder.errors import AccessError, KeepingError, SealError
+from recorder.errors import AccessError, KeepingError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of_row, put
 from recorder.prompts.purposes import standard
@@ -314,51 +314,6 @@ def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
         return PurposesNarrowed(_once(purposes), _said(reason))
 
     return rule
-
-
-def finish(
-    store: Store,
-    root: Ed25519PublicKey,
-    now: datetime,
-    entropy: Entropy,
-    revoked: Callable[[], Revoked] = nothing,
-) -> int:
-    """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
-    broken is logged, and looked at again; so is one that a key signed which is ``revoked`` by now.  Raises
-    :class:`recorder.errors.StoreError`."""
-    owner, done = entropy(8).hex(), 0
-    for tenant, recording in amending.begun(now - timedelta(minutes=1)):
-        claim = f"recording:{recording}"
-        if not claims.take(claim, owner, now):
-            continue
-        try:
-            done += _finish_one(tenant, recording, store, root, now, entropy, revoked())
-        except SealError as error:
-            log.error(
-                "amendments.not_listed", recording=recording, error_id=error.error_id, error=error.message
-            )
-        finally:
-            claims.give_back(claim, owner)
-    return done
-
-
-def _finish_one(
-    tenant: str,
-    recording: str,
-    store: Store,
-    root: Ed25519PublicKey,
-    now: datetime,
-    entropy: Entropy,
-    revoked: Revoked,
-) -> bool:
-    row = queries.recording(tenant, recording)
-    added = 0
-    if row is not None and row.destroyed_at is None:
-        chain = chain_of_row(row, store, root, revoked)
-        added = 0 if chain.erased is not None else amending.amended(chain, now=now, entropy=entropy)
-    amending.end(recording)
-    log.info("amendments.listed", recording=recording, added=added)
-    return bool(added)
 
 
 def _roles(purposes: Sequence[str]) -> set[str]:

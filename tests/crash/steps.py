@@ -27,7 +27,7 @@ from recorder.access.sealed import Seals
 from recorder.catalogue import customers, persons
 from recorder.catalogue.models import open_catalogue
 from recorder.ledger import begin, checkpoint
-from recorder.lifecycle import asked, changing, settling
+from recorder.lifecycle import asked, changing, finishing, settling
 from recorder.lifecycle.rewrapping import Rewrapping
 from recorder.recover import backup
 from recorder.recover.rebuild import Rebuild
@@ -116,7 +116,7 @@ class Step:
         asked.erase(self.changes, persons.request(self.tenant, request), recording, user)
 
     def finish(self) -> None:
-        changing.finish(self.store, self.public, self.now, os.urandom)
+        finishing.finish(self.store, self.public, self.now, os.urandom)
 
     @property
     def signing(self) -> checkpoint.Means:

@@ -19,7 +19,8 @@ from recorder.errors import ConfigError, SealError
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import retention, settling
 from recorder.lifecycle.amend import chain_of
-from recorder.lifecycle.changing import Changes, finish
+from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.finishing import finish
 from recorder.seal import revocation, signing
 from recorder.seal.amendment import AgreedLater, By, DeletionAsked
 from recorder.seal.chain import erasure
