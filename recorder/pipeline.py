@@ -48,6 +48,7 @@ from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
 from recorder.seal.opening import tenant_key_of
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, NotFound, Store
 from recorder.take import disk, prompts
@@ -101,7 +102,7 @@ class Means:
     """What the stages work with.  ``snapshot`` is the node's folder of prompts; ``encode`` does
     :func:`encode_take`, wherever; ``boundary`` is told each point that was reached; ``since_boot`` reads the
     machine's clock that nobody sets; ``lock`` locks a sound that was put until a time, where that is wished,
-    and ``erasing`` is the store for deleting what is locked."""
+    and ``erasing`` is the store for deleting what is locked; no tombstone by a ``revoked`` key counts."""
 
     store: Store
     keyring: Keyring
@@ -114,6 +115,7 @@ class Means:
     since_boot: Callable[[], Uptime] = field(default=uptime)
     lock: Callable[[str, datetime], None] | None = None
     erasing: Store | None = None
+    revoked: Callable[[], Revoked] = nothing
 
 
 def next_stage(folder: Path) -> Stage | None:
@@ -246,13 +248,13 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
     if _unwanted(sealed.manifest.tenant, sealed.recording):
         return _let_go(sealed, means)
-    if was_erased(sealed, means.store, means.root_public, now):
+    if was_erased(sealed, means.store, means.root_public, now, means.revoked()):
         return _let_go(sealed, means)
     try:
         _put_all(sealed, means)
     except Conflict:
         # Sealed a second time, from a copy of the spool that was older; and perhaps erased just now.
-        if not was_erased(sealed, means.store, means.root_public, now):
+        if not was_erased(sealed, means.store, means.root_public, now, means.revoked()):
             raise
         return _let_go(sealed, means)
     try:
@@ -273,7 +275,7 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     limits = limits_of(sealed.manifest.tenant)
     parties = take.start.outside, take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    if was_erased_meanwhile(sealed, means.store, means.root_public, now):
+    if was_erased_meanwhile(sealed, means.store, means.root_public, now, means.revoked()):
         return _let_go(sealed, means)
     if _unwanted(row.tenant, row.id):
         return _let_go(sealed, means)
@@ -313,7 +315,7 @@ def _unwanted(tenant: str, recording: str) -> bool:
 def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
     erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
-    take_back(sealed, erasing, means.root_public)
+    take_back(sealed, erasing, means.root_public, means.revoked())
     if leaving.being_erased(tenant) and customers.tenant_wrapped_key(tenant) is None:
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from recorder import pipeline
 from recorder.catalogue import customers, keeping, queries
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import LedgerEntry, connected
+from recorder.lifecycle.amend import chain_of, put
+from recorder.seal.amendment import Amendment, By, Data
 from recorder.seal.keys import WrappedKey
 from recorder.seal.manifest import open_manifest, seal
+from recorder.take.spool import Mark
 from tests.recover.many import small
 
 NAMES = ("audio.opus", "audio.wav", "manifest.json", "peaks")
@@ -38,12 +44,16 @@ def kinds(recording: str) -> list[str]:
         return [leaf.kind for leaf in LedgerEntry.select().where(LedgerEntry.recording_id == recording)]
 
 
-def put_small(house, announced: bool = True) -> str:
-    """Put a small recording into bucket and catalogue, as the worker does; its id."""
-    means, start = house.means, house.start()
+def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:
+    """Put a small recording into bucket and catalogue, as the worker does; its id.  ``start`` changes how the
+    call arrived, ``answer`` is what was said to the question whether it may be recorded."""
+    means, start = house.means, house.start(**start)
     folder = house.root / "sealing" / start.recording
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
+    if answer is not None:
+        said = Mark(start.started_at, "answered", {"question": "recording", "answer": answer})
+        encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
     key = WrappedKey.from_bytes((customers.tenant_wrapped_key(house.tenant) or "").encode())
     pipeline._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)
@@ -55,3 +65,11 @@ def put_small(house, announced: bool = True) -> str:
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
     return start.recording
+
+
+def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
+    """An amendment that is in the bucket and not in the catalogue, as whoever has the signing key can put it,
+    dated as they like."""
+    means, row = house.means, queries.recording(house.tenant, recording)
+    chain = chain_of(means.store, row.prefix, means.root_public)
+    return put(means.store, chain, data, By("operator"), means.signer, means.root_public, at)

@@ -10,7 +10,8 @@ The numbered checks, in this order:
 5. the wrapped keys open, and to the sealed key (``seal.key_…``);
 6. the row says what was sealed (``seal.row_differs``): time, length, line, number, parties, what
    was agreed;
-7. no key signed it, or an amendment of it, after the root had taken that key back (``seal.key_revoked``);
+7. no key signed it, or an amendment of it, after the root had taken that key back, and no amendment by such
+   a key came to light only since (``seal.key_revoked``);
 8. its amendments are in order, each signed and this recording's (``amendment.…``), and none is gone that the
    catalogue lists (``amendment.missing``, ``amendment.replaced``).
 """
@@ -29,7 +30,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import amending, customers
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import AccessError, SealError
-from recorder.seal import revocation
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain, amendments_in, read_chain
@@ -135,7 +135,7 @@ class Seals:
             )
 
     def _compare(self, row: RecordingRow, chain: Chain) -> Sealed:
-        revocation.check(chain, self._revoked())
+        amending.check_signers(chain, self._revoked())
         listed, there = amending.known(row.tenant, row.id), _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
             if number > len(there):

@@ -26,8 +26,10 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.ledger.append import AMENDED, append, hold
 from recorder.seal import amendment as amendments
+from recorder.seal import revocation
 from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
+from recorder.seal.revocation import Revoked
 from recorder.seal.terms import terms
 
 
@@ -72,6 +74,27 @@ def known(tenant: str, recording: str) -> tuple[str, ...]:
         mine = (Amendment.tenant == tenant) & (Amendment.recording == recording)
         rows = Amendment.select(Amendment.sha256).where(mine).order_by(Amendment.number)
         return tuple(row.sha256 for row in rows)
+
+
+def seen(tenant: str, recording: str) -> dict[str, datetime | None]:
+    """What the catalogue knows of a recording's amendments: the SHA-256 of each that is listed or that the
+    log speaks of, and when the log says that it was listed (``None``: it does not).  A restored log says it
+    of what no row lists yet."""
+    found: dict[str, datetime | None] = dict.fromkeys(known(tenant, recording))
+    with connected():
+        mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.recording_id == recording)
+        leaves = LedgerEntry.select(LedgerEntry.at, LedgerEntry.body)
+        for leaf in leaves.where(mine & (LedgerEntry.kind == AMENDED) & LedgerEntry.body.is_null(False)):
+            found[json.loads(leaf.body or "{}")["sha256"]] = leaf.at
+    return found
+
+
+def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
+    """Raises :class:`recorder.errors.SealError` (``seal.key_revoked``) where a recording has a document that
+    a revoked key signed since, or that nothing here shows to have been there before; with ``amendments``
+    only these count."""
+    manifest = chain.manifest
+    revocation.check(chain, revoked, lambda: seen(manifest.tenant, manifest.recording), amendments=amendments)
 
 
 def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:

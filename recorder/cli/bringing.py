@@ -70,6 +70,7 @@ def bring_in(
         snapshot=settings.node.snapshot_folder,
         lock=stores.lock(settings),
         erasing=stores.open_erasing(settings),
+        revoked=context.revoked(),
     )
     region = settings.node.region or None
     spool = settings.node.spool_folder.absolute()

@@ -21,7 +21,7 @@ REASON = click.option("--reason", required=True, help="Why, in a sentence; it is
 
 def changes(context: Context) -> Changes:
     """What writes amendments for the operator."""
-    return Changes(context.store(), context.root(), context.signer())
+    return Changes(context.store(), context.root(), context.signer(), revoked=context.revoked())
 
 
 @click.group()

@@ -66,7 +66,7 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
 
     context.open_catalogue()
     owner, store, root = find_tenant(name), context.store(), context.root()
-    seals = Seals(store, context.keyring(), root)
+    seals = Seals(store, context.keyring(), root, context.revoked())
     if going := live.calls(owner.id, utc_now()):
         click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
     total = leaving.remaining(owner.id)

@@ -145,7 +145,7 @@ def web(context: Context) -> None:
         gate=Gate(store := context.store(), context.keyring(), context.root(), revoked=context.revoked()),
         changes=None
         if (signer := context.panel_signer()) is None
-        else Changes(store, context.root(), signer),
+        else Changes(store, context.root(), signer, revoked=context.revoked()),
         checks={"store": partial(reach, stores.probe(context.settings))},
     )
     serve(app, settings.host, settings.port, beat=heartbeat(os.environ))

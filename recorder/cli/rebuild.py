@@ -42,10 +42,21 @@ SAYS = {
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all that is wrong to a file."
 )
 @click.option("--holds", is_flag=True, help="Only list the holds.")
+@click.option(
+    "--believe-dates",
+    is_flag=True,
+    help="Follow what a revoked key dated before its revocation, though nothing shows when it was put.",
+)
 @click.option("--confirm-holds", is_flag=True, help="The holds are complete: let recordings expire again.")
 @click.pass_obj
 def rebuild(
-    context: Context, threads: int, correct: bool, report: Path | None, holds: bool, confirm_holds: bool
+    context: Context,
+    threads: int,
+    correct: bool,
+    report: Path | None,
+    holds: bool,
+    believe_dates: bool,
+    confirm_holds: bool,
 ) -> None:
     """Make the catalogue's recordings again from the bucket. Broken off, it goes on where it was; on an
     intact catalogue it changes nothing. Afterwards nothing expires until the holds are confirmed."""
@@ -71,6 +82,8 @@ def rebuild(
         threads=threads,
         correct=correct,
         tell=bar.tell,
+        revoked=context.revoked(),
+        believe_dates=believe_dates,
     ).run()
     bar.end()
     for outcome, count in sorted(done.outcomes.items()):

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.catalogue import amending
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
 from recorder.seal.amendment import Amendment, By, Data, name, open_amendment, write
-from recorder.seal.chain import Chain, amendments_in, read_chain
+from recorder.seal.chain import Chain, amendments_in, check_follows, read_chain
 from recorder.seal.files import read_document
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 from recorder.store.base import NotFound, Store
 
@@ -33,11 +35,12 @@ def chain_of(store: Store, prefix: str, root: Ed25519PublicKey) -> Chain:
     return read_chain(manifest, hashlib.sha256(content).hexdigest(), found, root)
 
 
-def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey) -> Chain:
+def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> Chain:
     """The chain of a recording that the catalogue lists, complete and its own.
 
     Raises :class:`SealError` where the manifest is not there (``seal.manifest_missing``), is another's
-    (``seal.manifest_foreign``), or it or an amendment is not what was sealed; :class:`StoreError`."""
+    (``seal.manifest_foreign``), it or an amendment is not what was sealed, or an amendment is by a key that
+    the root took back (``seal.key_revoked``); :class:`StoreError`."""
     try:
         chain = chain_of(store, row.prefix, root)
     except NotFound:
@@ -54,6 +57,7 @@ def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey) -> Cha
             "manifests or rows were exchanged",
         )
     chain.check()
+    amending.check_signers(chain, revoked, amendments=True)
     return chain
 
 
@@ -62,10 +66,12 @@ def put(
 ) -> Amendment:
     """Sign the next amendment and put it.  Where somebody else was faster with that number, what is there
     stays: raises :class:`recorder.store.base.Conflict`, and the chain is to be read again.  Raises
-    :class:`recorder.errors.SealError` (a key that is not endorsed for amendments), ``StoreError``."""
+    :class:`recorder.errors.SealError` (a key that is not endorsed for amendments, an amendment that nobody
+    would believe: ``amendment.contradiction``), ``StoreError``."""
     unsigned = chain.following(data, by, now)
     content = write(unsigned, signer)
     amendment = open_amendment(content, root)
+    check_follows(chain, amendment)
     with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()

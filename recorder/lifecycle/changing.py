@@ -2,7 +2,7 @@
 longer, consent is withdrawn, something was agreed later, purposes end, its customer has it deleted.
 
 Each is put beside the manifest first, which is the commit, then listed with its leaf.  Before that it is
-noted that somebody is at it, so that the worker lists what was put by somebody who died (:func:`finish`).
+noted that somebody is at it, so that the worker lists what was put by somebody who died (``finishing.py``).
 Rules are looked at with the chain as the bucket has it: nothing is decided by a row.
 """
 
@@ -23,7 +23,7 @@ from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import connected
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, from_iso, to_iso, utc_now
-from recorder.errors import AccessError, KeepingError, SealError
+from recorder.errors import AccessError, KeepingError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of_row, put
 from recorder.prompts.purposes import standard
@@ -40,6 +40,7 @@ from recorder.seal.amendment import (
     PurposesNarrowed,
 )
 from recorder.seal.chain import Chain
+from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms
 from recorder.store.base import Conflict, Store
@@ -103,8 +104,8 @@ Rule = Callable[[Looked], Data]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached.
-    Everything is asked with the customer's id.
+    """Writes amendments.  ``signer`` signs them; ``boundary`` is told each point that was reached, and
+    nothing follows an amendment by a key that is ``revoked``.  Everything is asked with the customer's id.
 
     Everything raises :class:`AccessError` (``access.not_found``, ``access.destroyed``), :class:`KeepingError`
     (each method says which; ``keeping.busy`` where somebody else is at this recording),
@@ -116,6 +117,7 @@ class Changes:
     now: Now = utc_now
     entropy: Entropy = os.urandom
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
+    revoked: Callable[[], Revoked] = nothing
 
     def look(self, tenant: str, recording: str) -> Looked:
         """A recording of a customer as the bucket has it now."""
@@ -126,7 +128,7 @@ class Changes:
             if row.destroyed_at is not None:
                 raise AccessError("access.destroyed", "the recording was destroyed")
             limits, pack = limits_of(tenant), pack_of(tenant)
-        chain = chain_of_row(row, self.store, self.root)
+        chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
             raise AccessError("access.destroyed", "the recording was destroyed")
         told = sealed.terms(chain.manifest, chain.amendments, limits, pack)
@@ -272,7 +274,7 @@ class Changes:
                 continue
             log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
             break
-        return chain_of_row(looked.row, self.store, self.root)
+        return chain_of_row(looked.row, self.store, self.root, self.revoked())
 
 
 def agreeing(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
@@ -313,36 +315,6 @@ def narrowing(*, purposes: Sequence[str], reason: str) -> Rule:
         return PurposesNarrowed(_once(purposes), _said(reason))
 
     return rule
-
-
-def finish(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
-    """List what was put by somebody who died before it was listed; of how many recordings.  One whose seal is
-    broken is logged, and looked at again.  Raises :class:`recorder.errors.StoreError`."""
-    owner, done = entropy(8).hex(), 0
-    for tenant, recording in amending.begun(now - timedelta(minutes=1)):
-        claim = f"recording:{recording}"
-        if not claims.take(claim, owner, now):
-            continue
-        try:
-            done += _finish_one(tenant, recording, store, root, now, entropy)
-        except SealError as error:
-            log.error("amendments.not_listed", recording=recording, error_id=error.error_id)
-        finally:
-            claims.give_back(claim, owner)
-    return done
-
-
-def _finish_one(
-    tenant: str, recording: str, store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy
-) -> bool:
-    row = queries.recording(tenant, recording)
-    added = 0
-    if row is not None and row.destroyed_at is None:
-        chain = chain_of_row(row, store, root)
-        added = 0 if chain.erased is not None else amending.amended(chain, now=now, entropy=entropy)
-    amending.end(recording)
-    log.info("amendments.listed", recording=recording, added=added)
-    return bool(added)
 
 
 def _roles(purposes: Sequence[str]) -> set[str]:

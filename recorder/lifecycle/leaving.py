@@ -45,6 +45,7 @@ from recorder.seal.keys import (
     recording_of_path,
     tenant_key_path,
 )
+from recorder.seal.revocation import Revoked
 from recorder.store.base import NotFound, Store, Unreachable
 
 TYPE: Final = "accord-leaving-receipt"
@@ -77,6 +78,8 @@ class Receipt:
     tenant: str
     at: datetime
     body: dict[str, Any]
+    key: str
+    """The id of the key that signed it."""
 
 
 def place_of(tenant: str) -> str:
@@ -139,7 +142,9 @@ def erase_due(means: Means, now: datetime) -> int:
 def _destroy(row: LeavingRow, means: Means, now: datetime, until: float) -> bool:
     """Destroy recordings; true once none is left."""
     given = means.destroying
-    changes = Changes(given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary)
+    changes = Changes(
+        given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary, given.revoked
+    )
     owner = given.entropy(8).hex()
     for each in _recordings(row.tenant):
         if means.elapsed() >= until:
@@ -273,23 +278,43 @@ def _body(
 
 def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
     """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, _ = document.read(content, "receipt", root, signing.AMENDMENT, "erased_at", MAX_BYTES)
+    body, key = document.read(content, "receipt", root, signing.AMENDMENT, "erased_at", MAX_BYTES)
     fields = Fields(body, "receipt.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)
-    return Receipt(fields.text("tenant"), fields.time("erased_at"), dict(body))
+    return Receipt(fields.text("tenant"), fields.time("erased_at"), dict(body), key)
 
 
-def bring_back(store: Store, root: Ed25519PublicKey, now: datetime, entropy: Entropy) -> int:
+def bring_back(
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    entropy: Entropy,
+    revoked: Revoked,
+    *,
+    believe_dates: bool = False,
+) -> int:
     """Let the catalogue know again which customers have left, by the receipts in the bucket: after a restore
-    or rebuild nothing of theirs begins again.  How many it did not know.  Raises :class:`SealError` for one
-    that cannot be believed, :class:`StoreError`."""
+    or rebuild nothing of theirs begins again.  How many it did not know.  A receipt by a key that is
+    ``revoked`` is named and not followed, for that ends a customer's lines and log-ins; with
+    ``believe_dates`` one that is dated before is.  Raises :class:`SealError` for one that cannot be
+    believed, :class:`StoreError`."""
     known = 0
     for key in list(store.list(RECEIPTS)):
         content = read_document(store, key, MAX_BYTES)
         said = read(content, root)
         if key != place_of(said.tenant):
             raise SealError("seal.manifest_foreign", f"{key} is the receipt of customer {said.tenant}")
+        since = revoked.get(said.key)
+        if since is not None and not (believe_dates and said.at < since):
+            log.error(
+                "leaving.receipt_not_followed",
+                tenant=said.tenant,
+                at=to_iso(said.at),
+                revoked_since=to_iso(since),
+                hint="did they leave? Then look at the receipt, and `accord rebuild --believe-dates`",
+            )
+            continue
         try:
             sha256 = hashlib.sha256(content).hexdigest()
             known += leaving.left(said.tenant, content.decode(), sha256, said.at, now=now, entropy=entropy)

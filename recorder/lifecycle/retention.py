@@ -31,7 +31,7 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of, chain_of_row, put
-from recorder.seal import amended, revocation
+from recorder.seal import amended
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
@@ -50,8 +50,8 @@ EXPIRED = amended.EXPIRED
 @dataclass(frozen=True, slots=True)
 class Means:
     """What destroying works with; ``boundary`` is told each point that was reached, ``erasing`` is the store
-    that also deletes what is locked, where that is another; nothing is destroyed by an amendment that a
-    key signed after it was ``revoked``."""
+    that also deletes what is locked, where that is another; nothing is destroyed by an amendment of a key
+    that is ``revoked``."""
 
     store: Store
     root: Ed25519PublicKey
@@ -106,8 +106,7 @@ def destroy_one(
 
 def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
     try:
-        chain = check_over(row, means.store, means.root, now)
-        revocation.check(chain, means.revoked(), amendments=True)
+        chain = check_over(row, means.store, means.root, now, means.revoked)
         destroy(row, chain, _terms(row, chain).why, means, now)
     except Unreachable:
         raise
@@ -125,13 +124,20 @@ def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
     return True
 
 
-def check_over(row: RecordingRow, store: Store, root: Ed25519PublicKey, now: datetime) -> Chain:
+def check_over(
+    row: RecordingRow,
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    revoked: Callable[[], Revoked] = nothing,
+) -> Chain:
     """Compare a row that is due with what was sealed; the recording's manifest and amendments.
 
     Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
     it (``recording.held``), or where the manifest is not there (``seal.manifest_missing``), is another's
-    (``seal.manifest_foreign``), or it or an amendment is not what was sealed; :class:`StoreError`."""
-    chain = chain_of_row(row, store, root)
+    (``seal.manifest_foreign``), it or an amendment is not what was sealed, or an amendment is by a key that
+    was revoked (``seal.key_revoked``); :class:`StoreError`."""
+    chain = chain_of_row(row, store, root, revoked())
     if chain.holds:
         numbers = ", ".join(str(each.number) for each in chain.holds)
         raise SealError(

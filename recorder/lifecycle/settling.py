@@ -3,6 +3,7 @@ sealed manifest and amendments."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -11,23 +12,29 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import amending, limits
 from recorder.errors import SealError
 from recorder.lifecycle.amend import chain_of_row
+from recorder.seal.revocation import Revoked, nothing
 from recorder.store.base import Store
 
 log = structlog.get_logger()
 
 
-def settle(store: Store, root: Ed25519PublicKey, now: datetime) -> int:
+def settle(
+    store: Store, root: Ed25519PublicKey, now: datetime, revoked: Callable[[], Revoked] = nothing
+) -> int:
     """Look at every recording that a limit may concern and that was not looked at since it was set; how many
     rows were changed.  Broken off, it goes on where it was.
 
-    One whose seal is broken is logged, and its row stays.  Raises :class:`recorder.errors.StoreError`."""
+    One whose seal is broken, or that has an amendment by a key that is ``revoked``, is logged, and its row
+    stays.  Raises :class:`recorder.errors.StoreError`."""
     changed = 0
     while (batch := limits.unsettled()) is not None:
         limit, rows = batch
         for row in rows:
             try:
-                changed += amending.settle(row, chain_of_row(row, store, root))
+                changed += amending.settle(row, chain_of_row(row, store, root, revoked()))
             except SealError as error:
-                log.error("recording.not_settled", recording=row.id, error_id=error.error_id)
+                log.error(
+                    "recording.not_settled", recording=row.id, error_id=error.error_id, error=error.message
+                )
         limits.settled(limit, rows[-1].id if rows else None, now)
     return changed

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.catalogue import amending, queries
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.places import Found
 from recorder.catalogue.recovering import Seen
@@ -17,13 +18,14 @@ from recorder.catalogue.rows import RecordingRow
 from recorder.errors import SealError
 from recorder.seal.amendment import Amendment, Erased, number_in
 from recorder.seal.body import decrypt_parties
-from recorder.seal.chain import Chain, amendments_in, read_chain
+from recorder.seal.chain import Chain, Problem, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.opening import tenant_key_of
+from recorder.seal.revocation import Known, Revoked, signed_since
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
@@ -100,9 +102,13 @@ class Reading:
         root: Ed25519PublicKey,
         keys: TenantKeys,
         limits: Mapping[str, tuple[Limit, ...]],
+        revoked: Revoked,
+        believe_dates: bool,
     ) -> None:
         self._store = store
         self._limits = limits
+        self._revoked = revoked
+        self._believe_dates = believe_dates
         self._keyring = keyring
         self._root = root
         self._keys = keys
@@ -129,6 +135,7 @@ class Reading:
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
         chain = self._chain(found, manifest, content)
+        self._follow(chain, found)
         for problem in chain.problems:
             blame((problem.code, f"{problem.name}: {problem.message}"))
         sealed = {each.name for each in manifest.objects}
@@ -158,6 +165,40 @@ class Reading:
         except NotFound as error:
             raise SealError("object.missing", error.message) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
+
+    def _follow(self, chain: Chain, found: Found) -> None:
+        """Leave out of a chain, as a problem, what a key signed that is revoked by now, and all after it.
+
+        What is dated before is followed where the catalogue knows of it (its log, restored, does), where an
+        operator answers for it, or where it ends in a tombstone and nothing is left to be destroyed.  Left
+        out it widens nothing and destroys nothing; and as long as it lies there and no row lists it, gate
+        and worker refuse the recording, so that what it takes away is not given either."""
+        manifest = chain.manifest
+
+        def seen() -> Known:
+            return amending.seen(manifest.tenant, manifest.recording)
+
+        dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
+        for document, why in signed_since(chain, self._revoked, None if dated else seen):
+            chain.problems.append(Problem("seal.key_revoked", document, why))
+            if (number := number_in(document)) is not None:
+                del chain.amendments[number - 1 :]
+                break
+
+    def _is_gone(self, chain: Chain, found: Found) -> bool:
+        """Whether it says that it was erased, and nothing of it is left here or in the catalogue."""
+        manifest = chain.manifest
+        sealed = {each.name for each in manifest.objects}
+        if chain.erased is None or sealed.intersection(found.names):
+            return False
+        row = queries.recording(manifest.tenant, manifest.recording)
+        if row is not None and row.wrapped_key is not None:
+            return False
+        try:
+            self._store.size(data_key_path(manifest.tenant, manifest.recording))
+        except NotFound:
+            return True
+        return False
 
     def _open(
         self, manifest: Manifest, blame: Callable[[tuple[str, str]], None]

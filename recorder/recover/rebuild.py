@@ -45,6 +45,7 @@ from recorder.lifecycle.leaving import RECEIPTS
 from recorder.recover.reading import PLACE, Reading, TenantKeys
 from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.revocation import Revoked, nothing
 from recorder.store.base import NotFound, Store
 
 PHASES = ("list", "read", "keys", "rows")
@@ -82,7 +83,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """``threads`` read from the bucket at once; ``tell`` hears of progress."""
+    """``threads`` read from the bucket at once; ``tell`` hears of progress.  What a ``revoked`` key signed is
+    followed as :class:`Reading` says; with ``believe_dates`` an operator answers for what such a key dated
+    before its revocation."""
 
     store: Store
     keyring: Keyring
@@ -92,6 +95,8 @@ class Rebuild:
     threads: int = THREADS
     correct: bool = False
     tell: Tell = lambda _phase, _done, _total: None
+    revoked: Callable[[], Revoked] = nothing
+    believe_dates: bool = False
 
     def run(self) -> Report:
         """Do all of it, or go on.  What is wrong is in :func:`recorder.catalogue.places.troubles` until
@@ -109,7 +114,8 @@ class Rebuild:
             following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
             if following != phase:
                 places.add([], following, "")
-        if left := leaving.bring_back(self.store, self.root, self.now(), self.entropy):
+        given = (self.store, self.root, self.now(), self.entropy)
+        if left := leaving.bring_back(*given, self.revoked(), believe_dates=self.believe_dates):
             log.warning("rebuild.left", customers=left, hint="they had left: their numbers are not recorded")
         if again := forgetting.bring_back(self.store, self.root, self.now(), self.entropy):
             log.warning("rebuild.forgotten", calls=again, hint="their persons had them erased since")
@@ -127,7 +133,8 @@ class Rebuild:
         total, done = places.amount()
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys())
-        reading = Reading(self.store, self.keyring, self.root, keys, limits())
+        revoked = self.revoked()
+        reading = Reading(self.store, self.keyring, self.root, keys, limits(), revoked, self.believe_dates)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             waiting: list[Future[Seen]] = []
             try:

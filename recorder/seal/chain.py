@@ -30,8 +30,10 @@ from recorder.seal.amendment import (
     open_amendment,
 )
 from recorder.seal.contents import Manifest
+from recorder.seal.document import CLOCK_SLACK
 from recorder.seal.files import Source, read_document
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.terms import for_disputes
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
 """Of all amendments of one recording; of what comes after that too little is read to be believed."""
@@ -140,14 +142,19 @@ def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None
     if before is not None and amendment.predecessor != before:
         raise SealError("amendment.predecessor", "it follows another document than the one before it")
     if not chain.problems:  # otherwise nobody knows what came before
-        _makes_sense(chain, amendment)
+        check_follows(chain, amendment)
 
 
-def _makes_sense(chain: Chain, amendment: Amendment) -> None:
+def check_follows(chain: Chain, amendment: Amendment) -> None:
+    """Raises :class:`SealError` (``amendment.contradiction``) for an amendment that makes no sense after what
+    is in the chain, whoever signed it."""
+
     def refuse(what: str) -> None:
         raise SealError("amendment.contradiction", what)
 
-    data = amendment.data
+    data, sealed_at = amendment.data, chain.manifest.sealed_at
+    if amendment.at < sealed_at - CLOCK_SLACK:
+        refuse(f"it is dated {to_iso(amendment.at)}, and the recording was sealed at {to_iso(sealed_at)}")
     if chain.erased is not None:
         refuse("it comes after the recording was erased")
     if isinstance(data, HoldLifted) and data.hold not in {each.number for each in chain.holds}:
@@ -155,6 +162,8 @@ def _makes_sense(chain: Chain, amendment: Amendment) -> None:
     named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
     if other := sorted(set(named) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
+    if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not for_disputes(code)]):
+        refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
     nothing = chain.manifest.announced is None and chain.manifest.brought_in is None
     if isinstance(data, AgreedLater) and nothing:
         refuse("it agrees to what was not announced")

@@ -6,21 +6,23 @@
      "signature": ...}
 
 The document lies among the keys, and goes with the root's public key to whoever checks.  What is dated
-before that time stays believed: the key was its owner's then.
+before that time stays believed: the key was its owner's then.  But whoever has the key can date back.  So
+where there is a catalogue, an amendment by such a key is believed only if it was known before that time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from recorder.clock import to_iso
 from recorder.errors import ConfigError, SealError
 from recorder.seal import canonical
-from recorder.seal.amendment import name
+from recorder.seal.amendment import Amendment, name
 from recorder.seal.canonical import Fields
 from recorder.seal.chain import Chain
 from recorder.seal.manifest import NAME
@@ -32,30 +34,68 @@ Revoked = Mapping[str, datetime]
 """Ids of signing keys, and since when each counts no more."""
 
 
+Known = Mapping[str, datetime | None]
+"""SHA-256 of each amendment of a recording that a catalogue knows, and when its log says that it was listed;
+``None`` where the log does not say (a rebuild listed it)."""
+
+
 def nothing() -> Revoked:
     """No key was revoked."""
     return {}
 
 
-def signed_since(chain: Chain, revoked: Revoked) -> Iterator[tuple[str, str]]:
-    """Of a recording's documents, the names of those that a revoked key signed since, each with what that
-    means."""
+def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
+    """Why an amendment is not believed, by who signed it and when; ``None`` where it is.  ``seen`` says what
+    the catalogue knows of the recording, and is asked only where that matters; without it dates are
+    believed."""
+    key = amendment.signing_key_id
+    since = revoked.get(key)
+    if since is None:
+        return None
+    what = f"key {key}, which signed it, was revoked from {to_iso(since)} on"
+    if amendment.at >= since:
+        return what
+    if seen is None:
+        return None
+    known = seen()
+    if amendment.sha256 not in known:
+        return f"{what}; it is dated {to_iso(amendment.at)}, and nothing shows that it was there then"
+    listed = known[amendment.sha256]
+    if listed is not None and listed >= since:
+        return f"{what}; it is dated {to_iso(amendment.at)}, and was listed at {to_iso(listed)}"
+    return None
+
+
+def signed_since(
+    chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Of a recording's documents, the names of those that a revoked key signed since (see :func:`doubt`),
+    each with what that means."""
     manifest = chain.manifest
-    signed = [(NAME, manifest.signing_key_id, manifest.sealed_at)]
-    signed += [(name(each.number), each.signing_key_id, each.at) for each in chain.amendments]
-    for document, key, at in signed:
-        since = revoked.get(key)
-        if since is not None and at >= since:
-            yield document, f"key {key}, which signed it, was revoked from {to_iso(since)} on"
+    since = revoked.get(manifest.signing_key_id)
+    if since is not None and manifest.sealed_at >= since:
+        what = f"key {manifest.signing_key_id}, which signed it, was revoked from {to_iso(since)} on"
+        yield NAME, what
+    for each in chain.amendments:
+        if (why := doubt(each, revoked, seen)) is not None:
+            yield name(each.number), why
 
 
-def check(chain: Chain, revoked: Revoked, *, amendments: bool = False) -> None:
+def check(
+    chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None, *, amendments: bool = False
+) -> None:
     """Raises :class:`SealError` (``seal.key_revoked``) where a recording has a document that a revoked key
-    signed since; with ``amendments`` only these count."""
-    for document, what in signed_since(chain, revoked):
+    signed since (see :func:`doubt`); with ``amendments`` only these count."""
+    for document, what in signed_since(chain, revoked, seen):
         if amendments and document == NAME:
             continue
-        raise SealError("seal.key_revoked", f"{document}: {what}", "who had that key then?")
+        refuse(document, what)
+
+
+def refuse(document: str, what: str) -> NoReturn:
+    """Raises :class:`SealError` (``seal.key_revoked``): a document is not believed."""
+    hint = 'who had that key then? docs/operate.md, "Keys that somebody else has had"'
+    raise SealError("seal.key_revoked", f"{document}: {what}", hint)
 
 
 class Revocations:

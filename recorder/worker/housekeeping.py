@@ -19,7 +19,7 @@ from recorder.errors import AccordError
 from recorder.ledger import checkpoint, mailing, stamping
 from recorder.ledger.mailing import Server
 from recorder.ledger.stamping import Authority
-from recorder.lifecycle import changing, leaving, retention, settling
+from recorder.lifecycle import finishing, leaving, retention, settling
 from recorder.lifecycle.timekeeper import Timekeeper
 
 DUTIES: Final = (
@@ -61,8 +61,10 @@ class House:
         now = self.now()
         means = self.means
         duties: dict[str, Callable[[], object]] = {
-            "amendments": lambda: changing.finish(means.store, means.root, now, means.entropy),
-            "limits": lambda: settling.settle(means.store, means.root, now),
+            "amendments": lambda: finishing.finish(
+                means.store, means.root, now, means.entropy, means.revoked
+            ),
+            "limits": lambda: settling.settle(means.store, means.root, now, means.revoked),
             "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
             "leaving": lambda: leaving.erase_due(

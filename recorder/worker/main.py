@@ -327,6 +327,7 @@ class Worker:
             lock=self.lock,
             erasing=self.erasing,
             boundary=self.boundary,
+            revoked=self.revoked,
         )
 
     def _encode(self, folder: Path, prompt: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,12 +29,24 @@ DEADLINE = 60.0
 def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0, url: str = "") -> list[int]:
     """How processes ended that did something (``steps.py``), for each boundary that one killed itself at;
     some days from now, so that nobody waits for the claim of one that died."""
-    now = house.clock() + timedelta(days=days)
-    argv = [sys.executable, str(STEPS), str(house.root), url or house.catalogue_url, now.isoformat()]
+    now = (house.clock() + timedelta(days=days)).isoformat()
+    words = [str(house.root), url or house.catalogue_url, now, what, argument, *boundaries]
+    steps = _steps()
+    assert steps.stdin is not None
+    assert steps.stdout is not None
+    steps.stdin.write(json.dumps(words).encode() + b"\n")
+    steps.stdin.flush()
+    ended: list[int] = json.loads(steps.stdout.readline())
+    return ended
+
+
+@cache
+def _steps() -> subprocess.Popen[bytes]:
+    """The process that begins the others: what they import is imported once.  It ends with this one."""
     environment = {**os.environ, "PYTHONPATH": SOURCE}
-    words = [*argv, what, argument, *boundaries]
-    run = subprocess.run(words, env=environment, timeout=120, stdout=subprocess.PIPE, check=True)
-    return [int(line) for line in run.stdout.split()]
+    return subprocess.Popen(
+        [sys.executable, str(STEPS)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
 
 
 @dataclass

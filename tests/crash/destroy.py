@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recorder.catalogue.models import open_catalogue
-from recorder.lifecycle import changing, retention
+from recorder.lifecycle import finishing, retention
 from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -45,7 +45,7 @@ def main() -> None:
         changes = Changes(means.store, means.root, panel, lambda: now, boundary=boundary)
         getattr(changes, what)(tenant, recording, By("operator"), reason="they asked for it")
         return
-    changing.finish(means.store, means.root, now, means.entropy)
+    finishing.finish(means.store, means.root, now, means.entropy)
     retention.destroy_due(means, now)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recorder.catalogue.models import open_catalogue
 from recorder.ledger import checkpoint
-from recorder.lifecycle import changing, leaving, retention
+from recorder.lifecycle import finishing, leaving, retention
 from recorder.seal import signing
 from recorder.store.directory import DirectoryStore
 
@@ -33,7 +33,7 @@ def main() -> None:
         checkpoint.Means(store, signer, public, os.urandom, owner=os.urandom(8).hex()),
         timedelta(days=30),
     )
-    changing.finish(store, public, now, os.urandom)
+    finishing.finish(store, public, now, os.urandom)
     leaving.erase_due(means, now)
 
 

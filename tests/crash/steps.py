@@ -1,14 +1,18 @@
-"""Real processes for crash tests: ``steps.py ROOT CATALOGUE NOW WHAT ARGUMENT BOUNDARY…`` does something once
-for each boundary, each time in a process of its own that kills itself with SIGKILL there (``-``: at none).
-Each is a day after the one before, so that nobody waits for the claim of one that died.  Prints how each
-ended.
+"""Real processes for crash tests: each line of JSON ``[ROOT, CATALOGUE, NOW, WHAT, ARGUMENT, BOUNDARY…]`` has
+something done once for each boundary, each time in a process of its own that kills itself with SIGKILL there
+(``-``: at none).  Each is a day after the one before, so that nobody waits for the claim of one that died.
+Answers with how each ended.
 
-``rotate`` changes the keys as `accord keys rotate` does; ``hold`` holds the recording of that id, ``finish``
-lists what somebody put who died; ``sign`` signs the logs; ``restore`` brings that backup's file back, and
-``rebuild`` makes rows again from the bucket."""
+``rotate`` changes the keys as `accord keys rotate` does; ``hold``, ``lift``, ``agree``, ``withdraw``,
+``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists what somebody put who died;
+``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
+``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks
+(``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again
+from the bucket."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,10 +22,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recorder.catalogue import customers
+from recorder.access.handover import prepare
+from recorder.access.sealed import Seals
+from recorder.catalogue import customers, persons
 from recorder.catalogue.models import open_catalogue
-from recorder.ledger import checkpoint
-from recorder.lifecycle import changing
+from recorder.ledger import begin, checkpoint
+from recorder.lifecycle import asked, changing, finishing, settling
 from recorder.lifecycle.rewrapping import Rewrapping
 from recorder.recover import backup
 from recorder.recover.rebuild import Rebuild
@@ -53,22 +59,72 @@ class Step:
         if (self.keys / keks.NEXT).exists():
             keks.promote(self.keys, self.boundary)
 
-    def hold(self) -> None:
-        changes = changing.Changes(
+    @property
+    def tenant(self) -> str:
+        (tenant,) = customers.tenants()
+        return tenant.id
+
+    @property
+    def changes(self) -> changing.Changes:
+        return changing.Changes(
             self.store, self.public, self.signer, lambda: self.now, boundary=self.boundary
         )
-        (tenant,) = customers.tenants()
+
+    def amend(self, what: str, **said: object) -> None:
+        change = getattr(self.changes, what)
+        change(self.tenant, self.argument, By("operator"), reason="order 12", **said)
+
+    def hold(self) -> None:
         review = self.now + timedelta(days=90)
-        said = {"owner": tenant.id, "purposes": ["agreement"], "reason": "order 12", "review_at": review}
-        changes.hold(tenant.id, self.argument, By("operator"), **said)
+        self.amend("hold", owner=self.tenant, purposes=["agreement"], review_at=review)
+
+    def lift(self) -> None:
+        self.amend("lift", hold=1)
+
+    def agree(self) -> None:
+        self.amend("agree", purpose="agreement", keep_days=29)
+
+    def withdraw(self) -> None:
+        self.amend("withdraw")
+
+    def narrow(self) -> None:
+        self.amend("narrow", purposes=["agreement"])
+
+    def delete(self) -> None:
+        self.amend("delete")
+
+    def settle(self) -> None:
+        settling.settle(self.store, self.public, self.now)
+
+    def begin(self) -> None:
+        sign = checkpoint.sign
+
+        def signing_(*given: object) -> object:
+            self.boundary("begun")
+            return sign(*given)
+
+        checkpoint.sign = signing_  # of this process alone
+        begin.begin(self.tenant, "the disk broke", self.signing, self.now)
+
+    def prepare(self) -> None:
+        seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
+        told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
+        prepare(self.tenant, seals, self.store, pem, anew=False, now=self.now, entropy=os.urandom, tell=told)
+
+    def person(self) -> None:
+        request, recording, user = self.argument.split("/")
+        asked.erase(self.changes, persons.request(self.tenant, request), recording, user)
 
     def finish(self) -> None:
-        changing.finish(self.store, self.public, self.now, os.urandom)
+        finishing.finish(self.store, self.public, self.now, os.urandom)
+
+    @property
+    def signing(self) -> checkpoint.Means:
+        owner = os.urandom(8).hex()
+        return checkpoint.Means(self.store, self.signer, self.public, os.urandom, owner=owner)
 
     def sign(self) -> None:
-        owner = os.urandom(8).hex()
-        means = checkpoint.Means(self.store, self.signer, self.public, os.urandom, owner=owner)
-        checkpoint.keep(means, self.now)
+        checkpoint.keep(self.signing, self.now)
 
     def restore(self) -> None:
         told = lambda table, _count: self.boundary(table)  # noqa: E731
@@ -80,9 +136,17 @@ class Step:
 
 
 class Telling(DirectoryStore):
-    """A store that says what it is about to put, and what it has put."""
+    """A store that says what it is about to put, and what it has put, and how many manifests it has read."""
 
     boundary: Callable[[str], None]
+    manifests = 0
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        content = super().read(key, start, end)
+        if key.endswith("/manifest.json"):
+            self.manifests += 1
+            self.boundary(f"read {self.manifests}")
+        return content
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         kind = key.rpartition(".")[2] if key.startswith("checkpoints/") else ""
@@ -99,10 +163,10 @@ def dying_at(fatal: str) -> Callable[[str], None]:
     return boundary
 
 
-def main() -> None:
-    root, catalogue, now, what, argument = sys.argv[1:6]
-
-    for number, fatal in enumerate(sys.argv[6:]):
+def do(root: str, catalogue: str, now: str, what: str, argument: str, *boundaries: str) -> list[int]:
+    """How each process ended."""
+    ended = []
+    for number, fatal in enumerate(boundaries):
         child = os.fork()
         if child == 0:
             os.dup2(2, 1)  # its log
@@ -117,8 +181,10 @@ def main() -> None:
             finally:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        ended.append(os.waitstatus_to_exitcode(status))
+    return ended
 
 
 if __name__ == "__main__":
-    main()
+    for line in sys.stdin:
+        print(json.dumps(do(*json.loads(line))), flush=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from recorder.cli.context import Context
-from recorder.cli.doctor import keeping, machine, node, outbound, switch
+from recorder.cli.doctor import keeping, machine, node, older_keys, outbound, switch
 from recorder.cli.doctor.findings import Check, Finding, Patient, examine
 from recorder.clock import to_iso, utc_now
 
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     keeping.keys,
     keeping.key_copies,
     keeping.customer_keys,
+    older_keys.older_keys,
     keeping.lines,
     keeping.store,
     keeping.logs,

@@ -12,7 +12,8 @@ from recorder.catalogue.models import Amendment, Grant, LedgerEntry, connected, 
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import retention, settling
 from recorder.lifecycle.amend import chain_of
-from recorder.lifecycle.changing import Changes, finish
+from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.finishing import finish
 from recorder.seal.amendment import By, name
 from recorder.seal.verify import verify
 from recorder.take import spool

@@ -1,23 +1,31 @@
 """A signing key that somebody else has had: from a day on it counts no more, and what was signed before does.
-Gate, `verify`, audit and the erasing worker agree."""
+Gate, `verify`, audit and the erasing worker agree.  Whoever has the key can date back, and gains nothing by
+it: what comes to light only once the key is revoked is followed nowhere."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from recorder import pipeline
 from recorder.access.sealed import Seals
-from recorder.catalogue import queries
+from recorder.catalogue import amending, queries
+from recorder.catalogue.limits import set_limit
+from recorder.catalogue.models import Amendment, writing
 from recorder.errors import ConfigError, SealError
 from recorder.ledger.audit import Audit
-from recorder.lifecycle import retention
+from recorder.lifecycle import retention, settling
+from recorder.lifecycle.amend import chain_of
 from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.finishing import finish
 from recorder.seal import revocation, signing
-from recorder.seal.amendment import By
+from recorder.seal.amendment import AgreedLater, By, DeletionAsked
+from recorder.seal.chain import erasure
 from recorder.seal.verify import verify
-from tests.stored import put_small
+from tests.stored import forge, put_small
 
 
 @pytest.fixture
@@ -91,3 +99,96 @@ def test_a_revocation_that_the_root_did_not_sign_is_refused(house) -> None:
     with pytest.raises(ConfigError) as refused:
         revocation.Revocations(keys, house.means.root_public)()
     assert refused.value.error_id == "keys.bad_revocation"
+
+
+@pytest.fixture
+def dated_back(house, leaked):
+    """What seals an amendment of the recording of before, dated before the revocation and put a day after;
+    the recording, its row before that, and what says what is revoked."""
+    recording, _, revoked = leaked
+    (since,) = revoked().values()
+    house.clock.forward(days=1)
+    row = queries.recording(house.tenant, recording)
+
+    def make(data) -> None:
+        forge(house, recording, data, since - timedelta(minutes=30))
+
+    return make, recording, row, revoked
+
+
+def erasing(house, revoked) -> retention.Means:
+    given = house.means
+    return retention.Means(given.store, given.root_public, given.signer, house.entropy, revoked=revoked)
+
+
+def later(house, code: str = "training") -> AgreedLater:
+    return AgreedLater(code, house.clock() + timedelta(days=300), "be", "by whoever has the key")
+
+
+@pytest.mark.parametrize("data", [later, lambda _house: DeletionAsked("…")], ids=["agreed", "deleted"])
+def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dated_back, data) -> None:
+    make, recording, row, revoked = dated_back
+    make(data(house))
+    given, code = house.means, "seal.key_revoked"
+    assert refusals(house, recording, revoked)[0] == code
+    mine = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, revoked=revoked)
+    with pytest.raises(SealError) as refused:
+        mine.look(house.tenant, recording)
+    assert refused.value.error_id == code
+    amending.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
+    assert finish(given.store, given.root_public, house.clock(), house.entropy, revoked) == 0
+    assert amending.begun(house.clock()), "it is looked at again"
+    said = {"now": house.clock(), "entropy": house.entropy}
+    set_limit(house.tenant, purpose="quality", line=None, keep_days=20, **said)
+    settling.settle(given.store, given.root_public, house.clock(), revoked)
+    assert queries.recording(house.tenant, recording) == row
+    assert amending.known(house.tenant, recording) == ()
+    house.clock.at = row.keep_until + timedelta(minutes=1)
+    retention.destroy_due(erasing(house, revoked), house.clock())
+    assert queries.recording(house.tenant, recording).destroyed_at is None, "somebody decides"
+
+
+def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_does_not(house) -> None:
+    first, second = put_small(house), put_small(house)
+    given, key = house.means, house.means.signer.key_id
+    house.clock.forward(hours=1)
+    known = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy)
+    known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
+    since = house.clock.forward(hours=1)
+    forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
+    house.clock.forward(hours=1)
+    chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root_public)
+    amending.amended(chain, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+
+    def revoked() -> dict:
+        return {key: since}
+
+    assert refusals(house, first, revoked)[0] is None
+    assert refusals(house, second, revoked)[0] == "seal.key_revoked"
+    with writing():  # a backup was restored: it has the log, and no amendment
+        Amendment.delete().execute()
+    assert refusals(house, first, revoked)[0] is None
+    assert refusals(house, second, revoked)[0] == "seal.key_revoked"
+
+
+def test_a_take_does_not_go_by_a_tombstone_that_came_to_light_since(house) -> None:
+    """A node comes back with a take that was stored meanwhile."""
+    folder = house.take(talk_ms=300, formats=("wav",))
+    for _ in range(2):
+        pipeline.step(folder, house.clock(), house.means)
+    copy = house.root / "copy"
+    shutil.copytree(folder, copy)
+    house.work(folder)
+    row = queries.recording(house.tenant, folder.name)
+    chain = chain_of(house.means.store, row.prefix, house.means.root_public)
+    since = house.clock.forward(hours=1)
+    forge(house, folder.name, erasure(chain, "expired"), since - timedelta(minutes=1))
+    key = house.means.signer.key_id
+    house.means = replace(house.means, revoked=lambda: {key: since})
+    shutil.copytree(copy, folder)
+    before = house.objects()
+    with pytest.raises(SealError) as refused:
+        house.work(folder)
+    assert refused.value.error_id == "seal.key_revoked"
+    assert (folder / "manifest.json").exists()
+    assert house.objects() == before, "nothing of it was taken back"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical, signing
-from recorder.seal.amendment import Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
+from recorder.seal.amendment import AgreedLater, Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
 from recorder.seal.chain import Chain, erasure, read_chain
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME, Sealed, open_manifest
@@ -202,6 +202,17 @@ def from_the_future(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     resign(bucket, keys, at=NOW + timedelta(days=30))
 
 
+def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, at=sealed.manifest.sealed_at - timedelta(minutes=6))
+
+
+def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
+    resign(bucket, keys, data=AgreedLater("training", LATER, "be", "…"))
+    held = replace(HOLD, purposes=("agreement", "training"))
+    unsigned = chain_in(bucket, keys).following(held, USER, NOW)
+    bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)
+
+
 def of_a_kind_that_nobody_knows(bucket: Bucket, keys: Keys, sealed: Sealed) -> None:
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"] | {"kind": "praised"}
     signature = canonical.b64(keys.signer.sign(body))
@@ -231,6 +242,8 @@ CHANGES: dict[Change, list[str]] = {
     signed_by_a_key_for_manifests_only: ["seal.endorsement_use"],
     a_manifest_in_its_place: ["seal.field"],
     from_the_future: ["seal.from_the_future"],
+    from_before_it_was_sealed: ["amendment.contradiction"],
+    holding_it_for_what_serves_no_dispute: ["amendment.contradiction"],
     of_a_kind_that_nobody_knows: ["amendment.kind"],
 }
 
@@ -272,6 +285,13 @@ def test_what_cannot_be_believed_is_not_believed(bucket: Bucket, keys: Keys) -> 
 def test_what_no_reader_would_accept_is_not_written(bucket: Bucket, keys: Keys, data: Data) -> None:
     with pytest.raises(SealError):
         amendment.write(chain_in(bucket, keys).following(data, USER, NOW), keys.signer)
+
+
+def test_a_clock_that_is_a_little_behind_the_sealing_one_is_believed(bucket: Bucket, keys: Keys) -> None:
+    chain = chain_in(bucket, keys)
+    unsigned = chain.following(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
+    bucket.objects[PREFIX + name(1)] = amendment.write(unsigned, keys.signer)
+    assert chain_in(bucket, keys).problems == []
 
 
 @pytest.mark.parametrize("by", [By("user"), By("system", "claire"), By("ghost")])

@@ -1,4 +1,5 @@
-"""Until when a recording may be used and kept: beside a small model that asks of one moment at a time."""
+"""Until when a recording may be used and kept: beside a small model that asks of one moment at a time, and
+one that says when and why each thing ends (``tests/keeping.py``)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.access.purposes import Asked
+from recorder.catalogue.described import recording_of
 from recorder.prompts.packfile import shipped
 from recorder.seal.agreement import Agreed, Consent
 from recorder.seal.amendment import (
@@ -23,7 +26,8 @@ from recorder.seal.amendment import (
     PurposesNarrowed,
 )
 from recorder.seal.contents import Announced, Manifest, Purpose
-from recorder.seal.terms import Limit, kept_from, terms, withdrawable
+from recorder.seal.terms import Limit, terms, withdrawable
+from tests.keeping import ROLES, Life
 
 CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 CODES = ("agreement", "quality", "training", "legal-duty", "own")
@@ -41,17 +45,21 @@ def manifest(
     mode: str = "notice",
     agreed: tuple[str, int] | None = None,
     announced: bool = True,
+    begins: float = 0,
+    unannounced: str = "not_found_in_audio",
 ) -> Manifest:
+    """``begins``: how many days after the call its keeping counts from, for its clock was wrong."""
     told = Announced(
-        "a", 1, "en", "…", keep_days, "0" * 64, tuple(Purpose(c, day(keep_days)) for c in codes), 0, 9, 1.0
-    )
-    more = None if agreed is None or not announced else Agreed(*agreed, day(agreed[1]))
-    until = max(keep_days, more.keep_days if more else 0) if announced else 30
+        "a", 1, "en", "…", keep_days, "0" * 64,
+        tuple(Purpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
+    )  # fmt: skip
+    more = None if agreed is None or not announced else Agreed(*agreed, day(begins + agreed[1]))
+    until = begins + max(keep_days, more.keep_days if more else 0) if announced else keep_days
     return Manifest(
         recording="r", tenant="t", line="line-1", number="+3220000000", direction="inbound", node="n",
         channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, noted=None,
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
-        announced=told if announced else None, unannounced=None if announced else "not_found_in_audio",
+        announced=told if announced else None, unannounced=None if announced else unannounced,
         consent=Consent(mode, "yes", "1", CALL, None), agreements=(), agreed=more, markers=(), gaps=(),
         objects=(), parties=b"", data_key_id="d", tenant_key_id="k", software="accord",
     )  # fmt: skip
@@ -141,6 +149,10 @@ def test_the_country_ends_the_use_and_destroys_nothing() -> None:
 
 @dataclass(frozen=True)
 class Case:
+    """``begins``: when its keeping begins, in days after the call."""
+
+    kind: str
+    begins: float
     sealed: Manifest
     said: tuple[tuple[float, Data], ...]
     limits: tuple[Limit, ...]
@@ -150,34 +162,44 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=1, max_size=4, unique=True)))
-    agreed = draw(st.none() | st.tuples(st.sampled_from(CODES), st.integers(1, 400)))
+    kind = draw(st.sampled_from(["announced", "announced", "brought_in", "not_announced"]))
+    codes, agreed, begins = (), None, 0.0
+    if kind == "announced":
+        codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=1, max_size=4, unique=True)))
+        agreed = draw(st.none() | st.tuples(st.sampled_from(CODES), st.integers(1, 400)))
+        begins = draw(st.sampled_from([0.0, 0.25, 3.0]))
     sealed = manifest(
         codes,
         draw(st.integers(1, 60)),
         mode=draw(st.sampled_from(["notice", "opt-out", "opt-in"])),
         agreed=agreed,
+        announced=kind == "announced",
+        begins=begins,
+        unannounced="brought_in" if kind == "brought_in" else "not_found_in_audio",
     )
     at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
     for _ in range(draw(st.integers(0, 6))):
         at = max(0.0, at + draw(st.integers(-30, 50)) / 2)  # the clock of whoever writes it may be set back
         at += draw(st.integers(0, 50)) / 2
-        some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
-        kind = draw(st.sampled_from("wnahld"))
-        if kind == "w":
-            said.append((at, ConsentWithdrawn(some, "…")))
-        elif kind == "n":
-            said.append((at, PurposesNarrowed(some, "…")))
-        elif kind == "a":
+        what = draw(st.sampled_from("wnahld"))
+        some = tuple(sorted(known))
+        if known and what in "wnh":
+            some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
+        if what == "d":
+            said.append((at, DeletionAsked("…")))
+        elif what == "a" and kind != "not_announced":
             code = draw(st.sampled_from(CODES))
             known.add(code)
             said.append((at, AgreedLater(code, day(at + draw(st.integers(1, 300))), "be", "…")))
-        elif kind == "h":
-            said.append((at, HoldSet(some, "u", "…", day(at + 9))))
-        elif kind == "l" and (set_ := [n for n, (_, d) in enumerate(said, 1) if isinstance(d, HoldSet)]):
+        elif what == "w" and some:
+            said.append((at, ConsentWithdrawn(some, "…")))
+        elif what == "n" and some:
+            said.append((at, PurposesNarrowed(some, "…")))
+        elif what == "h" and some:
+            heard_by = draw(st.sampled_from([("customer_admin",), ("customer", "auditor")]))
+            said.append((at, HoldSet(some, "u", "…", day(at + 9), heard_by)))
+        elif what == "l" and (set_ := [n for n, (_, d) in enumerate(said, 1) if isinstance(d, HoldSet)]):
             said.append((at, HoldLifted(draw(st.sampled_from(set_)), "…")))
-        elif kind == "d":
-            said.append((at, DeletionAsked("…")))
     limits = draw(
         st.lists(
             st.builds(
@@ -197,7 +219,9 @@ def cases(draw: st.DrawFn) -> Case:
         [0.0, *(moment for moment, _ in said), *((each.since - CALL) / timedelta(days=1) for each in limits)]
     )
     now += draw(st.integers(0, 500)) / 4
-    return Case(sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped()))), now)
+    return Case(
+        kind, begins, sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped()))), now
+    )
 
 
 def lives(case: Case, code: str) -> bool:
@@ -208,7 +232,12 @@ def lives(case: Case, code: str) -> bool:
         for_it = limit.purpose == code or (limit.purpose is None and not law)
         on_it = limit.line is None or limit.line == "line-1"
         lifted_before = limit.until is not None and limit.until <= CALL
-        if for_it and on_it and not lifted_before and now >= max(limit.since, day(limit.keep_days)):
+        if (
+            for_it
+            and on_it
+            and not lifted_before
+            and now >= max(limit.since, day(case.begins + limit.keep_days))
+        ):
             return False
     if any(isinstance(data, DeletionAsked) for _, data in case.said):
         return False
@@ -218,7 +247,7 @@ def lives(case: Case, code: str) -> bool:
     withdrawn = [
         n for n, (_, d) in enumerate(case.said) if isinstance(d, ConsentWithdrawn) and code in d.purposes
     ]
-    announced = [each.until for each in sealed.announced.purposes if each.code == code]
+    announced = [p.until for p in (sealed.announced.purposes if sealed.announced else ()) if p.code == code]
     by_consent = sealed.consent.mode != "notice" and not law
     if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn):
         return True
@@ -246,11 +275,46 @@ def test_it_says_what_the_model_says(case: Case) -> None:
     alive = {code for code in CODES if lives(case, code)}
     assert set(told.living(now)) == alive
     assert {code for code in CODES if told.held_for(code)} == held(case)
-    assert told.due(now) == (not alive and not held(case))
-    pack = shipped()[case.country]
+    if codes:
+        assert told.due(now) == (not alive and not held(case))
+
+
+def life(case: Case) -> Life:
+    """The same for the model that says when each thing ends."""
+    sealed = case.sealed
+    return Life(
+        case.kind,
+        tuple(each.code for each in sealed.announced.purposes) if sealed.announced else (),
+        sealed.announced.purposes[0].until if sealed.announced else sealed.keep_until,
+        day(case.begins),
+        CALL,
+        sealed.line,
+        sealed.consent.mode,
+        (sealed.agreed.code, sealed.agreed.until) if sealed.agreed else None,
+        tuple((day(at), data) for at, data in case.said),
+        case.limits,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
+def test_when_and_why_each_thing_ends_and_who_hears_it_until_then(case: Case, role: str, ago: int) -> None:
+    """Also at moments before all was said; and with that what the gate lets somebody choose."""
+    now, pack, model = day(case.now + ago), shipped()[case.country], life(case)
+    told = terms(case.sealed, chain(*case.said), case.limits, pack)
+    assert {each.code for each in told.purposes} == set(model.known)
     for each in told.purposes:
-        ceiling = kept_from(case.sealed) + timedelta(days=pack.rule(each.code).longest_keep_days)
-        assert each.use_until == min(each.until, ceiling)
+        until, why = model.ends(each.code)
+        assert (each.until, each.why in why) == (until, True), (each, why)
+    until, why = model.over()
+    assert (told.until, told.why in why) == (until, True), (told, why)
+    assert told.due(now) == model.due(now)
+    row = recording_of(case.sealed, b"", None, None, None, chain(*case.said), case.limits)
+    ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
+    choices = Asked(role, now, ROLES).choices(told, row)
+    assert {each.code: each.allowed for each in choices} == {
+        code: model.heard(code, role, now, ceiling) for code in model.known
+    }
 
 
 @settings(max_examples=80, deadline=None)
@@ -271,7 +335,7 @@ def test_nothing_but_an_agreement_makes_it_longer_and_a_hold_keeps_it(case: Case
     assert after.until <= before.until
     for each in before.purposes:
         assert after.term(each.code).until <= each.until
-    if what in ("narrowed", "deleted"):
+    if what == "deleted" or (what == "narrowed" and codes):
         assert after.due(now) == (not held(case))
     kept = terms(case.sealed, chain(*case.said, (case.now, HOLD)), case.limits)
     assert not kept.due(now + timedelta(days=100_000))

@@ -1,0 +1,203 @@
+"""What is written down of a recording, and what is done for a customer, is killed between its steps: amending
+of each kind, following a new limit, letting a log go on, handing over, erasing for a person, bringing back.
+Started again each ends once.  One point of each every time; all of them in the long run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from recorder.catalogue import amending, handing, leaving, models, people, persons, queries, reviews, schema
+from recorder.catalogue.limits import set_limit
+from recorder.catalogue.logged import Checkpoint
+from recorder.catalogue.models import KeepingLimit, LedgerEntry, Tenant, connected
+from recorder.lifecycle import retention
+from recorder.recover import backup
+from recorder.seal.verify import verify
+from tests.stored import kinds, put_small
+
+from .conftest import step
+
+DIED = -signal.SIGKILL
+
+
+def assert_amended_once(house, recording: str, times: int = 1) -> None:
+    """In the bucket, in the catalogue, and in the log."""
+    row = queries.recording(house.tenant, recording)
+    report = verify(house.means.store, row.prefix, house.means.root_public)
+    assert report.findings == []
+    assert [each.sha256 for each in report.chain.amendments] == list(amending.known(house.tenant, recording))
+    assert len(report.chain.amendments) == times
+    assert kinds(recording).count("recording.amended") == times
+
+
+def amend_killed(house, what: str, boundary: str) -> None:
+    recording = put_small(house, mode="opt-in", answer="yes")
+    first = what == "lift" and step(house, "hold", "-", argument=recording) == [0]
+    house.clock.forward(minutes=1)
+    assert step(house, what, boundary, argument=recording) == [DIED]
+    assert step(house, "finish", "-", days=1) == [0], "what the worker does each minute"
+    assert amending.begun(house.clock() + timedelta(days=2)) == ()
+    if boundary == "begun":
+        assert_amended_once(house, recording, int(first))
+        assert step(house, what, "-", argument=recording, days=2) == [0]
+    assert_amended_once(house, recording, 1 + first)
+
+
+def test_an_amendment_is_listed_once(house) -> None:
+    amend_killed(house, "agree", "put")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("boundary", ["begun", "put", "listed"])
+@pytest.mark.parametrize("what", ["agree", "withdraw", "narrow", "delete", "lift", "hold"])
+def test_each_kind_is_written_down_once_whatever_point_it_dies_at(house, what, boundary) -> None:
+    amend_killed(house, what, boundary)
+
+
+def limit_killed(house, *points: str) -> None:
+    recordings = [put_small(house) for _ in range(3)]
+    set_limit(house.tenant, purpose=None, line=None, keep_days=5, now=house.clock(), entropy=house.entropy)
+    assert step(house, "settle", *points) == [DIED] * len(points)
+    with connected():
+        assert KeepingLimit.get().settled_at is None, "it goes on"
+    assert step(house, "settle", "-", days=1) == [0]
+    with connected():
+        assert KeepingLimit.get().settled_at is not None
+    for recording in recordings:
+        row = queries.recording(house.tenant, recording)
+        assert row.keep_until == row.stored_at + timedelta(days=5)
+
+
+def test_a_limit_is_followed_by_all(house) -> None:
+    limit_killed(house, "read 2")
+
+
+@pytest.mark.long
+def test_a_limit_is_followed_by_all_whatever_point_it_dies_at(house) -> None:
+    limit_killed(house, "read 1", "read 2", "read 3")
+
+
+def begin_killed(house, boundary: str) -> None:
+    put_small(house)
+    file, means = house.root / "day.backup", house.means
+    backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
+    put_small(house)
+    assert step(house, "sign", "-") == [0]
+    url = f"sqlite:///{house.root / 'older.db'}"
+    schema.migrate(url)
+    own = models.database.obj
+    opened = models.open_catalogue(url)
+    try:
+        backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
+        assert step(house, "begin", boundary, url=url, days=1) == [DIED]
+        # What was written down is signed by the worker; what was not is begun again by whoever began it.
+        assert step(house, "sign", "-", url=url, days=2) == [0]
+        with connected():
+            begun = [leaf.number for leaf in LedgerEntry.select() if leaf.kind == "log.begun"]
+            last = Checkpoint.select().order_by(Checkpoint.number.desc()).get()
+            assert (last.epoch, last.size) == (2, Tenant.get().ledger_size)
+        assert len(begun) == 1
+        assert step(house, "begin", "-", url=url, days=3) == [1], "it goes on already"
+    finally:
+        opened.close()
+        models.database.initialize(own)
+
+
+def test_a_log_that_was_cut_begins_again_once(house) -> None:
+    begin_killed(house, "begun")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("boundary", ["putting json", "has put json", "putting note", "has put note"])
+def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> None:
+    begin_killed(house, boundary)
+
+
+def handing_killed(house, *points: str) -> None:
+    recordings = [put_small(house) for _ in range(3)]
+    leaving.announce(
+        house.tenant, house.clock() + timedelta(days=20), now=house.clock(), entropy=house.entropy
+    )
+    assert step(house, "prepare", *points) == [DIED] * len(points)
+    assert leaving.of(house.tenant).handed_at is None
+    assert step(house, "prepare", "-", "-", days=5) == [0, 0]
+    assert leaving.of(house.tenant).handed_at is not None
+    rows = handing.handed(house.tenant, 0)
+    assert sorted(row.recording for row in rows) == sorted(recordings), "each once"
+    assert [row.number for row in rows] == [0, 1, 2]
+    for before, after in pairwise(rows):
+        assert after.at == before.at + before.length, "nothing lies over another"
+
+
+def test_a_handing_over_has_each_recording_once(house) -> None:
+    handing_killed(house, "read 2")
+
+
+@pytest.mark.long
+def test_a_handing_over_has_each_once_whatever_point_it_dies_at(house) -> None:
+    handing_killed(house, "0 looked at", "read 1", "read 3", "3 looked at")
+
+
+def person_killed(house, boundary: str) -> None:
+    recording = put_small(house)
+    more = {"now": house.clock(), "entropy": house.entropy}
+    user = people.create_user(
+        house.tenant,
+        login="claire",
+        name="Claire",
+        role="customer_admin",
+        language="fr",
+        password_hash="…",
+        **more,
+    )
+    made = persons.enter(
+        house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **more,
+    )  # fmt: skip
+    persons.recognise(house.tenant, made.id, how="showed a card", who=user.id, **more)
+    argument = f"{made.id}/{recording}/{user.id}"
+    assert step(house, "person", boundary, argument=argument) == [DIED]
+    assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"
+    assert step(house, "finish", "-", days=1) == [0]
+    assert step(house, "person", "-", argument=argument, days=2) == [0]
+    noted = reviews.of(house.tenant, made.id)[recording]
+    assert noted.erased_at is not None
+    assert_amended_once(house, recording)
+    given = house.means
+    destroying = retention.Means(given.store, given.root_public, given.signer, house.entropy)
+    assert retention.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
+
+
+def test_what_a_person_asked_to_have_erased_is_noted_once(house) -> None:
+    person_killed(house, "listed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("boundary", ["begun", "put"])
+def test_and_so_whatever_point_it_dies_at(house, boundary) -> None:
+    person_killed(house, boundary)
+
+
+def test_a_catalogue_is_brought_back_whole_or_not_at_all(house) -> None:
+    """All points are in ``test_steps_killed.py``."""
+    kept = put_small(house)
+    file, means = house.root / "day.backup", house.means
+    backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
+    url = f"sqlite:///{house.root / 'again.db'}"
+    schema.migrate(url)
+    ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
+    assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [DIED, 0, DIED, 0]
+    own = models.database.obj
+    opened = models.open_catalogue(url)
+    try:
+        back = queries.recording(house.tenant, kept)
+        assert verify(means.store, back.prefix, means.root_public, means.keyring).findings == []
+        assert back.wrapped_key is not None
+    finally:
+        opened.close()
+        models.database.initialize(own)

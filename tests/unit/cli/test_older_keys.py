@@ -1,0 +1,54 @@
+"""``accord doctor`` on key-encryption keys of before: needed, needed for backups, and needed by nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor.findings import Patient, examine
+from recorder.cli.doctor.older_keys import older_keys
+from recorder.lifecycle.rewrapping import Rewrapping
+from recorder.seal import keks
+from recorder.seal.keys import load_kek
+from recorder.seal.signing import KEK
+from tests.conftest import House
+from tests.stored import put_small
+
+
+def found(house: House, days: float) -> list[tuple[str, str, str]]:
+    """What is found so many days from now, by the machine's clock: files have that, too."""
+    environment = {
+        "ACCORD_NODE_DATA": str(house.root),
+        "ACCORD_CATALOGUE_URL": house.catalogue_url,
+        "ACCORD_STORE_KIND": "directory",
+        "ACCORD_STORE_PATH": str(house.bucket),
+    }
+    context = Context(config.load(None, environment), None)
+    then = datetime.now(UTC) + timedelta(days=days)
+    return [
+        (each.state, each.what, each.hint) for each in examine(older_keys, Patient(context, lambda: then))
+    ]
+
+
+def test_a_key_of_before_is_named_once_nothing_needs_it(house: House) -> None:
+    put_small(house)
+    keys = house.root / "keys"
+    assert found(house, 400) == []
+    before = load_kek(keys / KEK).id
+    old = keys / f"{before}.kek"
+    keks.make_next(keys)
+    keks.promote(keys, lambda _boundary: None)  # too early: nothing was wrapped anew
+    ((state, what, hint),) = found(house, 400)
+    assert (state, hint) == ("warning", "run `accord keys rotate` again")
+    assert f"{old} still wraps 1 customers' keys" in what
+    Rewrapping(house.means.store, keks.rotating(keys), house.clock, house.entropy, "me").all()
+    ((state, what, _),) = found(house, 29)
+    assert state == "ok"
+    assert "needed for backups of before, until" in what
+    ((state, what, hint),) = found(house, 31)
+    assert state == "warning"
+    assert f"{old} is needed by nothing any more" in what
+    assert f"`rm {old}`" in hint
+    old.unlink()
+    assert found(house, 31) == []

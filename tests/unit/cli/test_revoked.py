@@ -1,0 +1,44 @@
+"""``accord keys revoke``, and what is typed afterwards: no command follows what that key dated back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.catalogue import amending, queries
+from recorder.seal.amendment import AgreedLater
+from tests.conftest import Clock, House
+from tests.stored import forge, put_small
+
+from .test_recover import Shell
+
+NAME = "Boulangerie Martin"
+CODE = "seal.key_revoked"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(days=2))
+
+
+def test_no_command_follows_it(house: House) -> None:
+    recording, shell = put_small(house), Shell(house)
+    row = queries.recording(house.tenant, recording)
+    at = house.clock.forward(hours=1)
+    since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    shell.good("keys", "revoke", house.means.signer.key_id, "--since", since)
+    longer = AgreedLater("agreement", row.keep_until + timedelta(days=300), "be", "…")
+    forge(house, recording, longer, at)
+    shell.good("user", "create", "--tenant", NAME, "c@example.com", "--password", "let us listen together")
+    day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    held = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review", day,
+                 "--reason", "order 12")  # fmt: skip
+    assert "was revoked from" in held
+    assert CODE in shell.bad("rebuild")
+    shell.good("tenant", "leave", "announce", NAME, "--until", day)
+    assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
+    assert queries.recording(house.tenant, recording) == row
+    assert amending.known(house.tenant, recording) == ()
+    shell.good("rebuild", "--believe-dates")
+    assert queries.recording(house.tenant, recording).keep_until == longer.until
