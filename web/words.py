@@ -115,6 +115,7 @@ GAPS: Mapping[str, object] = {
     "waiting": _l("The caller waited and was connected with nobody. Nothing of that is kept."),
     "paused": _l("A colleague had paused the recording. Nothing was recorded."),
     "write_error": _l("The telephone system could not write this part."),
+    "fax": _l("The call went on as a fax. There is no sound of that."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."

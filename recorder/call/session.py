@@ -133,7 +133,7 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
     if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
         return state, ()  # the one that was put back
     state = replace(state, capturing=False)
-    note = Note("recording_stopped", event.at)
+    note = Note("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
     if state.hung_up or state.over:
         state, actions = _finish(state, event)
         return state, (note, *actions)

@@ -83,7 +83,8 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now.  ``by``: where it was asked for, if not on the telephone.
+    ends it, ``paused`` whether it is masked now.  ``fax``: a telephone has offered to go on as a fax (T.38).
+    ``by``: where it was asked for, if not on the telephone.
     """
 
     what: What
@@ -107,6 +108,7 @@ class Observed:
     capturing: bool = False
     outside: bool = False
     told: bool = False
+    fax: bool = False
     room: str = ""
     there: tuple[Person, ...] = ()
 
@@ -277,7 +279,9 @@ def _recording(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
             return replace(base, what=What.TURNED) if what is What.RECORDING else None
         stereo = what is What.RECORDING and event.variable("rtp_use_codec_channels") not in ("", "1")
         cause = STEREO if stereo else ""
-        return replace(base, what=what, sound=event.header("Record-File-Path"), cause=cause)
+        # Set as a telephone's offer to go on as a fax is taken in, of which the switch tells nothing (seen).
+        fax = event.variable("has_t38") == "true"
+        return replace(base, what=what, sound=event.header("Record-File-Path"), cause=cause, fax=fax)
 
     return read
 

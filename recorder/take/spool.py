@@ -110,7 +110,7 @@ class Mark:
 MARKS = frozenset(
     {
         "recording_started",
-        "recording_stopped",
+        "recording_stopped",  # data: fax (t38), where a telephone had offered to go on as a fax
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",
