@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from recorder.prompts.purposes import standard
 from recorder.take.spool import Party
-from web import called, personal
+from web import called, listened, personal
 from web import kept as keeping
 from web.asked import asked_live
 from web.language import current
@@ -505,5 +505,6 @@ def init_app(app: Flask) -> None:
             personal.erased,
             personal.role,
             personal.amended,
+            listened.listened,
         )
     }
