@@ -155,6 +155,7 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     hot.until_marked("bridged")
     house.kill_daemon()
     second = one.rings_up(SECOND, "meet-c")
+    listener = one.rings_up(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
     house.start_daemon()
     house.wait_watching()
@@ -162,14 +163,17 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     assert one.marks("joined_room")[-1].data["seen"] == "later"
     house.kill_daemon()
     one.phones(f"uuid_kill {second}")
+    one.phones(f"uuid_kill {listener}")
     time.sleep(0.5)
     house.start_daemon()
     house.wait_watching()
     one.until_marked("left_room")
+    one.until_marked("listener_left")
     one.phones(f"uuid_kill {first}")
     hot.until_marked("left_room")
     take, brought = one.ends(), hot.ends()
     assert in_room(take) == ["+01", "+91~", "-91~", "-01"]
+    assert listened(take) == ["+01~", "-01~"]
     assert by_colleague(house, second)
     assert in_room(brought) == ["+92", "-92"]
     assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
