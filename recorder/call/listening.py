@@ -53,7 +53,8 @@ def speaks(state: State, event: Observed) -> tuple[State, Actions]:
     listeners = tuple(one if each.leg == one.leg else each for each in state.listeners)
     lane = (("channel", one.lane),) if one.lane else ()
     note = Note("listener_heard", event.at, (*_who(one), ("heard_by", one.heard_by), *lane))
-    state, joined = replace(state, listeners=listeners), ()
+    state = replace(state, listeners=listeners)
+    joined: Actions = ()
     if one.lane and not before.lane:
         state, joined = room.came(state, replace(event, there=(Person(one.leg, one.party),)))
     elif before.lane and not one.lane:

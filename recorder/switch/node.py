@@ -171,8 +171,8 @@ class Node:
                 )
         answer = rooms.wait()
         # Refused by a switch without conferences.
-        some = () if answer.refused else tuple(listed(answer.data))
-        return Live(live, some, attached(rows, THIRD), attached(rows, LISTENER))
+        meeting = () if answer.refused else tuple(listed(answer.data))
+        return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Those whose id can be in a command.  The others are said, once while they last: one call with an
