@@ -3,7 +3,8 @@ switch tells only that something was attached to a leg; heard by what they press
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -37,6 +38,20 @@ class Listeners:
         self._calls = calls
         self._data = data
         self._known: dict[str, _Listener] = {}
+        self._looking = 0
+        self._early: dict[str, str] = {}
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While the list of channels is asked who they are, which may take seconds, they may press already:
+        the last key of everybody is remembered so long, and no longer."""
+        self._looking += 1
+        try:
+            yield
+        finally:
+            self._looking -= 1
+            if not self._looking:
+                self._early.clear()
 
     def channel(self, leg: str) -> str:
         """Of which call somebody is a listener, empty where of none."""
@@ -50,7 +65,8 @@ class Listeners:
             data = self._data(leg)
             one = self._take_in(call.channel, attached, leg, data)
             call.feed(Observed(What.LISTENS, at, there=(one.person,)))
-            if data is not None and (key := speaks_at_first(data)):
+            pressed = self._early.get(leg, "") if one.keys else ""
+            if key := pressed or (speaks_at_first(data) if data is not None else ""):
                 self._heard(one, key, at)
 
     def unknown(self, call: Call, attached: str, at: datetime) -> None:
@@ -79,7 +95,11 @@ class Listeners:
     def pressed(self, leg: str, key: str, at: datetime) -> None:
         """A key of somebody's."""
         one = self._known.get(leg)
-        if one is not None and one.keys and key in KEYS_OF_LISTENER:
+        if key not in KEYS_OF_LISTENER:
+            return
+        if one is None and self._looking:
+            self._early[leg] = key
+        elif one is not None and one.keys:
             self._heard(one, key, at)
 
     def _heard(self, one: _Listener, key: str, at: datetime) -> None:

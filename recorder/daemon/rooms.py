@@ -190,29 +190,32 @@ class Rooms:
 
     def _look_for_another(self, leg: str, at: datetime) -> None:
         """Somebody was attached to a leg: as a third one, or to listen."""
-        found: list[str] = []
         try:
-            for seconds in ASKED:
-                gevent.sleep(seconds)
-                rows = channels(self._ask(commands.show_channels()))
-                found = attached(rows, THIRD).get(leg, [])
-                listening = attached(rows, LISTENER).get(leg, [])
-                new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
-                there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
-                if there and new:
-                    self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
-                    there[0].feed(Observed(What.CAME, at, there=tuple(new)))
-                    return
-                if there and any(not self._listeners.channel(each) for each in listening):
-                    self._listeners.came(there[0], leg, listening, at)
-                    return
-            # Who listens to all calls in turn is in the list without saying to which.
-            known = found or listening
-            if there and not known and listened_on(self._ask(commands.media_bugs(leg))):
-                self._listeners.unknown(there[0], leg, at)
+            with self._listeners.looking():
+                self._find(leg, at)
         except SwitchError as error:
             log.warning("rooms.not_asked", error=error.message)
             # What is there is asked for again when the connection is back.
+
+    def _find(self, leg: str, at: datetime) -> None:
+        found: list[str] = []
+        for seconds in ASKED:
+            gevent.sleep(seconds)
+            rows = channels(self._ask(commands.show_channels()))
+            found = attached(rows, THIRD).get(leg, [])
+            listening = attached(rows, LISTENER).get(leg, [])
+            new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
+            if there and new:
+                self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
+                there[0].feed(Observed(What.CAME, at, there=tuple(new)))
+                return
+            if there and any(not self._listeners.channel(each) for each in listening):
+                self._listeners.came(there[0], leg, listening, at)
+                return
+        # Who listens to all calls in turn is in the list without saying to which.
+        if there and not (found or listening) and listened_on(self._ask(commands.media_bugs(leg))):
+            self._listeners.unknown(there[0], leg, at)
 
     def _look_for_gone(self, leg: str, at: datetime) -> None:
         try:

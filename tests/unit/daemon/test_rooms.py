@@ -226,6 +226,7 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
         "variable_current_application": "eavesdrop", "variable_current_application_data": "b-a",
     }  # fmt: skip
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "b-a"}]
+    house.rooms.pressed(key("c", "3"))  # elsewhere, before
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")  # somebody else's
     assert names(call) == []
@@ -253,6 +254,21 @@ def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
         ("left_room", third),
         ("listener_left", WHO),
     ]
+
+
+def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.1))
+    call = house.call("a")
+    house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    house.bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    for pressed in ("7", "1", "2", "*"):
+        house.rooms.pressed(key("c", pressed))
+    house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    gevent.sleep(0.2)
+    assert [one.heard_by for one in call.state.listeners] == ["outside"]
+    assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
 
 
 def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
