@@ -15,7 +15,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
-from web import called, personal, refused, written
+from web import called, listened, personal, refused, written
 from web import kept as keeping
 from web.asked import asked_live
 from web.language import current
@@ -54,6 +54,7 @@ GAPS: Mapping[str, object] = {
     "waiting": _l("The caller waited and was connected with nobody. Nothing of that is kept."),
     "paused": _l("A colleague had paused the recording. Nothing was recorded."),
     "write_error": _l("The telephone system could not write this part."),
+    "fax": _l("The call went on as a fax. There is no sound of that."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
     "unobserved": _l(
         "The recorder was away. The sound is complete, but nobody noted what happened in the call."
@@ -349,5 +350,6 @@ def init_app(app: Flask) -> None:
             personal.erased,
             personal.role,
             personal.amended,
+            listened.listened,
         )
     }

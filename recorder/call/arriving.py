@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from recorder.call import room
+from recorder.call import listening, room
 from recorder.call.asking import chosen
 from recorder.call.joining import remembered
 from recorder.call.outcome import REASONS, play
@@ -60,7 +60,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         kept=kept_of(notes),
         paused=[note.kind for note in notes if note.kind in ("paused", "resumed")][-1:] == ["paused"],
     )
-    state = room.remembered(remembered(state, notes), notes)
+    state = listening.remembered(room.remembered(remembered(state, notes), notes), notes)
     if "deleted" in first:
         return replace(state, phase=Phase.UNRECORDED, reason="deleted", deadline=None)
     if plan.at_pickup and not (announced or state.connected):

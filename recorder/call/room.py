@@ -176,7 +176,7 @@ def found(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = joining.found(state, event)
     if not _counts(state):
         return state, actions
-    there = {one.leg for one in event.there}
+    there = {one.leg for one in (*event.there, *event.listening)}
     for one in state.others:
         if one.leg not in there:
             state, gone = _gone(state, one, event.at, (Do.LOOK_ROUND,))

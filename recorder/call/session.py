@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from recorder.call import asking, codes, consent, control, joiner_asked, joining, pickup, room
+from recorder.call import asking, codes, consent, control, joiner_asked, joining, listening, pickup, room
 from recorder.call.asking import asked, reminded
 from recorder.call.outcome import TRIES, confirm, give_up, heard, play, unrecorded
 from recorder.call.state import Actions, Do, Finish, Note, Phase, State, Step
@@ -133,7 +133,7 @@ def _recorded(state: State, event: Observed) -> tuple[State, Actions]:
     if state.plan.at_pickup and not (state.capturing or state.hung_up) and state.phase < Phase.ANNOUNCED:
         return state, ()  # the one that was put back
     state = replace(state, capturing=False)
-    note = Note("recording_stopped", event.at)
+    note = Note("recording_stopped", event.at, (("fax", "t38"),) if event.fax else ())
     if state.hung_up or state.over:
         state, actions = _finish(state, event)
         return state, (note, *actions)
@@ -344,7 +344,7 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.phase in _TELLING and event.state == "announced":
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
-        state, who = room.found(state, event)
+        state, who = _found(state, event)
         return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who)
     if pickup.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
@@ -359,12 +359,19 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (*actions, *gap)
     if state.phase is Phase.UNRECORDED and event.capturing:
         return state, (Do.STOP, Do.DISCARD, *gap)  # an earlier daemon's order may not have come there
-    state, who = room.found(state, event)
+    state, who = _found(state, event)
     if state.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event)
         return state, (*gap, *who, *finish)
     state, paused = codes.watched_again(state, event)
     return state, (*gap, *who, *paused, *codes.tones(state, event.at))
+
+
+def _found(state: State, event: Observed) -> tuple[State, Actions]:
+    """Who is there, and who listens."""
+    state, who = room.found(state, event)
+    state, listen = listening.found(state, event)
+    return state, (*who, *listen)
 
 
 def _unheard(state: State) -> bool:
@@ -403,6 +410,9 @@ _STEPS: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = 
     What.CAME: room.came,
     What.WENT: room.went,
     What.LEFT_ROOM: room.parted,
+    What.LISTENS: listening.came,
+    What.SPEAKS: listening.speaks,
+    What.LISTENED: listening.gone,
     What.MET: joining.met,
 }
 

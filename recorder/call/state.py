@@ -217,6 +217,17 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """Somebody who listens to the conversation (``listening.py``).  ``heard_by``: who hears them, empty as
+    long as nobody did; ``lane``: the channel of the recording that they are in, empty where in none."""
+
+    leg: str
+    party: tuple[str, str] | None
+    heard_by: str = ""
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is known of a call.
 
@@ -236,7 +247,7 @@ class State:
     earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
     is the leg of the joiner who did not agree to it, where that is why.  ``room``: the
     conference that it is in, ``others`` who is there, or as a third one beside the colleague, whose leg was
-    ``before`` if they have left.
+    ``before`` if they have left.  ``listeners``: who listens to it.
     """
 
     plan: Plan
@@ -277,6 +288,7 @@ class State:
     refuser: str = ""
     room: str = ""
     others: tuple[Present, ...] = ()
+    listeners: tuple[Listener, ...] = ()
     before: str = ""
 
     @property

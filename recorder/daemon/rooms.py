@@ -16,13 +16,28 @@ import gevent
 import structlog
 
 from recorder.call.state import ALONE, Speech, State
+from recorder.daemon.listeners import Listeners
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, channels
 from recorder.switch.observed import COLLEAGUE, Observed, Person, What, observe_talk
-from recorder.switch.rooms import ATTACHED, BEGAN, CAME, THIRD, WENT, InRoom, Member, in_room, thirds, who_is
+from recorder.switch.rooms import (
+    ATTACHED,
+    BEGAN,
+    CAME,
+    LISTENER,
+    THIRD,
+    WENT,
+    InRoom,
+    Member,
+    attached,
+    in_room,
+    is_attached,
+    listened_on,
+    who_is,
+)
 
 if TYPE_CHECKING:
     from recorder.daemon.calls import Call
@@ -32,6 +47,9 @@ log = structlog.get_logger()
 ASKED: Final = (0.05, 0.3, 0.8, 2.0)
 """Seconds between the questions who a third party is: the switch's list is behind by up to a second (seen),
 and the colleague may be connected with the outside party again only after them."""
+
+GONE: Final = (0.0, 0.5)
+"""Seconds between the questions who is there no more: a leg that is just let go may not say so yet."""
 
 LEAD: Final = 0.5
 """Seconds from when somebody joins until they are told: a telephone that has just been answered does not
@@ -76,6 +94,7 @@ class Rooms:
         self._thirds: dict[str, tuple[str, str]] = {}
         """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
         attached to."""
+        self._listeners = Listeners(calls, self._data)
 
     # --- what the switch tells
 
@@ -153,46 +172,64 @@ class Rooms:
         function, leg = event.header("Media-Bug-Function"), event.uuid
         began = event.name == ATTACHED[0]
         if function == "displace":
-            call = self._calls.get(self._thirds.get(leg, ("", ""))[0])
+            call = self._beside(leg)
             if call is not None:
                 what = What.BEGAN if began else What.HEARD
                 sound = event.header("Media-Bug-Target")
                 call.feed(Observed(what, event.at, leg=COLLEAGUE, sound=sound, complete=True))
         elif function == "eavesdrop" and began:
             if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
-                gevent.spawn(self._look_for_third, leg, event.at)
+                gevent.spawn(self._look_for_another, leg, event.at)
         elif function == "eavesdrop":
             gevent.spawn(self._look_for_gone, leg, event.at)
 
-    def _look_for_third(self, leg: str, at: datetime) -> None:
+    def _beside(self, leg: str) -> Call | None:
+        """The call that somebody is a third one in, or listens to."""
+        channel = self._thirds[leg][0] if leg in self._thirds else self._listeners.channel(leg)
+        return self._calls.get(channel)
+
+    def _look_for_another(self, leg: str, at: datetime) -> None:
+        """Somebody was attached to a leg: as a third one, or to listen."""
+        try:
+            with self._listeners.looking():
+                self._find(leg, at)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
+            # What is there is asked for again when the connection is back.
+
+    def _find(self, leg: str, at: datetime) -> None:
+        found: list[str] = []
         for seconds in ASKED:
             gevent.sleep(seconds)
-            try:
-                found = thirds(channels(self._ask(commands.show_channels()))).get(leg, [])
-                new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
-            except SwitchError as error:
-                log.warning("rooms.not_asked", error=error.message)
-                return  # what is there is asked for again when the connection is back
-            there = (one for one in self._calls.values() if leg in (one.channel, one.state.colleague))
-            call = next(there, None)
-            if call is not None and new:
-                self._thirds |= {each.leg: (call.channel, leg) for each in new}
-                call.feed(Observed(What.CAME, at, there=tuple(new)))
+            rows = channels(self._ask(commands.show_channels()))
+            found = attached(rows, THIRD).get(leg, [])
+            listening = attached(rows, LISTENER).get(leg, [])
+            new = [Person(each, self._party(each)) for each in found if each not in self._thirds]
+            there = [one for one in self._calls.values() if leg in (one.channel, one.state.colleague)]
+            if there and new:
+                self._thirds |= {each.leg: (there[0].channel, leg) for each in new}
+                there[0].feed(Observed(What.CAME, at, there=tuple(new)))
                 return
+            if there and any(not self._listeners.channel(each) for each in listening):
+                self._listeners.came(there[0], leg, listening, at)
+                return
+        # Who listens to all calls in turn is in the list without saying to which.
+        if there and not (found or listening) and listened_on(self._ask(commands.media_bugs(leg))):
+            self._listeners.unknown(there[0], leg, at)
 
     def _look_for_gone(self, leg: str, at: datetime) -> None:
-        for third, (channel, attached) in list(self._thirds.items()):
-            if attached != leg:
-                continue
-            try:
-                data = self._data(third)
-            except SwitchError as error:
-                log.warning("rooms.not_asked", error=error.message)
-                return
-            if data is None or not _is_third(data, leg):
-                self._thirds.pop(third, None)
-                if (call := self._calls.get(channel)) is not None:
-                    call.feed(Observed(What.WENT, at, other=third))
+        try:
+            for seconds in GONE:
+                gevent.sleep(seconds)
+                for third, (channel, on) in list(self._thirds.items()):
+                    data = self._data(third) if on == leg else None
+                    if on == leg and (data is None or not is_attached(data, leg)):
+                        self._thirds.pop(third, None)
+                        if (call := self._calls.get(channel)) is not None:
+                            call.feed(Observed(What.WENT, at, other=third))
+                self._listeners.gone(leg, is_attached, at)
+        except SwitchError as error:
+            log.warning("rooms.not_asked", error=error.message)
 
     # --- what somebody answers
 
@@ -200,7 +237,10 @@ class Rooms:
         """A key: of somebody in a conference, or of a third party, where they are asked something."""
         leg = event.uuid
         calls = [call for room in self._rooms.values() if leg in room.members for call in self._of(room)]
-        third = self._calls.get(self._thirds.get(leg, ("", ""))[0])
+        third = self._beside(leg)
+        key = observe_talk(event, "", leg)
+        if key is not None:
+            self._listeners.pressed(leg, key.key, key.at)
         for call in (*calls, *((third,) if third is not None else ())):
             telling = call.state.telling
             if telling is not None and telling.leg == leg != call.state.colleague:
@@ -216,10 +256,10 @@ class Rooms:
         if script is None:
             return
         sound = Path(speech.path)
-        if not call.state.room:
+        if not call.state.room or self._listeners.channel(leg):
             if commands.addressable(leg):
                 self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
-            if script.how != ALONE:
+            if script.how != ALONE and not call.state.room:
                 self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
             return
         room = next((one for one in self._rooms.values() if call.channel in one.members), None)
@@ -260,12 +300,20 @@ class Rooms:
                 room.members[leg] = old.members.get(leg, Member(leg, number, None))
         self._thirds = {}
         for leg, some in live.thirds.items():
-            data = self._data(leg)
-            if data is not None:
-                # Attached to the outside leg, or to the colleague's.
-                ours = data.variable("accord_state") == "announced"
-                channel = leg if ours else data.variable("bridge_uuid")
+            if channel := self._outside_of(leg):
                 self._thirds |= dict.fromkeys(some, (channel, leg))
+        self._listeners.look(live.listeners, self._outside_of)
+
+    def _outside_of(self, leg: str) -> str:
+        """The outside leg of the call that a leg is of: that one, or the one at its other end."""
+        data = self._data(leg)
+        if data is None:
+            return ""
+        return leg if data.variable("accord_state") == "announced" else data.variable("bridge_uuid")
+
+    def listening(self, channel: str) -> tuple[Person, ...]:
+        """Who listens to a call."""
+        return self._listeners.there(channel)
 
     def there(self, channel: str) -> tuple[str, tuple[Person, ...]]:
         """The name of the conference that an outside leg is in, empty where it is in none, and who else is in
@@ -304,11 +352,6 @@ class Rooms:
 def _ends(state: State, channel: str) -> tuple[str, ...]:
     """The legs of a call that a third party can be attached to; the colleague may just be on another one."""
     return tuple(filter(None, (channel, state.colleague, state.before)))
-
-
-def _is_third(data: CallEvent, leg: str) -> bool:
-    attached = data.variable("current_application"), data.variable("current_application_data")
-    return attached == (THIRD, leg)
 
 
 def _learnt(before: State, after: State, leg: str) -> bool:

@@ -142,6 +142,7 @@ class Takeover:
                 paused=paused,
                 room=room,
                 there=others,
+                listening=self._rooms.listening(call.channel),
             )
         )
 

@@ -253,9 +253,10 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
     return "not_found_in_audio" if finished else "not_finished"
 
 
-_CAME = ("bridged", "joined_room")
+_CAME = ("bridged", "joined_room", "listener_came")
 _OF_JOINING = ("telling", "told", "untold", "asked", "answered", "refused")
-_OF_PARTIES = (*_CAME, "unbridged", "left_room", *(f"joined_{each}" for each in _OF_JOINING))
+_OF_LISTENERS = ("listener_heard", "listener_left")
+_OF_PARTIES = (*_CAME, "unbridged", "left_room", *_OF_LISTENERS, *(f"joined_{each}" for each in _OF_JOINING))
 
 
 def _marker(mark: Marker) -> SealedMarker:

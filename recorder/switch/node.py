@@ -20,7 +20,7 @@ from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.esl import Inbound, Limits, Pending
 from recorder.switch.events import CallEvent
-from recorder.switch.rooms import listed, thirds
+from recorder.switch.rooms import LISTENER, THIRD, attached, listed
 
 log = structlog.get_logger()
 
@@ -60,12 +60,14 @@ class Live:
     ask for a channel that you know of by its id (:meth:`Node.recordings_of`).
 
     ``rooms`` are its conferences, each with its id, its name, and its members' numbers by their legs;
-    ``thirds`` the legs of third parties by the leg that they are attached to (:mod:`recorder.switch.rooms`).
+    ``thirds`` and ``listeners`` the legs of third parties and of listeners, by the leg that they are attached
+    to (:mod:`recorder.switch.rooms`).
     """
 
     channels: Mapping[str, LiveChannel]
     rooms: tuple[tuple[str, str, Mapping[str, str]], ...] = ()
     thirds: Mapping[str, list[str]] = field(default_factory=dict)
+    listeners: Mapping[str, list[str]] = field(default_factory=dict)
 
     def recorded_by(self, path: str) -> LiveChannel | None:
         """The channel that is being recorded to ``path``."""
@@ -169,7 +171,8 @@ class Node:
                 )
         answer = rooms.wait()
         # Refused by a switch without conferences.
-        return Live(live, () if answer.refused else tuple(listed(answer.data)), thirds(rows))
+        meeting = () if answer.refused else tuple(listed(answer.data))
+        return Live(live, meeting, attached(rows, THIRD), attached(rows, LISTENER))
 
     def _askable(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         """Those whose id can be in a command.  The others are said, once while they last: one call with an

@@ -20,6 +20,8 @@ from recorder.switch.events import CallEvent
 OUTSIDE: Final = "outside"
 COLLEAGUE: Final = "colleague"
 
+BOTH_HEAR, NOBODY_HEARS = "both", "nobody"
+
 STEREO: Final = "stereo"
 """Why a recording that was attached is none: the leg has two channels of its own (Opus in stereo), so both
 parties would be in both.  FreeSWITCH then ignores ``RECORD_STEREO``."""
@@ -41,6 +43,9 @@ class What(StrEnum):
     CAME = "came"  # ``there`` came into their conversation: into the room, or as a third one
     WENT = "went"  # ``other`` is in it no more
     LEFT_ROOM = "left_room"  # the outside leg left the room
+    LISTENS = "listens"  # ``there`` listen to their conversation
+    SPEAKS = "speaks"  # ``heard_by`` hears ``other``, who listens; in the recording's ``lane``, or nowhere
+    LISTENED = "listened"  # ``other`` listens no more
     HUNG_UP = "hung_up"  # ``cause``
     KEY = "key"  # ``key`` was pressed on ``leg``
     CODE = "code"  # the colleague dialled ``code``, one of :data:`CODES`
@@ -83,7 +88,9 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now.  ``by``: where it was asked for, if not on the telephone.
+    ends it, ``paused`` whether it is masked now.  ``fax``: a telephone has offered to go on as a fax (T.38).
+    ``by``: where it was asked for, if not on the telephone.  ``heard_by``: :data:`OUTSIDE`,
+    :data:`COLLEAGUE`, :data:`BOTH_HEAR` or :data:`NOBODY_HEARS`; ``lane``: ``left``, ``right`` or empty.
     """
 
     what: What
@@ -107,8 +114,12 @@ class Observed:
     capturing: bool = False
     outside: bool = False
     told: bool = False
+    fax: bool = False
     room: str = ""
     there: tuple[Person, ...] = ()
+    listening: tuple[Person, ...] = ()
+    heard_by: str = ""
+    lane: str = ""
 
 
 WANTED: Final = (
@@ -277,7 +288,9 @@ def _recording(what: What) -> Callable[[CallEvent, Observed], Observed | None]:
             return replace(base, what=What.TURNED) if what is What.RECORDING else None
         stereo = what is What.RECORDING and event.variable("rtp_use_codec_channels") not in ("", "1")
         cause = STEREO if stereo else ""
-        return replace(base, what=what, sound=event.header("Record-File-Path"), cause=cause)
+        # Set as a telephone's offer to go on as a fax is taken in, of which the switch tells nothing (seen).
+        fax = event.variable("has_t38") == "true"
+        return replace(base, what=what, sound=event.header("Record-File-Path"), cause=cause, fax=fax)
 
     return read
 

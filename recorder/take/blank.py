@@ -91,7 +91,7 @@ def plan(
     right = [*seen, *_named(unasked, "joiner_not_agreed"), *both, *played, *told_joiner]
     gaps = _gaps(_painted(left), _painted(right))
     if clock.missing_ms:
-        reason = "repair" if sound.header_broken else "write_error"
+        reason = "repair" if sound.header_broken else "fax" if _faxed(take) else "write_error"
         gaps.append(Gap(end, end + clock.missing_ms, "both", reason))
     return Plan(
         left_until_ms=talk,
@@ -121,6 +121,11 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: Plan) -> Sampl
             if last > 0 and first < len(samples):
                 samples[max(first, 0) : last, lane] = np.int16(0)
     return samples
+
+
+def _faxed(take: Take) -> bool:
+    """Whether it went on as a fax: the switch passes that on, and nothing of it comes to the recording."""
+    return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
 
 
 def _told(take: Take, clock: Times, found: Found | None) -> int:

@@ -27,6 +27,7 @@ GAP_REASONS = frozenset(
         "waiting",  # in the middle of the call: parked, in a queue, or being transferred
         "paused",  # by a colleague: silent in both channels
         "write_error",
+        "fax",  # the call went on as a fax (T.38), in which there is no sound
         "repair",  # the file ended before the call did
         "unobserved",  # the daemon was away: nothing was missed in the sound, but nobody watched
         "told_joiner",  # right: a colleague who had joined was told; what they said meanwhile is not there

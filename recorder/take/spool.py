@@ -110,7 +110,7 @@ class Mark:
 MARKS = frozenset(
     {
         "recording_started",
-        "recording_stopped",
+        "recording_stopped",  # data: fax (t38), where a telephone had offered to go on as a fax
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",
@@ -142,6 +142,13 @@ MARKS = frozenset(
         # how (conference, third); seen ("later").  Somebody came into the conversation, or left it.
         "joined_room",
         "left_room",
+        # Somebody listens to the conversation, unheard, or does no more.  data of all three: party, value,
+        # leg as above, seen ("later").
+        "listener_came",
+        "listener_left",
+        # data: heard_by (outside, colleague, both, nobody), and channel (left, right) where they are in the
+        # recording from then on, which makes them one of those above (third).
+        "listener_heard",
         # Who joined is being told that it is recorded.  data: how (alone, both), asks (opt-out, opt-in) where
         # they are asked too; of somebody in a room, here and below, also in ("room") and their leg.
         "joined_telling",

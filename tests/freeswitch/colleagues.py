@@ -41,6 +41,9 @@ FEATURES = f"""<include>
   <extension name="pick_up"><condition field="destination_number" expression="^pick-(.+)$">
     <action application="answer"/><action application="intercept" data="$1"/>
   </condition></extension>
+  <extension name="listen"><condition field="destination_number" expression="^listen-(.+)$">
+    <action application="answer"/><action application="eavesdrop" data="$1"/>
+  </condition></extension>
 </include>
 """
 """What a telephone system has beside its routing; none of it knows of recordings."""

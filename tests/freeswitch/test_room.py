@@ -155,6 +155,7 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     hot.until_marked("bridged")
     house.kill_daemon()
     second = one.rings_up(SECOND, "meet-c")
+    listener = one.rings_up(LINE, f"listen-{one.call.leg}")
     time.sleep(1)
     house.start_daemon()
     house.wait_watching()
@@ -162,14 +163,17 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     assert one.marks("joined_room")[-1].data["seen"] == "later"
     house.kill_daemon()
     one.phones(f"uuid_kill {second}")
+    one.phones(f"uuid_kill {listener}")
     time.sleep(0.5)
     house.start_daemon()
     house.wait_watching()
     one.until_marked("left_room")
+    one.until_marked("listener_left")
     one.phones(f"uuid_kill {first}")
     hot.until_marked("left_room")
     take, brought = one.ends(), hot.ends()
     assert in_room(take) == ["+01", "+91~", "-91~", "-01"]
+    assert listened(take) == ["+01~", "-01~"]
     assert by_colleague(house, second)
     assert in_room(brought) == ["+92", "-92"]
     assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
@@ -203,3 +207,78 @@ def consult(talk: Talk) -> None:
     talk.switch(f"uuid_broadcast {talk.inside} att_xfer::sofia/accord/{SECOND}@{talk.route} aleg")
     talk.phone(SECOND)
     time.sleep(1.5)
+
+
+def listened(take: spool.Take) -> list[str]:
+    """Who listened, by the last two digits, and who heard them, with the channel that they are in then."""
+    said = {"listener_came": "+", "listener_left": "-", "listener_heard": ""}
+    return [
+        said[mark.kind] + mark.data.get("value", "?")[-2:]
+        + (f":{mark.data['heard_by']}" if "heard_by" in mark.data else "")
+        + (f"/{mark.data['channel']}" if "channel" in mark.data else "")
+        + ("~" if "seen" in mark.data else "")
+        for mark in take.marks
+        if mark.kind in said
+    ]  # fmt: skip
+
+
+def test_who_listens(house: Rig) -> None:
+    """A supervisor is in the marks, and told nothing as long as nobody hears them; who speaks into the
+    recording is a third one.  Somebody outside may listen, and ends the recording as soon as they speak."""
+    lines(house, "joining_alone")
+    one, two = speaks(house), speaks(house)
+    inside = one.rings_up(THIRD, f"listen-{one.inside}")
+    outside_leg = two.call.leg
+    second = two.rings_up(SECOND, f"listen-{outside_leg}")
+    for talk in (one, two):
+        talk.until_marked("listener_came")
+    talk = two
+    who = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
+    talk.switch(f"originate {who} &eavesdrop({outside_leg})")
+    talk.until_marked("listener_came", 2)
+    time.sleep(1)
+    assert not heard_among(read_wav(house.phones_folder / f"colleague-{inside}.wav")[:, 0], SENTENCE)
+    for key, leg in (("2", inside), ("2", second)):
+        talk.phones(f"uuid_send_dtmf {leg} {key}")
+    for each in (one, two):
+        each.until_marked("listener_heard")
+    time.sleep(1)
+    talk.phones(f"uuid_send_dtmf {inside} 1")
+    talk.phones(f"uuid_send_dtmf {second} 3")
+    for each in (one, two):
+        each.until_marked("joined_told")
+    assert not one.marks("transferred_outside")
+    talk.phones(f"uuid_send_dtmf {second} 0")
+    two.until_marked("left_room")
+    talk.phones(f"uuid_kill {second}")
+    two.until_marked("listener_left")
+    talk.phones(f"uuid_send_dtmf {talk.phone(OUTSIDE)} 1")
+    two.until_marked("transferred_outside")
+    ended = two.call.wait_take()
+    assert two.call.alive()
+    talk.phones(f"uuid_kill {inside}")
+    one.until_marked("listener_left")
+    time.sleep(0.7)
+    take = one.ends()
+    assert listened(take) == ["+92", "92:colleague", "92:outside/right", "-92"]
+    assert in_room(take) == ["+92", "-92"]
+    assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
+    assert [name for name, *_ in heard(take, 0) if "92" in name] == []
+    assert kinds(take).count("joined_told") == 1
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+    assert by_colleague(house, inside)
+    assert listened(ended) == [
+        "+91",
+        "+98",
+        "91:outside",
+        "91:both/left",
+        "91:nobody",
+        "-91",
+        "98:colleague/left",
+    ]
+    assert in_room(ended) == ["+91", "-91", "+98!"]
+    assert "91+caller" in [name for name, *_ in heard(ended, 0)]
+    assert kinds(ended)[-2:] == ["transferred_outside", "recording_stopped"]
+    assert (ended.end.outcome, ended.end.reason) == ("recorded", None)
+    for each in (one, two):
+        assert not heard_among(read_wav(each.call.heard_by_caller)[TOLD_BY:, 0], SENTENCE)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from recorder.access.door import SOUNDS
 from recorder.clock import from_iso
 from recorder.seal.lengths import unexplained_ms
+from web import listened
 from web.playback import agreed
 from web.playback.agreed import Asked, Consented, Kept
 
@@ -23,7 +24,8 @@ class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
     where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
     question whether it may be kept, which is ``asked``, :data:`NOTED` a moment that a colleague noted, and
-    one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one."""
+    one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one; one of
+    ``listened.KINDS`` somebody who listened, with who heard them as the ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -74,10 +76,12 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
             each["offset_ms"],
             "both",
             each["kind"],
-            answer=str(each["data"].get("answer", "")),
+            answer=listened.answer(each)
+            if each["kind"] in listened.KINDS
+            else str(each["data"].get("answer", "")),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTED, *JOINED)
+        if each["kind"] in (NOTED, *JOINED, *listened.KINDS)
     )
     return Heard(
         recording=body["recording"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Protocol
 
 import av
 import numpy as np
@@ -111,6 +112,33 @@ def tones(codec: Codec, digit: str, seconds: float = 0.2) -> list[bytes]:
     at = np.arange(int(codec.rate * seconds)) / codec.rate
     sound = sum(0.25 * np.sin(2 * np.pi * pitch * at) for pitch in pitches(digit))
     return encoded(codec, np.asarray(sound))
+
+
+@cache
+def beeps(codec: Codec, hertz: int, on_s: float, off_s: float) -> list[bytes]:
+    """The payloads of a tone and the pause after it; only for codecs without a memory."""
+    at = np.arange(int(codec.rate * on_s)) / codec.rate
+    sound = 0.3 * np.sin(2 * np.pi * hertz * at)
+    return encoded(codec, np.concatenate([sound, np.zeros(int(codec.rate * off_s))]))
+
+
+class Speaker(Protocol):
+    """What a telephone says: a payload for each tick."""
+
+    def payload(self, codec: Codec, tick: int) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Beeps:
+    """A tone, over and over, as fax machines have them."""
+
+    hertz: int
+    on_s: float
+    off_s: float
+
+    def payload(self, codec: Codec, tick: int) -> bytes:
+        said = beeps(replace(codec, payload=0, fmtp=""), self.hertz, self.on_s, self.off_s)
+        return said[tick % len(said)]
 
 
 @dataclass(frozen=True)

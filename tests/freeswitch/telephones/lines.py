@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Voice, tones
+from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Speaker, Voice, tones
 from tests.freeswitch.telephones.srtp import SUITE, Protector, new_key
 
 COMFORT_NOISE = 13
@@ -27,6 +27,8 @@ EVENT = 101
 KEYS = "0123456789*#ABCD"
 """Each key's place is its number as an event (RFC 4733)."""
 HOST = "127.0.0.1"
+FAX_PACKET = bytes([1, 2, 0, 0])
+"""UDPTL, after its number: one indicator (CNG), and nothing of before again."""
 Weather = Callable[[int, random.Random], float | None]
 """For a tick: how many seconds later its packet arrives, ``None`` where it is lost."""
 
@@ -54,10 +56,11 @@ def jitters(most_s: float) -> Weather:
 @dataclass
 class Leg:
     """One telephone's end of a call's sound.  ``ear`` keeps what comes, where it is a list: the number of
-    each packet's payload, and that."""
+    each packet's payload, and that (of a fax 0, and what follows the packet's number).  ``faxes``: it takes
+    an offer to go on as a fax (T.38); ``image``: it does so, and there is no sound."""
 
     codec: Codec
-    voice: Voice
+    voice: Speaker
     weather: Weather = fair
     secure: bool = False
     speaking: bool = True
@@ -66,6 +69,8 @@ class Leg:
     to: tuple[str, int] | None = None
     heard: int = 0
     ear: list[tuple[int, bytes]] | None = None
+    faxes: bool = False
+    image: bool = False
     sock: socket.socket = field(init=False)
     _source: int = field(default_factory=lambda: random.getrandbits(32))
     _number: int = -1
@@ -112,17 +117,39 @@ class Leg:
         self.to = (HOST, int(media[1]))
 
     def asked(self, sdp: str) -> str:
-        """The answer to an offer, in this telephone's codec."""
+        """The answer to an offer: in this telephone's codec, or as a fax where it is one."""
+        if self.faxes and "m=image" in sdp:
+            self.answered_image(sdp)
+            return self.describe_image()
         media = re.search(r"m=audio (\d+)", sdp)
         assert media is not None, sdp
         self.codec = _of_offer(sdp, self.codec)
-        self.to = (HOST, int(media[1]))
+        self.image, self.to = False, (HOST, int(media[1]))
         return self.describe((self.codec,))
+
+    def describe_image(self) -> str:
+        """SDP for a fax (T.38 by UDPTL), from the port of the sound."""
+        port = self.sock.getsockname()[1]
+        lines = [
+            "v=0", f"o=- {port} {time.time_ns() // 1000} IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
+            f"m=image {port} udptl t38", "a=T38FaxVersion:0", "a=T38MaxBitRate:14400",
+            "a=T38FaxRateManagement:transferredTCF", "a=T38FaxMaxDatagram:400",
+            "a=T38FaxUdpEC:t38UDPRedundancy", "",
+        ]  # fmt: skip
+        return "\r\n".join(lines)
+
+    def answered_image(self, sdp: str) -> None:
+        """From now on it sends a fax, and no sound."""
+        media = re.search(r"m=image (\d+)", sdp)
+        assert media is not None, sdp
+        self.image, self.to = True, (HOST, int(media[1]))
 
     def tick(self, tick: int) -> list[tuple[float, bytes]]:
         """What is sent for this tick, each with how many seconds later it arrives."""
         if self.to is None:
             return []
+        if self.image:
+            return [(0.0, struct.pack(">H", tick & 0xFFFF) + FAX_PACKET)]
         self._number += 1
         if self._dialled:
             since, payload, content = self._dialled.pop(0)
@@ -173,7 +200,7 @@ class Leg:
                 packet = self.sock.recv(2048)
                 self.heard += 1
                 if self.ear is not None:
-                    self.ear.append((packet[1] & 0x7F, packet[12:]))
+                    self.ear.append((0, packet[2:]) if self.image else (packet[1] & 0x7F, packet[12:]))
 
 
 class Studio:
@@ -263,6 +290,14 @@ class Dialogue:
         self.invite((self.leg.codec,))
         self.leg.speaking = True
 
+    def fax(self) -> int:
+        """Offer to go on as a fax; the answer's code.  Refused, it goes on in sound."""
+        self.sequence += 1
+        self.state = "faxing"
+        self._request("INVITE", self.leg.describe_image())
+        self.wait("talking")
+        return self.codes[-1]
+
     def info(self, digits: str) -> None:
         """Each digit by SIP INFO."""
         for digit in digits:
@@ -311,9 +346,12 @@ class Dialogue:
             self.target = found[1] if found else self.target
         self._request("ACK", sequence=int(number))
         if code >= 300:
-            self.state = "refused"
+            self.state = "talking" if self.state == "faxing" else "refused"
             return
-        if self.state in ("calling", "offering"):
+        if self.state == "faxing":
+            self.leg.answered_image(body)
+            self.state = "talking"
+        elif self.state in ("calling", "offering"):
             self.leg.answered(body, self.offered)
             if self.state == "calling":
                 self.exchange.studio.add(self.leg)

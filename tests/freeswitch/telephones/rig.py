@@ -57,10 +57,13 @@ class Pair:
         encoded = encode(take, prompt)
         inspected = wav.inspect(take.audio)
         sound = np.concatenate(list(wav.blocks(inspected, 1 << 20))) / 32768
+        near, far = self.outside.voice, self.inside.voice
+        assert isinstance(near, Voice)
+        assert isinstance(far, Voice)
         slow = [places.low(sound[:, side], inspected.sample_rate) for side in (0, 1)]
         return Heard(
             self, take, encoded, sound, inspected.sample_rate,
-            places.places(slow[0], self.outside.voice), places.places(slow[1], self.inside.voice),
+            places.places(slow[0], near), places.places(slow[1], far),
         )  # fmt: skip
 
 
@@ -221,8 +224,8 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path) -> Iterator[Town]:
-    it = Town(folder)
+def town(folder: Path, conf: Path = CONF) -> Iterator[Town]:
+    it = Town(folder, conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()

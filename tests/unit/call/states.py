@@ -134,6 +134,10 @@ EVENTS: dict[str, Make] = {
     "the third one is outside": _plain(What.LOOKED, other="r", outside=True),
     "the third one goes": _plain(What.WENT, other="r"),
     "the conference is left": _plain(What.LEFT_ROOM),
+    "somebody listens": _plain(What.LISTENS, there=(Person("r"),)),
+    "who listens speaks": _plain(What.SPEAKS, other="r", heard_by="both", lane="right"),
+    "who listens is silent": _plain(What.SPEAKS, other="r", heard_by="nobody"),
+    "who listens goes": _plain(What.LISTENED, other="r"),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
     "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
@@ -164,12 +168,22 @@ PAUSES = (
 )  # fmt: skip
 """They change nothing but what is paused; so they are not tried on every line."""
 
+LISTENERS = tuple(name for name in EVENTS if "listens" in name)
+"""Nor these, and nothing else is while somebody listens: who is not heard changes nothing, who is, is a third
+one."""
+
 ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
 """Nor these, but on a line that tells who joins, and of a call that goes on as it should: what else may be
 amiss with it changes nothing of them."""
 
 
 def _tried(name: str, state: State) -> bool:
+    if name in LISTENERS:
+        calm = state.capturing and state.leaving and not (state.hung_up or state.playing or state.paused)
+        alone = not (state.others or state.room or state.telling or state.held)
+        return bool(state.listeners) or bool(calm and alone and state.script.joining)
+    if state.listeners and name not in ("the third one is a colleague", "the third one is outside"):
+        return False
     if state.plan.mode != NOTICE and state.script.joining and (name in PAUSES or name in ROOMS):
         return name in ROOMS and state.capturing and state.leaving and not (state.hung_up or state.playing)
     if name in PAUSES:
@@ -234,6 +248,7 @@ def alike(state: State) -> tuple[object, ...]:
         state.telling is not None and in_room(state, state.telling.leg), bool(state.room),
         tuple((one.asked, one.outside, one.tried, bool(names(one.leg, one.party) & state.knowing))
               for one in state.others),
+        tuple(one.lane for one in state.listeners),
     )  # fmt: skip
 
 

@@ -67,6 +67,12 @@ def test_a_call_is_announced_recorded_and_ended() -> None:
     assert the_end(actions) == Finish(None, HUNG_UP.at, COLLEAGUE)
 
 
+def test_a_call_that_went_on_as_a_fax_is_marked_so() -> None:
+    _, actions = run(*WHOLE[:-2], replace(RECORDED, fax=True), HUNG_UP)
+    assert Note("recording_stopped", RECORDED.at, (("fax", "t38"),)) in actions
+    assert the_end(actions).reason is None
+
+
 def test_a_switch_that_is_taken_over_as_the_recording_begins_loses_nothing() -> None:
     """The connection comes between the recording's start and the switch's telling of it."""
     taken_over = told(What.UNWATCHED, 0.05, since=AT, state="announcing", capturing=True)

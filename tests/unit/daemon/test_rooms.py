@@ -20,7 +20,7 @@ from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live
 from recorder.switch.observed import COLLEAGUE, Observed, What
-from recorder.take.spool import CallStart, Party
+from recorder.take.spool import CallStart, Party, read_marks
 from tests.unit.daemon.test_joiners import AT, SOUND
 from tests.unit.switch.test_rooms import event
 
@@ -40,11 +40,14 @@ class Switch:
         self.rows: list[dict[str, str]] = []
         self.legs: dict[str, dict[str, str]] = {}
         self.outside: dict[str, str] = {}
+        self.bugs = ""
 
     def ask(self, command: Command) -> str:
         words = str(command).split()
         if words[1] == "show":
             return json.dumps({"rows": self.rows})
+        if words[1] == "uuid_buglist":
+            return self.bugs
         if words[1] == "uuid_getvar":
             return self.outside.get(words[2], "_undef_") if words[3] == "accord_outside" else "_undef_"
         if words[2] not in self.legs:
@@ -200,13 +203,97 @@ def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
     assert names(call) == []
 
 
-def test_who_only_listens_is_no_third_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
+    """What is written down of who listens, and of who joined."""
+    house.calls[channel].writer.flush(5)
+    found = read_marks(house.calls[channel].writer.folder)
+    return [
+        (one.kind, dict(one.data)) for one in found if one.kind.startswith(("listener", "joined", "left"))
+    ]
+
+
+WHO = {"party": "extension", "value": "300", "leg": "c"}
+
+
+def test_who_only_listens_is_marked_and_told_nothing_until_they_speak(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rooms, "ASKED", (0.0, 0.01))
+    monkeypatch.setattr(rooms, "GONE", (0.0,))
     call = house.call("a")
+    house.switch.legs["c"] = {
+        "Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
+        "variable_current_application": "eavesdrop", "variable_current_application_data": "b-a",
+    }  # fmt: skip
     house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "b-a"}]
+    house.rooms.pressed(key("c", "3"))  # elsewhere, before
     house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
-    gevent.sleep(0.1)
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")  # somebody else's
     assert names(call) == []
+    assert house.switch.told == []
+    for key_, leg in (("2", "c"), ("2", "b-a"), ("*", "c"), ("1", "c")):
+        house.rooms.pressed(key(leg, key_))
+    gevent.sleep(0.05)
+    assert names(call) == ["c"]
+    (mixed,) = [command for command in house.switch.told if "uuid_displace" in command]
+    assert f"start '{SOUND.path}' 0 m" in mixed
+    house.bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
+    assert call.state.telling is not None
+    assert call.state.telling.began is not None
+    house.rooms.pressed(key("c", "0"))
+    assert names(call) == []
+    del house.switch.legs["c"]
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    third = {**WHO, "who": "colleague", "how": "third"}
+    assert [one for one in marks(house, "a") if one[0] not in ("joined_telling", "joined_untold")] == [
+        ("listener_came", WHO),
+        ("listener_heard", {**WHO, "heard_by": "colleague"}),
+        ("listener_heard", {**WHO, "heard_by": "outside", "channel": "right"}),
+        ("joined_room", third),
+        ("listener_heard", {**WHO, "heard_by": "nobody"}),
+        ("left_room", third),
+        ("listener_left", WHO),
+    ]
+
+
+def test_a_key_that_is_pressed_before_the_list_says_who_listens_is_not_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.1))
+    call = house.call("a")
+    house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    house.bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    for pressed in ("7", "1", "2", "*"):
+        house.rooms.pressed(key("c", pressed))
+    house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    gevent.sleep(0.2)
+    assert [one.heard_by for one in call.state.listeners] == ["outside"]
+    assert marks(house, "a")[1:] == [("listener_heard", {**WHO, "heard_by": "outside"})]
+
+
+def test_a_listener_whose_keys_mean_nothing_and_one_of_whom_nobody_knows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.01))
+    monkeypatch.setattr(rooms, "GONE", (0.0,))
+    house.call("a")
+    house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300",
+                              "variable_eavesdrop_enable_dtmf": "false"}  # fmt: skip
+    house.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    house.bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    house.rooms.pressed(key("c", "3"))
+    house.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    assert marks(house, "a") == [("listener_came", WHO)], "nothing is attached any more"
+    house.switch.bugs = "<function>eavesdrop</function>"
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert marks(house, "a")[1:] == [
+        ("listener_came", {"leg": "on:b-a"}),
+        ("listener_left", {"leg": "on:b-a"}),
+    ]
 
 
 def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
@@ -215,11 +302,15 @@ def test_who_is_there_when_the_daemon_is_back(house: House) -> None:
     house.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
     house.switch.legs["b"] = {"variable_bridge_uuid": "o"}
     house.switch.legs["d"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "400"}
-    house.rooms.look(Live({}, (("id-of-room", "room", {"a": "1", "c": "3"}),), {"b": ["d"]}))
+    house.switch.legs["o"] = {"variable_accord_state": "announced"}
+    rows = (("id-of-room", "room", {"a": "1", "c": "3"}),)
+    house.rooms.look(Live({}, rows, {"b": ["d"]}, {"o": ["e"], "gone": ["f"]}))
     name, there = house.rooms.there("a")
     assert (name, [(one.leg, one.party) for one in there]) == ("room", [("c", ("extension", "300"))])
     name, there = house.rooms.there("o")
     assert (name, [(one.leg, one.party) for one in there]) == ("", [("d", ("extension", "400"))])
+    assert [one.leg for one in house.rooms.listening("o")] == ["e"]
+    assert house.rooms.listening("a") == ()
 
 
 def test_who_is_outside_and_was_told_nothing_ends_the_take(house: House) -> None:

@@ -382,13 +382,16 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         ("joined_asked", {"in": "room", "leg": "5c9b"}),
         ("joined_refused", {"answer": "no", "key": "2", "in": "room", "leg": "5c9b"}),
         ("left_room", party),
+        ("listener_came", party),
+        ("listener_heard", {**party, "heard_by": "both", "channel": "left"}),
+        ("listener_left", party),
     )
     more = tuple(
         Marker(START + timedelta(seconds=number), 1000 * number, kind, data)
         for number, (kind, data) in enumerate(told, 10)
     )
     made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
-    markers = made.manifest.markers[-9:]
+    markers = made.manifest.markers[-12:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
         ("joined_telling", {"how": "alone"}),
@@ -399,4 +402,7 @@ def test_who_came_and_who_left_is_in_no_marker(keys: Keys, tmp_path: Path) -> No
         ("joined_asked", {"in": "room"}),
         ("joined_refused", {"answer": "no", "key": "2", "in": "room"}),
         ("left_room", {"seen": "later"}),
+        ("listener_came", {"seen": "later"}),
+        ("listener_heard", {"seen": "later", "heard_by": "both", "channel": "left"}),
+        ("listener_left", {"seen": "later"}),
     ]

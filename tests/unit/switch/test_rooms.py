@@ -7,8 +7,9 @@ import json
 import pytest
 
 from recorder.errors import SwitchError
+from recorder.switch import rooms
 from recorder.switch.events import CallEvent
-from recorder.switch.rooms import BEGAN, CAME, ENDED, WENT, InRoom, Member, in_room, listed, thirds
+from recorder.switch.rooms import BEGAN, CAME, ENDED, WENT, InRoom, Member, attached, in_room, listed
 
 
 def event(action: str, **said: str) -> CallEvent:
@@ -95,11 +96,60 @@ def test_a_list_that_is_none_says_so(answer: str) -> None:
     assert raised.value.error_id == "switch.answer"
 
 
-def test_third_parties_by_the_leg_they_are_attached_to() -> None:
+def test_third_parties_and_listeners_by_the_leg_they_are_attached_to() -> None:
     rows = [
         {"uuid": "a", "application": "bridge", "application_data": "b"},
         {"uuid": "c", "application": "three_way", "application_data": "b"},
         {"uuid": "d", "application": "three_way", "application_data": ""},
         {"uuid": "e"},
+        {"uuid": "f", "application": "eavesdrop", "application_data": "b"},
     ]
-    assert thirds(rows) == {"b": ["c"]}
+    assert attached(rows, rooms.THIRD) == {"b": ["c"]}
+    assert attached(rows, rooms.LISTENER) == {"b": ["f"]}
+
+
+@pytest.mark.parametrize(
+    ("key", "on_outside", "who", "lane"),
+    [
+        ("0", True, "nobody", ""), ("1", True, "colleague", "left"), ("2", True, "outside", ""),
+        ("3", True, "both", "left"), ("0", False, "nobody", ""), ("1", False, "outside", "right"),
+        ("2", False, "colleague", ""), ("3", False, "both", "right"),
+    ],
+)  # fmt: skip
+def test_who_hears_a_listener_and_where_they_are_in_the_recording(
+    key: str, on_outside: bool, who: str, lane: str
+) -> None:
+    assert rooms.heard(key, on_outside) == (who, lane)
+
+
+def leg(**variables: str) -> CallEvent:
+    return CallEvent(
+        ("\n" + "".join(f"variable_{name}: {value}\n" for name, value in variables.items())).encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "first", "keys"),
+    [
+        ({}, "", True),
+        ({"eavesdrop_whisper_aleg": "true"}, "1", True),
+        ({"eavesdrop_whisper_bleg": "Yes", "eavesdrop_enable_dtmf": "true"}, "2", True),
+        ({"eavesdrop_whisper_aleg": "1", "eavesdrop_whisper_bleg": "on"}, "3", True),
+        ({"eavesdrop_whisper_aleg": "false", "eavesdrop_enable_dtmf": "false"}, "", False),
+        ({"eavesdrop_whisper_bleg": "0", "eavesdrop_enable_dtmf": "no"}, "", False),
+    ],
+)
+def test_what_a_listener_says_to_whom_from_the_first(
+    variables: dict[str, str], first: str, keys: bool
+) -> None:
+    assert (rooms.speaks_at_first(leg(**variables)), rooms.presses(leg(**variables))) == (first, keys)
+
+
+def test_who_is_attached_is_known_by_what_their_leg_does() -> None:
+    for application, yes in (("eavesdrop", True), ("three_way", True), ("bridge", False)):
+        data = leg(current_application=application, current_application_data="b")
+        assert rooms.is_attached(data, "b") is yes
+        assert not rooms.is_attached(data, "c")
+    bugs = "<media-bugs>\n <media-bug>\n  <function>eavesdrop</function>\n </media-bug>\n</media-bugs>"
+    assert rooms.listened_on(bugs)
+    assert not rooms.listened_on(bugs.replace("eavesdrop", "session_record"))

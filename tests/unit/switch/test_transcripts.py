@@ -145,6 +145,15 @@ def test_a_leg_that_is_in_stereo_by_itself_is_not_what_was_ordered(channels: byt
     assert (seen.what, seen.cause) == (What.RECORDING, cause)
 
 
+def test_a_recording_whose_call_went_on_as_a_fax_says_so() -> None:
+    ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
+    faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
+    for raw, fax in ((ended, False), (faxed, True)):
+        seen = observe(CallEvent(b"\n" + raw))
+        assert seen is not None
+        assert (seen.what, seen.fax) == (What.RECORDED, fax)
+
+
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
 def test_a_file_that_is_opened_anew_for_another_codec_is_the_same_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)

@@ -333,6 +333,8 @@ def test_what_is_missing_at_the_end() -> None:
         "both",
         "write_error",
     )
+    faxed = with_data(take([*NORMAL, (70_000, "recording_stopped")], 70_000), "recording_stopped", fax="t38")
+    assert gaps(blank.plan(faxed, sound(), FOUND))[-1] == (60_000, 70_100, "both", "fax")
     assert len(gaps(blank.plan(take(NORMAL, 60_800), sound(), FOUND))) == 2
     assert blank.plan(take(NORMAL, 70_000), sound(), FOUND).drift_ms == 10_000
 

@@ -131,6 +131,22 @@ def test_of_an_outbound_call_it_is_whoever_was_called(claire, house, bakery):
     assert "La personne qui appelle" not in page
 
 
+def test_the_player_says_who_listened_and_who_heard_them(claire, house, bakery):
+    dialled = [
+        (9000, "listener_came", {"party": "extension", "value": "1077", "leg": "c"}),
+        (9300, "listener_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
+        (9600, "listener_left", {"leg": "c"}),
+    ]
+    folder, end = house.finished(bakery, dialled=dialled)
+    house.work(folder, end)
+    page = claire.get(claire.listen_to(folder.name)).text
+    said = [text for _, text in marks(page)]
+    came = next(n for n, text in enumerate(said) if "Quelqu’un s’est mis à écouter l’appel." in text)
+    assert "cette voix est dans le canal de l’autre personne." in said[came + 1]
+    assert "n’écoutait plus." in said[came + 2]
+    assert "1077" not in page
+
+
 def test_the_player_says_what_was_asked_of_a_colleague_who_joined(claire, house, bakery):
     dialled = [(9000, "joined_asked", {}), (9500, "joined_refused", {"answer": "no", "key": "2"})]
     folder, end = house.finished(bakery, dialled=dialled)

@@ -13,9 +13,10 @@ from flask_babel import format_decimal
 import web
 from recorder.access import door
 from recorder.prompts import purposes
+from recorder.switch import rooms
 from recorder.take.encoded import GAP_REASONS
-from recorder.take.spool import REASONS, Party
-from web import WebConfig, create_app, refused, words, written
+from recorder.take.spool import MARKS, REASONS, Party
+from web import WebConfig, create_app, listened, refused, words, written
 from web.language import NAMES, zone_name
 
 ROOT = Path(web.__file__).parent
@@ -129,6 +130,16 @@ def test_every_answer_of_a_colleague_who_joined_has_its_sentence(app):
         said = [words.joined(*each) for each in kinds]
         assert words.joined("joined_refused", "in a way of tomorrow") not in said
     assert len(set(said)) == len(said)
+
+
+def test_everything_of_who_listened_has_its_sentence(app):
+    heard = {rooms.heard(key, on_outside) for key in "0123" for on_outside in (True, False)}
+    markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
+    with app.test_request_context():
+        said = [listened.listened("listener_heard", listened.answer(each)) for each in markers]
+        said += [listened.listened(kind, "") for kind in listened.KINDS]
+    assert len(set(said)) == len(said) == 10
+    assert {kind for kind in MARKS if kind.startswith("listener_")} == set(listened.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_its_sentence():

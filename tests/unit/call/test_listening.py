@@ -1,0 +1,136 @@
+"""Who listens to a call: noted, told nothing, and a third one as soon as their voice is recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import OPT_IN, OPT_OUT, Do, Note
+from recorder.switch.observed import Observed, Person, What
+from tests.unit.call.test_joiner_asked import Asked
+from tests.unit.call.test_joining import AT, FIRST, SECOND, Call, plan, resumed
+
+WHO = {"party": "extension", "value": "300", "leg": "c"}
+
+
+class Listened(Call):
+    """A call that goes on with the first colleague, and to which the second one listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listens("c")
+
+    def listens(self, leg: str, party: tuple[str, str] = SECOND) -> None:
+        self.tell(What.LISTENS, there=(Person(leg, party),))
+
+    def speaks(self, heard_by: str, lane: str = "", leg: str = "c") -> None:
+        self.tell(What.SPEAKS, other=leg, heard_by=heard_by, lane=lane)
+
+    def looked(self, leg: str = "c", outside: bool = False, told: bool = False) -> None:
+        self.tell(What.LOOKED, other=leg, outside=outside, told=told)
+
+    def since(self, count: int) -> list[str]:
+        """What was noted and ordered after so much."""
+        return [one.kind if isinstance(one, Note) else str(one) for one in self.done[count:]]
+
+
+def test_who_only_listens_is_noted_and_nothing_else() -> None:
+    call = Listened()
+    count = len(call.done)
+    call.listens("c")  # once more
+    call.speaks("nobody", leg="x")
+    call.speaks("outside")
+    call.speaks("outside")
+    call.tell(What.LISTENED, other="c")
+    call.tell(What.LISTENED, other="c")
+    assert call.since(count) == ["listener_heard", "listener_left"]
+    assert call.notes("listener_came") == [WHO]
+    assert call.notes("listener_heard") == [{**WHO, "heard_by": "outside"}]
+    assert call.state.listeners == ()
+    assert not call.state.over
+
+
+def test_who_is_heard_in_the_recording_is_a_third_one_until_they_are_silent() -> None:
+    call = Listened()
+    call.speaks("both", "right")
+    call.looked()
+    assert call.notes("listener_heard") == [{**WHO, "heard_by": "both", "channel": "right"}]
+    assert call.notes("joined_room") == [{**WHO, "who": "colleague", "how": "third"}]
+    assert call.orders(Do.TELL) == 1
+    call.begins()
+    call.hears()
+    call.speaks("outside", "right")
+    assert len(call.notes("joined_room")) == 1
+    call.speaks("nobody")
+    assert call.notes("left_room")
+    count = len(call.done)
+    call.speaks("both", "right")
+    call.looked()
+    assert call.since(count) == ["listener_heard", "look_round", "joined_room"], "nobody is told twice"
+    count = len(call.done)
+    call.tell(What.LISTENED, other="c")
+    assert call.since(count) == ["left_room", "listener_left"]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_somebody_outside_may_listen_but_not_speak_where_they_were_told_nothing(told: bool) -> None:
+    call = Listened()
+    call.speaks("outside")  # which is not recorded
+    assert not call.state.over
+    count = len(call.done)
+    call.speaks("both", "left")
+    call.looked(outside=True, told=told)
+    ends = [] if told else ["transferred_outside", "stop"]
+    assert call.since(count) == ["listener_heard", "look_round", "joined_room", *ends]
+    assert call.state.over is not told
+    count = len(call.done)
+    call.listens("d")
+    assert call.since(count) == (["listener_came"] if told else [])
+
+
+def test_who_listens_is_not_whom_a_call_is_for_and_stays_as_it_is_transferred() -> None:
+    call = Call(plan("alone"), looked=False)
+    state, actions = step(
+        arriving.arrive(plan("alone"), AT)[0], Observed(What.LISTENS, AT, there=(Person("c", SECOND),))
+    )
+    assert [one.kind for one in actions if isinstance(one, Note)] == ["listener_came"]
+    assert state.listeners
+    assert not state.connected
+    call.tell(What.LISTENS, there=(Person("c", SECOND),))
+    call.tell(What.LOOKED, other="b")
+    call.transfer("d", ("extension", "400"))
+    assert call.orders(Do.TELL) == 1, "who joins by the transfer"
+    assert call.state.listeners
+    assert not call.notes("left_room")
+
+
+@pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
+def test_where_who_joins_is_asked_who_listens_ends_it_by_speaking(mode: str) -> None:
+    call = Asked(mode)
+    call.tell(What.LISTENS, there=(Person("c", SECOND),))
+    call.tell(What.SPEAKS, other="c", heard_by="colleague")
+    assert not call.state.over, "which is not recorded"
+    call.tell(What.SPEAKS, other="c", heard_by="both", lane="right")
+    call.tell(What.LOOKED, other="c")
+    assert [each["answer"] for each in call.notes("joined_refused")] == ["unasked"]
+    assert call.state.over
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_was_noted_is_known_again_and_who_came_or_left_meanwhile_is_noted(restart: bool) -> None:
+    call: Call = Listened()
+    call.tell(What.LISTENS, there=(Person("d", ("extension", "400")),))
+    call.tell(What.SPEAKS, other="c", heard_by="both", lane="right")
+    call.tell(What.LOOKED, other="c")
+    call = resumed(call) if restart else call
+    call.tell(What.UNWATCHED, since=call.now, state="announced", capturing=True, other="b", party=FIRST,
+              bridged_at=AT, listening=(Person("c", SECOND), Person("e", FIRST)))  # fmt: skip
+    assert [(one.leg, one.lane) for one in call.state.listeners] == [("c", "right"), ("e", "")]
+    gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
+    assert call.notes("listener_left") == [gone]
+    assert call.notes("listener_came")[-1] == {"party": "extension", "value": "200", "leg": "e",
+                                               "seen": "later"}  # fmt: skip
+    assert not call.notes("left_room"), "whom they hear is heard still"
+    call.tell(What.SPEAKS, other="c", heard_by="nobody")
+    assert call.notes("left_room")

@@ -1,0 +1,48 @@
+"""What is said of somebody who listened to a call while it went on: a supervisor, who may also have been
+heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+KINDS: Final = ("listener_came", "listener_left", "listener_heard")
+
+HEARD: Mapping[tuple[str, str], object] = {
+    ("colleague", ""): _l(
+        "From here on the colleague also heard somebody who listened. That is not in this recording."
+    ),
+    ("colleague", "left"): _l(
+        "From here on the colleague also heard somebody who listened. "
+        "That voice is in the channel of the other party."
+    ),
+    ("outside", ""): _l(
+        "From here on the other party also heard somebody who listened. That is not in this recording."
+    ),
+    ("outside", "right"): _l("From here on the other party also heard somebody who listened."),
+    ("both", "left"): _l(
+        "From here on both also heard somebody who listened. That voice is in the channel of the other party."
+    ),
+    ("both", "right"): _l("From here on both also heard somebody who listened."),
+    ("nobody", ""): _l("From here on nobody heard who listened any more."),
+}
+"""By who heard them, and the channel that they are in then (docs/formats.md)."""
+
+
+def answer(marker: Mapping[str, Any]) -> str:
+    """What :func:`listened` needs to know of a marker, in a word."""
+    data = marker["data"]
+    return f"{data.get('heard_by', '')} {data.get('channel', '')}".strip()
+
+
+def listened(kind: str, how: str) -> str:
+    """That somebody listened, did so no more, or was heard."""
+    if kind == "listener_came":
+        return str(_("Somebody began to listen to the call."))
+    if kind == "listener_left":
+        return str(_("Somebody who had listened to the call no longer did."))
+    who, _between, lane = how.partition(" ")
+    return str(HEARD.get((who, lane)) or _("From here on somebody who listened was also heard."))
