@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -58,7 +59,7 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         connected="bridged" in first,
         deadline=None if announced else at,
         kept=kept_of(notes),
-        paused=[note.kind for note in notes if note.kind in ("paused", "resumed")][-1:] == ["paused"],
+        paused_until=_paused_until(notes),
     )
     state = room.remembered(remembered(state, notes), notes)
     if "deleted" in first:
@@ -71,6 +72,16 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     if not announced and answer in REASONS:
         return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
     return state
+
+
+def _paused_until(notes: Sequence[Note]) -> datetime | None:
+    """When a pause ends by itself that nobody was seen to end."""
+    last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
+    if last is None or last.kind == "resumed":
+        return None
+    seconds = dict(last.data).get("seconds", "")
+    # An Accord of before noted none of what it saw later: the switch's word comes next.
+    return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
 def kept_of(notes: Sequence[Note]) -> str:

@@ -230,7 +230,7 @@ class State:
     where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
-    ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
+    ``paused_until``: when the switch ends by itself, as far as we know, that it masks the recording.
     ``knowing``: who knows that it is recorded
     (:func:`recorder.call.joiner.names`); ``telling`` is who is being told; ``last_there`` the leg that an
     earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
@@ -268,8 +268,7 @@ class State:
     began: datetime | None = None
     asked: Asking = Asking()
     kept: str = ""
-    paused: bool = False
-    pause_ends: datetime | None = None
+    paused_until: datetime | None = None
     knowing: frozenset[str] = frozenset()
     telling: Telling | None = None
     last_there: str = ""
@@ -283,6 +282,11 @@ class State:
     def talking(self) -> bool:
         """Whether it is recorded, and two speak with each other."""
         return self.phase is Phase.ANNOUNCED and bool(self.colleague) and not self.held
+
+    def paused(self, at: datetime) -> bool:
+        """Whether the switch masks the recording then, as far as we know: it ends that by itself, and tells
+        nobody."""
+        return self.paused_until is not None and at < self.paused_until
 
     @property
     def script(self) -> Script:

@@ -340,7 +340,7 @@ class Call:
             self._switch(commands.no_beep(leg))
 
     def _pause_tone(self) -> None:
-        left = (self.state.pause_ends or self._now()) - self._now()
+        left = (self.state.paused_until or self._now()) - self._now()
         if commands.addressable(self.state.colleague):
             seconds = max(1, int(left.total_seconds()))
             self._switch(commands.pause_tone(self.channel, self.state.colleague, seconds))

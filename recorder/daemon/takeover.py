@@ -18,6 +18,7 @@ from recorder.call import arriving
 from recorder.call.state import OPT_OUT, Note, Plan, Script, State
 from recorder.clock import Now
 from recorder.daemon.calls import Call
+from recorder.daemon.paused import pause_seconds, paused_at
 from recorder.daemon.rooms import Rooms
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
@@ -128,10 +129,13 @@ class Takeover:
         there = self._there(call.channel) if may_talk else _NOBODY
         room, others = self._rooms.there(call.channel)
         paused = state == "announced" and self._ask(call.channel, "accord_paused") == "true"
+        lasts = timedelta(seconds=pause_seconds(self._node.api)) if paused else timedelta(0)
+        begun = (self._ask(call.channel, "accord_paused_at") or "") if paused else ""
+        now = self._now()
         call.feed(
             Observed(
                 What.UNWATCHED,
-                self._now(),
+                now,
                 since=since,
                 state=state,
                 left=left,
@@ -140,6 +144,8 @@ class Takeover:
                 other=there.leg,
                 party=there.party,
                 paused=paused,
+                paused_at=paused_at(begun, lasts, now),
+                lasts=lasts,
                 room=room,
                 there=others,
             )

@@ -244,6 +244,7 @@ def pause(uuid: str, path: Path, seconds: int) -> list[Command]:
         unschedule(group),
         schedule(seconds, group, _unmask(_uuid(uuid), path)),
         schedule(seconds, group, clear_variable(uuid, "accord_paused")),
+        Command(f"api expand uuid_setvar {state} accord_paused_at ${{strepoch()}}"),
         Command(f"api expand uuid_setvar {state} accord_paused true"),
         Command(f"api expand uuid_record {state} mask '{_path(path)}'"),
     ]

@@ -83,7 +83,7 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now.  ``by``: where it was asked for, if not on the telephone.
+    ends it, ``paused`` whether it is masked now, and ``paused_at`` since when (``None``: not known).  ``by``: where it was asked for, if not on the telephone.
     """
 
     what: What
@@ -100,6 +100,7 @@ class Observed:
     by: str = ""
     lasts: timedelta = timedelta(0)
     paused: bool = False
+    paused_at: datetime | None = None
     leg: str = OUTSIDE
     other: str = ""
     bridged_at: datetime | None = None

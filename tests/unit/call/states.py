@@ -42,6 +42,7 @@ PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
+PAUSE = timedelta(minutes=2)
 
 
 def speech(name: str) -> Speech:
@@ -135,7 +136,7 @@ EVENTS: dict[str, Make] = {
     "the third one goes": _plain(What.WENT, other="r"),
     "the conference is left": _plain(What.LEFT_ROOM),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
-    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
+    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b", lasts=PAUSE),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
     "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
     "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
@@ -176,7 +177,7 @@ def _tried(name: str, state: State) -> bool:
         return bool(state.script.delete or state.script.joining) and not state.others
     if name not in ROOMS:
         return True
-    amiss = state.paused or state.hung_up or state.playing or not (state.capturing and state.leaving)
+    amiss = state.paused(AT) or state.hung_up or state.playing or not (state.capturing and state.leaving)
     return bool(state.script.joining) and (bool(state.others) or not amiss)
 
 
@@ -227,7 +228,7 @@ def alike(state: State) -> tuple[object, ...]:
         state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
+        asked.began, asked.heard, asked.how, state.paused(AT), state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
         state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),

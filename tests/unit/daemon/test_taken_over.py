@@ -138,6 +138,34 @@ def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: di
     assert daemon.calls[CHANNEL].state.colleague == "b"
 
 
+@pytest.mark.parametrize(
+    ("said", "since"), [(0, 0), (40, 40), (61, 61), (-40, None), (200, None), ("_undef_", None), ("2²", None)]
+)
+def test_since_when_it_is_paused_is_asked_where_it_is(
+    tmp_path: Path, clock: Clock, said: int | str, since: int | None
+) -> None:
+    """In seconds before now; what cannot be is not believed."""
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"}))
+    now = clock()
+    at = said if isinstance(said, str) else str(int((now - timedelta(seconds=said)).timestamp()))
+    switch = Answering(
+        accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_paused_at=at,
+        accord_pause_seconds="60",
+    )  # fmt: skip
+    daemon_on(tmp_path, switch, clock)
+    (paused,) = [mark for mark in marks(tmp_path) if mark.kind == "paused"]
+    assert paused.data["seconds"] == "60"
+    assert ("began" in paused.data) == (since is None)
+    assert now - paused.at == timedelta(seconds=since or 0)
+
+
+def test_of_a_call_that_is_not_paused_nothing_more_is_asked(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD)
+    switch = Answering(accord_state="announced", bridged="yes")
+    daemon_on(tmp_path, switch, clock)
+    assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
+
+
 def hung_up(**variables: str) -> CallEvent:
     said = {
         "Event-Name": "CHANNEL_HANGUP_COMPLETE",
