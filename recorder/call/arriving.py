@@ -45,6 +45,8 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     next (``What.UNWATCHED``, or ``What.GONE`` where the switch has no such call)."""
     first = {note.kind: note.at for note in reversed(notes)}
     answer = answer_of(notes)
+    turns = [note for note in notes if note.kind in ("hold", "unhold")]
+    held_since = turns[-1].at if turns and turns[-1].kind == "hold" else None
     announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
     state = State(
         plan,
@@ -60,6 +62,8 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         deadline=None if announced else at,
         kept=kept_of(notes),
         paused_until=_paused_until(notes),
+        held=announced and held_since is not None,
+        turned=held_since if announced else None,
     )
     state = room.remembered(remembered(state, notes), notes)
     if "deleted" in first:

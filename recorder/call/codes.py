@@ -4,7 +4,7 @@
 keep    asks whether the recording may be kept (``consent.py``)
 pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
 resume  and goes on with it
-note    marks the moment
+note    marks the moment; they hear a tone once that is written
 delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
         destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
 ======  ============================================================================================
@@ -39,8 +39,13 @@ def dialled(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _pause(state: State, event: Observed) -> tuple[State, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state = replace(state, paused_until=event.at + event.lasts)
-    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))),)
+    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
+    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+
+
+def _breaks(state: State, event: Observed) -> tuple[State, Actions]:
+    """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
+    return (state, ()) if _deleting(state) else consent.paused(state, event)
 
 
 def _resume(state: State, event: Observed) -> tuple[State, Actions]:
@@ -48,7 +53,9 @@ def _resume(state: State, event: Observed) -> tuple[State, Actions]:
 
 
 def _note(state: State, event: Observed) -> tuple[State, Actions]:
-    return state, (Note("noted", event.at, _by(event)),)
+    # Asked for elsewhere, it is answered there.
+    told: Actions = () if event.by else (Do.NOTE_TONE,)
+    return state, (Note("noted", event.at, _by(event)), *told)
 
 
 def _by(event: Observed) -> tuple[tuple[str, str], ...]:
@@ -90,7 +97,8 @@ def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     seconds = ("seconds", str(int(event.lasts.total_seconds())))
     unknown = () if event.paused_at else (("began", "unknown"),)
-    return replace(state, paused_until=until), (Note("paused", since, (seconds, *unknown, *_LATER)),)
+    state, broken = _breaks(replace(state, paused_until=until), event)
+    return state, (Note("paused", since, (seconds, *unknown, *_LATER)), *broken)
 
 
 _LATER: Final = (("seen", "later"),)

@@ -63,6 +63,7 @@ class Do(StrEnum):
     REFUSED = "refused"  # tell a joiner who was asked that it is not
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
+    NOTE_TONE = "note_tone"  # tell the colleague that the moment is noted, once it is written
     PAUSE_TONE = "pause_tone"  # remind the colleague that it is paused, where the switch has not
     PAUSE_OVER = "pause_over"  # and no more
     BEEP = "beep"  # a tone at an interval says that it is recorded

@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def pause_seconds(ask: Callable[[Command], str]) -> int:
-    """After how many seconds a pause ends by itself.  Raises :class:`SwitchError` where nothing is answered."""
+    """After how many seconds a pause ends by itself.  Raises :class:`SwitchError` without an answer."""
     try:
         said = ask(commands.global_variable("accord_pause_seconds"))
     except SwitchError as error:

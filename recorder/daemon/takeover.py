@@ -26,7 +26,7 @@ from recorder.switch import commands
 from recorder.switch.caller import own_party
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
-from recorder.switch.observed import Observed, What, bridged_time
+from recorder.switch.observed import Observed, What, bridged_time, held_since
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
 
@@ -47,11 +47,14 @@ SHORTEST = timedelta(milliseconds=500)
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The leg at the other end of a call, who is on it, and when the call was last connected."""
+    """The leg at the other end of a call, who is on it, and when the call was last connected; since when the
+    outside party holds, and that leg."""
 
     leg: str
     party: tuple[str, str] | None
     since: datetime | None
+    held: datetime | None = None
+    colleague_held: datetime | None = None
 
 
 _NOBODY = _There("", None, None)
@@ -146,6 +149,8 @@ class Takeover:
                 paused=paused,
                 paused_at=paused_at(begun, lasts, now),
                 lasts=lasts,
+                held_since=there.held,
+                colleague_held_since=there.colleague_held,
                 room=room,
                 there=others,
             )
@@ -250,15 +255,17 @@ class Takeover:
         own = self._data(channel)
         if own is None:
             return _NOBODY
-        leg, since = own.variable("bridge_uuid"), bridged_time(own)
+        leg, since, held = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
         if leg and not commands.addressable(leg):
-            return _There(leg, None, since)
+            return _There(leg, None, since, held)
         other = self._data(leg) if leg and since is not None else None
         # A leg that has gone since, or is connected with somebody else now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
-            return replace(_NOBODY, since=since)
-        who = own_party(other.headers)
-        return _There(leg, (who.kind, who.value), since)
+            return replace(_NOBODY, since=since, held=held)
+        who, theirs = own_party(other.headers), held_since(other)
+        if theirs is not None and since is not None:
+            theirs = max(theirs, since)  # before that it was somebody else whom they let wait
+        return _There(leg, (who.kind, who.value), since, held, theirs)
 
     def _data(self, channel: str) -> CallEvent | None:
         """What the switch says of a leg; ``None`` where there is none."""

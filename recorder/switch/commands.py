@@ -220,6 +220,12 @@ def no_beep(leg: str) -> Command:
     return Command(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
+def note_tone(uuid: str, name: str, state: str, leg: str) -> Command:
+    """Mix one short tone into what ``leg`` hears, if the variable of ``uuid`` has this value."""
+    target = _in_state(uuid, name, state, _uuid(leg))
+    return Command(f"api expand uuid_displace {target} start {_NOTED} 0 m")
+
+
 def pause_tone(uuid: str, leg: str, seconds: int) -> Command:
     """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, if it still is then; the
     colleague's code ends it, too."""
@@ -266,6 +272,7 @@ def _unmask(target: str, path: Path) -> Command:
     return Command(f"api uuid_record {target} unmask '{_path(path)}'")
 
 
+_NOTED: Final = "tone_stream://v=-20;%(100,100,700)"
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 

@@ -83,7 +83,9 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now, and ``paused_at`` since when (``None``: not known).  ``by``: where it was asked for, if not on the telephone.
+    ends it, ``paused`` whether it is masked now, and ``paused_at`` since when (``None``: not known).
+    ``held_since``, ``colleague_held_since``: since when either holds now (``None``: they do not).  ``by``:
+    where it was asked for, if not on the telephone.
     """
 
     what: What
@@ -101,6 +103,8 @@ class Observed:
     lasts: timedelta = timedelta(0)
     paused: bool = False
     paused_at: datetime | None = None
+    held_since: datetime | None = None
+    colleague_held_since: datetime | None = None
     leg: str = OUTSIDE
     other: str = ""
     bridged_at: datetime | None = None
@@ -261,8 +265,19 @@ def bridged_time(event: CallEvent) -> datetime | None:
     """When a channel was last connected with another, ``None`` where it never was, or has been transferred
     since: with a transfer FreeSWITCH begins a new profile, whose time is 0 until the next bridge (seen, also
     in the CHANNEL_UNBRIDGE that a transfer causes)."""
+    return _moment(event, "Caller-Channel-Bridged-Time")
+
+
+def held_since(event: CallEvent) -> datetime | None:
+    """Since when a leg holds, by what the switch says of it now; ``None`` where it does not."""
+    if event.header("Channel-Call-State") != "HELD":
+        return None
+    return _moment(event, "Caller-Channel-Last-Hold") or event.at
+
+
+def _moment(event: CallEvent, name: str) -> datetime | None:
     # As bytes: a text may be digits of another script, which are no number.
-    value = event.headers.find("Caller-Channel-Bridged-Time") or b""
+    value = event.headers.find(name) or b""
     if not value.isdigit() or len(value) > 17 or int(value) == 0:
         return None
     return _EPOCH + timedelta(microseconds=int(value))

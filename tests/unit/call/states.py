@@ -100,6 +100,13 @@ def _looked(outside: bool) -> Make:
     return lambda state: Observed(What.LOOKED, AT, other=state.colleague, outside=outside)
 
 
+def _seen(**more: object) -> Make:
+    """A daemon is back with a call that goes on as it did, but for this."""
+    return lambda state: Observed(
+        What.UNWATCHED, AT, since=AT, state="announced", capturing=True, other=state.colleague, **more
+    )  # type: ignore[arg-type]
+
+
 EVENTS: dict[str, Make] = {
     "the recording begins": _plain(What.RECORDING, state="announcing"),
     "the recording ends": _plain(What.RECORDED),
@@ -157,13 +164,16 @@ EVENTS: dict[str, Make] = {
     "hang-up": _plain(What.HUNG_UP, ending=True),
     "the channel is gone": _plain(What.GONE, ending=True),
     "nobody watched": _plain(What.UNWATCHED, since=AT, state="announcing"),
+    "nobody watched, and it is paused": _seen(paused=True, paused_at=AT, lasts=PAUSE),
+    "nobody watched, and both hold": _seen(held_since=AT, colleague_held_since=AT),
 }
 
 
 PAUSES = (
     "the code to pause", "the code to go on", "asked from outside: to pause", "asked from outside: to go on",
+    "nobody watched, and it is paused", "nobody watched, and both hold",
 )  # fmt: skip
-"""They change nothing but what is paused; so they are not tried on every line."""
+"""They change nothing but what is paused or held; so they are not tried on every line."""
 
 ROOMS = tuple(name for name in EVENTS if "third" in name or "conference" in name)
 """Nor these, but on a line that tells who joins, and of a call that goes on as it should: what else may be
