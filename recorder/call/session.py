@@ -345,8 +345,8 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
         state, who = room.found(state, event)
-        state, holds = _still_held(state, event)
-        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *holds)
+        state, more = _goes_on(state, event)
+        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
     if pickup.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
         return state, (*actions, *gap)
@@ -364,9 +364,15 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event)
         return state, (*gap, *who, *finish)
+    state, more = _goes_on(state, event)
+    return state, (*gap, *who, *more)
+
+
+def _goes_on(state: State, event: Observed) -> tuple[State, Actions]:
+    """What nobody saw of a call that goes on, once it is known who is there."""
     state, paused = codes.watched_again(state, event)
     state, holds = _still_held(state, event)
-    return state, (*gap, *who, *paused, *holds, *codes.tones(state, event.at))
+    return state, (*paused, *holds, *codes.tones(state, event.at))
 
 
 _SAME: Final = timedelta(seconds=2)

@@ -127,6 +127,16 @@ def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> 
     assert [one.kind for one in actions if isinstance(one, Note)][-1] == "paused"
 
 
+def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
+    state = arriving.resume(allowed(), [Note("recording_started", AT)], AT)
+    now = AT + timedelta(seconds=5)
+    watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
+    state, actions = step(state, watched)
+    assert state.phase is Phase.ANNOUNCED
+    assert "paused" in [one.kind for one in actions if isinstance(one, Note)]
+    assert Do.PAUSE_TONE in actions
+
+
 @pytest.mark.parametrize("leg", ["b", "c"])
 def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
     state = resumed_with(Note("paused", AT, (("seconds", "20"),)))
