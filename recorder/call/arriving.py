@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     next (``What.UNWATCHED``, or ``What.GONE`` where the switch has no such call)."""
     first = {note.kind: note.at for note in reversed(notes)}
     answer = answer_of(notes)
+    turns = [note for note in notes if note.kind in ("hold", "unhold")]
+    held_since = turns[-1].at if turns and turns[-1].kind == "hold" else None
     announced = "announcement_finished" in first and (plan.mode != OPT_OUT or answer == "none")
     state = State(
         plan,
@@ -58,7 +61,9 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
         connected="bridged" in first,
         deadline=None if announced else at,
         kept=kept_of(notes),
-        paused=[note.kind for note in notes if note.kind in ("paused", "resumed")][-1:] == ["paused"],
+        paused_until=_paused_until(notes),
+        held=announced and held_since is not None,
+        turned=held_since if announced else None,
     )
     state = listening.remembered(room.remembered(remembered(state, notes), notes), notes)
     if "deleted" in first:
@@ -71,6 +76,16 @@ def resume(plan: Plan, notes: Sequence[Note], at: datetime) -> State:
     if not announced and answer in REASONS:
         return replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], deadline=None)
     return state
+
+
+def _paused_until(notes: Sequence[Note]) -> datetime | None:
+    """When a pause ends by itself that nobody was seen to end."""
+    last = next((note for note in reversed(notes) if note.kind in ("paused", "resumed")), None)
+    if last is None or last.kind == "resumed":
+        return None
+    seconds = dict(last.data).get("seconds", "")
+    # An Accord of before noted none of what it saw later: the switch's word comes next.
+    return last.at + timedelta(seconds=int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0)
 
 
 def kept_of(notes: Sequence[Note]) -> str:

@@ -4,7 +4,7 @@
 keep    asks whether the recording may be kept (``consent.py``)
 pause   the switch masks the recording, also without us, and goes on by itself after a time that it says
 resume  and goes on with it
-note    marks the moment
+note    marks the moment; they hear a tone once that is written
 delete  on a line that allows it: the colleague is asked back once, alone; 1 stops the recording, has it
         destroyed, and tells both.  Any other key, silence, a hold or somebody else: nothing comes of it
 ======  ============================================================================================
@@ -39,16 +39,23 @@ def dialled(state: State, event: Observed) -> tuple[State, Actions]:
 
 def _pause(state: State, event: Observed) -> tuple[State, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state = replace(state, paused=True, pause_ends=event.at + event.lasts)
-    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))),)
+    state, broken = _breaks(replace(state, paused_until=event.at + event.lasts), event)
+    return state, (Note("paused", event.at, (("seconds", seconds), *_by(event))), *broken)
+
+
+def _breaks(state: State, event: Observed) -> tuple[State, Actions]:
+    """A pause breaks off the question whether it may be kept; the other one is not in the sound anyway."""
+    return (state, ()) if _deleting(state) else consent.paused(state, event)
 
 
 def _resume(state: State, event: Observed) -> tuple[State, Actions]:
-    return replace(state, paused=False), (Note("resumed", event.at, _by(event)),)
+    return replace(state, paused_until=None), (Note("resumed", event.at, _by(event)),)
 
 
 def _note(state: State, event: Observed) -> tuple[State, Actions]:
-    return state, (Note("noted", event.at, _by(event)),)
+    # Asked for elsewhere, it is answered there.
+    told: Actions = () if event.by else (Do.NOTE_TONE,)
+    return state, (Note("noted", event.at, _by(event)), *told)
 
 
 def _by(event: Observed) -> tuple[tuple[str, str], ...]:
@@ -75,11 +82,26 @@ _CODES: Final[dict[str, Callable[[State, Observed], tuple[State, Actions]]]] = {
 
 
 def watched_again(state: State, event: Observed) -> tuple[State, Actions]:
-    """Nobody saw whether it was paused meanwhile: the switch says whether it is."""
-    if state.phase is not Phase.ANNOUNCED or event.paused == state.paused:
+    """Nobody saw whether it was paused meanwhile: the switch says whether it is, since when and how long.  It
+    may be another pause than the one that we know of, which ended by itself, or was begun anew."""
+    if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    kind = "paused" if event.paused else "resumed"
-    return replace(state, paused=event.paused), (Note(kind, event.at, (("seen", "later"),)),)
+    known = state.paused(event.at)
+    if not event.paused:
+        over: Actions = (Note("resumed", event.at, _LATER),) if known else ()
+        return replace(state, paused_until=None), over
+    since = event.paused_at or event.at
+    until = since + event.lasts
+    same = event.paused_at is None or (state.paused_until is not None and until <= state.paused_until)
+    if known and same:
+        return state, ()
+    seconds = ("seconds", str(int(event.lasts.total_seconds())))
+    unknown = () if event.paused_at else (("began", "unknown"),)
+    state, broken = _breaks(replace(state, paused_until=until), event)
+    return state, (Note("paused", since, (seconds, *unknown, *_LATER)), *broken)
+
+
+_LATER: Final = (("seen", "later"),)
 
 
 def tones(state: State, at: datetime) -> Actions:
@@ -87,8 +109,7 @@ def tones(state: State, at: datetime) -> Actions:
     They go on by themselves."""
     if state.phase is not Phase.ANNOUNCED or not state.connected:
         return ()
-    paused = state.paused and state.pause_ends is not None and at < state.pause_ends
-    return (*((Do.PAUSE_TONE,) if paused else ()), *((Do.BEEP,) if state.plan.beep else ()))
+    return (*((Do.PAUSE_TONE,) if state.paused(at) else ()), *((Do.BEEP,) if state.plan.beep else ()))
 
 
 # --- the question whether they mean it; every other is about keeping

@@ -16,6 +16,9 @@ VERDICT    both hear what it was   told, or not heard whole; then all can begin 
 =========  ======================  ============================================================
 
 The last answer stands, and silence is no yes; a question that was broken off changes nothing.
+
+While the recording is paused nothing is asked, for what is not in the sound shows no agreement: the code
+gives the tone that says so, and nothing else.  A pause breaks off a question that has no answer yet.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ def begin(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, colleague=event.other or state.colleague)
     if keep is None or not state.talking or state.asked.step in (Step.QUESTION, Step.VERDICT):
         return state, ()
+    if state.paused(event.at):
+        return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
     how = "question" if keep.question is not None else "own_words"
     note = Note("keep_asked", event.at, (("how", how),))
     if keep.question is None:
@@ -113,6 +118,12 @@ def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
     if state.asked.step is Step.ANSWER and event.what is What.HELD:
         return state, ()  # they may come back to it
     return broken(state, event)
+
+
+def paused(state: State, event: Observed) -> tuple[State, Actions]:
+    """What is said from now on is not in the sound.  What came of an answer is said to its end."""
+    waiting = state.asked.step in (Step.QUESTION, Step.ANSWER)
+    return broken(state, event) if waiting else (state, ())
 
 
 def broken(state: State, event: Observed) -> tuple[State, Actions]:

@@ -52,6 +52,6 @@ def asked(state: State, event: Observed) -> tuple[State, Actions]:
     if event.code == DELETE:
         return codes.destroyed(state, event)
     # One that is asked for again begins anew, and so does its tone.
-    over: Actions = (Do.PAUSE_OVER,) if state.paused and event.code in (PAUSE, RESUME) else ()
+    over: Actions = (Do.PAUSE_OVER,) if state.paused(event.at) and event.code in (PAUSE, RESUME) else ()
     state, actions = codes.dialled(state, event)
     return state, (*actions, *over, *((Do.PAUSE_TONE,) if event.code == PAUSE else ()))

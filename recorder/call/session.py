@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.call import asking, codes, consent, control, joiner_asked, joining, listening, pickup, room
@@ -190,12 +190,12 @@ def _held(state: State, event: Observed) -> tuple[State, Actions]:
         return state, (Note("hold", event.at), *actions)
     state, actions = codes.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
-    return state, (Note("hold", event.at), *actions, *untold)
+    return state, (_turn("hold", event), *actions, *untold)
 
 
 def _unheld(state: State, event: Observed) -> tuple[State, Actions]:
     state = replace(state, held=False, turned=event.at)
-    note = Note("unhold", event.at)
+    note = _turn("unhold", event)
     if state.phase is Phase.RINGING:
         state, actions = pickup.begin(state, event.at)
         return state, (note, *actions)
@@ -345,7 +345,8 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
         # Confirmed by the switch, before we could write it down; "now" blanks more, never less.
         state = replace(state, phase=Phase.ANNOUNCED, deadline=None, captured=True)
         state, who = _found(state, event)
-        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who)
+        state, more = _goes_on(state, event)
+        return state, (Note("announcement_finished", event.at, (("seen", "later"),)), *gap, *who, *more)
     if pickup.telling(state) and state.told and event.state == "announcing":
         state, actions = confirm(state)  # our word may not have come there
         return state, (*actions, *gap)
@@ -363,8 +364,42 @@ def _unwatched(state: State, event: Observed) -> tuple[State, Actions]:
     if state.over and state.phase is Phase.ANNOUNCED:
         state, finish = (state, ()) if event.capturing else _finish(state, event)
         return state, (*gap, *who, *finish)
+    state, more = _goes_on(state, event)
+    return state, (*gap, *who, *more)
+
+
+def _goes_on(state: State, event: Observed) -> tuple[State, Actions]:
+    """What nobody saw of a call that goes on, once it is known who is there."""
     state, paused = codes.watched_again(state, event)
-    return state, (*gap, *who, *paused, *codes.tones(state, event.at))
+    state, holds = _still_held(state, event)
+    return state, (*paused, *holds, *codes.tones(state, event.at))
+
+
+_SAME: Final = timedelta(seconds=2)
+"""By which a hold may begin later by the switch's word on the leg than by its event (seen: some tenths)."""
+
+
+def _still_held(state: State, event: Observed) -> tuple[State, Actions]:
+    """Nobody saw whether a hold began or ended meanwhile: the switch says which go on, and since when."""
+    if state.phase is not Phase.ANNOUNCED or state.over:
+        return state, ()
+    colleagues: Actions = ()
+    over: Actions = ()
+    begun: Actions = ()
+    if event.colleague_held_since is not None:
+        held = Observed(What.HELD, event.at, leg=COLLEAGUE, since=event.colleague_held_since)
+        state, colleagues = _colleague_held(state, held)
+    since = event.held_since
+    if state.held and (since is None or (state.turned is not None and since > state.turned + _SAME)):
+        state, over = _unheld(state, Observed(What.UNHELD, event.at, since=since or event.at))
+    if since is not None and not state.held:
+        state, begun = _held(state, Observed(What.HELD, event.at, since=since))
+    return state, (*colleagues, *over, *begun)
+
+
+def _turn(kind: str, event: Observed) -> Note:
+    """A hold begins or ends; where it was seen later, at the time that is known of it."""
+    return Note(kind, event.since or event.at, (("seen", "later"),) if event.since else ())
 
 
 def _found(state: State, event: Observed) -> tuple[State, Actions]:
@@ -442,7 +477,7 @@ def _colleague_key(state: State, event: Observed) -> tuple[State, Actions]:
 def _colleague_held(state: State, event: Observed) -> tuple[State, Actions]:
     state, actions = codes.disturbed(state, event)
     state, untold = joining.stopped(state, event.at, "hold")
-    return state, (Note("colleague_hold", event.at), *actions, *untold)
+    return state, (_turn("colleague_hold", event), *actions, *untold)
 
 
 def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:

@@ -63,6 +63,7 @@ class Do(StrEnum):
     REFUSED = "refused"  # tell a joiner who was asked that it is not
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both
+    NOTE_TONE = "note_tone"  # tell the colleague that the moment is noted, once it is written
     PAUSE_TONE = "pause_tone"  # remind the colleague that it is paused, where the switch has not
     PAUSE_OVER = "pause_over"  # and no more
     BEEP = "beep"  # a tone at an interval says that it is recorded
@@ -241,7 +242,7 @@ class State:
     where we saw it begin. ``began``: when the announcement at pick-up did, by the switch's clock.
     ``colleague`` is the switch's id of the leg at the other end, empty where nobody is, ``asked`` the
     question that is open between them, and ``kept`` what was last answered about keeping (``yes``, ``no``).
-    ``paused``: as far as we know, the switch masks the recording, until ``pause_ends`` at most.
+    ``paused_until``: when the switch ends by itself, as far as we know, that it masks the recording.
     ``knowing``: who knows that it is recorded
     (:func:`recorder.call.joiner.names`); ``telling`` is who is being told; ``last_there`` the leg that an
     earlier daemon last saw at the other end.  ``over``: its take ends before the call does, and ``refuser``
@@ -279,8 +280,7 @@ class State:
     began: datetime | None = None
     asked: Asking = Asking()
     kept: str = ""
-    paused: bool = False
-    pause_ends: datetime | None = None
+    paused_until: datetime | None = None
     knowing: frozenset[str] = frozenset()
     telling: Telling | None = None
     last_there: str = ""
@@ -295,6 +295,11 @@ class State:
     def talking(self) -> bool:
         """Whether it is recorded, and two speak with each other."""
         return self.phase is Phase.ANNOUNCED and bool(self.colleague) and not self.held
+
+    def paused(self, at: datetime) -> bool:
+        """Whether the switch masks the recording then, as far as we know: it ends that by itself, and tells
+        nobody."""
+        return self.paused_until is not None and at < self.paused_until
 
     @property
     def script(self) -> Script:

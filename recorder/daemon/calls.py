@@ -204,6 +204,8 @@ class Call:
                 self.leave.set()
             case Do.STOP:
                 self._stop()
+            case Do.NOTE_TONE:
+                self._note_tone(self.state.colleague)
             case Do.PAUSE_TONE:
                 self._pause_tone()
             case Do.PAUSE_OVER:
@@ -339,8 +341,13 @@ class Call:
         for leg in self._hear_beeps():
             self._switch(commands.no_beep(leg))
 
+    def _note_tone(self, leg: str) -> None:
+        if commands.addressable(leg):
+            tone = commands.note_tone(self.channel, "accord_state", "announced", leg)
+            self.writer.then(lambda: self._switch(tone))
+
     def _pause_tone(self) -> None:
-        left = (self.state.pause_ends or self._now()) - self._now()
+        left = (self.state.paused_until or self._now()) - self._now()
         if commands.addressable(self.state.colleague):
             seconds = max(1, int(left.total_seconds()))
             self._switch(commands.pause_tone(self.channel, self.state.colleague, seconds))

@@ -39,6 +39,7 @@ from recorder.control import (
     read,
 )
 from recorder.daemon.calls import Call
+from recorder.daemon.paused import pause_seconds
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
@@ -52,9 +53,6 @@ REMEMBERED: Final = 1000
 
 ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
-
-USUAL_PAUSE: Final = 120
-"""Seconds, where the switch's dialplan does not say."""
 
 MODE: Final = 0o660
 
@@ -182,7 +180,7 @@ class Controls:
         try:
             if what == RESUME:
                 return self._all(commands.resume(channel, audio), 0, control.NOT_PAUSED), timedelta(0)
-            seconds = self._pause_seconds()
+            seconds = pause_seconds(lambda command: self._node.api(command, ORDER))
             orders = commands.pause(channel, audio, seconds)
             why = self._all(orders, len(orders) - 1, control.NOT_RECORDED)
             if why:
@@ -203,15 +201,6 @@ class Controls:
                 raise
             return refused
         return ""
-
-    def _pause_seconds(self) -> int:
-        try:
-            said = self._node.api(commands.global_variable("accord_pause_seconds"), ORDER)
-        except SwitchError as error:
-            if error.error_id != "switch.refused":
-                raise
-            return USUAL_PAUSE
-        return min(max(int(said), 1), 3600) if said.isdecimal() and len(said) < 6 else USUAL_PAUSE
 
 
 def _line(connection: socket.socket) -> bytes:

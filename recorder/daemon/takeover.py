@@ -18,6 +18,7 @@ from recorder.call import arriving
 from recorder.call.state import OPT_OUT, Note, Plan, Script, State
 from recorder.clock import Now
 from recorder.daemon.calls import Call
+from recorder.daemon.paused import pause_seconds, paused_at
 from recorder.daemon.rooms import Rooms
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError, TakeError
@@ -25,7 +26,7 @@ from recorder.switch import commands
 from recorder.switch.caller import own_party
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node, variable_of
-from recorder.switch.observed import Observed, What, bridged_time
+from recorder.switch.observed import Observed, What, bridged_time, held_since
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
 
@@ -46,11 +47,14 @@ SHORTEST = timedelta(milliseconds=500)
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The leg at the other end of a call, who is on it, and when the call was last connected."""
+    """The leg at the other end of a call, who is on it, and when the call was last connected; since when the
+    outside party holds, and that leg."""
 
     leg: str
     party: tuple[str, str] | None
     since: datetime | None
+    held: datetime | None = None
+    colleague_held: datetime | None = None
 
 
 _NOBODY = _There("", None, None)
@@ -128,10 +132,13 @@ class Takeover:
         there = self._there(call.channel) if may_talk else _NOBODY
         room, others = self._rooms.there(call.channel)
         paused = state == "announced" and variable_of(self._node, call.channel, "accord_paused") == "true"
+        lasts = timedelta(seconds=pause_seconds(self._node.api)) if paused else timedelta(0)
+        begun = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
+        now = self._now()
         call.feed(
             Observed(
                 What.UNWATCHED,
-                self._now(),
+                now,
                 since=since,
                 state=state,
                 left=left,
@@ -140,6 +147,10 @@ class Takeover:
                 other=there.leg,
                 party=there.party,
                 paused=paused,
+                paused_at=paused_at(begun, lasts, now),
+                lasts=lasts,
+                held_since=there.held,
+                colleague_held_since=there.colleague_held,
                 room=room,
                 there=others,
                 listening=self._rooms.listening(call.channel),
@@ -235,15 +246,17 @@ class Takeover:
         own = self._data(channel)
         if own is None:
             return _NOBODY
-        leg, since = own.variable("bridge_uuid"), bridged_time(own)
+        leg, since, held = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
         if leg and not commands.addressable(leg):
-            return _There(leg, None, since)
+            return _There(leg, None, since, held)
         other = self._data(leg) if leg and since is not None else None
         # A leg that has gone since, or is connected with somebody else now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
-            return replace(_NOBODY, since=since)
-        who = own_party(other.headers)
-        return _There(leg, (who.kind, who.value), since)
+            return replace(_NOBODY, since=since, held=held)
+        who, theirs = own_party(other.headers), held_since(other)
+        if theirs is not None and since is not None:
+            theirs = max(theirs, since)  # before that it was somebody else whom they let wait
+        return _There(leg, (who.kind, who.value), since, held, theirs)
 
     def _data(self, channel: str) -> CallEvent | None:
         """What the switch says of a leg; ``None`` where there is none."""

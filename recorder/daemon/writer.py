@@ -124,6 +124,15 @@ class Writer:
 
         self._add(job)
 
+    def then(self, done: Callable[[], object]) -> None:
+        """Call ``done`` in the hub once all that was asked for before is written."""
+
+        def job() -> bool:
+            done()
+            return True
+
+        self._add(job)
+
     def discard(self) -> None:
         """Destroy the sound; the switch may still have it open, and then writes to nowhere."""
 

@@ -46,6 +46,7 @@ class Api:
             "uuid_record": self._record,
             "uuid_displace": self._displace,
             "cond": _cond,
+            "strepoch": lambda _: str(self._switch.pace.micros() // 1_000_000),
             "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
             "module_exists": lambda name: "true" if name in MODULES else "false",

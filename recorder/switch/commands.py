@@ -220,6 +220,12 @@ def no_beep(leg: str) -> Command:
     return Command(f"api uuid_displace {_uuid(leg)} stop {_BEEP}")
 
 
+def note_tone(uuid: str, name: str, state: str, leg: str) -> Command:
+    """Mix one short tone into what ``leg`` hears, if the variable of ``uuid`` has this value."""
+    target = _in_state(uuid, name, state, _uuid(leg))
+    return Command(f"api expand uuid_displace {target} start {_NOTED} 0 m")
+
+
 def pause_tone(uuid: str, leg: str, seconds: int) -> Command:
     """Remind ``leg`` for so many seconds that the recording of ``uuid`` is paused, if it still is then; the
     colleague's code ends it, too."""
@@ -244,6 +250,7 @@ def pause(uuid: str, path: Path, seconds: int) -> list[Command]:
         unschedule(group),
         schedule(seconds, group, _unmask(_uuid(uuid), path)),
         schedule(seconds, group, clear_variable(uuid, "accord_paused")),
+        Command(f"api expand uuid_setvar {state} accord_paused_at ${{strepoch()}}"),
         Command(f"api expand uuid_setvar {state} accord_paused true"),
         Command(f"api expand uuid_record {state} mask '{_path(path)}'"),
     ]
@@ -265,6 +272,7 @@ def _unmask(target: str, path: Path) -> Command:
     return Command(f"api uuid_record {target} unmask '{_path(path)}'")
 
 
+_NOTED: Final = "tone_stream://v=-20;%(100,100,700)"
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 

@@ -88,9 +88,11 @@ class Observed:
     :func:`bridged_time`.  ``party`` is (kind, value) as in
     :class:`recorder.take.spool.Party`.  ``leg``: on which side, :data:`OUTSIDE` or :data:`COLLEAGUE`;
     ``other`` is the switch's id of the colleague's leg.  ``lasts`` is how long a pause is before the switch
-    ends it, ``paused`` whether it is masked now.  ``fax``: a telephone has offered to go on as a fax (T.38).
-    ``by``: where it was asked for, if not on the telephone.  ``heard_by``: :data:`OUTSIDE`,
-    :data:`COLLEAGUE`, :data:`BOTH_HEAR` or :data:`NOBODY_HEARS`; ``lane``: ``left``, ``right`` or empty.
+    ends it, ``paused`` whether it is masked now, and ``paused_at`` since when (``None``: not known).
+    ``held_since``, ``colleague_held_since``: since when either holds now (``None``: they do not).  ``fax``: a
+    telephone has offered to go on as a fax (T.38).  ``by``: where it was asked for, if not on the telephone.
+    ``heard_by``: :data:`OUTSIDE`, :data:`COLLEAGUE`, :data:`BOTH_HEAR` or :data:`NOBODY_HEARS`; ``lane``:
+    ``left``, ``right`` or empty.
     """
 
     what: What
@@ -107,6 +109,9 @@ class Observed:
     by: str = ""
     lasts: timedelta = timedelta(0)
     paused: bool = False
+    paused_at: datetime | None = None
+    held_since: datetime | None = None
+    colleague_held_since: datetime | None = None
     leg: str = OUTSIDE
     other: str = ""
     bridged_at: datetime | None = None
@@ -271,8 +276,19 @@ def bridged_time(event: CallEvent) -> datetime | None:
     """When a channel was last connected with another, ``None`` where it never was, or has been transferred
     since: with a transfer FreeSWITCH begins a new profile, whose time is 0 until the next bridge (seen, also
     in the CHANNEL_UNBRIDGE that a transfer causes)."""
+    return _moment(event, "Caller-Channel-Bridged-Time")
+
+
+def held_since(event: CallEvent) -> datetime | None:
+    """Since when a leg holds, by what the switch says of it now; ``None`` where it does not."""
+    if event.header("Channel-Call-State") != "HELD":
+        return None
+    return _moment(event, "Caller-Channel-Last-Hold") or event.at
+
+
+def _moment(event: CallEvent, name: str) -> datetime | None:
     # As bytes: a text may be digits of another script, which are no number.
-    value = event.headers.find("Caller-Channel-Bridged-Time") or b""
+    value = event.headers.find(name) or b""
     if not value.isdigit() or len(value) > 17 or int(value) == 0:
         return None
     return _EPOCH + timedelta(microseconds=int(value))

@@ -154,13 +154,16 @@ def _talk(clock: Times, bridged_at: datetime, told: int) -> int:
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
     """The outside party's.  Of one whose end nobody saw it is not known how long it went on."""
+    late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
     for begin, end in clock.holds:
-        unseen = (
-            mark.at
-            for mark in take.marks
-            if mark.kind == "unobserved_from" and begin <= mark.at < end == clock.ended
-        )
-        yield begin, next(unseen, end), HOLD
+        unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
+        # Where it was seen to go on after that, it did.
+        if unseen and end in late:
+            yield begin, unseen[-1], HOLD
+        elif unseen and end == clock.ended:
+            yield begin, unseen[0], HOLD
+        else:
+            yield begin, end, HOLD
 
 
 def _idle(

@@ -74,8 +74,11 @@ def pauses(marks: Iterable[Mark], ended: datetime) -> Iterator[Pause]:
                 continue
             if open_ is not None:
                 yield open_
-            seen_later = mark.data.get("seen") == "later"
-            earliest = min(unwatched, mark.at) if seen_later and unwatched else mark.at
+            # Where only that it was paused is known, or by an Accord of before, which wrote no seconds.
+            unseen = mark.data.get("began") == "unknown" or (
+                mark.data.get("seen") == "later" and "seconds" not in mark.data
+            )
+            earliest = min(unwatched, mark.at) if unseen and unwatched else mark.at
             open_ = Pause(earliest, mark.at, min(latest, ended), min(latest, ended))
         elif mark.kind == "resumed" and open_ is not None:
             end = latest = min(mark.at, open_.latest)

@@ -80,10 +80,16 @@ def _silent(world: World, call: CallSeen, row: Recorded, heard: Heard) -> Iterat
                 "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {heard}"
             )
     whole = any(up < call.placed and down > call.over for up, down in sure(world))
-    # Where nobody watched, it may have begun earlier and ended later: then more is silenced.
-    most = sum(until - since + WHOLE + 2 * LOOSE for since, until in paused)
-    if whole and heard.paused_ms > (most + _still(world, (call.placed, call.over))) * 1000:
+    # Where nobody watched, when one was gone on with is not known: it is silenced for as long as it can last.
+    lasted = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _begun(call)
+    most = sum(each + WHOLE + 2 * LOOSE for each in lasted)
+    if heard.paused_ms > (most + _still(world, (call.placed, call.over))) * 1000:
         yield Violation("paused", f"{row.id} of {call}: more than the pauses is silent, {heard}")
+
+
+def _begun(call: CallSeen) -> int:
+    """How often a pause was dialled."""
+    return sum(code == "pause" for code, _ in call.codes)
 
 
 def _is_silent(heard: Heard, start: float, end: float) -> bool:

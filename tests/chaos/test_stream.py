@@ -154,6 +154,13 @@ def test_no_more_is_silenced_than_was_paused_where_a_daemon_watched() -> None:
     assert "paused" not in rules(replace(w, watched=[(90.0, 102.0), (106.0, 200.0)]))
 
 
+def test_where_nobody_watched_no_more_is_silenced_than_a_pause_can_last() -> None:
+    """What is said after it is not explained by it, however it was seen."""
+    for seconds, expected in ((PAUSE_SECONDS, False), (PAUSE_SECONDS + 2.5, True)):
+        w = paused(("pause", 103.0), **(SILENT | {"paused_ms": int(seconds * 1000)}))
+        assert ("paused" in rules(replace(w, watched=[(90.0, 102.0), (104.0, 200.0)]))) == expected
+
+
 # --- answers
 
 

@@ -4,9 +4,12 @@ hears."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recorder.take.encode import WAV, encode
 from recorder.take.encoded import Encoded
@@ -91,6 +94,7 @@ def test_a_pause_leaves_nothing_in_the_recording_and_only_the_colleague_hears_to
             assert np.median(level(part[:, 1], CALLEE)) > 0.2
         (noted,) = (marker for marker in made.markers if marker.kind == "noted")
         assert end // 8 < noted.offset_ms < made.duration_ms
+        assert len(spells(call.heard_by_callee, DONE)) == 2, "it goes on, and it is noted"
         for pitch in (PAUSED, DONE):
             assert level(read_wav(call.heard_by_callee)[:, 0], pitch).max() > 0.02, "the colleague hears it"
             assert level(read_wav(call.heard_by_caller)[:, 0], pitch)[40:].max() < 0.01, "nobody else does"
@@ -98,40 +102,134 @@ def test_a_pause_leaves_nothing_in_the_recording_and_only_the_colleague_hears_to
 
 
 def test_a_pause_needs_no_daemon_and_ends_by_itself(daemon: Rig) -> None:
+    """One has when the daemon is back, the other one does after it, of which the switch tells nobody."""
     sounds = every_line(daemon, "line")
-    calls = begun(daemon, 2)
+    over, going = calls = begun(daemon, 2)
     daemon.kill_daemon()
-    for call in calls:
-        dials(daemon, call, "*6")
-    time.sleep(PAUSE_SECONDS + 3)
+    dials(daemon, over, "*8")
+    time.sleep(0.7)
+    dials(daemon, over, "*6")
+    time.sleep(PAUSE_SECONDS - 1)
+    until("the first is over", lambda: not is_paused(over), 5)
+    dials(daemon, going, "*6")
     daemon.start_daemon()
     daemon.wait_watching()
-    time.sleep(1)
+    each([going], "paused")
+    until("the second is over", lambda: not is_paused(going), PAUSE_SECONDS + 3)
+    time.sleep(2)
     for call in calls:
-        assert call.variable("accord_paused") == "_undef_"
         call.hang_up()
+    # Nobody was there to write the moment down: no tone says that it was.
+    assert spells(over.heard_by_callee, DONE) == []
     for call in calls:
-        made, raw, _kept = encoded(call, sounds)
+        made, raw, kept = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5  # the scheduler's own second
-        start += 2 * RATE
-        assert any(gap.reason == "unobserved" and gap.start_ms < start // 8 < gap.end_ms for gap in made.gaps)
+        start, end = start + 2 * RATE, end + 2 * RATE
+        gaps = [gap for gap in made.gaps if gap.start_ms >= start // 8]
+        if call is over:
+            assert gaps == []
+            (away,) = (gap for gap in made.gaps if gap.reason == "unobserved")
+            assert away.start_ms < start // 8 < end // 8 < away.end_ms
+        else:
+            assert [(gap.reason, gap.start_ms, gap.end_ms) for gap in gaps] == [
+                ("paused", -(-start // 8), end // 8)
+            ]
+        talk = kept[end + RATE // 10 : end + RATE * 3 // 2]
+        assert np.array_equal(talk, raw[end + RATE // 10 : end + RATE * 3 // 2]), "what is said then is kept"
+        for channel, pitch in enumerate((CALLER, CALLEE)):
+            assert np.median(level(talk[:, channel], pitch)) > 0.2
 
 
-def test_a_pause_goes_on_when_the_call_is_transferred(daemon: Rig) -> None:
+def is_paused(call: CallUnderTest) -> bool:
+    """By the switch's word."""
+    return call.variable("accord_paused") == "true"
+
+
+def transferred(rig: Rig, call: CallUnderTest) -> Path:
+    """To another colleague; what that one's phone hears."""
+    rig.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}02 XML public")
+    heard = rig.phones_folder / f"callee-{NUMBER}02-{call.caller}.wav"
+    until("they speak again", lambda: heard.exists() and call.marks_now().count("bridged") == 2, 20)
+    return heard
+
+
+def test_a_pause_goes_on_when_the_call_is_transferred_and_is_not_the_outside_party_s(daemon: Rig) -> None:
+    """Who takes it over is reminded by the tone; what the outside party dials pauses nothing."""
     sounds = every_line(daemon, "line")
-    (call,) = begun(daemon, 1)
-    dials(daemon, call, "*6")
-    each([call], "paused")
-    daemon.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}01 XML public")
-    until("they speak again", lambda: call.marks_now().count("bridged") == 2, 20)
+    paused, dialling = begun(daemon, 2)
+    dialling.key("*6")
+    dials(daemon, paused, "*6")
+    each([paused], "paused")
     time.sleep(1)
-    call.hang_up()
-    made, raw, _kept = encoded(call, sounds)
+    assert not is_paused(dialling)
+    reminded, other = transferred(daemon, paused), transferred(daemon, dialling)
+    dialling.key("*6")
+    time.sleep(1)
+    assert is_paused(paused)
+    assert not is_paused(dialling)
+    for call in (paused, dialling):
+        call.hang_up()
+    made, raw, _kept = encoded(paused, sounds)
     ((start, end),) = zeros(raw[RATE * 2 :])
     assert end + 2 * RATE > len(raw) - RATE // 2, "masked to the end"
     bridged = [marker.offset_ms for marker in made.markers if marker.kind == "bridged"]
     assert start // 8 < bridged[-1] < made.duration_ms
+    assert level(read_wav(reminded)[:, 0], PAUSED).max() > 0.02, "the new colleague is reminded"
+    assert level(read_wav(other)[:, 0], PAUSED).max() < 0.02, "of nothing else"
+    made, raw, _kept = encoded(dialling, sounds)
+    assert zeros(raw[RATE * 2 :]) == [], "the outside party pauses nothing"
+    assert not {"paused", "resumed"} & {marker.kind for marker in made.markers}
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Rig]:
+    """Where a pause lasts a minute."""
+    rig = Rig(tmp_path, extra={"ACCORD_PAUSE_SECONDS": "60"})
+    try:
+        rig.start()
+        rig.start_daemon()
+        yield rig
+    finally:
+        rig.stop()
+
+
+@pytest.mark.long
+def test_tones_come_every_quarter_of_a_minute_also_to_who_comes_after_the_daemon_s_restart(
+    patient: Rig,
+) -> None:
+    sounds = every_line(patient, "deletable")  # it beeps to both
+    paused, passed_on, beeping = calls = begun(patient, 3)
+    for call in (paused, passed_on):
+        dials(patient, call, "*6")
+    each([paused, passed_on], "paused")
+    time.sleep(1)
+    patient.kill_daemon()
+    patient.start_daemon()
+    patient.wait_watching()
+    time.sleep(1)
+    second = transferred(patient, passed_on)
+    time.sleep(35)
+    for call in calls:
+        call.hang_up()
+    assert len(spells(paused.heard_by_callee, PAUSED)) == 3
+    assert len(spells(second, PAUSED)) == 3, "by the daemon that came"
+    for heard, told in ((beeping.heard_by_callee, 0), (beeping.heard_by_caller, 14)):
+        found = spells(heard, BEEP, told)
+        assert len(found) == 3, found
+        assert all(abs(gap - 15) < 0.3 for gap in np.diff(found))
+    for heard, told in ((each.heard_by_caller, 14) for each in (paused, passed_on)):
+        assert spells(heard, PAUSED, told) == [], "nobody else is reminded"
+    for call in (paused, passed_on):
+        _made, raw, _kept = encoded(call, sounds)
+        ((_start, end),) = zeros(raw[RATE * 2 :])
+        assert end + 2 * RATE > len(raw) - RATE // 2, "masked to the end"
+
+
+def spells(heard: Path, pitch: int, told: int = 0) -> list[float]:
+    """When a tone is heard, after so many tenths of a second of announcement, in seconds."""
+    loud = np.flatnonzero(level(read_wav(heard)[:, 0], pitch)[told:] > 0.02) / 10
+    return [float(at) for at, gap in zip(loud, np.diff(loud, prepend=-1.0), strict=True) if gap > 0.5]
 
 
 def test_a_beep_is_heard_by_whom_the_line_says_and_is_in_no_recording(daemon: Rig) -> None:

@@ -131,7 +131,7 @@ def test_live_calls_are_paused_noted_and_destroyed_from_outside_them(daemon: Rig
             by
             == {
                 panel.caller: {"paused": "panel", "resumed": "panel", "noted": "panel"},
-                program.caller: {"paused": "api", "resumed": None},  # as the next daemon found it
+                program.caller: {"paused": "api"},  # it ended by itself
                 mixed.caller: {"paused": "api", "resumed": None},
                 dialled.caller: {"paused": None, "resumed": "panel"},
             }[call.caller]

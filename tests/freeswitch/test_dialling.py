@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -30,6 +30,8 @@ ROUTE = f"""<include>
 </include>
 """
 """As docs/calls.md says it."""
+
+IN_THE_PAUSE, AFTER_IT = "3", "2"
 
 HEARD, UNHEARD = 0.1, 0.05
 """Of a tone of a code: a share of full scale.  The telephones' voices have 0.02 at any pitch."""
@@ -69,6 +71,13 @@ def each(pairs: dict[Pair, Callable[[str], object]], digits: str, kind: str) -> 
     time.sleep(0.7)
 
 
+def sings(pairs: Iterable[Pair], digit: str) -> None:
+    """The outside parties dial, as a tone in the sound."""
+    for pair in pairs:
+        pair.outside.sings(digit)
+    time.sleep(0.6)
+
+
 def linear(ear: list[tuple[int, bytes]]) -> np.ndarray:
     """What a telephone heard, from PCMU (G.711), -1 to 1."""
     code = ~np.frombuffer(b"".join(body for payload, body in ear if payload == 0), np.uint8)
@@ -106,7 +115,9 @@ def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> 
         ways["tones"]: ways["tones"].inside.sings,
     }
     each(dial, "*6", "paused")
+    sings(ways.values(), IN_THE_PAUSE)  # a card's number, by a telephone that can only do it so
     each(dial, "*7", "resumed")
+    sings(ways.values(), AFTER_IT)
     each(dial, "*8", "noted")
     each(dial, "*5", "keep_question_heard")
     each(dial, "1", "keep_told")
@@ -121,6 +132,9 @@ def test_codes_by_each_way_and_what_the_other_side_gets_of_them(place: Town) -> 
         assert pair.outside.ear is not None
         kept = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
+        assert loudest(kept[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
+        for channel in (0, 1):
+            assert loudest(kept[after:, channel], IN_THE_PAUSE) < UNHEARD, "but in a pause"
         heard, taken = linear(pair.outside.ear), kept[after:, 1]
         print(name, events(pair.outside.ear), loudest(heard[after:], "*5678"), loudest(taken, "*5678"))
         if name == "tones":

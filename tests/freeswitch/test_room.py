@@ -4,12 +4,15 @@ with who came and who left in its marks, and everybody who joined told."""
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from recorder import control
+from recorder.switch.observed import PAUSE, RESUME
 from recorder.take import spool
 from tests.freeswitch.colleagues import (
     HOT,
@@ -26,7 +29,8 @@ from tests.freeswitch.colleagues import (
     tones,
 )
 from tests.freeswitch.sound import heard_among
-from tests.freeswitch.switches import RATE, Rig, read_wav
+from tests.freeswitch.switches import RATE, Rig, level, read_wav
+from tests.freeswitch.test_codes import PAUSED, zeros
 from tests.scenarios.files import LOWS, chirp
 
 SENTENCE = chirp(low=LOWS["joining"])
@@ -68,6 +72,15 @@ def meets(talk: Talk, room: str) -> None:
     talk.until_marked("joined_room", before + 1)
 
 
+def asked(talk: Talk, what: str) -> None:
+    """From outside the call, as panel and API do."""
+    folder = talk.call.take()
+    assert folder is not None
+    name = str(uuid.uuid4())
+    request = control.Request(name, folder.name, what, "api", time.monotonic() + 5)
+    assert control.carry(talk.rig.spool, request) == control.DONE
+
+
 def voices(take: spool.Take) -> list[str]:
     return [name for name, _ in groupby(one[0] for one in heard(take) if one[0])]
 
@@ -87,7 +100,9 @@ def test_a_conference(house: Rig) -> None:
     lines(house, "joining_alone")
     one, two = speaks(house), speaks(house)
     meets(one, "meet-a")
+    asked(one, PAUSE)
     time.sleep(1)
+    asked(one, RESUME)
     second = one.rings_up(SECOND, "meet-a")
     one.until_marked("joined_told")
     time.sleep(1)
@@ -101,7 +116,9 @@ def test_a_conference(house: Rig) -> None:
     time.sleep(1)
     first = one.ends()
     other = two.ends()
-    assert voices(first)[:3] == ["01", "01+91", "01+91+caller"]
+    ((_start, _end),) = zeros(read_wav(Path(first.audio))[TOLD_BY:])
+    assert level(read_wav(one.call.heard_by_callee)[:, 0], PAUSED).max() < 0.02, "no tone reminds of it"
+    assert [name for name, _ in groupby(voices(first))][:3] == ["01", "01+91", "01+91+caller"]
     assert there(first) == ["+01", "-01"]
     assert in_room(first)[:2] == ["+01", "+91"]
     assert sorted(in_room(first)[2:4]) == sorted(["+01", f"+{two.call.caller[-2:]}!"])  # both at once
@@ -189,12 +206,22 @@ def test_three_way(house: Rig) -> None:
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
     talk.until_marked("joined_told")
+    # The codes are those of who is connected with the outside party, and nobody else's.
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} *8")
+    time.sleep(1)
+    assert not talk.marks("noted")
+    talk.phones(f"uuid_send_dtmf {talk.phone()} *6")
+    talk.until_marked("paused")
+    time.sleep(0.7)
+    talk.phones(f"uuid_send_dtmf {talk.phone()} *7")
+    talk.until_marked("resumed")
     time.sleep(1)
     talk.phones(f"uuid_kill {talk.phone()}")
     talk.until_marked("bridged", 3)
     time.sleep(1)
     take = talk.ends()
-    assert voices(take) == ["01", "01+91", "91"]
+    assert [name for name, _ in groupby(voices(take))] == ["01", "01+91", "91"]
+    ((_start, _end),) = zeros(read_wav(Path(take.audio))[TOLD_BY:])
     assert there(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
     assert in_room(take) == ["+91", "-91"]
     assert kinds(take).count("joined_telling") == kinds(take).count("joined_told") == 1

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from recorder.take import blank
 from recorder.take.wav import inspect
+from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
+from tests.freeswitch.test_agreement import colleague_of
+from tests.freeswitch.test_codes import encoded
 
 
 def _announcing(call: CallUnderTest) -> None:
@@ -159,3 +163,59 @@ def test_what_was_recorded_when_the_switch_is_killed_is_kept(daemon: Rig) -> Non
     lost = told.wait_take(30)
     assert lost.end.outcome == "not_recorded"
     daemon.assert_only_told_is_kept()
+
+
+@pytest.mark.long
+def test_a_hold_that_goes_on_when_the_daemon_is_back_is_silent_from_its_beginning(daemon: Rig) -> None:
+    """The colleague's, seen to begin or not, and the outside party's; what is said after it is kept."""
+    sounds = every_line(daemon, "line")
+    daemon.wait_watching()
+    seen, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]
+    for call in calls:
+        until("they speak", lambda call=call: "bridged" in call.marks_now(), 30)
+    phone = {call.caller: colleague_of(daemon, call) for call in calls}
+    hold = lambda call: daemon.phones.esl.api(f"uuid_hold {phone[call.caller]}")  # noqa: E731
+    time.sleep(1)
+    hold(seen)
+    ended.hold()
+    for call, kind in ((seen, "colleague_hold"), (ended, "hold")):
+        until(kind, lambda call=call, kind=kind: kind in call.marks_now())
+    time.sleep(0.7)
+    daemon.kill_daemon()
+    killed = datetime.now(UTC)
+    time.sleep(0.7)
+    hold(unseen)
+    theirs.hold()
+    ended.unhold()
+    time.sleep(1.5)
+    daemon.start_daemon()
+    daemon.wait_watching()
+    time.sleep(1.5)
+    for call in (seen, unseen):
+        daemon.phones.esl.api(f"uuid_hold off {phone[call.caller]}")
+    theirs.unhold()
+    time.sleep(2)
+    for call in calls:
+        call.hang_up()
+    for call in calls:
+        made, _raw, kept = encoded(call, sounds)
+        mine = "colleague_hold" if call in (seen, unseen) else "hold"
+        began = next(mark for mark in reversed(made.take.marks) if mark.kind == mine)
+        over = next(mark for mark in made.take.marks if mark.kind == mine.replace("hold", "unhold"))
+        since = made.take.first("recording_started")
+        assert since is not None
+        assert (began.at < killed) == (call in (seen, ended))
+        assert (began.data, over.data) == (({}, LATER) if call is ended else (LATER, {}))
+        (silent,) = [gap for gap in made.gaps if gap.reason == "hold"]
+        assert silent.channel == "both"
+        assert abs(silent.start_ms / 1000 - (began.at - since).total_seconds()) < 0.5
+        if call in (seen, unseen):  # a caller's phone that holds sends nothing: it is not in the sound at all
+            assert abs(silent.end_ms / 1000 - (over.at - since).total_seconds()) < 0.8
+        held = kept[silent.start_ms * 8 + RATE // 2 : silent.end_ms * 8 - RATE // 2]
+        assert np.abs(held).max(initial=0) < 0.001, "what they say to nobody is not kept"
+        talk = kept[-3 * RATE // 2 : -RATE // 2]
+        for channel, pitch in enumerate((440, 1000)):
+            assert np.median(level(talk[:, channel], pitch)) > 0.2, "what is said after it is kept"
+
+
+LATER = {"seen": "later"}

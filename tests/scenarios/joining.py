@@ -145,6 +145,15 @@ ROUGH_JOINER_ASKED = (
 """The daemon dies while the question is open: it takes nothing for a yes."""
 
 ROUGH_JOINING = (
+    # Seen to begin, and again by the next daemon, for it goes on.
+    Scenario("held_while_the_daemon_is_away", Expected("recorded", marks=(*_WHOLE, "colleague_hold",
+                                                                          "unobserved_from", "colleague_hold",
+                                                                          "colleague_unhold", "hangup"),
+                                                       absent=("hold", "unhold")),
+             steps=(Step("bridged", 0.5, "callee_holds"), Step("mark colleague_hold", 0.3, "kill_daemon"),
+                    Step("mark colleague_hold", 0.8, "start_daemon"),
+                    Step("mark colleague_hold 2", 0.5, "callee_unholds"),
+                    Step("mark colleague_unhold", 0.7, "hang_up"))),
     Scenario("transferred_while_the_daemon_is_away",
              Expected("recorded", marks=(*_WHOLE, "unbridged", "bridged", "joined_telling", "joined_told"),
                       absent=("joined_untold",), once=("joined_told",)),

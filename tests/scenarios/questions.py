@@ -85,9 +85,14 @@ ROUGH_BEFORE = (
 
 
 def _agreement(
-    name: str, line: Line, answers: tuple[str, ...], *marks: str, steps: tuple[Step, ...]
+    name: str,
+    line: Line,
+    answers: tuple[str, ...],
+    *marks: str,
+    steps: tuple[Step, ...],
+    once: tuple[str, ...] = (),
 ) -> Scenario:
-    expected = Expected("recorded", marks=(*_TOLD, "bridged", *marks, "hangup"), answers=answers)
+    expected = Expected("recorded", marks=(*_TOLD, "bridged", *marks, "hangup"), answers=answers, once=once)
     return Scenario(name, expected, line=line, steps=steps)
 
 
@@ -133,6 +138,16 @@ IN_TALK = (
              Expected("not_recorded", "not_kept", marks=(*_TOLD, "bridged", *_WHOLE, "hangup"), sound=False,
                       answers=("no outside key",)),
              line="keep_or_destroy", steps=(ASKS, Step(_HEARD, 0.4, "press", "2"), _END)),
+    # Nothing is asked in a pause, and one that comes before the answer breaks it off.
+    _agreement("asked_while_paused_and_paused_while_asked", "keep", (), "paused", "resumed", "keep_asked",
+               "keep_question_heard", "paused", "keep_broken", once=("keep_asked",),
+               steps=(Step("bridged", 0.5, "callee_presses", "*6"),
+                      Step("mark paused", 0.5, "callee_presses", "*5"),
+                      Step("mark paused", 1.5, "callee_presses", "*7"),
+                      Step("mark resumed", 0.5, "callee_presses", "*5"),
+                      Step(_HEARD, 0.4, "callee_presses", "*6"), Step("mark paused 2", 0.3, "press", "1"),
+                      Step("mark paused 2", 0.6, "callee_presses", "1"),
+                      Step("mark paused 2", 1.2, "hang_up"))),
     _agreement("hangs_up_in_the_question", "keep", (), "keep_asked", "keep_broken",
                steps=(ASKS, Step("plays keep_question", 0.4, "hang_up"))),
 )  # fmt: skip

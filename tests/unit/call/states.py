@@ -42,6 +42,7 @@ PAGE = Path(__file__).parents[3] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- states:begin -->\n", "<!-- states:end -->\n"
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
+PAUSE = timedelta(minutes=2)
 
 
 def speech(name: str) -> Speech:
@@ -99,6 +100,13 @@ def _looked(outside: bool) -> Make:
     return lambda state: Observed(What.LOOKED, AT, other=state.colleague, outside=outside)
 
 
+def _seen(**more: object) -> Make:
+    """A daemon is back with a call that goes on as it did, but for this."""
+    return lambda state: Observed(
+        What.UNWATCHED, AT, since=AT, state="announced", capturing=True, other=state.colleague, **more
+    )  # type: ignore[arg-type]
+
+
 EVENTS: dict[str, Make] = {
     "the recording begins": _plain(What.RECORDING, state="announcing"),
     "the recording ends": _plain(What.RECORDED),
@@ -139,7 +147,7 @@ EVENTS: dict[str, Make] = {
     "who listens is silent": _plain(What.SPEAKS, other="r", heard_by="nobody"),
     "who listens goes": _plain(What.LISTENED, other="r"),
     "the code to ask": _plain(What.CODE, code="keep", leg=COLLEAGUE, other="b"),
-    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b"),
+    "the code to pause": _plain(What.CODE, code="pause", leg=COLLEAGUE, other="b", lasts=PAUSE),
     "the code to go on": _plain(What.CODE, code="resume", leg=COLLEAGUE, other="b"),
     "the code to note": _plain(What.CODE, code="note", leg=COLLEAGUE, other="b"),
     "the code to delete": _plain(What.CODE, code="delete", leg=COLLEAGUE, other="b"),
@@ -160,13 +168,16 @@ EVENTS: dict[str, Make] = {
     "hang-up": _plain(What.HUNG_UP, ending=True),
     "the channel is gone": _plain(What.GONE, ending=True),
     "nobody watched": _plain(What.UNWATCHED, since=AT, state="announcing"),
+    "nobody watched, and it is paused": _seen(paused=True, paused_at=AT, lasts=PAUSE),
+    "nobody watched, and both hold": _seen(held_since=AT, colleague_held_since=AT),
 }
 
 
 PAUSES = (
     "the code to pause", "the code to go on", "asked from outside: to pause", "asked from outside: to go on",
+    "nobody watched, and it is paused", "nobody watched, and both hold",
 )  # fmt: skip
-"""They change nothing but what is paused; so they are not tried on every line."""
+"""They change nothing but what is paused or held; so they are not tried on every line."""
 
 LISTENERS = tuple(name for name in EVENTS if "listens" in name)
 """Nor these, and nothing else is while somebody listens: who is not heard changes nothing, who is, is a third
@@ -190,7 +201,7 @@ def _tried(name: str, state: State) -> bool:
         return bool(state.script.delete or state.script.joining) and not state.others
     if name not in ROOMS:
         return True
-    amiss = state.paused or state.hung_up or state.playing or not (state.capturing and state.leaving)
+    amiss = state.paused(AT) or state.hung_up or state.playing or not (state.capturing and state.leaving)
     return bool(state.script.joining) and (bool(state.others) or not amiss)
 
 
@@ -241,7 +252,7 @@ def alike(state: State) -> tuple[object, ...]:
         state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, state.paused, state.over, bool(state.knowing),
+        asked.began, asked.heard, asked.how, state.paused(AT), state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
         state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),

@@ -45,29 +45,108 @@ def test_a_pause_a_note_and_the_end_of_the_pause_are_marked() -> None:
     call = Talk()
     call.code("pause", lasts=timedelta(seconds=120))
     assert call.notes("paused") == [{"seconds": "120"}]
-    assert call.state.paused
+    assert call.state.paused(call.now)
     call.code("note")
     call.code("resume")
-    assert not call.state.paused
+    assert not call.state.paused(call.now)
     assert len(call.notes("noted")) == len(call.notes("resumed")) == 1
     assert call.ends() is None
 
 
+UNSEEN = {"since": AT, "state": "announced", "capturing": True, "other": "b"}
+"""The daemon is back with the call."""
+
+PAUSE = timedelta(seconds=20)
+
+
 def test_what_it_was_paused_for_while_nobody_watched_is_asked_of_the_switch() -> None:
     call = Talk()
-    watched = {"since": AT, "state": "announced", "capturing": True}
-    call.tell(What.UNWATCHED, paused=True, **watched)
-    assert call.notes("paused") == [{"seen": "later"}]
-    call.tell(What.UNWATCHED, paused=True, **watched)
-    call.tell(What.UNWATCHED, paused=False, **watched)
+    began = call.now - timedelta(seconds=3)
+    for _ in range(2):
+        call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert call.notes("paused") == [{"seconds": "20", "seen": "later"}]
+    assert [one.at for one in call.done if isinstance(one, Note) and one.kind == "paused"] == [began]
+    assert call.state.paused_until == began + PAUSE
+    call.tell(What.UNWATCHED, paused=False, **UNSEEN)
     assert call.notes("resumed") == [{"seen": "later"}]
     assert len(call.notes("paused")) == 1
 
 
-def test_a_daemon_that_comes_back_knows_that_it_is_paused() -> None:
-    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished", "bridged", "paused")]
-    assert arriving.resume(allowed(), told, AT).paused
-    assert not arriving.resume(allowed(), [*told, Note("resumed", AT)], AT).paused
+def test_where_the_switch_does_not_say_since_when_it_is_paused_that_is_said() -> None:
+    call = Talk()
+    for _ in range(2):
+        call.tell(What.UNWATCHED, paused=True, lasts=PAUSE, **UNSEEN)
+    assert call.notes("paused") == [{"seconds": "20", "began": "unknown", "seen": "later"}]
+
+
+@pytest.mark.parametrize("first", ["dialled", "seen later"])
+def test_a_pause_that_nobody_saw_begin_is_another_than_one_that_ended_by_itself(first: str) -> None:
+    call = Talk()
+    if first == "dialled":
+        call.code("pause", lasts=PAUSE)
+    else:
+        call.tell(What.UNWATCHED, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
+    call.now += PAUSE + timedelta(seconds=1)
+    began = call.now
+    call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert call.notes("paused")[1:] == [{"seconds": "20", "seen": "later"}]
+    assert call.state.paused_until == began + PAUSE
+
+
+def test_a_pause_that_was_begun_anew_while_nobody_watched_lasts_from_then_on() -> None:
+    call = Talk()
+    call.code("pause", lasts=PAUSE)
+    began = call.now + timedelta(seconds=5)
+    call.now += timedelta(seconds=10)
+    call.tell(What.UNWATCHED, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    assert len(call.notes("paused")) == 2
+    assert call.state.paused_until == began + PAUSE
+
+
+def test_a_pause_that_ended_by_itself_while_nobody_watched_was_not_gone_on_with() -> None:
+    call = Talk()
+    call.code("pause", lasts=PAUSE)
+    call.now += PAUSE
+    call.tell(What.UNWATCHED, paused=False, **UNSEEN)
+    assert call.notes("resumed") == []
+
+
+def resumed_with(*notes: Note) -> State:
+    told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
+    bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+    return arriving.resume(allowed(), [*told, bridged, *notes], AT)
+
+
+def test_a_daemon_that_comes_back_knows_that_it_is_paused_and_for_how_long() -> None:
+    paused = Note("paused", AT, (("seconds", "20"),))
+    assert resumed_with(paused).paused_until == AT + PAUSE
+    assert resumed_with(paused, Note("resumed", AT)).paused_until is None
+    # By an Accord of before: the switch says.
+    before = resumed_with(Note("paused", AT, (("seen", "later"),)))
+    _, actions = step(before, Observed(What.UNWATCHED, AT, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN))
+    assert [one.kind for one in actions if isinstance(one, Note)][-1] == "paused"
+
+
+def test_one_that_was_dialled_before_it_was_written_down_that_they_were_told() -> None:
+    state = arriving.resume(allowed(), [Note("recording_started", AT)], AT)
+    now = AT + timedelta(seconds=5)
+    watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
+    state, actions = step(state, watched)
+    assert state.phase is Phase.ANNOUNCED
+    assert "paused" in [one.kind for one in actions if isinstance(one, Note)]
+    assert Do.PAUSE_TONE in actions
+
+
+@pytest.mark.parametrize("leg", ["b", "c"])
+def test_who_is_there_or_comes_after_a_restart_in_a_pause_is_reminded_of_it(leg: str) -> None:
+    state = resumed_with(Note("paused", AT, (("seconds", "20"),)))
+    now = AT + timedelta(seconds=5)
+    watched = Observed(What.UNWATCHED, now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
+    state, actions = step(state, watched)
+    assert Do.PAUSE_TONE in actions
+    if leg == "c":
+        state, actions = step(state, Observed(What.BRIDGED, now, state="announced", other="c"))
+        assert Do.PAUSE_TONE in actions
 
 
 def test_the_colleague_confirms_and_it_is_destroyed() -> None:

@@ -136,6 +136,62 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     assert call.state.kept == "no"
 
 
+PAUSE = timedelta(seconds=60)
+
+
+def pauses(call: Call, by: str = "code") -> None:
+    if by == "code":
+        call.tell(What.CODE, code="pause", leg=COLLEAGUE, other="b", lasts=PAUSE)
+    elif by == "panel":
+        call.tell(What.ASKED, code="pause", by="panel", lasts=PAUSE)
+    else:
+        call.tell(What.UNWATCHED, since=AT, state="announced", capturing=True, other="b", paused=True,
+                  paused_at=call.now, lasts=PAUSE)  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
+def test_nothing_is_asked_while_it_is_paused(keep: KeepScript) -> None:
+    """What is not in the sound shows no agreement.  They hear that it is paused."""
+    call = Call(keep)
+    pauses(call)
+    call.dials()
+    assert call.notes("keep_asked") == []
+    assert call.done[-2:] == [Do.PAUSE_OVER, Do.PAUSE_TONE]
+    call.presses("1", COLLEAGUE)
+    assert (call.notes("keep_answered"), call.state.kept) == ([], "")
+    call.now += PAUSE  # it ends by itself
+    call.dials()
+    assert len(call.notes("keep_asked")) == 1
+
+
+@pytest.mark.parametrize("by", ["code", "panel", "seen later"])
+@pytest.mark.parametrize("asked", ["in the question", "before the answer", "in their own words"])
+def test_a_pause_breaks_off_a_question(asked: str, by: str) -> None:
+    call = Call(OWN_WORDS if asked == "in their own words" else KEEP)
+    call.dials()
+    if asked == "in the question":
+        call.begins(KEEP.question)
+    elif asked == "before the answer":
+        call.hears(KEEP.question)
+    pauses(call, by)
+    assert call.notes("keep_broken") == [{}]
+    call.presses("1")
+    call.presses("1", COLLEAGUE)
+    assert call.notes("keep_answered") == []
+    assert call.state.kept == ""
+    assert call.state.deadline is None
+
+
+def test_what_came_of_an_answer_is_said_to_its_end_in_a_pause() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1")
+    pauses(call)
+    call.hears(KEEP.yes)
+    assert call.notes("keep_told") == [{"answer": "yes"}]
+
+
 def test_silence_is_no_and_is_said() -> None:
     call = Call()
     call.dials()

@@ -15,6 +15,7 @@ from recorder.daemon.calls import Call
 from recorder.daemon.writer import Writer
 from recorder.switch.commands import Command
 from recorder.switch.observed import COLLEAGUE, Observed, What
+from recorder.take import spool
 from recorder.take.spool import CallStart, Party
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -51,3 +52,39 @@ def test_a_colleague_whose_leg_is_put_into_no_command_can_ask_all_the_same(
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
     call.feed(Observed(What.GONE, AT, ending=True))
     assert gevent.wait(timeout=20), "a timer of the call outlives it"
+
+
+@pytest.mark.parametrize("folder", ["there", "gone for a while"])
+def test_that_a_moment_is_noted_is_told_once_it_is_written(tmp_path: Path, folder: str) -> None:
+    """A tone for what nobody wrote down would not be true."""
+    sent: list[str] = []
+    start = CallStart(
+        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
+        AT, ("opus",), None,
+    )  # fmt: skip
+    writer = Writer(tmp_path, start.recording, lambda error: None)
+    call = Call(
+        start, told(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
+        to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
+    )  # fmt: skip
+    writer.open(start)
+    assert writer.flush(5)
+    marks = writer.folder / spool.EVENTS
+    if folder != "there":
+        marks.mkdir()
+    call.feed(Observed(What.CODE, AT, code="note", leg=COLLEAGUE, other="b"))
+    assert sent == []
+    if folder != "there":
+        assert not writer.flush(0.5)
+        assert sent == []
+        marks.rmdir()
+    assert writer.flush(10)
+    (tone,) = sent
+    assert tone.startswith("['noted'] api expand uuid_displace")
+    call.feed(Observed(What.ASKED, AT, code="note", by="panel"))
+    assert writer.flush(5)
+    assert len(sent) == 1, "who asked in the panel is told there"
+
+
+def kinds(writer: Writer) -> list[str]:
+    return [mark.kind for mark in spool.read_marks(writer.folder)]

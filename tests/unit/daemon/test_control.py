@@ -109,14 +109,15 @@ def test_a_pause_is_done_when_the_switch_has_said_so_and_ends_by_itself(
     looked = "${cond(${uuid_getvar(a accord_state)} == announced ? a : none)}"
     audio = call.writer.audio
     ordered = [order for order in node.ordered if "playback" not in order]
-    assert ordered[:5] == [
+    assert ordered[:6] == [
         "api sched_del a_pause",
         f"api sched_api +90 a_pause uuid_record a unmask '{audio}'",
         "api sched_api +90 a_pause uuid_setvar a accord_paused",
+        f"api expand uuid_setvar {looked} accord_paused_at ${{strepoch()}}",
         f"api expand uuid_setvar {looked} accord_paused true",
         f"api expand uuid_record {looked} mask '{audio}'",
     ], "what ends it comes first"
-    assert "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start" in ordered[5]
+    assert "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start" in ordered[6]
     assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
@@ -144,7 +145,7 @@ def test_what_the_switch_has_not_said_is_not_said(
     node.refuses = {word: error_id}
     assert ask("pause") == outcome
     assert marks(call) == []
-    assert not call.state.paused
+    assert call.state.paused_until is None
     taken_back = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
     assert (node.ordered[-2:] == taken_back) == (outcome == "not_recorded")
 

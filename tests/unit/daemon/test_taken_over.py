@@ -60,10 +60,18 @@ class Answering:
                 "Event-Name: CHANNEL_DATA\n"
                 "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
                 f"Caller-Channel-Bridged-Time: {micros}\n"
+                f"{self._held(str(command).split()[-1])}"
                 f"variable_bridge_uuid: {self._other(str(command).split()[-1])}\n"
                 "Caller-Direction: outbound\nCaller-Destination-Number: 300"
             )
         return self.variables.get(str(command).split()[-1], "_undef_")
+
+    def _held(self, channel: str) -> str:
+        """As seen: the one who holds is HELD, the other one ACTIVE; the time of an earlier hold stays."""
+        since = self.variables.get("held" if channel == CHANNEL else "colleague_held", "")
+        return (
+            f"Channel-Call-State: {'HELD' if since else 'ACTIVE'}\nCaller-Channel-Last-Hold: {since or 7}\n"
+        )
 
     def _other(self, channel: str) -> str:
         """The leg that a leg is connected with."""
@@ -136,6 +144,55 @@ def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: di
     daemon = daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes", leg="b"), clock)
     assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
     assert daemon.calls[CHANNEL].state.colleague == "b"
+
+
+@pytest.mark.parametrize(
+    ("said", "since"), [(0, 0), (40, 40), (61, 61), (-40, None), (200, None), ("_undef_", None), ("2²", None)]
+)
+def test_since_when_it_is_paused_is_asked_where_it_is(
+    tmp_path: Path, clock: Clock, said: int | str, since: int | None
+) -> None:
+    """In seconds before now; what cannot be is not believed."""
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"}))
+    now = clock()
+    at = said if isinstance(said, str) else str(int((now - timedelta(seconds=said)).timestamp()))
+    switch = Answering(
+        accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_paused_at=at,
+        accord_pause_seconds="60",
+    )  # fmt: skip
+    daemon_on(tmp_path, switch, clock)
+    (paused,) = [mark for mark in marks(tmp_path) if mark.kind == "paused"]
+    assert paused.data["seconds"] == "60"
+    assert ("began" in paused.data) == (since is None)
+    assert now - paused.at == timedelta(seconds=since or 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [(0, BRIDGED), (20, BRIDGED + timedelta(seconds=20)), (-5, BRIDGED)],
+    ids=["at once", "later", "somebody else"],
+)
+@pytest.mark.parametrize("whose", ["held", "colleague_held"])
+def test_whether_a_hold_goes_on_is_asked(
+    tmp_path: Path, clock: Clock, whose: str, before: int, since: datetime
+) -> None:
+    """The colleague's began, for this call, no earlier than they were connected."""
+    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"}))
+    at = BRIDGED + timedelta(seconds=before)
+    micros = str(round(at.timestamp() * 1_000_000))
+    switch = Answering(accord_state="announced", bridged="yes", leg="b", **{whose: micros})
+    daemon = daemon_on(tmp_path, switch, clock)
+    (held,) = [mark for mark in marks(tmp_path) if "hold" in mark.kind]
+    assert held.kind == ("hold" if whose == "held" else "colleague_hold")
+    assert held.at == (at if whose == "held" else since)
+    assert daemon.calls[CHANNEL].state.held == (whose == "held")
+
+
+def test_of_a_call_that_is_not_paused_nothing_more_is_asked(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD)
+    switch = Answering(accord_state="announced", bridged="yes")
+    daemon_on(tmp_path, switch, clock)
+    assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
 
 
 def hung_up(**variables: str) -> CallEvent:

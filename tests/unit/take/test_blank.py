@@ -36,7 +36,12 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = T
     return Take(
         Path("/nowhere"),
         start,
-        tuple(Mark(START + timedelta(milliseconds=ms), kind, {}) for ms, kind in marks),
+        tuple(
+            Mark(
+                START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
+            )
+            for ms, kind in marks
+        ),
         CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
     )
 
@@ -280,6 +285,12 @@ WAITS = {
                                      [(20_100, 24_800, "hold")]),
     "whose unhold nobody saw": ([(20_000, "colleague_hold"), (22_000, "unobserved_from"),
                                  (25_000, "unobserved_to")], [(20_100, 21_800, "hold")]),
+    "whose hold goes on when somebody watches again": (
+        [(20_000, "colleague_hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"),
+         (20_000, "colleague_hold"), (28_000, "colleague_unhold")], [(20_100, 27_800, "hold")]),
+    "whose hold nobody saw begin": ([(20_000, "unobserved_from"), (25_000, "unobserved_to"),
+                                     (22_000, "colleague_hold"), (28_000, "colleague_unhold")],
+                                    [(22_100, 27_800, "hold")]),
     "both hold": ([(20_000, "colleague_hold"), (21_000, "hold"), (23_000, "colleague_unhold"),
                    (24_000, "unhold")], [(20_100, 23_800, "hold")]),
     "parked": ([(20_000, "unbridged"), (25_000, "bridged")], [(20_100, 24_800, "waiting")]),
@@ -291,6 +302,12 @@ WAITS = {
     "their own that nobody saw end": ([(20_000, "hold"), (22_000, "unobserved_from"),
                                        (25_000, "unobserved_to")],
                                     [(20_100, 21_800, "hold")]),
+    "their own that goes on when somebody watches again": (
+        [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"), (28_000, "unhold")],
+        [(20_100, 27_800, "hold")]),
+    "their own that was over when somebody watched again": (
+        [(20_000, "hold"), (22_000, "unobserved_from"), (25_000, "unobserved_to"), (25_000, "unhold later"),
+         (30_000, "hold"), (33_000, "unhold")], [(20_100, 21_800, "hold"), (30_100, 32_800, "hold")]),
 }  # fmt: skip
 
 

@@ -116,6 +116,45 @@ def test_what_was_only_seen_later_is_found_in_the_sound(
     assert masked(paused(*marks), sound(tmp_path, zeros), FOUND) == (Masked(*zeros, silent=True),)
 
 
+AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
+
+
+def test_one_that_was_seen_later_ends_by_itself_and_the_talk_after_it_is_kept(tmp_path: Path) -> None:
+    made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    file = sound(tmp_path, (20_600, 32_400))
+    (found,) = masked(made, file, FOUND)
+    assert found == Masked(20_600, 32_400, silent=True)
+    plan = blank.plan(made, file, FOUND, (), (found,))
+    assert [gap for gap in gaps(plan) if gap[0] >= 20_000] == [(20_600, 32_400, "both", "paused")]
+    samples = np.concatenate(list(wav.blocks(file, 1 << 16)))
+    kept = blank.silence(samples, 0, RATE, plan)
+    assert (kept[32_400 * 8 :] == samples[32_400 * 8 :]).all()
+
+
+@pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
+def test_one_that_was_seen_later_and_is_not_whole_is_silenced_as_long_as_it_can_have_been(
+    tmp_path: Path, zeros: tuple[int, int]
+) -> None:
+    made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    assert masked(made, sound(tmp_path, zeros), FOUND) == (Masked(20_100, 32_100, silent=False),)
+
+
+def test_one_whose_beginning_nobody_knows_is_silenced_from_when_nobody_watched(tmp_path: Path) -> None:
+    """The zeros may be of less than all of it; after its seconds it is over in any case."""
+    made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
+    assert masked(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (Masked(18_100, 36_000, silent=False),)
+
+
+def test_an_earlier_one_that_nobody_saw_is_not_taken_for_it(tmp_path: Path) -> None:
+    made = paused(
+        mark(15_000, "unobserved_from"), mark(31_000, "unobserved_to"),
+        mark(30_000, "paused", seconds="10", seen="later"), mark(33_000, "resumed"),
+    )  # fmt: skip
+    assert masked(made, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
+        Masked(30_500, 33_100, silent=True),
+    )
+
+
 def test_a_note_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     made, file = paused(mark(20_000, "noted")), sound(tmp_path)
     plan = blank.plan(made, file, FOUND, (), masked(made, file, FOUND))

@@ -1,0 +1,92 @@
+"""Holds that begin or end while no daemon watches: the switch says which go on, and since when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from recorder.call import arriving
+from recorder.call.session import step
+from recorder.call.state import Note, Plan, State
+from recorder.switch.observed import COLLEAGUE, Observed, What
+from tests.unit.call.test_consent import AT, KEEP, plan
+
+LATER = {"seen": "later"}
+
+
+def at(seconds: float) -> datetime:
+    return AT + timedelta(seconds=seconds)
+
+
+class Call:
+    """A call that an earlier daemon followed for ten seconds, and what this one writes down of it."""
+
+    def __init__(self, *notes: Note, line: Plan | None = None) -> None:
+        told = [Note(kind, AT) for kind in ("recording_started", "announcement_finished")]
+        bridged = Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", "b")))
+        self.state: State = arriving.resume(line or plan(KEEP), [*told, bridged, *notes], at(10))
+        self.written: list[tuple[str, datetime, dict[str, str]]] = []
+
+    def tell(self, what: What, seconds: float, **more: object) -> None:
+        self.state, actions = step(self.state, Observed(what, at(seconds), **more))  # type: ignore[arg-type]
+        self.written += [
+            (one.kind, one.at, dict(one.data))
+            for one in actions
+            if isinstance(one, Note) and "hold" in one.kind
+        ]
+
+    def is_found(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
+        self.tell(
+            What.UNWATCHED, seconds, since=at(10), state="announced", capturing=True, other="b",
+            held_since=held, colleague_held_since=theirs,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("since", [5, 12])
+def test_the_colleague_s_goes_on_from_when_it_began(since: float) -> None:
+    before = [Note("colleague_hold", at(since))] if since < 10 else []
+    call = Call(*before)
+    call.is_found(20, theirs=at(since))
+    call.tell(What.UNHELD, 25, leg=COLLEAGUE)
+    assert call.written == [("colleague_hold", at(since), LATER), ("colleague_unhold", at(25), {})]
+
+
+def test_the_outside_party_s_that_was_seen_to_begin_is_written_down_once() -> None:
+    call = Call(Note("hold", at(5)))
+    assert call.state.held
+    call.is_found(20, held=at(5.5))
+    assert call.state.held
+    call.tell(What.UNHELD, 25)
+    assert call.written == [("unhold", at(25), {})]
+
+
+def test_one_that_nobody_saw_begin_is_written_down() -> None:
+    call = Call(Note("hold", at(5)), Note("unhold", at(6)))
+    call.is_found(20, held=at(12))
+    assert call.state.held
+    assert not call.state.talking
+    assert call.written == [("hold", at(12), LATER)]
+
+
+def test_one_that_nobody_saw_end_is_over() -> None:
+    call = Call(Note("hold", at(5)))
+    call.is_found(20)
+    assert not call.state.held
+    assert call.written == [("unhold", at(20), LATER)]
+
+
+def test_another_one_than_the_one_that_was_seen_to_begin() -> None:
+    call = Call(Note("hold", at(5)))
+    call.is_found(20, held=at(15))
+    assert call.state.held
+    assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
+
+
+def test_a_question_that_was_open_is_broken_off_where_they_hold() -> None:
+    call = Call()
+    call.is_found(11)
+    call.tell(What.CODE, 12, code="keep", leg=COLLEAGUE, other="b")
+    assert call.state.asked.sound
+    call.is_found(14, held=at(13))
+    assert not call.state.asked.sound
