@@ -51,6 +51,16 @@ class CallUnderTest:
     _leg: str | None = None
 
     @property
+    def outside(self) -> str:
+        """The outside party's number, whose take it is."""
+        return self.caller
+
+    @property
+    def heard_outside(self) -> Path:
+        """What the outside party's telephone heard."""
+        return self.heard_by_caller
+
+    @property
     def heard_by_caller(self) -> Path:
         return self.rig.phones_folder / f"caller-{self.id}.wav"
 
@@ -99,10 +109,13 @@ class CallUnderTest:
     def hang_up(self) -> None:
         self.rig.phones.esl.api(f"uuid_kill {self.id}")
 
+    def outside_hangs_up(self) -> None:
+        self.hang_up()
+
     def take(self) -> Path | None:
         """Its folder in the spool."""
         for path in self.rig.spool.glob(f"*/{spool.CALL}"):
-            if spool.read_start(path.parent).outside.value.endswith(self.caller):
+            if spool.read_start(path.parent).outside.value.endswith(self.outside):
                 return path.parent
         return None
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 from recorder.take import spool
 from recorder.take.encode import WAV, encode
 from tests.freeswitch.lines import every_line
+from tests.freeswitch.outward import LINE, call_out
 from tests.freeswitch.switches import (
     CONF,
-    NUMBER,
     RATE,
     CallUnderTest,
     Rig,
@@ -31,37 +30,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-LINE = f"{NUMBER}31"
 TOLD = chirp(low=LOWS["told"])
-
-
-def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true") -> CallUnderTest:
-    """A phone on the line calls a number."""
-    phone = str(uuid.uuid4())
-    answer = rig.phones.esl.command(
-        f"bgapi originate {{origination_uuid={phone},origination_caller_id_number={LINE},"
-        f"absolute_codec_string=PCMU,{more}}}sofia/phones/{called}@127.0.0.1:{rig.out_port} talk XML caller"
-    )
-    assert "ERR" not in answer, answer
-    return OutwardCall(rig, phone, called, LINE)
-
-
-class OutwardCall(CallUnderTest):
-    """Its take is the callee's."""
-
-    @property
-    def leg(self) -> str | None:
-        for row in self.rig.switch.channels():
-            if row["direction"] == "outbound" and row["dest"] == self.number:
-                return row["uuid"]
-        return None
-
-    def take(self) -> Path | None:
-        caller, self.caller = self.caller, self.number
-        try:
-            return super().take()
-        finally:
-            self.caller = caller
 
 
 def marks(call: CallUnderTest) -> list[str]:

@@ -1,0 +1,168 @@
+"""Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of calls
+that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the outside
+party, and heard again from when somebody did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recorder.call.policy import to_json
+from recorder.clock import to_iso, utc_now
+from recorder.take import spool
+from recorder.take.encode import WAV, encode
+from recorder.take.encoded import Encoded
+from recorder.take.times import SURE_MS
+from tests.freeswitch.colleagues import (
+    CALLER,
+    LINE,
+    MUSIC,
+    SECOND,
+    SLOW,
+    TONES,
+    Talk,
+    configuration,
+    there,
+    told_once,
+    tones,
+    whole,
+)
+from tests.freeswitch.outward import call_out
+from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
+from tests.scenarios.files import Sounds
+
+OWN = f"{LINE[:-2]}31"
+"""The line of who calls out."""
+TO_RECORDED = "3247888000"
+
+
+def with_music(conf: Path) -> None:
+    """Both ways through the switch have music on hold, and an attended transfer finds its call again."""
+    for context in ("public", "outbound"):
+        route = conf / "dialplan" / context / "90_route.xml"
+        text = route.read_text()
+        bridge = '<action application="bridge"'
+        assert text.count(bridge) == 1
+        music = f'<action application="export" data="hold_music=tone_stream://%(30000,0,{MUSIC})"/>\n'
+        text = text.replace(bridge, music + bridge).replace("after_bridge=true", "after_bridge=false")
+        if "park" not in text:
+            text = text.replace("    </condition>", '<action application="park"/>\n    </condition>')
+        route.write_text(text)
+
+
+@dataclass
+class House:
+    """The telephone system, and its sounds."""
+
+    rig: Rig
+    sounds: Sounds
+    called: int = 0
+
+    def comes_in(self) -> Talk:
+        """Somebody outside and the first colleague speak."""
+        return self.speak(self.rig.call(LINE))
+
+    def goes_out(self) -> Talk:
+        """The colleague has called somebody outside."""
+        self.called += 1
+        return self.speak(call_out(self.rig, f"{TO_RECORDED}{self.called:02}01", line=OWN))
+
+    def speak(self, call: CallUnderTest) -> Talk:
+        talk = Talk(self.rig, call)
+        talk.until_marked("bridged")
+        time.sleep(1)
+        return talk
+
+    def kept(self, take: spool.Take) -> tuple[Encoded, np.ndarray]:
+        """What is kept of a take."""
+        take = replace(take, start=replace(take.start, formats=("wav",)))
+        return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("transfers")
+    conf = configuration(folder)
+    with_music(conf)
+    rig = Rig(folder / "rig", conf)
+    tones(rig)
+    sounds = Sounds(rig.snapshot / "prompts")
+    lines = [sounds.line("joining_alone", LINE), sounds.line("out_joining", OWN)]
+    (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield House(rig, sounds)
+    finally:
+        rig.stop()
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(house: House) -> Iterator[None]:
+    yield
+    house.rig.hang_up_all()
+
+
+def heard_again(house: House, take: spool.Take, gaps: list[str], outside: int, who: int) -> None:
+    """Both channels are silent from the hold on, and heard from when the next one speaks."""
+    made, sound = house.kept(take)
+    idle = [gap for gap in made.gaps
+            if gap.reason in ("hold", "waiting") and gap.end_ms - gap.start_ms > SURE_MS]  # fmt: skip
+    assert [gap.reason for gap in idle] == gaps, (idle, made.markers)
+    assert {gap.channel for gap in idle} == {"both"}
+    assert all(one.end_ms == other.start_ms for one, other in pairwise(idle)), (idle, made.markers)
+    begin, end = idle[0].start_ms, idle[-1].end_ms
+    assert end - begin > 1000, "the test held for longer"
+    rate = RATE // 1000
+    assert not sound[begin * rate : end * rate].any()
+    came = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][1]
+    assert abs(came - end) < 500, (idle, made.markers)
+    # The joiner is told alone at first: the right channel is silent then.
+    told = [gap.end_ms for gap in made.gaps if gap.reason == "told_joiner"]
+    left, right = sound[(came + 300) * rate :, 0], sound[(max(told) + 300) * rate :, 1]
+    assert len(right) > RATE // 2
+    assert (level(left, outside) > 0.2)[:-3].mean() > 0.9, "the outside party is not heard again"
+    assert (level(right, who) > 0.2)[:-3].mean() > 0.9, "who came is not heard"
+
+
+@pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
+def test_held_and_referred(house: House, outward: bool) -> None:
+    talk = house.goes_out() if outward else house.comes_in()
+    phone = talk.call.id if outward else talk.phone()
+    talk.holds(phone)
+    time.sleep(1.5)
+    talk.refers(phone, SLOW)
+    talk.until_marked("joined_told")
+    time.sleep(1.5)
+    take = talk.ends()
+    first, left = ("caller", "01") if outward else ("01", "caller")
+    whole(take, first, "93", left=left)
+    told_once(talk, take, SLOW)
+    number = OWN if outward else LINE
+    assert there(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
+    heard_again(house, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
+
+
+@pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
+def test_held_and_replaced(house: House, outward: bool) -> None:
+    """While the two colleagues speak, the outside party is on hold; then they speak with the second at once."""
+    talk = house.goes_out() if outward else house.comes_in()
+    phone = talk.call.id if outward else talk.phone()
+    talk.holds(phone)
+    own = talk.rings_up(LINE, SECOND)
+    time.sleep(2)
+    talk.refers(phone, SECOND, own)
+    talk.until_marked("joined_told")
+    time.sleep(1.5)
+    take = talk.ends()
+    first, left = ("caller", "01") if outward else ("01", "caller")
+    whole(take, first, "91", left=left)
+    told_once(talk, take)
+    heard_again(house, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
