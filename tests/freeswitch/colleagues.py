@@ -6,6 +6,7 @@ Each colleague's phone says a tone of its own, so that the sound tells who was t
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -175,6 +176,16 @@ class Talk:
                    if spool.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
         assert len(folders) == 1, "more than one take"
         return take
+
+
+def consult(talk: Talk, dial: str = "") -> None:
+    """Who speaks with the outside party asks the second colleague, or whom ``dial`` calls, by the switch's own
+    feature (att_xfer); the outside party waits."""
+    dial = dial or f"sofia/accord/{SECOND}@{talk.route}"
+    talk.switch(f"uuid_broadcast {talk.inside} att_xfer::{dial} aleg")
+    talk.phone(dial.rpartition("/")[2].partition("@")[0])
+    time.sleep(1.5)
+    assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
 def there(take: spool.Take) -> list[str]:

@@ -22,6 +22,7 @@ from tests.freeswitch.colleagues import (
     THIRD,
     Talk,
     configuration,
+    consult,
     heard,
     lines,
     there,
@@ -134,14 +135,6 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
         "joined_telling", "joined_told", "joined_telling", "joined_told",
     ]  # fmt: skip
     assert [name for name, _ in groupby(one[0] for one in heard(take) if one[0])][-3:] == ["92", "91", "01"]
-
-
-def consult(talk: Talk) -> None:
-    """The first colleague asks the second one, by the switch's own feature; the caller waits."""
-    talk.switch(f"uuid_broadcast {talk.inside} att_xfer::sofia/accord/{SECOND}@{talk.route} aleg")
-    talk.phone(SECOND)
-    time.sleep(1.5)
-    assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
 def test_att_xfer(talk: Talk) -> None:
