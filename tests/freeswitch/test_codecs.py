@@ -206,6 +206,25 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
         assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
 
 
+def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None:
+    """Whatever the colleague's telephone speaks: the way out is as wide as the way in."""
+    pairs = {
+        place.place_out("out, G.722", G722, G722): 16000,
+        place.place_out("out, G.722, its colleague PCMU", G722, PCMU): 16000,
+        place.place_out("out, Opus", OPUS, OPUS): 48000,
+    }
+    place.until_connected(*pairs)
+    place.talk(5, *pairs)
+    for pair, rate in pairs.items():
+        heard = pair.listen()
+        check(heard, 5, BUSY_S, BUSY_S)
+        assert heard.rate == rate, heard
+        wide = [leg.codec.rate > 8000 for leg in (pair.outside, pair.inside)]
+        for kept in ("audio.wav", "audio.opus"):
+            for side, much in zip(wide, band(heard, kept, 4500), strict=True):
+                assert (much > -15) is side, (pair.name, kept, much)
+
+
 def pause(place: Town, pair: Pair) -> None:
     """As a colleague's code does it: masked by the switch, until it is told otherwise."""
     leg = place.leg_of(pair)

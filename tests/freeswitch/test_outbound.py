@@ -137,6 +137,8 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     there = "sofia/accord/{}@$${{accord_trunk}}"
     ways = {
         "^([0-9]+)61$": f"{there.format('${base}01')},{there.format('${base}78')}",
+        "^([0-9]+)66$": f"{there.format('${base}01')},{there.format('${base}02')}",
+        "^([0-9]+)67$": f"{there.format('${base}01')}:_:{there.format('${base}02')}",
         "^([0-9]+)62$": f"{there.format('${base}86')}|{there.format('${base}01')}",
         "^([0-9]+)63$": f"{there.format('${base}88')}",
         "^([0-9]+)64$": f"{there.format('${base}87')}",
@@ -169,6 +171,34 @@ def test_of_several_who_are_called_only_the_one_who_is_connected_is_kept(routes:
     assert call.wait_take().end.outcome == "recorded"
     routes.switch.wait_empty()
     assert len(takes(routes, call)) == 1, "who was called as well is listed"
+
+
+def test_of_two_who_answer_at_once_one_is_connected_and_kept(routes: Rig) -> None:
+    """Both are being told when the first has heard it; of the other nothing is left but that it was so."""
+    call = call_out(routes, "3247888000966")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1.0)
+    call.hang_up()
+    until("both are listed", lambda: len(takes(routes, call)) == 2, 20)
+    kept, other = sorted(takes(routes, call), key=lambda take: take.end.reason or "")
+    assert kept.end.reason is None
+    # They may just have heard it whole, too.
+    assert other.end.reason in ("hung_up_in_announcement", "never_connected")
+    assert not [*other.folder.glob("*.wav")]
+    assert other.first("announcement_started") is not None, "the test has nothing to find"
+    assert {mark.kind: mark.data.get("cause") for mark in other.marks}["hangup"] == "LOSE_RACE"
+
+
+def test_what_the_switch_dials_as_calls_of_their_own_is_connected_untold(routes: Rig) -> None:
+    """``:_:`` (enterprise originate): FreeSWITCH gives such legs no question; the call goes on unrecorded."""
+    call = call_out(routes, "3247888001067")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1.0)
+    assert routes.recorded_now() == set()
+    call.hang_up()
+    until("it is listed", lambda: takes(routes, call), 20)
+    assert [take.end.reason for take in takes(routes, call)] == ["daemon_away"]
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
 
 
 def test_of_those_who_are_called_in_turn_the_one_who_is_connected_is_kept(routes: Rig) -> None:
