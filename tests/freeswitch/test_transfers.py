@@ -45,6 +45,12 @@ OWN = f"{LINE[:-2]}31"
 ABROAD = "3247888000"
 """How the numbers begin that are called outside."""
 
+META = (
+    f"1 b o transfer::{SLOW} XML public",
+    f"4 b s att_xfer::sofia/accord/{SECOND}@$${{accord_route}}",
+)
+"""What a colleague's ``*1`` and ``*4`` do, as FreeSWITCH's own example has it: the callee's keys only."""
+
 
 def with_music(conf: Path) -> None:
     """Both ways through the switch have music on hold, and an attended transfer finds its call again."""
@@ -54,7 +60,10 @@ def with_music(conf: Path) -> None:
         bridge = '<action application="bridge"'
         assert text.count(bridge) == 1
         music = f'<action application="export" data="hold_music=tone_stream://%(30000,0,{MUSIC})"/>\n'
-        text = text.replace(bridge, music + bridge).replace("after_bridge=true", "after_bridge=false")
+        features = "".join(
+            f'<action application="bind_meta_app" data="{each}"/>\n' for each in META if context == "public"
+        )
+        text = text.replace(bridge, music + features + bridge).replace("after_bridge=true", "after_bridge=false")
         if "park" not in text:
             text = text.replace("    </condition>", '<action application="park"/>\n    </condition>')
         route.write_text(text)
@@ -94,7 +103,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("transfers")
     conf = configuration(folder)
     with_music(conf)
-    rig = Rig(folder / "rig", conf)
+    rig = Rig(folder / "rig", conf, {"ACCORD_PAUSE_CODE": "#6", "ACCORD_RESUME_CODE": "#7"})
     tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line("out_joining", number) for number in (LINE, OWN)]
@@ -228,3 +237,24 @@ def test_to_somebody_outside_by_the_switch(house: House) -> None:
     assert [one[0] for one in heard(take) if one[0]] == ["01"], "who is outside is in it"
     assert talk.call.alive()
     assert house.rig.recorded_now() == set()
+
+
+def test_the_telephone_systems_own_keys(house: House) -> None:
+    """What it has bound itself (bind_meta_app) takes every * of a colleague's: beside it Accord's codes begin
+    with #, and both work; one that begins with * does nothing."""
+    talk = house.comes_in()
+    phone = talk.phone()
+    talk.phones(f"uuid_send_dtmf {phone} #6")
+    talk.until_marked("paused")
+    time.sleep(1)
+    talk.phones(f"uuid_send_dtmf {phone} #7")
+    talk.until_marked("resumed")
+    time.sleep(1)
+    talk.phones(f"uuid_send_dtmf {phone} *8")
+    time.sleep(2)
+    talk.phones(f"uuid_send_dtmf {phone} *1")
+    talk.until_marked("joined_told")
+    time.sleep(1)
+    take = talk.ends()
+    assert there(take) == ["+01", "-01", "+93", "-93"]
+    assert not [mark for mark in take.marks if mark.kind == "noted"], "the docs may say more"
