@@ -27,7 +27,7 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports,
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig", "binary",
+    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig", "binary",
     "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
 ]  # fmt: skip
 
@@ -36,6 +36,8 @@ CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
+HOME = "data of the node"
+"""Where spool and snapshot are: each path that the daemon sends to the switch has spaces in it."""
 PAUSE_SECONDS = 6
 """After which a pause ends by itself here."""
 
@@ -141,8 +143,8 @@ class Rig:
         self.folder = folder
         self.phones_folder = folder / "phones-sound"
         self.phones_folder.mkdir(parents=True)
-        self.spool = folder / "spool"
-        self.snapshot = folder / "snapshot"
+        self.spool = folder / HOME / "spool"
+        self.snapshot = folder / HOME / "snapshot"
         sip, esl, daemon, phones_sip, phones_esl, out = free_ports(6)
         base = rtp_ports()
         self.sip_port, self.daemon_port, self.out_port = sip, daemon, out
