@@ -134,11 +134,16 @@ def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
     """``bind_meta_app`` takes a key in before codes are looked for, whatever is dialled behind it (seen)."""
     for context, name, actions, _ in loaded.extensions():
         run = [each.application for each in actions]
-        if starred and "bind_meta_app" in run and not any(each.sets("bind_meta_key", "#") for each in actions):
+        if (
+            starred
+            and "bind_meta_app" in run
+            and not any(each.sets("bind_meta_key", "#") for each in actions)
+        ):
             yield Fault(
-                f"extension {name!r} of context {context!r} binds * (bind_meta_app): on its calls no code that "
-                "begins with * pauses a recording, or does anything",
-                "give Accord's codes a # (accord_pause_code and the others in accord/vars.xml), then `reloadxml`",
+                f"extension {name!r} of context {context!r} binds * (bind_meta_app): on its calls no code "
+                "that begins with * pauses a recording, or does anything",
+                "give Accord's codes a # (accord_pause_code and the others in accord/vars.xml), then "
+                "`reloadxml`",
                 grave=False,
             )
 

@@ -20,7 +20,17 @@ import soundfile
 from recorder.call.policy import to_json
 from recorder.clock import to_iso, utc_now
 from recorder.take import spool
-from tests.freeswitch.switches import CONF, NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
+from tests.freeswitch.switches import (
+    CONF,
+    NUMBER,
+    RATE,
+    CallUnderTest,
+    Rig,
+    heard_whole,
+    level,
+    read_wav,
+    until,
+)
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
@@ -39,7 +49,7 @@ MUSIC = 620
 
 SENTENCE = chirp(low=LOWS["joining"])
 TOLD_BY = 2 * RATE
-"""By then the outside party has heard the announcement, which is much like the sentence to these tests' ears."""
+"""By then the outside party has heard the announcement, which is much like the sentence to these ears."""
 
 FEATURES = f"""<include>
   <extension name="hot_line"><condition field="destination_number" expression="^{HOT}$">
@@ -179,8 +189,8 @@ class Talk:
 
 
 def consult(talk: Talk, dial: str = "") -> None:
-    """Who speaks with the outside party asks the second colleague, or whom ``dial`` calls, by the switch's own
-    feature (att_xfer); the outside party waits."""
+    """Who speaks with the outside party asks the second colleague, or whom ``dial`` calls, by the switch's
+    own feature (att_xfer); the outside party waits."""
     dial = dial or f"sofia/accord/{SECOND}@{talk.route}"
     talk.switch(f"uuid_broadcast {talk.inside} att_xfer::{dial} aleg")
     talk.phone(dial.rpartition("/")[2].partition("@")[0])

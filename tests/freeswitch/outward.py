@@ -34,9 +34,7 @@ class OutwardCall(CallUnderTest):
                 self.rig.phones.esl.api(f"uuid_kill {row['uuid']}")
 
 
-def call_out(
-    rig: Rig, called: str, more: str = "ignore_early_media=true", line: str = LINE
-) -> OutwardCall:
+def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true", line: str = LINE) -> OutwardCall:
     """A phone on a line calls a number."""
     phone = str(uuid.uuid4())
     answer = rig.phones.esl.command(

@@ -27,8 +27,8 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports,
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig", "binary",
-    "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig",
+    "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent

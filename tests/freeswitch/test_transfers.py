@@ -1,5 +1,5 @@
-"""Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of calls
-that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the outside
+"""Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of
+calls that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the outside
 party, and heard again from when somebody did."""
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def with_music(conf: Path) -> None:
         features = "".join(
             f'<action application="bind_meta_app" data="{each}"/>\n' for each in META if context == "public"
         )
-        text = text.replace(bridge, music + features + bridge).replace("after_bridge=true", "after_bridge=false")
+        text = text.replace(bridge, music + features + bridge).replace(
+            "after_bridge=true", "after_bridge=false"
+        )
         if "park" not in text:
             text = text.replace("    </condition>", '<action application="park"/>\n    </condition>')
         route.write_text(text)
@@ -165,7 +167,7 @@ def test_held_and_referred(house: House, outward: bool) -> None:
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
 def test_held_and_replaced(house: House, outward: bool) -> None:
-    """While the two colleagues speak, the outside party is on hold; then they speak with the second at once."""
+    """While the two colleagues speak, the outside party is on hold; then the second is there at once."""
     talk = house.goes_out() if outward else house.comes_in()
     phone = talk.call.id if outward else talk.phone()
     talk.holds(phone)
@@ -183,7 +185,7 @@ def test_held_and_replaced(house: House, outward: bool) -> None:
 
 @pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
 def test_transferred_by_the_switch(house: House, outward: bool) -> None:
-    """att_xfer: whoever is asked is no callee of the line's, though a call that a colleague made asks them."""
+    """att_xfer: whoever is asked is no callee of the line's, though an outbound call asks them."""
     talk = house.goes_out() if outward else house.comes_in()
     phone = talk.call.id if outward else talk.phone()
     consult(talk)

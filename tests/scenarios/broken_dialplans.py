@@ -65,8 +65,10 @@ BROKEN = (
     Broken(
         "keys of its own",
         "dialplan/public/90_route.xml",
-        instead('<action application="bridge"',
-                '<action application="bind_meta_app" data="4 b s att_xfer::user/2"/><action application="bridge"'),
+        instead(
+            '<action application="bridge"',
+            '<action application="bind_meta_app" data="4 b s att_xfer::user/2"/><action application="bridge"',
+        ),
         "binds * (bind_meta_app)",
     ),
     Broken("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
