@@ -13,7 +13,17 @@ import pytest
 import soundfile
 
 from tests.freeswitch.telephones import places
-from tests.freeswitch.telephones.codecs import G722, OPUS, OPUS_8, OPUS_16, OPUS_STEREO, PCMA, PCMU, Codec
+from tests.freeswitch.telephones.codecs import (
+    G722,
+    OPUS,
+    OPUS_8,
+    OPUS_16,
+    OPUS_DTX,
+    OPUS_STEREO,
+    PCMA,
+    PCMU,
+    Codec,
+)
 from tests.freeswitch.telephones.lines import bursts, jitters, loses
 from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
 
@@ -112,20 +122,31 @@ def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) ->
         place.place("late, out of order", weather=jitters(LATE_S)),
         place.place("silence suppressed", comfort=True),
         place.place("silence without comfort noise", G722, PCMU),
+        place.place("Opus, its silence not sent", OPUS_DTX, OPUS),
     ]
+    secure = place.place("SRTP, held and paused", PCMA, PCMA, secure=True)
     mute = place.place("sends nothing", PCMA, PCMA, speaking=False)
-    place.until_connected(*pairs, mute)
+    place.until_connected(*pairs, mute, secure)
     place.talk(3)
-    for pair in pairs[-2:]:
+    for pair in pairs[-3:]:
         pair.outside.speaking = False
-    place.talk(4)
-    for pair in pairs[-2:]:
+    secure.dialogue.hold()
+    place.talk(2)
+    secure.dialogue.unhold()
+    place.talk(2)
+    for pair in pairs[-3:]:
         pair.outside.speaking = True
-    place.talk(5, *pairs, mute)
+    pause(place, secure)
+    place.talk(5, *pairs, mute, secure)
     for pair in pairs:
         heard = pair.listen()
         check(heard, 6, LATE_S if pair.name.startswith("late") else 0.0)
         assert abs(heard.encoded.drift_ms) < 300, heard
+    heard = secure.listen()
+    check(heard, 3)
+    assert [gap.reason for gap in heard.encoded.gaps if gap.reason == "hold"] == ["hold"], heard.encoded.gaps
+    assert heard.left[-1].at > 5, "nothing is heard after the hold"
+    assert not heard.sound[-4 * heard.rate :].any(), heard
     heard = mute.listen()
     print(heard)
     assert heard.encoded.announced is not None

@@ -1,6 +1,6 @@
 """Transfers as telephones do them, on a real switch: with the other one put on hold first (re-INVITE), of
-calls that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the outside
-party, and heard again from when somebody did."""
+calls that a colleague made, and to somebody outside.  One take each, silent while nobody spoke with the
+outside party, and heard again from when somebody did."""
 
 from __future__ import annotations
 
