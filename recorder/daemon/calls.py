@@ -22,7 +22,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
-from recorder.switch.observed import Observed, What, observe, observe_talk
+from recorder.switch.observed import COLLEAGUE, Observed, What, observe, observe_talk
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 log = structlog.get_logger()
@@ -110,6 +110,11 @@ class Call:
             observed = observe_talk(event, self.channel, self.state.colleague)
             if observed is not None:
                 self.feed(observed)
+
+    def asks_another(self, event: CallEvent) -> None:
+        """The colleague speaks with somebody else on the same leg (att_xfer), and the outside party waits: it
+        is a hold of theirs, until these two are connected again or somebody else comes."""
+        self.feed(Observed(What.HELD, event.at, leg=COLLEAGUE))
 
     def feed(self, observed: Observed) -> None:
         """Something happened: step, and act."""

@@ -392,6 +392,10 @@ class Daemon:
             for leg in legs(event):
                 if leg != event.uuid and (other := self.calls.get(leg)) is not None:
                     other.event(event)
+            if event.name == "CHANNEL_BRIDGE" and not self.calls.keys() & set(legs(event)):
+                colleagues = set(legs(event)) - {""}
+                for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
+                    waits.asks_another(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":

@@ -18,6 +18,7 @@ from recorder.call.policy import INWARD, OUTWARD
 from recorder.switch.caller import Caller, called, caller
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node, variable_of
+from recorder.switch.observed import bridged_time
 
 log = structlog.get_logger()
 
@@ -88,6 +89,8 @@ class PassedBy:
             return
         if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
             return
+        if reason == "never_connected" and bridged_time(event) is not None:
+            reason = "daemon_away"  # nothing in the dialplan brought the callee here
         self.written(event.uuid)
         self._ended(event, number, reason)
 

@@ -126,6 +126,26 @@ def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
     pauses = [actions for _, name, actions, _ in loaded.extensions() if name == "accord_pause"]
     if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):
         yield Fault("accord_pause does not mask the recording: a card number is recorded")
+    codes = [each.data for each in _after(loaded, "announced") if each.application == "bind_digit_action"]
+    yield from _key_faults(loaded, [each for each in codes if each.startswith("accord,*")])
+
+
+def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
+    """``bind_meta_app`` takes a key in before codes are looked for, whatever is dialled behind it (seen)."""
+    for context, name, actions, _ in loaded.extensions():
+        run = [each.application for each in actions]
+        if (
+            starred
+            and "bind_meta_app" in run
+            and not any(each.sets("bind_meta_key", "#") for each in actions)
+        ):
+            yield Fault(
+                f"extension {name!r} of context {context!r} binds * (bind_meta_app): on its calls no code "
+                "that begins with * pauses a recording, or does anything",
+                "give Accord's codes a # (accord_pause_code and the others in accord/vars.xml), then "
+                "`reloadxml`",
+                grave=False,
+            )
 
 
 def begin_faults(loaded: Loaded) -> Iterator[Fault]:

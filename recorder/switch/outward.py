@@ -12,6 +12,7 @@ from recorder.switch.guard import GUARD, LONGEST_WAIT, NOT_TOLD, Fault, buffer_f
 from recorder.switch.loaded import Action, Entry, Loaded
 
 EXTENSIONS: Final = (
+    "accord_consult",
     "accord_dial",
     "accord_callee",
     "accord_ask",
@@ -24,7 +25,7 @@ EXTENSIONS: Final = (
     "accord_fail",
     "accord_decline",
 )
-"""What is done on a callee's leg."""
+"""What is done on a callee's leg, and as it is called."""
 
 RUNS: Final = f"group_confirm_file=execute_extension accord_callee XML {CALLEE}"
 

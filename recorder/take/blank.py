@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -173,24 +173,38 @@ def _idle(
     surely are.
 
     Silencing is not to be undone, so it ends before the talk can go on: events may be late by
-    :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  A hold that
-    the switch left out of the audio is a gap of a millisecond, at the place where its time is missing."""
+    :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  Between two
+    that follow one another sooner (an unhold, and they are transferred) nobody talks.  A hold that the switch
+    left out of the audio is a gap of a millisecond, at the place where its time is missing."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
-    begins = {begin for begin, _, _ in stretches}
     for begin, end, reason in stretches:
-        start, stop = max(clock.place(begin), talk), clock.place(end)
+        start = max(clock.place(begin), talk)
         if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
             continue
-        stop = min(max(stop, start + 1), clock.duration_ms)
-        goes_on = end >= clock.ended or end in begins
+        end, over = _goes_on(end, stretches)
+        stop = min(max(clock.place(end), start + 1), clock.duration_ms)
         doubt = max(clock.doubt(begin), clock.doubt(end))
-        first, last = start + doubt, stop if goes_on else stop - max(SURE_MS, doubt)
+        sure = stop if over >= clock.ended else clock.place(over) - max(SURE_MS, doubt)
+        first, last = start + doubt, min(stop, sure)
         if first < last:
             silent.append((first, last))
             start, stop = (start, stop) if doubt else (first, last)
+        elif reason == WAITING:
+            continue  # it is over at once: nothing is missing
         gaps += _named([(start, stop)], reason)
     return gaps, silent
+
+
+def _goes_on(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
+    """Where a stretch that ends then meets the next one, and when the last of those that follow one another
+    is over."""
+    near = timedelta(milliseconds=SURE_MS)
+    meets = over = end
+    while later := [each for each in stretches if each[0] - near <= over < each[1]]:
+        meets = max(end, min(each[0] for each in later)) if over == end else meets
+        over = max(each[1] for each in later)
+    return meets, over
 
 
 def _rings(

@@ -6,9 +6,11 @@ Each colleague's phone says a tone of its own, so that the sound tells who was t
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,18 +20,36 @@ import soundfile
 from recorder.call.policy import to_json
 from recorder.clock import to_iso, utc_now
 from recorder.take import spool
-from tests.freeswitch.switches import CONF, NUMBER, RATE, CallUnderTest, Rig, level, read_wav, until
+from tests.freeswitch.switches import (
+    CONF,
+    NUMBER,
+    RATE,
+    CallUnderTest,
+    Rig,
+    heard_whole,
+    level,
+    read_wav,
+    until,
+)
 from tests.scenarios.definitions import Line
-from tests.scenarios.files import Sounds
+from tests.scenarios.files import LOWS, Sounds, chirp
 
 LINE = f"{NUMBER}01"
 HOT = f"{NUMBER}88"
 """A number whose calls are brought into a conference at once."""
 SECOND, THIRD, OUTSIDE = f"{NUMBER}91", f"{NUMBER}92", f"{NUMBER}98"
 """Numbers that no line has: two more colleagues, and somebody outside."""
+SLOW = f"{NUMBER}93"
+"""A colleague whose telephone rings for a while."""
 
-TONES: Mapping[str, int] = {LINE: 1000, SECOND: 1500, THIRD: 700, OUTSIDE: 2000}
+TONES: Mapping[str, int] = {LINE: 1000, SECOND: 1500, THIRD: 700, OUTSIDE: 2000, SLOW: 1250}
 CALLER = 440
+MUSIC = 620
+"""Hz of the music on hold."""
+
+SENTENCE = chirp(low=LOWS["joining"])
+TOLD_BY = 2 * RATE
+"""By then the outside party has heard the announcement, which is much like the sentence to these ears."""
 
 FEATURES = f"""<include>
   <extension name="hot_line"><condition field="destination_number" expression="^{HOT}$">
@@ -147,6 +167,11 @@ class Talk:
         assert "ERR" not in answer, answer
         return ident
 
+    def holds(self, phone: str) -> None:
+        """A colleague's phone puts the outside party on hold (re-INVITE, sendonly)."""
+        self.phones(f"uuid_hold {phone}")
+        self.until_marked("colleague_hold")
+
     def refers(self, phone: str, number: str, replacing: str = "") -> None:
         """A phone sends REFER: to a number, or to who is at the other end of another call of its own."""
         target = f"sip:{number}@127.0.0.1:{self.rig.sip_port}"
@@ -158,12 +183,22 @@ class Talk:
 
     def ends(self) -> spool.Take:
         """The outside party hangs up; the one take there is."""
-        self.call.hang_up()
+        self.call.outside_hangs_up()
         take = self.call.wait_take()
         folders = [path for path in self.rig.spool.glob(f"*/{spool.CALL}")
-                   if spool.read_start(path.parent).outside.value.endswith(self.call.caller)]  # fmt: skip
+                   if spool.read_start(path.parent).outside.value.endswith(self.call.outside)]  # fmt: skip
         assert len(folders) == 1, "more than one take"
         return take
+
+
+def consult(talk: Talk, dial: str = "") -> None:
+    """Who speaks with the outside party asks the second colleague, or whom ``dial`` calls, by the switch's
+    own feature (att_xfer); the outside party waits."""
+    dial = dial or f"sofia/accord/{SECOND}@{talk.route}"
+    talk.switch(f"uuid_broadcast {talk.inside} att_xfer::{dial} aleg")
+    talk.phone(dial.rpartition("/")[2].partition("@")[0])
+    time.sleep(1.5)
+    assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
 def there(take: spool.Take) -> list[str]:
@@ -173,6 +208,38 @@ def there(take: spool.Take) -> list[str]:
         for mark in take.marks
         if mark.kind in ("bridged", "unbridged")
     ]
+
+
+def whole(take: spool.Take, *voices: str, left: str = "caller") -> None:
+    """One recording of the whole call: as long as its marks say, the outside party in it to the end, and the
+    others one after the other."""
+    assert (take.end.outcome, take.end.reason) == ("recorded", None)
+    kinds = [mark.kind for mark in take.marks]
+    assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
+    began, ended = take.first("recording_started"), take.first("recording_stopped")
+    assert began is not None
+    assert ended is not None
+    length = len(read_wav(Path(take.audio))) / RATE
+    assert abs(length - (ended - began).total_seconds()) < 1.0
+    assert kinds.count("announcement_finished") == 1, "announced again"
+    said = heard(take, 0)
+    assert said[-1][0] == left
+    assert length - said[-1][2] < 0.5
+    right = [one for one in heard(take) if one[0]]
+    assert [name for name, _ in groupby(one[0] for one in right)] == list(voices), right
+    assert length - right[-1][2] < 0.5, "it did not go on to the end"
+
+
+def told_once(talk: Talk, take: spool.Take, number: str = SECOND, *, together: bool = False) -> None:
+    """The joiner heard the sentence whole, once; the outside party only where both are told."""
+    kinds = [mark.kind for mark in take.marks]
+    assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
+    assert "joined_untold" not in kinds
+    theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
+    for path in theirs:
+        assert heard_whole(read_wav(path)[:, 0], SENTENCE)
+    later = read_wav(talk.call.heard_outside)[TOLD_BY:, 0]
+    assert heard_whole(later, SENTENCE) == together
 
 
 def in_room(take: spool.Take) -> list[str]:

@@ -27,8 +27,8 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports,
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig", "binary",
-    "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig",
+    "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -36,6 +36,8 @@ CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
+HOME = "data of the node"
+"""Where spool and snapshot are: each path that the daemon sends to the switch has spaces in it."""
 PAUSE_SECONDS = 6
 """After which a pause ends by itself here."""
 
@@ -49,6 +51,16 @@ class CallUnderTest:
     number: str
     caller: str
     _leg: str | None = None
+
+    @property
+    def outside(self) -> str:
+        """The outside party's number, whose take it is."""
+        return self.caller
+
+    @property
+    def heard_outside(self) -> Path:
+        """What the outside party's telephone heard."""
+        return self.heard_by_caller
 
     @property
     def heard_by_caller(self) -> Path:
@@ -99,10 +111,13 @@ class CallUnderTest:
     def hang_up(self) -> None:
         self.rig.phones.esl.api(f"uuid_kill {self.id}")
 
+    def outside_hangs_up(self) -> None:
+        self.hang_up()
+
     def take(self) -> Path | None:
         """Its folder in the spool."""
         for path in self.rig.spool.glob(f"*/{spool.CALL}"):
-            if spool.read_start(path.parent).outside.value.endswith(self.caller):
+            if spool.read_start(path.parent).outside.value.endswith(self.outside):
                 return path.parent
         return None
 
@@ -128,8 +143,8 @@ class Rig:
         self.folder = folder
         self.phones_folder = folder / "phones-sound"
         self.phones_folder.mkdir(parents=True)
-        self.spool = folder / "spool"
-        self.snapshot = folder / "snapshot"
+        self.spool = folder / HOME / "spool"
+        self.snapshot = folder / HOME / "snapshot"
         sip, esl, daemon, phones_sip, phones_esl, out = free_ports(6)
         base = rtp_ports()
         self.sip_port, self.daemon_port, self.out_port = sip, daemon, out

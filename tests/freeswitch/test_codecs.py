@@ -13,7 +13,17 @@ import pytest
 import soundfile
 
 from tests.freeswitch.telephones import places
-from tests.freeswitch.telephones.codecs import G722, OPUS, OPUS_8, OPUS_16, OPUS_STEREO, PCMA, PCMU, Codec
+from tests.freeswitch.telephones.codecs import (
+    G722,
+    OPUS,
+    OPUS_8,
+    OPUS_16,
+    OPUS_DTX,
+    OPUS_STEREO,
+    PCMA,
+    PCMU,
+    Codec,
+)
 from tests.freeswitch.telephones.lines import bursts, jitters, loses
 from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
 
@@ -112,20 +122,31 @@ def test_lost_late_and_absent_packets_leave_the_channels_in_step(place: Town) ->
         place.place("late, out of order", weather=jitters(LATE_S)),
         place.place("silence suppressed", comfort=True),
         place.place("silence without comfort noise", G722, PCMU),
+        place.place("Opus, its silence not sent", OPUS_DTX, OPUS),
     ]
+    secure = place.place("SRTP, held and paused", PCMA, PCMA, secure=True)
     mute = place.place("sends nothing", PCMA, PCMA, speaking=False)
-    place.until_connected(*pairs, mute)
+    place.until_connected(*pairs, mute, secure)
     place.talk(3)
-    for pair in pairs[-2:]:
+    for pair in pairs[-3:]:
         pair.outside.speaking = False
-    place.talk(4)
-    for pair in pairs[-2:]:
+    secure.dialogue.hold()
+    place.talk(2)
+    secure.dialogue.unhold()
+    place.talk(2)
+    for pair in pairs[-3:]:
         pair.outside.speaking = True
-    place.talk(5, *pairs, mute)
+    pause(place, secure)
+    place.talk(5, *pairs, mute, secure)
     for pair in pairs:
         heard = pair.listen()
         check(heard, 6, LATE_S if pair.name.startswith("late") else 0.0)
         assert abs(heard.encoded.drift_ms) < 300, heard
+    heard = secure.listen()
+    check(heard, 3)
+    assert [gap.reason for gap in heard.encoded.gaps if gap.reason == "hold"] == ["hold"], heard.encoded.gaps
+    assert heard.left[-1].at > 5, "nothing is heard after the hold"
+    assert not heard.sound[-4 * heard.rate :].any(), heard
     heard = mute.listen()
     print(heard)
     assert heard.encoded.announced is not None
@@ -204,6 +225,25 @@ def test_the_codec_of_a_callee_changes(place: Town) -> None:
         assert heard.rate == 8000, heard
         assert heard.slower < WRONG_RATE_S, heard
         assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
+
+
+def test_a_callees_leg_is_wideband_where_their_telephone_is(place: Town) -> None:
+    """Whatever the colleague's telephone speaks: the way out is as wide as the way in."""
+    pairs = {
+        place.place_out("out, G.722", G722, G722): 16000,
+        place.place_out("out, G.722, its colleague PCMU", G722, PCMU): 16000,
+        place.place_out("out, Opus", OPUS, OPUS): 48000,
+    }
+    place.until_connected(*pairs)
+    place.talk(5, *pairs)
+    for pair, rate in pairs.items():
+        heard = pair.listen()
+        check(heard, 5, BUSY_S, BUSY_S)
+        assert heard.rate == rate, heard
+        wide = [leg.codec.rate > 8000 for leg in (pair.outside, pair.inside)]
+        for kept in ("audio.wav", "audio.opus"):
+            for side, much in zip(wide, band(heard, kept, 4500), strict=True):
+                assert (much > -15) is side, (pair.name, kept, much)
 
 
 def pause(place: Town, pair: Pair) -> None:

@@ -14,26 +14,25 @@ from pathlib import Path
 
 import pytest
 
-from recorder.take import spool
 from tests.freeswitch.colleagues import (
     LINE,
     OUTSIDE,
     SECOND,
+    SENTENCE,
     THIRD,
     Talk,
     configuration,
+    consult,
     heard,
     lines,
     there,
+    told_once,
     tones,
+    whole,
 )
 from tests.freeswitch.switches import RATE, Rig, heard_whole, read_wav
 from tests.scenarios.definitions import Line
-from tests.scenarios.files import LOWS, chirp
 
-SENTENCE = chirp(low=LOWS["joining"])
-TOLD_BY = 2 * RATE
-"""By then the caller has heard the announcement, which is much like the sentence to these tests' ears."""
 MOVED = ["+01", "-01", "+91"]
 
 
@@ -62,38 +61,6 @@ def talk(house: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
     time.sleep(1)
     yield made
     house.hang_up_all()
-
-
-def whole(take: spool.Take, *voices: str) -> None:
-    """One recording of the whole call: as long as its marks say, the caller in it to the end, and the others
-    one after the other."""
-    assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    kinds = [mark.kind for mark in take.marks]
-    assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
-    began, ended = take.first("recording_started"), take.first("recording_stopped")
-    assert began is not None
-    assert ended is not None
-    length = len(read_wav(Path(take.audio))) / RATE
-    assert abs(length - (ended - began).total_seconds()) < 1.0
-    assert kinds.count("announcement_finished") == 1, "announced again"
-    said = heard(take, 0)
-    assert said[-1][0] == "caller"
-    assert length - said[-1][2] < 0.5
-    right = [one for one in heard(take) if one[0]]
-    assert [name for name, _ in groupby(one[0] for one in right)] == list(voices), right
-    assert length - right[-1][2] < 0.5, "it did not go on to the end"
-
-
-def told_once(talk: Talk, take: spool.Take, number: str = SECOND, *, together: bool = False) -> None:
-    """The joiner heard the sentence whole, once; the caller only where both are told."""
-    kinds = [mark.kind for mark in take.marks]
-    assert kinds.count("joined_telling") == kinds.count("joined_told") == 1
-    assert "joined_untold" not in kinds
-    theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
-    for path in theirs:
-        assert heard_whole(read_wav(path)[:, 0], SENTENCE)
-    later = read_wav(talk.call.heard_by_caller)[TOLD_BY:, 0]
-    assert heard_whole(later, SENTENCE) == together
 
 
 def test_uuid_transfer(talk: Talk) -> None:
@@ -168,14 +135,6 @@ def test_transferred_thrice_and_back(talk: Talk) -> None:
         "joined_telling", "joined_told", "joined_telling", "joined_told",
     ]  # fmt: skip
     assert [name for name, _ in groupby(one[0] for one in heard(take) if one[0])][-3:] == ["92", "91", "01"]
-
-
-def consult(talk: Talk) -> None:
-    """The first colleague asks the second one, by the switch's own feature; the caller waits."""
-    talk.switch(f"uuid_broadcast {talk.inside} att_xfer::sofia/accord/{SECOND}@{talk.route} aleg")
-    talk.phone(SECOND)
-    time.sleep(1.5)
-    assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
 def test_att_xfer(talk: Talk) -> None:

@@ -24,7 +24,7 @@ from tests.freeswitch.mixed.player import Player, telephones
 from tests.freeswitch.switches import until
 
 SEED = int(os.environ.get("ACCORD_MIXED_SEED", "20261125"))
-A_DOZEN = 783
+A_DOZEN = 730
 """A plan with much in it that is over soon."""
 
 

@@ -6,10 +6,8 @@ import os
 import shutil
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +15,9 @@ import pytest
 from recorder.take import spool
 from recorder.take.encode import WAV, encode
 from tests.freeswitch.lines import every_line
+from tests.freeswitch.outward import LINE, call_out
 from tests.freeswitch.switches import (
     CONF,
-    NUMBER,
     RATE,
     CallUnderTest,
     Rig,
@@ -31,37 +29,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-LINE = f"{NUMBER}31"
 TOLD = chirp(low=LOWS["told"])
-
-
-def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true") -> CallUnderTest:
-    """A phone on the line calls a number."""
-    phone = str(uuid.uuid4())
-    answer = rig.phones.esl.command(
-        f"bgapi originate {{origination_uuid={phone},origination_caller_id_number={LINE},"
-        f"absolute_codec_string=PCMU,{more}}}sofia/phones/{called}@127.0.0.1:{rig.out_port} talk XML caller"
-    )
-    assert "ERR" not in answer, answer
-    return OutwardCall(rig, phone, called, LINE)
-
-
-class OutwardCall(CallUnderTest):
-    """Its take is the callee's."""
-
-    @property
-    def leg(self) -> str | None:
-        for row in self.rig.switch.channels():
-            if row["direction"] == "outbound" and row["dest"] == self.number:
-                return row["uuid"]
-        return None
-
-    def take(self) -> Path | None:
-        caller, self.caller = self.caller, self.number
-        try:
-            return super().take()
-        finally:
-            self.caller = caller
 
 
 def marks(call: CallUnderTest) -> list[str]:
@@ -168,6 +136,8 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     there = "sofia/accord/{}@$${{accord_trunk}}"
     ways = {
         "^([0-9]+)61$": f"{there.format('${base}01')},{there.format('${base}78')}",
+        "^([0-9]+)66$": f"{there.format('${base}01')},{there.format('${base}02')}",
+        "^([0-9]+)67$": f"{there.format('${base}01')}:_:{there.format('${base}02')}",
         "^([0-9]+)62$": f"{there.format('${base}86')}|{there.format('${base}01')}",
         "^([0-9]+)63$": f"{there.format('${base}88')}",
         "^([0-9]+)64$": f"{there.format('${base}87')}",
@@ -200,6 +170,34 @@ def test_of_several_who_are_called_only_the_one_who_is_connected_is_kept(routes:
     assert call.wait_take().end.outcome == "recorded"
     routes.switch.wait_empty()
     assert len(takes(routes, call)) == 1, "who was called as well is listed"
+
+
+def test_of_two_who_answer_at_once_one_is_connected_and_kept(routes: Rig) -> None:
+    """Both are being told when the first has heard it; of the other nothing is left but that it was so."""
+    call = call_out(routes, "3247888000966")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1.0)
+    call.hang_up()
+    until("both are listed", lambda: len(takes(routes, call)) == 2, 20)
+    kept, other = sorted(takes(routes, call), key=lambda take: take.end.reason or "")
+    assert kept.end.reason is None
+    # They may just have heard it whole, too.
+    assert other.end.reason in ("hung_up_in_announcement", "never_connected")
+    assert not [*other.folder.glob("*.wav")]
+    assert other.first("announcement_started") is not None, "the test has nothing to find"
+    assert {mark.kind: mark.data.get("cause") for mark in other.marks}["hangup"] == "LOSE_RACE"
+
+
+def test_what_the_switch_dials_as_calls_of_their_own_is_connected_untold(routes: Rig) -> None:
+    """``:_:`` (enterprise originate): FreeSWITCH gives such legs no question; the call goes on unrecorded."""
+    call = call_out(routes, "3247888001067")
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    time.sleep(1.0)
+    assert routes.recorded_now() == set()
+    call.hang_up()
+    until("it is listed", lambda: takes(routes, call), 20)
+    assert [take.end.reason for take in takes(routes, call)] == ["daemon_away"]
+    assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
 
 
 def test_of_those_who_are_called_in_turn_the_one_who_is_connected_is_kept(routes: Rig) -> None:

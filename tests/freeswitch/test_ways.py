@@ -49,6 +49,7 @@ WAYS = {
     "moved_away": ("55", "line", "bridge:{74}"),
     "own_mobile": ("56", "line", "bridge:[accord_outside=false]{74}"),
     "redirected": ("57", "at_pickup", "redirect:sip:elsewhere@127.0.0.1:9"),
+    "deflected": ("59", "line", f"deflect:sip:{NUMBER}92@127.0.0.1:9"),
     "held": ("58", "line", "bridge:{01}"),
 }  # fmt: skip
 """Each way's number, its line, and what the telephone system does with it after Accord."""
@@ -176,7 +177,7 @@ def test_several_colleagues_are_one_recording_of_who_answers(ways: Ways) -> None
     """Nothing of the others is in it, also where one of them is heard before anybody answers; and nothing at
     all where nobody does."""
     answered = ("group", "in_turn", "group_at_pickup", "in_turn_at_pickup", "early", "early_at_pickup")
-    nobody = ("nobody", "nobody_at_pickup", "redirected", "voicemail_at_pickup")
+    nobody = ("nobody", "nobody_at_pickup", "redirected", "deflected", "voicemail_at_pickup")
     ways.call(*answered, *nobody)
     ways.until("announcement_finished", *answered)
     ways.until("bridged", *answered)

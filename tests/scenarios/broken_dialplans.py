@@ -62,6 +62,15 @@ BROKEN = (
         instead(GUARD, f'<action application="sleep" data="1"/>{GUARD}'),
         "has no guard after its socket",
     ),
+    Broken(
+        "keys of its own",
+        "dialplan/public/90_route.xml",
+        instead(
+            '<action application="bridge"',
+            '<action application="bind_meta_app" data="4 b s att_xfer::user/2"/><action application="bridge"',
+        ),
+        "binds * (bind_meta_app)",
+    ),
     Broken("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
     Broken("a long bound", ENTRY, instead("+$${accord_wait}", "+60"), "lets a call wait 60 s"),
     Broken(

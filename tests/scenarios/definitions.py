@@ -13,7 +13,7 @@ Line = Literal[
     "line", "unknown", "never_record", "damaged", "emergency", "listed", "opt_out", "opt_in", "languages",
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
     "deletable", "joining_alone", "joining_both", "joining_opt_in", "joining_opt_out", "out", "out_once",
-    "out_opt_in", "out_opt_out", "out_languages",
+    "out_opt_in", "out_opt_out", "out_languages", "out_joining",
     "forwarded",
 ]  # fmt: skip
 """Which number is called: a customer's; nobody's; one that the node's snapshot never records; one whose

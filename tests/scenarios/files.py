@@ -97,6 +97,9 @@ class Sounds:
             "at_pickup": lambda: made(keep=self.keep()),
             "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
             "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
+            "out_joining": lambda: made(
+                outbound=BEFORE_CONNECTED, joining=Joining(ALONE, self.sound("joining"))
+            ),
             "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
             "out_opt_in": lambda: made(OPT_IN, asked=self.asked(), outbound=BEFORE_CONNECTED),
             "out_opt_out": lambda: made(OPT_OUT, asked=self.asked(), outbound=BEFORE_CONNECTED),

@@ -9,6 +9,7 @@ from itertools import product
 from tests.freeswitch.mixed.plan import (
     CONSULTS,
     EDGE,
+    HELD_FIRST,
     KEEPS,
     KEPT,
     MOVES,
@@ -175,7 +176,13 @@ class _Fold:
             self.found.consulted[before.number] += 1
         if not self.recorded:
             return
-        self.found.may_left.add(outside)
+        if act.deed in HELD_FIRST:
+            self.found.gaps["hold"] += 1
+        elif act.deed == "att_xfer":
+            self.found.gaps["hold"] += 1
+            self.found.may_left.add(outside)  # until the colleagues are connected
+        else:
+            self.found.may_left.add(outside)
         if self.call.telling:
             self.found.ears[self.there.who].sentences["joining"] += 1
         if self.call.telling == "both":

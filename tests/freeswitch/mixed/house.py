@@ -32,7 +32,7 @@ from tests.freeswitch.colleagues import configuration
 from tests.freeswitch.mixed.history import SENTENCES, Listed
 from tests.freeswitch.mixed.plan import OUTWARD, TOGETHER, Call
 from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
-from tests.freeswitch.switches import Rig, free_ports, until
+from tests.freeswitch.switches import HOME, Rig, free_ports, until
 
 FIRST_CLIPS = {
     "recorded": "joining", "may-we-keep": "keep_question", "agreed": "agreed", "declined": "keep_no",
@@ -129,8 +129,8 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     route = f"127.0.0.1:{sip_port}"
     (worker_port,) = free_ports(1)
     variables = {
-        "ACCORD_NODE_DATA": str(folder),
-        "ACCORD_NODE_SPOOL": str(folder / "spool"),
+        "ACCORD_NODE_DATA": str(folder / HOME),
+        "ACCORD_NODE_SPOOL": str(folder / HOME / "spool"),
         "ACCORD_STORE_KIND": "directory",
         "ACCORD_WORKER_PROCESSES": "2",
         "ACCORD_METRICS_DAEMON_PORT": "0",

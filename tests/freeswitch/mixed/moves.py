@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.freeswitch.mixed.ends import Ends
-from tests.freeswitch.mixed.plan import EDGE, KEPT, Act, Party
+from tests.freeswitch.mixed.plan import EDGE, HELD_FIRST, KEPT, Act, Party
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
 
@@ -16,7 +16,10 @@ class Moves(Ends):
     async def _move(self, act: Act) -> None:
         outside, before = self._two()
         to = self.call.colleagues[act.to]
-        self._say(outside, act.word)
+        if act.deed in HELD_FIRST:
+            await self._put_on_hold(before, outside, act)
+        else:
+            self._say(outside, act.word)
         since = self.player.studio.now
         came = await getattr(self, f"_by_{act.deed}")(before, to, act)
         self.inside = came
@@ -27,6 +30,16 @@ class Moves(Ends):
             await asyncio.sleep(0.6)
         await self._guard(2)
         before.bye()
+
+    async def _put_on_hold(self, before: Dialogue, outside: Dialogue, act: Act) -> None:
+        """As telephones do before they transfer: what is said meanwhile is said to nobody."""
+        self._say(before, None)
+        await before.invite("sendonly")
+        await self._guard(2)
+        self._say(outside, act.word)
+        await asyncio.sleep(act.seconds)
+        self._say(outside, EDGE)
+        await self._guard()
 
     async def _leg(self) -> str:
         return await self.player.channel(self.call.outside.number)
@@ -40,7 +53,6 @@ class Moves(Ends):
         return await self._comes(to)
 
     async def _by_replaces(self, before: Dialogue, to: Party, act: Act) -> Dialogue:
-        self._say(before, None)
         consult = self._calls(before.party, to.number, self.player.rig.sip_port)
         calling = asyncio.create_task(consult.invite())
         self._waiting.add(calling)

@@ -35,6 +35,8 @@ TOGETHER: frozenset[str] = frozenset({"at_pickup", "out_once"})
 OUTWARD: frozenset[str] = frozenset({"out_before", "out_once"})
 MOVES: frozenset[str] = frozenset({"uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept"})
 CONSULTS: frozenset[str] = frozenset({"replaces", "att_xfer"})
+HELD_FIRST: frozenset[str] = frozenset({"refer", "replaces"})
+"""The colleague's telephone puts the outside party on hold before it transfers."""
 KEEPS: frozenset[str] = frozenset({"keep_yes", "keep_no", "keep_none"})
 
 
@@ -176,8 +178,6 @@ def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
     kinds, weights = zip(*WITHIN, strict=True)
     while len(found) < chance.choice([1, 2, 2, 3, 4]):
         deed: Deed = chance.choices(kinds, weights)[0]
-        if opening in OUTWARD and deed in ("replaces", "att_xfer"):
-            continue
         if deed in KEEPS and KEEPS & set(found):
             continue
         found.append(deed)
@@ -203,7 +203,7 @@ def _stretched(chance: random.Random, call: Call, until: float) -> tuple[Act, ..
 
 TAKES = {
     "talk": 0.6, "pause": 2.0, "note": 1.0, "keep_yes": 5.0, "keep_no": 5.0, "keep_none": 24.0, "delete": 5.0,
-    "replaces": 4.0, "att_xfer": 4.0, "park": 3.5, "intercept": 3.0, "uuid_transfer": 3.0, "refer": 3.0,
+    "replaces": 6.5, "att_xfer": 4.0, "park": 3.5, "intercept": 3.0, "uuid_transfer": 3.0, "refer": 5.5,
 }  # fmt: skip
 """About how many seconds a deed takes beside what is said in it."""
 

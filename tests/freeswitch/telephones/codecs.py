@@ -40,6 +40,7 @@ PCMU = Codec("PCMU/8000", 0, 8000, 8000, "pcm_mulaw")
 PCMA = Codec("PCMA/8000", 8, 8000, 8000, "pcm_alaw")
 G722 = Codec("G722/8000", 9, 8000, 16000, "g722")
 OPUS = Codec("opus/48000/2", 116, 48000, 48000, "libopus", "useinbandfec=1", _VOICE)
+OPUS_DTX = Codec("opus/48000/2", 116, 48000, 48000, "libopus", "useinbandfec=1; usedtx=1", _VOICE)
 OPUS_16 = Codec(
     "opus/48000/2", 116, 48000, 16000, "libopus", "maxplaybackrate=16000; sprop-maxcapturerate=16000", _VOICE
 )

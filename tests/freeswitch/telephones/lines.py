@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Speaker, Voice, tones
@@ -298,6 +298,11 @@ class Dialogue:
         self.wait("talking")
         return self.codes[-1]
 
+    def refer(self, number: str) -> None:
+        """Transfer the other party to a number."""
+        self.sequence += 1
+        self._request("REFER", more=[f"Refer-To: <sip:{number}@{self.peer[0]}:{self.peer[1]}>"])
+
     def info(self, digits: str) -> None:
         """Each digit by SIP INFO."""
         for digit in digits:
@@ -316,7 +321,12 @@ class Dialogue:
         self.exchange.studio.remove(self.leg)
 
     def _request(
-        self, method: str, body: str = "", sequence: int | None = None, kind: str = "application/sdp"
+        self,
+        method: str,
+        body: str = "",
+        sequence: int | None = None,
+        kind: str = "application/sdp",
+        more: Iterable[str] = (),
     ) -> None:
         self.exchange.send(
             [
@@ -328,6 +338,7 @@ class Dialogue:
                 f"Call-ID: {self.call}",
                 f"CSeq: {self.sequence if sequence is None else sequence} {method}",
                 f"Contact: <sip:phone@{HOST}:{self.exchange.port}>",
+                *more,
             ],
             body,
             self.peer,

@@ -221,6 +221,14 @@ def test_a_telephone_that_rang_until_another_one_was_answered_is_not_listed(daem
     assert written(daemon.settings.spool) == []
 
 
+def test_a_callee_who_was_connected_and_never_brought_here_is_not_called_unreached(daemon: Daemon) -> None:
+    with_line(daemon, "before_connected")
+    event = hung_up(**OUTWARD, state="calling")
+    connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
+    daemon._event(CallEvent(connected + event.raw.lstrip(b"\n")))
+    assert written(daemon.settings.spool) == ["daemon_away"]
+
+
 class Callee(Answering):
     """A switch that answers for a callee's leg."""
 

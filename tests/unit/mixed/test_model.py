@@ -81,7 +81,8 @@ def story() -> Story:
     it.both(OUT, FIRST, 5, 11.0, kept=True)
     it.says(FIRST, 6, 14.0, SECOND)
     it.says(SECOND, 6, 14.0, FIRST)
-    it.says(OUT, 6, 14.0, kept=it.left)
+    it.says(OUT, 6, 14.0)  # on hold
+    it.gaps.append("hold")
     it.speaks("joining", 17.0, SECOND)
     it.both(OUT, SECOND, 7, 20.0, kept=True)
     return it
@@ -149,6 +150,10 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
         "right: party 1 saying 4",
     ),
     "a consultation is kept": (lambda it: it.says(SECOND, 6, 14.0, kept=it.right), "right: party 2 saying 6"),
+    "what was said on hold is kept": (
+        lambda it: it.says(OUT, 6, 14.0, kept=it.left),
+        "left: party 0 saying 6",
+    ),
     "who has left is kept": (lambda it: it.says(FIRST, 7, 20.0, kept=it.right), "right: party 1 saying 7"),
     "another call is in it": (
         lambda it: it.says(ELSEWHERE, 3, 5.0, kept=it.right),

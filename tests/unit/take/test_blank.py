@@ -281,6 +281,22 @@ WAITS = {
     "to the end": ([(20_000, "colleague_hold")], [(20_100, LENGTH_MS, "hold")]),
     "who then transfers": ([(20_000, "colleague_hold"), (25_000, "unbridged"), (28_000, "bridged")],
                            [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
+    "who transfers, and the unhold comes first": (
+        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+         (28_000, "bridged")],
+        [(20_100, 25_120, "hold"), (25_120, 27_800, "waiting")]),
+    "who transfers, and the unhold comes last": (
+        [(20_000, "colleague_hold"), (25_000, "unbridged"), (25_020, "colleague_unhold"),
+         (28_000, "bridged")],
+        [(20_100, 25_100, "hold"), (25_100, 27_800, "waiting")]),
+    "who is replaced by the next one at once": (
+        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_020, "unbridged"),
+         (25_060, "bridged")],
+        [(20_100, 24_860, "hold")]),
+    "who comes back and is transferred from": (
+        [(20_000, "colleague_hold"), (25_000, "colleague_unhold"), (25_700, "unbridged"),
+         (28_000, "bridged")],
+        [(20_100, 24_800, "hold"), (25_800, 27_800, "waiting")]),
     "whose leaving is not told of": ([(20_000, "colleague_hold"), (25_000, "bridged")],
                                      [(20_100, 24_800, "hold")]),
     "whose unhold nobody saw": ([(20_000, "colleague_hold"), (22_000, "unobserved_from"),
