@@ -21,7 +21,7 @@ SEED = 20261125
 
 @pytest.mark.long
 @pytest.mark.parametrize("minutes", [2, 60])
-@pytest.mark.timeout(4200)
+@pytest.mark.timeout(6000)
 def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
     chance = random.Random(SEED)
     with town(tmp_path) as place:
