@@ -169,7 +169,7 @@ def test_who_came_and_left_while_the_daemon_was_away(house: Rig) -> None:
     hot.until_marked("announcement_finished")
     time.sleep(0.5)
     first = hot.rings_up(THIRD, "meet-hot")
-    hot.until_marked("bridged")
+    hot.until_marked("joined_room")  # the switch has been asked about them
     house.kill_daemon()
     second = one.rings_up(SECOND, "meet-c")
     listener = one.rings_up(LINE, f"listen-{one.call.leg}")
