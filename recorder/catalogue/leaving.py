@@ -19,6 +19,7 @@ from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.lines import end_line
+from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     LedgerEntry,
     Line,
@@ -187,7 +188,8 @@ def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Nobody of a customer's logs in any more, and what they are called is forgotten; how many."""
+    """Nobody of a customer's logs in or gets checkpoints by mail any more, and what they are called is
+    forgotten; how many."""
     with writing():
         hold(tenant)
         mine = list(User.select(User.id, User.revoked_at).where(User.tenant == tenant))
@@ -202,6 +204,11 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         for token in list(ApiToken.select(ApiToken.id).where(ApiToken.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiToken.delete().where(ApiToken.tenant_id == tenant).execute()
+        for one in list(
+            Recipient.select().where((Recipient.tenant_id == tenant) & Recipient.until.is_null())
+        ):
+            append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
+        Recipient.delete().where(Recipient.tenant_id == tenant).execute()
     return len(mine)
 
 
@@ -247,6 +254,7 @@ def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime,
         for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
             end_line(tenant, line.id, now=now, entropy=entropy)
         change = {"erasing_since": row.erasing_since if row and row.erasing_since else at}
+        change |= {"layout": None}  # it has tables, of who asked for recordings among them
         Leaving.update(receipt=receipt, left_at=at, **change).where(Leaving.tenant_id == tenant).execute()
         Handed.delete().where(Handed.tenant_id == tenant).execute()
         append(tenant, "tenant.left", {"receipt_sha256": sha256}, now, entropy)

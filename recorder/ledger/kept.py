@@ -28,6 +28,7 @@ from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.seal.opening import open_data_key
+from recorder.seal.revocation import signed_since
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
@@ -88,6 +89,7 @@ class Kept:
             content = read_document(self.store, row.prefix + NAME, MAX_BYTES)
             wrong += self._compare(row, manifest, content, report.chain)
             wrong += self._amendments(row, report.chain)
+            wrong += self._dated_back(row, report.chain, {each.where for each in wrong})
             if row.destroyed_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
                 wrong.append(self._found("row.destroyed", row.id, what))
@@ -146,6 +148,12 @@ class Kept:
             elif others := sorted(name for name, value in said.items() if there.get(name) != value):
                 what = f"amendment {number} was sealed otherwise: {', '.join(others)}"
                 yield self._found("amendment.row_differs", row.id, what)
+
+    def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[Finding]:
+        """What a revoked key signed and dated back: the log shows when it was there."""
+        for name, what in signed_since(chain, self.revoked, lambda: amending.seen(row.tenant, row.id)):
+            if row.prefix + name not in named:
+                yield Finding("seal.key_revoked", row.prefix + name, what)
 
     def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
         """A recording's amendments as the catalogue has them, by number; of one that cannot be read nothing

@@ -130,7 +130,9 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     make, recording, row, revoked = dated_back
     make(data(house))
     given, code = house.means, "seal.key_revoked"
-    assert refusals(house, recording, revoked)[0] == code
+    gate, _, audited = refusals(house, recording, revoked)
+    assert gate == code
+    assert code in audited
     mine = Changes(given.store, given.root_public, given.signer, house.clock, house.entropy, revoked=revoked)
     with pytest.raises(SealError) as refused:
         mine.look(house.tenant, recording)
@@ -163,8 +165,11 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     def revoked() -> dict:
         return {key: since}
 
-    assert refusals(house, first, revoked)[0] is None
-    assert refusals(house, second, revoked)[0] == "seal.key_revoked"
+    assert refusals(house, first, revoked) == (None, set(), set())
+    gate, verified, audited = refusals(house, second, revoked)
+    assert gate == "seal.key_revoked"
+    assert verified == set(), "without a log its date is believed"
+    assert audited == {"seal.key_revoked"}
     with writing():  # a backup was restored: it has the log, and no amendment
         Amendment.delete().execute()
     assert refusals(house, first, revoked)[0] is None

@@ -34,6 +34,7 @@ from recorder.catalogue.models import (
     connected,
 )
 from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
+from recorder.ledger import mailing
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
 from recorder.lifecycle.rewrapping import Rewrapping, standing
@@ -112,6 +113,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     house.not_recorded(bakery, "never_connected")
     house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
     said = {"now": house.now(), "entropy": house.entropy}
+    mailing.add(bakery.id, "paul@example.com", **said)
     tokens.create(bakery.id, name="till", token_sha256="cd" * 32, **said)
     request = asked_by(house, bakery, mine[0])
     assert persons.request(bakery.id, request).number in everything()
@@ -142,6 +144,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
         assert personal not in left
     assert people.user_by_login("paul") is None
     assert tokens.tokens(bakery.id) == ()
+    assert mailing.recipients(bakery.id) == []
     row = leaving.standing(bakery.id)
     receipt = ending.read(row.receipt.encode(), house.root)
     body = receipt.body
