@@ -254,8 +254,8 @@ def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime,
         for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
             end_line(tenant, line.id, now=now, entropy=entropy)
         change = {"erasing_since": row.erasing_since if row and row.erasing_since else at}
-        change |= {"layout": None}  # it has tables, of who asked for recordings among them
-        Leaving.update(receipt=receipt, left_at=at, **change).where(Leaving.tenant_id == tenant).execute()
+        done: dict[str, Any] = {**change, "layout": None}  # with its tables, of who asked for recordings too
+        Leaving.update(receipt=receipt, left_at=at, **done).where(Leaving.tenant_id == tenant).execute()
         Handed.delete().where(Handed.tenant_id == tenant).execute()
         append(tenant, "tenant.left", {"receipt_sha256": sha256}, now, entropy)
     return True
