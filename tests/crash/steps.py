@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from recorder.access.handover import prepare
+from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.catalogue import customers, persons
 from recorder.catalogue.models import open_catalogue
