@@ -9,7 +9,7 @@ from recorder.catalogue import amending, queries
 from recorder.catalogue.models import Amendment, LedgerEntry, Recording, database, writing
 from recorder.ledger.append import append
 from recorder.lifecycle import retention
-from recorder.lifecycle.amend import chain_of_row, put
+from recorder.lifecycle.amend import chain_of, put
 from recorder.lifecycle.changing import Changes
 from recorder.seal.amendment import By, ConsentWithdrawn
 
@@ -91,7 +91,7 @@ def a_hold_is_taken_away_whole_and_the_recording_destroyed(world: World) -> None
     assert row is not None
     doing = retention.Means(means.store, means.root_public, means.signer, world.house.entropy)
     world.house.clock.forward(days=40)
-    chain = chain_of_row(row, means.store, means.root_public)
+    chain = chain_of(means.store, row.prefix, means.root_public)
     retention.destroy(row, chain, "expired", doing, world.house.clock())
     world.sign()
     assert world.leaf("recording.amended").body is None
@@ -110,12 +110,12 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
     row = queries.recording(world.tenant, world.kept)
     assert row is not None
     now, by = world.house.clock(), By("user", world.user)
-    chain = chain_of_row(row, means.store, means.root_public)
+    chain = chain_of(means.store, row.prefix, means.root_public)
     put(
         means.store, chain, ConsentWithdrawn(("agreement",), "by letter"), by, means.signer,
         means.root_public, now,
     )  # fmt: skip
-    again = chain_of_row(row, means.store, means.root_public)
+    again = chain_of(means.store, row.prefix, means.root_public)
     assert amending.amended(again, now=now, entropy=world.house.entropy) == 1
     signed(world)
     take_away(world, 1)
