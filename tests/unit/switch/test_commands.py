@@ -72,8 +72,8 @@ SENT: list[tuple[Command, str]] = [
     ),
     (
         commands.note_tone(CHANNEL, "accord_state", "announced", "b"),
-        f"api expand uuid_displace ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced ? b : none)}} "
-        "start tone_stream://v=-20;%(100,100,700) 0 m",
+        f"api expand uuid_displace ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
+        "? b : none)} start tone_stream://v=-20;%(100,100,700) 0 m",
     ),
     (
         commands.no_pause_tone("b"),
