@@ -13,6 +13,7 @@ import pytest
 from recorder.call.policy import Announcement
 from recorder.call.state import Phase
 from recorder.daemon import Daemon, DaemonSettings
+from recorder.daemon.paused import paused_at
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.switch.caller import NOBODY
@@ -55,11 +56,10 @@ class Answering:
         if "uuid_dump" in str(command):
             if "bridged" not in self.variables:
                 raise SwitchError("switch.refused", "-ERR No such channel!")
-            micros = round(BRIDGED.timestamp() * 1_000_000)
             return (
                 "Event-Name: CHANNEL_DATA\n"
                 "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
-                f"Caller-Channel-Bridged-Time: {micros}\n"
+                f"Caller-Channel-Bridged-Time: {micros(BRIDGED)}\n"
                 f"{self._held(str(command).split()[-1])}"
                 f"variable_bridge_uuid: {self._other(str(command).split()[-1])}\n"
                 "Caller-Direction: outbound\nCaller-Destination-Number: 300"
@@ -146,53 +146,51 @@ def test_who_is_still_there_is_noted_once(tmp_path: Path, clock: Clock, data: di
     assert daemon.calls[CHANNEL].state.colleague == "b"
 
 
-@pytest.mark.parametrize(
-    ("said", "since"), [(0, 0), (40, 40), (61, 61), (-40, None), (200, None), ("_undef_", None), ("2²", None)]
-)
-def test_since_when_it_is_paused_is_asked_where_it_is(
-    tmp_path: Path, clock: Clock, said: int | str, since: int | None
-) -> None:
-    """In seconds before now; what cannot be is not believed."""
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"}))
-    now = clock()
-    at = said if isinstance(said, str) else str(int((now - timedelta(seconds=said)).timestamp()))
+def micros(at: datetime) -> str:
+    return str(round(at.timestamp() * 1_000_000))
+
+
+WITH = Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
+
+
+def test_since_when_it_is_paused_and_held_is_asked_where_it_is(tmp_path: Path, clock: Clock) -> None:
+    left_open(tmp_path, *TOLD, WITH)
+    paused, held = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
     switch = Answering(
-        accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_paused_at=at,
-        accord_pause_seconds="60",
+        accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_pause_seconds="60",
+        accord_paused_at=str(int(paused.timestamp())), held=micros(held), colleague_held=micros(held),
     )  # fmt: skip
-    daemon_on(tmp_path, switch, clock)
-    (paused,) = [mark for mark in marks(tmp_path) if mark.kind == "paused"]
-    assert paused.data["seconds"] == "60"
-    assert ("began" in paused.data) == (since is None)
-    assert now - paused.at == timedelta(seconds=since or 0)
+    daemon = daemon_on(tmp_path, switch, clock)
+    found = {mark.kind: mark for mark in marks(tmp_path)}
+    assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
+    assert (found["hold"].at, found["colleague_hold"].at) == (held, held)
+    assert daemon.calls[CHANNEL].state.held
+
+
+def test_a_colleague_holds_no_earlier_than_they_were_there(tmp_path: Path, clock: Clock) -> None:
+    """Before, it was another call of theirs; and of one that is not paused nothing more is asked."""
+    left_open(tmp_path, *TOLD, WITH)
+    earlier = micros(BRIDGED - timedelta(seconds=5))
+    switch = Answering(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
+    daemon = daemon_on(tmp_path, switch, clock)
+    assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
+        ("colleague_hold", BRIDGED)
+    ]
+    assert not daemon.calls[CHANNEL].state.held
+    assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
 
 
 @pytest.mark.parametrize(
-    ("before", "since"),
-    [(0, BRIDGED), (20, BRIDGED + timedelta(seconds=20)), (-5, BRIDGED)],
-    ids=["at once", "later", "somebody else"],
+    ("said", "since"),
+    [(0, 0), (40, 40), (61, 61), (-1, 0), (-40, None), (200, None), ("2²", None), ("", None)],
 )
-@pytest.mark.parametrize("whose", ["held", "colleague_held"])
-def test_whether_a_hold_goes_on_is_asked(
-    tmp_path: Path, clock: Clock, whose: str, before: int, since: datetime
+def test_since_when_it_is_paused_is_not_believed_where_it_cannot_be(
+    said: int | str, since: int | None
 ) -> None:
-    """The colleague's began, for this call, no earlier than they were connected."""
-    left_open(tmp_path, *TOLD, Mark(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"}))
-    at = BRIDGED + timedelta(seconds=before)
-    micros = str(round(at.timestamp() * 1_000_000))
-    switch = Answering(accord_state="announced", bridged="yes", leg="b", **{whose: micros})
-    daemon = daemon_on(tmp_path, switch, clock)
-    (held,) = [mark for mark in marks(tmp_path) if "hold" in mark.kind]
-    assert held.kind == ("hold" if whose == "held" else "colleague_hold")
-    assert held.at == (at if whose == "held" else since)
-    assert daemon.calls[CHANNEL].state.held == (whose == "held")
-
-
-def test_of_a_call_that_is_not_paused_nothing_more_is_asked(tmp_path: Path, clock: Clock) -> None:
-    left_open(tmp_path, *TOLD)
-    switch = Answering(accord_state="announced", bridged="yes")
-    daemon_on(tmp_path, switch, clock)
-    assert not [order for order in switch.asked if "pause_seconds" in order or "paused_at" in order]
+    """In seconds before now, of a pause of a minute."""
+    text = said if isinstance(said, str) else str(int((AT - timedelta(seconds=said)).timestamp()))
+    expected = None if since is None else AT - timedelta(seconds=since)
+    assert paused_at(text, timedelta(seconds=60), AT) == expected
 
 
 def hung_up(**variables: str) -> CallEvent:

@@ -71,6 +71,11 @@ SENT: list[tuple[Command, str]] = [
         f"? {CHANNEL} : none)}} unmask '{AUDIO}'",
     ),
     (
+        commands.note_tone(CHANNEL, "accord_state", "announced", "b"),
+        f"api expand uuid_displace ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
+        "? b : none)} start tone_stream://v=-20;%(100,100,700) 0 m",
+    ),
+    (
         commands.no_pause_tone("b"),
         "api expand uuid_displace b stop ${global_getvar(accord_pause_tone)}",
     ),
