@@ -59,8 +59,8 @@ def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
 
 
 def transfer(place: Town, pair: Pair, *, by_telephone: bool) -> None:
-    """Somebody else takes the call, in the same codec and with the same voice; by REFER, with a hold first, or
-    by the switch."""
+    """Somebody else takes the call, in the same codec and with the same voice; by REFER, with a hold first,
+    or by the switch."""
     before = pair.inside
     number = 80 + place.transfers % 10
     place.transfers += 1
