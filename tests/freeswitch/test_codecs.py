@@ -250,5 +250,5 @@ def pause(place: Town, pair: Pair) -> None:
     """As a colleague's code does it: masked by the switch, until it is told otherwise."""
     leg = place.leg_of(pair)
     path = place.rig.switch.esl.api(f"uuid_getvar {leg} accord_recorded")
-    assert place.rig.switch.esl.api(f"uuid_record {leg} mask {path}").startswith("+OK")
+    assert place.rig.switch.esl.api(f"uuid_record {leg} mask '{path}'").startswith("+OK")
     place.rig.switch.esl.api(f"uuid_setvar {leg} accord_paused true")

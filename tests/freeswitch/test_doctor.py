@@ -20,7 +20,7 @@ from recorder.cli.doctor.findings import Patient, examine
 from recorder.clock import utc_now
 from recorder.switch import guard
 from tests.freeswitch.process import until
-from tests.freeswitch.switches import PASSWORD, Rig
+from tests.freeswitch.switches import HOME, PASSWORD, Rig
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy, mend
 
 ABOUT_THE_SWITCH = (
@@ -34,7 +34,7 @@ ABOUT_THE_SWITCH = (
 
 
 def settings(rig: Rig, **more: str) -> dict[str, str]:
-    return {**rig.environment, "ACCORD_NODE_DATA": str(rig.folder), **more}
+    return {**rig.environment, "ACCORD_NODE_DATA": str(rig.folder / HOME), **more}
 
 
 def doctor(rig: Rig, **more: str) -> list[tuple[str, str]]:

@@ -55,12 +55,12 @@ def test_the_channels_stay_in_step(tmp_path: Path, minutes: int) -> None:
         print(heard)
         assert not heard.left
         assert abs(heard.encoded.drift_ms) < 300, heard
-        assert max(abs(late) for _, late in places.pace(heard.right, PERIOD)) <= IN_STEP_S, heard
+        assert round(max(abs(late) for _, late in places.pace(heard.right, PERIOD)), 3) <= IN_STEP_S, heard
 
 
 def transfer(place: Town, pair: Pair, *, by_telephone: bool) -> None:
-    """Somebody else takes the call, in the same codec and with the same voice: by REFER with a hold first, or
-    by the switch."""
+    """Somebody else takes the call, in the same codec and with the same voice; by REFER, with a hold first,
+    or by the switch."""
     before = pair.inside
     number = 80 + place.transfers % 10
     place.transfers += 1

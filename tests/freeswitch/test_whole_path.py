@@ -34,7 +34,7 @@ from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.seal.verify import verify
 from recorder.supervise import Supervisor
-from tests.freeswitch.switches import NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
+from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
 
 CALLS = 20
 LOGIN, PASSWORD = "claire@example.com", "let us listen together"
@@ -61,7 +61,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     web_port, *_ = free_ports(1)
     variables = {
         **rig.environment,
-        "ACCORD_NODE_DATA": str(folder),
+        "ACCORD_NODE_DATA": str(folder / HOME),
         "ACCORD_STORE_EMBEDDED": "true",
         "ACCORD_STORE_EMBEDDED_PORT": str(eight_ports()),
         "ACCORD_WEB_PORT": str(web_port),

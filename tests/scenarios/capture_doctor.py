@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 
-from tests.freeswitch.switches import Rig, free_ports
+from tests.freeswitch.switches import HOME, Rig, free_ports
 from tests.scenarios.capture import FOLDER, TRANSCRIPTS, Tap, Tapped
 
 
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     rig = Rig(FOLDER)
-    rig.spool.mkdir()
+    rig.spool.mkdir(parents=True)
     (port,) = free_ports(1)
     tap = Tap(port, rig.switch.esl_port, "switch", "daemon")
     try:
@@ -27,7 +27,7 @@ def main() -> None:
             env={
                 **os.environ,
                 **rig.environment,
-                "ACCORD_NODE_DATA": str(FOLDER),
+                "ACCORD_NODE_DATA": str(FOLDER / HOME),
                 "ACCORD_SWITCH_PORT": str(port),
             },
             stdout=subprocess.DEVNULL,

@@ -11,11 +11,14 @@ import pytest
 
 from recorder.call import arriving
 from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script, Speech
+from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.calls import Call
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.switch.commands import Command
+from recorder.switch.events import CallEvent
 from recorder.switch.observed import COLLEAGUE, Observed, What
+from recorder.take import spool
 from recorder.take.spool import CallStart, Party
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -165,3 +168,24 @@ def test_who_refuses_ends_the_take_and_hears_so(tmp_path: Path, how: str, deaf: 
     assert asked.endswith(f"'playback::{SOUND.path}' {deaf}")
     assert refused.endswith(f"'playback::{REFUSED.path}' {deaf}")
     over(call)
+
+
+@pytest.mark.parametrize(("legs", "held"), [(("c", "z"), True), (("z", "c"), True), (("y", "z"), False),
+                                            (("a", "c"), False), (("", "z"), False)])  # fmt: skip
+def test_a_colleague_who_speaks_with_another_on_the_same_leg_has_put_the_outside_party_aside(
+    tmp_path: Path, legs: tuple[str, str], held: bool
+) -> None:
+    """att_xfer: it is all that the switch tells before the transfer is complete."""
+    daemon = Daemon(DaemonSettings(node="n", spool=tmp_path, snapshot=tmp_path, password="x" * 12))
+    call = joined(tmp_path, Switch())
+    daemon.calls["a"] = call
+    names = {"Event-Name": "CHANNEL_BRIDGE", "Event-Date-Timestamp": "1795680000000000",
+             "Unique-ID": legs[0], "Bridge-A-Unique-ID": legs[0], "Bridge-B-Unique-ID": legs[1],
+             "Other-Leg-Unique-ID": legs[1]}  # fmt: skip
+    lines = "".join(f"{name}: {value}\n" for name, value in names.items())
+    daemon._event(CallEvent(f"\n{lines}\n".encode()))
+    over(call)
+    assert gevent.wait(timeout=20)
+    (folder,) = tmp_path.glob("01a2101e*")
+    kinds = [mark.kind for mark in spool.read_marks(folder)]
+    assert ("colleague_hold" in kinds) == held
