@@ -214,7 +214,7 @@ def destroy_keys(
     if not claims.take(CLAIM, owner, now):
         raise SealError("keys.busy", "keys are being changed just now", "it is tried again")
     try:
-        places = [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
+        places = _own_keys(tenant, store)
         found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
         if (text := customers.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
@@ -227,9 +227,14 @@ def destroy_keys(
         boundary("customer's keys deleted")
     finally:
         claims.give_back(CLAIM, owner)
-    if left := list(store.list(f"keys/{part(tenant)}/")):
+    if left := _own_keys(tenant, store):
         raise StoreError("store.not_deleted", f"{left[0]} is there", "is something putting it back?")
     return destroyed
+
+
+def _own_keys(tenant: str, store: Store) -> list[str]:
+    """Where a customer's keys lie; those of recordings go with these."""
+    return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
 
 
 def _key_id(content: bytes) -> str | None:
