@@ -291,7 +291,7 @@ def test_a_server_that_is_away_is_said_to_be_and_the_button_stays(person):
     page.clock.fast_forward("10:30")
     page.route("**/renew", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     page.get_by_role("button", name="Continuer l’écoute").click()
-    expect(page.get_by_role("alert")).to_contain_text("Le serveur n’est pas joignable pour l’instant")
+    expect(page.get_by_role("alert")).to_contain_text("Le serveur ne répond pas pour l’instant")
     expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_visible()
     assert "502" in claire.said.pop()
 
