@@ -18,9 +18,12 @@ cut         asked again, in a moment; not heard    the same
 unwatched   the take ends                          asked from the beginning
 ==========  =====================================  ===================================================
 
-As a third one nobody can be asked, for the switch does not tell of their keys (seen): the take ends.  In a
-conference it does (seen).  What they said before their answer is not kept, but where they did not refuse in
-opt-out (``take/unagreed.py``).  While they are asked, no other question is: one that is open is broken off.
+A third one is taken aside for it (``daemon/rooms.py``), for in the conversation the switch tells of none of
+their keys (seen; in a conference it does).  A supervisor whose voice is in the recording cannot be asked, for
+their keys say who hears them: the take ends.
+
+What they said before their answer is not kept, but where they did not refuse in opt-out
+(``take/unagreed.py``).  While they are asked, no other question is: one that is open is broken off.
 """
 
 from __future__ import annotations

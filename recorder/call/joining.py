@@ -28,7 +28,7 @@ from datetime import datetime
 from typing import Final
 
 from recorder.call import joiner_asked
-from recorder.call.joiner import names, place, silent
+from recorder.call.joiner import in_room, names, place, silent
 from recorder.call.outcome import SHORTER, patience, until
 from recorder.call.state import Actions, Asking, Do, Note, Phase, Speech, State, Step, Telling
 from recorder.switch.observed import COLLEAGUE, Observed, What
@@ -127,6 +127,8 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
         return state, ()
     if event.leg != COLLEAGUE or event.sound != telling.sound or telling.heard or telling.due:
         return state, ()
+    if event.other != telling.leg and in_room(state, telling.leg) and not state.room:
+        return state, ()  # who is at the other end heard it, not the third one whom it is for
     if event.what is What.BEGAN:
         state = replace(state, telling=replace(telling, began=event.at))
         asks = (("asks", state.plan.mode),) if joiner_asked.asks(state) else ()

@@ -107,7 +107,7 @@ def turn(state: State, at: datetime) -> tuple[State, Actions]:
         return state, ()
     others = tuple(replace(each, tried=each.tried or each is one) for each in state.others)
     state, broken = joiner_asked.alone(state, at)
-    if joiner_asked.asks(state) and not state.room:
+    if joiner_asked.asks(state) and any(each.leg == one.leg for each in state.listeners):
         state, over = joiner_asked.unasked(state, one.leg, at)
         return state, (*broken, *over)
     state = replace(state, others=others, telling=Telling(one.leg, script.sound.path))

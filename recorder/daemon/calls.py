@@ -43,7 +43,8 @@ class Call:
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
     for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
     standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
-    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg.
+    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg;
+    ``let_back`` is called after each step, for a third one whom nothing is asked any more.
     ``ended`` is called once, when the call is written.
     """
 
@@ -60,9 +61,11 @@ class Call:
         ended: Callable[[Call], object],
         starts: tuple[CallStart, ...] = (),
         tell_in_room: Callable[[Call, str, Speech], object] = lambda _call, _leg, _sound: None,
+        let_back: Callable[[Call], object] = lambda _call: None,
     ) -> None:
         self.start = start
         self._tell_in_room = tell_in_room
+        self._let_back = let_back
         self._starts = starts or (start,)
         self._unwritten: list[Mark] | None = None if state.opened else []
         self.state = state
@@ -129,6 +132,7 @@ class Call:
                 "call.phase", phase=self.state.phase.name, by=observed.what.value, reason=self.state.reason
             )
         self.act(actions)
+        self._let_back(self)
         if self.state.deadline != before.deadline:
             self.watch()
 

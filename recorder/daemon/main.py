@@ -293,7 +293,7 @@ class Daemon:
             # On an outbound call the switch answers an order when it has carried it out.
             to_call=lambda orders: own.send_all(orders, longest if outwards else None),
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
-            tell_in_room=self.rooms.tell,
+            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
         ))  # fmt: skip
         own.register_handle("*", call.event)
         own.on_close(lambda _reason: call.leave.set())
@@ -377,8 +377,7 @@ class Daemon:
             talk = call or self.calls.get(event.header("Other-Leg-Unique-ID"))
             if talk is not None:
                 talk.in_talk(event)
-            if event.name == "DTMF":
-                self.rooms.pressed(event)
+            self.rooms.in_talk(event)
             if event.name not in ("CHANNEL_HOLD", "CHANNEL_UNHOLD") and not (
                 event.name == "PLAYBACK_START" and call is not None and call.told_late
             ):
@@ -396,6 +395,8 @@ class Daemon:
                 colleagues = set(legs(event)) - {""}
                 for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
                     waits.asks_another(event)
+        if event.name == "CHANNEL_HANGUP_COMPLETE":
+            self.rooms.hung_up(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -455,7 +456,7 @@ class Daemon:
         return self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
-            tell_in_room=self.rooms.tell,
+            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
         ))  # fmt: skip
 
 

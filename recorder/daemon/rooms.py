@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import gevent
 import structlog
 
+from recorder.call import joiner_asked
+from recorder.call.outcome import ANSWER, GRACE
 from recorder.call.state import ALONE, Speech, State
 from recorder.daemon.listeners import Listeners
 from recorder.errors import SwitchError
@@ -94,6 +96,8 @@ class Rooms:
         self._thirds: dict[str, tuple[str, str]] = {}
         """Of each third party's leg: the channel of the call that it has joined, and the leg that it is
         attached to."""
+        self._aside: dict[str, bool] = {}
+        """Of each third party who was taken out of the conversation to be asked: whether they hear it."""
         self._listeners = Listeners(calls, self._data)
 
     # --- what the switch tells
@@ -176,7 +180,7 @@ class Rooms:
             if call is not None:
                 what = What.BEGAN if began else What.HEARD
                 sound = event.header("Media-Bug-Target")
-                call.feed(Observed(what, event.at, leg=COLLEAGUE, sound=sound, complete=True))
+                call.feed(Observed(what, event.at, leg=COLLEAGUE, other=leg, sound=sound, complete=True))
         elif function == "eavesdrop" and began:
             if any(leg in _ends(call.state, call.channel) for call in self._calls.values()):
                 gevent.spawn(self._look_for_another, leg, event.at)
@@ -222,6 +226,8 @@ class Rooms:
             for seconds in GONE:
                 gevent.sleep(seconds)
                 for third, (channel, on) in list(self._thirds.items()):
+                    if third in self._aside:
+                        continue  # and comes back
                     data = self._data(third) if on == leg else None
                     if on == leg and (data is None or not is_attached(data, leg)):
                         self._thirds.pop(third, None)
@@ -231,7 +237,25 @@ class Rooms:
         except SwitchError as error:
             log.warning("rooms.not_asked", error=error.message)
 
-    # --- what somebody answers
+    def hung_up(self, event: CallEvent) -> None:
+        """A leg is gone: nothing else tells so of a third party who was taken aside."""
+        self._aside.pop(event.uuid, None)
+        channel, _on = self._thirds.pop(event.uuid, ("", ""))
+        if (call := self._calls.get(channel)) is not None:
+            call.feed(Observed(What.WENT, event.at, other=event.uuid))
+
+    # --- what somebody hears and answers
+
+    def in_talk(self, event: CallEvent) -> None:
+        """A key, or a sound that is played to somebody."""
+        if event.name == "DTMF":
+            self.pressed(event)
+        elif event.uuid in self._aside and (call := self._beside(event.uuid)) is not None:
+            observed = observe_talk(event, call.channel, event.uuid)
+            # Where the leg is ending, that tells enough (:meth:`hung_up`).
+            if observed is not None and observed.what in (What.BEGAN, What.HEARD) and not observed.ending:
+                self._aside[event.uuid] = True
+                call.feed(replace(observed, other=event.uuid))
 
     def pressed(self, event: CallEvent) -> None:
         """A key: of somebody in a conference, or of a third party, where they are asked something."""
@@ -257,7 +281,11 @@ class Rooms:
             return
         sound = Path(speech.path)
         if not call.state.room or self._listeners.channel(leg):
-            if commands.addressable(leg):
+            if leg in self._thirds and leg in self._aside and call.state.over:
+                self._back(leg, Path(speech.path))
+            elif leg in self._thirds and not call.state.over and joiner_asked.asks(call.state):
+                self._ask_aside(call, leg, speech)
+            elif commands.addressable(leg):
                 self._soon(commands.mix_in(call.channel, "accord_state", "announced", leg, sound))
             if script.how != ALONE and not call.state.room:
                 self._soon(commands.play_to_both(call.channel, "accord_state", "announced", sound))
@@ -278,15 +306,41 @@ class Rooms:
             return
         self._soon(order)
 
+    def _ask_aside(self, call: Call, leg: str, speech: Speech) -> None:
+        answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
+        again = self._aside.setdefault(leg, False)
+        try:
+            orders = commands.take_aside(
+                call.channel, leg, self._thirds[leg][1], Path(speech.path), answer, again
+            )
+        except SwitchError as error:
+            call.log.warning("call.not_asked_aside", error=error.message)  # an id that is put into no command
+            return
+        gevent.spawn(self._send, *orders)
+
+    def let_back(self, call: Call) -> None:
+        """Whoever of this call was taken aside and is asked nothing any more goes back into it."""
+        telling = call.state.telling
+        for leg in [one for one in self._aside if self._thirds.get(one, ("",))[0] == call.channel]:
+            if telling is None or telling.leg != leg:
+                self._back(leg)
+
+    def _back(self, leg: str, sound: Path | None = None) -> None:
+        del self._aside[leg]
+        if commands.addressable(leg):
+            gevent.spawn(self._send, *commands.let_back(leg, sound))
+
     def _soon(self, command: Command) -> None:
         # The switch looks then whether it is still to be said.
         gevent.spawn_later(LEAD, self._send, command)
 
-    def _send(self, command: Command) -> None:
-        try:
-            self._order(command)
-        except SwitchError as error:
-            log.warning("rooms.not_ordered", command=str(command), error=error.message)
+    def _send(self, *orders: Command) -> None:
+        for command in orders:
+            try:
+                self._order(command)
+            except SwitchError as error:
+                log.warning("rooms.not_ordered", command=str(command), error=error.message)
+                return
 
     # --- the daemon is back
 
@@ -298,7 +352,7 @@ class Rooms:
             room = self._rooms[ident] = _Room(name, heard=old.heard)
             for leg, number in numbers.items():
                 room.members[leg] = old.members.get(leg, Member(leg, number, None))
-        self._thirds = {}
+        self._thirds, self._aside = {}, {}
         for leg, some in live.thirds.items():
             if channel := self._outside_of(leg):
                 self._thirds |= dict.fromkeys(some, (channel, leg))

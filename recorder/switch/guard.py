@@ -23,11 +23,13 @@ EXTENSIONS: Final = (
     "accord_pass",
     "accord_decline",
     "accord_fail",
+    "accord_aside",
+    "accord_beside",
     "accord_timeout",
     "accord_after_announced",
     "accord_after_any",
 )
-"""Extensions without which a call could be recorded unannounced, or wait for ever."""
+"""Extensions without which a call could be recorded unannounced, wait for ever or be cut off."""
 
 NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
 """States in which a recording may have begun and the announcement has not been heard to its end."""
@@ -131,8 +133,18 @@ def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
 
 
 def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:
-    """``bind_meta_app`` takes a key in before codes are looked for, whatever is dialled behind it (seen)."""
+    """Who takes a key in before codes are looked for, whatever is dialled behind it: ``bind_meta_app``, and
+    mod_fifo, which by itself takes a colleague's ``*`` for the wish to hang up on the caller (both seen)."""
     for context, name, actions, _ in loaded.extensions():
+        takes = any(each.application == "fifo" and "out" in each.data.split()[1:2] for each in actions)
+        if starred and takes and not any("fifo_consumer_exit_key=" in each.data for each in actions):
+            yield Fault(
+                f"extension {name!r} of context {context!r} takes calls from a fifo, which hangs up on the "
+                "caller at a colleague's *: so does every code that begins with *",
+                "set fifo_consumer_exit_key=none before its fifo, or give Accord's codes a # "
+                "(accord_pause_code and the others in accord/vars.xml), then `reloadxml`",
+                grave=False,
+            )
         run = [each.application for each in actions]
         if (
             starred

@@ -161,19 +161,111 @@ def test_in_a_conference(house: Rig) -> None:
     assert in_room(made.take)[:3] == ["+01", "+91", "+92"]
 
 
-@pytest.mark.long
-def test_a_third_one_is_told_that_it_is_not_recorded(house: Rig) -> None:
-    """The switch does not tell of their keys, so nobody can ask them."""
-    talk, sounds = speaks(house, OPT_OUT)
+def three(talk: Talk) -> None:
+    """The colleague takes a third one in."""
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+
+
+def just_heard(talk: Talk, number: str) -> float:
+    """How loud somebody is to the caller in the last half second."""
+    return says(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
+
+
+def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Rig) -> None:
+    talk, sounds = speaks(house, OPT_IN)
+    before = len(read_wav(talk.call.heard_by_caller))
+    three(talk)
+    talk.until_marked("joined_asked")
+    time.sleep(1)
+    assert just_heard(talk, SECOND) < 0.05, "they are out of it"
+    assert just_heard(talk, LINE) > 0.2
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 7")  # asked once more
+    talk.until_marked("joined_asked", 2)
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 1")
+    talk.until_marked("joined_answered")
+    until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 5)
+    time.sleep(2)
+    talk.call.hang_up()
+    made, raw, kept = is_kept(talk, sounds)
+    came, yes = place(made, "joined_room"), place(made, "joined_answered")
+    assert says(raw[came:yes, 1], SECOND) > 0.2, "before they were taken aside"
+    assert not kept[came:yes, 1].any()
+    assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
+    assert says(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert says(kept[yes + RATE // 2 :, 1], LINE) > 0.2
+    assert in_room(made.take) == ["+91"]
+    theirs = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
+    assert heard_among(read_wav(theirs)[:, 0], QUESTION)
+    assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
+
+
+@pytest.mark.long
+def test_a_third_one_who_says_no_is_told_and_is_back_in_a_call_that_is_not_recorded(house: Rig) -> None:
+    talk, sounds = speaks(house, OPT_OUT)
+    three(talk)
+    talk.until_marked("joined_telling")
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("joined_refused")
     made, raw, kept = is_kept(talk, sounds)
-    assert talk.call.alive()
     came = place(made, "joined_room")
     assert not kept[came:, 1].any()
     assert np.array_equal(kept[came:, 0], raw[came:, 0])
     (refused,) = (mark for mark in made.markers if mark.kind == "joined_refused")
-    assert refused.data["answer"] == "unasked"
-    path = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
-    until("they hear that it is not", lambda: heard_among(read_wav(path)[:, 0], REFUSED), 10)
+    assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
+    until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 10)
+    assert house.recorded_now() == set()
+    for path in (house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav", talk.call.heard_by_caller):
+        until("said to both", lambda path=path: heard_among(read_wav(path)[-20 * RATE :, 0], REFUSED), 10)
+
+
+@pytest.mark.long
+def test_a_third_one_who_hangs_up_while_they_are_asked(house: Rig) -> None:
+    talk, sounds = speaks(house, OPT_OUT)
+    three(talk)
+    talk.until_marked("joined_telling")
+    talk.phones(f"uuid_kill {talk.phone(SECOND)}")
+    talk.until_marked("left_room")
+    time.sleep(3)  # what was said to both goes on for them
+    talk.call.hang_up()
+    made, _raw, kept = is_kept(talk, sounds)
+    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "joined_untold"]
+    assert untold[-1] == "left"
+    came, left = place(made, "joined_room"), place(made, "left_room")
+    assert not kept[came:left, 1].any()
+    assert says(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", [OPT_IN, OPT_OUT])
+def test_a_third_one_comes_back_by_themselves_where_the_daemon_dies(house: Rig, mode: Line) -> None:
+    talk, sounds = speaks(house, mode)
+    three(talk)
+    talk.until_marked("joined_asked")
+    house.kill_daemon()
+    try:
+        until("they are in it again", lambda: just_heard(talk, SECOND) > 0.2, 15)
+    finally:
+        house.start_daemon()
+        house.wait_watching()
+    if mode == OPT_IN:
+        talk.until_marked("joined_refused")
+    else:
+        talk.until_marked("joined_asked", 2)
+        talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+        talk.until_marked("joined_refused")
+    made, _raw, kept = is_kept(talk, sounds)
+    assert not kept[place(made, "joined_room", 0) :, 1].any()
+    assert talk.call.alive()
+
+
+@pytest.mark.long
+def test_a_third_one_of_a_colleague_who_hangs_up_meanwhile(house: Rig) -> None:
+    """As without a question: the third one stays as long as the colleague does."""
+    talk, _sounds = speaks(house, OPT_IN)
+    three(talk)
+    talk.until_marked("joined_asked")
+    third = talk.phone(SECOND)
+    talk.phones(f"uuid_kill {talk.phone()}")
+    talk.until_marked("joined_refused")
+    until("nobody is left alone", lambda: third not in talk.phones("show channels"), 20)

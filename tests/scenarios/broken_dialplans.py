@@ -71,6 +71,15 @@ BROKEN = (
         ),
         "binds * (bind_meta_app)",
     ),
+    Broken(
+        "a fifo",
+        "dialplan/public/90_route.xml",
+        instead(
+            '<action application="bridge"',
+            '<action application="fifo" data="calls out nowait"/><action application="bridge"',
+        ),
+        "takes calls from a fifo, which hangs up",
+    ),
     Broken("no bound", ENTRY, instead(BOUND, ""), "has no bound before its socket"),
     Broken("a long bound", ENTRY, instead("+$${accord_wait}", "+60"), "lets a call wait 60 s"),
     Broken(

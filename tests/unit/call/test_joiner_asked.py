@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.call import arriving
+from recorder.call import arriving, joiner_asked
 from recorder.call.control import BUSY, refusal
 from recorder.call.policy import Joining, Sound
 from recorder.call.state import (
     ALONE,
+    BOTH,
     NOTICE,
     OPT_IN,
     OPT_OUT,
@@ -266,11 +267,70 @@ def test_no_other_question_is_open_meanwhile(mode: str) -> None:
 
 
 @MODES
-def test_a_third_one_cannot_be_asked_and_ends_it(mode: str) -> None:
-    """The switch does not tell of their keys."""
+@pytest.mark.parametrize("how", [ALONE, BOTH])
+def test_a_third_one_is_asked_by_what_they_hear_themselves(mode: str, how: str) -> None:
+    call = Asked(mode, how)
+    call.tell(What.CAME, there=(Person("r", THIRD),))
+    call.tell(What.LOOKED, other="r")
+    assert call.done[-1] is Do.TELL
+    # The colleague hears it where it is said to both, and maybe sooner: that is no question to the third one.
+    call.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path)
+    call.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, complete=True)
+    assert call.kinds[-1] == "joined_room"
+    call.asked()
+    assert call.kinds[-2:] == ["joined_telling", "joined_asked"]
+    call.press("1")
+    call.press("2", leg=OUTSIDE)
+    assert call.kinds[-1] == "joined_asked", "nobody else's key answers it"
+    if mode == OPT_IN:
+        call.press("1", other="r")
+    else:
+        call.waits()
+    answer = {"answer": "yes", "key": "1"} if mode == OPT_IN else {"answer": "none"}
+    assert call.notes("joined_answered") == [{**answer, "in": "room", "leg": "r"}]
+    assert not call.state.over
+    assert call.state.telling is None
+
+
+@MODES
+@pytest.mark.parametrize("deed", ["2", "goes", "cut", "hold"])
+def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
+    call = Asked(mode)
+    call.tell(What.CAME, there=(Person("r", THIRD),))
+    call.tell(What.LOOKED, other="r")
+    call.begins()
+    if deed == "2":
+        call.press("2", other="r")
+        assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
+        assert call.done[-2:] == [Do.STOP, Do.REFUSED]
+        assert call.state.refuser == "r"
+    elif deed == "goes":
+        call.tell(What.WENT, other="r")
+        assert call.state.over is (mode == OPT_IN)
+        assert call.kinds[-1] == "left_room"
+    elif deed == "cut":
+        for _ in range(joiner_asked.CUT - 1):
+            call.hears(timedelta(milliseconds=300))
+            call.waits()  # a moment, then once more
+            call.begins()
+        assert call.orders(Do.TELL) == joiner_asked.CUT
+        call.hears(timedelta(milliseconds=300))
+        assert call.notes("joined_refused")[-1]["answer"] == "unasked"
+    else:
+        call.tell(What.HELD, leg=COLLEAGUE)
+        assert call.state.telling is None
+        call.tell(What.UNHELD, leg=COLLEAGUE)
+        assert call.state.telling is not None
+        assert call.orders(Do.TELL) == 2
+
+
+@MODES
+def test_a_supervisor_who_is_heard_cannot_be_asked_and_ends_it(mode: str) -> None:
+    """Their keys say who hears them."""
     call = Asked(mode)
     call.tell(What.CODE, code="keep", leg=COLLEAGUE, other="b")
-    call.tell(What.CAME, there=(Person("r", THIRD),))
+    call.tell(What.LISTENS, there=(Person("r", THIRD),))
+    call.tell(What.SPEAKS, other="r", heard_by="outside", lane="right")
     call.tell(What.LOOKED, other="r")
     assert call.kinds[-2:] == ["keep_broken", "joined_refused"]
     assert call.notes("joined_refused") == [{"answer": "unasked", "in": "room", "leg": "r"}]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.call import arriving
+from recorder.call.joiner import in_room
 from recorder.call.session import step
 from recorder.call.state import (
     ALONE,
@@ -81,11 +82,19 @@ class Call:
         self.tell(What.LOOKED, other=leg, outside=outside)
 
     def begins(self) -> None:
-        self.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path)
+        self.tell(What.BEGAN, leg=COLLEAGUE, sound=SENTENCE.path, other=self.third)
 
     def hears(self, length: timedelta = SENTENCE.length, **more: object) -> None:
         self.now += length
-        self.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, **{"complete": True, **more})
+        more = {"complete": True, "other": self.third, **more}
+        self.tell(What.HEARD, leg=COLLEAGUE, sound=SENTENCE.path, **more)
+
+    @property
+    def third(self) -> str:
+        """The leg of the third one who is told or asked; empty where it is somebody else."""
+        telling = self.state.telling
+        there = telling is not None and not self.state.room and in_room(self.state, telling.leg)
+        return telling.leg if there and telling is not None else ""
 
     @property
     def kinds(self) -> list[str]:

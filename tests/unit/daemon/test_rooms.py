@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from recorder.call import arriving
-from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script
+from recorder.call.state import ALONE, BOTH, OPT_IN, JoiningScript, Note, Plan, Script
 from recorder.daemon import rooms
 from recorder.daemon.calls import Call
 from recorder.daemon.rooms import Rooms
@@ -65,13 +65,14 @@ class House:
         self.root, self.switch, self.calls = root, Switch(), dict[str, Call]()
         self.rooms = Rooms(self.calls, self.switch.ask, self.switch.tell, lambda: AT)
 
-    def call(self, channel: str, how: str = ALONE, connected: bool = True) -> Call:
+    def call(self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False) -> Call:
         notes = [
             Note("recording_started", AT),
             Note("announcement_finished", AT),
             Note("bridged", AT, (("party", "extension"), ("value", "200"), ("leg", f"b-{channel}"))),
         ]
-        plan = Plan("notice", (Script(SOUND, joining=JoiningScript(SOUND, how)),))
+        joining = JoiningScript(SOUND, how, SOUND if asks else None)
+        plan = Plan(OPT_IN if asks else "notice", (Script(SOUND, joining=joining),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
         start = CallStart(
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
@@ -80,7 +81,7 @@ class House:
         made = Call(
             start, arriving.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
-            tell_in_room=self.rooms.tell,
+            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
         )  # fmt: skip
         writer.open(start)
         self.calls[channel] = made
@@ -201,6 +202,128 @@ def test_a_third_one_is_asked_for_and_hears_it_mixed_in(
     del house.switch.legs["c"]
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(call) == []
+
+
+class Aside:
+    """A third one ``c`` on the leg of the colleague, on a line that asks who joins."""
+
+    def __init__(self, house: House, how: str = ALONE) -> None:
+        self.house, self.call = house, house.call("a", how, asks=True)
+        house.switch.legs["c"] = {"Caller-Direction": "outbound", "Caller-Destination-Number": "300"}
+        house.switch.rows = [{"uuid": "c", "application": "three_way", "application_data": "b-a"}]
+        house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+        gevent.sleep(0.1)
+
+    def moved(self) -> list[str]:
+        return [one for one in self.house.switch.told if "uuid_transfer" in one]
+
+    def hears(self, complete: bool = True) -> None:
+        for name, seconds in (("PLAYBACK_START", 0), ("PLAYBACK_STOP", 4 if complete else 1)):
+            self.event(name, seconds, **{
+                "Playback-File-Path": SOUND.path, "Playback-Status": "done" if complete else "break"
+            })  # fmt: skip
+
+    def event(self, name: str, seconds: int = 0, leg: str = "c", **more: str) -> None:
+        at = 1795647361617992 + seconds * 1_000_000
+        headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
+        made = CallEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        (self.house.rooms.hung_up if "HANGUP" in name else self.house.rooms.in_talk)(made)
+        gevent.sleep(0.02)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "ASKED", (0.0, 0.01))
+    monkeypatch.setattr(rooms, "GONE", (0.0,))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", [ALONE, BOTH])
+def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: str) -> None:
+    aside = Aside(house, how)
+    *told, moved = [one for one in house.switch.told if "uuid_broadcast" not in one]
+    assert told == [
+        "api uuid_setvar c accord_beside b-a",
+        f"api uuid_setvar c accord_prompt {SOUND.path}",
+        "api uuid_setvar c accord_answer 9000",
+    ]
+    assert moved == (
+        "api expand uuid_transfer ${cond(${uuid_getvar(a accord_state)}-${uuid_getvar(c current_application)}"
+        " == announced-three_way ? c : none)} accord_aside XML accord"
+    )
+    assert len([one for one in house.switch.told if "uuid_broadcast" in one]) == (how == BOTH)
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(aside.call) == ["c"], "they come back"
+    aside.hears()
+    assert aside.call.state.telling is not None
+    assert aside.call.state.telling.heard
+    assert len(aside.moved()) == 1
+    aside.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
+    assert "leg:c" in aside.call.state.knowing
+    assert house.switch.told[-2:] == [
+        "api uuid_setvar c accord_prompt",
+        "api expand uuid_transfer ${cond(${uuid_getvar(c destination_number)} == accord_aside ? c : none)}"
+        " accord_beside XML accord",
+    ]
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.05)
+    assert names(aside.call) == ["c"]
+    assert len(aside.moved()) == 2
+    house.switch.legs["c"] |= {"variable_current_application": "three_way"}
+    house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
+    assert names(aside.call) == [], "and leaves as anybody"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_third_one_who_says_no_hears_so_before_they_are_back(house: House) -> None:
+    aside = Aside(house)
+    aside.hears()
+    aside.event("DTMF", 5, **{"DTMF-Digit": "2", "DTMF-Source": "RTP"})
+    assert aside.call.state.over
+    assert house.switch.told[-2] == f"api uuid_setvar c accord_prompt {SOUND.path}"
+    assert "accord_beside XML accord" in house.switch.told[-1]
+    assert len(aside.moved()) == 2
+    assert not [one for one in house.switch.told if "uuid_displace" in one]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_third_one_who_is_asked_once_more_is_where_they_were(house: House) -> None:
+    aside = Aside(house)
+    aside.hears()
+    aside.event("DTMF", 5, **{"DTMF-Digit": "7", "DTMF-Source": "RTP"})
+    assert len(aside.moved()) == 2
+    assert "uuid_getvar(c destination_number)} == announced-accord_aside" in aside.moved()[-1]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_third_one_who_hangs_up_while_they_are_asked(house: House) -> None:
+    aside = Aside(house)
+    aside.event("CHANNEL_HANGUP_COMPLETE", leg="somebody")
+    assert names(aside.call) == ["c"]
+    aside.event("CHANNEL_HANGUP_COMPLETE")
+    assert names(aside.call) == []
+    assert len(aside.moved()) == 1
+    assert house.rooms.there("a") == ("", ())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_third_one_is_let_back_when_a_hold_ends_the_question(house: House) -> None:
+    aside = Aside(house)
+    aside.call.feed(Observed(What.HELD, AT, leg=COLLEAGUE))
+    gevent.sleep(0.02)
+    assert "accord_beside XML accord" in aside.moved()[-1]
+    assert len(aside.moved()) == 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_third_one_whose_leg_is_put_into_no_command_is_not_moved(house: House) -> None:
+    call = house.call("a", asks=True)
+    house.switch.rows = [{"uuid": "c ${system(x)}", "application": "three_way", "application_data": "b-a"}]
+    house.bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
+    gevent.sleep(0.1)
+    assert names(call) == ["c ${system(x)}"]
+    assert house.switch.told == []
+    assert call.state.deadline is not None, "and it ends, unasked, when nobody has heard it"
 
 
 def marks(house: House, channel: str) -> list[tuple[str, dict[str, str]]]:
