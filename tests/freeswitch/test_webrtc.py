@@ -1,0 +1,112 @@
+"""Telephones with keys over DTLS for their sound (WebRTC's media: ICE, DTLS-SRTP), on a real switch."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from tests.freeswitch.lines import every_line
+from tests.freeswitch.switches import (
+    CONF,
+    NUMBER,
+    RATE,
+    CallUnderTest,
+    Rig,
+    heard_whole,
+    level,
+    read_wav,
+    until,
+)
+from tests.freeswitch.test_codes import CALLEE, CALLER, dials, each, encoded, zeros
+
+WEBRTC = ",media_webrtc=true"
+COLLEAGUE = f"{NUMBER}71"
+"""Whose telephone is called so."""
+
+ROUTE = f"""<include>
+  <extension name="webrtc">
+    <condition field="destination_number" expression="^{COLLEAGUE}$">
+      <action application="set" data="hangup_after_bridge=true"/>
+      <action application="bridge" data="{{media_webrtc=true}}sofia/accord/{COLLEAGUE}@$${{accord_route}}"/>
+    </condition>
+  </extension>
+</include>
+"""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("webrtc")
+    conf = folder / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "dialplan" / "public" / "85_webrtc.xml").write_text(ROUTE)
+    rig = Rig(folder / "rig", conf)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield rig
+    finally:
+        rig.stop()
+
+
+def over_dtls(rig: Rig, leg: str) -> bool:
+    """Whether the switch says that a leg's keys came so."""
+    return rig.switch.esl.api(f"uuid_getvar {leg} rtp_has_crypto").startswith("srtp:dtls:")
+
+
+def coded(rig: Rig, call: CallUnderTest, code: str, kind: str) -> None:
+    """The colleague dials a code until it is taken: of an event that a telephone sends more than once (this
+    one does) FreeSWITCH takes a copy that it cannot decrypt for another key now and then (switch_rtp.c)."""
+    for _ in range(6):
+        dials(rig, call, code)
+        with suppress(AssertionError):
+            each([call], kind, 2)
+            return
+    each([call], kind, 1)
+
+
+def test_keys_over_dtls(house: Rig) -> None:
+    """Of the outside party's telephone, of the colleague's, and of both."""
+    sounds = every_line(house, "line")
+    calls = [house.call(more=WEBRTC), house.call(COLLEAGUE), house.call(COLLEAGUE, more=WEBRTC)]
+    each(calls, "bridged", 60)
+    for call, (outside, inside) in zip(calls, [(True, False), (False, True), (True, True)], strict=True):
+        for leg, is_so in ((str(call.leg), outside), (call.variable("bridge_uuid"), inside)):
+            if is_so:
+                until("the keys are there", lambda leg=leg: over_dtls(house, leg), 10)
+            assert over_dtls(house, leg) is is_so
+    time.sleep(1)
+    for call in calls:
+        coded(house, call, "*6", "paused")
+        coded(house, call, "*7", "resumed")
+    for call in calls:
+        call.hold()
+    each(calls, "hold")
+    time.sleep(1)
+    for call in calls:
+        call.unhold()
+    each(calls, "unhold")
+    time.sleep(2)
+    for call in calls:
+        call.hang_up()
+    for call in calls:
+        made, _raw, kept = encoded(call, sounds)
+        assert heard_whole(read_wav(call.heard_by_caller)[:, 0], house.prompt)
+        assert made.announced is not None
+        assert made.announced.score > 0.9
+        assert abs(made.drift_ms) < 1500, "the hold, in which they sent nothing"
+        (pause,) = [gap for gap in made.gaps if gap.reason == "paused"]
+        assert any(start <= pause.start_ms * 8 and pause.end_ms * 8 <= end for start, end in zeros(kept)), (
+            pause,
+            zeros(kept),
+        )
+        last = kept[-RATE * 3 // 2 : -RATE // 4]
+        for channel, pitch in enumerate((CALLER, CALLEE)):
+            assert np.median(level(last[:, channel], pitch)) > 0.2
+            assert np.median(level(last[:, 1 - channel], pitch)) < 0.05
