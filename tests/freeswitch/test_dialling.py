@@ -14,9 +14,10 @@ from recorder.take import spool, wav
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.sound import level
 from tests.freeswitch.switches import CONF, NUMBER, until
-from tests.freeswitch.telephones.codecs import pitches
-from tests.freeswitch.telephones.lines import EVENT, KEYS, Dialogue
-from tests.freeswitch.telephones.rig import Pair, Town
+from tests.freeswitch.telephones.codecs import PCMU, Voice, pitches
+from tests.freeswitch.telephones.lines import EVENT, KEYS, Dialogue, Leg
+from tests.freeswitch.telephones.rig import PERIOD, Pair, Town
+from tests.freeswitch.test_codes import zeros
 
 TONES = 70
 """The line whose telephones send tones, which its route listens for."""
@@ -25,6 +26,21 @@ ROUTE = f"""<include>
   <extension name="tones" continue="true">
     <condition field="destination_number" expression="^{NUMBER}{TONES}$">
       <action application="export" data="nolocal:execute_on_answer_codes=spandsp_start_dtmf"/>
+    </condition>
+  </extension>
+  <extension name="picks_up">
+    <condition field="destination_number" expression="^pick-(.+)$">
+      <action application="answer"/>
+      <action application="spandsp_start_dtmf"/>
+      <action application="intercept" data="$1"/>
+    </condition>
+  </extension>
+</include>
+"""
+OUT = """<include>
+  <extension name="tones" continue="true">
+    <condition field="destination_number" expression="^[0-9]+$">
+      <action application="spandsp_start_dtmf"/>
     </condition>
   </extension>
 </include>
@@ -43,11 +59,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     conf = folder / "conf"
     shutil.copytree(CONF, conf)
     (conf / "dialplan" / "public" / "85_tones.xml").write_text(ROUTE)
+    (conf / "dialplan" / "outbound" / "85_tones.xml").write_text(OUT)
     it = Town(folder / "town", conf)
     try:
         it.rig.switch.start()
         it.rig.start_daemon()
-        every_line(it.rig, "keep")
+        every_line(it.rig, "out")
         yield it
     finally:
         it.exchange.stop()
@@ -153,3 +170,60 @@ def take_from(take: spool.Take) -> int:
     assert began is not None
     assert bridged is not None
     return int((bridged - began).total_seconds() * 8000)
+
+
+def test_codes_of_a_colleague_who_calls_and_no_code_of_who_is_called(place: Town) -> None:
+    """As tones that the switch listens for on the colleague's own leg, and as events; whoever is called can
+    dial what they want, either way."""
+    tones, keys = place.place_out("out, tones"), place.place_out("out, RFC 2833")
+    pairs = [tones, keys]
+    place.until_connected(*pairs)
+    for pair in pairs:
+        until(f"{pair.name} is written down", lambda pair=pair: marked(pair, "bridged"), 20)
+    time.sleep(1)
+    for dial in (Leg.dial, Leg.sings):
+        for pair in pairs:
+            dial(pair.outside, "*6")
+        time.sleep(1.5)
+    for pair in pairs:
+        assert not marked(pair, "paused")
+    dial_own: dict[Pair, Callable[[str], object]] = {tones: tones.inside.sings, keys: keys.inside.dial}
+    each(dial_own, "*6", "paused")
+    time.sleep(1)
+    each(dial_own, "*7", "resumed")
+    time.sleep(1)
+    for dial in (Leg.dial, Leg.sings):
+        for pair in pairs:
+            dial(pair.outside, "*6")
+        time.sleep(1.5)
+    each(dial_own, "*8", "noted")
+    place.talk(0.5, *pairs)
+    for pair in pairs:
+        take = pair.take()
+        kinds = [mark.kind for mark in take.marks]
+        assert [kinds.count(kind) for kind in ("paused", "resumed", "noted")] == [1, 1, 1], (pair.name, kinds)
+        sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+        ((start, end),) = zeros(sound)
+        paused, resumed = take.first("paused"), take.first("resumed")
+        assert paused is not None
+        assert resumed is not None
+        assert abs((end - start) / 8000 - (resumed - paused).total_seconds()) < 0.3, pair.name
+
+
+def test_codes_as_tones_of_a_colleague_who_has_picked_the_call_up(place: Town) -> None:
+    pair = place.place("picked up")
+    place.until_connected(pair)
+    until("it is written down", lambda: marked(pair, "bridged"), 20)
+    second = Leg(PCMU, Voice(99, PERIOD))
+    place.exchange.call(f"pick-{place.leg_of(pair)}", "200", second)
+    until("it is picked up", lambda: second.to is not None, 10)
+    time.sleep(2)
+    each({pair: second.sings}, "*6", "paused")
+    time.sleep(1)
+    each({pair: second.sings}, "*7", "resumed")
+    place.talk(1, pair)
+    take = pair.take()
+    kinds = [mark.kind for mark in take.marks]
+    assert kinds.count("bridged") == 2
+    sound = np.concatenate(list(wav.blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
+    assert len(zeros(sound)) == 1
