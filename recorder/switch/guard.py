@@ -7,6 +7,7 @@ routing, be billed and counted, and need a module (``mod_loopback``) that few sw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ EXTENSIONS: Final = (
     "accord_pass",
     "accord_decline",
     "accord_fail",
+    "accord_media",
     "accord_aside",
     "accord_beside",
     "accord_timeout",
@@ -129,7 +131,24 @@ def _pause_faults(loaded: Loaded) -> Iterator[Fault]:
     if not any("uuid_record" in each.data and " mask " in each.data for run in pauses for each in run):
         yield Fault("accord_pause does not mask the recording: a card number is recorded")
     codes = [each.data for each in _after(loaded, "announced") if each.application == "bind_digit_action"]
+    yield from _sound_faults(loaded)
     yield from _key_faults(loaded, [each for each in codes if each.startswith("accord,*")])
+
+
+def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
+    """What takes a recorded call's sound away from the switch, and that ``accord_media`` cannot undo: a
+    variable of the leg that is called (seen)."""
+    for context, name, actions, _ in loaded.extensions():
+        if any(each.application == "bridge" and _AWAY.search(each.data) for each in actions):
+            yield Fault(
+                f"extension {name!r} of context {context!r} has bypass_media_after_bridge in a dial string: "
+                "a recording ends as its call is connected there",
+                "set it with `set` before the bridge instead: Accord sets it to false on calls that are recorded",
+                grave=False,
+            )
+
+
+_AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
 
 
 def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:

@@ -72,6 +72,12 @@ BROKEN = (
         "binds * (bind_meta_app)",
     ),
     Broken(
+        "the sound goes past the switch",
+        "dialplan/public/90_route.xml",
+        instead('application="bridge" data="', 'application="bridge" data="{bypass_media_after_bridge=true}'),
+        "has bypass_media_after_bridge in a dial string",
+    ),
+    Broken(
         "a fifo",
         "dialplan/public/90_route.xml",
         instead(
