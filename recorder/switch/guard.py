@@ -143,7 +143,7 @@ def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
             yield Fault(
                 f"extension {name!r} of context {context!r} has bypass_media_after_bridge in a dial string: "
                 "a recording ends as its call is connected there",
-                "set it with `set` before the bridge instead: Accord sets it to false on calls that are recorded",
+                "set it with `set` before the bridge instead: Accord makes it false on calls that it records",
                 grave=False,
             )
 
