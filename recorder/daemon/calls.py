@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 import gevent
 import structlog
@@ -29,6 +31,10 @@ log = structlog.get_logger()
 
 OUTSIDE_LEG = "accord_outside"
 """The variable of a leg that leads outside; the dialplan sets it on its way out."""
+
+
+SETTLED: Final = 0.4
+"""Seconds from when two are connected until something can be played to both of them at once."""
 
 _UNSET = frozenset({"", "_undef_"})
 
@@ -84,6 +90,7 @@ class Call:
         """What is asked of it from outside, one after the other."""
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
+        self._connected = -SETTLED
         self._since = start.started_at
 
     @property
@@ -126,6 +133,8 @@ class Call:
 
     def _feed(self, observed: Observed) -> None:
         before = self.state
+        if observed.what is What.BRIDGED:
+            self._connected = monotonic()
         self.state, actions = session.step(before, observed)
         if self.state.phase is not before.phase:
             self.log.info(
@@ -273,7 +282,7 @@ class Call:
         self._switch(
             commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording)
         )
-        self._switch(commands.play_to_both(channel, "accord_state", "announcing", Path(said.path)))
+        self._say_to_both("announcing", Path(said.path))
 
     def _confirm(self) -> None:
         """The switch has the last word; where it cannot be asked now, it is when the connection is back."""
@@ -322,7 +331,7 @@ class Call:
         path, both = Path(sound.path), how == BOTH
         self._unending(*((self.channel, leg) if both else (leg,)))
         if both:
-            self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
+            self._say_to_both("announced", path)
         else:
             self._switch(commands.play_to(self.channel, "accord_state", "announced", leg, path))
 
@@ -395,7 +404,21 @@ class Call:
                 return
             self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
         else:
-            self._switch(commands.play_to_both(self.channel, "accord_state", "announced", path))
+            self._say_to_both("announced", path)
+
+    def _say_to_both(self, state: str, sound: Path) -> None:
+        """Play it to both ends at once, if the call is in that state then.
+
+        Not before both have been connected for a moment: FreeSWITCH plays nothing to a leg of which it has
+        not read ten frames since, and counts none of a leg's while the other one is played something.  So
+        whoever was a frame behind would hear it only after the other had, and their keys would be lost
+        meanwhile (``audio_bridge_thread``; seen in one call of three)."""
+        order = commands.play_to_both(self.channel, "accord_state", state, sound)
+        wait = SETTLED - (monotonic() - self._connected)
+        if wait > 0:
+            gevent.spawn_later(wait, self._switch, order)
+        else:
+            self._switch(order)
 
     def _say(self, extension: str, sound: Speech, *, answer: timedelta = timedelta(0), **values: str) -> None:
         """Variables are set by API, at once: the call's own thread takes one order a media tick until it is

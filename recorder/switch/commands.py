@@ -202,8 +202,8 @@ def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
 def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bool) -> list[Command]:
     """Ask a third one (``three_way`` on ``on``) with ``sound``, out of the conversation, for in it the switch
     tells of none of their keys; ``answer`` milliseconds after the sound they are back in it by themselves.
-    ``again``: they are out of it already.  The last one does it, if the call of ``uuid`` is recorded and
-    they are where they should be; the switch looks, not we."""
+    ``again``: they are out of it already.  The last one does it, if the call of ``uuid`` is recorded, they
+    are where they should be, and its dialplan has where they are sent; the switch looks, not we."""
     if not 1 <= answer <= 60_000:
         raise _refuse(f"{answer} ms for an answer", "1 to 60000")
     place, there = ("destination_number", ASIDE) if again else ("current_application", "three_way")
@@ -212,7 +212,10 @@ def take_aside(uuid: str, leg: str, on: str, sound: Path, answer: int, again: bo
         put_variable(leg, "accord_beside", _uuid(on)),
         put_variable(leg, "accord_prompt", str(sound)),
         put_variable(leg, "accord_answer", str(answer)),
-        Command(f"api expand uuid_transfer ${{cond({said} == announced-{there} ? {leg} : none)}} {_ASIDE}"),
+        Command(
+            f"api expand uuid_transfer ${{cond({said} == announced-{there} ? {leg} : none)}} "
+            "${global_getvar(accord_aside)}"
+        ),
     ]
 
 
@@ -228,7 +231,6 @@ def let_back(leg: str, sound: Path | None) -> list[Command]:
 ASIDE: Final = "accord_aside"
 """The extension in which a third one is asked."""
 
-_ASIDE: Final = f"{ASIDE} XML {CONTEXT}"
 _BESIDE: Final = f"accord_beside XML {CONTEXT}"
 _NO_ROOM: Final = "accord.no.such.room"
 

@@ -21,6 +21,14 @@ def told(call: CallUnderTest) -> bool:
     return "announcement_finished" in call.marks_now()
 
 
+def silence_after(heard: np.ndarray, other: int) -> float:
+    """Seconds from what is told until the other one is heard: as long as they are told themselves."""
+    size = len(heard) + len(TOLD)
+    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(TOLD, size)), size)[: len(heard)]
+    end = int(alike.argmax()) + len(TOLD)
+    return float((level(heard[end:], other) > 0.2).argmax()) / 10
+
+
 def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
     sounds = every_line(daemon, "at_pickup")
     calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
@@ -39,6 +47,8 @@ def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         assert heard_whole(read_wav(call.heard_by_caller)[:, 0], TOLD)
         assert heard_whole(read_wav(call.heard_by_callee)[:, 0], TOLD)
+        for path, other in ((call.heard_by_caller, 1000), (call.heard_by_callee, 440)):
+            assert silence_after(read_wav(path)[:, 0], other) < 0.5, "they hear it one after the other"
         take = replace(take, start=replace(take.start, formats=("wav",)))
         prompt = sounds.paths["told"]
         found = encode(take, prompt)

@@ -11,6 +11,7 @@ import pytest
 
 from recorder.call import arriving
 from recorder.call.state import NOTICE, Phase, Plan, Script, Speech
+from recorder.daemon import calls
 from recorder.daemon.calls import Call
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
@@ -75,7 +76,10 @@ def over(call: Call) -> None:
     assert call.writer.flush(5)
 
 
-def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch], Call]) -> None:
+def test_what_ends_it_is_in_the_switch_before_it_begins(
+    made: Callable[[Switch], Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "SETTLED", 0.0)
     switch = Switch()
     call = made(switch)
     named = [
@@ -97,6 +101,26 @@ def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch],
     assert "== announced ? none : a" in stop
     assert f"stop '{call.writer.audio}'" in stop
     assert "== announcing ? a : none" in switch.ordered[-2]
+    over(call)
+
+
+def test_both_hear_it_once_they_have_been_connected_for_a_moment(
+    made: Callable[[Switch], Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sooner the switch would play it to one after the other."""
+    clock = [100.0]
+    monkeypatch.setattr(calls, "monotonic", lambda: clock[0])
+    later: list[tuple[float, list[object]]] = []
+    monkeypatch.setattr(calls.gevent, "spawn_later", lambda wait, *what: later.append((wait, list(what))))
+    switch = Switch()
+    call = made(switch)
+    assert [order for order in switch.ordered if "uuid_broadcast" in order] == []
+    ((wait, (send, order)),) = [one for one in later if "uuid_broadcast" in str(one[1])]
+    assert wait == calls.SETTLED
+    assert callable(send)
+    send(order)
+    assert "uuid_broadcast" in switch.ordered[-1]
+    assert "== announcing ? a : none" in switch.ordered[-1], "the switch looks then"
     over(call)
 
 

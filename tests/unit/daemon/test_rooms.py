@@ -249,7 +249,7 @@ def test_a_third_one_is_taken_aside_to_be_asked_and_let_back(house: House, how: 
     ]
     assert moved == (
         "api expand uuid_transfer ${cond(${uuid_getvar(a accord_state)}-${uuid_getvar(c current_application)}"
-        " == announced-three_way ? c : none)} accord_aside XML accord"
+        " == announced-three_way ? c : none)} ${global_getvar(accord_aside)}"
     )
     assert len([one for one in house.switch.told if "uuid_broadcast" in one]) == (how == BOTH)
     house.bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
