@@ -15,7 +15,7 @@ help:
 	@echo "make run        four calls through the real path, and the panel to hear them in"
 	@echo "make test       unit, contract, scenario, crash, fault and browser tests; the real switch where installed"
 	@echo "make test-long  what takes longer"
-	@echo "make check      ruff, mypy, import rules and unit tests, in a minute or two"
+	@echo "make check      ruff, mypy, import rules and the quick unit tests, in seconds"
 	@echo "make bench      one table beside the rivals"
 	@echo "make lock       resolve the dependencies again"
 
@@ -32,13 +32,14 @@ test: $(VENV)/.test tools
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
-# A minute or two: nothing here starts a server, but PostgreSQL where it is installed.
+# Of the unit tests those of rooms without database, disk and server, so that it is a matter of seconds.
+QUICK := bench call config mixed practice seal store switch
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q tests/unit
+	$(BIN)/python -m pytest -n $(JOBS) --dist load -q -m "not long" $(QUICK:%=tests/unit/%)
 
 bench: $(VENV)/.test
 	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg

@@ -76,10 +76,7 @@ def over(call: Call) -> None:
     assert call.writer.flush(5)
 
 
-def test_what_ends_it_is_in_the_switch_before_it_begins(
-    made: Callable[[Switch], Call], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calls, "SETTLED", 0.0)
+def test_what_ends_it_is_in_the_switch_before_it_begins(made: Callable[[Switch], Call]) -> None:
     switch = Switch()
     call = made(switch)
     named = [
@@ -108,6 +105,7 @@ def test_both_hear_it_once_they_have_been_connected_for_a_moment(
     made: Callable[[Switch], Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sooner the switch would play it to one after the other."""
+    monkeypatch.setattr(calls, "SETTLED", 0.4)
     clock = [100.0]
     monkeypatch.setattr(calls, "monotonic", lambda: clock[0])
     later: list[tuple[float, list[object]]] = []

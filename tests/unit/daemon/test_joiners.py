@@ -11,7 +11,7 @@ import pytest
 
 from recorder.call import arriving
 from recorder.call.state import ALONE, BOTH, JoiningScript, Note, Plan, Script, Speech
-from recorder.daemon import Daemon, DaemonSettings, calls
+from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.calls import Call
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
@@ -27,8 +27,7 @@ REFUSED = Speech("/snapshot/prompts/refused.wav", timedelta(seconds=1))
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(calls, "SETTLED", 0.0)
+def nothing_is_left_to_write() -> Iterator[None]:
     yield
     gevent.wait(timeout=20)
 
