@@ -32,7 +32,6 @@ log = structlog.get_logger()
 OUTSIDE_LEG = "accord_outside"
 """The variable of a leg that leads outside; the dialplan sets it on its way out."""
 
-
 SETTLED: Final = 0.4
 """Seconds from when two are connected until something can be played to both of them at once."""
 

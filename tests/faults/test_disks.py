@@ -123,10 +123,17 @@ def test_the_catalogues_disk_is_full(
         original.backup(there)
     process = processes.worker(ACCORD_CATALOGUE_URL=f"sqlite:///{copy}")
     until(lambda: process.log("snapshot.written"), "a worker")
-    disk.fill()
-    folder = house.take()
-    until(lambda: process.log("take.waits"), "a failure that is written down")
-    said = process.log("take.waits")[0]
+    folders: list[Path] = []
+
+    def waits_for_room() -> bool:
+        # What the database's own upkeep gives back to the disk is enough for a row.
+        disk.fill()
+        if not folders or not folders[-1].exists():
+            folders.append(house.take())
+        return bool(process.log("take.waits"))
+
+    until(waits_for_room, "a failure that is written down")
+    folder, said = folders[-1], process.log("take.waits")[0]
     assert said["error_id"] == "catalogue.away"
     assert "full" in said["error"] or "disk I/O" in said["error"]
     assert folder.exists()
@@ -134,7 +141,8 @@ def test_the_catalogues_disk_is_full(
     until(lambda: not folder.exists(), "it leaves the spool, once there is room")
     assert process.stop() == 0
     with contextlib.closing(sqlite3.connect(copy)) as there:
-        assert there.execute("SELECT id FROM recording").fetchall() == [(folder.name,)]
+        rows = there.execute("SELECT id FROM recording").fetchall()
+        assert {name for (name,) in rows} == {each.name for each in folders}
         assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
