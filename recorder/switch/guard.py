@@ -36,6 +36,7 @@ EXTENSIONS: Final = (
 NOT_TOLD: Final = ("asking", "announcing", "declined", "failed", "late", "unrecorded", "")
 """States in which a recording may have begun and the announcement has not been heard to its end."""
 
+_AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
 GUARD: Final = "accord_after_${accord_state} XML accord"
 LONGEST_WAIT: Final = 10
 """Seconds until a daemon that hangs costs a call more than a telephone's patience."""
@@ -146,9 +147,6 @@ def _sound_faults(loaded: Loaded) -> Iterator[Fault]:
                 "set it with `set` before the bridge instead: Accord makes it false on calls that it records",
                 grave=False,
             )
-
-
-_AWAY: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
 
 
 def _key_faults(loaded: Loaded, starred: list[str]) -> Iterator[Fault]:

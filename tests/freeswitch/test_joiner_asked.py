@@ -3,6 +3,7 @@ of the joiner is in the recording, by its samples."""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -198,6 +199,23 @@ def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Ri
     theirs = house.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
+
+
+@pytest.mark.long
+def test_what_a_third_one_pressed_before_is_no_answer(house: Rig) -> None:
+    """It is thrown away as they are taken aside: by the transfer already, and by the dialplan (flush_dtmf)."""
+    talk, _sounds = speaks(house, OPT_OUT)
+    consult(talk)
+    assert house.daemon is not None
+    house.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
+    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+    until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
+    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+    time.sleep(0.7)
+    house.daemon.send_signal(signal.SIGCONT)
+    talk.until_marked("joined_asked")
+    talk.until_marked("joined_answered")
+    assert not talk.marks("joined_refused")
 
 
 @pytest.mark.long
