@@ -203,7 +203,7 @@ def test_a_third_one_is_asked_aside_and_their_yes_is_kept_from_then_on(house: Ri
 
 @pytest.mark.long
 def test_what_a_third_one_pressed_before_is_no_answer(house: Rig) -> None:
-    """It is thrown away as they are taken aside: by the transfer already, and by the dialplan (flush_dtmf)."""
+    """Thrown away as they are taken aside: by the transfer already, and by the dialplan (flush_dtmf)."""
     talk, _sounds = speaks(house, OPT_OUT)
     consult(talk)
     assert house.daemon is not None
