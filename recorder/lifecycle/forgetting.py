@@ -78,7 +78,7 @@ def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
 
 
 def _put(changes: Changes, request: RequestRow, calls: list[str], now: datetime) -> None:
-    changes.signer.check(signing.AMENDMENT, now)
+    changes.signer.check(signing.CALL_ERASURE, now)
     body = {
         "type": TYPE,
         "version": VERSION,
@@ -97,7 +97,7 @@ def _put(changes: Changes, request: RequestRow, calls: list[str], now: datetime)
 
 def read(content: bytes, root: Ed25519PublicKey) -> Note:
     """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, _ = document.read(content, "note", root, signing.AMENDMENT, "at", MAX_BYTES)
+    body, _ = document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
     fields = Fields(body, "note.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

@@ -10,7 +10,7 @@ and from when that is complete.  Signed, without anybody's number or name.
               "tombstone": <SHA-256 of the amendment that says so>, "software": ...},
      "endorsement": ..., "signatures": [...]}
 
-The form is that of an amendment, by a key that is endorsed for amendments.  It is made when it is asked for,
+The form is that of an amendment, by a key that is endorsed for receipts.  It is made when it is asked for,
 and only after looking: where something of the recording is there again, there is no receipt.
 """
 
@@ -31,7 +31,7 @@ from recorder.seal import amendment as kinds
 from recorder.seal import document
 from recorder.seal.amendment import Erased
 from recorder.seal.canonical import Fields
-from recorder.seal.signing import AMENDMENT, Signer
+from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verify import verify
 from recorder.store.base import Store
 
@@ -117,13 +117,13 @@ def receipt(
         "tombstone": tombstone.sha256,
         "software": f"accord {__version__}",
     }
-    signer.check(AMENDMENT, signed_at)
+    signer.check(RECEIPT, signed_at)
     return read(document.write(body, signer), root)
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
     """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, _ = document.read(content, "receipt", root, AMENDMENT, "at", MAX_BYTES)
+    body, _ = document.read(content, "receipt", root, RECEIPT, "at", MAX_BYTES)
     fields = Fields(body, "receipt.body")
     fields.const("type", TYPE)
     fields.const("version", 1)

@@ -144,9 +144,9 @@ def number_in(object_name: str) -> int | None:
 
 def write(amendment: Amendment, signer: signing.Signer) -> bytes:
     """The amendment, signed; read back before anything relies on it.  Raises :class:`SealError`
-    (``seal.endorsement_use`` where the key is not endorsed for amendments, ``seal.endorsement_time``)."""
-    signer.check(signing.AMENDMENT, amendment.at)
+    (``seal.endorsement_use`` where the key is not endorsed for this kind, ``seal.endorsement_time``)."""
     body = _to_body(amendment)
+    signer.check(_use(body), amendment.at)
     _from_body(body, signer.key_id)
     return document.write(body, signer)
 
@@ -154,10 +154,16 @@ def write(amendment: Amendment, signer: signing.Signer) -> bytes:
 def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None = None) -> Amendment:
     """An amendment, verified from the root's public key alone.  Raises :class:`SealError` as
     :func:`manifest.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
-    body, key_id = document.read(content, "amendment", root, signing.AMENDMENT, "at", MAX_BYTES)
+    body, key_id = document.read(content, "amendment", root, _use, "at", MAX_BYTES)
     amendment = _from_body(body, key_id)
     document.check_not_future("amendment", amendment.at, now)
     return replace(amendment, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _use(body: object) -> str:
+    """What a key must be endorsed for to sign an amendment with this body."""
+    is_tombstone = isinstance(body, dict) and body.get("kind") == ERASED
+    return signing.TOMBSTONE if is_tombstone else signing.AMENDMENT
 
 
 def _to_body(amendment: Amendment) -> dict[str, Any]:

@@ -12,7 +12,7 @@ that a signature over one kind of document is none over another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,14 +45,20 @@ def write(body: Mapping[str, Any], signer: signing.Signer) -> bytes:
 
 
 def read(
-    content: bytes, what: str, root: Ed25519PublicKey, use: str, signed_at: str, largest: int
+    content: bytes,
+    what: str,
+    root: Ed25519PublicKey,
+    use: str | Callable[[object], str],
+    signed_at: str,
+    largest: int,
 ) -> tuple[Any, str]:
     """The body of a document and the id of the key that signed it.
 
-    ``what`` names the document in errors, ``use`` is what the key must be endorsed for, ``signed_at`` the
-    body's field with the time of that, ``largest`` its length in bytes at most.  Raises :class:`SealError`,
-    in this order: form (``seal.not_json``, ``seal.duplicate_field``, ``seal.not_canonical``), the
-    envelope's fields, the endorsement (``seal.endorsement_…``), ``seal.signature``.  The body is read by
+    ``what`` names the document in errors, ``use`` is what the key must be endorsed for, or tells it from the
+    body; ``signed_at`` is the body's field with the time of signing, ``largest`` the longest length in
+    bytes.  Raises :class:`SealError`, in this order: form (``seal.not_json``, ``seal.duplicate_field``,
+    ``seal.not_canonical``), the envelope's fields, the endorsement (``seal.endorsement_…``),
+    ``seal.signature``.  The body is read by
     the caller.
     """
     if len(content) > largest:
@@ -69,7 +75,7 @@ def read(
     key_id, signature = given.text("key_id"), given.binary("signature", 64)
     given.end()
     at = Fields(body, f"{what}.body").time(signed_at)
-    public = endorsement.check(root, use, at)
+    public = endorsement.check(root, use if isinstance(use, str) else use(body), at)
     if key_id != endorsement.key_id or not signing.verify(public, signature, body):
         raise SealError(
             "seal.signature",

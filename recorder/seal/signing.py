@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -40,11 +40,29 @@ from recorder.seal import canonical
 from recorder.seal.canonical import Fields
 from recorder.seal.keys import exists, read_private, write_private
 
-MANIFEST = "manifest"
-AMENDMENT = "amendment"
-CHECKPOINT = "checkpoint"
-USES = (MANIFEST, AMENDMENT, CHECKPOINT)
-"""What a signing key can be endorsed for."""
+MANIFEST: Final = "manifest"
+AMENDMENT: Final = "amendment"
+"""Every amendment but a tombstone."""
+TOMBSTONE: Final = "tombstone"
+"""The amendment that says a recording is erased."""
+RECEIPT: Final = "receipt"
+"""The receipts of an erased recording and of an offboarded customer."""
+CHECKPOINT: Final = "checkpoint"
+RETENTION: Final = "retention"
+"""A customer's own retention limits."""
+OFFBOARDING: Final = "offboarding"
+"""That a customer leaves, and that everything of theirs is erased."""
+CALL_ERASURE: Final = "call_erasure"
+"""That calls without a recording were erased for the person who asked."""
+
+USES: Final = (
+    MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE,
+)  # fmt: skip
+"""Kinds of statements that a signing key can be endorsed for.  A key signs no other kind, and a statement
+signed by a key that is not endorsed for its kind is refused.  The worker's key is endorsed for all."""
+
+PANEL_USES: Final = (AMENDMENT, RETENTION, CALL_ERASURE)
+"""What the panel's key is endorsed for: it says of nothing that it was destroyed, and offboards nobody."""
 
 ROOT_KEY = "root.key"
 ROOT_PUBLIC = "root.pub"
@@ -53,7 +71,7 @@ SIGNING_KEY = "manifest.key"
 ENDORSEMENT = "manifest.endorsement.json"
 PANEL_KEY = "panel.key"
 PANEL_ENDORSEMENT = "panel.endorsement.json"
-"""What the panel signs amendments with: endorsed for nothing else."""
+"""What the panel signs with: endorsed for :data:`PANEL_USES` alone."""
 
 YEARS = 2
 """How long ``accord keys init`` endorses a signing key for."""
@@ -108,6 +126,12 @@ class Endorsement:
             signature=signature,
         )
         body.end()
+        if not read.uses or not set(read.uses) <= set(USES):
+            raise SealError(
+                "seal.endorsement_use",
+                f"key {read.key_id} is endorsed for a use that this version does not know: {list(read.uses)}",
+                "endorse a new signing key with the root: `accord keys renew`",
+            )
         return read
 
     def check(self, root: Ed25519PublicKey, use: str, at: datetime) -> Ed25519PublicKey:
@@ -226,8 +250,8 @@ def endorse(
 
 
 def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
-    """Make a root, a signing key endorsed by it for all that it signs, one for the panel's amendments alone,
-    and a key-encryption key.
+    """Make a root, a signing key endorsed by it for all that it signs, one for what the
+    panel signs, and a key-encryption key.
 
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
@@ -241,7 +265,7 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, USES, now)
     panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
-    for_panel = _endorse(root, panel, (AMENDMENT,), now)
+    for_panel = _endorse(root, panel, PANEL_USES, now)
     write_private(folder / ROOT_KEY, private_pem(root))
     write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
     write_private(folder / KEK, canonical.b64_line(entropy(32)))
@@ -257,7 +281,7 @@ def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy
     under their key ids, where they are not lost.  Returns the files made.  Raises :class:`ConfigError`."""
     return [
         *_renew(folder, (SIGNING_KEY, ENDORSEMENT), root, USES, now, entropy),
-        *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, (AMENDMENT,), now, entropy),
+        *_renew(folder, (PANEL_KEY, PANEL_ENDORSEMENT), root, PANEL_USES, now, entropy),
     ]
 
 

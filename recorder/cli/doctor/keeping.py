@@ -58,16 +58,10 @@ def keys(patient: Patient) -> Iterator[Finding]:
     now = patient.now()
     endorsed.check(patient.context.root(), "manifest", now)
     yield Finding("ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}")
-    if signing.AMENDMENT not in endorsed.uses:
+    if lacking := [use for use in signing.USES if use not in endorsed.uses]:
         yield Finding(
             "wrong",
-            "keys: the signing key is not endorsed for amendments: what is destroyed gets no tombstone",
-            "run `accord keys renew` with the root's key",
-        )
-    if signing.CHECKPOINT not in endorsed.uses:
-        yield Finding(
-            "wrong",
-            "keys: the signing key is not endorsed for checkpoints: the logs are not signed",
+            f"keys: the signing key is not endorsed for {', '.join(lacking)} and cannot sign those",
             "run `accord keys renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.errors import SealError
-from recorder.seal import amendment, canonical, signing
+from recorder.seal import amendment, canonical, document, signing
 from recorder.seal.amendment import AgreedLater, Amendment, By, Data, Erased, Gone, HoldLifted, HoldSet, name
 from recorder.seal.chain import Chain, erasure, read_chain
 from recorder.seal.keys import data_key_path
@@ -77,11 +77,11 @@ def test_each_kind_is_read_as_it_was_written(bucket: Bucket, keys: Keys, sealed:
 def test_it_can_be_read_without_us(bucket: Bucket, keys: Keys) -> None:
     """From docs/formats.md alone."""
     amend(bucket, keys, HOLD)
-    document = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
-    body = document["body"]
+    stored = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
+    body = stored["body"]
     assert (body["type"], body["version"], body["kind"]) == ("accord-amendment", 1, "hold_set")
     assert body["predecessor"] == hashlib.sha256(bucket.objects[PREFIX + NAME]).hexdigest()
-    assert document["endorsement"]["body"]["uses"] == ["manifest", "amendment", "checkpoint"]
+    assert stored["endorsement"]["body"]["uses"] == list(signing.USES)
     assert body["by"] == {"kind": "user", "id": USER.id}
 
 
@@ -319,3 +319,19 @@ def test_only_four_digits_make_a_name(bucket: Bucket, keys: Keys, other: str) ->
         name(0)
     with pytest.raises(SealError):
         name(10_000)
+
+
+def test_a_key_endorsed_for_amendments_signs_no_tombstone(bucket: Bucket, keys: Keys) -> None:
+    panel = Ed25519PrivateKey.generate()
+    dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
+    signer = signing.Signer(panel, signing.endorse(keys.root, panel.public_key(), signing.PANEL_USES, *dates))
+    chain = chain_in(bucket, keys)
+    tombstone = chain.following(erasure(chain, "expired"), amendment.SYSTEM, NOW)
+    with pytest.raises(SealError) as refused:
+        amendment.write(tombstone, signer)
+    assert refused.value.error_id == "seal.endorsement_use"
+    forged = document.write(amendment._to_body(tombstone), signer)
+    with pytest.raises(SealError) as refused:
+        amendment.open_amendment(forged, keys.root.public_key())
+    assert refused.value.error_id == "seal.endorsement_use"
+    assert amendment.write(chain.following(HOLD, amendment.SYSTEM, NOW), signer)

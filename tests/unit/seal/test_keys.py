@@ -193,6 +193,27 @@ def test_an_endorsement_is_for_a_use_and_a_time(keys: Keys) -> None:
     assert signing.Endorsement.from_fields(Fields(told.document(), "x")) == told
 
 
+def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
+    told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
+    for uses in ((), ("manifest", "anything")):
+        unknown = replace(told, uses=uses)
+        signed = replace(unknown, signature=keys.root.sign(canonical.dump(unknown.body())))
+        document = Fields(signed.document(), "x")
+        assert (
+            refusal(lambda found=document: signing.Endorsement.from_fields(found)) == "seal.endorsement_use"
+        )  # type: ignore[misc]
+
+
+def test_the_panels_key_says_of_nothing_that_it_was_destroyed(keys: Keys) -> None:
+    signing.renew(keys.folder, keys.root, NOW)
+    panel = signing.load_signer(keys.folder / signing.PANEL_KEY, keys.folder / signing.PANEL_ENDORSEMENT)
+    for use in signing.USES:
+        if use in (signing.AMENDMENT, signing.RETENTION, signing.CALL_ERASURE):
+            panel.check(use, NOW)
+        else:
+            assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]
+
+
 def test_renewing_endorses_a_new_key_and_keeps_the_old(keys: Keys) -> None:
     old_key = (keys.folder / "manifest.key").read_bytes()
     signing.renew(keys.folder, keys.root, NOW)
