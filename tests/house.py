@@ -161,6 +161,7 @@ class House:
             password_hash=_hashed(),
             now=self.now(),
             entropy=self.entropy,
+            signer=self.means.signer,
         )
         customer.people[login] = user
         return user

@@ -18,6 +18,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.models import connected
 from recorder.catalogue.rows import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
+from recorder.errors import KeepingError
 from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
@@ -90,6 +91,14 @@ def who() -> Who:
     from web.language import current  # it asks this module who is asking
 
     return someone().who(current())
+
+
+def changes() -> Changes:
+    """What signs, with the panel's key.  Raises :class:`KeepingError` where the panel has none."""
+    found = here().changes
+    if found is None:
+        raise KeepingError("keeping.no_key", "the panel has no key to sign with", "`accord keys renew`")
+    return found
 
 
 View = TypeVar("View", bound=Callable[..., object])

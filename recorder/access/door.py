@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from recorder.catalogue.rows import RecordingRow
+from recorder.catalogue.rows import RecordingRow, UserRow
+from recorder.catalogue.tokens import TokenRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.contents import Manifest
 from recorder.seal.terms import Terms
@@ -93,6 +94,13 @@ class Door(Protocol):
     or session have ended), :class:`recorder.errors.SealError` with the name of the check that failed,
     and :class:`recorder.errors.StoreError` where the store is away.
     """
+
+    def check_user(self, user: UserRow) -> None:
+        """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError`
+        (:mod:`recorder.seal.credential`)."""
+
+    def check_token(self, token: TokenRow) -> None:
+        """The same of an API token."""
 
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
         """The purposes that were announced, each with whether this person may use it now; none where

@@ -28,10 +28,11 @@ from recorder.access.handover import fetching
 from recorder.access.purposes import Asked, lasts_until, roles_by_code
 from recorder.access.sealed import Sealed
 from recorder.access.sound import PEAKS
-from recorder.catalogue import grants, queries
+from recorder.catalogue import grants, people, queries, tokens
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
-from recorder.catalogue.rows import RecordingRow
+from recorder.catalogue.rows import RecordingRow, UserRow
+from recorder.catalogue.tokens import TokenRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
@@ -65,7 +66,16 @@ class Gate:
         entropy: Entropy = os.urandom,
         revoked: Callable[[], Revoked] = nothing,
     ) -> None:
+        self._root, self._revoked = root_public, revoked
         self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
+
+    def check_user(self, user: UserRow) -> None:
+        """See :class:`Door`."""
+        people.check_user(user, self._root, self._revoked())
+
+    def check_token(self, token: TokenRow) -> None:
+        """See :class:`Door`."""
+        tokens.check_token(token, self._root, self._revoked())
 
     @connected()
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:

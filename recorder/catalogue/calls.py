@@ -37,7 +37,7 @@ class Asked(Row):
     """Something that was asked of a live call (``what``), by whom and where (``by_kind``: panel, api).  Not
     to
     be done after ``until``; ``taken_at`` is when the worker of its ``node`` took it, ``outcome`` what came of
-    it."""
+    it.  ``command`` is what was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -51,6 +51,7 @@ class Asked(Row):
     taken_at = MaybeMomentField(null=True)
     outcome = TextField(null=True)
     answered_at = MaybeMomentField(null=True)
+    command = TextField(null=True)
 
     class Meta:
         table_name = "call_asked"
@@ -66,6 +67,7 @@ class ApiToken(Row):
     token_sha256 = TextField(unique=True)
     created_at = MomentField()
     revoked_at = MaybeMomentField(null=True)
+    credential = TextField(null=True)
 
     class Meta:
         table_name = "api_token"

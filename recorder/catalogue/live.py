@@ -8,18 +8,23 @@ by its node's worker and in time, or it is not done, and either is said once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import fn
 
 from recorder.call.control import ASKABLE
 from recorder.catalogue.calls import Asked, LiveCall
 from recorder.catalogue.models import Line, connected, writing
+from recorder.clock import from_iso, to_iso
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append
+from recorder.seal.command import Command, check, write
+from recorder.seal.revocation import Revoked
+from recorder.seal.signing import Signer
 from recorder.switch.observed import DELETE
 from recorder.take.spool import Party
 
@@ -71,6 +76,10 @@ class AskedRow:
     by: str
     until: datetime
     outcome: str | None
+    tenant: str = ""
+    who: str = ""
+    command: str | None = None
+    """What was signed of it (:mod:`recorder.seal.command`): without it nothing is done."""
 
 
 # --- a tenant's
@@ -92,20 +101,32 @@ def call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
 
 
 def ask(
-    tenant: str, call_id: str, what: str, *, by: str, who: str, now: datetime, entropy: Entropy
+    tenant: str,
+    call_id: str,
+    what: str,
+    *,
+    by: str,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
 ) -> AskedRow | None:
     """Ask something of a tenant's call: ``by`` (panel, api) says where, ``who`` is the person's or the
-    token's id.  ``None`` where the tenant has no such call now, or the call's line does not allow that.
-    Raises ``ValueError`` for what cannot be asked."""
+    token's id.  ``signer`` signs the command; no worker carries out an unsigned one.  ``None`` where the
+    tenant has no such call now, or the call's line does not allow that.  Raises ``ValueError`` for what
+    cannot be asked, :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
     if what not in ASKABLE:
         raise ValueError(f"nobody can ask for {what!r}")
     with writing():
         there = call(tenant, call_id, now)
         if there is None or (what == DELETE and not there.deletable):
             return None
+        until = from_iso(to_iso(now + DEADLINE))
+        command = Command(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = Asked.create(
-            id=str(uuid7(now, entropy)), tenant_id=tenant, call_id=call_id, node=there.node, what=what,
-            by_kind=by, by_id=who, asked_at=now, until=now + DEADLINE,
+            id=command.id, tenant_id=tenant, call_id=call_id, node=there.node, what=what, by_kind=by,
+            by_id=who, asked_at=now, until=until,
+            command=None if signer is None else write(command, signer, now),
         )  # fmt: skip
         body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
         append(tenant, "call.asked", body, now, entropy, recording=call_id)
@@ -124,7 +145,7 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
         return None
     found = _asked(row)
     if found.outcome is None and now > found.until + SILENT:
-        return AskedRow(found.id, found.call, found.what, found.by, found.until, UNKNOWN)
+        return replace(found, outcome=UNKNOWN)
     return found
 
 
@@ -152,6 +173,13 @@ def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
         if row is not None:
             _expire(row, now, entropy)
     return False
+
+
+def check_command(row: AskedRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a row that was not signed as it stands.  Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.command.check` does."""
+    expected = Command(row.tenant, row.id, row.call, row.what, row.by, row.who, row.until)
+    check(row.command, expected, root, revoked)
 
 
 def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entropy) -> bool:
@@ -241,4 +269,14 @@ def _live(row: Any) -> LiveRow:
 
 
 def _asked(row: Any) -> AskedRow:
-    return AskedRow(row.id, row.call_id, row.what, row.by_kind, row.until, row.outcome)
+    return AskedRow(
+        row.id,
+        row.call_id,
+        row.what,
+        row.by_kind,
+        row.until,
+        row.outcome,
+        row.tenant_id,
+        row.by_id,
+        row.command,
+    )

@@ -56,6 +56,7 @@ class User(Row):
     password_hash = TextField()
     created_at = MomentField()
     revoked_at = MaybeMomentField(null=True)
+    credential = TextField(null=True)
 
     tenant_id: str
 

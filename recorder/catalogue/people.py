@@ -10,6 +10,7 @@ import hashlib
 from datetime import datetime
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import IntegrityError
 
 from recorder.catalogue import claims
@@ -21,6 +22,9 @@ from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, no_tenant
 from recorder.roles import ROLES
+from recorder.seal.credential import USER, Credential, check, write
+from recorder.seal.revocation import Revoked
+from recorder.seal.signing import Signer
 
 SIGNS_IN: Final = "signs_in"
 
@@ -41,23 +45,27 @@ def create_user(
     password_hash: str,
     now: datetime,
     entropy: Entropy,
+    signer: Signer | None = None,
 ) -> UserRow:
     """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
-    argon2's own string.  Raises :class:`CatalogueError`: ``user.role``, ``user.exists``."""
+    argon2's own string; ``signer`` signs the credential, without which nobody logs in.  Raises
+    :class:`CatalogueError`: ``user.role``, ``user.exists``; :class:`recorder.errors.SealError` for a key that
+    is not endorsed for it."""
     if role not in ROLES:
         raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
-    identity = str(uuid7(now, entropy))
+    identity, login = str(uuid7(now, entropy)), login.strip().casefold()
     try:
         with writing():
             row = User.create(
                 id=identity,
                 tenant=tenant,
-                login=login.strip().casefold(),
+                login=login,
                 name=name,
                 role=role,
                 language=language,
                 password_hash=password_hash,
                 created_at=now,
+                credential=_sign(tenant, identity, role, signs_in(login, password_hash), signer, now),
             )
             said = {"user": identity, "role": role, SIGNS_IN: signs_in(row.login, password_hash)}
             append(tenant, "user.created", said, now, entropy)
@@ -90,13 +98,23 @@ def users(tenant: str) -> tuple[UserRow, ...]:
         return tuple(user_row(row) for row in User.select().where(User.tenant == tenant).order_by(User.login))
 
 
-def set_password(tenant: str, user_id: str, password_hash: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Another password; every session of that person ends.  False where there is no such person."""
+def set_password(
+    tenant: str,
+    user_id: str,
+    password_hash: str,
+    *,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> bool:
+    """Another password, signed by ``signer``; every session of that person ends.  False where there is no
+    such person."""
     with writing():
         row = User.get_or_none((User.tenant == tenant) & (User.id == user_id))
         if row is None:
             return False
-        User.update(password_hash=password_hash).where(User.id == row.id).execute()
+        signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
+        User.update(password_hash=password_hash, credential=signed).where(User.id == row.id).execute()
         _end_sessions(user_id, now)
         said = {"user": user_id, SIGNS_IN: signs_in(row.login, password_hash)}
         append(tenant, "user.password_changed", said, now, entropy)
@@ -107,7 +125,7 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
     """End a person's log-in, sessions and, through the gate, grants.  False where there is none."""
     with writing():
         changed = (
-            User.update(revoked_at=now)
+            User.update(revoked_at=now, credential=None)
             .where((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
             .execute()
         )
@@ -205,6 +223,23 @@ def drop_old_sessions(before: datetime) -> int:
     """Forget sessions that were over before a time; how many."""
     with writing():
         return int(Session.delete().where(Session.until < to_iso(before)).execute())
+
+
+def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check` does."""
+    expected = Credential(
+        row.tenant, USER, row.id, row.role, signs_in(row.login, row.password_hash), row.created_at
+    )
+    check(row.credential, expected, root, revoked)
+
+
+def _sign(
+    tenant: str, user_id: str, role: str, secret_sha256: str, signer: Signer | None, now: datetime
+) -> str | None:
+    return (
+        None if signer is None else write(Credential(tenant, USER, user_id, role, secret_sha256, now), signer)
+    )
 
 
 def _lasts(now: datetime) -> Any:

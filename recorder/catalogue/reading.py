@@ -47,6 +47,7 @@ def user_row(row: models.User) -> UserRow:
         password_hash=row.password_hash,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        credential=row.credential,
     )
 
 

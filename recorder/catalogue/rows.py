@@ -54,6 +54,8 @@ class UserRow:
     password_hash: str = field(repr=False)
     created_at: datetime
     revoked_at: datetime | None
+    credential: str | None = field(default=None, repr=False)
+    """What was signed of it (:mod:`recorder.seal.credential`); without it nobody logs in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.database import connected, writing
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append
+from recorder.seal.credential import TOKEN, Credential, check, write
+from recorder.seal.revocation import Revoked
+from recorder.seal.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +25,28 @@ class TokenRow:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    token_sha256: str
+    credential: str | None
+    """What was signed of it (:mod:`recorder.seal.credential`); without it the token opens nothing."""
 
 
-def create(tenant: str, *, name: str, token_sha256: str, now: datetime, entropy: Entropy) -> TokenRow:
-    """A new one.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
+def create(
+    tenant: str,
+    *,
+    name: str,
+    token_sha256: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer | None = None,
+) -> TokenRow:
+    """A new one, whose credential ``signer`` signs.  Raises :class:`CatalogueError` (``tenant.unknown``),
+    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
+    identity = str(uuid7(now, entropy))
+    signed = None if signer is None else write(_credential(tenant, identity, token_sha256, now), signer)
     with writing():
         row = ApiToken.create(
-            id=str(uuid7(now, entropy)), tenant_id=tenant, name=name, token_sha256=token_sha256,
-            created_at=now,
+            id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
+            credential=signed,
         )  # fmt: skip
         append(tenant, "token.created", {"token": row.id, "token_sha256": token_sha256}, now, entropy)
     return _row(row)
@@ -54,7 +73,7 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
     """End a tenant's token, at once.  False where there is none, or not any more."""
     with writing():
         changed = (
-            ApiToken.update(revoked_at=now)
+            ApiToken.update(revoked_at=now, credential=None)
             .where((ApiToken.tenant_id == tenant) & (ApiToken.id == token_id) & ApiToken.revoked_at.is_null())
             .execute()
         )
@@ -63,5 +82,18 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
     return bool(changed)
 
 
+def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a token whose row is not as it was signed.  Raises :class:`recorder.errors.SealError` as
+    :func:`recorder.seal.credential.check` does."""
+    expected = _credential(row.tenant, row.id, row.token_sha256, row.created_at)
+    check(row.credential, expected, root, revoked)
+
+
+def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> Credential:
+    return Credential(tenant, TOKEN, token_id, None, token_sha256, at)
+
+
 def _row(row: ApiToken) -> TokenRow:
-    return TokenRow(row.id, row.tenant_id, row.name, row.created_at, row.revoked_at)
+    return TokenRow(
+        row.id, row.tenant_id, row.name, row.created_at, row.revoked_at, row.token_sha256, row.credential
+    )

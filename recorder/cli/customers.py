@@ -19,6 +19,7 @@ from recorder.prompts.clips import sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.roles import ROLES
 from recorder.seal.keys import WrappedKey
+from recorder.seal.signing import Signer
 
 SPOKEN = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
@@ -118,11 +119,19 @@ def create_user(
 ) -> None:
     """Let somebody log in."""
     context.open_catalogue()
-    make_user(find_tenant(tenant_name), login, name=name, role=role, language=language, password=password)
+    owner, signer = find_tenant(tenant_name), context.signer()
+    make_user(owner, login, signer, name=name, role=role, language=language, password=password)
 
 
 def make_user(
-    owner: TenantRow, login: str, *, name: str, role: str, language: str | None, password: str
+    owner: TenantRow,
+    login: str,
+    signer: Signer,
+    *,
+    name: str,
+    role: str,
+    language: str | None,
+    password: str,
 ) -> None:
     """A person with a log-in.  Raises :class:`CatalogueError` (``user.password``: too short or too long)."""
     people.create_user(
@@ -134,6 +143,7 @@ def make_user(
         password_hash=hashed(password),
         now=utc_now(),
         entropy=os.urandom,
+        signer=signer,
     )
 
 
@@ -167,7 +177,14 @@ def change_password(context: Context, tenant_name: str, login: str, password: st
     """Give somebody another password; their sessions end."""
     context.open_catalogue()
     person = find_user(find_tenant(tenant_name), login)
-    people.set_password(person.tenant, person.id, hashed(password), now=utc_now(), entropy=os.urandom)
+    people.set_password(
+        person.tenant,
+        person.id,
+        hashed(password),
+        now=utc_now(),
+        entropy=os.urandom,
+        signer=context.signer(),
+    )
 
 
 @user.command("revoke")

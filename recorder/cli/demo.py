@@ -167,7 +167,8 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
         return there.id, read_private(secret).decode()
     password = secrets.token_urlsafe(12)
     tenant = make_tenant(context, CUSTOMER, language="fr", time_zone="Europe/Brussels", country="be")
-    make_user(tenant, LOGIN, name="Claire Dubois", role="customer_admin", language="fr", password=password)
+    said = {"name": "Claire Dubois", "role": "customer_admin", "language": "fr"}
+    make_user(tenant, LOGIN, context.signer(), **said, password=password)
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
         line = make_line(tenant, number, None, language, labels[language], ("opus",))

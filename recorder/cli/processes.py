@@ -102,7 +102,12 @@ def worker(context: Context) -> None:
         erasing=stores.open_erasing(settings),
         timekeeper=Timekeeper(settings.node.spool_folder.absolute() / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
-        desk=Desk(settings.node.name, settings.node.spool_folder.absolute()),
+        desk=Desk(
+            settings.node.name,
+            settings.node.spool_folder.absolute(),
+            context.root(),
+            revoked=context.revoked(),
+        ),
         caller=Caller(settings.node.name, settings.node.spool_folder.absolute(), sources(settings.prompts))
         if settings.persons.dial
         else None,

@@ -35,6 +35,7 @@ def create(context: Context, tenant_name: str, name: str) -> None:
         token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
         now=utc_now(),
         entropy=os.urandom,
+        signer=context.signer(),
     )
     click.echo(secret)
 

@@ -54,14 +54,19 @@ OFFBOARDING: Final = "offboarding"
 """That a customer leaves, and that everything of theirs is erased."""
 CALL_ERASURE: Final = "call_erasure"
 """That calls without a recording were erased for the person who asked."""
+CREDENTIAL: Final = "credential"
+"""Who logs in to the panel, and which program uses the API."""
+COMMAND: Final = "command"
+"""What a person or program has done to a live call."""
 
 USES: Final = (
-    MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE,
+    MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE, CREDENTIAL,
+    COMMAND,
 )  # fmt: skip
 """Kinds of statements that a signing key can be endorsed for.  A key signs no other kind, and a statement
 signed by a key that is not endorsed for its kind is refused.  The worker's key is endorsed for all."""
 
-PANEL_USES: Final = (AMENDMENT, RETENTION, CALL_ERASURE)
+PANEL_USES: Final = (AMENDMENT, RETENTION, CALL_ERASURE, COMMAND)
 """What the panel's key is endorsed for: it says of nothing that it was destroyed, and offboards nobody."""
 
 ROOT_KEY = "root.key"

@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import PeeweeException
 
 from recorder import metrics
+from recorder.call.control import NOT_ALLOWED
 from recorder.call.state import OPT_IN
 from recorder.catalogue import live
 from recorder.catalogue.live import AskedRow, LiveRow
 from recorder.clock import Now, utc_now
 from recorder.control import NO_ANSWER, UNKNOWN, Request, carry
-from recorder.errors import AccordError, TakeError
+from recorder.errors import AccordError, SealError, TakeError
 from recorder.ids import Entropy
+from recorder.seal.revocation import Revoked, nothing
 from recorder.take.masked import pauses
 from recorder.take.spool import END, EVENTS, QUARANTINE, CallStart, Mark, read_marks, read_start
 
@@ -53,9 +56,11 @@ class Desk:
 
     node: str
     spool: Path
+    root: Ed25519PublicKey
     now: Now = utc_now
     entropy: Entropy = os.urandom
     monotonic: Callable[[], float] = time.monotonic
+    revoked: Callable[[], Revoked] = nothing
     _known: dict[str, LiveRow] | None = None
     """What the catalogue has of this node's calls; ``None``: not known."""
     _seen: dict[str, tuple[int, CallStart, tuple[Mark, ...]]] = field(default_factory=dict)
@@ -92,14 +97,14 @@ class Desk:
         if not self._taken_over:
             for asked in live.unanswered_of(self.node):
                 # A worker of before had it, and ended; or the catalogue was away when it was to be answered.
-                self._answer(asked, carry(self.spool, _request(asked, 0)), lost=UNKNOWN)
+                self._answer(asked, self._carry(asked, 0), lost=UNKNOWN)
             self._taken_over = True
         carried = False
         for asked in live.open_of(self.node):
             until = self.monotonic() + (asked.until - self.now()).total_seconds()
             if live.take(self.node, asked.id, self.now(), self.entropy):
                 carried, self._taken_over = True, False
-                self._answer(asked, carry(self.spool, _request(asked, until)))
+                self._answer(asked, self._carry(asked, until))
                 self._taken_over = True
         if carried or self.monotonic() >= self._look_due:
             self._look_due = self.monotonic() + LOOK
@@ -107,6 +112,22 @@ class Desk:
         if self.monotonic() >= self._tidy_due:
             self._tidy_due = self.monotonic() + TIDY
             live.drop_old(self.now())
+
+    def _carry(self, asked: AskedRow, until: float) -> str:
+        """Have the daemon carry out a command that was signed as it stands; the outcome."""
+        try:
+            live.check_command(asked, self.root, self.revoked())
+        except SealError as error:
+            log.error(
+                "command.refused",
+                command=asked.id,
+                recording=asked.call,
+                error_id=error.error_id,
+                error=error.message,
+                hint="`accord audit` says who wrote to the catalogue past the panel",
+            )
+            return NOT_ALLOWED
+        return carry(self.spool, _request(asked, until))
 
     def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome

@@ -61,14 +61,21 @@ def asking(daemon: Rig, tmp_path: Path) -> Iterator[Asking]:
     house = House(tmp_path, utc_now, os.urandom)
     said = {"now": utc_now(), "entropy": os.urandom}
     customers.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
+    signed = said | {"signer": house.means.signer}
     people.create_user(
-        TENANT, login="claire", name="Claire", role="customer", language="en", password_hash=_hashed(), **said
+        TENANT,
+        login="claire",
+        name="Claire",
+        role="customer",
+        language="en",
+        password_hash=_hashed(),
+        **signed,
     )
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens.create(TENANT, name="till", token_sha256=hashed, **said)
-    desk = Desk("test", daemon.spool)
+    tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
+    desk = Desk("test", daemon.spool, house.root)
     desk.start()
-    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate)
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
     yield Asking(app.test_client())
     desk.stop()
     house.close()

@@ -86,7 +86,9 @@ def panel() -> Panel:
 
     limiter.enabled = False
     hashed = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens.create(ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy)
+    tokens.create(
+        ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.means.signer
+    )
     made = Panel(house, ours, app, mine, theirs, "", "", "", _talking(house, ours, rival))
     log_in(made, "dyck")
     made.their_grant, made.their_session = _grant(made, theirs) or "", made.session

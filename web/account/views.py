@@ -26,7 +26,7 @@ from web.account.limits import (
     remember_device,
 )
 from web.account.passwords import verify_password
-from web.account.sessions import close_session, open_session
+from web.account.sessions import admitted, close_session, open_session
 from web.addresses import inside
 from web.state import here, now, visitor
 
@@ -90,4 +90,4 @@ def _check(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:
     user = people.user_by_login(login)
     usable = user is not None and user.revoked_at is None
     right = verify_password(user.password_hash if user is not None and usable else None, password)
-    return user, user if right else None
+    return user, user if right and user is not None and admitted(user) else None

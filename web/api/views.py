@@ -24,10 +24,10 @@ from recorder.catalogue.live import AskedRow, LiveRow
 from recorder.catalogue.tokens import TokenRow
 from recorder.clock import to_iso
 from recorder.control import DONE, NO_ANSWER, NO_SWITCH
-from recorder.errors import AccordError
+from recorder.errors import AccordError, SealError
 from web.account.limits import address, limiter, wait
 from web.live.asking import ask
-from web.state import here, now
+from web.state import gate, here, now
 
 log = structlog.get_logger()
 
@@ -66,8 +66,25 @@ def _hash() -> str:
 def _shown() -> TokenRow | None:
     """The token that is in use, where one was shown."""
     if "token" not in g:
-        g.token = tokens.by_hash(_hash()) if _token() else None
+        found = tokens.by_hash(_hash()) if _token() else None
+        g.token = found if found is not None and _admitted(found) else None
     return cast("TokenRow | None", g.token)
+
+
+def _admitted(token: TokenRow) -> bool:
+    """Whether a token's row is as it was signed; where it is not, the operator reads why in the log."""
+    try:
+        gate().check_token(token)
+    except SealError as error:
+        log.error(
+            "credential.refused",
+            token=token.id,
+            error_id=error.error_id,
+            error=error.message,
+            hint=error.hint,
+        )
+        return False
+    return True
 
 
 limit_wrong = limiter.shared_limit(

@@ -10,10 +10,11 @@ from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.errors import KeepingError
-from recorder.lifecycle.changing import Changes
 from recorder.seal.amendment import By
 from web.admins import admins_only
-from web.state import here, someone
+from web.state import changes, someone
+
+__all__ = ["blueprint", "changes", "for_admins", "me", "to_recording"]
 
 blueprint = Blueprint("keeping", __name__, template_folder="templates")
 
@@ -25,14 +26,6 @@ def _to_its_page(named: Mapping[str, object]) -> str:
 
 
 for_admins = admins_only(back=_to_its_page)
-
-
-def changes() -> Changes:
-    """What writes amendments.  Raises :class:`KeepingError` where the panel has no key for them."""
-    found = here().changes
-    if found is None:
-        raise KeepingError("keeping.no_key", "the panel has no key to sign with", "`accord keys renew`")
-    return found
 
 
 def me() -> By:

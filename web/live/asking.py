@@ -9,7 +9,7 @@ from recorder.call.control import ASKABLE
 from recorder.catalogue import live
 from recorder.catalogue.live import AskedRow
 from recorder.roles import ADMIN, CUSTOMER
-from web.state import here, let_go, now
+from web.state import changes, here, let_go, now
 
 CONTROLLING: Final = frozenset({ADMIN, CUSTOMER})
 """Roles that may ask something of a call: who may look and listen is not thereby one of them."""
@@ -24,7 +24,8 @@ def ask(tenant: str, call_id: str, what: str, *, by: str, who: str) -> AskedRow 
     if what not in ASKABLE:
         return None
     entropy = here().entropy
-    row = live.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy)
+    signer = changes().signer
+    row = live.ask(tenant, call_id, what, by=by, who=who, now=now(), entropy=entropy, signer=signer)
     if row is None:
         return None
     let_go()

@@ -11,9 +11,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.call.control import NOT_ALLOWED
 from recorder.catalogue import live
+from recorder.catalogue.calls import Asked
+from recorder.catalogue.live import AskedRow
+from recorder.catalogue.models import writing
 from recorder.control import DONE, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, carry, place
+from recorder.errors import SealError
+from recorder.seal import signing
 from recorder.take import spool
 from recorder.take.spool import CallEnd, Mark
 from recorder.worker.control import Desk, live_row
@@ -63,7 +70,7 @@ def daemon(house) -> Iterator[Callable[..., Daemon]]:
 
 @pytest.fixture
 def desk(house, clock, entropy) -> Desk:
-    return Desk("node1", house.spool, clock, entropy)
+    return Desk("node1", house.spool, house.means.root_public, clock, entropy)
 
 
 @pytest.fixture
@@ -76,6 +83,16 @@ def call(house, clock) -> Path:
     return folder
 
 
+def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
+    """Something that the panel asks of a call, signed with its key."""
+    keys = house.root / "keys"
+    panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+    said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
+    row = live.ask(house.tenant, call_id, what, **said | more)
+    assert row is not None
+    return row
+
+
 TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
@@ -84,7 +101,7 @@ def test_what_was_asked_is_carried_and_answered(house, desk, call, daemon, clock
     desk.turn()
     (row,) = live.calls(house.tenant, clock())
     assert (row.id, row.told, row.number) == (call.name, True, house.line.number)
-    asked = live.ask(house.tenant, row.id, "pause", by="panel", who="u", now=clock(), entropy=entropy)
+    asked = asked_of(house, row.id, "pause")
     desk.turn()
     desk.turn()
     assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == DONE
@@ -125,25 +142,91 @@ def test_a_worker_that_comes_back_asks_what_became_of_it_and_has_nothing_done(
     house, desk, call, daemon, clock, entropy
 ) -> None:
     desk.turn()
-    asked = [
-        live.ask(house.tenant, call.name, "note", by="panel", who="u", now=clock(), entropy=entropy)
-        for _ in range(2)
-    ]
+    asked = [asked_of(house, call.name, "note") for _ in range(2)]
     for each in asked:
         assert live.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKEN, TELLS_DONE)
-    Desk("node1", house.spool, clock, entropy).turn()
+    Desk("node1", house.spool, house.means.root_public, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
     assert {live.asked(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
 
 
 def test_what_a_daemon_does_not_know_either_is_not_known(house, desk, call, daemon, clock, entropy) -> None:
     desk.turn()
-    asked = live.ask(house.tenant, call.name, "note", by="panel", who="u", now=clock(), entropy=entropy)
+    asked = asked_of(house, call.name, "note")
     assert live.take("node1", asked.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
-    Desk("node1", house.spool, clock, entropy).turn()
+    Desk("node1", house.spool, house.means.root_public, clock, entropy).turn()
     assert live.asked(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"command": None},
+        {"what": "delete"},
+        {"call_id": "01930000-0000-7000-8000-0000000000c9"},
+        {"by_id": "somebody"},
+        {"by_kind": "api"},
+        {"until": timedelta(minutes=5)},
+        {"command": "{}"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_command_that_was_not_signed_so_is_not_carried_out(house, desk, call, daemon, change) -> None:
+    """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
+    there = daemon(TAKEN, TELLS_DONE)
+    desk.turn()
+    row = asked_of(house, call.name, "pause")
+    changed = {
+        name: house.clock() + value if isinstance(value, timedelta) else value
+        for name, value in change.items()
+    }
+    with writing():
+        Asked.update(**changed).where(Asked.id == row.id).execute()
+    desk.turn()
+    assert there.asked == []
+    assert Asked.get_by_id(row.id).outcome == NOT_ALLOWED
+
+
+def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) -> None:
+    there = daemon(TAKEN, TELLS_DONE)
+    desk.turn()
+    with writing():
+        Asked.create(
+            id="made-up", tenant_id=house.tenant, call_id=call.name, node="node1", what="delete",
+            by_kind="panel", by_id="u", asked_at=clock(), until=clock() + live.DEADLINE,
+        )  # fmt: skip
+    desk.turn()
+    assert there.asked == []
+
+
+def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:
+    there = daemon(TAKEN, TELLS_DONE)
+    panel = signing.load_endorsement(house.root / "keys" / signing.PANEL_ENDORSEMENT)
+    revoked = {panel.key_id: clock() - timedelta(seconds=1)}
+    desk = Desk("node1", house.spool, house.means.root_public, clock, entropy, revoked=lambda: revoked)
+    desk.turn()
+    asked_of(house, call.name, "note")
+    desk.turn()
+    assert there.asked == []
+
+
+def test_a_key_that_is_not_endorsed_for_commands_signs_none(house, desk, call) -> None:
+    desk.turn()
+    other = signing.Signer(
+        key := Ed25519PrivateKey.generate(),
+        signing.endorse(
+            signing.load_private(house.root / "keys" / signing.ROOT_KEY),
+            key.public_key(),
+            (signing.AMENDMENT,),
+            house.clock() - timedelta(days=1),
+            house.clock() + timedelta(days=1),
+        ),
+    )
+    with pytest.raises(SealError) as refused:
+        asked_of(house, call.name, "note", signer=other)
+    assert refused.value.error_id == "seal.endorsement_use"
 
 
 def test_a_call_that_has_ended_goes(house, desk, call, clock) -> None:

@@ -33,14 +33,15 @@ def call(bakery, clock) -> LiveRow:
     return row
 
 
-def make(tenant: str, secret: str, clock, entropy) -> str:
+def make(house, tenant: str, secret: str) -> str:
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    return tokens.create(tenant, name="till", token_sha256=hashed, now=clock(), entropy=entropy).id
+    said = {"now": house.now(), "entropy": house.entropy, "signer": house.means.signer}
+    return tokens.create(tenant, name="till", token_sha256=hashed, **said).id
 
 
 @pytest.fixture
-def token(bakery, clock, entropy) -> str:
-    return make(bakery.id, SECRET, clock, entropy)
+def token(house, bakery) -> str:
+    return make(house, bakery.id, SECRET)
 
 
 @pytest.fixture
@@ -86,8 +87,8 @@ def test_what_came_of_it_is_told(ask, token, call, clock, entropy) -> None:
             assert found.json["id"] == row.id
 
 
-def test_another_customers_calls_are_not_there(ask, token, call, rival, clock, entropy) -> None:
-    make(rival.id, "accord_other", clock, entropy)
+def test_another_customers_calls_are_not_there(house, ask, token, call, rival) -> None:
+    make(house, rival.id, "accord_other")
     assert ask("/calls", secret="accord_other").json == {"calls": []}
     theirs = ask(f"/calls/{call.id}/pause", "POST", "accord_other")
     missing = ask("/calls/01930000-0000-7000-8000-0000000000c9/pause", "POST", "accord_other")

@@ -1,0 +1,117 @@
+"""A signed statement of who may use the panel or the API, kept in the row that it speaks of.
+
+Whoever can write to the catalogue could otherwise add a person, change a role, or exchange a password, and
+hear recordings with it::
+
+    {"body": {"type": "accord-credential", "version": 1, "tenant": ..., "kind": "user", "id": ...,
+              "role": "customer", "secret_sha256": ..., "at": ..., "software": ...},
+     "endorsement": ..., "signatures": [...]}
+
+The form is that of an amendment, by a key that is endorsed for credentials: the worker's, which the command
+line signs with.  ``secret_sha256`` binds what the person or program shows, ``role`` is null for a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.clock import to_iso
+from recorder.errors import SealError
+from recorder.roles import ROLES
+from recorder.seal import document, signing
+from recorder.seal.canonical import Fields
+from recorder.seal.revocation import Revoked
+
+TYPE: Final = "accord-credential"
+VERSION: Final = 1
+MAX_BYTES: Final = 16 * 1024
+
+USER: Final = "user"
+TOKEN: Final = "token"  # noqa: S105, a kind
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What is signed: ``secret_sha256`` (hex) is over what is shown to log in, set ``at`` that time (UTC)."""
+
+    tenant: str
+    kind: Literal["user", "token"]
+    id: str
+    role: str | None
+    secret_sha256: str
+    at: datetime
+
+
+def write(credential: Credential, signer: signing.Signer) -> str:
+    """The statement, signed.  Raises :class:`SealError` (``seal.endorsement_use``,
+    ``seal.endorsement_time``)."""
+    signer.check(signing.CREDENTIAL, credential.at)
+    body = {
+        "type": TYPE,
+        "version": VERSION,
+        "tenant": credential.tenant,
+        "kind": credential.kind,
+        "id": credential.id,
+        "role": credential.role,
+        "secret_sha256": credential.secret_sha256,
+        "at": to_iso(credential.at),
+        "software": f"accord {__version__}",
+    }
+    return document.write(body, signer).decode()
+
+
+def read(content: str, root: Ed25519PublicKey) -> tuple[Credential, str]:
+    """The credential, verified from the root's public key alone, and the id of the key that signed it.
+    Raises :class:`SealError`."""
+    return _read(content, signing.raw_public(root))
+
+
+@lru_cache(maxsize=4096)  # each request of somebody who has logged in asks
+def _read(content: str, raw_root: bytes) -> tuple[Credential, str]:
+    root = Ed25519PublicKey.from_public_bytes(raw_root)
+    body, key = document.read(content.encode(), "credential", root, signing.CREDENTIAL, "at", MAX_BYTES)
+    fields = Fields(body, "credential.body")
+    fields.const("type", TYPE)
+    fields.const("version", VERSION)
+    kind = fields.one_of("kind", (USER, TOKEN))
+    role = fields.optional_text("role")
+    if role not in (ROLES if kind == USER else (None,)):
+        fields.bad("role", "a person's role, or null for a token")
+    credential = Credential(
+        tenant=fields.text("tenant"),
+        kind=USER if kind == USER else TOKEN,
+        id=fields.text("id"),
+        role=role,
+        secret_sha256=fields.sha256("secret_sha256"),
+        at=fields.time("at"),
+    )
+    fields.text("software")
+    fields.end()
+    return credential, key
+
+
+def check(content: str | None, expected: Credential, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    """Refuse a row that its statement does not bear out; ``expected.at`` is not compared.
+
+    Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the key
+    that signed it was revoked by then), and as :func:`read` does."""
+    hint = "`accord user password` or `accord token create` signs a new one; `accord audit` names such rows"
+    if content is None:
+        what = f"nothing was signed about {expected.kind} {expected.id}"
+        raise SealError("credential.missing", what, hint)
+    signed, key = read(content, root)
+    names = ("tenant", "kind", "id", "role", "secret_sha256")
+    others = [name for name in names if getattr(signed, name) != getattr(expected, name)]
+    if others:
+        what = f"another {', '.join(others)} was signed for {expected.kind} {expected.id}"
+        raise SealError("credential.differs", what, hint)
+    since = revoked.get(key)
+    if since is not None and signed.at >= since:
+        what = f"key {key}, which signed {expected.kind} {expected.id}, was revoked from {to_iso(since)} on"
+        raise SealError("seal.key_revoked", what, hint)

@@ -1,0 +1,173 @@
+"""Whoever can write to the catalogue, and has no signing key, lets nobody into the panel or the API."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue import people, tokens
+from recorder.catalogue.calls import ApiToken
+from recorder.catalogue.models import Session, User, connected, writing
+from recorder.errors import SealError
+from recorder.seal import credential, signing
+from recorder.seal.credential import Credential
+
+SECRET = "accord_attacker"
+
+
+def change(user_id: str, **columns) -> None:
+    with writing():
+        assert User.update(**columns).where(User.id == user_id).execute() == 1
+
+
+@pytest.fixture
+def claire(house, bakery):
+    return bakery.people["claire"]
+
+
+def logs_in(browser, login: str = "claire") -> bool:
+    return browser().log_in(login).status_code == 303
+
+
+def test_a_person_whose_row_was_changed_does_not_log_in(house, bakery, rival, browser, claire) -> None:
+    """The change that widens what they may, one at a time; each is put back."""
+    assert logs_in(browser)
+    other = bakery.people["paul"]
+    for columns in (
+        {"role": "customer_admin"},
+        {"tenant": rival.id},
+        {"credential": None},
+        {"credential": "{}"},
+        {"credential": other.credential},
+        {"password_hash": people.user(bakery.id, other.id).password_hash, "login": "mallory"},
+    ):
+        change(claire.id, **columns)
+        assert not logs_in(browser, columns.get("login", "claire")), columns
+        change(
+            claire.id,
+            role=claire.role,
+            tenant=bakery.id,
+            credential=claire.credential,
+            password_hash=claire.password_hash,
+            login="claire",
+        )
+    assert logs_in(browser)
+
+
+def test_a_made_up_person_does_not_log_in(house, bakery, browser, claire, clock) -> None:
+    with writing():
+        User.create(
+            id="01930000-0000-7000-8000-0000000000d1", tenant=bakery.id, login="mallory", name="Mallory",
+            role="customer_admin", language="fr", password_hash=claire.password_hash, created_at=clock(),
+            credential=claire.credential,
+        )  # fmt: skip
+    assert not logs_in(browser, "mallory")
+
+
+def test_an_open_session_ends_when_its_person_is_given_another_role(browser, claire) -> None:
+    visit = browser("claire")
+    assert visit.get("/live").status_code == 200
+    change(claire.id, role="customer_admin")
+    assert visit.get("/live").status_code == 302
+
+
+def test_a_session_that_was_written_past_the_panel_opens_nothing(
+    app, browser, bakery, claire, clock, entropy
+) -> None:
+    token, admin = "A" * 43, bakery.people["paul"]
+    people.open_session(
+        admin,
+        token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+        now=clock(),
+        until=clock() + timedelta(hours=1),
+        entropy=entropy,
+    )
+    for cookie in (token, f"{token}.", f"{token}.{'0' * 64}", f"{token}.{token}"):
+        client = app.test_client()
+        client.set_cookie("accord-session", cookie)
+        assert client.get("/live").status_code == 302, cookie
+
+
+def test_a_session_that_was_given_to_an_admin_opens_nothing(browser, bakery, claire) -> None:
+    visit = browser("claire")
+    with writing():
+        assert Session.update(user=bakery.people["paul"].id).execute() == 1
+    assert visit.get("/live").status_code == 302
+
+
+def test_a_made_up_token_and_one_of_another_customers_open_nothing(
+    house, app, bakery, rival, clock, entropy
+) -> None:
+    def status() -> int:
+        answer = app.test_client().get("/api/v1/calls", headers={"Authorization": f"Bearer {SECRET}"})
+        return answer.status_code
+
+    hashed = hashlib.sha256(SECRET.encode()).hexdigest()
+    said = {"now": clock(), "entropy": entropy}
+    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said)
+    assert status() == 401, "nobody signed it"
+    with writing():
+        ApiToken.delete().where(ApiToken.id == made.id).execute()
+    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    assert status() == 200
+    with writing():
+        ApiToken.update(tenant_id=rival.id).where(ApiToken.id == made.id).execute()
+    assert status() == 401
+
+
+def test_nobody_logs_in_by_a_key_that_was_revoked(house, bakery, claire, clock) -> None:
+    row = people.user(bakery.id, claire.id)
+    people.check_user(row, house.root, {})
+    key = house.means.signer.key_id
+    people.check_user(row, house.root, {key: clock() + timedelta(seconds=1)})
+    with pytest.raises(SealError) as refused:
+        people.check_user(row, house.root, {key: clock()})
+    assert refused.value.error_id == "seal.key_revoked"
+
+
+def test_the_panels_key_signs_no_credential(house, bakery, claire, clock) -> None:
+    said = Credential(bakery.id, credential.USER, claire.id, "customer_admin", "ab" * 32, clock())
+    with pytest.raises(SealError) as refused:
+        credential.write(said, house.changes.signer)
+    assert refused.value.error_id == "seal.endorsement_use"
+
+
+def test_a_credential_with_an_unknown_field_is_refused(house, bakery, claire) -> None:
+    from recorder.seal import canonical, document
+
+    body = canonical.load(claire.credential.encode(), "credential")["body"]
+    for more in ({"extra": 1}, {"version": 2}, {"kind": "robot"}, {"role": "root"}, {"kind": "token"}):
+        forged = document.write(body | more, house.means.signer).decode()
+        with pytest.raises(SealError):
+            credential.read(forged, house.root)
+
+
+def test_who_is_revoked_stays_so_when_the_row_is_changed_back(house, bakery, browser, claire, clock, entropy):
+    assert people.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
+    change(claire.id, revoked_at=None)
+    assert not logs_in(browser)
+
+
+def test_a_new_password_is_signed_anew(house, bakery, browser, claire, clock, entropy) -> None:
+    with connected():
+        before = User.get_by_id(claire.id).password_hash
+    said = {"now": clock(), "entropy": entropy}
+    assert people.set_password(bakery.id, claire.id, before, **said)
+    assert not logs_in(browser), "nobody signed that"
+    assert people.set_password(bakery.id, claire.id, before, **said, signer=house.means.signer)
+    assert logs_in(browser)
+
+
+def test_what_is_signed_is_read_without_us(claire) -> None:
+    """From docs/formats.md alone."""
+    import json
+
+    stored = json.loads(claire.credential)
+    body = stored["body"]
+    assert set(body) == {"type", "version", "tenant", "kind", "id", "role", "secret_sha256", "at", "software"}
+    assert (body["type"], body["version"], body["kind"]) == ("accord-credential", 1, "user")
+    line = f"{claire.password_hash}\n{claire.login}".encode()
+    assert body["secret_sha256"] == hashlib.sha256(line).hexdigest()
+    assert signing.CREDENTIAL in stored["endorsement"]["body"]["uses"]
