@@ -12,8 +12,9 @@ MINIMUM_SECRET = 32
 class WebConfig:
     """The panel's settings.
 
-    ``secret_key`` (at least 32 bytes) signs sessions, form tokens and known-device cookies.  ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how
-    many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
+    ``secret_key`` (at least 32 bytes) signs sessions, form tokens and known-device cookies.
+    ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how many reverse
+    proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
     in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
     page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.

@@ -284,7 +284,7 @@ def _body(
 
 def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
     """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = document.read(content, "receipt", root, signing.RECEIPT, "erased_at", MAX_BYTES)
+    body, key = document.read(content, "receipt", root, signing.OFFBOARDING, "erased_at", MAX_BYTES)
     fields = Fields(body, "receipt.body")
     fields.const("type", TYPE)
     fields.const("version", VERSION)

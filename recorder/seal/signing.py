@@ -46,12 +46,12 @@ AMENDMENT: Final = "amendment"
 TOMBSTONE: Final = "tombstone"
 """The amendment that says a recording is erased."""
 RECEIPT: Final = "receipt"
-"""The receipts of an erased recording and of an offboarded customer."""
+"""The receipt of an erased recording; it decides nothing."""
 CHECKPOINT: Final = "checkpoint"
 RETENTION: Final = "retention"
 """A customer's own retention limits."""
 OFFBOARDING: Final = "offboarding"
-"""That a customer leaves, and that everything of theirs is erased."""
+"""That a customer leaves, that everything of theirs is to be erased, and the receipt that it is."""
 CALL_ERASURE: Final = "call_erasure"
 """That calls without a recording were erased for the person who asked."""
 CREDENTIAL: Final = "credential"
@@ -66,8 +66,8 @@ USES: Final = (
 """Kinds of statements that a signing key can be endorsed for.  A key signs no other kind, and a statement
 signed by a key that is not endorsed for its kind is refused.  The worker's key is endorsed for all."""
 
-PANEL_USES: Final = (AMENDMENT, RETENTION, CALL_ERASURE, COMMAND)
-"""What the panel's key is endorsed for: it says of nothing that it was destroyed, and offboards nobody."""
+PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND)
+"""What the panel's key is endorsed for: it destroys nothing, offboards nobody, and lets nobody log in."""
 
 ROOT_KEY = "root.key"
 ROOT_PUBLIC = "root.pub"

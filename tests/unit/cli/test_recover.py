@@ -127,15 +127,15 @@ def test_another_key_encryption_key_is_told(shell: Shell, house: House) -> None:
         assert "give the key-encryption key that was in use then" in shell.bad(*words)
 
 
-def test_a_signing_key_of_before_amendments_is_told(shell: Shell, house: House) -> None:
+def test_a_signing_key_that_lacks_an_endorsement_is_told(shell: Shell, house: House) -> None:
     keys = house.root / "keys"
     root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     begin, end = house.clock(), house.clock() + timedelta(days=900)
     said = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
     (keys / signing.ENDORSEMENT).write_bytes(canonical.dump(said.document()))
-    assert "not endorsed for amendments" in shell("doctor").output
+    assert "is not endorsed for" in shell("doctor").output
     shell.good("keys", "renew")
-    assert "not endorsed for amendments" not in shell("doctor").output
+    assert "is not endorsed for" not in shell("doctor").output
 
 
 @pytest.mark.parametrize(
