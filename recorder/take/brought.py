@@ -33,12 +33,15 @@ def open_plain(path: Path) -> Iterator[FileIO]:
     """A plain file that lies where ``path`` (resolved) says: no link, device or pipe, nor behind a folder
     that has become a link.  Raises ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no plain file")
         if os.readlink(f"/proc/self/fd/{descriptor}") != str(path):
             raise OSError(errno.ELOOP, "it lies elsewhere")
-        yield file
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of(file: FileIO) -> str:

@@ -40,6 +40,9 @@ FIRST = 16
 MEMORY = 2 << 30
 CPU_S = 600
 
+RIFF_SLACK, RIFF_UNKNOWN = 4096, 0x7FFF_0000
+"""Bytes by which writers miscount, and from where on a WAV's head says that it does not know."""
+
 SHORT_S = 1.0
 """By how much a file may end before it says."""
 
@@ -92,10 +95,13 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
     """Write a file's sound as WAV, at its own rate where calls have that one, else at 48 kHz.  ``room`` is
     how many bytes there may be.  Raises :class:`NotSound`, ``OSError`` (a full disk)."""
     first = source.read(FIRST)
+    size = source.seek(0, os.SEEK_END)
     source.seek(0)
     found = format_of(first)
     if found is None:
         raise NotSound("it is none of WAV, FLAC, Ogg, MP3, AAC and MP4, whatever its name says")
+    if found.name == "wav":
+        _check_riff(int.from_bytes(first[4:8], "little"), size)
     try:
         with av.open(source, "r", format=found.name, options=_options(found), io_open=_refuse) as container:
             return _write_wav(container, target, min(room, LARGEST), found)
@@ -109,6 +115,13 @@ def unpack(source: BinaryIO, target: BinaryIO, room: int = LARGEST) -> Decoded:
         raise NotSound(f"it cannot be decoded: {error.strerror}") from error
     except (ValueError, OverflowError, ArithmeticError) as error:  # it changes its channels on the way, say
         raise NotSound(f"it cannot be decoded: {error}") from error
+
+
+def _check_riff(said: int, size: int) -> None:
+    """FFmpeg takes a WAV that was copied half for a shorter one.  A writer that could not go back, or was
+    killed, says nothing or a very large number."""
+    if size + RIFF_SLACK < said < RIFF_UNKNOWN:
+        raise NotSound(f"it breaks off: it says {said} bytes, and {size} are there")
 
 
 def _options(found: Format) -> dict[str, str]:
@@ -128,6 +141,8 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
     channels, own = _shape(stream)
     rate = own if own in wav.RATES else 48_000
     most = min(LONGEST_H * 3600 * rate, room // wav.FRAME_BYTES)
+    if (said := _said_length(stream, found)) is not None and said * rate > most + SHORT_S * rate:
+        raise _too_long(most, rate)
     layout = "stereo" if channels == 2 else "mono"
     resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
     target.write(wav.header(rate, 0))
@@ -144,7 +159,8 @@ def _write_wav(container: InputContainer, target: BinaryIO, room: int, found: Fo
         frames += _write(target, part, channels)
     if not frames:
         raise NotSound("it holds no sound")
-    _check_whole(stream, frames / rate, found)
+    if said is not None and frames / rate < said - SHORT_S:
+        raise NotSound(f"it breaks off: it says {said:.0f} s, and {frames / rate:.0f} s are there")
     target.seek(0)
     target.write(wav.header(rate, frames))
     target.flush()
@@ -171,12 +187,11 @@ def _too_long(most: int, rate: int) -> NotSound:
     return NotSound(f"unpacked it is larger than the {size:.0f} MiB that there may be")
 
 
-def _check_whole(stream: AudioStream, seconds: float, found: Format) -> None:
+def _said_length(stream: AudioStream, found: Format) -> float | None:
+    """Seconds that a file's head says, where it is believed."""
     if not found.says_length or stream.duration is None or stream.time_base is None:
-        return
-    said = float(stream.duration * stream.time_base)
-    if seconds < said - SHORT_S:
-        raise NotSound(f"it breaks off: it says {said:.0f} s, and {seconds:.0f} s are there")
+        return None
+    return float(stream.duration * stream.time_base)
 
 
 def _write(file: BinaryIO, frame: av.AudioFrame, channels: int) -> int:
