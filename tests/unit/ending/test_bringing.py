@@ -202,10 +202,11 @@ def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, f
     (folder / "link.wav").symlink_to(secret)
     os.mkfifo(folder / "pipe.wav")
     at = {"began_at": "2026-09-01T10:15:00"}
-    table(folder, [{"file": name} | at for name in ("x.m3u8", "link.wav", "pipe.wav")])
+    table(folder, [{"file": name} | at for name in ("x.m3u8", "x.ffconcat", "link.wav", "pipe.wav")])
     outcomes = bring(house, bakery, folder)
     assert {each.file: each.error.error_id for each in outcomes} == {
         "x.m3u8": "take.not_sound",
+        "x.ffconcat": "take.not_sound",
         "link.wav": "bringing.row",
         "pipe.wav": "bringing.row",
     }

@@ -83,7 +83,7 @@ PLAYLISTS = {
 @pytest.mark.parametrize("name", PLAYLISTS)
 def test_a_list_of_other_files_is_no_sound(tmp_path: Path, target: Path, name: str) -> None:
     (tmp_path / "elsewhere").mkdir()
-    other = tone(tmp_path / "elsewhere" / "secret.wav")
+    other = encoded(tmp_path / "elsewhere" / "secret.mp3", "mp3")
     (tmp_path / name).write_text(PLAYLISTS[name].format(other=other))
     assert "none of WAV, FLAC" in refused(tmp_path / name, target)
 
