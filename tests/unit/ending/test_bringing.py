@@ -195,10 +195,11 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
 
 def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, folder, tmp_path) -> None:
     """It was read and kept: FFmpeg chose the format by what the file says."""
-    secret = speech(tmp_path / "secret.wav")
-    (folder / "x.m3u8").write_text(
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
-    )
+    secret = encoded(tmp_path / "secret.mp3", "mp3")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
+    (folder / "x.m3u8").write_text(playlist)
+    speech(folder / "another.wav")
+    (folder / "x.ffconcat").write_text("ffconcat version 1.0\nfile another.wav\n")
     (folder / "link.wav").symlink_to(secret)
     os.mkfifo(folder / "pipe.wav")
     at = {"began_at": "2026-09-01T10:15:00"}
