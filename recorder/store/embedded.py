@@ -69,6 +69,14 @@ def _tied(parent: int) -> tuple[str, ...]:
     return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
 
 
+def _listener(port: int) -> int | None:
+    """The user whose program listens on a port of loopback."""
+    places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    found = (fields for line in lines if (fields := line.split())[1] in places and fields[3] == "0A")
+    return next((int(fields[7]) for fields in found), None)
+
+
 def _is_open(port: int) -> bool:
     try:
         return not loopback_tls.wants_certificate(port)
@@ -221,18 +229,20 @@ class SeaweedFS:
     def wait_ready(self, seconds: float = STARTS_IN) -> None:
         """Wait until the server takes an object and gives it back (it answers before its volumes are
         there), and make the bucket where it is missing, with versions and object lock.  Raises
-        :class:`StoreError` (``store.embedded_failed``; ``store.embedded_open`` where a port takes whoever
+        :class:`StoreError` (``store.embedded_failed``; ``store.port_taken`` where another user has S3's port;
+        ``store.embedded_open`` where a port takes whoever
         comes: SeaweedFS goes on without a certificate that it cannot load)."""
         deadline = time.monotonic() + seconds
         client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
         while True:
             try:
+                self._check_owner()
                 self._try(client)
                 break
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, StoreError) as error:
                 last = error
             if not self.running or time.monotonic() > deadline:
-                raise self._failed(last)
+                raise last if isinstance(last, StoreError) else self._failed(last)
             time.sleep(_PAUSE)
         S3Store(self.bucket()).delete(_READY)  # what attempts before the last left
         if found := self.open_ports():
@@ -256,6 +266,22 @@ class SeaweedFS:
     def open_ports(self) -> tuple[int, ...]:
         """Which ports beside S3's somebody without the certificate can use; none where nothing listens."""
         return tuple(port for port in range(self._port + 1, self._port + PORTS) if _is_open(port))
+
+    def other_owner(self) -> int | None:
+        """Who listens on S3's port, where it is not we, nor whose folder this is, nor root: they may pose as
+        the store while it is down."""
+        owner, known = _listener(self._port), {0, os.getuid()}
+        if self.folder.exists():
+            known.add(self.folder.stat().st_uid)
+        return None if owner is None or owner in known else owner
+
+    def _check_owner(self) -> None:
+        if (owner := self.other_owner()) is not None:
+            raise StoreError(
+                "store.port_taken",
+                f"user {owner} of this machine listens on port {self._port}, in the embedded store's place",
+                "end their program, or set [store] embedded_port to another; then `accord audit`",
+            )
 
     @property
     def running(self) -> bool:

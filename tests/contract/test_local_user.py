@@ -258,9 +258,13 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
     assert "old" not in (folder / "security.toml").read_text()
 
 
-def look(port: int) -> list[Finding]:
+def look(port: int, data: Path) -> list[Finding]:
     """What the doctor says of the store on a port."""
-    settings = config.load(None, {"ACCORD_STORE_EMBEDDED": "true", "ACCORD_STORE_EMBEDDED_PORT": str(port)})
+    given = {"EMBEDDED": "true", "EMBEDDED_PORT": str(port)}
+    settings = config.load(
+        None,
+        {"ACCORD_NODE_DATA": str(data)} | {f"ACCORD_STORE_{name}": value for name, value in given.items()},
+    )
     return list(examine(keeping.embedded_store, Patient(Context(settings, None), utc_now)))
 
 
@@ -285,12 +289,51 @@ def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
     assert refused.value.error_id == "store.embedded_open"
     first = first_port(opened)
     assert str(first + 3) in refused.value.message
-    found = look(first)
+    found = look(first, opened.folder.parent)
     assert [finding.state for finding in found] == ["wrong"]
     for port in range(first + 1, first + PORTS):
         assert str(port) in found[0].what
 
 
+@as_root
+def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
+    tmp_path: Path,
+) -> None:
+    """They are sent no request, and so have nothing to say "stored" to."""
+    first = free_ports(PORTS)
+    program = (
+        "import os, socket, sys; sys.dont_write_bytecode = True; "
+        f"server = socket.create_server(('127.0.0.1', {first})); print('up', flush=True); "
+        "server.accept(); print('asked', flush=True)"
+    )
+    squatter = subprocess.Popen(
+        ["/usr/bin/env", "python3", "-c", program],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert squatter.stdout is not None
+        assert squatter.stdout.readline() == "up\n"
+        server = SeaweedFS(tmp_path / "seaweedfs", first)
+        server.prepare()
+        with pytest.raises(StoreError) as refused:
+            server.wait_ready(seconds=0.2)
+        assert refused.value.error_id == "store.port_taken"
+        assert str(NOBODY) in refused.value.message
+        (found,) = look(first, tmp_path)
+        assert found.state == "wrong"
+        assert f"user {NOBODY}" in found.what
+        assert squatter.poll() is None
+    finally:
+        squatter.kill()
+    assert squatter.stdout.read() == "", "not asked"
+
+
 def test_the_doctor_says_that_a_closed_store_is_closed(store: SeaweedFS) -> None:
-    found = look(first_port(store))
+    found = look(first_port(store), store.folder.parent)
     assert [finding.state for finding in found] == ["ok"]

@@ -190,7 +190,14 @@ def embedded_store(patient: Patient) -> Iterator[Finding]:
     """Nobody but the store itself gets past its inner ports, which would delete what S3 holds locked."""
     if not patient.settings.store.embedded:
         return
-    if found := stores.embedded(patient.settings).open_ports():
+    server = stores.embedded(patient.settings)
+    if (owner := server.other_owner()) is not None:
+        yield Finding(
+            "wrong",
+            f"embedded store: user {owner} of this machine listens on its port: what is put there is lost",
+            "end their program, or set [store] embedded_port to another; then `accord audit`",
+        )
+    elif found := server.open_ports():
         yield Finding(
             "wrong",
             f"embedded store: any user of this machine can use port {', '.join(map(str, found))}: "
