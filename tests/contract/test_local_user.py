@@ -260,11 +260,8 @@ def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> Non
 
 def look(port: int, data: Path) -> list[Finding]:
     """What the doctor says of the store on a port."""
-    given = {"EMBEDDED": "true", "EMBEDDED_PORT": str(port)}
-    settings = config.load(
-        None,
-        {"ACCORD_NODE_DATA": str(data)} | {f"ACCORD_STORE_{name}": value for name, value in given.items()},
-    )
+    given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
+    settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})
     return list(examine(keeping.embedded_store, Patient(Context(settings, None), utc_now)))
 
 
