@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import os
 import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -39,6 +42,7 @@ LONGEST = timedelta(days=366)
 """They lie without a purpose no longer than this."""
 
 LONGEST_NOTE = 2000
+LARGEST_TABLE = 64 << 20
 NO_LINE = "none"
 """In place of a line's id, where the customer has had no line of that number here."""
 
@@ -88,7 +92,12 @@ def read_table(
     """The lines of a CSV file, and what is wrong with others.  Times without a zone are in ``zone``.  Raises
     :class:`BringingError` (``bringing.table``) for a file that is no such table."""
     try:
-        with open(table, encoding="utf-8-sig", newline="") as file:
+        with (
+            brought.open_plain(table.resolve()) as plain,
+            io.TextIOWrapper(io.BufferedReader(plain), encoding="utf-8-sig", newline="") as file,
+        ):
+            if os.fstat(plain.fileno()).st_size > LARGEST_TABLE:
+                raise _no_table(table, f"it is larger than {LARGEST_TABLE >> 20} MiB")
             first = file.readline()
             file.seek(0)
             lines = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
@@ -126,12 +135,17 @@ class Bringing:
         only read.  Raises nothing but what stops all of them (:class:`recorder.store.base.Unreachable`,
         ``CatalogueError`` ``catalogue.away``)."""
         try:
-            sha256 = brought.file_sha256(each.file)
+            with brought.open_plain(each.file) as file:
+                return self._bring(each, file, brought.sha256_of(file))
         except OSError as error:
             wrong = BringingError(
-                "bringing.file", f"{each.file}: {error.strerror}", "is it there, and readable?"
+                "bringing.file",
+                f"{each.file}: {error.strerror}",
+                "a plain file that can be read is needed there",
             )
             return Outcome(each.row, each.file.name, FAILED, error=wrong)
+
+    def _bring(self, each: Old, file: FileIO, sha256: str) -> Outcome:
         if (row := keeping.brought_in(self.tenant.id, sha256)) is not None:
             gone = row.destroyed_at is not None
             return Outcome(each.row, each.file.name, GONE if gone else THERE, row.id)
@@ -139,7 +153,7 @@ class Bringing:
         folder = self.spool / PLACE / recording
         try:
             if not (folder / MANIFEST).exists():
-                self._take(each, sha256, folder)
+                self._take(each, file, sha256, folder)
             while step(folder, self.now(), self.means):
                 pass
         except Conflict as error:
@@ -165,11 +179,15 @@ class Bringing:
         seed = hashlib.sha256(f"accord/1/brought-in/{self.tenant.id}/{sha256}".encode()).digest()
         return str(uuid7(self.tenant.created_at, lambda length: seed[:length]))
 
-    def _take(self, each: Old, sha256: str, folder: Path) -> None:
+    def _take(self, each: Old, file: FileIO, sha256: str, folder: Path) -> None:
         if folder.exists():
             shutil.rmtree(folder)  # broken off before it was sealed: the table may say something else now
         folder.mkdir(mode=0o770, parents=True)
-        decoded = brought.decode(each.file, folder / spool.AUDIO)
+        try:
+            decoded = brought.decode(file, each.file.name, folder / spool.AUDIO)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
         if each.note:
             write_file(folder / NOTE, each.note.encode())
         lines = [row for row in queries.lines(self.tenant.id, ended=True) if _same(row.number, each.line)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from recorder.cli.naming import TENANT, find_tenant
 from recorder.cli.prompts import LANGUAGE, own_sentences
 from recorder.clock import utc_now
 from recorder.errors import ConfigError
-from recorder.prompts.check import check_clip, check_sound
+from recorder.prompts.check import check_clip, check_sound, read_file
 from recorder.prompts.clips import Sources, sources
 from recorder.prompts.packfile import pack_for
 from recorder.prompts.render import Greeting
@@ -83,9 +84,8 @@ def add_announcement(
 ) -> None:
     """Add your own sound with its text; the same name again is its next version. Prints its id."""
     context.open_catalogue()
-    for path, check in ((wav, check_sound), (question, check_sound), (declined, check_clip)):
-        if path is not None:
-            check(path)
+    asked = None if question is None else OwnSound(question_text, _checked(question, check_sound))
+    refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
     row = customers.create_announcement(
         find_tenant(tenant_name).id,
         name=name,
@@ -93,10 +93,10 @@ def add_announcement(
         text=text,
         purposes=purposes,
         keep_days=keep_days,
-        wav=wav.read_bytes(),
+        wav=_checked(wav, check_sound),
         mode=mode,
-        question=None if question is None else OwnSound(question_text, question.read_bytes()),
-        declined=None if declined is None else OwnSound(declined_text, declined.read_bytes()),
+        question=asked,
+        declined=refused,
         now=utc_now(),
         entropy=os.urandom,
     )
@@ -139,7 +139,7 @@ def compose_announcement(
         raise ConfigError("prompt.greeting", "there is no greeting", "name its sound: --greeting WAV")
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    first = None if greeting is None else Greeting(greeting_text, greeting.read_bytes(), greeting_says_all)
+    first = None if greeting is None else Greeting(greeting_text, read_file(greeting), greeting_says_all)
     row = composing.compose(
         owner.id,
         name=name,
@@ -158,6 +158,12 @@ def compose_announcement(
     for each in (row.question, row.declined):
         if each is not None:
             click.echo(f"  {each.text}", err=True)
+
+
+def _checked(path: Path, check: Callable[[bytes, str], object]) -> bytes:
+    content = read_file(path)
+    check(content, str(path))
+    return content
 
 
 def give_shipped(owner: TenantRow, now: datetime, found: Sources) -> None:

@@ -205,6 +205,8 @@ def make_bucket(context: Context) -> None:
             except StoreError as error:
                 # However late it comes (its ports were taken, say): without a bucket nothing is stored.
                 log.error("store.not_ready", error=error.message, hint=error.hint)
+                if error.error_id == "store.embedded_open":
+                    return  # looking again changes nothing
             else:
                 return
 

@@ -14,7 +14,7 @@ from recorder.call.state import MODES, Mode
 from recorder.cli.context import Context
 from recorder.errors import ConfigError
 from recorder.prompts import render
-from recorder.prompts.check import check_clip, check_sound, clipped_share, read_samples
+from recorder.prompts.check import check_clip, check_sound, clipped_share, read_file, read_samples
 from recorder.prompts.clips import SCRIPT, SOUNDS, Sources, shipped_clips, sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import all_said
@@ -162,10 +162,11 @@ def check(
 
 def _file(path: Path, name: str, *, clip: bool) -> _Row:
     try:
-        (check_clip if clip else check_sound)(path)
+        content = read_file(path)
+        (check_clip if clip else check_sound)(content, str(path))
     except ConfigError as error:
         return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
-    return _measured(name, *read_samples(path.read_bytes(), name))
+    return _measured(name, *read_samples(content, name))
 
 
 def _measured(name: str, samples: Samples, rate: int) -> _Row:

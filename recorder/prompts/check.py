@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from recorder.errors import ConfigError
 RATES = (8000, 16000)
 SHORTEST_S, LONGEST_S = 1.0, 60.0
 SHORTEST_CLIP_S, LONGEST_CLIP_S = 0.2, 20.0
+
+LARGEST = 4 << 20
+"""Bytes of a file.  PCM is not packed, so this bounds what is made of it, too."""
 
 SILENT_DBFS = -45.0
 """Below this in its loudest half second, nobody hears it on a phone (speech is near -20)."""
@@ -38,17 +43,12 @@ class CheckedSound:
     duration_ms: int
 
 
-def check_sound(path: Path) -> CheckedSound:
+def check_sound(content: bytes, name: str) -> CheckedSound:
     """Check a WAV file: mono, 8 or 16 kHz, PCM 16 bit, 1 to 60 s, neither silent nor clipping, and not
-    the same over and over.
+    the same over and over.  ``name`` is what the error calls it.
 
     Raises :class:`ConfigError` (``prompt.*``) that says what is wrong and what to do.
     """
-    return check_content(_content(path), str(path))
-
-
-def check_content(content: bytes, name: str) -> CheckedSound:
-    """:func:`check_sound` for what was uploaded: ``name`` is what the error calls it."""
     samples, rate = read_wav(content, name)
     seconds = len(samples) / rate
     if not SHORTEST_S <= seconds <= LONGEST_S:
@@ -67,20 +67,19 @@ def check_content(content: bytes, name: str) -> CheckedSound:
     return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
 
 
-def check_clip(path: Path) -> CheckedSound:
+def check_clip(content: bytes, name: str) -> CheckedSound:
     """Check a person's recording of one sentence: as :func:`check_sound`, but 0.2 to 20 s.
 
     Raises :class:`ConfigError` (``prompt.*``)."""
-    content = _content(path)
-    samples, rate = read_wav(content, str(path))
+    samples, rate = read_wav(content, name)
     seconds = len(samples) / rate
     if not SHORTEST_CLIP_S <= seconds <= LONGEST_CLIP_S:
         raise ConfigError(
             "prompt.length",
-            f"{path} is {seconds:.1f} s long",
+            f"{name} is {seconds:.1f} s long",
             f"one sentence takes {SHORTEST_CLIP_S:.1f} to {LONGEST_CLIP_S:.0f} s",
         )
-    _check_level(samples, rate, str(path))
+    _check_level(samples, rate, name)
     return CheckedSound(hashlib.sha256(content).hexdigest(), rate, round(seconds * 1000))
 
 
@@ -100,11 +99,21 @@ def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
         )
 
 
-def _content(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """A sound file's bytes, read once: what is checked is what is used.  Raises :class:`ConfigError`
+    (``prompt.unreadable``, ``prompt.length``)."""
     try:
-        return path.read_bytes()
+        # Without waiting: a pipe that nobody writes to would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("it is no plain file")
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError("prompt.unreadable", f"{path} cannot be read: {error}", "check the path") from error
+    if len(content) > LARGEST:
+        longest = f"an announcement of {LONGEST_S:.0f} s at {RATES[-1]} Hz takes half of that"
+        raise ConfigError("prompt.length", f"{path} is larger than {LARGEST >> 20} MiB", longest)
+    return content
 
 
 def read_wav(content: bytes, name: str) -> tuple[NDArray[np.int16], int]:
@@ -112,6 +121,8 @@ def read_wav(content: bytes, name: str) -> tuple[NDArray[np.int16], int]:
 
     Raises :class:`ConfigError`: ``prompt.not_wav``, ``prompt.form``, ``prompt.channels``, ``prompt.rate``.
     """
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":  # libsndfile would try its other formats
+        raise ConfigError("prompt.not_wav", f"{name} is not a WAV file", _CONVERT)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             _check_form(name, file)

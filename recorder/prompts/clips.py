@@ -19,7 +19,7 @@ import soundfile
 
 from recorder.config import PromptSettings
 from recorder.errors import ConfigError
-from recorder.prompts.check import check_clip, read_samples
+from recorder.prompts.check import check_clip, read_file, read_samples
 from recorder.prompts.sentences import Said
 from recorder.prompts.sound import RATE, Samples, levelled, resampled, trimmed
 from recorder.prompts.speech import Engine, engines, speaking
@@ -132,8 +132,9 @@ def sources(settings: PromptSettings) -> Sources:
 
 
 def _recorded(path: Path) -> Samples:
-    check_clip(path)
-    return levelled(trimmed(resampled(*read_samples(path.read_bytes(), str(path)), RATE)))
+    content = read_file(path)
+    check_clip(content, str(path))
+    return levelled(trimmed(resampled(*read_samples(content, str(path)), RATE)))
 
 
 @cache

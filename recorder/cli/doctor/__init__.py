@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     older_keys.older_keys,
     keeping.lines,
     keeping.store,
+    keeping.embedded_store,
     keeping.logs,
     node.spool,
     node.disk,

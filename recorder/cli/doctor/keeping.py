@@ -186,6 +186,29 @@ def store(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def embedded_store(patient: Patient) -> Iterator[Finding]:
+    """Nobody but the store itself gets past its inner ports, which would delete what S3 holds locked."""
+    if not patient.settings.store.embedded:
+        return
+    server = stores.embedded(patient.settings)
+    if (owner := server.other_owner()) is not None:
+        yield Finding(
+            "wrong",
+            f"embedded store: user {owner} of this machine listens on its port: what is put there is lost",
+            "end their program, or set [store] embedded_port to another; then `accord audit`",
+        )
+    elif found := server.open_ports():
+        yield Finding(
+            "wrong",
+            f"embedded store: any user of this machine can use port {', '.join(map(str, found))}: "
+            "whatever is stored can be copied and deleted there, locked or not",
+            "start `accord run` again: it makes the certificate that closes them; "
+            "another program on these ports? set [store] embedded_port",
+        )
+    else:
+        yield Finding("ok", "embedded store: its inner ports are closed to other users of this machine")
+
+
 def _able(has: bool, what: str, instead: str) -> Finding:
     state: Literal["ok", "warning"] = "ok" if has else "warning"
     return Finding(state, f"store: {what}: {_yes(has)}", "" if has else instead)

@@ -193,6 +193,41 @@ def test_what_is_wrong_is_said_by_line_and_the_others_go_on(house, bakery, folde
         read_table(folder / "other.csv", folder, ZONE, house.now())
 
 
+def test_a_list_that_names_another_file_brings_nothing_of_it_in(house, bakery, folder, tmp_path) -> None:
+    """It was read and kept: FFmpeg chose the format by what the file says."""
+    secret = encoded(tmp_path / "secret.mp3", "mp3")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
+    (folder / "x.m3u8").write_text(playlist)
+    speech(folder / "another.wav")
+    (folder / "x.ffconcat").write_text("ffconcat version 1.0\nfile another.wav\n")
+    (folder / "link.wav").symlink_to(secret)
+    os.mkfifo(folder / "pipe.wav")
+    at = {"began_at": "2026-09-01T10:15:00"}
+    table(folder, [{"file": name} | at for name in ("x.m3u8", "x.ffconcat", "link.wav", "pipe.wav")])
+    outcomes = bring(house, bakery, folder)
+    assert {each.file: each.error.error_id for each in outcomes} == {
+        "x.m3u8": "take.not_sound",
+        "x.ffconcat": "take.not_sound",
+        "link.wav": "bringing.row",
+        "pipe.wav": "bringing.row",
+    }
+    assert queries.recordings(bakery.id).rows == ()
+    assert list((house.folder / "spool" / bringing.PLACE).iterdir()) == []
+    assert not [key for key in house.store.list("") if "audio" in key]
+
+
+def test_a_file_that_becomes_a_link_after_the_table_was_read(house, bakery, folder, tmp_path) -> None:
+    speech(folder / "one.wav")
+    table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
+    owner = queries.tenant(bakery.id)
+    (each,), _ = read_table(folder / "recordings.csv", folder, ZONE, house.now())
+    os.unlink(folder / "one.wav")
+    (folder / "one.wav").symlink_to(speech(tmp_path / "secret.wav"))
+    at_work = Bringing(owner, house.now() + timedelta(days=9), house.folder / "spool", house.means, house.now)
+    assert at_work.bring(each).error.error_id == "bringing.file"
+    assert queries.recordings(bakery.id).rows == ()
+
+
 class Away:
     """A store that goes away after so many objects."""
 

@@ -14,7 +14,7 @@ from recorder import config
 from recorder.cli.context import Context
 from recorder.cli.prompts import prompts
 from recorder.errors import ConfigError
-from recorder.prompts.check import check_sound
+from recorder.prompts.check import check_sound, read_file
 from recorder.prompts.sentences import all_said
 
 
@@ -59,7 +59,7 @@ def test_an_announcement_is_made_and_its_text_is_printed(tmp_path: Path) -> None
         "This call is being recorded. We may listen to the recording to improve our service."
         " The recording is kept for seven days. To go on without recording, press 2.\n"
     )
-    checked = check_sound(wav)
+    checked = check_sound(read_file(wav), wav.name)
     assert checked.sample_rate == 8000
     assert checked.sha256 in done.stderr
     assert "opt-out-2: shipped" in done.stderr
@@ -72,7 +72,7 @@ def test_a_greeting_and_an_own_purpose(tmp_path: Path, speech: np.ndarray) -> No
     words = ["render", wav, "--language", "en", "--greeting", first, "--greeting-text", "Welcome."]
     done = accord(*words, "--rate", "16000")
     assert done.stdout.startswith("Welcome. This call is being recorded.")
-    assert check_sound(wav).sample_rate == 16000
+    assert check_sound(read_file(wav), wav.name).sample_rate == 16000
     assert accord(*words, "--says-all").stdout == "Welcome.\n"
     assert refused(accord(*words[:6])) == "prompt.greeting_text"
     assert refused(accord(*words, "--purpose", "delivery")) == "prompt.purpose_words"

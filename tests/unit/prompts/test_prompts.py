@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import soundfile
 
 from recorder.errors import ConfigError
 from recorder.prompts import purposes
-from recorder.prompts.check import check_sound
+from recorder.prompts.check import check_sound, read_file
 from tests.announced import announcement_in
 
 
@@ -78,7 +79,7 @@ def said() -> np.ndarray:
 def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
     samples = said()
     for rate in (8000, 16000):
-        checked = check_sound(put(tmp_path / "own.wav", samples, rate))
+        checked = check_sound(put(tmp_path / "own.wav", samples, rate).read_bytes(), "own.wav")
         assert checked.duration_ms == round(len(samples) * 1000 / rate)
 
 
@@ -94,6 +95,12 @@ def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
         ("prompt.not_wav", lambda p, s: p.write_bytes(b"")),
         ("prompt.unreadable", lambda p, s: None),
         ("prompt.unreadable", lambda p, s: p.mkdir()),
+        ("prompt.unreadable", lambda p, s: os.mkfifo(p)),
+        ("prompt.unreadable", lambda p, s: p.symlink_to("/dev/zero")),
+        ("prompt.length", lambda p, s: p.write_bytes(b"RIFF" + bytes(5 << 20))),
+        ("prompt.not_wav", lambda p, s: put(p, s, form="RF64")),
+        ("prompt.not_wav", lambda p, s: put(p, s, form="AIFF")),
+        ("prompt.not_wav", lambda p, s: p.write_text("#EXTM3U\n/etc/passwd\n")),
         ("prompt.length", lambda p, s: put(p, s[:7000])),
         ("prompt.length", lambda p, s: put(p, np.tile(s, 7))),
         ("prompt.length", lambda p, s: put(p, s[:0])),
@@ -111,7 +118,7 @@ def test_a_sound_that_does_not_serve_says_why_and_what_to_do(
     path = tmp_path / "own.wav"
     harm(path, said())  # type: ignore[operator]
     with pytest.raises(ConfigError) as caught:
-        check_sound(path)
+        check_sound(read_file(path), str(path))
     assert caught.value.error_id == error_id
     assert str(path) in caught.value.message
     assert caught.value.hint

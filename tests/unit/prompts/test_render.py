@@ -11,7 +11,7 @@ import soundfile
 
 from recorder.errors import ConfigError
 from recorder.prompts import render, sound
-from recorder.prompts.check import check_content
+from recorder.prompts.check import check_sound
 from recorder.prompts.clips import Sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.render import Greeting, Rendered, announcement
@@ -94,7 +94,7 @@ def test_everything_can_be_said_without_an_engine_and_is_fit_for_a_phone(languag
         assert 0.02 <= before <= 0.25, name
         assert 0.02 <= after <= 0.35, name  # a last t has little below 4 kHz
         if made.duration_ms >= 1000:
-            assert check_content(made.wav, name).sha256 == made.sha256
+            assert check_sound(made.wav, name).sha256 == made.sha256
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,336 @@
+"""Another user of the machine in front of the embedded store: every port but S3's is closed to them, and S3's
+takes no unsigned request."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from recorder import config
+from recorder.cli.context import Context
+from recorder.cli.doctor import keeping
+from recorder.cli.doctor.findings import Finding, Patient, examine
+from recorder.clock import utc_now
+from recorder.errors import StoreError
+from recorder.store import loopback_tls
+from recorder.store.bucket import connect
+from recorder.store.embedded import CERTIFICATE, CONFIG, PORTS, SOCKETS, SeaweedFS
+from recorder.store.s3 import S3Store
+from tests.ports import free_ports
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can start a program as another user")
+
+KEY = "log/checkpoint-0001"
+"""A checkpoint that lies locked."""
+
+PAGES = ("/", "/status", "/healthz", "/dir/assign", "/dir/status", "/vol/status", "/ui/index.html", "/1,01")
+"""Those that master, volume server and filer have, and a stored piece's."""
+
+REFUSED = ("error reading server preface", "connection reset by peer")
+"""What gRPC says where the other end ends the handshake."""
+
+
+@pytest.fixture(scope="module")
+def store(seaweedfs: SeaweedFS) -> Iterator[SeaweedFS]:
+    """With a locked checkpoint in it."""
+    connect(seaweedfs.bucket()).put_object(
+        Bucket="accord",
+        Key=KEY,
+        Body=b"held" * 1000,
+        ChecksumAlgorithm="SHA256",
+        ObjectLockMode="COMPLIANCE",
+        ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=10),
+    )
+    yield seaweedfs
+    assert S3Store(seaweedfs.bucket()).read(KEY) == b"held" * 1000
+
+
+def first_port(store: SeaweedFS) -> int:
+    return int(store.bucket().endpoint.rsplit(":", 1)[1])  # type: ignore[union-attr]
+
+
+def address(store: SeaweedFS, part: str) -> str:
+    """SeaweedFS's way to write a part's two ports."""
+    http = first_port(store) + {"master": 2, "filer": 4, "volume": 6}[part]
+    return f"127.0.0.1:{http}.{http + 1}"
+
+
+def weed(
+    *arguments: str, user: int | None = NOBODY, folder: str = "/", stdin: str = "", timeout: float = 20
+) -> str:
+    """What SeaweedFS's own tool says to somebody, who can run it though its folder may be closed to them."""
+    program = SeaweedFS(Path("/"), 1).command()[0]
+    path = next(word for word in program if word.endswith("weed"))
+    descriptor = os.open(path, os.O_RDONLY)
+    as_other = {"user": user, "group": user, "extra_groups": []} if user is not None else {}
+    try:
+        done = subprocess.run(
+            ["weed", "-logtostderr", "-v=1", *arguments],
+            executable=f"/proc/self/fd/{descriptor}",
+            pass_fds=[descriptor],
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            **as_other,  # type: ignore[call-overload]
+        )
+    finally:
+        os.close(descriptor)
+    return str(done.stdout)
+
+
+def listening(pid: int) -> set[int]:
+    """The TCP ports on which a process listens."""
+    inodes = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                found.add(int(fields[1].rpartition(":")[2], 16))
+    return found
+
+
+def test_each_port_on_which_the_store_listens_wants_the_certificate_but_that_of_s3(store: SeaweedFS) -> None:
+    first = first_port(store)
+    assert store.pid is not None
+    ports = listening(store.pid)
+    assert ports == set(range(first, first + PORTS))
+    assert not loopback_tls.wants_certificate(first)
+    assert all(loopback_tls.wants_certificate(port) for port in ports - {first})
+    assert store.open_ports() == ()
+    for port in ports:
+        for path in PAGES:
+            for method in ("GET", "POST", "DELETE"):
+                if port != first:
+                    assert ask(port, method, path)[0] in (400, None), (port, method, path)
+                elif method == "GET" and path in ("/status", "/healthz"):
+                    assert ask(port, method, path) == (200, b""), "it says that it is there, and nothing else"
+                else:
+                    assert ask(port, method, path)[0] in (403, 405), (method, path)
+
+
+def ask(port: int, method: str, path: str) -> tuple[int | None, bytes]:
+    """An answer's status and body; no status where the connection was broken off."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except ConnectionError:
+        return None, b""
+    finally:
+        connection.close()
+
+
+def test_a_certificate_of_their_own_opens_nothing(store: SeaweedFS, tmp_path: Path) -> None:
+    """Not even one that reads like the store's."""
+    forged = tmp_path / CERTIFICATE
+    forged.write_bytes(loopback_tls.make_certificate(os.urandom))
+    for port in range(first_port(store) + 1, first_port(store) + PORTS):
+        with pytest.raises(OSError, match=r"ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|reset by peer"):
+            handshake(port, forged)
+
+
+def handshake(port: int, certificate: Path) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+        context.wrap_socket(connection) as wrapped,
+    ):
+        wrapped.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        return wrapped.recv(1)
+
+
+@as_root
+def test_weed_shell_of_another_user_is_not_let_in(store: SeaweedFS) -> None:
+    """It deleted a locked checkpoint.  It waits for a master that would talk to it."""
+    shell = ("shell", f"-master={address(store, 'master')}", f"-filer={address(store, 'filer')}")
+    orders = "volume.list\nlock\nfs.rm -rf /buckets/accord/log\nunlock\nexit\n"
+    with pytest.raises(subprocess.TimeoutExpired) as waited:
+        weed(*shell, stdin=orders, timeout=2)
+    assert b"volume Id" not in (waited.value.output or b"")
+    assert S3Store(store.bucket()).read(KEY) == b"held" * 1000
+    folder = str(store.folder)
+    assert "volume Id" in weed(*shell, user=None, folder=folder, stdin="volume.list\nexit\n"), (
+        "whoever has the certificate is let in"
+    )
+
+
+@as_root
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("backup", "-server={master}", "-dir={folder}", "-volumeId=1"),
+        ("filer.meta.tail", "-filer={filer}"),
+        ("download", "-server={master}", "-dir={folder}", "1,01637037d6"),
+    ],
+    ids=lambda order: str(order[0]),
+)
+def test_other_tools_of_another_user_copy_nothing(store: SeaweedFS, order: tuple[str, ...]) -> None:
+    target = Path("/tmp") / f"accord-nobody-{os.getpid()}"  # a folder of theirs
+    target.mkdir()
+    try:
+        os.chown(target, NOBODY, NOBODY)
+        given = {"master": address(store, "master"), "filer": address(store, "filer"), "folder": target}
+        said = weed(*(word.format(**given) for word in order))
+        assert any(each in said for each in REFUSED), said
+        assert list(target.iterdir()) == []
+    finally:
+        shutil.rmtree(target)
+
+
+@as_root
+def test_another_user_reads_no_file_of_the_store_and_uses_no_socket_of_it(store: SeaweedFS) -> None:
+    first = first_port(store)
+    ports = range(first, first + PORTS)
+    sockets = [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")]
+    assert len(sockets) == 4, "one for each part's gRPC"
+    look = 'for each in "$@"; do [ -r "$each" ] || [ -w "$each" ] && echo "$each"; done; true'
+    said = subprocess.run(
+        ["/bin/sh", "-c", look, "sh"]
+        + [str(path) for path in (*sockets, store.folder, *store.folder.rglob("*"))],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+    seen = set(said.stdout.splitlines())
+    assert seen == {str(path) for path in sockets}, "a socket's name is read by everybody"
+    for path in sockets:
+        assert not path.stat().st_mode & 0o022, "to connect is to write"
+
+
+def test_no_secret_is_in_the_command_line_or_the_environment(store: SeaweedFS) -> None:
+    config = json.loads((store.folder / CONFIG).read_text())
+    secrets = [value for each in config["identities"] for value in each["credentials"][0].values()]
+    security = tomllib.loads((store.folder / "security.toml").read_text())["jwt"]
+    secrets += [security[name]["key"] for name in ("signing", "filer_signing")]
+    secrets += [security[name]["read"]["key"] for name in ("signing", "filer_signing")]
+    assert len(secrets) >= 6
+    for name in ("cmdline", "environ"):
+        content = Path(f"/proc/{store.pid}/{name}").read_text()
+        assert not [secret for secret in secrets if secret in content]
+
+
+def test_a_folder_from_before_is_closed_at_the_next_start(tmp_path: Path) -> None:
+    """Its objects stay, and its credentials; a certificate that is damaged is made again."""
+    folder = tmp_path / "seaweedfs"
+    server = SeaweedFS(folder, free_ports(PORTS))
+    server.prepare()
+    before = server.bucket()
+    (folder / "security.toml").write_text('[jwt.signing]\nkey = "old"\n')
+    for damaged in (b"", b"-----BEGIN PRIVATE KEY-----\n", loopback_tls.make_certificate(os.urandom)[:600]):
+        (folder / CERTIFICATE).write_bytes(damaged)
+        folder.chmod(0o755)
+        server.prepare()
+        assert loopback_tls.is_whole(folder / CERTIFICATE)
+        assert (folder / CERTIFICATE).stat().st_mode & 0o777 == 0o600
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert server.bucket() == before
+    whole = (folder / CERTIFICATE).read_bytes()
+    server.prepare()
+    assert (folder / CERTIFICATE).read_bytes() == whole, "one that is whole stays: a server may be using it"
+    begin, other = b"-----BEGIN CERT", loopback_tls.make_certificate(os.urandom)
+    (folder / CERTIFICATE).write_bytes(whole[: whole.index(begin)] + other[other.index(begin) :])
+    assert not loopback_tls.is_whole(folder / CERTIFICATE), "a key of another certificate"
+    assert "old" not in (folder / "security.toml").read_text()
+
+
+def look(port: int, data: Path) -> list[Finding]:
+    """What the doctor says of the store on a port."""
+    given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
+    settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})
+    return list(examine(keeping.embedded_store, Patient(Context(settings, None), utc_now)))
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A store without certificates, as it was, on its own ports."""
+    server = SeaweedFS(tmp_path_factory.mktemp("data") / "seaweedfs", free_ports(PORTS))
+    server.prepare()
+    (server.folder / "security.toml").write_text("")
+    command, environment = server.command()
+    with open(server.folder / "seaweedfs.log", "wb") as log:
+        process = subprocess.Popen(command, cwd=server.folder, env=dict(environment), stdout=log, stderr=log)
+    yield server
+    process.kill()
+    process.wait()
+
+
+def test_a_store_that_is_open_is_no_store(opened: SeaweedFS) -> None:
+    """SeaweedFS itself goes on where it cannot load a certificate, and says so in its log alone."""
+    with pytest.raises(StoreError) as refused:
+        opened.wait_ready()
+    assert refused.value.error_id == "store.embedded_open"
+    first = first_port(opened)
+    assert str(first + 3) in refused.value.message
+    found = look(first, opened.folder.parent)
+    assert [finding.state for finding in found] == ["wrong"]
+    for port in range(first + 1, first + PORTS):
+        assert str(port) in found[0].what
+
+
+@as_root
+def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
+    tmp_path: Path,
+) -> None:
+    """They are sent no request, and so have nothing to say "stored" to."""
+    first = free_ports(PORTS)
+    program = (
+        "import os, socket, sys; sys.dont_write_bytecode = True; "
+        f"server = socket.create_server(('127.0.0.1', {first})); print('up', flush=True); "
+        "server.accept(); print('asked', flush=True)"
+    )
+    squatter = subprocess.Popen(
+        ["/usr/bin/env", "python3", "-c", program],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert squatter.stdout is not None
+        assert squatter.stdout.readline() == "up\n"
+        server = SeaweedFS(tmp_path / "seaweedfs", first)
+        server.prepare()
+        with pytest.raises(StoreError) as refused:
+            server.wait_ready(seconds=0.2)
+        assert refused.value.error_id == "store.port_taken"
+        assert str(NOBODY) in refused.value.message
+        (found,) = look(first, tmp_path)
+        assert found.state == "wrong"
+        assert f"user {NOBODY}" in found.what
+        assert squatter.poll() is None
+    finally:
+        squatter.kill()
+    assert squatter.stdout.read() == "", "not asked"
+
+
+def test_the_doctor_says_that_a_closed_store_is_closed(store: SeaweedFS) -> None:
+    found = look(first_port(store), store.folder.parent)
+    assert [finding.state for finding in found] == ["ok"]

@@ -1,0 +1,61 @@
+"""Any file where a recording from elsewhere must be: a WAV of two channels that says its length, or a reason;
+never more than there is room for."""
+
+from __future__ import annotations
+
+import io
+import wave
+from itertools import product
+
+import numpy as np
+
+from recorder.take import wav
+from recorder.take.decoder import NotSound, unpack
+from tests.fuzz.documents import scratch
+from tests.unit.take.hostile import encoded, referring, tone
+
+INSTRUMENT = ("recorder.take.decoder",)
+LONGEST = 4000
+
+ROOM = 1 << 20
+BLOCK = 1 << 19
+"""What one packet can be more, before it is looked at."""
+
+
+def check(data: bytes) -> None:
+    out = io.BytesIO()
+    try:
+        done = unpack(io.BytesIO(data), out, ROOM)
+    except NotSound as error:
+        assert str(error)
+        assert len(out.getvalue()) <= ROOM + BLOCK
+        return
+    out.seek(0)
+    with wave.open(out) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth()) == (2, 2)
+        assert sound.getframerate() in wav.RATES
+        frames = sound.getnframes()
+        samples = np.frombuffer(sound.readframes(frames), "<i2").reshape(-1, 2)
+    assert 0 < frames == len(samples)
+    assert done.duration_ms == -(-frames * 1000 // sound.getframerate())
+    assert len(out.getvalue()) <= ROOM + BLOCK
+    assert done.channels in (1, 2)
+    if done.channels == 1:
+        assert np.array_equal(samples[:, 0], samples[:, 1])
+
+
+def _seeds() -> tuple[bytes, ...]:
+    folder = scratch()
+    kinds = (("a.flac", "flac"), ("a.mp3", "mp3"), ("a.ogg", "libopus"), ("a.m4a", "aac"), ("a.aac", "aac"))
+    made = [encoded(folder / name, codec, seconds=0.1).read_bytes() for name, codec in kinds]
+    shapes = product((1, 2, 3), (8000, 44_100, 50))
+    made += [tone(folder / "a.wav", 0.02, channels, rate).read_bytes() for channels, rate in shapes]
+    made.append(referring(folder / "a.mov", folder / "a.wav").read_bytes())
+    return (
+        *made,
+        b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile a.wav\n",
+    )
+
+
+SEEDS = _seeds()
