@@ -18,7 +18,6 @@ from recorder.ids import uuid7
 from recorder.prompts.clips import sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.roles import ROLES
-from recorder.seal.keys import WrappedKey
 
 SPOKEN = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
@@ -72,9 +71,9 @@ def make_tenant(
     before were given: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
-    others = (customers.tenant_wrapped_key(other.id) for other in customers.tenants())
+    others = (customers.tenant_key(other.id) for other in customers.tenants())
     if (wrapped := next((each for each in others if each is not None), None)) is not None:
-        keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+        keyring.open_tenant_key(wrapped)
     identity = str(uuid7(now))
     row = customers.create_tenant(
         identity,

@@ -10,14 +10,13 @@ from tempfile import TemporaryDirectory
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.catalogue import customers
 from recorder.cli import copies
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
 from recorder.seal import keks, paper, signing
 from recorder.seal.canonical import b64_line
-from recorder.seal.keys import WrappedKey, exists, load_kek, parse_kek, write_private
+from recorder.seal.keys import exists, load_kek, parse_kek, write_private
 from recorder.seal.keys import secret as make_secret
 from recorder.seal.revocation import SUFFIX
 from recorder.take.files import sync_folder
@@ -48,7 +47,7 @@ def backup(context: Context, place: Path) -> None:
     for path in files:
         _copy(path, place / path.name)
     root = signing.key_id(context.root())
-    tenants = [WrappedKey.from_bytes(text.encode()) for text in _wrapped()]
+    tenants = copies.tenant_keys()
     for name in (signing.KEK, keks.NEXT, signing.ROOT_KEY):
         if (place / name).exists():
             copies.confirm(folder, place / name, root, tenants, utc_now())
@@ -162,8 +161,3 @@ def _copy(path: Path, copy: Path, mode: int = 0o600) -> None:
         write_private(fresh, path.read_bytes(), mode)
         fresh.rename(copy)
         sync_folder(copy.parent)
-
-
-def _wrapped() -> list[str]:
-    found = (customers.tenant_wrapped_key(row.id) for row in customers.tenants())
-    return [text for text in found if text is not None]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from recorder.catalogue import customers
 from recorder.cli import copies, key_copies, rotating
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
-from recorder.seal.keys import WrappedKey, write_private
+from recorder.seal.keys import write_private
 
 
 @click.group()
@@ -94,8 +93,7 @@ def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
     once a year.
     """
     context.open_catalogue()
-    wrapped = [customers.tenant_wrapped_key(row.id) for row in customers.tenants()]
-    tenant_keys = [WrappedKey.from_bytes(each.encode()) for each in wrapped if each is not None]
+    tenant_keys = copies.tenant_keys()
     root = signing.key_id(context.root())
     for file in files:
         kind = copies.confirm(context.settings.keys_folder, file, root, tenant_keys, utc_now())

@@ -38,9 +38,18 @@ from recorder.seal.canonical import Fields
 KEY = 32
 _NONCE = 12
 _PART = re.compile(r"[0-9a-z][0-9a-z-]{0,62}")
+_PLACE = re.compile(r"keys/([^/]+)/(?:tenant(?:-([^/]+))?|([^/]+))\.json")
 
 TENANT = "tenant"
 RECORDING = "recording"
+NEXT = "next"
+
+RESTORE = (
+    "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
+    "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
+    "No new key opens what this one did"
+)
+"""What to do about a wrapped key that is not what it must be."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -223,7 +232,7 @@ def every_tenant_key_path(tenant: str, key_id: str) -> str:
 
 def next_tenant_key_path(tenant: str) -> str:
     """Where the key lies that a tenant is to have from now on, while the change goes on."""
-    return f"keys/{part(tenant)}/{TENANT}-next.json"
+    return f"keys/{part(tenant)}/{TENANT}-{NEXT}.json"
 
 
 def recording_of_path(place: str) -> str | None:
@@ -235,6 +244,35 @@ def recording_of_path(place: str) -> str | None:
 def data_key_path(tenant: str, recording: str) -> str:
     """Where a recording's wrapped key lies in the bucket, apart from its audio."""
     return f"keys/{part(tenant)}/{part(recording)}.json"
+
+
+def wrapped_key(
+    content: bytes, where: str, tenant: str, recording: str | None = None, key_id: str | None = None
+) -> WrappedKey:
+    """Read a wrapped key that must be a tenant's own, or that of one of its recordings, and where ``key_id``
+    is given of that id.  ``where`` names its place in errors.  That it opens is not checked.
+
+    Raises :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``)."""
+    try:
+        found = WrappedKey.from_bytes(content)
+    except SealError as error:
+        raise SealError("seal.key_damaged", f"{where} is no wrapped key: {error.message}", RESTORE) from error
+    if (found.tenant, found.recording) != (tenant, recording):
+        whose = f"recording {found.recording} of " if found.recording is not None else ""
+        raise SealError("seal.key_foreign", f"{where} is the key of {whose}tenant {found.tenant}", RESTORE)
+    if key_id is not None and found.key_id != key_id:
+        raise SealError("seal.key_foreign", f"{where} is key {found.key_id}", RESTORE)
+    return found
+
+
+def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
+    """Read a wrapped key from a place in the bucket, which says whose it must be.  Raises as
+    :func:`wrapped_key`."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise SealError("seal.key_foreign", f"{place}: no wrapped key of Accord's is called so")
+    tenant, key_id, recording = match.groups()
+    return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
 
 
 def part(name: str) -> str:
@@ -335,6 +373,6 @@ def _unwrap(by: Secret, wrapped: WrappedKey) -> Secret:
             "seal.key_damaged",
             f"the wrapped key of {wrapped.kind} {wrapped.recording or wrapped.tenant} does not open: "
             "it was changed, or was wrapped for something else",
-            "look for it in the catalogue, or in an older version in the bucket",
+            RESTORE,
         )
     return inner

@@ -18,7 +18,6 @@ from recorder.errors import SealError
 from recorder.ledger import checkpoint
 from recorder.ledger.signed import LATE
 from recorder.seal import signing
-from recorder.seal.keys import WrappedKey
 from recorder.store import probe
 from recorder.store.s3 import S3Store
 
@@ -108,12 +107,12 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
     known = customers.tenants()
     closed = 0
     for row in known:
-        wrapped = customers.tenant_wrapped_key(row.id)
-        if wrapped is None and leaving.being_erased(row.id):
-            continue
         try:
+            wrapped = customers.tenant_key(row.id)
+            if wrapped is None and leaving.being_erased(row.id):
+                continue
             if wrapped is not None:
-                keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+                keyring.open_tenant_key(wrapped)
                 continue
             error = SealError("seal.key_missing", f"{row.name} has no key", "restore the catalogue's copy")
         except SealError as raised:
