@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from recorder.cli import copies, key_copies, rotating
+from recorder.cli import copies, key_copies, rotating, wrapping
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
@@ -20,10 +20,20 @@ def keys() -> None:
 
 
 @keys.command()
+@click.option("--force", is_flag=True, help="Although there are recordings that the new keys do not open.")
 @click.pass_obj
-def init(context: Context) -> None:
-    """Make a root, a signing key that it endorses, and a key-encryption key; never replaces one."""
+def init(context: Context, force: bool) -> None:
+    """Make a root, signing keys that it endorses, and a key-encryption key, for a new installation; never
+    replaces one. Refused where catalogue or bucket have customers whose keys the new ones would not open:
+    there `accord keys restore` brings the old ones back."""
     folder = context.settings.keys_folder
+    signing.check_none(folder)
+    if force:
+        found = wrapping.look(context)
+        click.echo(f"Customers' keys that the new ones do not open: {found.by.total()}", err=True)
+    else:
+        for unseen in wrapping.refuse_new_keys(context):
+            click.echo(f"not looked at for keys of before: {unseen}", err=True)
     for path in signing.init(folder, utc_now()):
         click.echo(path)
     click.echo(

@@ -44,6 +44,8 @@ TENANT = "tenant"
 RECORDING = "recording"
 NEXT = "next"
 
+BRING_BACK = "`accord keys restore` brings it back from its copy or from paper"
+
 RESTORE = (
     "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
     "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
@@ -149,7 +151,7 @@ class Keyring:
                 "seal.kek_missing",
                 f"it was encrypted under key-encryption key {kek_id}, which is not here "
                 f"(here: {', '.join(self._keks)})",
-                "give the key-encryption key that was in use then",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
 
@@ -173,7 +175,7 @@ class Keyring:
                 "seal.kek_missing",
                 f"the key of tenant {wrapped.tenant} is wrapped by key-encryption key {wrapped.wrapped_by}, "
                 f"which is not here (here: {', '.join(self._keks)})",
-                "give the key-encryption key that was in use then",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         if wrapped.kind != TENANT:
             raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
@@ -293,7 +295,7 @@ def parse_kek(text: str, where: str) -> Secret:
         raise ConfigError(
             "keys.bad_kek",
             f"the key-encryption key in {where} is not 32 bytes in base64",
-            "make one with `accord keys init`, or with `openssl rand -base64 32`",
+            f"{BRING_BACK}: a new one opens nothing that this one wrapped",
         )
     return secret(key)
 
@@ -312,9 +314,7 @@ def read_private(path: Path) -> bytes:
             content = file.read(65536)
     except OSError as error:
         raise ConfigError(
-            "keys.unreadable",
-            f"the key file {path} cannot be read: {error.strerror}",
-            "make the keys with `accord keys init`, or correct the path and the file's owner",
+            "keys.unreadable", f"the key file {path} cannot be read: {error.strerror}", _lost(path)
         ) from error
     if mode & 0o027:
         raise ConfigError(
@@ -323,6 +323,14 @@ def read_private(path: Path) -> bytes:
             f"chmod 600 {path}",
         )
     return content
+
+
+def _lost(path: Path) -> str:
+    """What to do about a key file that cannot be read.  Only where no key at all is beside it may the
+    installation be a new one."""
+    told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
+    new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
+    return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -344,7 +352,7 @@ def exists(paths: Iterable[Path]) -> ConfigError:
     return ConfigError(
         "keys.exists",
         f"there are keys already: {', '.join(str(path) for path in paths)}",
-        "a lost key loses recordings: move them away yourself if that is what you want",
+        "nothing was written: no key is ever replaced. `accord keys restore` adds what is missing",
     )
 
 

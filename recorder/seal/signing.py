@@ -38,7 +38,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical
 from recorder.seal.canonical import Fields
-from recorder.seal.keys import exists, read_private, write_private
+from recorder.seal.keys import BRING_BACK, exists, read_private, write_private
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -72,6 +72,9 @@ ENDORSEMENT = "manifest.endorsement.json"
 PANEL_KEY = "panel.key"
 PANEL_ENDORSEMENT = "panel.endorsement.json"
 """What the panel signs with: endorsed for :data:`PANEL_USES` alone."""
+
+MADE: Final = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
+"""What :func:`init` makes."""
 
 YEARS = 2
 """How long ``accord keys init`` endorses a signing key for."""
@@ -256,11 +259,8 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
     """
+    check_none(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
-    there = [folder / name for name in names if (folder / name).exists()]
-    if there:
-        raise exists(there)
     root = Ed25519PrivateKey.from_private_bytes(entropy(32))
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, USES, now)
@@ -273,7 +273,13 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
     write_private(folder / PANEL_KEY, private_pem(panel))
     write_private(folder / PANEL_ENDORSEMENT, canonical.dump(for_panel.document()), 0o644)
-    return [folder / name for name in names]
+    return [folder / name for name in MADE]
+
+
+def check_none(folder: Path) -> None:
+    """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of what :func:`init` makes."""
+    if there := [folder / name for name in MADE if (folder / name).exists()]:
+        raise exists(there)
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
@@ -385,5 +391,6 @@ def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
     return ConfigError(
         "keys.bad_key",
         f"{path} is no Ed25519 {kind} key in PEM: {error}",
-        "`accord keys init` makes root.pub, root.key and manifest.key",
+        f"of root.pub and root.key, {BRING_BACK}: no other root is believed; signing keys are made anew with "
+        "`accord keys renew` and the root's key",
     )

@@ -114,7 +114,9 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
             if wrapped is not None:
                 keyring.open_tenant_key(wrapped)
                 continue
-            error = SealError("seal.key_missing", f"{row.name} has no key", "restore the catalogue's copy")
+            error = SealError(
+                "seal.key_missing", f"{row.name} has no key", "`accord rebuild` brings the bucket's"
+            )
         except SealError as raised:
             error = raised
         closed += 1
