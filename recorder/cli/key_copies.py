@@ -134,8 +134,8 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
         raise ConfigError(
             "keys.misfit",
             "; ".join(wrong),
-            "compare each key's id with the paper or the copy's; nothing was written. A key-encryption key of "
-            "before is called <its id>.kek",
+            "compare each key's id with the paper's or the copy's; nothing was written. An older KEK "
+            "is called <its id>.kek",
         )
     _check_same(files, folder)
     for path in files:
