@@ -26,14 +26,15 @@ _NAMES: Final = frozenset(
         "TMPDIR",
         "VIRTUAL_ENV",
         "XDG_RUNTIME_DIR",
-        "NOTIFY_SOCKET",
-        "WATCHDOG_USEC",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
         "ESPEAK_DATA_PATH",
     ]
 )
 _BEGINNINGS: Final = ("LC_", "LD_", "PYTHON", "GEVENT_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
+
+_SUPERVISED: Final = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC"))
+"""What a process tells systemd by."""
 
 _OUTWARD: Final = ("PG", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Beginnings of what libpq and the object store's client read; a proxy's variables too, below."""
@@ -72,7 +73,11 @@ def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     outward = process != "daemon"
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and name.removesuffix("_FILE") not in refused
-        if ours or (outward and (name.startswith(_OUTWARD) or name.lower() in _PROXIES)):
+        if (
+            ours
+            or name in _SUPERVISED
+            or (outward and (name.startswith(_OUTWARD) or name.lower() in _PROXIES))
+        ):
             given[name] = value
     return given
 

@@ -51,7 +51,7 @@ class Context:
     def signer(self) -> signing.Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""
         folder = self.settings.keys_folder
-        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
+        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT, self.root())
 
     def panel_signer(self) -> signing.Signer | None:
         """The key that the panel signs amendments with; ``None`` where there is none.  Raises
@@ -59,7 +59,9 @@ class Context:
         folder = self.settings.keys_folder
         if not (folder / signing.PANEL_KEY).exists():
             return None
-        return signing.load_signer(folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT)
+        return signing.load_signer(
+            folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT, self.root()
+        )
 
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""

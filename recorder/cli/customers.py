@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from recorder import passwords
 from recorder.catalogue import customers, people
 from recorder.catalogue.rows import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.typed_password import password_options, read_password
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
@@ -21,9 +24,6 @@ from recorder.roles import ROLES
 
 SPOKEN = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
-
-SHORTEST = 12
-"""Characters of a password."""
 
 
 @click.group()
@@ -110,40 +110,50 @@ def user() -> None:
 @click.option("--name", default="", help="As the panel greets them.")
 @click.option("--role", type=click.Choice(ROLES), default="customer", show_default=True)
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
-@click.password_option(help="Asked for where it is not given.")
+@password_options
 @click.pass_obj
 def create_user(
-    context: Context, tenant_name: str, login: str, name: str, role: str, language: str | None, password: str
+    context: Context,
+    tenant_name: str,
+    login: str,
+    name: str,
+    role: str,
+    language: str | None,
+    from_stdin: bool,
+    from_file: Path | None,
 ) -> None:
-    """Let somebody log in."""
+    """Let somebody log in. The password is asked for where no option says where it is."""
     context.open_catalogue()
-    make_user(find_tenant(tenant_name), login, name=name, role=role, language=language, password=password)
+    owner = find_tenant(tenant_name)
+    password = read_password(from_stdin, from_file)
+    make_user(owner, login, name=name, role=role, language=language, password=password)
 
 
 def make_user(
     owner: TenantRow, login: str, *, name: str, role: str, language: str | None, password: str
 ) -> None:
-    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password``: too short or too long)."""
+    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password…``: see
+    :func:`recorder.passwords.check`)."""
     people.create_user(
         owner.id,
         login=login,
         name=name or login,
         role=role,
         language=language or owner.language,
-        password_hash=hashed(password),
+        password_hash=hashed(password, (login, name, owner.name)),
         now=utc_now(),
         entropy=os.urandom,
     )
 
 
-def hashed(password: str) -> str:
-    """The hash of a new password.  Raises :class:`CatalogueError` (``user.password``)."""
+def hashed(password: str, names: Sequence[str]) -> str:
+    """The hash of a new password that is made of no ``names``.  Raises :class:`CatalogueError`
+    (``user.password…``)."""
     from web.account.passwords import LONGEST, hash_password
 
-    if len(password) < SHORTEST:
-        raise CatalogueError("user.password", "the password is too short", f"at least {SHORTEST} characters")
     if len(password.encode()) > LONGEST:
         raise CatalogueError("user.password", "the password is too long", f"at most {LONGEST} bytes")
+    passwords.check(password, names)
     return hash_password(password)
 
 
@@ -160,13 +170,18 @@ def list_users(context: Context, tenant_name: str) -> None:
 @user.command("password")
 @TENANT
 @click.argument("login")
-@click.password_option(help="Asked for where it is not given.")
+@password_options
 @click.pass_obj
-def change_password(context: Context, tenant_name: str, login: str, password: str) -> None:
-    """Give somebody another password; their sessions end."""
+def change_password(
+    context: Context, tenant_name: str, login: str, from_stdin: bool, from_file: Path | None
+) -> None:
+    """Give somebody another password; their sessions end. It is asked for where no option says where it
+    is."""
     context.open_catalogue()
-    person = find_user(find_tenant(tenant_name), login)
-    people.set_password(person.tenant, person.id, hashed(password), now=utc_now(), entropy=os.urandom)
+    owner = find_tenant(tenant_name)
+    person = find_user(owner, login)
+    made = hashed(read_password(from_stdin, from_file), (person.login, person.name, owner.name))
+    people.set_password(person.tenant, person.id, made, now=utc_now(), entropy=os.urandom)
 
 
 @user.command("revoke")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
 from recorder.seal.keys import write_private
+
+KEY_ID = re.compile("[0-9a-f]{32}")
 
 
 @click.group()
@@ -66,6 +69,8 @@ def revoke(context: Context, key_id: str, root: Path | None, since: datetime | N
     """Take back the root's endorsement of a signing key: `accord audit` believes nothing signed with it
     since."""
     folder = context.settings.keys_folder
+    if not KEY_ID.fullmatch(key_id):
+        raise click.BadParameter("a key's id has 32 digits, 0 to 9 and a to f: `accord keys show`")
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     at = utc_now() if since is None else since.replace(tzinfo=UTC)
     path = folder / f"{key_id}{revocation.SUFFIX}"
@@ -83,6 +88,9 @@ def show(context: Context) -> None:
     click.echo(
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
+    if (panel := context.panel_signer()) is not None:
+        said = panel.endorsement
+        click.echo(f"panel     {panel.key_id}  for {', '.join(said.uses)} until {to_iso(said.not_after)}")
     click.echo(f"wrapping  {context.keyring()!r}")
 
 

@@ -144,6 +144,12 @@ class Endorsement:
         ``seal.endorsement_key`` (its id is not its hash), ``seal.endorsement_use``,
         ``seal.endorsement_time``.
         """
+        public = self.check_root(root)
+        self.check_use(use, at)
+        return public
+
+    def check_root(self, root: Ed25519PublicKey) -> Ed25519PublicKey:
+        """The signing key, where the root signed all that this says of it.  Raises :class:`SealError`."""
         if self.root_key_id != key_id(root):
             raise SealError(
                 "seal.endorsement_root",
@@ -160,7 +166,6 @@ class Endorsement:
         public = Ed25519PublicKey.from_public_bytes(self.public_key)
         if self.key_id != key_id(public):
             raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
-        self.check_use(use, at)
         return public
 
     def check_use(self, use: str, at: datetime) -> None:
@@ -325,9 +330,18 @@ def _renew(
     return made
 
 
-def load_signer(key: Path, endorsement: Path) -> Signer:
-    """A signing key and its endorsement from files.  Raises :class:`ConfigError`."""
-    return Signer(load_private(key), load_endorsement(endorsement))
+def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:
+    """A signing key and its endorsement from files; with ``root``, one that this root did not sign so is
+    refused: a file that says more than the root did.  Raises :class:`ConfigError`."""
+    said = load_endorsement(endorsement)
+    if root is not None:
+        try:
+            said.check_root(root)
+        except SealError as error:
+            raise ConfigError(
+                "keys.bad_endorsement", f"{endorsement}: {error.message}", "make one: `accord keys renew`"
+            ) from error
+    return Signer(load_private(key), said)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:

@@ -69,11 +69,38 @@ def keys(patient: Patient) -> Iterator[Finding]:
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
             "run `accord keys renew` with the root's key: nothing can be sealed after it ends",
         )
+    yield from _panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
         yield Finding(
             "warning",
             "keys: the root's private key lies on this machine",
             "move it to where no machine reads it",
+        )
+
+
+def _panel_key(patient: Patient) -> Iterator[Finding]:
+    """The panel's key, where it lies here, signs what the panel signs and nothing else."""
+    if (signer := patient.context.panel_signer()) is None:
+        return
+    uses = set(signer.endorsement.uses)
+    if more := uses - {*signing.PANEL_USES}:
+        yield Finding(
+            "wrong",
+            f"keys: the panel's key {signer.key_id} is endorsed for {', '.join(sorted(more))} as well: who has "
+            "the panel could sign those",
+            "run `accord keys renew` with the root's key, and `accord keys revoke` with this key's id",
+        )
+    if lacking := [use for use in signing.PANEL_USES if use not in uses]:
+        yield Finding(
+            "wrong",
+            f"keys: the panel's key is not endorsed for {', '.join(lacking)} and cannot sign those",
+            "run `accord keys renew` with the root's key",
+        )
+    if not signer.endorsement.not_before <= patient.now() <= signer.endorsement.not_after:
+        yield Finding(
+            "wrong",
+            f"keys: the panel's key was endorsed until {to_iso(signer.endorsement.not_after)}",
+            "run `accord keys renew` with the root's key",
         )
 
 
