@@ -88,9 +88,8 @@ def show(context: Context) -> None:
     click.echo(
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
-    if (panel := context.panel_signer()) is not None:
-        said = panel.endorsement
-        click.echo(f"panel     {panel.key_id}  for {', '.join(said.uses)} until {to_iso(said.not_after)}")
+    if (said := context.panel_endorsement()) is not None:
+        click.echo(f"panel     {said.key_id}  for {', '.join(said.uses)} until {to_iso(said.not_after)}")
     click.echo(f"wrapping  {context.keyring()!r}")
 
 

@@ -79,29 +79,22 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
 
 def _panel_key(patient: Patient) -> Iterator[Finding]:
-    """The panel's key, where it lies here, signs what the panel signs and nothing else."""
-    if (signer := patient.context.panel_signer()) is None:
+    """The panel's key, where it is endorsed here, signs what the panel signs and nothing else."""
+    if (said := patient.context.panel_endorsement()) is None:
         return
-    uses = set(signer.endorsement.uses)
-    if more := uses - {*signing.PANEL_USES}:
+    renew = "run `accord keys renew` with the root's key"
+    if more := sorted({*said.uses} - {*signing.PANEL_USES}):
         yield Finding(
             "wrong",
-            f"keys: the panel's key {signer.key_id} is endorsed for {', '.join(sorted(more))} as well: who has "
-            "the panel could sign those",
-            "run `accord keys renew` with the root's key, and `accord keys revoke` with this key's id",
+            f"keys: the panel's key {said.key_id} is endorsed for {', '.join(more)} as well: who has the "
+            "panel could sign those",
+            f"{renew}, and `accord keys revoke {said.key_id}`",
         )
-    if lacking := [use for use in signing.PANEL_USES if use not in uses]:
-        yield Finding(
-            "wrong",
-            f"keys: the panel's key is not endorsed for {', '.join(lacking)} and cannot sign those",
-            "run `accord keys renew` with the root's key",
-        )
-    if not signer.endorsement.not_before <= patient.now() <= signer.endorsement.not_after:
-        yield Finding(
-            "wrong",
-            f"keys: the panel's key was endorsed until {to_iso(signer.endorsement.not_after)}",
-            "run `accord keys renew` with the root's key",
-        )
+    if lacking := [use for use in signing.PANEL_USES if use not in said.uses]:
+        what = f"is not endorsed for {', '.join(lacking)} and cannot sign those"
+        yield Finding("wrong", f"keys: the panel's key {what}", renew)
+    if not said.not_before <= patient.now() <= said.not_after:
+        yield Finding("wrong", f"keys: the panel's key was endorsed until {to_iso(said.not_after)}", renew)
 
 
 def key_copies(patient: Patient) -> Iterator[Finding]:
