@@ -43,11 +43,10 @@ from recorder.ledger.append import no_tenant
 from recorder.seal import lengths
 from recorder.seal.body import to_body
 from recorder.seal.contents import BROUGHT_IN
-from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
-from recorder.seal.opening import tenant_key_of
+from recorder.seal.opening import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, NotFound, Store
@@ -360,19 +359,20 @@ def _put(upload: Upload, means: Means) -> None:
     try:
         means.store.put(upload.key, upload.path, upload.sha256)
     except Conflict:
-        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, means.store)):
+        if not (upload.key.startswith("keys/") and _wrapped_anew(upload, means)):
             raise
     means.boundary(f"put {upload.key.rpartition('/')[2]}")
 
 
-def _wrapped_anew(upload: Upload, store: Store) -> bool:
-    """Whether what lies in a wrapped key's place is the same key, wrapped by another since."""
+def _wrapped_anew(upload: Upload, means: Means) -> bool:
+    """Whether what lies in a wrapped key's place is the same key, wrapped by another since: it opens."""
     mine = WrappedKey.from_bytes(upload.path.read_bytes())
     try:
-        there = WrappedKey.from_bytes(read_document(store, upload.key, WrappedKey.MAX_BYTES))
+        there = read_wrapped(means.store, upload.key)
     except NotFound:
         return False  # it was destroyed just now
-    return (there.tenant, there.recording, there.key_id) == (mine.tenant, mine.recording, mine.key_id)
+    open_data_key(means.store, means.keyring, _tenant_key(there.tenant), there)
+    return there.key_id == mine.key_id
 
 
 def _put_tenant_key(key: WrappedKey, store: Store) -> None:
@@ -383,7 +383,10 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
         with in_memory(content) as path:
             store.put(place, path, snapshot.sha256_of(content))
     except Conflict:
-        there = WrappedKey.from_bytes(read_document(store, place, WrappedKey.MAX_BYTES))
+        try:
+            there = read_wrapped(store, place)
+        except SealError as error:
+            raise StoreError("store.other_tenant_key", error.message, error.hint) from error
         # It is being changed for another: then each lies there by its id as well.
         if there.key_id != key.key_id and tenant_key_of(store, key.tenant, key.key_id) is None:
             raise StoreError(
@@ -394,7 +397,7 @@ def _put_tenant_key(key: WrappedKey, store: Store) -> None:
 
 
 def _tenant_key(tenant: str) -> WrappedKey:
-    wrapped = customers.tenant_wrapped_key(tenant)
-    if wrapped is None:
+    key = customers.tenant_key(tenant)
+    if key is None:
         raise no_tenant(tenant)
-    return WrappedKey.from_bytes(wrapped.encode())
+    return key

@@ -35,7 +35,7 @@ from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
-from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path
+from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.seal.opening import open_data_key
 from recorder.seal.revocation import Revoked, nothing
@@ -158,7 +158,7 @@ class Seals:
         return Sealed(row, chain, key, len(there) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
-        tenant = customers.tenant_wrapped_key(row.tenant)
+        tenant = customers.tenant_key(row.tenant)
         if tenant is None:
             raise SealError("seal.key_missing", f"the catalogue has no key of tenant {row.tenant}")
         wrapped = row.wrapped_key
@@ -171,10 +171,8 @@ class Seals:
                 raise SealError(
                     "seal.key_missing", f"the key of recording {row.id} is nowhere: it was destroyed"
                 ) from error
-        mine = WrappedKey.from_bytes(wrapped.encode())
-        if (mine.tenant, mine.recording) != (row.tenant, row.id):
-            raise SealError("seal.key_foreign", f"recording {row.id} has the key of another recording")
-        return open_data_key(self._store, self._keyring, WrappedKey.from_bytes(tenant.encode()), mine)
+        mine = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
+        return open_data_key(self._store, self._keyring, tenant, mine)
 
     def _compare_row(self, row: RecordingRow, manifest: Manifest, parties: Parties) -> None:
         told = manifest.announced

@@ -31,6 +31,7 @@ from recorder.catalogue.rows import TenantRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 from recorder.ledger.append import append, hold
+from recorder.seal.keys import WrappedKey, wrapped_key
 
 __all__ = [
     "LINES",
@@ -53,6 +54,7 @@ __all__ = [
     "set_tenant",
     "set_tenant_country",
     "sound_duration_ms",
+    "tenant_key",
     "tenant_wrapped_key",
     "tenants",
 ]
@@ -133,3 +135,13 @@ def tenant_wrapped_key(tenant: str) -> str | None:
     with connected():
         row = Tenant.get_or_none(Tenant.id == tenant)
     return (row.wrapped_key or None) if row is not None else None
+
+
+def tenant_key(tenant: str) -> WrappedKey | None:
+    """The tenant's own key as it was wrapped; ``None`` where there is none.  Raises
+    :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) where the row holds
+    something else."""
+    text = tenant_wrapped_key(tenant)
+    return (
+        None if text is None else wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
+    )

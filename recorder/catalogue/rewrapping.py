@@ -47,3 +47,12 @@ def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[
     with connected():
         query = Recording.select(Recording.id, Recording.wrapped_key).where(mine & other)
         return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(Recording.id).limit(limit)]
+
+
+def newest_wrapped_by(tenant: str, key_id: str) -> str:
+    """The newest recording of a tenant whose key this one wraps; empty where there is none."""
+    by = Recording.wrapped_key.contains(f'"wrapped_by":"{key_id}"')
+    with connected():
+        query = Recording.select(Recording.id).where((Recording.tenant == tenant) & by)
+        row = query.order_by(Recording.id.desc()).first()
+    return "" if row is None else str(row.id)

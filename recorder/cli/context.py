@@ -51,15 +51,24 @@ class Context:
     def signer(self) -> signing.Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""
         folder = self.settings.keys_folder
-        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT)
+        return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT, self.root())
 
     def panel_signer(self) -> signing.Signer | None:
         """The key that the panel signs amendments with; ``None`` where there is none.  Raises
         :class:`ConfigError`."""
         folder = self.settings.keys_folder
-        if not (folder / signing.PANEL_KEY).exists():
+        key, said = folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT
+        return signing.load_signer(key, said, self.root()) if key.exists() else None
+
+    def panel_endorsement(self) -> signing.Endorsement | None:
+        """What the root said of the panel's key, as far as that lies here.  Raises :class:`ConfigError`,
+        :class:`SealError` where the root did not say it."""
+        path = self.settings.keys_folder / signing.PANEL_ENDORSEMENT
+        if not path.exists():
             return None
-        return signing.load_signer(folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT)
+        said = signing.load_endorsement(path)
+        said.check_root(self.root())
+        return said
 
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""

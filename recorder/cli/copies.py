@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from recorder.catalogue import customers
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError
 from recorder.seal import keks, signing
@@ -69,6 +70,12 @@ def confirm(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey
             _opens(secret, tenant_keys)
     _write(folder, dict(read(folder)) | {kind: Copy(identity, now)})
     return kind
+
+
+def tenant_keys() -> list[WrappedKey]:
+    """Every customer's own key, of the catalogue.  Raises :class:`SealError`."""
+    found = (customers.tenant_key(row.id) for row in customers.tenants())
+    return [key for key in found if key is not None]
 
 
 def promoted(folder: Path, identity: str) -> None:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from recorder import passwords
 from recorder.catalogue import customers, people
 from recorder.catalogue.rows import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
+from recorder.cli.typed_password import password_options, read_password
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.ids import uuid7
 from recorder.prompts.clips import sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.roles import ROLES
-from recorder.seal.keys import WrappedKey
 from recorder.seal.signing import Signer
 
 SPOKEN = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
-
-SHORTEST = 12
-"""Characters of a password."""
 
 
 @click.group()
@@ -73,9 +72,9 @@ def make_tenant(
     before were given: two would be in use."""
     now = utc_now()
     keyring = context.keyring()
-    others = (customers.tenant_wrapped_key(other.id) for other in customers.tenants())
+    others = (customers.tenant_key(other.id) for other in customers.tenants())
     if (wrapped := next((each for each in others if each is not None), None)) is not None:
-        keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+        keyring.open_tenant_key(wrapped)
     identity = str(uuid7(now))
     row = customers.create_tenant(
         identity,
@@ -112,15 +111,23 @@ def user() -> None:
 @click.option("--name", default="", help="As the panel greets them.")
 @click.option("--role", type=click.Choice(ROLES), default="customer", show_default=True)
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
-@click.password_option(help="Asked for where it is not given.")
+@password_options
 @click.pass_obj
 def create_user(
-    context: Context, tenant_name: str, login: str, name: str, role: str, language: str | None, password: str
+    context: Context,
+    tenant_name: str,
+    login: str,
+    name: str,
+    role: str,
+    language: str | None,
+    from_stdin: bool,
+    from_file: Path | None,
 ) -> None:
-    """Let somebody log in."""
+    """Let somebody log in. The password is asked for where no option says where it is."""
     context.open_catalogue()
-    owner, signer = find_tenant(tenant_name), context.signer()
-    make_user(owner, login, signer, name=name, role=role, language=language, password=password)
+    owner = find_tenant(tenant_name)
+    password = read_password(from_stdin, from_file)
+    make_user(owner, login, context.signer(), name=name, role=role, language=language, password=password)
 
 
 def make_user(
@@ -133,28 +140,29 @@ def make_user(
     language: str | None,
     password: str,
 ) -> None:
-    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password``: too short or too long)."""
+    """A person with a log-in.  Raises :class:`CatalogueError` (``user.password…``: see
+    :func:`recorder.passwords.check`)."""
     people.create_user(
         owner.id,
         login=login,
         name=name or login,
         role=role,
         language=language or owner.language,
-        password_hash=hashed(password),
+        password_hash=hashed(password, (login, name, owner.name)),
         now=utc_now(),
         entropy=os.urandom,
         signer=signer,
     )
 
 
-def hashed(password: str) -> str:
-    """The hash of a new password.  Raises :class:`CatalogueError` (``user.password``)."""
+def hashed(password: str, names: Sequence[str]) -> str:
+    """The hash of a new password that is made of no ``names``.  Raises :class:`CatalogueError`
+    (``user.password…``)."""
     from web.account.passwords import LONGEST, hash_password
 
-    if len(password) < SHORTEST:
-        raise CatalogueError("user.password", "the password is too short", f"at least {SHORTEST} characters")
     if len(password.encode()) > LONGEST:
         raise CatalogueError("user.password", "the password is too long", f"at most {LONGEST} bytes")
+    passwords.check(password, names)
     return hash_password(password)
 
 
@@ -171,19 +179,19 @@ def list_users(context: Context, tenant_name: str) -> None:
 @user.command("password")
 @TENANT
 @click.argument("login")
-@click.password_option(help="Asked for where it is not given.")
+@password_options
 @click.pass_obj
-def change_password(context: Context, tenant_name: str, login: str, password: str) -> None:
-    """Give somebody another password; their sessions end."""
+def change_password(
+    context: Context, tenant_name: str, login: str, from_stdin: bool, from_file: Path | None
+) -> None:
+    """Give somebody another password; their sessions end. It is asked for where no option says where it
+    is."""
     context.open_catalogue()
-    person = find_user(find_tenant(tenant_name), login)
+    owner = find_tenant(tenant_name)
+    person = find_user(owner, login)
+    made = hashed(read_password(from_stdin, from_file), (person.login, person.name, owner.name))
     people.set_password(
-        person.tenant,
-        person.id,
-        hashed(password),
-        now=utc_now(),
-        entropy=os.urandom,
-        signer=context.signer(),
+        person.tenant, person.id, made, now=utc_now(), entropy=os.urandom, signer=context.signer()
     )
 
 

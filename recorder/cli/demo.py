@@ -32,6 +32,7 @@ from recorder.cli import demo_switch, processes
 from recorder.cli.context import Context
 from recorder.cli.customers import make_tenant, make_user
 from recorder.cli.lines import make_line
+from recorder.cli.wrapping import refuse_new_keys
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.seal import signing
@@ -158,6 +159,7 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     from recorder.catalogue.models import open_catalogue
 
     if not (context.settings.keys_folder / signing.KEK).exists():
+        refuse_new_keys(context)
         signing.init(context.settings.keys_folder, utc_now())
     migrate(context.settings.catalogue_url)
     open_catalogue(context.settings.catalogue_url)

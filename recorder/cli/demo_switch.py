@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import gevent
 
 from recorder import practice
 from recorder.call.policy import read as read_snapshot
+from recorder.environment import of
 from recorder.errors import SwitchError
 from recorder.supervise import Program
 
@@ -28,6 +30,9 @@ RTP = 21000
 """First RTP port of the switch; the phones' follow 400 later."""
 
 STARTS_IN = 30.0
+
+SWITCH_PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the variables' names
+PHONES_PASSWORD = "PHONES_PASSWORD"  # noqa: S105
 
 SPEAK = 3.0
 """Seconds that they speak before the colleague asks, and after the question until the caller answers."""
@@ -51,6 +56,7 @@ def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
             "--stay",
             *placed,
         ],
+        environment=_for_switch(os.environ, SWITCH_PASSWORD),
     )
 
 
@@ -65,10 +71,16 @@ def configuration() -> Path:
 
 def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
     """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
-    base = {**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    switch = {**base, "ACCORD_RTP_START": str(RTP), "ACCORD_RTP_END": str(RTP + 398)}
+    base = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    switch = {
+        **base,
+        **_for_switch(environment, SWITCH_PASSWORD),
+        "ACCORD_RTP_START": str(RTP),
+        "ACCORD_RTP_END": str(RTP + 398),
+    }
     phones = {
         **base,
+        **_for_switch(environment, PHONES_PASSWORD),
         "PHONES_PORT": str(ports.phones),
         "PHONES_SIP_PORT": str(ports.phones_sip),
         "PHONES_RTP_START": str(RTP + 400),
@@ -79,6 +91,13 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
         _program("switch", binary, configuration(), folder / "switch", switch),
         _program("phones", binary, PRACTICE / "phones", folder / "phones", phones),
     ]
+
+
+def _for_switch(environment: Mapping[str, str], password: str) -> dict[str, str]:
+    """What a switch reads of an environment: no secret but its own event socket's password."""
+    given = of("daemon", environment)
+    given.pop(SWITCH_PASSWORD, None)
+    return given | ({password: environment[password]} if password in environment else {})
 
 
 def _program(name: str, binary: Path, conf: Path, folder: Path, environment: Mapping[str, str]) -> Program:

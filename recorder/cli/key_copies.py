@@ -4,21 +4,20 @@ back."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.catalogue import customers
-from recorder.cli import copies
+from recorder.cli import copies, wrapping
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
 from recorder.seal import keks, paper, signing
 from recorder.seal.canonical import b64_line
-from recorder.seal.keys import WrappedKey, exists, load_kek, parse_kek, write_private
-from recorder.seal.keys import secret as make_secret
+from recorder.seal.keys import exists, load_kek, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
 from recorder.take.files import sync_folder
 
@@ -48,7 +47,7 @@ def backup(context: Context, place: Path) -> None:
     for path in files:
         _copy(path, place / path.name)
     root = signing.key_id(context.root())
-    tenants = [WrappedKey.from_bytes(text.encode()) for text in _wrapped()]
+    tenants = copies.tenant_keys()
     for name in (signing.KEK, keks.NEXT, signing.ROOT_KEY):
         if (place / name).exists():
             copies.confirm(folder, place / name, root, tenants, utc_now())
@@ -104,7 +103,7 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
     folder = context.settings.keys_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place is not None:
-        _restore(folder, place)
+        _restore(context, folder, place)
         return
     if sys.stdin.isatty():
         click.echo("Type the names and lines as printed; end with Ctrl-D on a line of its own.", err=True)
@@ -112,7 +111,7 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
     with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
         for name, key in read.items():
             _write_typed(Path(made), name, key)
-        _restore(folder, Path(made))
+        _restore(context, folder, Path(made))
 
 
 def _write_typed(place: Path, name: str, key: bytes) -> None:
@@ -122,30 +121,59 @@ def _write_typed(place: Path, name: str, key: bytes) -> None:
         write_private(place / name, signing.private_pem(private))
         write_private(place / signing.ROOT_PUBLIC, signing.public_pem(private.public_key()))
         return
-    if name.endswith(keks.BEFORE) and name != f"{make_secret(key).id}{keks.BEFORE}":
-        raise ConfigError(
-            "keys.mistyped",
-            f"not what was printed: what stands below {name} is key {make_secret(key).id}",
-            "compare its name with the paper; nothing was written",
-        )
     write_private(place / name, b64_line(key))
 
 
-def _restore(folder: Path, place: Path) -> None:
+def _restore(context: Context, folder: Path, place: Path) -> None:
+    """Nothing is written unless all of it fits."""
     files = kept(place)
     if not files:
         raise ConfigError("keys.no_copies", f"there are no copies of keys in {place}", "name their folder")
+    wrong = [*_misfits(context, folder, place, files)]
+    if wrong:
+        raise ConfigError(
+            "keys.misfit",
+            "; ".join(wrong),
+            "compare each key's id with the paper's or the copy's; nothing was written. An older KEK "
+            "is called <its id>.kek",
+        )
     _check_same(files, folder)
-    for path in files:
-        content = path.read_bytes()
-        if _wraps(path):
-            parse_kek(content.decode("ascii", "replace"), str(path))
-        elif path.name == signing.ROOT_KEY:
-            signing.parse_private(content, path)
     for path in files:
         public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
         _copy(path, folder / path.name, 0o644 if public else 0o600)
         click.echo(folder / path.name)
+
+
+def _misfits(context: Context, folder: Path, place: Path, files: list[Path]) -> Iterator[str]:
+    """What does not belong to this installation, as far as it can be seen."""
+    for path in files:
+        if path.name == signing.ROOT_KEY:
+            yield from _root_misfits(signing.parse_private(path.read_bytes(), path), folder, place)
+        elif _wraps(path):
+            identity = parse_kek(path.read_text("ascii", "replace"), str(path)).id
+            if path.name == signing.KEK and not (folder / signing.KEK).exists():
+                yield from _kek_misfits(context, folder, identity)
+            elif path.name.endswith(keks.BEFORE) and path.name != f"{identity}{keks.BEFORE}":
+                yield f"{path.name} is key {identity}"
+
+
+def _root_misfits(key: Ed25519PrivateKey, folder: Path, place: Path) -> Iterator[str]:
+    identity = signing.key_id(key.public_key())
+    for public in (place / signing.ROOT_PUBLIC, folder / signing.ROOT_PUBLIC):
+        if public.exists() and (known := signing.key_id(signing.load_public(public))) != identity:
+            yield f"{signing.ROOT_KEY} is root {identity}, and {public} is root {known}"
+    for path in (folder / signing.ENDORSEMENT, folder / signing.PANEL_ENDORSEMENT):
+        if path.exists() and (known := signing.load_endorsement(path).root_key_id) != identity:
+            yield f"{signing.ROOT_KEY} is root {identity}, and root {known} endorsed {path}"
+
+
+def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]:
+    by = {*wrapping.look(context).by} - {wrapping.UNREADABLE}
+    if not by and (copy := copies.read(folder).get(copies.KEK)) is not None:
+        by = {copy.key_id}
+    if by and identity not in by:
+        wrapped_by = ", ".join(sorted(by))
+        yield f"{signing.KEK} is key {identity}, and the customers' keys are wrapped by {wrapped_by}"
 
 
 def _check_same(files: list[Path], place: Path) -> None:
@@ -162,8 +190,3 @@ def _copy(path: Path, copy: Path, mode: int = 0o600) -> None:
         write_private(fresh, path.read_bytes(), mode)
         fresh.rename(copy)
         sync_folder(copy.parent)
-
-
-def _wrapped() -> list[str]:
-    found = (customers.tenant_wrapped_key(row.id) for row in customers.tenants())
-    return [text for text in found if text is not None]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from recorder.catalogue import customers
-from recorder.cli import copies, key_copies, rotating
+from recorder.cli import copies, key_copies, rotating, wrapping
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
 from recorder.seal import revocation, signing
-from recorder.seal.keys import WrappedKey, write_private
+from recorder.seal.keys import write_private
+
+KEY_ID = re.compile("[0-9a-f]{32}")
 
 
 @click.group()
@@ -21,10 +23,20 @@ def keys() -> None:
 
 
 @keys.command()
+@click.option("--force", is_flag=True, help="Although there are recordings that the new keys do not open.")
 @click.pass_obj
-def init(context: Context) -> None:
-    """Make a root, a signing key that it endorses, and a key-encryption key; never replaces one."""
+def init(context: Context, force: bool) -> None:
+    """Make a root, signing keys that it endorses, and a key-encryption key, for a new installation; never
+    replaces one. Refused where catalogue or bucket have customers whose keys the new ones would not open:
+    there `accord keys restore` brings the old ones back."""
     folder = context.settings.keys_folder
+    signing.check_none(folder)
+    if force:
+        found = wrapping.look(context)
+        click.echo(f"Customers' keys that the new ones do not open: {found.by.total()}", err=True)
+    else:
+        for unseen in wrapping.refuse_new_keys(context):
+            click.echo(f"not looked at for keys of before: {unseen}", err=True)
     for path in signing.init(folder, utc_now()):
         click.echo(path)
     click.echo(
@@ -57,6 +69,8 @@ def revoke(context: Context, key_id: str, root: Path | None, since: datetime | N
     """Take back the root's endorsement of a signing key: `accord audit` believes nothing signed with it
     since."""
     folder = context.settings.keys_folder
+    if not KEY_ID.fullmatch(key_id):
+        raise click.BadParameter("a key's id has 32 digits, 0 to 9 and a to f: `accord keys show`")
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     at = utc_now() if since is None else since.replace(tzinfo=UTC)
     path = folder / f"{key_id}{revocation.SUFFIX}"
@@ -74,6 +88,8 @@ def show(context: Context) -> None:
     click.echo(
         f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
     )
+    if (said := context.panel_endorsement()) is not None:
+        click.echo(f"panel     {said.key_id}  for {', '.join(said.uses)} until {to_iso(said.not_after)}")
     click.echo(f"wrapping  {context.keyring()!r}")
 
 
@@ -94,8 +110,7 @@ def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
     once a year.
     """
     context.open_catalogue()
-    wrapped = [customers.tenant_wrapped_key(row.id) for row in customers.tenants()]
-    tenant_keys = [WrappedKey.from_bytes(each.encode()) for each in wrapped if each is not None]
+    tenant_keys = copies.tenant_keys()
     root = signing.key_id(context.root())
     for file in files:
         kind = copies.confirm(context.settings.keys_folder, file, root, tenant_keys, utc_now())

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import structlog
 
+from recorder import environment
 from recorder.cli import logs, outward, stores
 from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
@@ -219,9 +220,9 @@ def programs(context: Context) -> list[Program]:
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
     found = [
-        Program("daemon", [*own, "daemon"], watched=True),
-        Program("worker", [*own, "worker"], watched=True),
-        Program("web", [*own, "web"], tied=True),
+        Program("daemon", [*own, "daemon"], watched=True, environment=environment.of("daemon", os.environ)),
+        Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", os.environ)),
+        Program("web", [*own, "web"], tied=True, environment=environment.of("web", os.environ)),
     ]
     return [*store_programs(context), *found]
 
@@ -232,13 +233,13 @@ def store_programs(context: Context) -> list[Program]:
         return []
     weed = stores.embedded(context.settings)
     weed.prepare()
-    argv, environment = weed.command()
+    argv, own = weed.command()
     folder = context.settings.node.data.absolute() / "seaweedfs"
     return [
         Program(
             "store",
             argv,
-            environment=environment,
+            environment=own,
             folder=folder,
             output=Path(folder / "seaweedfs.log"),
             last=True,  # the others store what they have at hand first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.lifecycle.rewrapping import Rewrapping, Standing, standing
 from recorder.seal import keks
-from recorder.seal.keys import WrappedKey, load_kek, parse_kek
+from recorder.seal.keys import RESTORE, WrappedKey, load_kek, parse_kek
 from recorder.seal.manifest import KEY_FILE
 
 
@@ -52,19 +53,29 @@ def rotate(context: Context) -> None:
     folder, settings = context.settings.keys_folder, context.settings
     context.open_catalogue()
     _check_copy(folder)
-    done, left = _rewrapping(context).all()
+    refused: list[SealError] = []
+    made = replace(_rewrapping(context), refused=refused.append)
+    done, left = made.all()
     click.echo(f"recordings' keys wrapped anew: {done}")
     if left:
         click.echo(f"not just now, since somebody is at them: {left}; run it again", err=True)
     if (folder / keks.NEXT).exists():
         _promote(folder, settings.keys.kek.get_secret_value())
     ring = keks.rotating(folder, settings.keys.kek.get_secret_value())
-    _tell(standing(context.store()), ring.current, _in_spool(context), folder)
+    found = standing(context.store())
+    if put_back := made.put_back(found.lacking):
+        click.echo(f"recordings' keys put back into the bucket from the catalogue: {put_back}")
+        found = standing(context.store())
+    _tell(found, ring.current, _in_spool(context), folder)
     click.echo(
         "Takes that wait in the spools of other nodes need no older key-encryption key. What was sealed\n"
         "there before a customer's key was changed opens by the older one, which stays in the bucket: run\n"
         "this again once it is stored."
     )
+    for error in refused:
+        click.echo(f"left as it is: {error.message}", err=True)
+    if refused:
+        raise SealError("keys.refused", f"{len(refused)} recordings' keys were left as they are", RESTORE)
 
 
 def _check_copy(folder: Path) -> None:
@@ -139,6 +150,6 @@ def _present() -> dict[str, str]:
     """The id of each customer's present key."""
     found = {}
     for row in customers.tenants():
-        if (text := customers.tenant_wrapped_key(row.id)) is not None:
-            found[row.id] = WrappedKey.from_bytes(text.encode()).key_id
+        if (key := customers.tenant_key(row.id)) is not None:
+            found[row.id] = key.key_id
     return found

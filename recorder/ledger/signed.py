@@ -122,6 +122,7 @@ class Signed:
             try:
                 body = Fields(canonical.load(read_at(source, key), "endorsement"), "endorsement")
                 endorsement = Endorsement.from_fields(body)
+                endorsement.check_root(self.root)
             except SealError as error:
                 self.findings.append(Finding("endorsement.form", key, error.message))
             else:

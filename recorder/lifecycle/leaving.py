@@ -218,7 +218,7 @@ def destroy_keys(
         found = [read_document(store, place, WrappedKey.MAX_BYTES) for place in places]
         if (text := customers.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
-        ids = [key_id for each in found if (key_id := _key_id(each)) is not None]
+        ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
         destroyed = leaving.forget_key(tenant, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
         # By name, too: a listing shows no object whose newest version is a mark of its deletion.
@@ -237,12 +237,13 @@ def _own_keys(tenant: str, store: Store) -> list[str]:
     return [key for key in store.list(f"keys/{part(tenant)}/") if recording_of_path(key) is None]
 
 
-def _key_id(content: bytes) -> str | None:
-    """The id of a wrapped key; ``None`` for what is none."""
+def _key_id(content: bytes, tenant: str) -> str | None:
+    """The id of a wrapped key; ``None`` for what is none, or not this customer's."""
     try:
-        return WrappedKey.from_bytes(content).key_id
+        key = WrappedKey.from_bytes(content)
     except SealError:
         return None
+    return key.key_id if key.tenant == tenant else None
 
 
 def _body(

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import soundfile
 
+from recorder import environment
 from recorder.errors import ConfigError
 from recorder.prompts.sentences import Said
 from recorder.prompts.sound import RATE, Samples, resampled, trimmed
@@ -73,8 +74,9 @@ class EspeakNg:
         arguments = [self._program, "-v", voice, "-s", str(self.SPEED), "--stdin", "--stdout"]
         try:
             done = subprocess.run(
-                arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True
-            )
+                arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
+                env=environment.plain(os.environ),
+            )  # fmt: skip
             samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
             raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error
@@ -108,8 +110,9 @@ class Pico:
                 path = Path(folder) / "said.wav"
                 arguments = [self._program, "-l", self.VOICES[language], "-w", str(path)]
                 subprocess.run(
-                    arguments, input=plain.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True
-                )
+                    arguments, input=plain.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
+                    env=environment.plain(os.environ),
+                )  # fmt: skip
                 samples, rate = soundfile.read(path, dtype="float32")
         except subprocess.CalledProcessError as error:
             raise failed(self.name, text, error.stderr.decode(errors="replace").strip() or error) from error

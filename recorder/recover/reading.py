@@ -21,10 +21,17 @@ from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain, Problem, amendments_in, read_chain
 from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
-from recorder.seal.keys import Keyring, WrappedKey, data_key_path, tenant_key_path
+from recorder.seal.keys import (
+    Keyring,
+    WrappedKey,
+    data_key_path,
+    tenant_key_path,
+    wrapped_key,
+    wrapped_key_at,
+)
 from recorder.seal.manifest import MAX_BYTES, open_manifest
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.opening import tenant_key_of
+from recorder.seal.opening import read_wrapped, tenant_key_of
 from recorder.seal.revocation import Known, Revoked, signed_since
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
@@ -37,8 +44,9 @@ class TenantKeys:
     """Tenants' wrapped keys: the catalogue's, or the bucket's where it has none or another.  Safe to share
     among threads."""
 
-    def __init__(self, store: Store, catalogued: Mapping[str, str]) -> None:
+    def __init__(self, store: Store, catalogued: Mapping[str, str], keyring: Keyring) -> None:
         self._store = store
+        self._keyring = keyring
         self._catalogued = dict(catalogued)
         self._stored: dict[str, WrappedKey] = {}
         self._destroyed: set[str] = set()
@@ -48,11 +56,11 @@ class TenantKeys:
         """A tenant's key of that id.  Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
         what is wrong with it), :class:`recorder.errors.StoreError`."""
         if (text := self._catalogued.get(tenant)) is not None:
-            key = WrappedKey.from_bytes(text.encode())
+            key = wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
             if key.key_id == key_id:
                 return key
         key = self._in_bucket(tenant)
-        if (key.tenant, key.key_id) == (tenant, key_id):
+        if key.key_id == key_id:
             return key
         before = tenant_key_of(self._store, tenant, key_id)
         if before is None:
@@ -65,14 +73,11 @@ class TenantKeys:
         if tenant in self._catalogued or (destroyed and tenant in self._destroyed):
             return
         try:
-            key = self._in_bucket(tenant)
+            self._in_bucket(tenant)
         except SealError as error:
             if not destroyed or error.error_id != "key.missing":
                 raise
             self._destroyed.add(tenant)
-            return
-        if key.tenant != tenant:
-            raise SealError("seal.key_foreign", f"the key at tenant {tenant}'s place is another tenant's")
 
     def stored(self) -> dict[str, str]:
         """Those that were read from the bucket, JSON text."""
@@ -84,11 +89,11 @@ class TenantKeys:
             if tenant not in self._stored:
                 place = tenant_key_path(tenant)
                 try:
-                    self._stored[tenant] = WrappedKey.from_bytes(
-                        read_document(self._store, place, WrappedKey.MAX_BYTES)
-                    )
+                    found = read_wrapped(self._store, place)
                 except NotFound:
                     raise SealError("key.missing", f"there is no {place}") from None
+                self._keyring.open_tenant_key(found)  # no other one is put into a row
+                self._stored[tenant] = found
             return self._stored[tenant]
 
 
@@ -206,9 +211,7 @@ class Reading:
         """The recording's key and who spoke, as far as they can be had."""
         place = data_key_path(manifest.tenant, manifest.recording)
         try:
-            key = WrappedKey.from_bytes(self._get(place, WrappedKey.MAX_BYTES))
-            if (key.tenant, key.recording) != (manifest.tenant, manifest.recording):
-                raise SealError("seal.key_foreign", f"{place} is the key of another recording")
+            key = wrapped_key_at(place, self._get(place, WrappedKey.MAX_BYTES))
             tenant_key = self._keys.of(manifest.tenant, key.wrapped_by)
             data_key = self._keyring.open_data_key(tenant_key, key)
             return key, decrypt_parties(manifest, data_key)

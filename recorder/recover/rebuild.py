@@ -132,7 +132,7 @@ class Rebuild:
     def _read(self, _after: str) -> None:
         total, done = places.amount()
         self.tell("read", done, total)
-        keys = TenantKeys(self.store, tenant_keys())
+        keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
         reading = Reading(self.store, self.keyring, self.root, keys, limits(), revoked, self.believe_dates)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:

@@ -38,9 +38,20 @@ from recorder.seal.canonical import Fields
 KEY = 32
 _NONCE = 12
 _PART = re.compile(r"[0-9a-z][0-9a-z-]{0,62}")
+_PLACE = re.compile(r"keys/([^/]+)/(?:tenant(?:-([^/]+))?|([^/]+))\.json")
 
 TENANT = "tenant"
 RECORDING = "recording"
+NEXT = "next"
+
+BRING_BACK = "`accord keys restore` brings it back from its copy or from paper"
+
+RESTORE = (
+    "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
+    "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
+    "No new key opens what this one did"
+)
+"""What to do about a wrapped key that is not what it must be."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,7 +151,7 @@ class Keyring:
                 "seal.kek_missing",
                 f"it was encrypted under key-encryption key {kek_id}, which is not here "
                 f"(here: {', '.join(self._keks)})",
-                "give the key-encryption key that was in use then",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         return secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
 
@@ -164,7 +175,7 @@ class Keyring:
                 "seal.kek_missing",
                 f"the key of tenant {wrapped.tenant} is wrapped by key-encryption key {wrapped.wrapped_by}, "
                 f"which is not here (here: {', '.join(self._keks)})",
-                "give the key-encryption key that was in use then",
+                f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         if wrapped.kind != TENANT:
             raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
@@ -223,7 +234,7 @@ def every_tenant_key_path(tenant: str, key_id: str) -> str:
 
 def next_tenant_key_path(tenant: str) -> str:
     """Where the key lies that a tenant is to have from now on, while the change goes on."""
-    return f"keys/{part(tenant)}/{TENANT}-next.json"
+    return f"keys/{part(tenant)}/{TENANT}-{NEXT}.json"
 
 
 def recording_of_path(place: str) -> str | None:
@@ -235,6 +246,35 @@ def recording_of_path(place: str) -> str | None:
 def data_key_path(tenant: str, recording: str) -> str:
     """Where a recording's wrapped key lies in the bucket, apart from its audio."""
     return f"keys/{part(tenant)}/{part(recording)}.json"
+
+
+def wrapped_key(
+    content: bytes, where: str, tenant: str, recording: str | None = None, key_id: str | None = None
+) -> WrappedKey:
+    """Read a wrapped key that must be a tenant's own, or that of one of its recordings, and where ``key_id``
+    is given of that id.  ``where`` names its place in errors.  That it opens is not checked.
+
+    Raises :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``)."""
+    try:
+        found = WrappedKey.from_bytes(content)
+    except SealError as error:
+        raise SealError("seal.key_damaged", f"{where} is no wrapped key: {error.message}", RESTORE) from error
+    if (found.tenant, found.recording) != (tenant, recording):
+        whose = f"recording {found.recording} of " if found.recording is not None else ""
+        raise SealError("seal.key_foreign", f"{where} is the key of {whose}tenant {found.tenant}", RESTORE)
+    if key_id is not None and found.key_id != key_id:
+        raise SealError("seal.key_foreign", f"{where} is key {found.key_id}", RESTORE)
+    return found
+
+
+def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
+    """Read a wrapped key from a place in the bucket, which says whose it must be.  Raises as
+    :func:`wrapped_key`."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise SealError("seal.key_foreign", f"{place}: no wrapped key of Accord's is called so")
+    tenant, key_id, recording = match.groups()
+    return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
 
 
 def part(name: str) -> str:
@@ -255,7 +295,7 @@ def parse_kek(text: str, where: str) -> Secret:
         raise ConfigError(
             "keys.bad_kek",
             f"the key-encryption key in {where} is not 32 bytes in base64",
-            "make one with `accord keys init`, or with `openssl rand -base64 32`",
+            f"{BRING_BACK}: a new one opens nothing that this one wrapped",
         )
     return secret(key)
 
@@ -274,9 +314,7 @@ def read_private(path: Path) -> bytes:
             content = file.read(65536)
     except OSError as error:
         raise ConfigError(
-            "keys.unreadable",
-            f"the key file {path} cannot be read: {error.strerror}",
-            "make the keys with `accord keys init`, or correct the path and the file's owner",
+            "keys.unreadable", f"the key file {path} cannot be read: {error.strerror}", _lost(path)
         ) from error
     if mode & 0o027:
         raise ConfigError(
@@ -285,6 +323,14 @@ def read_private(path: Path) -> bytes:
             f"chmod 600 {path}",
         )
     return content
+
+
+def _lost(path: Path) -> str:
+    """What to do about a key file that cannot be read.  Only where no key at all is beside it may the
+    installation be a new one."""
+    told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
+    new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
+    return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -306,7 +352,7 @@ def exists(paths: Iterable[Path]) -> ConfigError:
     return ConfigError(
         "keys.exists",
         f"there are keys already: {', '.join(str(path) for path in paths)}",
-        "a lost key loses recordings: move them away yourself if that is what you want",
+        "nothing was written: no key is ever replaced. `accord keys restore` adds what is missing",
     )
 
 
@@ -335,6 +381,6 @@ def _unwrap(by: Secret, wrapped: WrappedKey) -> Secret:
             "seal.key_damaged",
             f"the wrapped key of {wrapped.kind} {wrapped.recording or wrapped.tenant} does not open: "
             "it was changed, or was wrapped for something else",
-            "look for it in the catalogue, or in an older version in the bucket",
+            RESTORE,
         )
     return inner

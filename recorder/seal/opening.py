@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from recorder.errors import StoreError
 from recorder.seal.files import Source, read_document
-from recorder.seal.keys import Keyring, Secret, WrappedKey, every_tenant_key_path
+from recorder.seal.keys import Keyring, Secret, WrappedKey, every_tenant_key_path, wrapped_key_at
 
 
 def open_data_key(source: Source, keyring: Keyring, tenant_key: WrappedKey, wrapped: WrappedKey) -> Secret:
@@ -22,12 +22,16 @@ def open_data_key(source: Source, keyring: Keyring, tenant_key: WrappedKey, wrap
 
 def tenant_key_of(source: Source, tenant: str, key_id: str) -> WrappedKey | None:
     """One of the keys that a tenant has had, by its id; ``None`` where there is none such.  Raises
-    :class:`SealError` for what is none, :class:`StoreError`."""
+    :class:`SealError` for what is none or another's, :class:`StoreError`."""
     try:
-        content = read_document(source, every_tenant_key_path(tenant, key_id), WrappedKey.MAX_BYTES)
+        return read_wrapped(source, every_tenant_key_path(tenant, key_id))
     except StoreError as error:
         if error.error_id != "store.not_found":
             raise
         return None
-    found = WrappedKey.from_bytes(content)
-    return found if (found.tenant, found.key_id) == (tenant, key_id) else None
+
+
+def read_wrapped(source: Source, place: str) -> WrappedKey:
+    """The wrapped key at a place in the bucket, whose owner is who the place says.  Raises
+    :class:`SealError` (``seal.key_damaged``, ``seal.key_foreign``), :class:`StoreError`."""
+    return wrapped_key_at(place, read_document(source, place, WrappedKey.MAX_BYTES))

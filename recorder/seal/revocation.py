@@ -30,6 +30,8 @@ from recorder.seal.signing import key_id, verify
 
 SUFFIX = ".revocation.json"
 
+_HINT = "bring it back from its copy (`accord keys restore`), or sign it again with `accord keys revoke`"
+
 Revoked = Mapping[str, datetime]
 """Ids of signing keys, and since when each counts no more."""
 
@@ -154,6 +156,6 @@ def read_all(paths: Iterable[Path], root: Ed25519PublicKey) -> dict[str, datetim
         try:
             key, since = read(path.read_bytes(), root)
         except (OSError, SealError) as error:
-            raise ConfigError("keys.bad_revocation", f"{path} is no revocation: {error}", "") from error
+            raise ConfigError("keys.bad_revocation", f"{path} is no revocation: {error}", _HINT) from error
         found[key] = min(since, found.get(key, since))
     return found

@@ -38,7 +38,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical
 from recorder.seal.canonical import Fields
-from recorder.seal.keys import exists, read_private, write_private
+from recorder.seal.keys import BRING_BACK, exists, read_private, write_private
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -77,6 +77,9 @@ ENDORSEMENT = "manifest.endorsement.json"
 PANEL_KEY = "panel.key"
 PANEL_ENDORSEMENT = "panel.endorsement.json"
 """What the panel signs with: endorsed for :data:`PANEL_USES` alone."""
+
+MADE: Final = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
+"""What :func:`init` makes."""
 
 YEARS = 2
 """How long ``accord keys init`` endorses a signing key for."""
@@ -146,6 +149,12 @@ class Endorsement:
         ``seal.endorsement_key`` (its id is not its hash), ``seal.endorsement_use``,
         ``seal.endorsement_time``.
         """
+        public = self.check_root(root)
+        self.check_use(use, at)
+        return public
+
+    def check_root(self, root: Ed25519PublicKey) -> Ed25519PublicKey:
+        """The signing key, where the root signed all that this says of it.  Raises :class:`SealError`."""
         if self.root_key_id != key_id(root):
             raise SealError(
                 "seal.endorsement_root",
@@ -162,7 +171,6 @@ class Endorsement:
         public = Ed25519PublicKey.from_public_bytes(self.public_key)
         if self.key_id != key_id(public):
             raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
-        self.check_use(use, at)
         return public
 
     def check_use(self, use: str, at: datetime) -> None:
@@ -261,11 +269,8 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     Returns the files made.  Nothing is written where any of them exists.  ``root.key`` may then be moved
     to where no machine reads it.  Raises :class:`ConfigError`.
     """
+    check_none(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
-    there = [folder / name for name in names if (folder / name).exists()]
-    if there:
-        raise exists(there)
     root = Ed25519PrivateKey.from_private_bytes(entropy(32))
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, USES, now)
@@ -278,7 +283,13 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     write_private(folder / ENDORSEMENT, canonical.dump(endorsement.document()), 0o644)
     write_private(folder / PANEL_KEY, private_pem(panel))
     write_private(folder / PANEL_ENDORSEMENT, canonical.dump(for_panel.document()), 0o644)
-    return [folder / name for name in names]
+    return [folder / name for name in MADE]
+
+
+def check_none(folder: Path) -> None:
+    """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of what :func:`init` makes."""
+    if there := [folder / name for name in MADE if (folder / name).exists()]:
+        raise exists(there)
 
 
 def renew(folder: Path, root: Ed25519PrivateKey, now: datetime, entropy: Entropy = os.urandom) -> list[Path]:
@@ -324,9 +335,18 @@ def _renew(
     return made
 
 
-def load_signer(key: Path, endorsement: Path) -> Signer:
-    """A signing key and its endorsement from files.  Raises :class:`ConfigError`."""
-    return Signer(load_private(key), load_endorsement(endorsement))
+def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:
+    """A signing key and its endorsement from files; with ``root``, one that this root did not sign so is
+    refused: a file that says more than the root did.  Raises :class:`ConfigError`."""
+    said = load_endorsement(endorsement)
+    if root is not None:
+        try:
+            said.check_root(root)
+        except SealError as error:
+            raise ConfigError(
+                "keys.bad_endorsement", f"{endorsement}: {error.message}", "make one: `accord keys renew`"
+            ) from error
+    return Signer(load_private(key), said)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:
@@ -390,5 +410,6 @@ def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
     return ConfigError(
         "keys.bad_key",
         f"{path} is no Ed25519 {kind} key in PEM: {error}",
-        "`accord keys init` makes root.pub, root.key and manifest.key",
+        f"of root.pub and root.key, {BRING_BACK}: no other root is believed; signing keys are made anew with "
+        "`accord keys renew` and the root's key",
     )

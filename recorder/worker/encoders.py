@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from recorder import environment
 from recorder.errors import EncoderError, TakeError
 from recorder.pipeline import encode_take
 from recorder.take.spool import AUDIO, unreadable
@@ -105,6 +106,7 @@ class Encoder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
+                env=environment.plain(os.environ),
             )
             _wait_until_ready(_pipe(process.stdout))
         except OSError as error:  # a pipe that ended and a limit that passed are such, too

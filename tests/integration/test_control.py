@@ -62,10 +62,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
     folder.mkdir(parents=True)
     made = Site(folder)
     made.install()
-    made.accord("user", "create", "--tenant", "Menuiserie Dubois", "claire", "--language", "en", "--password",
-                PASSWORD)  # fmt: skip
+    words = ("user", "create", "--tenant", "Menuiserie Dubois", "claire", "--language", "en")
+    made.accord(*words, "--password-file", str(password_file(folder)))
     yield made
     made.close()
+
+
+def password_file(folder: Path) -> Path:
+    file = folder / "password"
+    file.write_text(PASSWORD)
+    file.chmod(0o600)
+    return file
 
 
 def silent(samples: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from recorder.practice.demo import CALLERS
 from recorder.practice.switch import PracticeSwitch
 from recorder.worker.calling import PLAYED, Caller
 from tests.integration.ending.conftest import Site, until
-from tests.integration.test_control import PASSWORD, Panel
+from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken import code_in
 
 NUMBER = CALLERS[0]
@@ -123,8 +123,8 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
     tenant = ("--tenant", "Menuiserie Dubois")
     site.accord(
-        "user", "create", *tenant, "anne", "--role", "customer_admin", "--language", "en", "--password",
-        PASSWORD,
+        "user", "create", *tenant, "anne", "--role", "customer_admin", "--language", "en",
+        "--password-file", str(password_file(site.folder)),
     )  # fmt: skip
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_said("snapshot.read")

@@ -18,7 +18,6 @@ from recorder.errors import SealError
 from recorder.ledger import checkpoint
 from recorder.ledger.signed import LATE
 from recorder.seal import signing
-from recorder.seal.keys import WrappedKey
 from recorder.store import probe
 from recorder.store.s3 import S3Store
 
@@ -70,12 +69,32 @@ def keys(patient: Patient) -> Iterator[Finding]:
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
             "run `accord keys renew` with the root's key: nothing can be sealed after it ends",
         )
+    yield from _panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
         yield Finding(
             "warning",
             "keys: the root's private key lies on this machine",
             "move it to where no machine reads it",
         )
+
+
+def _panel_key(patient: Patient) -> Iterator[Finding]:
+    """The panel's key, where it is endorsed here, signs what the panel signs and nothing else."""
+    if (said := patient.context.panel_endorsement()) is None:
+        return
+    renew = "run `accord keys renew` with the root's key"
+    if more := sorted({*said.uses} - {*signing.PANEL_USES}):
+        yield Finding(
+            "wrong",
+            f"keys: the panel's key {said.key_id} is endorsed for {', '.join(more)} as well: who has the "
+            "panel could sign those",
+            f"{renew}, and `accord keys revoke {said.key_id}`",
+        )
+    if lacking := [use for use in signing.PANEL_USES if use not in said.uses]:
+        what = f"is not endorsed for {', '.join(lacking)} and cannot sign those"
+        yield Finding("wrong", f"keys: the panel's key {what}", renew)
+    if not said.not_before <= patient.now() <= said.not_after:
+        yield Finding("wrong", f"keys: the panel's key was endorsed until {to_iso(said.not_after)}", renew)
 
 
 def key_copies(patient: Patient) -> Iterator[Finding]:
@@ -108,14 +127,16 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
     known = customers.tenants()
     closed = 0
     for row in known:
-        wrapped = customers.tenant_wrapped_key(row.id)
-        if wrapped is None and leaving.being_erased(row.id):
-            continue
         try:
-            if wrapped is not None:
-                keyring.open_tenant_key(WrappedKey.from_bytes(wrapped.encode()))
+            wrapped = customers.tenant_key(row.id)
+            if wrapped is None and leaving.being_erased(row.id):
                 continue
-            error = SealError("seal.key_missing", f"{row.name} has no key", "restore the catalogue's copy")
+            if wrapped is not None:
+                keyring.open_tenant_key(wrapped)
+                continue
+            error = SealError(
+                "seal.key_missing", f"{row.name} has no key", "`accord rebuild` brings the bucket's"
+            )
         except SealError as raised:
             error = raised
         closed += 1

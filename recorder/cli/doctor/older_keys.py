@@ -13,8 +13,8 @@ from pathlib import Path
 from recorder.catalogue import customers
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.seal import keks
-from recorder.seal.files import read_document
-from recorder.seal.keys import TENANT, WrappedKey, load_kek
+from recorder.seal.keys import TENANT, load_kek
+from recorder.seal.opening import read_wrapped
 from recorder.store.base import NotFound, Store
 
 
@@ -59,11 +59,11 @@ def _wraps(store: Store) -> dict[str, int]:
     """How many customers' keys each key-encryption key wraps, in the catalogue or the bucket."""
     wraps: dict[str, set[str]] = {}
     for row in customers.tenants():
-        if (text := customers.tenant_wrapped_key(row.id)) is not None:
-            wraps.setdefault(WrappedKey.from_bytes(text.encode()).wrapped_by, set()).add(row.id)
+        if (mine := customers.tenant_key(row.id)) is not None:
+            wraps.setdefault(mine.wrapped_by, set()).add(row.id)
         for place in store.list(f"keys/{row.id}/{TENANT}"):
             try:
-                found = WrappedKey.from_bytes(read_document(store, place, WrappedKey.MAX_BYTES))
+                found = read_wrapped(store, place)
             except NotFound:
                 continue
             wraps.setdefault(found.wrapped_by, set()).add(row.id)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shutil
 import wave
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,6 +21,8 @@ from recorder.cli import accord
 from tests.announced import announcement_in
 from tests.conftest import Clock, House
 from web.account.passwords import verify_password
+
+PASSWORD = "let us listen together"
 
 
 @pytest.fixture
@@ -33,11 +38,11 @@ class Shell:
         self.folder = folder
         self.environment = {"ACCORD_NODE_DATA": str(folder), "ACCORD_STORE_KIND": "directory"}
 
-    def __call__(self, *words: str, **more: str) -> Result:
-        return CliRunner().invoke(accord, [*words], env={**self.environment, **more})
+    def __call__(self, *words: str, typed: str | None = None, **more: str) -> Result:
+        return CliRunner().invoke(accord, [*words], input=typed, env={**self.environment, **more})
 
-    def good(self, *words: str) -> str:
-        result = self(*words)
+    def good(self, *words: str, typed: str | None = None) -> str:
+        result = self(*words, typed=typed)
         assert result.exit_code == 0, result.output
         return str(result.output)
 
@@ -62,7 +67,7 @@ def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
     assert line in shown
     assert "+3225550101" in shown
     customer.good(
-        "user", "create", "--tenant", "Dubois", "Claire@Example.com", "--password", "let us listen together"
+        "user", "create", "--tenant", "Dubois", "Claire@Example.com", typed=f"{PASSWORD}\n{PASSWORD}\n"
     )
     assert "claire@example.com  customer" in customer.good("user", "list", "--tenant", "Dubois")
     customer.good("user", "revoke", "--tenant", "Dubois", "claire@example.com")
@@ -74,9 +79,9 @@ def test_a_customer_is_set_up_from_nothing(customer: Shell) -> None:
 @pytest.mark.parametrize("language", ["nl", "de"])
 def test_whoever_reads_the_panel_does_so_in_any_of_its_languages(customer: Shell, language: str) -> None:
     customer.good("tenant", "create", "Martin", "--language", language)
-    password = ("--password", "let us listen together")
-    customer.good("user", "create", "--tenant", "Martin", "claire", *password)
-    customer.good("user", "create", "--tenant", "Dubois", "paul", "--language", language, *password)
+    words = ("user", "create", "--password-stdin", "--tenant")
+    customer.good(*words, "Martin", "claire", typed=PASSWORD)
+    customer.good(*words, "Dubois", "paul", "--language", language, typed=PASSWORD)
     with connected():
         assert [row.language for row in User.select()] == [language, language]
 
@@ -110,17 +115,68 @@ def test_an_operators_own_sound_becomes_the_next_version(customer: Shell) -> Non
     assert second in customer.good("line", "list", "--tenant", "Dubois")
 
 
-def test_a_forgotten_password_is_replaced(customer: Shell) -> None:
-    who = ("--tenant", "Dubois", "claire@example.com", "--password")
-    customer.good("user", "create", *who, "let us listen together")
+def test_a_forgotten_password_is_replaced(customer: Shell, tmp_path: Path) -> None:
+    who = ("--tenant", "Dubois", "claire@example.com")
+    customer.good("user", "create", *who, "--password-stdin", typed=f"{PASSWORD}\r\nnot this\n")
     with connected():
         before = User.get().password_hash
-    customer.good("user", "password", *who, "let us listen once more")
+    file = tmp_path / "password"
+    file.write_text("let us listen once more\n")
+    file.chmod(0o644)
+    words = ("user", "password", *who, "--password-file", str(file))
+    assert "can be read or written by others" in customer(*words).output
+    file.chmod(0o600)
+    customer.good(*words)
+    assert customer(*words, "--password-stdin").exit_code == 2, "one of the two"
     with connected():
         after = User.get().password_hash
     assert not verify_password(after, "let us listen together")
     assert verify_password(after, "let us listen once more")
     assert before != after
+
+
+@pytest.mark.parametrize(
+    ("words", "password", "said"),
+    [
+        (("user", "create"), "short", "12 characters"),
+        (("user", "create"), "long" * 300, "at most 1024 bytes"),
+        (("user", "create"), "password1234", "a common one"),
+        (("user", "create"), "Claire-2026-Dubois", "the log-in"),
+        (("user", "password"), "Claire-2026-Dubois", "the log-in"),
+    ],
+)
+def test_a_password_that_is_guessed_is_refused(
+    customer: Shell, words: tuple[str, ...], password: str, said: str
+) -> None:
+    who = ("--tenant", "Dubois", "claire@example.com", "--password-stdin")
+    if words == ("user", "password"):
+        customer.good("user", "create", *who, typed=PASSWORD)
+    with connected():
+        before = [row.password_hash for row in User.select()]
+    result = customer(*words, *who, typed=password)
+    assert result.exit_code == 1
+    assert said in result.output
+    with connected():
+        assert [row.password_hash for row in User.select()] == before
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    """Every user of the machine sees the arguments in the list of processes."""
+
+    def options(command: click.Command, path: str) -> Iterator[tuple[str, click.Parameter]]:
+        for each in command.params:
+            yield path, each
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from options(inner, f"{path} {name}")
+
+    found = {
+        f"{path} {each.opts[0]}"
+        for path, each in options(accord, "accord")
+        if re.search("pass|secret|token|kek|credential", each.opts[0])
+        and not getattr(each, "is_flag", False)
+        and not isinstance(each.type, click.Path)
+    }
+    assert found == {"accord token revoke token_id"}, "an id, which is no secret"
 
 
 def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shell, tmp_path: Path) -> None:
@@ -146,10 +202,8 @@ def test_a_sound_that_cannot_be_played_is_refused_with_what_to_do(customer: Shel
         (("line", "add", "--tenant", "Dubois", "+32 abc"), "digits"),
         (("line", "end", "--tenant", "Dubois", "+3225550199"), "accord line list"),
         (("line", "announce", "--tenant", "Dubois", "+3225550199", "x"), "accord line list"),
-        (("user", "create", "--tenant", "Dubois", "x", "--password", "short"), "12 characters"),
-        (("user", "create", "--tenant", "Dubois", "x", "--password", "long" * 300), "at most 1024 bytes"),
         (
-            ("user", "password", "--tenant", "Dubois", "x", "--password", "long enough too"),
+            ("user", "password", "--tenant", "Dubois", "x", "--password-stdin"),
             "accord user list",
         ),
         (("keys", "init"), "there are keys already"),

@@ -31,8 +31,8 @@ def clock() -> Clock:
 @pytest.fixture
 def shell(house: House) -> Shell:
     shell = Shell(house)
-    password = "let us listen together"
-    shell.good("user", "create", *MINE, "claire@example.com", "--password", password)
+    words = ("user", "create", *MINE, "claire@example.com", "--password-stdin")
+    shell.good(*words, typed="let us listen together")
     return shell
 
 

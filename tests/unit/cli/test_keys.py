@@ -14,7 +14,7 @@ from recorder.access.sealed import Seals
 from recorder.catalogue import customers, queries
 from recorder.errors import SealError
 from recorder.lifecycle import retention
-from recorder.seal import keks, signing
+from recorder.seal import keks, paper, signing
 from recorder.seal.keys import WrappedKey, load_kek
 from recorder.seal.verify import verify
 from recorder.store.base import Store, Unreachable
@@ -46,7 +46,7 @@ def test_the_key_is_copied_away_and_brought_back_on_an_empty_machine(
     shell.good("keys", "backup", str(safe))
     assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
     shutil.rmtree(keys)
-    assert "make the keys with" in shell.bad("keys", "show")
+    assert "`accord keys restore` brings it back" in shell.bad("keys", "show")
     shell.good("keys", "restore", str(safe))
     shell.good("keys", "restore", str(safe))
     (safe / "kek").write_bytes((safe / "kek").read_bytes().swapcase())
@@ -85,6 +85,15 @@ def test_keys_come_back_from_paper_and_a_mistyped_line_is_named(
     other = told.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
     assert "is key" in shell("keys", "restore", "--typed", typed=other).output
 
+    swapped = (
+        told.replace("\nkek\n", "\n#\n").replace("\nroot.key\n", "\nkek\n").replace("\n#\n", "\nroot.key\n")
+    )
+    said = shell("keys", "restore", "--typed", typed=swapped)
+    assert said.exit_code == 1
+    assert "below kek stand the lines of root.key" in said.output
+    assert "below root.key stand the lines of kek" in said.output
+    assert list(keys.iterdir()) == [], "nothing was written"
+
     back = shell("keys", "restore", "--typed", typed=told.lower())
     assert back.exit_code == 0, back.output
     assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
@@ -100,6 +109,65 @@ def test_a_copy_that_is_none_is_not_brought_back(shell: Shell, house: House, tmp
     shutil.rmtree(house.root / "keys")
     assert "not 32 bytes" in shell.bad("keys", "restore", str(tmp_path))
     assert not (house.root / "keys" / "kek").exists()
+
+
+def typed(name: str, key: bytes) -> str:
+    return "\n".join(paper.printed(name, key))
+
+
+def test_keys_of_another_installation_are_not_brought_back(shell: Shell, house: House) -> None:
+    """Each by what is left of this one: customers' keys in the catalogue, in the bucket, the root's public
+    half, its endorsements, and what was confirmed."""
+    put_small(house)
+    keys = house.root / "keys"
+    own, strange = load_kek(keys / "kek"), bytes(range(32))
+    (keys / "kek").unlink()
+    (keys / "root.key").unlink()
+    before = {path.name for path in keys.iterdir()}
+    for name in ("kek", "root.key"):
+        said = shell("keys", "restore", "--typed", typed=typed(name, strange))
+        assert said.exit_code == 1
+        assert f"{name} is " in said.output
+    (keys / "root.pub").rename(house.root / "root.pub")
+    assert shell("keys", "restore", "--typed", typed=typed("root.key", strange)).exit_code == 1
+    both = f"{typed('kek', own.key)}\n{typed('root.key', strange)}"
+    assert shell("keys", "restore", "--typed", typed=both).exit_code == 1
+    (house.root / "root.pub").rename(keys / "root.pub")
+    assert {path.name for path in keys.iterdir()} == before, "nothing was written"
+    shell.lose_the_catalogue()
+    assert own.id in shell("keys", "restore", "--typed", typed=typed("kek", strange)).output
+    assert shell("keys", "restore", "--typed", typed=typed("kek", own.key)).exit_code == 0
+    shell.good("keys", "show")
+
+
+def test_new_keys_are_refused_where_they_would_open_nothing(shell: Shell, house: House) -> None:
+    put_small(house)
+    keys = house.root / "keys"
+    own = load_kek(keys / "kek").id
+    shutil.rmtree(keys)
+    said = shell.bad("keys", "init")
+    assert f"wrapped by {own}" in said
+    assert "accord keys restore" in said
+    shell.lose_the_catalogue()
+    assert f"wrapped by {own}" in shell.bad("keys", "init"), "the bucket has them still"
+    assert not keys.exists() or list(keys.iterdir()) == []
+    assert "1" in shell.good("keys", "init", "--force")
+    assert (keys / "kek").exists()
+
+
+def test_no_hint_about_a_damaged_key_tells_to_make_a_new_one(shell: Shell, house: House) -> None:
+    keys = house.root / "keys"
+    for name in ("kek", "root.pub", "root.key", "manifest.key"):
+        content = (keys / name).read_bytes()
+        (keys / name).write_bytes(b"damaged\n")
+        words = ("keys", "renew") if name == "root.key" else ("keys", "show")
+        for said in (shell.bad(*words), shell("doctor").output):
+            assert "keys init" not in said
+        assert "accord keys re" in shell.bad(*words), "restore, or renew with the root"
+        (keys / name).unlink()
+        assert "keys init" not in shell.bad(*words)
+        (keys / name).write_bytes(content)
+        (keys / name).chmod(0o600)
 
 
 def test_keys_are_changed_as_an_operator_does_it(shell: Shell, house: House, tmp_path: Path) -> None:

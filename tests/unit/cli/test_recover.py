@@ -34,8 +34,8 @@ class Shell:
     def __call__(self, *words: str, typed: str | None = None) -> Result:
         return CliRunner().invoke(accord, [*words], input=typed, env=self.environment)
 
-    def good(self, *words: str) -> str:
-        result = self(*words)
+    def good(self, *words: str, typed: str | None = None) -> str:
+        result = self(*words, typed=typed)
         assert result.exit_code == 0, result.output
         return str(result.output)
 
@@ -59,7 +59,8 @@ def shell(house: House) -> Shell:
 
 def test_a_lost_catalogue_with_a_backup(shell: Shell, house: House) -> None:
     name, password = "Boulangerie Martin", "let us listen together"
-    shell.good("user", "create", "--tenant", name, "claire@example.com", "--password", password)
+    words = ("user", "create", "--tenant", name, "claire@example.com", "--password-stdin")
+    shell.good(*words, typed=password)
     first = house.take(talk_ms=300)
     house.work(first)
     file = str(house.root / "accord.backup")
@@ -120,7 +121,9 @@ def test_another_key_encryption_key_is_told(shell: Shell, house: House) -> None:
     shell.good("backup", file)
     kek = house.root / "keys" / "kek"
     kek.unlink()
-    assert "make the keys with `accord keys init`" in shell.bad("rebuild")
+    said = shell.bad("rebuild")
+    assert "`accord keys restore` brings it back" in said
+    assert "accord keys init" not in said, "a new key would open nothing"
     kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
     kek.chmod(0o600)
     for words in (("rebuild",), ("restore", "--check", file)):

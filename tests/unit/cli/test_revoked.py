@@ -30,7 +30,8 @@ def test_no_command_follows_it(house: House) -> None:
     shell.good("keys", "revoke", house.means.signer.key_id, "--since", since)
     longer = AgreedLater("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
-    shell.good("user", "create", "--tenant", NAME, "c@example.com", "--password", "let us listen together")
+    words = ("user", "create", "--tenant", NAME, "c@example.com", "--password-stdin")
+    shell.good(*words, typed="let us listen together")
     day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     held = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review", day,
                  "--reason", "order 12")  # fmt: skip

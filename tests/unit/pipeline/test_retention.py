@@ -324,7 +324,8 @@ def test_without_a_key_for_amendments_it_is_gone_and_its_tombstone_waits(house) 
     root = signing.load_private(house.root / "keys" / signing.ROOT_KEY)
     own = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
     begin, end = house.clock() - timedelta(days=1), house.clock() + timedelta(days=1)
-    said = signing.endorse(root, own.public_key(), ("manifest", "amendment"), begin, end)
+    uses = ("manifest", "amendment", "tombstone")
+    said = signing.endorse(root, own.public_key(), uses, begin, end)
     house.clock.at = row.keep_until
     with capture_logs() as logs:
         assert destroy_with(house, house.means.store, signer=signing.Signer(own, said)) == 0

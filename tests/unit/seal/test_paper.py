@@ -31,11 +31,11 @@ def test_it_is_printed_so_for_ever() -> None:
     """Papers are read again in years."""
     assert LINES == [
         "kek",
-        "  1  0W40-J2GB-1G6G-XXZK",
-        "  2  1W81-24GK-2GAH-CHYV",
-        "  3  2WC1-J6GV-3GEH-WMSB",
-        "  4  3WG2-28H3-4GJJ-CBZG",
-        "  5  Z5H0-WNMT-1EMG-7E5G",
+        "  1  0W40-J2GB-1G6G-W8R9",
+        "  2  1W81-24GK-2GAH-D2X5",
+        "  3  2WC1-J6GV-3GEH-XQ6Z",
+        "  4  3WG2-28H3-4GJJ-DW6E",
+        "  5  9FBD-A35M-4389-YTKY",
     ]
 
 
@@ -77,3 +77,20 @@ def test_what_else_can_go_wrong_is_named() -> None:
     others = list(paper.printed("kek", OTHER))
     assert "not of one key" in refused(*LINES[:3], *others[3:])
     assert "before the first name" in refused("../../etc/passwd", *LINES[1:])
+
+
+def test_a_block_below_another_keys_name_is_named() -> None:
+    """All keys have 32 bytes, and their blocks look alike."""
+    names = ("kek", "kek.next", f"{'ab' * 16}.kek", "root.key")
+    for mine in names:
+        for other in names:
+            lines = [mine, *list(paper.printed(other, KEY))[1:]]
+            if mine == other:
+                assert paper.typed("\n".join(lines)) == {mine: KEY}
+            else:
+                shown = "<id>.kek" if other.startswith("ab") else other
+                assert refused(*lines) == f"below {mine} stand the lines of {shown}"
+    root = list(paper.printed("root.key", OTHER))
+    said = refused("kek", *root[1:], "root.key", *LINES[1:])
+    assert said == "below kek stand the lines of root.key; below root.key stand the lines of kek"
+    assert refused(*LINES[:3], *root[3:4], *LINES[4:]) == "kek: line 3 is a line of root.key"

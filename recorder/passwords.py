@@ -1,0 +1,64 @@
+"""Which passwords are refused: short ones, common ones, and those made of names that anybody knows.
+
+NIST SP 800-63B, section 3.1.1.2: a least length, no rule about which characters, and a comparison with
+passwords that are commonly used, expected or compromised.  The lists are zxcvbn's (MIT; 30,000 of the most
+frequent passwords, English words, names, keyboard rows, dates, repetitions), which also sees them joined,
+reversed or with digits for letters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from recorder.errors import CatalogueError
+
+SHORTEST: Final = 12
+"""Characters of a password."""
+
+TRIES: Final = 10**8
+"""How many guesses a password must withstand, in the order in which they are made: the panel lets through a
+few in a minute."""
+
+OF_ITS_OWN: Final = 8
+"""Characters that a password must have beside names."""
+
+PRODUCT: Final = ("accord", "recorder")
+_WEIGHED: Final = 40
+"""Characters that are looked at: more take seconds, and who has so many needs no list."""
+
+
+def check(password: str, names: Iterable[str]) -> None:
+    """Raise :class:`CatalogueError` for a password that somebody guesses: ``user.password`` (too short),
+    ``user.password_named`` (made of ``names``: log-in, person, customer; or the product's),
+    ``user.password_common``."""
+    if len(password) < SHORTEST:
+        raise CatalogueError("user.password", "the password is too short", f"at least {SHORTEST} characters")
+    known = _words(names)
+    left = password.casefold()
+    for word in known:
+        left = left.replace(word, "")
+    if left != password.casefold() and len(re.sub(r"\W|_", "", left)) < OF_ITS_OWN:
+        raise CatalogueError(
+            "user.password_named",
+            "the password is made of a name that anybody can know: the log-in, or the person's, the "
+            "customer's or the product's name",
+            "choose some words that have nothing to do with each other",
+        )
+    from zxcvbn import zxcvbn  # a tenth of a second that no other command needs
+
+    if zxcvbn(password[:_WEIGHED], user_inputs=known)["guesses"] < TRIES:
+        raise CatalogueError(
+            "user.password_common",
+            "the password is a common one: it is among the first that anybody tries",
+            "choose some words that have nothing to do with each other",
+        )
+
+
+def _words(names: Iterable[str]) -> list[str]:
+    """Names and their parts of four letters or more, the longest first."""
+    found = {name.casefold() for name in names} | {*PRODUCT}
+    found |= {part for name in found for part in re.split(r"[\W_]+", name)}
+    found |= {re.sub(r"\W|_", "", name) for name in found}
+    return sorted((each for each in found if len(each) >= 4), key=len, reverse=True)

@@ -1,0 +1,236 @@
+"""Wrapped keys that somebody exchanged, damaged or took away: nothing is written elsewhere, no key is made
+anew in their place, and there is a way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recorder import pipeline
+from recorder.access.sealed import Seals
+from recorder.catalogue import customers, queries
+from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected, writing
+from recorder.errors import SealError, StoreError
+from recorder.ids import uuid7
+from recorder.lifecycle.leaving import destroy_keys
+from recorder.seal import keks
+from recorder.seal.keys import WrappedKey, data_key_path, every_tenant_key_path, tenant_key_path
+from recorder.seal.verify import verify
+from tests.conftest import House
+from tests.stored import put_small
+from tests.unit.cli.test_recover import Shell, clock
+
+__all__ = ["clock"]
+
+
+@pytest.fixture
+def shell(house: House) -> Shell:
+    return Shell(house)
+
+
+@pytest.fixture
+def other(house: House) -> str:
+    """Another customer."""
+    identity = str(uuid7(house.clock(), house.entropy))
+    text = house.means.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
+    given = {"now": house.clock(), "entropy": house.entropy}
+    return customers.create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
+
+
+def state(house: House) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:
+    """Every wrapped key in rows and bucket, and how many leaves there are."""
+    with connected():
+        tenants = {row.id: row.wrapped_key for row in Tenant.select()}
+        recordings = {row.id: row.wrapped_key for row in Recording.select()}
+        leaves = LedgerEntry.select().count()
+    objects = {key: house.means.store.read(key) for key in house.objects() if key.startswith("keys/")}
+    return tenants, recordings, objects, leaves
+
+
+def put(house: House, place: str, content: bytes) -> None:
+    """What somebody with the bucket writes there."""
+    (house.bucket / place).parent.mkdir(parents=True, exist_ok=True)
+    (house.bucket / place).write_bytes(content)
+
+
+def set_row(tenant: str, text: str) -> None:
+    with writing():
+        Tenant.update(wrapped_key=text).where(Tenant.id == tenant).execute()
+
+
+def assert_opens(house: House, *recordings: str) -> None:
+    ring = keks.keyring(house.root / "keys")
+    for recording in recordings:
+        row = queries.recording(house.tenant, recording)
+        Seals(house.means.store, ring, house.means.root_public).open(row, house.clock())
+        assert verify(house.means.store, row.prefix, house.means.root_public, ring).findings == []
+
+
+def key_of(tenant: str) -> WrappedKey:
+    return WrappedKey.from_bytes(customers.tenant_wrapped_key(tenant).encode())
+
+
+def damaged(key: WrappedKey) -> WrappedKey:
+    return replace(key, wrapped=bytes([key.wrapped[0] ^ 1]) + key.wrapped[1:])
+
+
+@pytest.mark.parametrize("how", ["foreign", "damaged", "garbage"])
+def test_a_key_to_come_that_is_not_the_customers_is_never_changed_to(
+    shell: Shell, house: House, other: str, how: str
+) -> None:
+    recording = put_small(house)
+    place = f"keys/{house.tenant}/tenant-next.json"
+    if how == "damaged":
+        shell.good("keys", "next", "--tenant", house.tenant)
+    bad = {
+        "foreign": lambda: key_of(other).to_bytes(),
+        "damaged": lambda: damaged(WrappedKey.from_bytes((house.bucket / place).read_bytes())).to_bytes(),
+        "garbage": lambda: b"{}",
+    }[how]()
+    put(house, place, bad)
+    before = state(house)
+    said = shell.bad("keys", "rotate")
+    assert place in said
+    assert f"`accord keys next --tenant {house.tenant}`" in said
+    assert state(house) == before, "nothing was written"
+    shell.good("keys", "next", "--tenant", house.tenant)
+    assert "wrapped anew: 1" in shell.good("keys", "rotate")
+    assert_opens(house, recording)
+
+
+def test_an_installation_that_was_given_another_customers_key_is_put_right(
+    shell: Shell, house: House, other: str
+) -> None:
+    """As an earlier `accord keys rotate` left it."""
+    recording, own, foreign = put_small(house), key_of(house.tenant), key_of(other)
+    put(house, every_tenant_key_path(house.tenant, own.key_id), own.to_bytes())
+    for place in (tenant_key_path(house.tenant), every_tenant_key_path(house.tenant, foreign.key_id)):
+        put(house, place, foreign.to_bytes())
+    set_row(house.tenant, foreign.to_bytes().decode())
+    found = shell("doctor").output
+    assert f"the row of tenant {house.tenant} is the key of tenant {other}" in found
+    assert "accord keys rotate" in found
+    take = house.take(talk_ms=300)
+    with pytest.raises(SealError, match="is the key of tenant"):
+        house.work(take)
+    shell.good("keys", "rotate")
+    assert key_of(house.tenant) == own
+    assert key_of(other) == foreign
+    assert every_tenant_key_path(house.tenant, foreign.key_id) not in house.objects()
+    house.work(take)
+    assert_opens(house, recording, take.name)
+    after = state(house)
+    shell.good("keys", "rotate")
+    assert state(house) == after
+
+
+def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: Shell, house: House) -> None:
+    recording, own = put_small(house), key_of(house.tenant)
+    put(house, tenant_key_path(house.tenant), damaged(own).to_bytes())
+    set_row(house.tenant, damaged(own).to_bytes().decode())
+    before = state(house)
+    for words in (("keys", "next", "--tenant", house.tenant), ("keys", "rotate")):
+        said = shell.bad(*words)
+        assert "does not open" in said
+        assert "No new key opens what this one did" in said
+        assert state(house) == before
+    put(house, tenant_key_path(house.tenant), own.to_bytes())
+    shell.good("keys", "rotate")
+    assert key_of(house.tenant) == own, "the bucket's, once it is back"
+    assert_opens(house, recording)
+
+
+@pytest.mark.parametrize("at", ["row", "bucket"])
+def test_a_recordings_key_that_was_exchanged_is_written_nowhere(shell: Shell, house: House, at: str) -> None:
+    """The other copy, of row or bucket, is wrapped anew."""
+    first, second = put_small(house), put_small(house)
+    strange = queries.recording(house.tenant, second).wrapped_key
+    if at == "row":
+        with writing():
+            Recording.update(wrapped_key=strange).where(Recording.id == first).execute()
+    else:
+        put(house, data_key_path(house.tenant, first), strange.encode())
+    shell.good("keys", "next", "--tenant", house.tenant)
+    assert "wrapped anew: 2" in shell.good("keys", "rotate")
+    assert_opens(house, first, second)
+
+
+def test_a_recordings_key_that_is_lost_is_named_and_the_others_are_changed(
+    shell: Shell, house: House
+) -> None:
+    first, second = put_small(house), put_small(house)
+    strange = queries.recording(house.tenant, second).wrapped_key
+    put(house, data_key_path(house.tenant, first), strange.encode())
+    with writing():
+        Recording.update(wrapped_key=strange).where(Recording.id == first).execute()
+    shell.good("keys", "next", "--tenant", house.tenant)
+    before = house.means.store.read(data_key_path(house.tenant, first))
+    said = shell.bad("keys", "rotate")
+    assert f"the row of recording {first} is the key of recording {second}" in said
+    assert house.means.store.read(data_key_path(house.tenant, first)) == before
+    assert_opens(house, second)
+
+
+def test_a_recordings_key_in_the_bucket_is_put_back_from_its_row(shell: Shell, house: House) -> None:
+    first, second = put_small(house), put_small(house)
+    put(house, data_key_path(house.tenant, first), b"{}")
+    (house.bucket / data_key_path(house.tenant, second)).unlink()
+    shell.good("keys", "rotate")
+    assert_opens(house, first, second)
+
+
+def test_another_customers_key_in_the_bucket_stops_what_is_stored(house: House, other: str) -> None:
+    put_small(house)
+    put(house, tenant_key_path(house.tenant), key_of(other).to_bytes())
+    take = house.take(talk_ms=300)
+    with pytest.raises(StoreError, match="is the key of tenant"):
+        house.work(take)
+    assert pipeline.next_stage(take) == "store", "it waits"
+    assert not [key for key in house.objects() if take.name in key]
+
+
+def test_a_damaged_key_in_the_place_of_a_takes_own_is_not_taken_for_it(house: House) -> None:
+    take = house.take(talk_ms=300)
+    while pipeline.next_stage(take) != "store":
+        pipeline.step(take, house.clock(), house.means)
+    mine = WrappedKey.from_bytes((take / "key.json").read_bytes())
+    put(house, data_key_path(house.tenant, take.name), damaged(mine).to_bytes())
+    with pytest.raises((SealError, StoreError)):
+        house.work(take)
+    assert pipeline.next_stage(take) == "store"
+
+
+@pytest.mark.parametrize("how", ["foreign", "damaged"])
+def test_a_rebuild_takes_no_other_key_for_a_customers(
+    shell: Shell, house: House, other: str, how: str
+) -> None:
+    recording, own = put_small(house), key_of(house.tenant)
+    bad = key_of(other) if how == "foreign" else damaged(own)
+    put(house, tenant_key_path(house.tenant), bad.to_bytes())
+    shell.lose_the_catalogue()
+    said = shell.bad("rebuild")
+    assert f"seal.key_{how}" in said
+    with connected():
+        assert [row.wrapped_key for row in Tenant.select()] == []
+    put(house, tenant_key_path(house.tenant), own.to_bytes())
+    shell("rebuild")
+    assert key_of(house.tenant) == own
+    assert_opens(house, recording)
+
+
+def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: House, other: str) -> None:
+    put_small(house)
+    foreign = key_of(other)
+    put(house, every_tenant_key_path(house.tenant, foreign.key_id), foreign.to_bytes())
+    own = key_of(house.tenant)
+    assert destroy_keys(house.tenant, house.means.store, house.clock(), house.entropy) == (own.key_id,)
+
+
+def test_a_copy_of_the_key_encryption_key_must_open_each_customers_own_key(
+    shell: Shell, house: House, other: str, tmp_path: Path
+) -> None:
+    set_row(house.tenant, key_of(other).to_bytes().decode())
+    (tmp_path / "copy").write_bytes((house.root / "keys" / "kek").read_bytes())
+    assert "is the key of tenant" in shell.bad("keys", "confirm-copy", str(tmp_path / "copy"))
