@@ -175,12 +175,13 @@ class MailSettings(_Section):
 
 
 class MetricsSettings(_Section):
-    """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
+    """Where Prometheus and whoever else watches finds each process."""
 
     host: str = "127.0.0.1"
     daemon_port: int = Field(default=9184, ge=0, le=65535)
     """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: nowhere."""
     worker_port: int = Field(default=9185, ge=0, le=65535)
+    web_port: int = Field(default=9186, ge=0, le=65535)
     allow: tuple[IPvAnyNetwork, ...] = ()
     """Networks beside loopback that get an answer."""
 

@@ -11,14 +11,12 @@ from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from recorder import metrics
 from recorder.access.door import Door
 from recorder.catalogue import reach
 from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
-from recorder.watched import Neighbours
 from web import (
     account,
     api,
@@ -91,8 +89,6 @@ def create_app(
         now,
         entropy,
         Readiness({"catalogue": reach.reach, **(checks or {})}),
-        metrics.registry(metrics.WEB),
-        Neighbours(config.neighbours),
         changes,
     )
     if config.proxies:

@@ -17,8 +17,7 @@ class WebConfig:
     many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
     in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
-    page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.
-    ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
+    page of the list shows.  ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
     still to come.  ``backups_kept``: how long the operator keeps copies of catalogue and bucket.
     """
 
@@ -29,7 +28,6 @@ class WebConfig:
     idle: timedelta = timedelta(hours=2)
     longest: timedelta = timedelta(hours=12)
     page: int = 50
-    neighbours: tuple[str, ...] = ()
     patience: float = 3.5
     backups_kept: timedelta = timedelta(days=30)
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())

@@ -10,7 +10,6 @@ from functools import wraps
 from typing import TypeVar, cast
 
 from flask import Flask, current_app, g, redirect, request, url_for
-from prometheus_client import CollectorRegistry
 from werkzeug.wrappers import Response
 
 from recorder.access.door import Door, Who
@@ -22,7 +21,6 @@ from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
 from recorder.roles import ADMIN
-from recorder.watched import Neighbours
 from web.config import WebConfig
 
 KEY = "accord"
@@ -37,8 +35,6 @@ class State:
     now: Now
     entropy: Entropy
     readiness: Readiness
-    registry: CollectorRegistry
-    neighbours: Neighbours
     changes: Changes | None = None
 
 
