@@ -9,6 +9,7 @@ the file and in the environment.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +120,8 @@ class WebSettings(_Section):
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
     proxies: int = Field(default=0, ge=0, le=5)
     """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
+    proxy_networks: tuple[IPvAnyNetwork, ...] = ()
+    """Networks beside loopback that the nearest of them is in."""
 
 
 class PersonSettings(_Section):
@@ -240,13 +243,34 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     for section, name, value in _from_environment(environment):
         body.setdefault(section, {})[name] = value
     try:
-        return Settings.model_validate(body)
+        settings = Settings.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             "config.invalid", f"the setting {where} cannot be used: {first['msg']}", _describe(where)
         ) from None
+    _check_cookies(settings.web)
+    return settings
+
+
+def _check_cookies(web: WebSettings) -> None:
+    """Cookies without HTTPS can be read on the way: they stay on this machine."""
+    if web.secure_cookies or _is_loopback(web.host):
+        return
+    raise ConfigError(
+        "config.cookies",
+        f"web.secure_cookies is false, and the panel listens on {web.host or 'every address'}: "
+        "whoever sees the traffic could take over sessions",
+        "put a reverse proxy with HTTPS in front and leave secure_cookies true, or listen on 127.0.0.1",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str | list[str]]]:

@@ -127,7 +127,7 @@ def not_served(host: str, port: int, error: OSError) -> None:
         "metrics.not_served",
         address=f"{host}:{port}",
         error=str(error),
-        hint="calls go on; another process has the port: set [metrics] daemon_port, worker_port, web_port or host",
+        hint="calls go on; another process has the port: set another one, or host, in [metrics]",
     )
 
 

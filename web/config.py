@@ -14,16 +14,19 @@ class WebConfig:
 
     ``secret_key`` (at least 32 bytes) signs form tokens and known-device cookies; sessions do not depend
     on it.  ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how
-    many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
+    many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed where the nearest one is on
+    loopback or in one of ``proxy_networks``.  ``languages`` are offered
     in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
-    page of the list shows.  ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
-    still to come.  ``backups_kept``: how long the operator keeps copies of catalogue and bucket.
+    page of the list shows.  ``patience``: seconds for which an answer about a live call is waited for before
+    a page says that it is still to come.  ``backups_kept``: how long the operator keeps copies of catalogue
+    and bucket.
     """
 
     secret_key: bytes = field(repr=False)
     secure_cookies: bool = True
     proxies: int = 0
+    proxy_networks: tuple[str, ...] = ()
     languages: tuple[str, ...] = ("en", "fr", "nl", "de")
     idle: timedelta = timedelta(hours=2)
     longest: timedelta = timedelta(hours=12)

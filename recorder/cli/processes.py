@@ -141,6 +141,7 @@ def web(context: Context) -> None:
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
+            proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
         gate=Gate(store := context.store(), context.keyring(), context.root(), revoked=context.revoked()),

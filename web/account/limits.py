@@ -8,7 +8,6 @@ nothing.  How long to wait is told; whether the account exists does not show.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import time
 
@@ -17,22 +16,14 @@ from flask_limiter import Limiter
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from web.forwarding import network
 from web.security import A_YEAR, cookie_name
 from web.state import here, someone, visitor
 
 
 def address() -> str:
-    """Where a request comes from; of IPv6 the /64, which is what one household has."""
-    text = request.remote_addr or ""
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return text
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False).network_address)
-    return text
+    """Where a request comes from."""
+    return network(request.remote_addr or "")
 
 
 limiter = Limiter(key_func=address)

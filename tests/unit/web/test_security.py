@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from flask import request
 
 import web
+import web.forwarding
 from recorder.store.base import Unreachable
 from recorder.watched import Neighbours
 from tests.house import PASSWORD
@@ -86,6 +88,47 @@ def test_a_proxy_is_believed_only_where_there_is_one(house, bakery, clock, entro
     client = behind.test_client()
     client.get("/seen", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.1"})
     assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
+
+
+FORGED = {
+    "X-Forwarded-For": "198.51.100.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-Prefix": "/evil",
+    "Forwarded": "for=198.51.100.1;host=evil.example;proto=https",
+    "X-Real-IP": "198.51.100.1",
+}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "networks", "peer", "believed"),
+    [(0, (), "127.0.0.1", False), (1, (), "127.0.0.1", True), (1, (), "::1", True),
+     (1, (), "192.0.2.9", False), (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
+)  # fmt: skip
+def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
+    house, clock, proxies, networks, peer, believed
+):
+    config = WebConfig(b"k" * 32, proxies=proxies, proxy_networks=networks)
+    app = create_app(config, gate=house.gate, now=clock)
+    seen = []
+    app.add_url_rule(
+        "/seen", view_func=lambda: seen.append((web.account.limits.address(), request.url)) or ""
+    )
+    client = app.test_client()
+    client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
+    address, url = seen[0]
+    assert address == ("198.51.100.1" if believed else web.forwarding.network(peer))
+    assert url == ("https" if believed else "http") + "://localhost/seen", "the host is never theirs to say"
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/nowhere", "/static/accord.css", "/static/none", "/healthz", "/api/v1/none"]
+)
+def test_a_browser_that_came_by_https_comes_so_again(house, clock, path):
+    app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock)
+    said = app.test_client().get(path, base_url="https://panel.example").headers
+    assert int(said["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
 
 
 def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(browser):
