@@ -34,6 +34,7 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
+from web.account.refused import RefusedLogIns
 from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
@@ -86,6 +87,7 @@ def create_app(
         now,
         entropy,
         Readiness({"catalogue": reach.reach, **(checks or {})}),
+        RefusedLogIns(entropy),
         changes,
     )
     app.wsgi_app = believe(app.wsgi_app, config)  # type: ignore[method-assign, assignment]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from recorder.catalogue.throttle import Limit
+
 MINIMUM_SECRET = 32
 
 
@@ -44,15 +46,19 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoginLimits:
-    """How often somebody may try to log in, as ``limits`` writes it.
+    """How often somebody may fail to log in: so many times at once, and then one more after each share of the
+    seconds.
 
-    ``address``: all attempts from one address.  ``account_and_address``: one account from one address.
+    ``address``: from one address, whatever account.  ``account_and_address``: one account from one address.
     ``account``: one account from everywhere.  ``device``: a browser that has logged in to this account
     before; it is counted by this alone, so that whoever guesses at an account does not lock its owner
-    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").  ``account_from_known``: one account
+    from all addresses that somebody logged in to it from; it takes the place of ``account`` there, so that
+    the owner's new browser does not wait for strangers elsewhere.
     """
 
-    address: str = "30/15 minutes"
-    account_and_address: str = "10/15 minutes"
-    account: str = "60/hour"
-    device: str = "20/15 minutes"
+    address: Limit = field(default=Limit(30, 15 * 60))
+    account_and_address: Limit = field(default=Limit(10, 15 * 60))
+    account: Limit = field(default=Limit(60, 3600))
+    account_from_known: Limit = field(default=Limit(60, 3600))
+    device: Limit = field(default=Limit(20, 15 * 60))

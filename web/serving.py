@@ -118,6 +118,7 @@ def serve(
         server.serve_forever(stop_timeout=GRACE)
     finally:
         beating.kill()
+        app.extensions[KEY].refused.write()
         for handler in handlers:
             handler.cancel()
         log.info("web.stopped")

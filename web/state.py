@@ -21,6 +21,7 @@ from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
 from recorder.roles import ADMIN
+from web.account.refused import RefusedLogIns
 from web.config import WebConfig
 
 KEY = "accord"
@@ -35,6 +36,7 @@ class State:
     now: Now
     entropy: Entropy
     readiness: Readiness
+    refused: RefusedLogIns
     changes: Changes | None = None
 
 

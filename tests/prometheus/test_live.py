@@ -76,7 +76,9 @@ def live(here: Installation) -> None:
     here.put_broken_take()
     here.store.start()
     until("both calls are listed", lambda: len(here.recordings()) == 2, 120)
-    until("worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.panel)} == {200})
+    until(
+        "worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.panel)} == {200}
+    )
     until("the broken take was set aside",
           lambda: here.number(here.worker, 'accord_takes_total{outcome="quarantined"}'))  # fmt: skip
 

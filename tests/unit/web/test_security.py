@@ -104,7 +104,8 @@ FORGED = {
 @pytest.mark.parametrize(
     ("proxies", "networks", "peer", "believed"),
     [(0, (), "127.0.0.1", False), (1, (), "127.0.0.1", True), (1, (), "::1", True),
-     (1, (), "192.0.2.9", False), (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
+     (1, (), "192.0.2.9", False),
+     (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
 )  # fmt: skip
 def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
     house, clock, proxies, networks, peer, believed
