@@ -15,13 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
+from recorder import numbers
 from recorder.errors import ConfigError
 
 PREFIX = "ACCORD_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+_WRITTEN = BeforeValidator(lambda text: numbers.plain(text) if isinstance(text, str) else text)
+"""A number in any of the ways that people write one."""
 
 
 class _Section(BaseModel):
@@ -42,7 +46,7 @@ class NodeSettings(_Section):
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """Country (``BE``) that numbers without a country code are from; empty: they stay as they are."""
-    never_record: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
+    never_record: tuple[Annotated[str, _WRITTEN, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
     """Numbers that are neither announced nor recorded, called or calling, beside the dialplan's own list."""
 
     @property
@@ -133,7 +137,7 @@ class PersonSettings(_Section):
     )
     """How the switch beside this node reaches a number outside: ``sofia/gateway/outside/{number}``
     (``{digits}``: without the plus).  Empty: this node calls nobody."""
-    dial_as: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    dial_as: Annotated[str, _WRITTEN] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The number that is shown; empty: the gateway's own."""
 
 

@@ -121,7 +121,7 @@ class Handler(WSGIHandler):
 
     def get_environ(self) -> Any:
         environ = super().get_environ()
-        self.wsgi_input = Input(io.BytesIO(self._body), len(self._body))
+        self.wsgi_input = Input(io.BufferedReader(io.BytesIO(self._body)), len(self._body))
         environ["wsgi.input"], environ["wsgi.input_terminated"] = self.wsgi_input, True
         return environ
 

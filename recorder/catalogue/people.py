@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from peewee import IntegrityError
 
+from recorder import names
 from recorder.catalogue import claims
 from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
@@ -43,16 +44,19 @@ def create_user(
     entropy: Entropy,
 ) -> UserRow:
     """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
-    argon2's own string.  Raises :class:`CatalogueError`: ``user.role``, ``user.exists``."""
+    argon2's own string.  Raises :class:`CatalogueError`: ``user.role``, ``user.exists``, ``user.name``,
+    ``user.login``."""
     if role not in ROLES:
         raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+    name = names.tidy(name, "the name", "user.name")
+    login = names.folded(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
     identity = str(uuid7(now, entropy))
     try:
         with writing():
             row = User.create(
                 id=identity,
                 tenant=tenant,
-                login=login.strip().casefold(),
+                login=login,
                 name=name,
                 role=role,
                 language=language,
@@ -73,7 +77,7 @@ def create_user(
 def user_by_login(login: str) -> UserRow | None:
     """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
     with connected():
-        row = User.get_or_none(User.login == login.strip().casefold())
+        row = User.get_or_none(User.login == names.folded(login))
     return None if row is None else user_row(row)
 
 

@@ -18,6 +18,7 @@ from flask_limiter import Limiter
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from recorder import names
 from recorder.catalogue import throttle
 from web.forwarding import network
 from web.security import A_YEAR, cookie_name
@@ -34,7 +35,7 @@ limiter = Limiter(key_func=address)
 
 def _name() -> str:
     """The log-in that is tried, as it is looked up."""
-    return request.form.get("login", "").strip().casefold()
+    return names.folded(request.form.get("login", ""))
 
 
 def account() -> str:
