@@ -205,7 +205,7 @@ def _check_other_spellings(tenant: str, number: str) -> None:
         if numbers.canonical(row.number, row.tenant.country) == one:
             raise CatalogueError(
                 "line.taken",
-                f"{number} is recorded already: it is the line {row.number} of {row.tenant.name}",
+                f"{number} is recorded for a customer already: the line {row.number} of {row.tenant.name}",
                 "`accord line move` gives it to another customer: a number that changes hands starts anew",
             )
 

@@ -241,3 +241,49 @@ def test_metrics_are_on_a_port_of_their_own_and_for_neighbours(app, house, baker
     assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told
     assert recording not in told
     assert bakery.id not in told
+
+
+def test_every_form_has_its_token_and_no_other_method_gets_past_it(app, browser, house, bakery):
+    """Every address that changes something, from the panel's own map; with the session, without the token."""
+    recording = house.call(bakery)
+    person = browser("paul")
+    tried = 0
+    for rule in app.url_map.iter_rules():
+        if "POST" not in (rule.methods or ()) or rule.rule.startswith("/api/"):
+            continue
+        path = re.sub(r"<(?:\w+:)?recording_id>", recording, rule.rule)
+        path = re.sub(r"<(?:int:)[^>]+>", "1", path)
+        path = re.sub(r"<[^>]+>", "01a211d3-7340-7142-add4-f438b92714e9", path)
+        answer = person.client.post(path, environ_base={"REMOTE_ADDR": person.address})
+        assert answer.status_code == 400, path
+        for method in ("PUT", "PATCH", "DELETE"):
+            assert person.client.open(path, method=method).status_code in (400, 405), (path, method)
+        tried += 1
+    assert tried > 15
+
+
+def test_a_host_that_somebody_makes_up_is_in_no_answer(browser, bakery):
+    person = browser("claire")
+    for path in ("/", "/login", "/recordings", "/nowhere", "/numbers", "/static/accord.css"):
+        for host in ("evil.example", "evil.example:1", "localhost/evil.example", "[::1"):
+            answer = person.client.get(path, headers={"Host": host})
+            assert answer.status_code < 500, (path, host)
+            assert "evil.example" not in answer.text, (path, host)
+            assert "evil.example" not in answer.headers.get("Location", ""), (path, host)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_looking_changes_nothing(browser, house, bakery, method):
+    recording = house.call(bakery)
+    person = browser("paul")
+    for path in (
+        f"/recordings/{recording}",
+        "/logout",
+        "/language",
+        f"/recordings/{recording}/delete",
+        "/login",
+    ):
+        answer = person.client.open(path, method=method, environ_base={"REMOTE_ADDR": person.address})
+        assert answer.status_code < 500
+        assert "Content-Security-Policy" in answer.headers
+    assert person.get("/recordings").status_code == 200, "still logged in"
