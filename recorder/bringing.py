@@ -20,6 +20,7 @@ from io import FileIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from recorder import numbers
 from recorder.catalogue import keeping, leaving, queries
 from recorder.catalogue.rows import TenantRow
 from recorder.clock import Now, from_iso, to_iso
@@ -190,8 +191,12 @@ class Bringing:
             raise
         if each.note:
             write_file(folder / NOTE, each.note.encode())
-        lines = [row for row in queries.lines(self.tenant.id, ended=True) if _same(row.number, each.line)]
-        outside = party(each.number, "", self.region)
+        lines = [
+            row
+            for row in queries.lines(self.tenant.id, ended=True)
+            if _same(row.number, each.line, self.tenant.country)
+        ]
+        outside = party(_written(each.number), "", self.region)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -240,7 +245,7 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     direction = (said.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
         raise wrong(f"{direction!r} is no direction", "inbound or outbound")
-    own = re.sub(r"[ ()./-]", "", said.get("line") or "")
+    own = numbers.plain(said.get("line") or "")
     if own and not _OWN.fullmatch(own):
         raise wrong(f"{own!r} is no number", "the customer's own number, digits with or without a leading +")
     note = (said.get("note") or "").strip()
@@ -249,8 +254,14 @@ def _read(number: int, said: dict[str, str], folder: Path, zone: ZoneInfo, now: 
     return Old(number, path, began, (said.get("number") or "").strip(), own, direction, note)
 
 
-def _same(number: str, own: str) -> bool:
-    return bool(own) and number.removeprefix("+") == own.removeprefix("+")
+def _written(number: str) -> str:
+    """A number without the blanks of a printed one; anything else (a name, a SIP address) as it is."""
+    bare = numbers.plain(number)
+    return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
+
+
+def _same(number: str, own: str, country: str) -> bool:
+    return bool(own) and numbers.canonical(number, country) == numbers.canonical(own, country)
 
 
 def _no_table(path: Path, why: str) -> BringingError:

@@ -9,18 +9,23 @@ the file and in the environment.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
+from recorder import numbers
 from recorder.errors import ConfigError
 
 PREFIX = "ACCORD_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+_WRITTEN = BeforeValidator(lambda text: numbers.plain(text) if isinstance(text, str) else text)
+"""A number in any of the ways that people write one."""
 
 
 class _Section(BaseModel):
@@ -41,7 +46,7 @@ class NodeSettings(_Section):
     """Share of the spool's disk in use past which no new recording starts (calls go on)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """Country (``BE``) that numbers without a country code are from; empty: they stay as they are."""
-    never_record: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
+    never_record: tuple[Annotated[str, _WRITTEN, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
     """Numbers that are neither announced nor recorded, called or calling, beside the dialplan's own list."""
 
     @property
@@ -119,6 +124,8 @@ class WebSettings(_Section):
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
     proxies: int = Field(default=0, ge=0, le=5)
     """How many reverse proxies stand in front, whose ``X-Forwarded-For`` is believed."""
+    proxy_networks: tuple[IPvAnyNetwork, ...] = ()
+    """Networks beside loopback that the nearest of them is in."""
 
 
 class PersonSettings(_Section):
@@ -130,7 +137,7 @@ class PersonSettings(_Section):
     )
     """How the switch beside this node reaches a number outside: ``sofia/gateway/outside/{number}``
     (``{digits}``: without the plus).  Empty: this node calls nobody."""
-    dial_as: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    dial_as: Annotated[str, _WRITTEN] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The number that is shown; empty: the gateway's own."""
 
 
@@ -175,12 +182,13 @@ class MailSettings(_Section):
 
 
 class MetricsSettings(_Section):
-    """Where Prometheus and whoever else watches finds each process (the panel: on its own port)."""
+    """Where Prometheus and whoever else watches finds each process."""
 
     host: str = "127.0.0.1"
     daemon_port: int = Field(default=9184, ge=0, le=65535)
     """``/metrics``, ``/healthz`` and ``/readyz`` of the daemon; 0: nowhere."""
     worker_port: int = Field(default=9185, ge=0, le=65535)
+    web_port: int = Field(default=9186, ge=0, le=65535)
     allow: tuple[IPvAnyNetwork, ...] = ()
     """Networks beside loopback that get an answer."""
 
@@ -239,13 +247,34 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     for section, name, value in _from_environment(environment):
         body.setdefault(section, {})[name] = value
     try:
-        return Settings.model_validate(body)
+        settings = Settings.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
             "config.invalid", f"the setting {where} cannot be used: {first['msg']}", _describe(where)
         ) from None
+    _check_cookies(settings.web)
+    return settings
+
+
+def _check_cookies(web: WebSettings) -> None:
+    """Cookies without HTTPS can be read on the way: they stay on this machine."""
+    if web.secure_cookies or _is_loopback(web.host):
+        return
+    raise ConfigError(
+        "config.cookies",
+        f"web.secure_cookies is false, and the panel listens on {web.host or 'every address'}: "
+        "whoever sees the traffic could take over sessions",
+        "put a reverse proxy with HTTPS in front and leave secure_cookies true, or listen on 127.0.0.1",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str | list[str]]]:

@@ -1,7 +1,7 @@
 """What a process shows to whoever watches it, over HTTP: ``/metrics``, ``/healthz``, ``/readyz``.
 
-:class:`Watched` is the WSGI application; the daemon serves it from its hub, the worker from threads
-(:func:`in_thread`), the panel with its own pages.  Only loopback and ``[metrics] allow`` get an answer.
+:class:`Watched` is the WSGI application; the daemon serves it from its hub, worker and panel from threads
+(:func:`in_thread`).  Only loopback and ``[metrics] allow`` get an answer.
 A port that is taken is tried again, and never stops a process: calls come first.
 """
 
@@ -127,7 +127,7 @@ def not_served(host: str, port: int, error: OSError) -> None:
         "metrics.not_served",
         address=f"{host}:{port}",
         error=str(error),
-        hint="calls go on; another process has the port: set [metrics] daemon_port, worker_port or host",
+        hint="calls go on; another process has the port: set another one, or host, in [metrics]",
     )
 
 

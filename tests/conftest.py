@@ -94,7 +94,7 @@ ON_BOTH = tuple(UNIT / room for room in ("access", "catalogue", "ending", "ledge
 ALWAYS = frozenset({
     "test_address", "test_append", "test_backup", "test_desk", "test_kept", "test_live", "test_older",
     "test_people", "test_postgresql", "test_races", "test_rebuild", "test_recordings", "test_schema",
-    "test_sharing", "test_silent_catalogue", "test_snapshot",
+    "test_sharing", "test_silent_catalogue", "test_snapshot", "test_throttle",
 })  # fmt: skip
 """Those in which a database of its own kind matters most; the others run on PostgreSQL with what takes
 longer."""

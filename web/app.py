@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from flask import Flask
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from recorder import metrics
 from recorder.access.door import Door
 from recorder.catalogue import reach
 from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
-from recorder.watched import Neighbours
 from web import (
     account,
     api,
@@ -38,12 +34,12 @@ from web import (
 )
 from web.account import sessions
 from web.account.limits import limiter
+from web.account.refused import RefusedLogIns
 from web.addresses import ascii_query
 from web.assets import Assets
 from web.config import WebConfig
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
+from web.forwarding import believe
+from web.handling import LARGEST
 
 
 def create_app(
@@ -65,8 +61,8 @@ def create_app(
     app = errors.Panel(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
-        MAX_CONTENT_LENGTH=64 * 1024,  # the panel takes small forms only
-        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        MAX_CONTENT_LENGTH=LARGEST,
+        MAX_FORM_MEMORY_SIZE=LARGEST,
         # Only the form token lives in Flask's signed cookie; who somebody is lies in the catalogue.
         SESSION_COOKIE_NAME=security.cookie_name("form", config),
         SESSION_COOKIE_SECURE=config.secure_cookies,
@@ -91,15 +87,10 @@ def create_app(
         now,
         entropy,
         Readiness({"catalogue": reach.reach, **(checks or {})}),
-        metrics.registry(metrics.WEB),
-        Neighbours(config.neighbours),
+        RefusedLogIns(entropy),
         changes,
     )
-    if config.proxies:
-        behind: WSGIApplication = app.wsgi_app
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            behind, x_for=config.proxies, x_proto=config.proxies, x_host=0, x_prefix=0
-        )
+    app.wsgi_app = believe(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = ascii_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.formats, timezone_selector=language.time_zone)
     language.check(app, config.languages)

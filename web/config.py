@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from recorder.catalogue.throttle import Limit
+
 MINIMUM_SECRET = 32
 
 
@@ -14,22 +16,23 @@ class WebConfig:
 
     ``secret_key`` (at least 32 bytes) signs sessions, form tokens and known-device cookies.
     ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is how many reverse
-    proxies stand in front, whose ``X-Forwarded-For`` is believed.  ``languages`` are offered
+    proxies stand in front, whose ``X-Forwarded-For`` is believed where the nearest one is on
+    loopback or in one of ``proxy_networks``.  ``languages`` are offered
     in the order of :data:`web.language.NAMES`; the first is for whoever asks for none of them.  A session
     ends after ``idle`` without a request and at the latest after ``longest``.  ``page`` is how many calls a
-    page of the list shows.  ``neighbours`` are networks beside loopback that may watch the panel.
-    ``patience``: seconds for which an answer about a live call is waited for before a page says that it is
-    still to come.  ``backups_kept``: how long the operator keeps copies of catalogue and bucket.
+    page of the list shows.  ``patience``: seconds for which an answer about a live call is waited for before
+    a page says that it is still to come.  ``backups_kept``: how long the operator keeps copies of catalogue
+    and bucket.
     """
 
     secret_key: bytes = field(repr=False)
     secure_cookies: bool = True
     proxies: int = 0
+    proxy_networks: tuple[str, ...] = ()
     languages: tuple[str, ...] = ("en", "fr", "nl", "de")
     idle: timedelta = timedelta(hours=2)
     longest: timedelta = timedelta(hours=12)
     page: int = 50
-    neighbours: tuple[str, ...] = ()
     patience: float = 3.5
     backups_kept: timedelta = timedelta(days=30)
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
@@ -43,15 +46,19 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoginLimits:
-    """How often somebody may try to log in, as ``limits`` writes it.
+    """How often somebody may fail to log in: so many times at once, and then one more after each share of the
+    seconds.
 
-    ``address``: all attempts from one address.  ``account_and_address``: one account from one address.
+    ``address``: from one address, whatever account.  ``account_and_address``: one account from one address.
     ``account``: one account from everywhere.  ``device``: a browser that has logged in to this account
     before; it is counted by this alone, so that whoever guesses at an account does not lock its owner
-    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+    out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").  ``account_from_known``: one account
+    from all addresses that somebody logged in to it from; it takes the place of ``account`` there, so that
+    the owner's new browser does not wait for strangers elsewhere.
     """
 
-    address: str = "30/15 minutes"
-    account_and_address: str = "10/15 minutes"
-    account: str = "60/hour"
-    device: str = "20/15 minutes"
+    address: Limit = field(default=Limit(30, 15 * 60))
+    account_and_address: Limit = field(default=Limit(10, 15 * 60))
+    account: Limit = field(default=Limit(60, 3600))
+    account_from_known: Limit = field(default=Limit(60, 3600))
+    device: Limit = field(default=Limit(20, 15 * 60))

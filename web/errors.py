@@ -27,7 +27,7 @@ from recorder.errors import (
     StoreError,
 )
 from web import refused, written
-from web.account.limits import wait
+from web.account.limits import TooOften, wait
 from web.state import here
 
 log = structlog.get_logger()
@@ -119,12 +119,18 @@ def init_app(app: Flask) -> None:
     def stale(_error: CSRFError) -> ResponseReturnValue:
         return answer(400, str(STALE), "form.stale")
 
+    @app.errorhandler(TooOften)
+    def failed_too_often(error: TooOften) -> ResponseReturnValue:
+        metrics.LOG_INS.labels("too_often").inc()
+        return slower(error.seconds)
+
     @app.errorhandler(RateLimitExceeded)
     def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
-        if request.endpoint == "account.log_in":
-            metrics.LOG_INS.labels("too_often").inc()
-        seconds = wait()
-        time = written.length(math.ceil(seconds / 60) * 60_000)
+        return slower(wait())
+
+    def slower(seconds: int) -> ResponseReturnValue:
+        whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
+        time = written.length(whole * 1000)
         text = _("That was tried often. Wait %(time)s, then try again.", time=time)
         response = make_response(answer(429, text, "limit.reached"))
         response.headers["Retry-After"] = str(seconds)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import email.errors
 import http.client
+import io
 import re
-import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -30,14 +31,14 @@ HEAD = 20.0
 """Seconds that the lines of a request's head may take after the first one."""
 
 BODY = 30.0
-"""Seconds that a form may take to arrive, from the first look at it."""
+"""Seconds that a request's body may take to arrive, after its head."""
 
 STALLED = 600.0
 """Seconds that a piece of an answer may wait for a listener who takes none of it; a player that has been
 paused for so long asks again where it was."""
 
-LARGEST = 1024 * 1024
-"""Bytes of a request's body that are read at all; the panel itself takes small forms only and says so."""
+LARGEST = 64 * 1024
+"""Bytes of a request's body: the panel takes small forms only."""
 
 _OF_A_BODY = (
     email.errors.StartBoundaryNotFoundDefect,
@@ -69,34 +70,41 @@ class Refused(ValueError):
 
 
 class Handler(WSGIHandler):
-    """Knows when it only waits for a request: such a connection ends by itself after a while, and at once
-    when the panel ends."""
+    """Says when it only waits for its client: such a connection ends by itself after a while, and at once
+    when others need its place."""
 
     server: Server
+    _body: bytes = b""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError as error:  # what ends a connection is said to a client that has gone
+            log.debug("web.client_gone", error=str(error))
 
     def read_requestline(self) -> Any:
         if self.server.closed:
             return b""
-        waiting, me = self.server.waiting, gevent.getcurrent()
-        waiting.add(me)
         line: Any = b""  # what a connection says that has been closed
-        try:
-            with gevent.Timeout(IDLE, False):  # type: ignore[arg-type]  # False: end the block quietly
-                line = super().read_requestline()
-        finally:
-            waiting.discard(me)
+        with self.waits("request"), gevent.Timeout(IDLE, False):  # type: ignore[arg-type]  # False: end the block quietly
+            line = super().read_requestline()
         return line
+
+    def waits(self, what: str) -> AbstractContextManager[None]:
+        """While the client is waited for."""
+        return self.server.crowd.waits(what, self.socket)
 
     def read_request(self, raw_requestline: str) -> Any:
         """The head of a request.  Raises :class:`Refused`."""
         slow = Refused("408", "its head came too slowly")
         try:
-            with gevent.Timeout(HEAD, slow):
+            with self.waits("rest"), gevent.Timeout(HEAD, slow):
                 read: Any = super().read_request(raw_requestline)
         except (http.client.HTTPException, IndexError) as error:
             raise Refused("400", f"no head of a request: {type(error).__name__}") from None
         if self.request_version not in ("HTTP/1.1", "HTTP/1.0"):
             raise Refused("400", "another version of HTTP")
+        self._body = self._read_body()
         return read
 
     def MessageClass(self, *args: Any) -> Any:
@@ -113,44 +121,37 @@ class Handler(WSGIHandler):
 
     def get_environ(self) -> Any:
         environ = super().get_environ()
-        given: Any = self.wsgi_input
-        self.wsgi_input = _Body(self, given.socket)
+        self.wsgi_input = Input(io.BufferedReader(io.BytesIO(self._body)), len(self._body))
         environ["wsgi.input"], environ["wsgi.input_terminated"] = self.wsgi_input, True
         return environ
 
+    def _read_body(self) -> bytes:
+        """All of it, before anything is done for the request: whoever sends slowly holds this connection and
+        none to the catalogue.  Raises :class:`Refused`."""
+        if not self.content_length:
+            return b""
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        slow = Refused("408", "its body came too slowly")
+        with self.waits("rest"), gevent.Timeout(BODY, slow):
+            body: bytes = self.rfile.read(self.content_length)
+        if len(body) < self.content_length:
+            raise Refused("400", "its body ended too early")
+        return body
+
     def _sendall(self, data: Any) -> None:
         # For gevent a TimeoutError is a connection that has gone.
-        with gevent.Timeout(STALLED, ConnectionResetError(104, "nothing was taken")):
+        with self.waits("taking"), gevent.Timeout(STALLED, ConnectionResetError(104, "nothing was taken")):
             super()._sendall(data)  # type: ignore[misc]  # gevent's types leave it out
 
     def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
         """Replaces gevent's, which writes a stranger's words, or a trace, to the standard error."""
         status = error.status if isinstance(error, Refused) else "400"
-        log.info(
+        write = log.debug if isinstance(error, OSError) else log.info  # it has gone, or was dropped
+        write(
             "web.not_understood", address=str(self.client_address), status=status, why=repr(str(error))[:200]
         )
         return status, b""
-
-
-class _Body(Input):
-    """A request's body, which has a time in which it must come."""
-
-    def __init__(self, handler: Handler, sock: Any) -> None:
-        super().__init__(handler.rfile, handler.content_length, socket=sock)
-        self._handler = handler
-        self._until: float | None = None
-
-    def _do_read(self, length: int | None = None, use_readline: bool = False) -> Any:
-        if self._until is None:
-            self._until = time.monotonic() + BODY
-        left = max(0.0, self._until - time.monotonic())
-        try:
-            with gevent.Timeout(left, TimeoutError("the form came too slowly")):
-                return super()._do_read(length, use_readline)  # type: ignore[misc]  # as above
-        except OSError:
-            # Where the next request would begin is not known any more.
-            self._handler.close_connection = True
-            raise
 
 
 def _check(headers: Any) -> None:

@@ -1,22 +1,23 @@
-"""For whoever watches over the panel: ``/metrics`` for Prometheus, ``/healthz`` (it is alive) and ``/readyz``
-(it reaches its catalogue and its store).
+"""For whoever watches over the panel: ``/healthz`` (it is alive) and ``/readyz`` (it reaches its catalogue
+and its store), in one word, for a load balancer.
 
-Neighbours (loopback, ``[metrics] allow``) are told what is not well and what to do; everybody else hears
-one word, and nothing of ``/metrics``.
+What was found and ``/metrics`` are on a port of their own (:func:`watched_by`, ``[metrics] web_port``): who
+comes through a reverse proxy that adds no header cannot be told from a neighbour, so the panel's port has
+neither for anybody.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
 
-from flask import Blueprint, Flask, Response, abort, g, request
+from flask import Blueprint, Flask, Response, g, request
 from flask.typing import ResponseReturnValue
-from prometheus_client import generate_latest
 
-from recorder import metrics, watched
-from web.state import here
+from recorder import metrics
+from recorder.watched import Neighbours, Watched, health, readiness
+from web.state import KEY, here
 
-PLAIN = frozenset({"health.healthz", "health.readyz", "health.metrics_page", "static"})
+PLAIN = frozenset({"health.healthz", "health.readyz", "static"})
 """Pages that need neither the catalogue nor to know who asks."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -31,28 +32,20 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    body = watched.health(metrics.WEB, True)
-    return body if _neighbour() else {"status": body["status"]}
+    return {"status": health(metrics.WEB, True)["status"]}
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     findings = here().readiness()
-    body = watched.readiness(metrics.WEB, findings)
-    if not _neighbour():
-        body = {"status": body["status"]}
-    return body, 200 if all(each.ok for each in findings.values()) else 503
+    said = {"status": readiness(metrics.WEB, findings)["status"]}
+    return said, 200 if all(each.ok for each in findings.values()) else 503
 
 
-@blueprint.get("/metrics", endpoint="metrics_page")
-def metrics_page() -> ResponseReturnValue:
-    if not _neighbour():
-        abort(404)
-    return Response(generate_latest(here().registry), content_type=watched.TEXT)
-
-
-def _neighbour() -> bool:
-    return request.environ in here().neighbours
+def watched_by(app: Flask, neighbours: Neighbours) -> Watched:
+    """What is served beside the panel, to neighbours alone."""
+    state = app.extensions[KEY]
+    return Watched(metrics.WEB, metrics.registry(metrics.WEB), state.readiness, neighbours)
 
 
 def init_app(app: Flask) -> None:

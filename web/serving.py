@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,10 @@ from gevent import signal_handler
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
+from web.crowd import Crowd
+from web.forwarding import Proxies
 from web.handling import Handler
+from web.state import KEY
 
 log = structlog.get_logger()
 
@@ -24,7 +28,17 @@ BEAT = 0.5
 """Seconds between two heartbeats of the hub."""
 
 CONNECTIONS = 1000
-"""At a time; more wait to be accepted."""
+"""At a time.  One more takes the place of the one that has waited longest for its client."""
+
+OF_AN_ADDRESS = 200
+"""Connections of one address (of IPv6: one /64) at a time, where it is no proxy's."""
+
+AT_WORK = 200
+"""Connections beyond :data:`CONNECTIONS` where none of them waits for its client; more wait to be accepted.
+More than the server accepts in one turn of the hub, in which nobody who was dropped can leave."""
+
+FILES = 500
+"""Files that the panel has open beside its connections: catalogue, store, what it sends."""
 
 
 class Server(WSGIServer):
@@ -33,12 +47,13 @@ class Server(WSGIServer):
     handler_class = Handler
 
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
-        self.waiting: set[Any] = set()
+        most = _files_for(CONNECTIONS)
+        self.crowd = Crowd(most, OF_AN_ADDRESS, Proxies(app.extensions[KEY].config))
         self._ending = False
         # Without a pool of its own the server would not wait for anybody when it stops.  Requests are
         # logged by the rooms that answer them.
         super().__init__(
-            address, app, log=None, spawn=Pool(CONNECTIONS), environ={"SERVER_SOFTWARE": "accord"}
+            address, app, log=None, spawn=Pool(most + AT_WORK), environ={"SERVER_SOFTWARE": "accord"}
         )
 
     def end(self) -> None:
@@ -46,8 +61,34 @@ class Server(WSGIServer):
         grace = 0.0 if self._ending else GRACE
         self._ending = True
         self.close()
-        gevent.killall(list(self.waiting), block=False)
+        self.crowd.end()
         self.stop(grace)
+
+    def do_handle(self, sock: Any, address: Any) -> None:
+        """A connection was accepted."""
+        if self.crowd.comes(sock, str(address[0])):
+            super().do_handle(sock, address)
+        else:
+            sock.close()
+
+    def do_close(self, sock: Any, *args: Any) -> None:
+        """It is over, or was never begun."""
+        self.crowd.leaves(sock)
+        super().do_close(sock, *args)
+
+
+def _files_for(connections: int) -> int:
+    """How many of these connections this process may have, after it has asked for the files they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + AT_WORK + FILES
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        log.warning(
+            "web.few_files", files=soft, wanted=needed, hint=f"LimitNOFILE={needed}, or ulimit -n {needed}"
+        )
+    return max(10, min(connections, soft - AT_WORK - FILES))
 
 
 def serve(
@@ -77,6 +118,7 @@ def serve(
         server.serve_forever(stop_timeout=GRACE)
     finally:
         beating.kill()
+        app.extensions[KEY].refused.write()
         for handler in handlers:
             handler.cancel()
         log.info("web.stopped")

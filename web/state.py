@@ -10,7 +10,6 @@ from functools import wraps
 from typing import TypeVar, cast
 
 from flask import Flask, current_app, g, redirect, request, url_for
-from prometheus_client import CollectorRegistry
 from werkzeug.wrappers import Response
 
 from recorder.access.door import Door, Who
@@ -23,7 +22,7 @@ from recorder.health import Readiness
 from recorder.ids import Entropy
 from recorder.lifecycle.changing import Changes
 from recorder.roles import ADMIN
-from recorder.watched import Neighbours
+from web.account.refused import RefusedLogIns
 from web.config import WebConfig
 
 KEY = "accord"
@@ -38,8 +37,7 @@ class State:
     now: Now
     entropy: Entropy
     readiness: Readiness
-    registry: CollectorRegistry
-    neighbours: Neighbours
+    refused: RefusedLogIns
     changes: Changes | None = None
 
 

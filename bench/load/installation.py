@@ -76,6 +76,7 @@ class Installation:
             "ACCORD_SWITCH_LISTEN_PORT": str(base + 5),
             "ACCORD_METRICS_DAEMON_PORT": str(base + 6),
             "ACCORD_METRICS_WORKER_PORT": str(base + 7),
+            "ACCORD_METRICS_WEB_PORT": "0",
             "ACCORD_WEB_PORT": str(base + 8),
             "ACCORD_WEB_SECURE_COOKIES": "false",
             "ACCORD_NODE_DATA": str(self.folder / "accord"),

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from peewee import fn
 
+from recorder import names
 from recorder.call.state import MODES, Mode
 from recorder.catalogue import countries
 from recorder.catalogue.models import Announcement, Purpose, Sound, connected, writing
@@ -78,10 +79,12 @@ def create_announcement(
 
     ``wav`` is the sound that says ``text``: PCM 16 bit, one channel, 8 or 16 kHz, at most a minute.
     ``question`` and ``declined`` are needed where the ``mode`` asks, and nowhere else.  Raises
-    :class:`CatalogueError`: ``announcement.sound``, ``announcement.text``, ``announcement.question``,
+    :class:`CatalogueError`: ``announcement.name``, ``announcement.sound``, ``announcement.text``,
+    ``announcement.question``,
     ``announcement.purposes``, ``announcement.keep_days``, ``country.keep_days``, ``line.settings`` (no such
     mode), ``tenant.unknown``; nothing has changed then.
     """
+    name = names.tidy(name, "the announcement's name", "announcement.name")
     duration_ms = check_spoken(OwnSound(text, wav), "announcement")
     check_mode(mode)
     _check_asked(mode, question, declined)

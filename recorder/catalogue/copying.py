@@ -43,6 +43,7 @@ from recorder.catalogue.models import (
     User,
 )
 from recorder.catalogue.schema import FOLDER
+from recorder.catalogue.throttle import Throttle
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.ledger.append import append
@@ -85,6 +86,7 @@ NOT_COPIED: Mapping[type[Row], str] = {
     Asked: "what was asked of them",
     Subtree: "made again from the leaves",
     PersonCode: "codes that are valid for minutes",
+    Throttle: "who must wait now",
 }
 
 WITHOUT: Mapping[type[Row], tuple[str, ...]] = {

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from peewee import IntegrityError
 
+from recorder import names, zones
 from recorder.catalogue import countries
 from recorder.catalogue.agreeing import set_line_beep, set_line_deletable, set_line_keep
 from recorder.catalogue.announcing import create_announcement, sound_duration_ms
@@ -75,10 +76,12 @@ def create_tenant(
 ) -> TenantRow:
     """A new customer.  The caller makes the id (:func:`recorder.ids.uuid7`), because the tenant's key is
     wrapped for it: ``wrapped_key`` is the JSON text that ``seal.keys`` made.  Raises
-    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``)."""
-    country = countries.known(country)
+    :class:`CatalogueError` (``tenant.exists``, ``tenant.country``, ``tenant.name``, ``tenant.time_zone``)."""
+    country, name = countries.known(country), names.tidy(name, "the customer's name", "tenant.name")
+    zones.check(time_zone)
     try:
         with writing():
+            _check_name(name)
             row = Tenant.create(
                 id=tenant_id,
                 name=name,
@@ -113,14 +116,27 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
     """Give a customer another name and language: one that a rebuild found has its id for a name.  Raises
-    :class:`CatalogueError` (``tenant.unknown``)."""
+    :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
+    name = names.tidy(name, "the customer's name", "tenant.name")
     with writing():
         hold(tenant)
+        _check_name(name, tenant)
         row = Tenant.get_by_id(tenant)
         said = {"tenant": tenant, "name": name, "language": language}
         was = {"name_was": row.name, "language_was": row.language}
         append(tenant, "tenant.changed", said | was, now, entropy)
         Tenant.update(name=name, language=language).where(Tenant.id == tenant).execute()
+
+
+def _check_name(name: str, own: str = "") -> None:
+    """Inside the caller's transaction: that no other customer has a name that people take for the same."""
+    for row in Tenant.select(Tenant.id, Tenant.name):
+        if row.id != own and names.folded(row.name) == names.folded(name):
+            raise CatalogueError(
+                "tenant.name",
+                f"there is a customer {row.name!r} already: {row.id}",
+                "give each a name of its own: add the place, say",
+            )
 
 
 def tenants() -> tuple[TenantRow, ...]:

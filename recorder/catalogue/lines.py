@@ -12,6 +12,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
+from recorder import names, numbers
 from recorder.call.policy import (
     AT_PICKUP,
     BEFORE_RINGING,
@@ -25,7 +26,7 @@ from recorder.call.state import NOTICE
 from recorder.catalogue import countries
 from recorder.catalogue.announcing import Spoken, check_mode, check_spoken, keep_sound
 from recorder.catalogue.ended import Leaving
-from recorder.catalogue.models import Announcement, Line, connected, writing
+from recorder.catalogue.models import Announcement, Line, Tenant, connected, writing
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, LineRow
@@ -53,9 +54,9 @@ def create_line(
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
     in the order of the ``menu``.  The line's mode is the one that they were made for: ``mode`` only says
     which is expected.  Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (somebody has it
-    now), ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
-    ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
-    ``country.keep_days``.
+    now, in whatever spelling), ``line.label``, ``line.settings``, ``line.timing``, ``line.mode``,
+    ``line.languages``, ``line.menu``, ``tenant.leaving``, ``announcement.unknown``, ``announcement.sound``,
+    ``country.mode``, ``country.keep_days``.
     """
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
@@ -69,11 +70,13 @@ def create_line(
             f"timing {timing!r}, formats {', '.join(formats) or 'none'}",
             f"timing is {' or '.join(TIMINGS)}, formats {' and '.join(FORMATS)} or one of them",
         )
+    label = names.tidy(label, "the label", "line.label", empty=True)
     identity = str(uuid7(now, entropy))
     try:
         with writing():
             hold(tenant)
             check_stays(tenant)
+            _check_other_spellings(tenant, number)
             said, columns = _saying(tenant, [announcement, *others], menu, now, mode)
             _check_timing(timing, OFF, columns["mode"], others)
             row = Line.create(
@@ -189,6 +192,22 @@ def _check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) 
             f"a line that {asks} announces before it rings: whoever has answered would have to wait",
             "`accord line timing … before-ringing`; at pick-up only notice, in one language",
         )
+
+
+def _check_other_spellings(tenant: str, number: str) -> None:
+    """Inside the caller's transaction: that nobody has the number, however it is written.  Raises
+    :class:`CatalogueError` (``line.taken``)."""
+    country = Tenant.select(Tenant.country).where(Tenant.id == tenant).scalar()
+    one = numbers.canonical(number, country)
+    ending = (one or number)[-4:]
+    same = Line.until.is_null() & Line.digits.endswith(ending)
+    for row in Line.select(Line, Tenant).join(Tenant).where(same):
+        if numbers.canonical(row.number, row.tenant.country) == one:
+            raise CatalogueError(
+                "line.taken",
+                f"{number} is recorded for a customer already: the line {row.number} of {row.tenant.name}",
+                "`accord line move` gives it to another customer: a number that changes hands starts anew",
+            )
 
 
 def check_stays(tenant: str) -> None:

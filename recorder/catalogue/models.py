@@ -25,6 +25,7 @@ from recorder.catalogue.database import (
 )
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
+from recorder.catalogue.throttle import Throttle
 
 __all__ = ["TABLES", "connected", "database", "make_database", "open_catalogue", "writing"]
 
@@ -495,4 +496,5 @@ TABLES: tuple[type[Row], ...] = (
     ForgottenCall,
     Leaving,
     Handed,
+    Throttle,
 )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import IntegrityError
 
+from recorder import names
 from recorder.catalogue import claims
 from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
@@ -49,11 +50,13 @@ def create_user(
 ) -> UserRow:
     """A new person of a tenant.  ``login`` is compared without regard to case; ``password_hash`` is
     argon2's own string; ``signer`` signs the credential, without which nobody logs in.  Raises
-    :class:`CatalogueError`: ``user.role``, ``user.exists``; :class:`recorder.errors.SealError` for a key that
-    is not endorsed for it."""
+    :class:`CatalogueError`: ``user.role``, ``user.exists``, ``user.name``, ``user.login``;
+    :class:`recorder.errors.SealError` for a key that is not endorsed for it."""
     if role not in ROLES:
         raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
-    identity, login = str(uuid7(now, entropy)), login.strip().casefold()
+    name = names.tidy(name, "the name", "user.name")
+    login = names.folded(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
+    identity = str(uuid7(now, entropy))
     try:
         with writing():
             row = User.create(
@@ -81,7 +84,7 @@ def create_user(
 def user_by_login(login: str) -> UserRow | None:
     """Who logs in under a name; revoked people included (``revoked_at`` says so)."""
     with connected():
-        row = User.get_or_none(User.login == login.strip().casefold())
+        row = User.get_or_none(User.login == names.folded(login))
     return None if row is None else user_row(row)
 
 

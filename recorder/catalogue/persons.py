@@ -11,10 +11,10 @@ import calendar
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import phonenumbers
 
+from recorder import numbers, zones
 from recorder.catalogue.asking import PersonRequest
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.models import Tenant
@@ -93,7 +93,7 @@ def months_later(day: date, months: int) -> date:
 def normalised(text: str, country: str) -> str:
     """A number as people write it, in E.164.  Raises :class:`PersonError` (``person.number``)."""
     try:
-        found = phonenumbers.parse(text[:40], country.upper())
+        found = phonenumbers.parse(numbers.plain(text), country.upper())
     except phonenumbers.NumberParseException:
         found = None
     if found is None or not phonenumbers.is_possible_number(found):
@@ -223,7 +223,7 @@ def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Ent
 
 def today(time_zone: str, now: datetime) -> date:
     """The day in a customer's zone."""
-    return now.astimezone(ZoneInfo(time_zone)).date()
+    return now.astimezone(zones.usable(time_zone)).date()
 
 
 def said(text: str) -> str:

@@ -7,10 +7,10 @@ import sys
 from collections import Counter
 from datetime import datetime, time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
+from recorder import zones
 from recorder.catalogue.rows import FORMATS
 from recorder.cli import stores
 from recorder.cli.context import Context
@@ -56,7 +56,7 @@ def bring_in(
 
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
-    zone = ZoneInfo(owner.time_zone)
+    zone = zones.check(owner.time_zone)
     kept_until = datetime.combine(until.date(), time(), zone)
     bringing.check_until(kept_until, now)
     bringing.check_stays(owner.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from recorder import passwords
+from recorder import names, passwords
 from recorder.catalogue import customers, people
 from recorder.catalogue.rows import TenantRow, UserRow
 from recorder.cli.announcements import give_shipped
@@ -208,7 +208,7 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
     """A customer's person by log-in.  Raises :class:`CatalogueError`."""
-    found = next((row for row in people.users(owner.id) if row.login == login.strip().casefold()), None)
+    found = next((row for row in people.users(owner.id) if row.login == names.folded(login)), None)
     if found is None:
         raise CatalogueError(
             "user.unknown", f"nobody at {owner.name} logs in as {login!r}", "see `accord user list`"

@@ -206,7 +206,7 @@ def choose_ports() -> Ports:
         outbound=pick(5085),
         phones=pick(8031),
         phones_sip=pick(5090),
-        metrics=pick(9184, 2),
+        metrics=pick(9184, 3),
     )
 
 
@@ -236,6 +236,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_WEB_PORT": str(ports.web),
         "ACCORD_METRICS_DAEMON_PORT": str(ports.metrics),
         "ACCORD_METRICS_WORKER_PORT": str(ports.metrics + 1),
+        "ACCORD_METRICS_WEB_PORT": str(ports.metrics + 2),
         "ACCORD_SIP_PORT": str(ports.sip),
         "ACCORD_OUTBOUND_PORT": str(ports.outbound),
         "ACCORD_TOLD": str(folder / "snapshot" / TOLD),

@@ -6,10 +6,10 @@ import os
 import sys
 from datetime import datetime, time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
+from recorder import zones
 from recorder.catalogue import handing, leaving, live
 from recorder.cli.context import Context
 from recorder.cli.naming import find_tenant
@@ -38,7 +38,7 @@ def announce(context: Context, name: str, until: datetime) -> None:
     """Record nothing more for a customer. Calls that go on now are still theirs."""
     context.open_catalogue()
     owner = find_tenant(name)
-    day = datetime.combine(until.date(), time(), ZoneInfo(owner.time_zone))
+    day = datetime.combine(until.date(), time(), zones.check(owner.time_zone))
     leaving.announce(owner.id, day, now=utc_now(), entropy=os.urandom)
     click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
     click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")

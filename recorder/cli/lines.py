@@ -6,6 +6,7 @@ import os
 
 import click
 
+from recorder import numbers
 from recorder.call.policy import BEEPS, OUTBOUND, TIMINGS
 from recorder.call.state import ALONE, MODES, WAYS
 from recorder.catalogue import customers, joining, queries
@@ -35,6 +36,7 @@ def line() -> None:
 )
 @click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
 @click.option("--label", default="")
+@click.option("--as-routed", is_flag=True, help="Keep the digits as they are: the dialplan routes these.")
 @click.option(
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
 )
@@ -51,12 +53,18 @@ def add_line(
     announcement_id: str | None,
     language: str | None,
     label: str,
+    as_routed: bool,
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
-    """Switch recording on for a number, as the dialplan routes it. Prints the line's id."""
+    """Switch recording on for a number. Prints the line's id.
+
+    It may be written in any way; a number of the customer's country may leave the country out. It must be the
+    one that the dialplan routes: where that has no country code, say --as-routed."""
     context.open_catalogue()
     owner, found = find_tenant(tenant_name), sources(context.settings.prompts)
+    if not as_routed:
+        number = numbers.canonical(number, owner.country) or number
     language = language or spoken(owner)
     click.echo(make_line(owner, number, announcement_id, language, label, formats, mode, found))
 
@@ -352,8 +360,11 @@ def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None
 
 def find_line(owner: TenantRow, number: str) -> LineRow:
     """A customer's line by its number.  Raises :class:`CatalogueError`."""
-    digits = number.removeprefix("+")
-    found = next((row for row in queries.lines(owner.id) if row.number.removeprefix("+") == digits), None)
+    rows, digits = queries.lines(owner.id), numbers.plain(number).removeprefix("+")
+    found = next((row for row in rows if row.number.removeprefix("+") == digits), None)
+    if found is None:
+        one = numbers.canonical(number, owner.country)
+        found = next((row for row in rows if one == numbers.canonical(row.number, owner.country)), None)
     if found is None:
         raise CatalogueError("line.unknown", f"{owner.name} has no line {number}", "see `accord line list`")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from recorder import names
 from recorder.catalogue import customers
 from recorder.catalogue.rows import TenantRow
 from recorder.errors import CatalogueError
@@ -13,7 +14,9 @@ TENANT = click.option("--tenant", "tenant_name", required=True, help="The custom
 
 def find_tenant(name: str) -> TenantRow:
     """The customer of an id or a name.  Raises :class:`CatalogueError` for none, or several."""
-    found = [row for row in customers.tenants() if name in (row.id, row.name)]
+    found = [
+        row for row in customers.tenants() if row.id == name or names.folded(row.name) == names.folded(name)
+    ]
     if len(found) != 1:
         raise CatalogueError(
             "tenant.unknown" if not found else "tenant.ambiguous",

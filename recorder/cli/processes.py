@@ -133,8 +133,10 @@ def web(context: Context) -> None:
     from recorder.access.gate import Gate
     from recorder.lifecycle.changing import Changes
     from recorder.store.reach import reach
+    from recorder.watched import Neighbours, in_thread
     from web.app import create_app
     from web.config import WebConfig
+    from web.health import watched_by
     from web.serving import serve
 
     logs.begin(context.settings.log.path)
@@ -145,7 +147,7 @@ def web(context: Context) -> None:
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
             proxies=settings.proxies,
-            neighbours=tuple(str(network) for network in context.settings.metrics.allow),
+            proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
         gate=Gate(store := context.store(), context.keyring(), context.root(), revoked=context.revoked()),
@@ -154,7 +156,13 @@ def web(context: Context) -> None:
         else Changes(store, context.root(), signer, revoked=context.revoked()),
         checks={"store": partial(reach, stores.probe(context.settings))},
     )
-    serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
+    seen = context.settings.metrics
+    neighbours = Neighbours(str(network) for network in seen.allow)
+    stop = in_thread(watched_by(app, neighbours), seen.host, seen.web_port)
+    try:
+        serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
+    finally:
+        stop()
 
 
 @click.command()

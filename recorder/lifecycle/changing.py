@@ -12,11 +12,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import zones
 from recorder.catalogue import amending, claims, leaving, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.limits import limits_of
@@ -325,7 +325,7 @@ def _roles(purposes: Sequence[str]) -> set[str]:
 def _day_of(tenant: str, at: datetime) -> date:
     """The customer's day of a time."""
     owner = queries.tenant(tenant)
-    return at.astimezone(ZoneInfo(owner.time_zone if owner else "UTC")).date()
+    return at.astimezone(zones.usable(owner.time_zone if owner else zones.FALLBACK)).date()
 
 
 def _once(codes: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import structlog
 from peewee import PeeweeException
 
 from recorder import metrics
-from recorder.catalogue import amending, people
+from recorder.catalogue import amending, people, throttle
 from recorder.clock import Now, to_iso
 from recorder.errors import AccordError
 from recorder.ledger import checkpoint, mailing, stamping
@@ -74,7 +74,7 @@ class House:
                 self.spool, self.timekeeper.check(), self.means.entropy
             ),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
-            "sessions": lambda: people.drop_old_sessions(now - SESSIONS_KEPT),
+            "sessions": lambda: (people.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
             "logs": lambda: checkpoint.keep(self.signing, self.timekeeper.check()),
             "timestamps": lambda: stamping.keep(self.signing, self.outward.authority, now),
             "mail": lambda: mailing.keep(self.signing, self.outward.server, now),

@@ -22,6 +22,7 @@ import structlog
 
 from recorder.catalogue import customers, live
 from recorder.catalogue.live import LiveRow
+from recorder.catalogue.throttle import Limit
 from recorder.clock import utc_now
 from recorder.control import DONE
 from recorder.ids import uuid7
@@ -93,7 +94,7 @@ def main(folder: Path) -> None:
     }
     gevent.spawn(keep_talking, bakery)
     # All of these tests come from one address.
-    often = LoginLimits(*["10000/minute"] * 4)
+    often = LoginLimits(*[Limit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
     app = create_app(config, gate=house.gate, changes=house.changes)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))

@@ -93,7 +93,7 @@ class Plant:
     _looked: float = 0.0
 
     def __post_init__(self) -> None:
-        first = free_ports(PORTS + 9)
+        first = free_ports(PORTS + 10)
         self.web_port, self.event_port, self.listen_port = first + PORTS, first + PORTS + 1, first + PORTS + 2
         self.phone_ports = first + PORTS + 5
         """Four more."""
@@ -105,6 +105,7 @@ class Plant:
         )  # fmt: skip
         if "metrics" in config.Settings.model_fields:
             text += f"[metrics]\ndaemon_port = {first + PORTS + 3}\nworker_port = {first + PORTS + 4}\n"
+            text += f"web_port = {first + PORTS + 9}\n"
         if self.database is not None:
             text += f'[catalogue]\nurl = "{self.database.url}"\n'
             self.units["database"] = self.database

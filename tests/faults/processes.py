@@ -90,6 +90,7 @@ class Processes:
             "ACCORD_STORE_PATH": str(self.root / "bucket"),
             "ACCORD_METRICS_DAEMON_PORT": "0",
             "ACCORD_METRICS_WORKER_PORT": "0",
+            "ACCORD_METRICS_WEB_PORT": "0",
             **self.settings,
             **more,
         }

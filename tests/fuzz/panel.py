@@ -13,6 +13,7 @@ from flask import Flask
 
 from recorder.catalogue import amending, live, tokens
 from recorder.catalogue.live import LiveRow
+from recorder.catalogue.throttle import Limit
 from recorder.ids import uuid7
 from recorder.seal.keys import Keyring
 from tests.conftest import Clock
@@ -79,7 +80,7 @@ def panel() -> Panel:
     _keyring.append(house.keyring)
     theirs = house.call(rival, outside=Party("e164", "+32499000111"))
     house.not_recorded(ours, "full_disk")
-    limits = LoginLimits(*["100000000/second"] * 4)
+    limits = LoginLimits(*[Limit(1_000_000, 1)] * 5)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
     app = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
     from web.account.limits import limiter

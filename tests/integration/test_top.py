@@ -60,6 +60,7 @@ class Node:
             "ACCORD_SWITCH_LISTEN_PORT": str(first + 1),
             "ACCORD_METRICS_DAEMON_PORT": str(first + 2),
             "ACCORD_METRICS_WORKER_PORT": str(first + 3),
+            "ACCORD_METRICS_WEB_PORT": "0",
         }
         calls = [f"--call=+32255501{n:02}:en" for n in range(CALLS)]
         self.daemon = self._start("daemon.log", "recorder", "daemon")

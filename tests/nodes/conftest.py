@@ -54,6 +54,7 @@ secure_cookies = false
 [metrics]
 daemon_port = 0
 worker_port = 0
+web_port = 0
 """
 
 

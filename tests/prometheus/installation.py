@@ -35,7 +35,7 @@ from tests.ports import free_ports
 from tests.prometheus import pages
 
 CALLS = (("+3225550101", "fr"), ("+3225550102", "en"))
-PORTS = 14
+PORTS = 15
 JOBS = {"accord-daemon": "daemon", "accord-worker": "worker", "accord-web": "web"}
 
 
@@ -69,8 +69,8 @@ class Installation:
     first: int = field(default_factory=lambda: free_ports(PORTS))
 
     def __post_init__(self) -> None:
-        event, daemon, self.daemon, self.worker, self.web, self.prometheus, store = range(
-            self.first, self.first + 7
+        event, daemon, self.daemon, self.worker, self.web, self.panel, self.prometheus, store = range(
+            self.first, self.first + 8
         )
         self.ports = demo.Ports(
             web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, outbound=0, phones=0,
@@ -89,6 +89,7 @@ class Installation:
             "ACCORD_WEB_SECURE_COOKIES": "false",
             "ACCORD_METRICS_DAEMON_PORT": str(self.daemon),
             "ACCORD_METRICS_WORKER_PORT": str(self.worker),
+            "ACCORD_METRICS_WEB_PORT": str(self.panel),
         }
         self.context = Context(config.load(None, self.variables), None)
         self.tenant, self.password = demo.prepare(self.context, self.folder)
@@ -103,7 +104,7 @@ class Installation:
 
     def start(self) -> None:
         self._thread.start()
-        for port in (self.daemon, self.worker, self.web):
+        for port in (self.daemon, self.worker, self.web, self.panel):
             until(f"port {port} answers", lambda port=port: get(self.at(port, "healthz"))[0] == 200)
 
     def stop(self) -> None:
@@ -116,7 +117,7 @@ class Installation:
         return f"http://127.0.0.1:{port}/{path}"
 
     def ports_of(self, job: str) -> int:
-        return {"accord-daemon": self.daemon, "accord-worker": self.worker, "accord-web": self.web}[job]
+        return {"accord-daemon": self.daemon, "accord-worker": self.worker, "accord-web": self.panel}[job]
 
     def number(self, port: int, line: str) -> float:
         """A sample of a process's page, by its name and labels as they are written there."""

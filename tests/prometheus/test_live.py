@@ -76,7 +76,9 @@ def live(here: Installation) -> None:
     here.put_broken_take()
     here.store.start()
     until("both calls are listed", lambda: len(here.recordings()) == 2, 120)
-    until("worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.web)} == {200})
+    until(
+        "worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.panel)} == {200}
+    )
     until("the broken take was set aside",
           lambda: here.number(here.worker, 'accord_takes_total{outcome="quarantined"}'))  # fmt: skip
 
@@ -105,7 +107,7 @@ def hang(here: Installation) -> float:
     time.sleep(2.1)  # until what was found before is not good any more
     longest = 0.0
     with here.stopped_store():
-        for port in (here.worker, here.web):
+        for port in (here.worker, here.panel):
             over = time.monotonic() + 5
             while True:
                 status, body, took = here.ready(port)
@@ -163,16 +165,16 @@ def test_what_happened_is_what_is_counted(watched: Watched) -> None:
         (here.worker, "accord_encode_cpu_seconds_total", 0.05),
         (here.worker, "accord_store_written_bytes_total", 20_000),
         (here.worker, "accord_quarantine_takes", 1),
-        (here.web, "accord_grants_total", 1),
-        (here.web, "accord_listens_total", 1),
-        (here.web, "accord_listen_sent_bytes_total", 10_000),
-        (here.web, 'accord_refusals_total{reason="grant_over"}', 1),
-        (here.web, 'accord_log_ins_total{result="refused"}', 1),
-        (here.web, 'accord_log_ins_total{result="ok"}', 2),
+        (here.panel, "accord_grants_total", 1),
+        (here.panel, "accord_listens_total", 1),
+        (here.panel, "accord_listen_sent_bytes_total", 10_000),
+        (here.panel, 'accord_refusals_total{reason="grant_over"}', 1),
+        (here.panel, 'accord_log_ins_total{result="refused"}', 1),
+        (here.panel, 'accord_log_ins_total{result="ok"}', 2),
     ):
         assert here.number(port, line) >= least, line
     assert here.number(here.daemon, 'accord_calls_total{outcome="recorded"}') == 2
-    for port in (here.daemon, here.worker, here.web):
+    for port in (here.daemon, here.worker, here.panel):
         assert here.number(port, "accord_unforeseen_errors_total") == 0
 
 

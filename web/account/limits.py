@@ -1,14 +1,15 @@
 """How often somebody may try to log in, without letting anybody lock somebody else out cheaply, and how often
 somebody who is logged in may be refused.
 
-Every attempt to log in counts, the right ones too, before the password is looked at: so many at once win
-nothing.  How long to wait is told; whether the account exists does not show.
+Failures count, for all panel processes together (:mod:`recorder.catalogue.throttle`).  An attempt counts
+before the password is looked at, so that many at once win nothing, and no more once it was right.  How long
+to wait is told; whether the account exists does not show.
 """
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
+import hmac
 import math
 import time
 
@@ -17,22 +18,16 @@ from flask_limiter import Limiter
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from recorder import names
+from recorder.catalogue import throttle
+from web.forwarding import network
 from web.security import A_YEAR, cookie_name
-from web.state import here, someone, visitor
+from web.state import here, now, someone, visitor
 
 
 def address() -> str:
-    """Where a request comes from; of IPv6 the /64, which is what one household has."""
-    text = request.remote_addr or ""
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return text
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False).network_address)
-    return text
+    """Where a request comes from."""
+    return network(request.remote_addr or "")
 
 
 limiter = Limiter(key_func=address)
@@ -40,16 +35,12 @@ limiter = Limiter(key_func=address)
 
 def _name() -> str:
     """The log-in that is tried, as it is looked up."""
-    return request.form.get("login", "").strip().casefold()
+    return names.folded(request.form.get("login", ""))
 
 
 def account() -> str:
     """The account that somebody tries, whether there is one of that name or not."""
     return hashlib.sha256(_name().encode()).hexdigest()[:32]
-
-
-def account_and_address() -> str:
-    return f"{account()}/{address()}"
 
 
 def known_device() -> str | None:
@@ -79,34 +70,54 @@ def remember_device(response: Response) -> None:
     )
 
 
-limit_address = limiter.limit(
-    lambda: here().config.login_limits.address,
-    key_func=address,
-    methods=["POST"],
-    exempt_when=lambda: known_device() is not None,
-    scope="log-in-address",
-)
-limit_account_and_address = limiter.limit(
-    lambda: here().config.login_limits.account_and_address,
-    key_func=account_and_address,
-    methods=["POST"],
-    exempt_when=lambda: known_device() is not None,
-    scope="log-in-account-address",
-)
-limit_account = limiter.limit(
-    lambda: here().config.login_limits.account,
-    key_func=account,
-    methods=["POST"],
-    exempt_when=lambda: known_device() is not None,
-    scope="log-in-account",
-)
-limit_device = limiter.limit(
-    lambda: here().config.login_limits.device,
-    key_func=lambda: known_device() or "",
-    methods=["POST"],
-    exempt_when=lambda: known_device() is None,
-    scope="log-in-device",
-)
+class TooOften(Exception):
+    """Somebody has failed so often that they must wait; for so many seconds."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"{seconds} s")
+        self.seconds = seconds
+
+
+class Attempt:
+    """One attempt to log in, counted before its password is looked at."""
+
+    def __init__(self) -> None:
+        """Raises :class:`TooOften`."""
+        limits, device = here().config.login_limits, known_device()
+        if device is not None:
+            self._pair, self._buckets = _key("device", device), []
+            counted = [(self._pair, limits.device)]
+        else:
+            self._pair = _key("account-address", account(), address())
+            whose = (
+                (_key("account-known", account()), limits.account_from_known)
+                if throttle.known(self._pair, now())
+                else (_key("account", account()), limits.account)
+            )
+            self._buckets = [(_key("address", address()), limits.address), whose]
+            counted = [*self._buckets, (self._pair, limits.account_and_address)]
+        if wait := throttle.take(counted, now()):
+            raise TooOften(wait)
+
+    def went_well(self) -> None:
+        """It does not count, nor what failed here before; the address is known from now on."""
+        throttle.give_back(self._buckets)
+        throttle.clear(self._pair, now(), remember=bool(self._buckets))
+
+
+def note_wrong_token() -> None:
+    """Somebody showed a token that is none.  Raises :class:`TooOften`."""
+    bucket = (_key("token-address", address()), here().config.login_limits.address)
+    if wait := throttle.take([bucket], now()):
+        raise TooOften(wait)
+
+
+def _key(kind: str, *parts: str) -> str:
+    """What is counted by, so that nothing tells who it was."""
+    said = "\n".join((kind, *parts)).encode()
+    return hmac.new(here().config.secret_key, said, "sha256").hexdigest()
+
+
 limit_grants = limiter.limit(
     "60/minute", key_func=lambda: someone().user.id, methods=["POST"], scope="grants"
 )

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import partial
-
 import structlog
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from peewee import PeeweeException
 from werkzeug.wrappers import Response
 
 from recorder import metrics
 from recorder.catalogue import people
 from recorder.catalogue.rows import UserRow
-from recorder.errors import AccordError
-from recorder.ids import Entropy
 from web.account.forms import LogInForm
-from web.account.limits import (
-    address,
-    limit_account,
-    limit_account_and_address,
-    limit_address,
-    limit_device,
-    remember_device,
-)
+from web.account.limits import Attempt, address, remember_device
 from web.account.passwords import verify_password
 from web.account.sessions import admitted, close_session, open_session
 from web.addresses import inside
@@ -36,10 +23,6 @@ blueprint = Blueprint("account", __name__, template_folder="templates")
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
-@limit_address
-@limit_account_and_address
-@limit_account
-@limit_device
 def log_in() -> Response | str | tuple[str, int]:
     # The form's fields alone: what limits.py counts by is what is tried, never JSON or a file beside it.
     form = LogInForm(request.form)
@@ -48,6 +31,7 @@ def log_in() -> Response | str | tuple[str, int]:
             return redirect(url_for("recordings.listed"))
         form.next.data = request.args.get("next", "")
         return render_template("account/log_in.html", form=form)
+    attempt = Attempt()
     if not form.validate():
         return render_template("account/log_in.html", form=form), 422
     tried, user = _check(form.login.data or "", form.password.data or "")
@@ -57,8 +41,9 @@ def log_in() -> Response | str | tuple[str, int]:
         said = _("That log-in and password do not belong together.")
         answer = make_response(render_template("account/log_in.html", form=form, refused=said), 422)
         if tried is not None:
-            answer.call_on_close(partial(_write_down, tried, now(), here().entropy))
+            here().refused.note(tried, now())
         return answer
+    attempt.went_well()
     response = redirect(inside(form.next.data) or url_for("recordings.listed"), 303)
     open_session(response, user)
     remember_device(response)
@@ -74,14 +59,6 @@ def log_out() -> Response:
     # What was shown must not come back with the browser's Back button.
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
-
-
-def _write_down(tried: UserRow, at: datetime, entropy: Entropy) -> None:
-    """In the customer's log, after the answer: how long that takes tells nobody which log-ins there are."""
-    try:
-        people.note_refused_log_in(tried, at, entropy)
-    except (AccordError, PeeweeException) as error:
-        log.error("web.log_in_not_noted", user=tried.id, error=str(error))
 
 
 def _check(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:

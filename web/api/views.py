@@ -25,7 +25,7 @@ from recorder.catalogue.tokens import TokenRow
 from recorder.clock import to_iso
 from recorder.control import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
-from web.account.limits import address, limiter, wait
+from web.account.limits import TooOften, limiter, note_wrong_token, wait
 from web.live.asking import ask
 from web.state import gate, here, now
 
@@ -87,14 +87,6 @@ def _admitted(token: TokenRow) -> bool:
     return True
 
 
-limit_wrong = limiter.shared_limit(
-    lambda: here().config.login_limits.address,
-    scope="api-wrong-tokens",
-    key_func=address,
-    deduct_when=lambda answer: answer.status_code == 401,
-    exempt_when=lambda: _shown() is not None,
-)
-"""As log-ins: who shows tokens that are none is slowed down, and nobody else at the same address."""
 limit_token = limiter.shared_limit("300/minute", scope="api-tokens", key_func=_hash)
 
 
@@ -104,6 +96,8 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
     @wraps(view)
     def guarded(**named: Any) -> ResponseReturnValue:
         if _shown() is None:
+            # As log-ins: who shows tokens that are none is slowed down, and nobody else at the same address.
+            note_wrong_token()
             answer = problem(
                 401, "token.unknown", "no token that is in use was shown",
                 "send `Authorization: Bearer <token>`; `accord token create` makes one",
@@ -116,7 +110,6 @@ def with_token(view: Callable[..., ResponseReturnValue]) -> Callable[..., Respon
 
 
 @blueprint.get("/v1/calls")
-@limit_wrong
 @limit_token
 @with_token
 def calls() -> ResponseReturnValue:
@@ -125,7 +118,6 @@ def calls() -> ResponseReturnValue:
 
 
 @blueprint.post("/v1/calls/<call_id>/<what>")
-@limit_wrong
 @limit_token
 @with_token
 def do(call_id: str, what: str) -> ResponseReturnValue:
@@ -141,7 +133,6 @@ def do(call_id: str, what: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/v1/asked/<asked_id>")
-@limit_wrong
 @limit_token
 @with_token
 def asked(asked_id: str) -> ResponseReturnValue:
@@ -153,16 +144,24 @@ def asked(asked_id: str) -> ResponseReturnValue:
 
 
 @blueprint.route("/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-@limit_wrong
 @with_token
 def nothing(rest: str) -> ResponseReturnValue:
     return problem(404, "path.unknown", "there is nothing here", "docs/integrate.md lists what there is")
 
 
+@blueprint.errorhandler(TooOften)
+def failed_too_often(error: TooOften) -> ResponseReturnValue:
+    return _slower(error.seconds)
+
+
 @blueprint.errorhandler(RateLimitExceeded)
 def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
+    return _slower(wait())
+
+
+def _slower(seconds: int) -> ResponseReturnValue:
     answer = problem(429, "limit.reached", "that was asked too often", "wait as long as Retry-After says")
-    answer.headers["Retry-After"] = str(wait())
+    answer.headers["Retry-After"] = str(seconds)
     return answer
 
 

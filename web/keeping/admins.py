@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from recorder import zones
 from recorder.errors import KeepingError
 from recorder.seal.amendment import By
 from web.admins import admins_only
@@ -39,7 +40,7 @@ def to_recording(recording_id: str) -> ResponseReturnValue:
 
 
 def zone() -> ZoneInfo:
-    return ZoneInfo(someone().tenant.time_zone)
+    return zones.usable(someone().tenant.time_zone)
 
 
 def day_of(at: datetime) -> date:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 
+from recorder import zones
 from recorder.catalogue import codes, forgetting, people, persons, queries, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.catalogue.reviews import WITHHELD, ReviewRow
@@ -184,7 +185,7 @@ def copy(request_id: str) -> ResponseReturnValue:
     row = persons.request(tenant.id, request_id)
     if not row.open or row.proved_at is None:
         raise PersonError("person.unproved" if row.open else "person.closed", "not now", "")
-    zone, names = ZoneInfo(tenant.time_zone), bool(request.form.get("names"))
+    zone, names = zones.usable(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo
-
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from recorder import zones
 from recorder.catalogue import amending, leaving, queries
 from web.recordings import listing, wishes
 from web.state import here, logged_in, now, someone
@@ -27,7 +26,7 @@ def home() -> Response:
 @logged_in
 def listed() -> str:
     tenant = someone().tenant
-    zone = ZoneInfo(tenant.time_zone)
+    zone = zones.usable(tenant.time_zone)
     wanted = wishes.read(request.args)
     page = listing.calls(tenant.id, wanted, zone, here().config.page)
     admin = someone().admin

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from recorder import numbers
 from recorder.catalogue.rows import Cursor
 
 KINDS = ("all", "recorded", "not-recorded")
@@ -28,8 +29,11 @@ class Wishes:
     @property
     def digits(self) -> str | None:
         """What is looked for in numbers: the digits, without an international or trunk prefix, so that
-        ``0470 12 34 56`` finds ``+32470123456``."""
-        return re.sub(r"\D", "", self.number).lstrip("0") or None
+        ``0470 12 34 56`` finds ``+32470123456``, and so does what a page shows.  Of a SIP address all of
+        it."""
+        if "@" in self.number or self.number.startswith("sip:"):
+            return self.number
+        return re.sub(r"[^0-9]", "", numbers.plain(self.number)).lstrip("0") or None
 
     @property
     def filtered(self) -> bool:
@@ -57,8 +61,8 @@ class Wishes:
 def read(arguments: Mapping[str, str]) -> Wishes:
     """What an address asks for.  Nothing in it is an error: what cannot be read is left out, and named."""
     wrong = set()
-    number = arguments.get("number", "").strip()[:40]
-    if number and not re.search(r"\d", number):
+    number = arguments.get("number", "").strip()[: numbers.LONGEST]
+    if number and Wishes(number, None, None, "all", None, frozenset()).digits is None:
         wrong.add("number")
         number = ""
     days: dict[str, date | None] = {}

@@ -120,6 +120,7 @@ def panel(patient: Patient) -> Iterator[Finding]:
         yield Finding("ok", f"panel: answers on {host}:{web.port}")
     else:
         yield Finding("wrong", f"panel: answers {status} on {host}:{web.port}", "its log says why")
+    yield from _says("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
 
 
 def _looked_after(name: str, process: Process) -> Iterator[Finding]:

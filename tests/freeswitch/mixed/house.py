@@ -135,6 +135,7 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
         "ACCORD_WORKER_PROCESSES": "2",
         "ACCORD_METRICS_DAEMON_PORT": "0",
         "ACCORD_METRICS_WORKER_PORT": str(worker_port),
+        "ACCORD_METRICS_WEB_PORT": "0",
         "ACCORD_LOG_PATH": str(folder / "daemon.log"),
     }
     more = {

@@ -90,6 +90,7 @@ class Site:
             "ACCORD_WEB_SECURE_COOKIES": "false",
             "ACCORD_METRICS_DAEMON_PORT": str(daemon),
             "ACCORD_METRICS_WORKER_PORT": str(worker),
+            "ACCORD_METRICS_WEB_PORT": "0",
             **(environment or {}),
         }
         self.running: list[Process] = []

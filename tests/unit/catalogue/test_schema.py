@@ -32,6 +32,7 @@ ALL = (
     "0014_ending",
     "0015_played",
     "0016_forgotten",
+    "0020_throttle",
     "0025_signed",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])

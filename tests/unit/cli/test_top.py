@@ -20,6 +20,7 @@ def watcher(house: House) -> Watcher:
             "ACCORD_NODE_DATA": str(house.root),
             "ACCORD_METRICS_DAEMON_PORT": "0",
             "ACCORD_METRICS_WORKER_PORT": "0",
+            "ACCORD_METRICS_WEB_PORT": "0",
         },
     )
     return Watcher(settings, house.clock)

@@ -85,3 +85,18 @@ def test_an_unknown_variable_is_refused_like_an_unknown_setting(variable: str, n
 
 def test_other_variables_are_not_ours(tmp_path: Path) -> None:
     load(None, {"ACCORD_ROUTE": "127.0.0.1:5070", "ACCORD_FREESWITCH": "/bin/true", "ACCORD_CONFIG": "x"})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "panel.example", ""])
+def test_cookies_without_https_stay_on_loopback(host: str) -> None:
+    beyond = {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}
+    with pytest.raises(ConfigError) as refused:
+        load(None, beyond)
+    assert refused.value.error_id == "config.cookies"
+    assert "HTTPS" in refused.value.hint
+    assert load(None, {"ACCORD_WEB_HOST": host}).web.secure_cookies
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_a_panel_on_loopback_needs_no_https(host: str) -> None:
+    assert not load(None, {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}).web.secure_cookies

@@ -1,4 +1,4 @@
-"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER [LIMIT]``."""
+"""The panel as it is served, for a test: ``python -m tests.unit.web.served FOLDER [LIMIT [PROXIES]]``."""
 
 # ruff: noqa: E402
 from gevent import monkey
@@ -16,12 +16,12 @@ from tests.house import House
 from web import WebConfig, create_app, handling, serve
 
 
-def main(folder: Path, limit: float | None = None) -> None:
-    """``limit``: seconds for the head and for the body of a request, instead of the panel's own."""
-    if limit is not None:
+def main(folder: Path, limit: float = 0, proxies: int = 0) -> None:
+    """``limit``: seconds for the head and for the body of a request, instead of the panel's own (0)."""
+    if limit:
         handling.HEAD = handling.BODY = handling.STALLED = limit
     house = House(folder, utc_now, os.urandom)
-    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate)
+    app = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=proxies), gate=house.gate)
 
     def slow() -> Iterator[bytes]:
         for _ in range(10):
@@ -42,4 +42,4 @@ def main(folder: Path, limit: float | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Path(sys.argv[1]), *(float(sys.argv[2]), *map(int, sys.argv[3:])) if len(sys.argv) > 2 else ())

@@ -88,7 +88,7 @@ def test_an_address_that_is_too_long_has_its_answer(served: Served) -> None:
     ("pieces", "status"),
     [
         ([b"GET /healthz HTTP/1.1\r\n", *[b"X-%d: y\r\n" % n for n in range(60)]], b"408"),
-        ([HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 60], b"400"),
+        ([HEAD + b"Content-Length: 100\r\n\r\n", *[b"a"] * 60], b"408"),
     ],
     ids=["head", "body"],
 )

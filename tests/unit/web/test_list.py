@@ -6,7 +6,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
+from recorder import zones
+from recorder.catalogue.models import Tenant, connected
 from recorder.take.spool import REASONS, Party
 
 
@@ -137,3 +140,21 @@ def test_an_outbound_call_says_who_was_called_and_from_which_number(browser, hou
     assert page.count("a été appelé depuis le +32\u00a02\u00a0555\u00a001\u00a000") == 2
     assert "+32\u00a0470\u00a000\u00a000\u00a009" in page
     assert "La personne appelée a choisi de ne pas être enregistrée." in page
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../x"])
+def test_a_zone_that_this_machine_does_not_know_is_shown_as_utc(browser, house, bakery, zone):
+    """The row was written where it is known: by a newer tzdata, or a version that did not look."""
+    recording = house.call(bakery, at=datetime(2026, 11, 25, 8, 30, tzinfo=UTC))
+    with connected():
+        Tenant.update(time_zone=zone).where(Tenant.id == bakery.id).execute()
+    zones._warn.cache_clear()
+    with capture_logs() as logs:
+        person = browser("paul")
+        page = person.get("/recordings?from=2026-11-25")
+        assert page.status_code == 200
+        for path in (f"/recordings/{recording}", "/requests", "/settings/keeping", "/numbers"):
+            assert person.get(path).status_code == 200, path
+    assert "08:30" in page.text
+    assert "Fuseau horaire : UTC." in page.text
+    assert [line["time_zone"] for line in logs if line["event"] == "time_zone.unknown"] == [zone]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import re
 
 import pytest
@@ -12,9 +13,13 @@ from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue import people
 from recorder.catalogue.models import LedgerEntry, Session, connected
+from recorder.catalogue.throttle import Throttle
 from tests.house import PASSWORD
+from tests.unit.web.conftest import Browser
+from web import create_app
 from web.account import limits, passwords
 from web.addresses import inside
+from web.state import KEY
 
 pytestmark = pytest.mark.usefixtures("bakery")
 
@@ -95,6 +100,25 @@ def test_every_failure_looks_alike_and_takes_the_same_work(
     assert len(set(worked)) == 1  # the same algorithm and parameters
 
 
+def test_a_refusal_costs_the_catalogue_the_same_whether_there_is_such_a_log_in(
+    browser, house, bakery, clock, entropy, caplog
+):
+    """Of what is asked and written before the answer, and until the connection takes the next request."""
+    house.person(bakery, "gone", "Somebody Gone")
+    people.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
+    caplog.set_level(logging.DEBUG, logger="peewee")
+    said = {}
+    for number, login in enumerate(("claire", "nobody", "gone")):
+        person = browser(address=f"192.0.2.{number}")
+        token = person.token()
+        caplog.clear()
+        with person.send("/login", token=token, login=login, password="wrong") as answer:
+            assert answer.status_code == 422
+        said[login] = [record.args[0] if record.args else record.msg[0] for record in caplog.records]
+    assert len(said["nobody"]) > 3, "statements are seen"
+    assert said["claire"] == said["nobody"] == said["gone"]
+
+
 def test_a_form_without_its_token_is_refused(browser):
     person = browser()
     person.token()
@@ -153,6 +177,58 @@ def test_guessing_from_everywhere_ends_too_and_still_does_not_lock_the_owner_out
     assert codes[-1] == 429
     assert browser(address="198.51.200.1").log_in("claire").status_code == 429, "an unknown browser waits"
     assert owner.log_in("claire").status_code == 303
+
+
+def test_eight_networks_do_not_keep_the_owner_out_where_they_have_logged_in_before(browser):
+    """In another browser, that is: one without the cookie of the one that has logged in."""
+    assert browser(address="203.0.113.5").log_in("claire").status_code == 303
+    for n in range(64):
+        browser(address=f"198.51.100.{n % 8}").log_in("claire", "guess")
+    assert browser(address="203.0.113.5").log_in("claire").status_code == 303
+
+
+def test_strangers_make_an_unknown_browser_wait_for_a_minute_and_no_hour(browser, clock):
+    for n in range(64):
+        browser(address=f"198.51.{n}.1").log_in("claire", "guess")
+    owner = browser(address="203.0.113.5")
+    refused = owner.log_in("claire")
+    assert refused.status_code == 429
+    wait = int(refused.headers["Retry-After"])
+    assert 0 < wait <= 60
+    assert "then try again" in refused.text
+    clock.forward(seconds=wait)
+    assert owner.log_in("claire").status_code == 303
+
+
+def test_what_goes_well_does_not_count_against_an_office(browser, house, bakery):
+    people_ = [f"luc{n}" for n in range(4)]
+    for login in people_:
+        house.person(bakery, login, login)
+    codes = [browser().log_in(login).status_code for login in people_ * 10]
+    assert codes == [303] * 40
+    assert browser().log_in("claire", "guess").status_code == 422
+
+
+def test_a_success_clears_what_failed_before_it(browser):
+    person = browser()
+    for _ in range(3):
+        codes = [person.log_in("claire", f"guess {n}").status_code for n in range(9)]
+        assert codes == [422] * 9
+        person = browser()
+        assert person.log_in("claire").status_code == 303
+        person = browser()
+
+
+def test_limits_are_those_of_all_processes_and_outlast_them(browser, house, clock, config):
+    """Another process of the panel, or the same one after a restart: it shares the catalogue alone."""
+    for n in range(10):
+        assert browser().log_in("claire", f"guess {n}").status_code == 422
+    again = create_app(config, gate=house.gate, now=clock)
+    assert Browser(again.test_client()).log_in("claire").status_code == 429
+    with connected():
+        rows = list(Throttle.select())
+    assert rows
+    assert not [row for row in rows if "claire" in row.key or "192" in row.key or len(row.key) != 64]
 
 
 def test_a_household_of_ipv6_is_one_address(browser):
@@ -312,16 +388,20 @@ def test_a_password_is_hashed_as_argon2id_and_not_read_when_too_long(real_hasher
     assert not passwords.verify_password("not a hash", "x")
 
 
-def test_a_wrong_password_is_in_the_log_once_in_five_minutes(browser, bakery, clock):
+def test_a_wrong_password_is_in_the_log_once_in_five_minutes(app, browser, bakery, clock):
     """A stranger who guesses does not fill a customer's log; a name that nobody has is in none."""
     person = browser()
+    refused = app.extensions[KEY].refused
     for login in ("claire", "claire", "nobody", "paul"):
-        with person.log_in(login, "wrong") as answer:  # it is written down once the answer has gone
-            assert answer.status_code == 422
+        assert person.log_in(login, "wrong").status_code == 422
+    with connected():
+        assert not LedgerEntry.select().where(LedgerEntry.kind == "session.refused").count()
+    refused.write()  # a few seconds later
     with connected():
         said = [json.loads(row.body) for row in LedgerEntry.select() if row.kind == "session.refused"]
     assert said == [{"user": bakery.people[name].id} for name in ("claire", "paul")]
     clock.forward(minutes=6)
-    person.log_in("claire", "wrong").close()
+    person.log_in("claire", "wrong")
+    refused.write()
     with connected():
         assert LedgerEntry.select().where(LedgerEntry.kind == "session.refused").count() == 3

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from flask import request
 
 import web
+import web.forwarding
 from recorder.store.base import Unreachable
+from recorder.watched import Neighbours
 from tests.house import PASSWORD
-from web import WebConfig, create_app
+from web import WebConfig, create_app, health
 
 ROOT = Path(web.__file__).parent
 
@@ -86,6 +90,48 @@ def test_a_proxy_is_believed_only_where_there_is_one(house, bakery, clock, entro
     assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
 
 
+FORGED = {
+    "X-Forwarded-For": "198.51.100.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-Prefix": "/evil",
+    "Forwarded": "for=198.51.100.1;host=evil.example;proto=https",
+    "X-Real-IP": "198.51.100.1",
+}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "networks", "peer", "believed"),
+    [(0, (), "127.0.0.1", False), (1, (), "127.0.0.1", True), (1, (), "::1", True),
+     (1, (), "192.0.2.9", False),
+     (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
+)  # fmt: skip
+def test_what_a_stranger_says_of_where_it_comes_from_is_not_read(
+    house, clock, proxies, networks, peer, believed
+):
+    config = WebConfig(b"k" * 32, proxies=proxies, proxy_networks=networks)
+    app = create_app(config, gate=house.gate, now=clock)
+    seen = []
+    app.add_url_rule(
+        "/seen", view_func=lambda: seen.append((web.account.limits.address(), request.url)) or ""
+    )
+    client = app.test_client()
+    client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
+    address, url = seen[0]
+    assert address == ("198.51.100.1" if believed else web.forwarding.network(peer))
+    assert url == ("https" if believed else "http") + "://localhost/seen", "the host is never theirs to say"
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/nowhere", "/static/accord.css", "/static/none", "/healthz", "/api/v1/none"]
+)
+def test_a_browser_that_came_by_https_comes_so_again(house, clock, path):
+    app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock)
+    said = app.test_client().get(path, base_url="https://panel.example").headers
+    assert int(said["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
+
+
 def test_own_files_are_kept_for_ever_by_their_hash_and_asked_about_without(browser):
     page = browser().get("/login").text
     address = re.search(r'href="(/static/accord\.css\?v=\w+)"', page).group(1)
@@ -100,18 +146,26 @@ def test_health_says_little_and_whether_the_catalogue_is_there(browser, house):
         assert (answer.status_code, answer.json["status"]) == (200, said)
         assert "Set-Cookie" not in answer.headers
         assert list(answer.json) == ["status"]
-    assert browser().get("/readyz").json == {"status": "ready"}, "what was found is for neighbours"
-    neighbour = browser(address="127.0.0.1").get("/readyz").json
-    assert neighbour["checks"]["catalogue"]["ok"]
+        # A proxy on this machine that adds no header of its own looks like a neighbour.
+        assert list(browser(address="127.0.0.1").get(path).json) == ["status"]
 
 
-def test_a_catalogue_that_is_away_makes_the_panel_alive_and_not_ready(browser, house, tmp_path):
+def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tuple[str, str]:
+    """What the listener beside the panel answers, on its own port."""
+    told: list[str] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
+    body = health.watched_by(app, Neighbours())(environ, lambda status, _headers: told.append(status))
+    return told[0], b"".join(body).decode()
+
+
+def test_a_catalogue_that_is_away_makes_the_panel_alive_and_not_ready(app, browser, house, tmp_path):
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))
     assert browser().get("/healthz").status_code == 200
     answer = browser().get("/readyz")
     assert (answer.status_code, answer.json) == (503, {"status": "not_ready"})
-    told = browser(address="127.0.0.1").get("/readyz").json["checks"]["catalogue"]
-    assert not told["ok"]
+    status, body = watched_from(app, "/readyz")
+    told = json.loads(body)["checks"]["catalogue"]
+    assert (status[:3], told["ok"]) == ("503", False)
     assert "nothing is lost" in told["hint"]
 
 
@@ -173,18 +227,63 @@ def test_a_short_secret_is_refused():
         WebConfig(b"short")
 
 
-def test_metrics_are_for_neighbours_that_no_proxy_stands_for(app, house, bakery, browser, tmp_path):
+def test_metrics_are_on_a_port_of_their_own_and_for_neighbours(app, house, bakery, browser, tmp_path):
+    """Whatever a proxy in front of the panel adds or leaves out, what comes through it finds none."""
     recording = house.call(bakery)
     browser("claire").listen_to(recording)
-    assert browser().get("/metrics").status_code == 404
-    behind = app.test_client().get(
-        "/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}, headers={"X-Forwarded-For": "127.0.0.1"}
-    )
-    assert behind.status_code == 404
+    for address in ("192.0.2.7", "127.0.0.1"):
+        assert browser(address=address).get("/metrics").status_code == 404
+    assert watched_from(app, "/metrics", HTTP_X_FORWARDED_FOR="127.0.0.1")[0] == "403 Forbidden"
+    assert watched_from(app, "/metrics", "192.0.2.7")[0] == "403 Forbidden"
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # they need no catalogue
-    told = browser(address="127.0.0.1").get("/metrics")
-    assert told.status_code == 200
-    assert "Set-Cookie" not in told.headers
-    assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told.text
-    assert recording not in told.text
-    assert bakery.id not in told.text
+    status, told = watched_from(app, "/metrics")
+    assert status == "200 OK"
+    assert 'accord_http_requests_total{method="POST",route="playback.ask",status="303"}' in told
+    assert recording not in told
+    assert bakery.id not in told
+
+
+def test_every_form_has_its_token_and_no_other_method_gets_past_it(app, browser, house, bakery):
+    """Every address that changes something, from the panel's own map; with the session, without the token."""
+    recording = house.call(bakery)
+    person = browser("paul")
+    tried = 0
+    for rule in app.url_map.iter_rules():
+        if "POST" not in (rule.methods or ()) or rule.rule.startswith("/api/"):
+            continue
+        path = re.sub(r"<(?:\w+:)?recording_id>", recording, rule.rule)
+        path = re.sub(r"<(?:int:)[^>]+>", "1", path)
+        path = re.sub(r"<[^>]+>", "01a211d3-7340-7142-add4-f438b92714e9", path)
+        answer = person.client.post(path, environ_base={"REMOTE_ADDR": person.address})
+        assert answer.status_code == 400, path
+        for method in ("PUT", "PATCH", "DELETE"):
+            assert person.client.open(path, method=method).status_code in (400, 405), (path, method)
+        tried += 1
+    assert tried > 15
+
+
+def test_a_host_that_somebody_makes_up_is_in_no_answer(browser, bakery):
+    person = browser("claire")
+    for path in ("/", "/login", "/recordings", "/nowhere", "/numbers", "/static/accord.css"):
+        for host in ("evil.example", "evil.example:1", "localhost/evil.example", "[::1"):
+            answer = person.client.get(path, headers={"Host": host})
+            assert answer.status_code < 500, (path, host)
+            assert "evil.example" not in answer.text, (path, host)
+            assert "evil.example" not in answer.headers.get("Location", ""), (path, host)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_looking_changes_nothing(browser, house, bakery, method):
+    recording = house.call(bakery)
+    person = browser("paul")
+    for path in (
+        f"/recordings/{recording}",
+        "/logout",
+        "/language",
+        f"/recordings/{recording}/delete",
+        "/login",
+    ):
+        answer = person.client.open(path, method=method, environ_base={"REMOTE_ADDR": person.address})
+        assert answer.status_code < 500
+        assert "Content-Security-Policy" in answer.headers
+    assert person.get("/recordings").status_code == 200, "still logged in"

@@ -1,0 +1,136 @@
+"""How often somebody may fail before they must wait, counted for all panel processes together.
+
+A row is a leaky bucket: each attempt pours a drop in, which leaks out after a while; one that does not fit is
+refused (GCRA).  An attempt is counted before it is known how it ends, so that many at once win nothing, and
+taken back where it went well.  Keys are hashes that the panel makes with its secret: no address and no log-in
+is kept here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peewee import BigIntegerField, Case, TextField
+
+from recorder.catalogue.database import MaybeMomentField, Row, connected, writing
+
+KNOWN = timedelta(days=90)
+"""How long a place is known from which somebody logged in."""
+
+SLACK_MS = 60_000
+"""By how much the clocks of machines may differ."""
+
+
+class Throttle(Row):
+    """``empty_ms``: when all that was poured in will have leaked out, in milliseconds since 1970.
+    ``known_until``: until when a place counts as known."""
+
+    key = TextField(primary_key=True)
+    empty_ms = BigIntegerField(index=True)
+    known_until = MaybeMomentField(null=True)
+
+    class Meta:
+        table_name = "throttle"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``attempts`` at once, and then one more whenever an equal share of ``seconds`` has passed."""
+
+    attempts: int
+    seconds: int
+
+    @property
+    def each_ms(self) -> int:
+        return max(1, self.seconds * 1000 // self.attempts)
+
+    @property
+    def room_ms(self) -> int:
+        """How full it may be for one more to fit."""
+        return self.each_ms * (self.attempts - 1)
+
+
+Bucket = tuple[str, Limit]
+
+
+class _Full(Exception):  # takes back what this attempt has poured in already
+    pass
+
+
+def known(key: str, now: datetime) -> bool:
+    """Whether somebody has logged in from a place lately."""
+    with connected():
+        row = Throttle.get_or_none(Throttle.key == key)
+    return row is not None and row.known_until is not None and row.known_until > now
+
+
+def take(buckets: Sequence[Bucket], now: datetime) -> int:
+    """Count an attempt in all of these, or in none; seconds to wait, 0 where it may be made."""
+    if wait := _wait(buckets, now):
+        return wait
+    try:
+        with writing():
+            for key, limit in buckets:
+                if not _pour(key, limit, _ms(now)):
+                    raise _Full
+    except _Full:
+        return _wait(buckets, now) or 1
+    return 0
+
+
+def give_back(buckets: Iterable[Bucket]) -> None:
+    """An attempt went well: it does not count."""
+    with writing():
+        for key, limit in buckets:
+            Throttle.update(empty_ms=Throttle.empty_ms - limit.each_ms).where(Throttle.key == key).execute()
+
+
+def clear(key: str, now: datetime, *, remember: bool = False) -> None:
+    """An attempt went well: what failed before is forgotten, and with ``remember`` the place is known."""
+    until = now + KNOWN if remember else None
+    with writing():
+        Throttle.update(empty_ms=0, known_until=until).where(Throttle.key == key).execute()
+
+
+def drop_old(now: datetime) -> int:
+    """Forget what has leaked out; how many."""
+    over = Throttle.known_until.is_null() | (Throttle.known_until <= now)
+    with writing():
+        return int(Throttle.delete().where((Throttle.empty_ms <= _ms(now)) & over).execute())
+
+
+def _pour(key: str, limit: Limit, now: int) -> bool:
+    each, room = limit.each_ms, limit.room_ms
+    fits = (Throttle.empty_ms <= now + room) | _from_another_time(limit, now)
+    filled = (Throttle.empty_ms > now) & (Throttle.empty_ms <= now + room)
+    fuller = Case(None, [(filled, Throttle.empty_ms + each)], now + each)
+    added = Throttle.insert(key=key, empty_ms=now + each).on_conflict(
+        conflict_target=[Throttle.key], update={Throttle.empty_ms: fuller}, where=fits
+    )
+    return bool(added.as_rowcount().execute())
+
+
+def _from_another_time(limit: Limit, now: int) -> Any:
+    """Fuller than full: a clock had jumped ahead, and is right again."""
+    return Throttle.empty_ms > now + limit.room_ms + limit.each_ms + SLACK_MS
+
+
+def _wait(buckets: Sequence[Bucket], now: datetime) -> int:
+    """Seconds until one more fits into each."""
+    with connected():
+        rows = Throttle.select().where(Throttle.key.in_([key for key, _limit in buckets]))
+        filled = {row.key: row.empty_ms - _ms(now) for row in rows}
+    longest = 0
+    for key, limit in buckets:
+        over = filled.get(key, 0) - limit.room_ms
+        if 0 < over <= limit.each_ms + SLACK_MS:
+            longest = max(longest, over)
+    return math.ceil(longest / 1000)
+
+
+def _ms(at: datetime) -> int:
+    return int((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))

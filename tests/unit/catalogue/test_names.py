@@ -1,0 +1,142 @@
+"""What customers, people, announcements and lines may be called, and which numbers are one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from recorder.catalogue import customers, people, queries
+from recorder.errors import CatalogueError
+from recorder.ids import uuid7
+from tests.announced import announcement_in
+
+UNSEEN = [
+    "a\x00b", "a\x1b[31mb", "a\nb", "a\tb", "a\u200bb", "a\u202eb", "a\u2028b", "a\u00adb", "\ud800",
+]  # fmt: skip
+EMPTY = ["", " ", "\u00a0\u2003"]
+
+
+@contextmanager
+def refused(error_id: str) -> Iterator[None]:
+    with pytest.raises(CatalogueError) as found:
+        yield
+    assert found.value.error_id == error_id
+    assert found.value.hint
+
+
+@pytest.fixture
+def create(catalogue, clock, entropy):
+    def make(name: str, *, time_zone: str = "Europe/Brussels", country: str = "be") -> str:
+        identity = str(uuid7(clock(), entropy))
+        said = {"now": clock(), "entropy": entropy, "time_zone": time_zone, "country": country}
+        customers.create_tenant(identity, name=name, wrapped_key="{}", **said)
+        return identity
+
+    return make
+
+
+@pytest.fixture
+def announce(clock, entropy):
+    def make(tenant: str, name: str = "default") -> str:
+        said = announcement_in("fr")
+        return customers.create_announcement(
+            tenant, name=name, language="fr", text=said.text, purposes=["agreement"], keep_days=30,
+            wav=said.path.read_bytes(), now=clock(), entropy=entropy,
+        ).id  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def line(announce, clock, entropy):
+    def make(tenant: str, number: str, label: str = "") -> str:
+        told = announce(tenant)
+        return customers.create_line(
+            tenant, number=number, announcement=told, label=label, now=clock(), entropy=entropy
+        ).id
+
+    return make
+
+
+@pytest.mark.parametrize("name", [*UNSEEN, *EMPTY, "x" * 101])
+def test_a_name_that_cannot_be_read_is_refused_everywhere(
+    create, announce, line, clock, entropy, name: str
+) -> None:
+    with refused("tenant.name"):
+        create(name)
+    tenant, how = create("Boulangerie Martin"), {"now": clock(), "entropy": entropy}
+    with refused("tenant.name"):
+        customers.set_tenant(tenant, name=name, language="fr", **how)
+    said = {"role": "customer", "language": "fr", "password_hash": "x", **how}
+    with refused("user.name"):
+        people.create_user(tenant, login="claire", name=name, **said)
+    with refused("user.login"):
+        people.create_user(tenant, login=name * 3, name="Claire", **said)
+    if name.strip():
+        with refused("line.label"):
+            line(tenant, "+3225550100", label=name)
+    with refused("announcement.name"):
+        announce(tenant, name)
+    assert [row.name for row in customers.tenants()] == ["Boulangerie Martin"]
+    assert not queries.lines(tenant)
+    assert not people.users(tenant)
+
+
+@pytest.mark.parametrize(
+    "same", ["Café Élise", "CAFÉ ÉLISE", " Café  Élise ", "Cafe\u0301 E\u0301lise", "café\u00a0élise"]
+)
+def test_two_customers_have_two_names(create, clock, entropy, same: str) -> None:
+    create("Café Élise")
+    other, how = create("Garage Peeters"), {"now": clock(), "entropy": entropy}
+    with refused("tenant.name"):
+        create(same)
+    with refused("tenant.name"):
+        customers.set_tenant(other, name=same, language="fr", **how)
+    customers.set_tenant(other, name="GARAGE Peeters", language="fr", **how)
+    assert [row.name for row in customers.tenants()] == ["Café Élise", "GARAGE Peeters"]
+
+
+def test_a_name_is_kept_in_one_spelling(create, clock, entropy) -> None:
+    tenant = create("  Cafe\u0301   Élise ")
+    assert customers.tenants()[0].name == "Café Élise"
+    said = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
+    people.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **said)
+    found = people.user_by_login("ÉLISE")
+    assert found is not None
+    assert (found.login, found.name) == ("élise", "Élise D.")
+    with refused("user.exists"):
+        people.create_user(tenant, login="élise", name="Another", **said)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Bruxelles", "", "Europe", "../etc/passwd", "/etc/localtime", "CEST", "a\0b"]
+)
+def test_a_time_zone_that_there_is_not_is_refused(create, zone: str) -> None:
+    with refused("tenant.time_zone"):
+        create("Boulangerie Martin", time_zone=zone)
+    assert not customers.tenants()
+
+
+@pytest.mark.parametrize("other", ["3225550100", "003225550100", "025550100", "+3225550100"])
+@pytest.mark.parametrize("first", ["+3225550100", "025550100"])
+def test_one_number_in_two_spellings_is_one_line(create, line, first: str, other: str) -> None:
+    bakery, garage = create("Boulangerie Martin"), create("Garage Peeters")
+    line(bakery, first)
+    for tenant in (bakery, garage):
+        with pytest.raises(CatalogueError) as taken:
+            line(tenant, other)
+        assert taken.value.error_id == "line.taken"
+        assert first in taken.value.message
+        assert "Boulangerie Martin" in taken.value.message
+
+
+def test_the_same_digits_of_another_country_are_another_number(create, line) -> None:
+    bakery, baker = create("Boulangerie Martin"), create("Pâtisserie Weiss", country="fr")
+    line(bakery, "025550100")
+    line(baker, "+33255550100")
+    line(bakery, "100")
+    line(bakery, "5550100")
+    with refused("line.taken"):
+        line(baker, "100")

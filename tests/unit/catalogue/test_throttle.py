@@ -1,0 +1,75 @@
+"""Counting failures for several processes at once, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.catalogue import throttle
+from recorder.catalogue.throttle import Limit
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+THREE = Limit(3, 30)
+
+pytestmark = pytest.mark.usefixtures("catalogue")
+
+
+def waits(key: str, times: int, now: datetime = NOW) -> list[int]:
+    return [throttle.take([(key, THREE)], now) for _ in range(times)]
+
+
+def test_so_many_at_once_and_then_one_after_each_share_of_the_time() -> None:
+    assert waits("a", 5) == [0, 0, 0, 10, 10]
+    assert waits("a", 2, NOW + timedelta(seconds=4)) == [6, 6]
+    assert waits("a", 2, NOW + timedelta(seconds=10)) == [0, 10]
+    assert waits("a", 4, NOW + timedelta(seconds=60)) == [0, 0, 0, 10]
+
+
+def test_one_that_does_not_fit_is_counted_nowhere() -> None:
+    assert waits("full", 3) == [0, 0, 0]
+    assert throttle.take([("b", THREE), ("full", THREE)], NOW) == 10
+    assert waits("b", 4) == [0, 0, 0, 10]
+
+
+def test_what_went_well_does_not_count() -> None:
+    assert waits("c", 3) == [0, 0, 0]
+    throttle.give_back([("c", THREE)])
+    assert waits("c", 2) == [0, 10]
+    throttle.clear("c", NOW)
+    assert waits("c", 4) == [0, 0, 0, 10]
+
+
+def test_many_at_once_win_nothing() -> None:
+    came: list[int] = []
+    limit = Limit(5, 3600)
+    start = threading.Barrier(12)
+
+    def attempt() -> None:
+        start.wait()
+        came.append(throttle.take([("d", limit)], NOW))
+
+    threads = [threading.Thread(target=attempt) for _ in range(12)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(came)[:6] == [0, 0, 0, 0, 0, 720]
+    assert len(came) == 12
+
+
+def test_a_clock_that_had_jumped_ahead_keeps_nobody_out() -> None:
+    assert waits("e", 3, NOW + timedelta(days=400)) == [0, 0, 0]
+    assert waits("e", 4) == [0, 0, 0, 10]
+
+
+def test_a_place_is_known_for_a_time_and_what_is_over_is_forgotten() -> None:
+    throttle.take([("f", THREE), ("g", THREE)], NOW)
+    assert not throttle.known("f", NOW)
+    throttle.clear("f", NOW, remember=True)
+    assert throttle.known("f", NOW)
+    assert throttle.drop_old(NOW + timedelta(days=1)) == 1, "what leaked out and is no known place"
+    assert throttle.known("f", NOW + timedelta(days=89))
+    assert not throttle.known("f", NOW + timedelta(days=91))
+    assert throttle.drop_old(NOW + timedelta(days=91)) == 1

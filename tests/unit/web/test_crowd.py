@@ -1,0 +1,135 @@
+"""However many connections somebody holds, a new request is answered: of those that wait for their client the
+longest waiting ones are dropped."""
+
+from __future__ import annotations
+
+import resource
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.unit.web.test_serving import Served
+from web import serving
+from web.crowd import Crowd
+
+MANY = 1010
+IDLE = b""
+SLOW_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+SLOW_BODY = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nlogin="
+
+
+@pytest.fixture(autouse=True)
+def enough_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * MANY:
+        pytest.skip("this user may not have that many files open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * MANY), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def crowd(port: int, says: bytes, many: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(_one(port, says)) for _ in range(many)]
+
+
+def _one(port: int, says: bytes) -> socket.socket:
+    one = socket.socket()
+    one.settimeout(20)
+    one.connect(("127.0.0.1", port))
+    if says:
+        one.sendall(says)
+    return one
+
+
+def answered_in(served: Served, path: str = "/healthz") -> float:
+    began = time.monotonic()
+    assert served.get(path).status == 200
+    return time.monotonic() - began
+
+
+def dropped(connections: list[socket.socket]) -> list[int]:
+    """Which of them the panel has ended, once it has come to all."""
+    gone: list[int] = []
+    for number, one in enumerate(connections):
+        if select.select([one], [], [], 0)[0]:
+            try:
+                if one.recv(1, socket.MSG_PEEK) == b"":
+                    gone.append(number)
+            except ConnectionResetError:
+                gone.append(number)
+    return gone
+
+
+def test_a_thousand_idle_connections_of_one_address_hold_nobody_up(tmp_path) -> None:
+    served = Served(tmp_path)
+    try:
+        with crowd(served.port, IDLE, MANY) as connections:
+            assert answered_in(served) < 5
+            gone = dropped(connections)
+            # The address keeps its share, and the newest of its connections at that.
+            assert gone[: MANY - serving.OF_AN_ADDRESS] == list(range(MANY - serving.OF_AN_ADDRESS))
+            assert len(gone) <= MANY - serving.OF_AN_ADDRESS + 1
+    finally:
+        served.close()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_behind_a_proxy_no_address_has_a_share_and_slow_heads_and_bodies_hold_nobody_up(tmp_path) -> None:
+    served = Served(tmp_path, "0", "1")
+    half = MANY // 2
+    try:
+        with (
+            crowd(served.port, SLOW_HEAD, half) as heads,
+            crowd(served.port, SLOW_BODY, half) as bodies,
+        ):
+            assert answered_in(served) < 5
+            assert dropped(heads)[:10] == list(range(10)), "the longest waiting ones"
+            assert len(dropped(heads)) <= 11, "no more than are needed"
+            assert not dropped(bodies)
+    finally:
+        served.close()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+class Connection:
+    """One that is waited for, or not."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def shutdown(self, _how: int) -> None:
+        self.closed = True
+
+
+def test_idle_ones_go_first_then_what_arrives_slowly_then_who_takes_nothing_and_nobody_at_work() -> None:
+    crowd = Crowd(4, 4)
+    taking, rest, request, work = (Connection() for _ in range(4))
+    for each in (taking, rest, request, work):
+        assert crowd.comes(each, "192.0.2.1")
+    with crowd.waits("taking", taking), crowd.waits("rest", rest), crowd.waits("request", request):
+        for expected in (request, rest, taking):
+            assert not expected.closed
+            assert crowd.comes(Connection(), "192.0.2.2")
+            assert expected.closed
+        assert crowd.comes(Connection(), "192.0.2.3"), "nobody waits: one more is served all the same"
+    assert not work.closed
+
+
+def test_an_address_has_its_share_and_one_of_ipv6_is_a_household() -> None:
+    crowd = Crowd(100, 2, without={"127.0.0.1"})
+    first, second = Connection(), Connection()
+    assert crowd.comes(first, "2001:db8::1")
+    assert crowd.comes(second, "2001:db8::2")
+    assert not crowd.comes(Connection(), "2001:db8::3"), "both are at work"
+    with crowd.waits("request", second):
+        assert crowd.comes(Connection(), "2001:db8::3")
+    assert (first.closed, second.closed) == (False, True)
+    crowd.leaves(first)
+    assert crowd.comes(Connection(), "2001:db8::4")
+    assert all(crowd.comes(Connection(), "127.0.0.1") for _ in range(5)), "a proxy's is everybody's"

@@ -1,0 +1,81 @@
+"""What a page prints of a number is understood wherever a number is typed."""
+
+from __future__ import annotations
+
+import phonenumbers
+import pytest
+from flask import Flask
+from flask_babel import force_locale
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recorder import numbers
+from recorder.catalogue.persons import normalised
+from recorder.config import load
+from recorder.take.spool import Party
+from web import written
+from web.recordings import wishes
+
+REGIONS = ("BE", "FR", "NL", "DE", "LU", "CH", "GB", "IT", "ES", "US", "PL", "AT")
+KINDS = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
+EXAMPLES = [
+    phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+    for region in REGIONS
+    for kind in KINDS
+    if (found := phonenumbers.example_number_for_type(region, kind)) is not None
+]
+AROUND = ("", " ", "\u00a0", "\u200e", "\u202a", "\n")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    number=st.sampled_from(EXAMPLES),
+    reader=st.sampled_from(("en_GB", "fr", "nl", "de")),
+    country=st.sampled_from(REGIONS),
+    before=st.sampled_from(AROUND),
+    after=st.sampled_from(AROUND),
+)
+def test_a_printed_number_is_read_again(app: Flask, number, reader, country, before, after) -> None:
+    with app.test_request_context(), force_locale(reader):
+        text = before + written.number(number) + after
+        shown = before + written.party(Party("e164", number)) + after
+    assert numbers.canonical(text, country) == number
+    assert normalised(text, country) == number
+    for each in (text, shown):
+        wanted = wishes.read({"number": each})
+        assert not wanted.wrong
+        assert wanted.digits
+        assert wanted.digits in number
+    assert load(None, {"ACCORD_NODE_NEVER_RECORD": text}).node.never_record == (number,)
+
+
+@pytest.mark.parametrize("reader", ["en_GB", "fr", "nl", "de"])
+@pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
+def test_who_has_no_number_is_found_by_what_is_printed(app: Flask, reader, kind, value) -> None:
+    with app.test_request_context(), force_locale(reader):
+        wanted = wishes.read({"number": written.party(Party(kind, value))})
+    assert not wanted.wrong
+    assert wanted.digits == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+32 2 555 01 00", "0032 2 555 01 00", "02 555 01 00", "02/555.01.00", "(02) 555-01-00",
+     "tel:+32-2-555-01-00", "+32 (0)2 555 01 00", "+32\u00a02\u00a0555\u00a001\u00a000",
+     "\uff10\uff12 555 01 00", "\u202a+32 2 555 01 00\u202c"],
+)  # fmt: skip
+def test_all_spellings_of_a_number_are_one(text: str) -> None:
+    assert numbers.canonical(text, "be") == "+3225550100"
+    digits = wishes.read({"number": text}).digits
+    assert digits
+    assert digits in "+3225550100"
+
+
+@pytest.mark.parametrize("text", ["100", "112", "5550100", "2001"])
+def test_an_extension_or_a_short_number_stays_as_it_is(text: str) -> None:
+    assert numbers.canonical(text, "be") == text
+
+
+@pytest.mark.parametrize("text", ["", "none", "+", "12a4", "sip:anna@example.org"])
+def test_what_is_no_number_is_none(text: str) -> None:
+    assert numbers.canonical(text, "be") is None

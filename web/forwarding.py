@@ -1,0 +1,69 @@
+"""Reverse proxies in front of the panel: whose word on where a request comes from is believed.
+
+The nearest one must be on loopback or in a network named (``[web] proxy_networks``).  What anybody else says
+in ``X-Forwarded-For`` and the like is taken away unread.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from web.config import WebConfig
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_SAID = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
+_PREFIX = "HTTP_X_FORWARDED_"
+
+
+def network(address: str) -> str:
+    """Where a connection or request comes from, as it is counted; of IPv6 the /64, which is what one
+    household has."""
+    found = _parsed(address)
+    if found is None:
+        return address
+    if found.version == 6:
+        return str(ipaddress.ip_network((found, 64), strict=False).network_address)
+    return str(found)
+
+
+class Proxies:
+    """The addresses of proxies that are believed; none where none stands in front."""
+
+    def __init__(self, config: WebConfig) -> None:
+        self._any = config.proxies > 0
+        self._networks = [ipaddress.ip_network(each) for each in config.proxy_networks]
+
+    def __contains__(self, address: object) -> bool:
+        found = _parsed(str(address)) if self._any else None
+        return found is not None and (found.is_loopback or any(found in each for each in self._networks))
+
+
+def believe(application: WSGIApplication, config: WebConfig) -> WSGIApplication:
+    """An application that hears what a proxy says, and nobody else."""
+    proxies, many = Proxies(config), config.proxies
+    fixed = ProxyFix(application, x_for=many, x_proto=many, x_host=0, x_prefix=0)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("REMOTE_ADDR", "") in proxies:
+            return fixed(environ, start_response)
+        for name in [each for each in environ if each.startswith(_PREFIX) or each in _SAID]:
+            del environ[name]
+        return application(environ, start_response)
+
+    return answer
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped
+    return found
