@@ -110,7 +110,7 @@ def rows_sha256(tenant: str) -> str:
     found, first = hashlib.sha256(), 0
     while rows := handed(tenant, first):
         for row in rows:
-            files = [list(each) for each in row.files]
+            files: list[Any] = [list(each) for each in row.files]
             said: list[Any] = [
                 row.number,
                 row.recording,
