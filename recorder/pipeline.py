@@ -32,7 +32,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
-from recorder.catalogue import customers, forgetting, keeping, leaving, lines, snapshot
+from recorder.catalogue import customers, keeping, lines, snapshot
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.clock import Uptime, to_iso, uptime
@@ -40,6 +40,7 @@ from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.ledger.append import no_tenant
+from recorder.lifecycle.statements import FORGOTTEN, LEFT, Said, Statements
 from recorder.seal import lengths
 from recorder.seal.body import to_body
 from recorder.seal.contents import BROUGHT_IN
@@ -116,6 +117,11 @@ class Means:
     erasing: Store | None = None
     revoked: Callable[[], Revoked] = nothing
 
+    @property
+    def statements(self) -> Statements:
+        """What was signed of customers and calls."""
+        return Statements(self.store, self.root_public, self.revoked)
+
 
 def next_stage(folder: Path) -> Stage | None:
     """The first unmet stage of a folder in the spool; ``None`` where it is not the worker's, or gone."""
@@ -168,7 +174,7 @@ def put_aside(folder: Path, reason: str, now: datetime, means: Means) -> None:
     """Set a take aside, and list the call as not recorded."""
     until = None if reason == ENCODER_DIED else now + QUARANTINED_FOR
     start, end = what_is_known(folder, now)
-    list_call(start, end, reason, until, now, means.entropy)
+    list_call(start, end, reason, until, now, means.entropy, means.statements)
     means.boundary("listed")
     set_aside(folder, reason, now, until)
     metrics.TAKES.labels("quarantined").inc()
@@ -180,7 +186,7 @@ def _note(folder: Path, now: datetime, means: Means) -> bool:
     reason = unkept(take)
     if reason is None:
         return True  # it could not be read when the stage was chosen, and now it can
-    list_call(take.start, take.end, reason, None, now, means.entropy)
+    list_call(take.start, take.end, reason, None, now, means.entropy, means.statements)
     means.boundary("noted")
     remove_take(folder)
     metrics.TAKES.labels("noted").inc()
@@ -216,7 +222,7 @@ def _encode(folder: Path, now: datetime, means: Means) -> bool:
 def _seal(folder: Path, now: datetime, means: Means) -> bool:
     try:
         encoded = read_encoded(folder)
-        if _unwanted(encoded.take.start.tenant or "", folder.name):
+        if means.statements.look(encoded.take.start.tenant, folder.name).signed:
             return _drop(folder, means)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
@@ -245,7 +251,7 @@ def _check_line(start: CallStart) -> None:
 
 def _store(folder: Path, now: datetime, means: Means) -> bool:
     sealed = read_sealed(folder, means.root_public)
-    if _unwanted(sealed.manifest.tenant, sealed.recording):
+    if _unwanted(sealed, means.statements.look(sealed.manifest.tenant, sealed.recording)):
         return _let_go(sealed, means)
     if was_erased(sealed, means.store, means.root_public, now, means.revoked()):
         return _let_go(sealed, means)
@@ -276,9 +282,11 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now, means.revoked()):
         return _let_go(sealed, means)
-    if _unwanted(row.tenant, row.id):
+    said = means.statements.look(row.tenant, row.id)
+    if _unwanted(sealed, said):
         return _let_go(sealed, means)
-    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits)
+    despite = said.unsigned | (said.signed - {LEFT})
+    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits, despite=despite)
     if added:
         _report(sealed)
     means.boundary("catalogued")
@@ -305,17 +313,27 @@ def _report(sealed: Sealed) -> None:
         )
 
 
-def _unwanted(tenant: str, recording: str) -> bool:
-    """Whether nothing of a take may be kept: its customer has left, or its call was forgotten at its
-    person's request while it was set aside."""
-    return leaving.being_erased(tenant) or forgetting.was_forgotten(tenant, recording)
+def _unwanted(sealed: Sealed, said: Said) -> bool:
+    """Whether nothing of a sealed take may be kept: its customer has left, or its call was erased for its
+    person while it was set aside.  A call that was announced and sealed is a recording: a note about calls
+    that were not recorded destroys none."""
+    if LEFT in said.signed:
+        return True
+    if FORGOTTEN in said.signed and sealed.manifest.announced is not None:
+        log.error(
+            "call_erasure.of_a_recording",
+            recording=sealed.recording,
+            hint="its person had it erased as a call without a recording: is the recording to be deleted?",
+        )
+        return False
+    return FORGOTTEN in said.signed
 
 
 def _let_go(sealed: Sealed, means: Means) -> bool:
     """Its recording was erased: what is left of it goes, here and in the bucket."""
     erasing, tenant = means.erasing or means.store, sealed.manifest.tenant
     take_back(sealed, erasing, means.root_public, means.revoked())
-    if leaving.being_erased(tenant) and customers.tenant_wrapped_key(tenant) is None:
+    if customers.tenant_wrapped_key(tenant) is None and means.statements.erases(tenant):
         erasing.delete(tenant_key_path(tenant))  # put just when it was destroyed: its customer has left
     log.warning(
         "take.erased_meanwhile",

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from recorder.catalogue import keeping, leaving, lines
+from recorder.catalogue import keeping, lines
 from recorder.catalogue.rows import NotRecordedRow
 from recorder.errors import CatalogueError, TakeError
 from recorder.ids import Entropy
+from recorder.lifecycle.statements import Statements
 from recorder.take.spool import CallEnd, CallStart, Party, Take, read_end, read_start
 
 
@@ -29,18 +30,26 @@ def unkept(take: Take) -> str | None:
 
 
 def list_call(
-    start: CallStart, end: CallEnd, reason: str, until: datetime | None, now: datetime, entropy: Entropy
+    start: CallStart,
+    end: CallEnd,
+    reason: str,
+    until: datetime | None,
+    now: datetime,
+    entropy: Entropy,
+    statements: Statements,
 ) -> None:
     """List a call as not recorded, for its tenant, or for nobody where it has none that is known.  One that
     began after its line had ended, on a node that had not heard of that, is whose the number was by then.
-    ``until`` is the day on which a take in quarantine will be destroyed, if there is one.
+    ``until`` is the day on which a take in quarantine will be destroyed, if there is one.  Not listed is
+    what signed ``statements`` say was erased.
 
-    Raises :class:`CatalogueError`."""
+    Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
     tenant, line = start.tenant, start.line
     if line is not None and lines.ended_before(line, start.started_at):
         tenant, line = lines.owner(start.number, start.started_at)
-    if tenant is not None and leaving.being_erased(tenant):
-        return  # nothing of theirs is kept any more, and a call is nobody else's
+    said = statements.look(tenant, start.recording)
+    if said.signed:
+        return  # nothing of it is kept any more, and a call is nobody else's
     row = NotRecordedRow(
         id=start.recording,
         tenant=tenant,
@@ -55,11 +64,12 @@ def list_call(
         quarantined_until=until,
     )
     try:
-        keeping.add_not_recorded(row, now=now, entropy=entropy)
+        keeping.add_not_recorded(row, now=now, entropy=entropy, despite=said.unsigned)
     except CatalogueError as error:
         if error.error_id != "tenant.unknown":
             raise
-        keeping.add_not_recorded(replace(row, tenant=None, line=None), now=now, entropy=entropy)
+        ownerless = replace(row, tenant=None, line=None)
+        keeping.add_not_recorded(ownerless, now=now, entropy=entropy, despite=said.unsigned)
 
 
 def what_is_known(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:

@@ -20,6 +20,7 @@ from recorder.catalogue import customers, models, schema
 from recorder.catalogue.rows import LineRow
 from recorder.clock import Uptime
 from recorder.ids import uuid7
+from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
 from recorder.seal.keys import Keyring, load_kek
 from recorder.store.directory import DirectoryStore
@@ -248,6 +249,11 @@ class House:
         inside = Party("extension", "1001") if bridged else None
         spool.close_take(folder, CallEnd("recorded", None, ended, inside))
         return folder
+
+    def office(self) -> Changes:
+        """What the operator decides with about a customer who leaves."""
+        given = self.means
+        return Changes(given.store, given.root_public, given.signer, self.clock, self.entropy)
 
     def unrecorded(self, reason: str = "hung_up_in_announcement", **changes) -> Path:
         """A call that was not recorded, in the spool."""

@@ -13,7 +13,9 @@ from recorder.catalogue import customers, keeping, queries
 from recorder.catalogue.described import recording_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import LedgerEntry, connected
+from recorder.clock import to_iso
 from recorder.lifecycle.amend import chain_of, put
+from recorder.seal import offboarding
 from recorder.seal.amendment import Amendment, By, Data
 from recorder.seal.keys import WrappedKey
 from recorder.seal.manifest import open_manifest, seal
@@ -73,3 +75,15 @@ def forge(house, recording: str, data: Data, at: datetime) -> Amendment:
     means, row = house.means, queries.recording(house.tenant, recording)
     chain = chain_of(means.store, row.prefix, means.root_public)
     return put(means.store, chain, data, By("operator"), means.signer, means.root_public, at)
+
+
+def receipt_body(tenant: str, at: datetime, **changes: Any) -> dict[str, Any]:
+    """What the receipt of a customer who left says."""
+    when = to_iso(at)
+    return {
+        "type": offboarding.RECEIPT_TYPE, "version": 1, "tenant": tenant, "statement": "ab" * 32,
+        "announced_at": when, "erasing_since": when, "erased_at": when, "complete_from": when,
+        "handed_over": None, "destroyed": {"deleted": 1}, "gone": [], "remains": [], "calls_forgotten": 0,
+        "people_forgotten": 0, "backups_kept_days": 0, "log": {"size": 1, "root": "ab" * 32, "checkpoint": 1},
+        "keys": {"destroyed": [], "copies_end": when}, "software": "accord 1", **changes,
+    }  # fmt: skip

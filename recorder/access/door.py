@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow, UserRow
 from recorder.catalogue.tokens import TokenRow
 from recorder.seal.amendment import Amendment
@@ -140,6 +141,9 @@ class Door(Protocol):
         """What the player says was played since it last said so (:mod:`recorder.access.played`): written down
         as its word with the listen, which says so when it is closed.  Nothing happens where that is closed,
         or never began.  Raises ``ValueError`` for what are no stretches of a sound, else as :meth:`close`."""
+
+    def leaver(self, who: Who) -> LeavingRow | None:
+        """How far their customer's leaving is, as was signed; ``None`` where it does not leave."""
 
     def handover(self, who: Who) -> Opened:
         """Everything that a customer who leaves is handed, as one archive of a fixed layout: the same file

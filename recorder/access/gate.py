@@ -31,6 +31,7 @@ from recorder.access.sound import PEAKS
 from recorder.catalogue import grants, people, queries, tokens
 from recorder.catalogue.database import connected
 from recorder.catalogue.grants import LASTS, GrantRow, ListenRow
+from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow, UserRow
 from recorder.catalogue.tokens import TokenRow
 from recorder.clock import Now, utc_now
@@ -164,6 +165,11 @@ class Gate:
     def copy(self, who: Who, request: str, recording_id: str) -> Copy:
         """See :class:`Door`."""
         return copies.copy(self._guard, who, request, recording_id)
+
+    @connected()
+    def leaver(self, who: Who) -> LeavingRow | None:
+        """See :class:`Door`."""
+        return fetching.leaver(self._guard, who.tenant)
 
     @connected()
     def handover(self, who: Who) -> Opened:

@@ -28,6 +28,7 @@ from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
 from recorder.seal.keys import Keyring
+from recorder.seal.offboarding import Statement, standing
 from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import Store
@@ -56,6 +57,8 @@ class Guard:
         self.sounds = Sounds(store)
         self.now = now
         self.entropy = entropy
+        self._root = root_public
+        self._revoked = revoked
         self._seals = Seals(store, keyring, root_public, revoked)
 
     def alive(self, who: Who, recording_id: str | None = None, purpose: str | None = None) -> None:
@@ -82,6 +85,11 @@ class Guard:
     def at_hand(self, row: RecordingRow) -> Sealed:
         """The same with the manifest that was verified before, where it is at hand."""
         return self._listed(self._seals.at_hand(row, self.now()))
+
+    def offboarding(self, tenant: str) -> Statement | None:
+        """The signed statement that a customer leaves, where one stands.  Raises :class:`SealError`,
+        :class:`StoreError`."""
+        return standing(self.store, tenant, self._root, self._revoked())
 
     def terms(self, sealed: Sealed) -> Terms:
         """What a recording may be used for and until when, by what was sealed."""

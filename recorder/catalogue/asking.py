@@ -91,12 +91,15 @@ class PersonRecording(Row):
 
 
 class ForgottenCall(Row):
-    """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's."""
+    """That a call that was not recorded was forgotten at its person's request; ``id`` is the call's,
+    ``note`` that of the signed note in the bucket, which alone decides
+    (:mod:`recorder.seal.call_erasure`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
     request_id = TextField()
     forgotten_at = MomentField()
+    note = TextField(null=True)
 
     class Meta:
         table_name = "forgotten_call"

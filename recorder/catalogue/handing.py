@@ -3,11 +3,14 @@ in it (:class:`recorder.catalogue.ended.Handed`)."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import rfc8785
 from peewee import fn
 
 from recorder.catalogue.ended import Handed, Leaving
@@ -18,6 +21,8 @@ from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
 
 PAGE = 200
+BEGUN = "handover.begun"
+WHOLE = "handover.whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def begin(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> Leavin
             return row
         Handed.delete().where(Handed.tenant_id == tenant).execute()
         handover = str(uuid7(now, entropy))
-        append(tenant, "handover.begun", {"handover": handover}, now, entropy)
+        append(tenant, BEGUN, {"handover": handover}, now, entropy)
         size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar()
         change = {"handover": handover, "log_size": size, "handed_at": None, "layout": None, "length": None}
         Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
@@ -73,18 +78,51 @@ def add(tenant: str, handover: str, rows: Sequence[HandedRow]) -> None:
 
 
 def whole(
-    tenant: str, handover: str, layout: Mapping[str, Any], length: int, *, now: datetime, entropy: Entropy
+    tenant: str,
+    handover: str,
+    layout: Mapping[str, Any],
+    length: int,
+    at: datetime,
+    statement: str,
+    *,
+    now: datetime,
+    entropy: Entropy,
 ) -> None:
-    """What the customer is handed is whole from now on.  Raises :class:`CatalogueError`
-    (``leaving.changed``)."""
+    """What the customer is handed is whole, as a signed statement (its SHA-256) says.  Raises
+    :class:`CatalogueError` (``leaving.changed``)."""
     with writing():
         hold(tenant)
         _same(tenant, handover)
-        change = {"layout": layout, "length": length, "handed_at": now}
+        change = {"layout": layout, "length": length, "handed_at": at}
         Leaving.update(change).where(Leaving.tenant_id == tenant).execute()
         counted = counts(tenant)
         said = {"handover": handover, "bytes": length, "recordings": counted.pop("", 0), "left_out": counted}
-        append(tenant, "handover.whole", said, now, entropy)
+        append(tenant, WHOLE, {**said, "statement": statement}, now, entropy)
+
+
+def layout_sha256(layout: Mapping[str, Any]) -> str:
+    """The hash by which a statement names the layout of what is handed."""
+    return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(layout)))).hexdigest()
+
+
+def rows_sha256(tenant: str) -> str:
+    """And the one of its rows, in order."""
+    found, first = hashlib.sha256(), 0
+    while rows := handed(tenant, first):
+        for row in rows:
+            files: list[Any] = [list(each) for each in row.files]
+            said: list[Any] = [
+                row.number,
+                row.recording,
+                row.why_not,
+                row.row_length,
+                row.at,
+                row.length,
+                files,
+            ]
+            found.update(rfc8785.dumps([*said, files]) + b"\n")
+        first = rows[-1].number + 1
+    return found.hexdigest()
 
 
 def counts(tenant: str) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Customers who leave: that it was announced, that all is destroyed, and the receipt.  What they are handed
 is ``handing.py``.
 
-What counts are facts, each a column that is filled once (:class:`recorder.catalogue.ended.Leaving`); every
-change has its leaf, in the same transaction.
+Signed statements in the bucket decide (:mod:`recorder.seal.offboarding`); the row
+(:class:`recorder.catalogue.ended.Leaving`) is an index to them.  Every change has its leaf, in the same
+transaction, which names the statement.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-from peewee import fn
 
 from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
@@ -29,7 +28,6 @@ from recorder.catalogue.models import (
     Tenant,
     User,
     connected,
-    database,
     writing,
 )
 from recorder.catalogue.reading import recording_row
@@ -40,6 +38,10 @@ from recorder.ids import Entropy
 from recorder.ledger.append import append, forget, hold
 
 PAGE = 200
+LEAVES = "tenant.leaving"
+STAYS = "tenant.stays"
+ERASING = "tenant.erasing"
+LEFT = "tenant.left"
 FORGOTTEN = "calls.forgotten"
 KEY_DESTROYED = "tenant.key_destroyed"
 
@@ -78,61 +80,70 @@ def standing(tenant: str) -> LeavingRow:
     return row
 
 
-def announce(tenant: str, until: datetime, *, now: datetime, entropy: Entropy) -> LeavingRow:
-    """A customer leaves: its numbers are not recorded any more from now on, and up to ``until`` it can fetch
-    what it is handed.  Raises :class:`CatalogueError`: ``tenant.leaving`` (it was announced before),
-    ``leaving.until``, ``tenant.unknown``."""
-    if until <= now:
-        raise CatalogueError("leaving.until", "that day is over", "name one on which they have fetched it")
+def announced(
+    tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
+) -> int:
+    """A signed statement (its SHA-256) says that a customer leaves: its row is written, and its lines end;
+    how many.  A row that was there goes with what was handed over, for nothing signed says that.  Raises
+    :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         hold(tenant)
-        if of(tenant) is not None:
-            raise CatalogueError(
-                "tenant.leaving",
-                "that this customer leaves was announced before",
-                "`accord tenant leave show`",
-            )
-        Leaving.insert(tenant_id=tenant, announced_at=now, until=until).execute()
-        append(tenant, "tenant.leaving", {"until": to_iso(until)}, now, entropy)
-        for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
-            end_line(tenant, line.id, now=now, entropy=entropy)
-    return standing(tenant)
+        _drop(tenant)
+        Leaving.insert(tenant_id=tenant, announced_at=at, until=until).execute()
+        append(tenant, LEAVES, {"until": to_iso(until), "statement": statement}, now, entropy)
+        return _end_lines(tenant, now, entropy)
 
 
-def stop(tenant: str, *, now: datetime, entropy: Entropy) -> None:
-    """It does not leave after all; its lines are made again by hand.  Raises :class:`CatalogueError`:
-    ``leaving.not_announced``, ``leaving.erasing``."""
+def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
+    """A signed statement says that a customer does not leave after all; its lines are made again by hand."""
     with writing():
         hold(tenant)
-        check_not_erasing(standing(tenant))
-        Handed.delete().where(Handed.tenant_id == tenant).execute()
-        Leaving.delete().where(Leaving.tenant_id == tenant).execute()
-        append(tenant, "tenant.stays", {}, now, entropy)
+        _drop(tenant)
+        append(tenant, STAYS, {"statement": statement}, now, entropy)
+
+
+def _drop(tenant: str) -> None:
+    Handed.delete().where(Handed.tenant_id == tenant).execute()
+    Leaving.delete().where(Leaving.tenant_id == tenant).execute()
+
+
+def _end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
+    living = list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null()))
+    for line in living:
+        end_line(tenant, line.id, now=now, entropy=entropy)
+    return len(living)
 
 
 def being_erased(tenant: str) -> bool:
-    """Whether everything of a customer is destroyed, or is being."""
+    """Whether a row says that everything of a customer is destroyed, or is being.  It decides nothing:
+    :mod:`recorder.seal.offboarding` does."""
     with connected():
         mine = (Leaving.tenant_id == tenant) & Leaving.erasing_since.is_null(False)
         return bool(Leaving.select().where(mine).exists())
 
 
-def decide(tenant: str, *, early: str | None, now: datetime, entropy: Entropy) -> None:
-    """Everything of a customer is destroyed from now on; ``early`` says why before its day.  Raises
-    :class:`CatalogueError`: ``leaving.not_announced``, ``leaving.too_early``; ``leaving.erasing``."""
+def erasing(
+    tenant: str,
+    announced_at: datetime,
+    until: datetime,
+    since: datetime,
+    statement: str,
+    *,
+    early: str,
+    handed_over: bool,
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    """A signed statement (its SHA-256) says that everything of a customer is destroyed: its row says so, and
+    its lines end, where they had not.  Raises :class:`CatalogueError` (``tenant.unknown``)."""
     with writing():
         hold(tenant)
-        row = standing(tenant)
-        check_not_erasing(row)
-        if now < row.until and early is None:
-            raise CatalogueError(
-                "leaving.too_early",
-                f"they were told that they can fetch it until {to_iso(row.until)}",
-                "wait for that day, or say in --early how they agreed to an earlier one",
-            )
-        said = {"early": early or "", "handed_over": row.handed_at is not None}
-        append(tenant, "tenant.erasing", said, now, entropy)
-        Leaving.update(erasing_since=now).where(Leaving.tenant_id == tenant).execute()
+        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "left_at": None}
+        if not Leaving.update(change).where(Leaving.tenant_id == tenant).execute():
+            Leaving.insert(tenant_id=tenant, **change).execute()
+        said = {"early": early, "handed_over": handed_over, "statement": statement}
+        append(tenant, ERASING, said, now, entropy)
+        _end_lines(tenant, now, entropy)
 
 
 def to_erase() -> tuple[LeavingRow, ...]:
@@ -157,13 +168,16 @@ def remaining(tenant: str) -> int:
         return int(Recording.select().where(mine).count())
 
 
-def destroyed(tenant: str) -> dict[str, int]:
-    """How many recordings of a customer were destroyed, ever, by why."""
+def amounts(tenant: str) -> str:
+    """What the catalogue has of a customer that erasing it would destroy, in numbers."""
     with connected():
-        mine = (Recording.tenant == tenant) & Recording.destroyed_at.is_null(False)
-        query = Recording.select(Recording.destroyed_why, fn.COUNT(Recording.id)).where(mine)
-        rows = database.execute(query.group_by(Recording.destroyed_why)).fetchall()
-        return {str(why): int(many) for why, many in rows}
+        calls = NotRecorded.select().where(NotRecorded.tenant == tenant).count()
+        people = User.select().where((User.tenant == tenant) & (User.password_hash != "")).count()
+        key = Tenant.select().where((Tenant.id == tenant) & (Tenant.wrapped_key != "")).exists()
+    return (
+        f"{remaining(tenant)} recordings, {calls} calls without one, {people} log-ins, "
+        f"{'a key' if key else 'no key'}"
+    )
 
 
 def forget_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
@@ -242,22 +256,15 @@ def _destroyed_keys(tenant: str) -> set[str]:
 
 
 def left(tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """Everything is destroyed, and a receipt says so; false where that was written down before.  Also for
-    a catalogue that was restored or rebuilt, and does not know it: then its lines end too."""
+    """Everything is destroyed, and a receipt says so; false where that was written down before."""
     with writing():
         hold(tenant)
-        row = of(tenant)
-        if row is not None and row.left_at is not None:
+        if standing(tenant).left_at is not None:
             return False
-        if row is None:
-            Leaving.insert(tenant_id=tenant, announced_at=at, until=at, erasing_since=at).execute()
-        for line in list(Line.select(Line.id).where((Line.tenant == tenant) & Line.until.is_null())):
-            end_line(tenant, line.id, now=now, entropy=entropy)
-        change = {"erasing_since": row.erasing_since if row and row.erasing_since else at}
-        done: dict[str, Any] = {**change, "layout": None}  # with its tables, of who asked for recordings too
-        Leaving.update(receipt=receipt, left_at=at, **done).where(Leaving.tenant_id == tenant).execute()
+        # The layout goes too: it has the tables, of who asked for recordings among them.
+        Leaving.update(receipt=receipt, left_at=at, layout=None).where(Leaving.tenant_id == tenant).execute()
         Handed.delete().where(Handed.tenant_id == tenant).execute()
-        append(tenant, "tenant.left", {"receipt_sha256": sha256}, now, entropy)
+        append(tenant, LEFT, {"receipt_sha256": sha256}, now, entropy)
     return True
 
 

@@ -29,6 +29,9 @@ KEY_ALONE = "key_alone"
 ROW_ALONE = "row_alone"
 """A row without anything in the bucket."""
 
+STATEMENT = "statement"
+"""A statement, receipt or note that nothing follows from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

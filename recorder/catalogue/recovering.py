@@ -9,13 +9,12 @@ where that is asked for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from recorder.catalogue import amending, conditions, customers
-from recorder.catalogue.leaving import being_erased
 from recorder.catalogue.models import Recording, Tenant, connected, writing
 from recorder.catalogue.places import note_outcomes
 from recorder.catalogue.reading import recording_columns, recording_row
@@ -55,12 +54,14 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Recovering:
     """How a batch is taken in: ``keys`` are tenants' wrapped keys from the bucket, ``correct`` lets rows be
-    changed that say something else than was sealed."""
+    changed that say something else than was sealed; of customers who are ``erased``, as was signed, no key
+    comes back."""
 
     keys: Mapping[str, str]
     now: datetime
     entropy: Entropy
     correct: bool = False
+    erased: Collection[str] = ()
 
     def take_in(self, batch: Sequence[Seen]) -> None:
         """One transaction: rows, amendments, leaves, and what became of each place."""
@@ -99,7 +100,7 @@ class Recovering:
         in, the bucket does not say.  One of whom only tombstones were found before has no key yet."""
         if Tenant.select().where(Tenant.id == tenant).exists():
             hold(tenant)
-            if tenant in self.keys and not being_erased(tenant):
+            if tenant in self.keys and tenant not in self.erased:
                 Tenant.update(wrapped_key=self.keys[tenant]).where(
                     (Tenant.id == tenant) & (Tenant.wrapped_key == "")
                 ).execute()

@@ -14,7 +14,9 @@ from recorder.catalogue import handing, leaving, live
 from recorder.cli.context import Context
 from recorder.cli.naming import find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, SealError
+from recorder.lifecycle import offboarding
+from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
 
 NAME = click.argument("name")
@@ -39,7 +41,7 @@ def announce(context: Context, name: str, until: datetime) -> None:
     context.open_catalogue()
     owner = find_tenant(name)
     day = datetime.combine(until.date(), time(), zones.check(owner.time_zone))
-    leaving.announce(owner.id, day, now=utc_now(), entropy=os.urandom)
+    offboarding.announce(_changes(context), owner.id, day)
     click.echo(f"{owner.name} leaves: its numbers are not recorded any more.")
     click.echo("Once the last of its calls is stored: `accord tenant leave hand-over`")
 
@@ -51,7 +53,7 @@ def stop(context: Context, name: str) -> None:
     """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
     context.open_catalogue()
     owner = find_tenant(name)
-    leaving.stop(owner.id, now=utc_now(), entropy=os.urandom)
+    offboarding.cancel(_changes(context), owner.id)
     click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
 
 
@@ -65,7 +67,8 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     from recorder.access.sealed import Seals
 
     context.open_catalogue()
-    owner, store, root = find_tenant(name), context.store(), context.root()
+    owner, store, root, changes = find_tenant(name), context.store(), context.root(), _changes(context)
+    offboarding.standing(changes, owner.id)
     seals = Seals(store, context.keyring(), root, context.revoked())
     if going := live.calls(owner.id, utc_now()):
         click.echo(f"{len(going)} calls of theirs go on: they are in it only with --anew, later", err=True)
@@ -76,6 +79,7 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
             seals,
             store,
             signing.public_pem(root),
+            lambda handed: offboarding.hand_over(changes, owner.id, handed),
             anew=anew,
             now=utc_now(),
             entropy=os.urandom,
@@ -93,15 +97,44 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
 @click.pass_obj
 def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
     """Have the worker destroy everything of a customer. What is held is to be decided before."""
-    from recorder.lifecycle.leaving import check_ready
+    from recorder.lifecycle.leaving import check_handed_over, check_ready
 
     context.open_catalogue()
-    owner = find_tenant(name)
-    check_ready(leaving.standing(owner.id), without_handing_over=without_handing_over)
-    leaving.decide(owner.id, early=early, now=utc_now(), entropy=os.urandom)
+    owner, changes = find_tenant(name), _changes(context)
+    said = offboarding.standing(changes, owner.id)
+    check_ready(owner.id)
+    if not without_handing_over:
+        check_handed_over(said)
+    offboarding.decide(changes, owner.id, early=early)
     click.echo(
         "The worker destroys it, and writes the receipt; `accord tenant leave show` says how far it is."
     )
+
+
+@leave.command()
+@NAME
+@click.option("--believe-dates", is_flag=True, help="Follow a receipt that a revoked key dated before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> None:
+    """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
+    verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
+    from recorder.lifecycle import proposals
+    from recorder.lifecycle.leaving import check_ready
+
+    context.open_catalogue()
+    owner, changes = find_tenant(name), _changes(context)
+    leaver = proposals.to_complete(changes, owner.id, believe_dates=believe_dates)
+    check_ready(owner.id)
+    if leaver.receipt is not None:
+        click.echo(f"{owner.name} ({owner.id}): by a signed receipt erased {to_iso(leaver.receipt.at)}.")
+    elif leaver.statement is not None:
+        click.echo(f"{owner.name} ({owner.id}): signed {to_iso(leaver.statement.at)} that all is erased.")
+    click.echo(f"Here are {leaving.amounts(owner.id)}.")
+    if not yes:
+        click.confirm("Nobody can bring any of it back. Destroy everything of this customer?", abort=True)
+    proposals.complete(changes, owner.id, believe_dates=believe_dates)
+    click.echo("The worker destroys it; `accord tenant leave show` says how far it is.")
 
 
 @leave.command()
@@ -114,6 +147,10 @@ def show(context: Context, name: str) -> None:
     context.open_catalogue()
     owner = find_tenant(name)
     row = leaving.standing(owner.id)
+    try:
+        offboarding.standing(_changes(context), owner.id)
+    except (CatalogueError, SealError) as error:
+        click.echo(f"NOT SIGNED: {error.message}")
     click.echo(f"announced {to_iso(row.announced_at)}, can be fetched until {to_iso(row.until)}")
     if row.handover is not None:
         _handed(owner.id, row)
@@ -133,10 +170,11 @@ def show(context: Context, name: str) -> None:
 @click.pass_obj
 def receipt(context: Context, name: str, out: Path | None) -> None:
     """The signed receipt, once everything is destroyed, for the customer."""
-    from recorder.lifecycle.leaving import read
+    from recorder.seal.offboarding import read_receipt as read
 
     context.open_catalogue()
-    row = leaving.standing(find_tenant(name).id)
+    tenant = find_tenant(name).id
+    row = leaving.standing(tenant)
     if row.receipt is None:
         raise CatalogueError(
             "leaving.no_receipt",
@@ -144,11 +182,19 @@ def receipt(context: Context, name: str, out: Path | None) -> None:
             "`accord tenant leave show` says how far it is",
         )
     said = read(row.receipt.encode(), context.root())
+    if said.tenant != tenant:
+        raise CatalogueError("leaving.no_receipt", "the row has another customer's receipt", "`accord audit`")
     if out is None:
         click.echo(row.receipt)
         return
     out.write_text(row.receipt, "utf-8")
     click.echo(f"{out}: destroyed {to_iso(said.at)}, complete from {said.body['complete_from']}")
+
+
+def _changes(context: Context) -> Changes:
+    """What signs decisions about a customer who leaves."""
+    given = (context.store(), context.root(), context.signer())
+    return Changes(*given, utc_now, os.urandom, revoked=context.revoked())
 
 
 def _handed(tenant: str, row: leaving.LeavingRow) -> None:

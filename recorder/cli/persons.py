@@ -161,3 +161,33 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
     context.open_catalogue()
     persons.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
     click.echo("Closed.")
+
+
+@person.command("erase-again")
+@TENANT
+@click.option("--believe-dates", is_flag=True, help="Follow notes that a revoked key dated before.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
+    """Erase again, after a restore or rebuild, calls without a recording that signed notes in the bucket say
+    were erased for their person."""
+    from recorder.lifecycle import proposals
+    from recorder.lifecycle.changing import Changes
+
+    context.open_catalogue()
+    tenant = find_tenant(tenant_name)
+    given = (context.store(), context.root(), context.signer())
+    changes = Changes(*given, utc_now, os.urandom, revoked=context.revoked())
+    revoked = changes.revoked()
+    found = proposals.look(
+        changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
+    )
+    for each in found.notes:
+        click.echo(f"request {each.note.request}, erased {to_iso(each.note.at)}: {len(each.calls)} calls")
+    if not found.notes:
+        click.echo("Nothing is to be erased again.")
+        return
+    if not yes:
+        click.confirm("Nobody can bring them back. Erase them?", abort=True)
+    gone = proposals.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    click.echo(f"{gone} calls erased.")

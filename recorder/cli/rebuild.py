@@ -7,12 +7,16 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from recorder.catalogue import amending, conditions, places, recovering
+from recorder.catalogue import amending, conditions, customers, leaving, places, recovering
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
+
+if TYPE_CHECKING:
+    from recorder.recover.rebuild import Report
 
 EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
@@ -32,6 +36,7 @@ SAYS = {
     places.UNPLACED: "folders that nothing of Accord's lies in",
     places.KEY_ALONE: "keys without a recording",
     places.ROW_ALONE: "rows of which nothing is in the bucket",
+    places.STATEMENT: "statements that were not followed",
 }
 
 
@@ -89,6 +94,7 @@ def rebuild(
     for outcome, count in sorted(done.outcomes.items()):
         click.echo(f"{count:>9}  {SAYS[outcome]}")
     wrong = _troubles(report)
+    _proposals(done)
     if done.changed:
         click.echo(f"{done.changed} changed, in {done.seconds:.0f} s.")
     else:
@@ -98,6 +104,22 @@ def rebuild(
         _holds(SHOWN)
         click.echo("Nothing expires until that is confirmed: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
+
+
+def _proposals(done: Report) -> None:
+    """What signed statements say, and was done or is proposed."""
+    names = {each.id: f"{each.name} ({each.id})" for each in customers.tenants()}
+    for tenant, lines in done.withheld.items():
+        click.echo(f"{names[tenant]} leaves, as was signed: {lines} lines ended, nothing more is recorded.")
+    for leaver in done.leavers:
+        tenant = leaver.tenant
+        click.echo(f"{names[tenant]} was erased, as was signed. Nothing of it was destroyed now:")
+        click.echo(f"  here are {leaving.amounts(tenant)}.")
+        click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
+    for tenant, calls in done.calls.items():
+        click.echo(f"{names[tenant]}: {calls} calls without a recording were erased for their person.")
+        click.echo("  Nothing of them was erased now.")
+        click.echo(f"  To erase them again: `accord person erase-again --tenant {tenant}`")
 
 
 def _troubles(report: Path | None) -> int:

@@ -28,6 +28,8 @@ from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
 from recorder.ledger.note import Note
+from recorder.ledger.offboarded import HEARD as OFFBOARDING
+from recorder.ledger.offboarded import Offboarded
 from recorder.ledger.signed import Signed
 from recorder.ledger.told import HEARD, Told
 from recorder.seal.keys import Keyring
@@ -60,12 +62,15 @@ class Audit:
         signed = Signed(tenant, self.root, self.now, self.revoked, self.certificates, given)
         signed.read(self.store)
         yield from signed.findings
+        offboarded = Offboarded(tenant, self.store, self.root, self.revoked)
+        offboarded.read()
         with snapshot():
             row = Tenant.get_or_none(Tenant.id == tenant)
             if row is None:
                 raise no_tenant(tenant)
             told = Told(tenant)
-            leaves = Leaves(tenant, frozenset(head.size for head in signed.heads), told.hear, HEARD)
+            sizes = frozenset(head.size for head in signed.heads)
+            leaves = Leaves(tenant, sizes, offboarded.heard(told.hear), HEARD | OFFBOARDING)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
             if leaves.count != size:
@@ -73,6 +78,7 @@ class Audit:
                 yield Finding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
             yield from told.end(leaves.erased, leaves.amended)
+            yield from offboarded.end(leaves.erased)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))

@@ -47,6 +47,13 @@ HINTS: Final[dict[str, str]] = {
     "row.changed": "`accord rebuild --correct` sets a recording's row to what was sealed; for others: "
     + _RESTORE,
     "row.unlogged": "somebody wrote it past Accord, or its leaf was taken away: " + _RESTORE,
+    "statement.missing": "a leaf without its statement decides nothing: " + _BUCKET,
+    "statement.unlogged": "after a rebuild, `accord tenant leave complete`; otherwise " + _SIGNED,
+    "offboarding.missing": _BUCKET,
+    "offboarding.foreign": _BUCKET,
+    "offboarding.predecessor": _BUCKET,
+    "call_erasure.foreign": _BUCKET,
+    "object.unplaced": _BUCKET,
     "row.destroyed": "the catalogue says destroyed, and no signed tombstone says so: look into the bucket",
     "seal.key_revoked": "listen with doubt: who had that key then?",
     "amendment.row_differs": "`accord rebuild` reads them from the bucket again",

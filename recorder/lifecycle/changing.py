@@ -17,7 +17,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import zones
-from recorder.catalogue import amending, claims, leaving, queries
+from recorder.catalogue import amending, claims, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import connected
@@ -26,6 +26,7 @@ from recorder.clock import Now, from_iso, to_iso, utc_now
 from recorder.errors import AccessError, KeepingError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of_row, put
+from recorder.lifecycle.statements import Statements
 from recorder.prompts.purposes import standard
 from recorder.roles import ADMIN
 from recorder.seal import terms as sealed
@@ -40,10 +41,11 @@ from recorder.seal.amendment import (
     PurposesNarrowed,
 )
 from recorder.seal.chain import Chain
+from recorder.seal.keys import data_key_path
 from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms
-from recorder.store.base import Conflict, Store
+from recorder.store.base import Conflict, NotFound, Store
 
 LONGEST_REVIEW = timedelta(days=366)
 """A hold is looked at again within a year."""
@@ -157,12 +159,22 @@ class Changes:
                 raise KeepingError("keeping.review", "a hold is looked at again within a year")
             if not roles or not set(roles) <= _roles(purposes):
                 raise KeepingError("keeping.roles", "these roles may not use it for these purposes")
-            if looked.row.wrapped_key is None or leaving.being_erased(tenant):
+            if self._is_being_destroyed(looked.row):
                 raise KeepingError("keeping.being_destroyed", "it is being destroyed")
             at = from_iso(to_iso(review_at))
             return HoldSet(_once(purposes), owner, _said(reason), at, _once(roles))
 
         self._amend(tenant, recording, by, rule)
+
+    def _is_being_destroyed(self, row: RecordingRow) -> bool:
+        """Whether a recording, or all of its customer's, is being destroyed: the bucket's key goes first,
+        and what a row alone says keeps nobody from holding it."""
+        if row.wrapped_key is None:
+            try:
+                self.store.size(data_key_path(row.tenant, row.id))
+            except NotFound:
+                return True
+        return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
     def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
         """End a hold; what has ended meanwhile goes then.  Raises ``keeping.no_hold``, ``keeping.reason``."""

@@ -1,4 +1,4 @@
-"""Everything of a customer who left is destroyed, and a signed receipt says so.
+"""Everything of a customer who left is destroyed, as a signed statement says, and a signed receipt says so.
 
 Each recording goes the way that all go: that it is to be deleted is sealed beside it, then its keys are
 destroyed, every version of its objects, and a tombstone stands.  Then calls that were not recorded and the
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +23,20 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.catalogue import amending, claims, customers, handing, leaving
+from recorder.catalogue import amending, claims, customers, leaving
 from recorder.catalogue.conditions import holds_unconfirmed
-from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError
 from recorder.ids import Entropy
 from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
+from recorder.lifecycle.amend import chain_of
 from recorder.lifecycle.changing import Changes
 from recorder.lifecycle.complete import complete_from
 from recorder.lifecycle.rewrapping import CLAIM
-from recorder.seal import document, signing
-from recorder.seal.amendment import SYSTEM
-from recorder.seal.canonical import Fields
+from recorder.seal import document, offboarding, signing
+from recorder.seal.amendment import SYSTEM, Erased
 from recorder.seal.files import read_document
 from recorder.seal.keys import (
     WrappedKey,
@@ -45,14 +45,11 @@ from recorder.seal.keys import (
     recording_of_path,
     tenant_key_path,
 )
+from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.offboarding import RECEIPT_MAX_BYTES, RECEIPT_TYPE, VERSION, Statement, place_of
+from recorder.seal.offboarding import read_receipt as read
 from recorder.seal.revocation import Revoked
 from recorder.store.base import NotFound, Store, Unreachable
-
-TYPE: Final = "accord-leaving-receipt"
-VERSION: Final = 1
-MAX_BYTES: Final = 1024 * 1024
-RECEIPTS: Final = "leaving/"
-"""Where receipts lie in the bucket."""
 
 REASON: Final = "Its customer has left; it was handed what could be handed over."
 
@@ -71,37 +68,20 @@ class Means:
     elapsed: Callable[[], float] = field(default=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A verified receipt."""
-
-    tenant: str
-    at: datetime
-    body: dict[str, Any]
-    key: str
-    """The id of the key that signed it."""
-
-
-def place_of(tenant: str) -> str:
-    """Where a customer's receipt lies in the bucket."""
-    return f"{RECEIPTS}{part(tenant)}/receipt.json"
-
-
 def held(tenant: str) -> tuple[amending.HoldRow, ...]:
     """Holds that are to be decided before anything is destroyed."""
     return amending.holds(tenant)
 
 
-def check_ready(row: LeavingRow, *, without_handing_over: bool = False) -> None:
-    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them),
-    ``leaving.not_handed_over``."""
+def check_ready(tenant: str) -> None:
+    """Raises :class:`CatalogueError`: ``leaving.holds_unconfirmed``, ``leaving.held`` (it names them)."""
     if holds_unconfirmed() is not None:
         raise CatalogueError(
             "leaving.holds_unconfirmed",
             "after a restore or rebuild the holds are not confirmed: nothing is destroyed",
             "look at them, then `accord rebuild --confirm-holds`",
         )
-    if holds := held(row.tenant):
+    if holds := held(tenant):
         named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(
@@ -109,23 +89,30 @@ def check_ready(row: LeavingRow, *, without_handing_over: bool = False) -> None:
             f"{len(holds)} recordings are held, each is to be decided first: {named}{more}",
             "`accord hold lift`, once whoever it was held for has what they need of it",
         )
-    if row.handed_at is None and not without_handing_over:
+
+
+def check_handed_over(said: Statement) -> None:
+    """Raises :class:`CatalogueError` (``leaving.not_handed_over``)."""
+    if said.handed_over is None:
         raise CatalogueError(
             "leaving.not_handed_over",
             "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-hand-over where they want none of it",
+            "`accord tenant leave hand-over`; --without-handing-over where they want none of it",
         )
 
 
 def erase_due(means: Means, now: datetime) -> int:
-    """Destroy, for a while, what is left of customers who left; how many receipts were written.  What stands
-    in the way of one is logged as an error and holds up no other.  Raises :class:`Unreachable`."""
+    """Destroy, for a while, what is left of customers of whom a signed statement says that they are erased;
+    how many receipts were written.  A row is where to look.  What stands in the way of one is logged as an
+    error and holds up no other.  Raises :class:`Unreachable`."""
+    given = means.destroying
     until, written = means.elapsed() + means.seconds, 0
     for row in leaving.to_erase():
         try:
-            check_ready(row, without_handing_over=True)
-            if _destroy(row, means, now, until):
-                written += _finish(row, means, now)
+            said = offboarding.erasure(given.store, row.tenant, given.root, given.revoked(), now)
+            check_ready(row.tenant)
+            if _destroy(row.tenant, means, now, until):
+                written += _finish(said, means, now)
         except Unreachable:
             raise
         except (CatalogueError, KeepingError, SealError, StoreError) as error:
@@ -139,18 +126,18 @@ def erase_due(means: Means, now: datetime) -> int:
     return written
 
 
-def _destroy(row: LeavingRow, means: Means, now: datetime, until: float) -> bool:
+def _destroy(tenant: str, means: Means, now: datetime, until: float) -> bool:
     """Destroy recordings; true once none is left."""
     given = means.destroying
     changes = Changes(
         given.store, given.root, given.signer, lambda: now, given.entropy, given.boundary, given.revoked
     )
     owner = given.entropy(8).hex()
-    for each in _recordings(row.tenant):
+    for each in _recordings(tenant):
         if means.elapsed() >= until:
             break
         try:
-            changes.leave(row.tenant, each.id, SYSTEM, reason=REASON)
+            changes.leave(tenant, each.id, SYSTEM, reason=REASON)
         except AccessError:
             pass  # its tombstone stands: what is left is the row
         except (KeepingError, SealError) as error:
@@ -159,8 +146,8 @@ def _destroy(row: LeavingRow, means: Means, now: datetime, until: float) -> bool
             )
             continue
         retention.destroy_one(each, given, owner, now)
-    left = leaving.remaining(row.tenant)
-    log.info("leaving.erasing", tenant=row.tenant, left=left)
+    left = leaving.remaining(tenant)
+    log.info("leaving.erasing", tenant=tenant, left=left)
     return left == 0
 
 
@@ -171,8 +158,9 @@ def _recordings(tenant: str) -> Iterator[RecordingRow]:
         after = page[-1].id
 
 
-def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
-    given, tenant = means.destroying, row.tenant
+def _finish(statement: Statement, means: Means, now: datetime) -> bool:
+    given, tenant = means.destroying, statement.tenant
+    destroyed = check_all_erased(tenant, given.store, given.root, given.revoked())
     given.boundary("recordings gone")
     calls = leaving.forget_calls(tenant, now=now, entropy=given.entropy)
     given.boundary("calls forgotten")
@@ -186,16 +174,47 @@ def _finish(row: LeavingRow, means: Means, now: datetime) -> bool:
         given.boundary("signed")
         checkpoint.publish(tenant, means.signing, now)
         given.boundary("published")
-        content = document.write(_body(row, means, calls, people, keys, now), given.signer)
+        given.signer.check(signing.OFFBOARDING, now)
+        body = _body(statement, means, destroyed, calls, people, keys, now)
+        content = document.write(body, given.signer)
         read(content, given.root)
         _put(given.store, place_of(tenant), content)
     given.boundary("receipt put")
     said = read(content, given.root)
+    since = given.revoked().get(said.key)
+    if since is not None and said.at >= since:
+        raise SealError("seal.key_revoked", f"key {said.key}, which signed the receipt, was revoked")
+    if said.tenant != tenant:
+        raise SealError("offboarding.foreign", f"the receipt in the place of {tenant}'s is of {said.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
     done = leaving.left(tenant, content.decode(), sha256, said.at, now=now, entropy=given.entropy)
     given.boundary("left")
     log.info("leaving.left", tenant=tenant, receipt_sha256=sha256)
     return done
+
+
+def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:
+    """How many recordings of a customer were erased, by why, as the tombstones in the bucket say.  Raises
+    :class:`KeepingError` (``leaving.not_erased``) where one is there that no tombstone stands for: the
+    catalogue may not list it, it may be held, and its key must not go.  Raises :class:`SealError`,
+    :class:`StoreError`."""
+    counted: dict[str, int] = {}
+    for place, keys in groupby(store.list(f"{part(tenant)}/"), lambda key: key[: key.rindex("/") + 1]):
+        names = {key.removeprefix(place) for key in keys}
+        if MANIFEST not in names:
+            continue  # nothing was committed
+        chain = chain_of(store, place, root)
+        chain.check()
+        tombstone, sealed = chain.erased, {each.name for each in chain.manifest.objects}
+        doubted = tombstone is not None and tombstone.signing_key_id in revoked and sealed & names
+        if tombstone is None or doubted or not isinstance(tombstone.data, Erased):
+            raise KeepingError(
+                "leaving.not_erased",
+                f"{place} holds a recording that no tombstone stands for",
+                "`accord rebuild` lists it; where it is held, its hold is decided first",
+            )
+        counted[tombstone.data.why] = counted.get(tombstone.data.why, 0) + 1
+    return counted
 
 
 def destroy_keys(
@@ -247,28 +266,34 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 
 def _body(
-    row: LeavingRow, means: Means, calls: int, people: int, keys: tuple[str, ...], now: datetime
+    said: Statement,
+    means: Means,
+    destroyed: dict[str, int],
+    calls: int,
+    people: int,
+    keys: tuple[str, ...],
+    now: datetime,
 ) -> dict[str, Any]:
-    head = checkpoint.newest(row.tenant)
+    head = checkpoint.newest(said.tenant)
     assert head is not None
-    handed = handing.counts(row.tenant)
-    kept = means.backups_end_after
+    handed, kept = said.handed_over, means.backups_end_after
     return {
-        "type": TYPE,
+        "type": RECEIPT_TYPE,
         "version": VERSION,
-        "tenant": row.tenant,
-        "announced_at": to_iso(row.announced_at),
+        "tenant": said.tenant,
+        "statement": said.sha256,
+        "announced_at": to_iso(said.announced_at),
         "handed_over": None
-        if row.handed_at is None
+        if handed is None
         else {
-            "at": to_iso(row.handed_at),
-            "bytes": row.length,
-            "recordings": handed.get("", 0),
-            "left_out": sum(many for why, many in handed.items() if why),
+            "at": to_iso(handed.at),
+            "bytes": handed.length,
+            "recordings": handed.recordings,
+            "left_out": handed.left_out,
         },
-        "erasing_since": to_iso(row.erasing_since or now),
+        "erasing_since": to_iso(said.at),
         "erased_at": to_iso(now),
-        "destroyed": dict(sorted(leaving.destroyed(row.tenant).items())),
+        "destroyed": dict(sorted(destroyed.items())),
         "gone": ["recordings' keys", "recordings' objects, every version", "calls that were not recorded",
                  "names and log-ins", "who asked for their recordings", "the customer's keys"],
         "calls_forgotten": calls,
@@ -283,61 +308,9 @@ def _body(
     }  # fmt: skip
 
 
-def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
-    """A receipt, verified from the root's public key alone.  Raises :class:`SealError`."""
-    body, key = document.read(content, "receipt", root, signing.OFFBOARDING, "erased_at", MAX_BYTES)
-    fields = Fields(body, "receipt.body")
-    fields.const("type", TYPE)
-    fields.const("version", VERSION)
-    return Receipt(fields.text("tenant"), fields.time("erased_at"), dict(body), key)
-
-
-def bring_back(
-    store: Store,
-    root: Ed25519PublicKey,
-    now: datetime,
-    entropy: Entropy,
-    revoked: Revoked,
-    *,
-    believe_dates: bool = False,
-) -> int:
-    """Let the catalogue know again which customers have left, by the receipts in the bucket: after a restore
-    or rebuild nothing of theirs begins again.  How many it did not know.  A receipt by a key that is
-    ``revoked`` is named and not followed, for that ends a customer's lines and log-ins; with
-    ``believe_dates`` one that is dated before is.  Raises :class:`SealError` for one that cannot be
-    believed, :class:`StoreError`."""
-    known = 0
-    for key in list(store.list(RECEIPTS)):
-        content = read_document(store, key, MAX_BYTES)
-        said = read(content, root)
-        if key != place_of(said.tenant):
-            raise SealError("seal.manifest_foreign", f"{key} is the receipt of customer {said.tenant}")
-        since = revoked.get(said.key)
-        if since is not None and not (believe_dates and said.at < since):
-            log.error(
-                "leaving.receipt_not_followed",
-                tenant=said.tenant,
-                at=to_iso(said.at),
-                revoked_since=to_iso(since),
-                hint="did they leave? Then look at the receipt, and `accord rebuild --believe-dates`",
-            )
-            continue
-        try:
-            sha256 = hashlib.sha256(content).hexdigest()
-            known += leaving.left(said.tenant, content.decode(), sha256, said.at, now=now, entropy=entropy)
-            leaving.forget_calls(said.tenant, now=now, entropy=entropy)
-            leaving.forget_people(said.tenant, now=now, entropy=entropy)
-            leaving.forget_requests(said.tenant)
-            destroy_keys(said.tenant, store, now, entropy)
-        except CatalogueError as error:
-            if error.error_id != "tenant.unknown":
-                raise
-    return known
-
-
 def _there(tenant: str, store: Store) -> bytes | None:
     try:
-        return read_document(store, place_of(tenant), MAX_BYTES)
+        return read_document(store, place_of(tenant), RECEIPT_MAX_BYTES)
     except NotFound:
         return None
 

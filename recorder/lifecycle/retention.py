@@ -28,9 +28,10 @@ from recorder.catalogue.forgetting import forgotten_among
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
-from recorder.errors import SealError, StoreError
+from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of, chain_of_row, put
+from recorder.lifecycle.statements import Statements
 from recorder.seal import amended
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
@@ -40,7 +41,7 @@ from recorder.seal.revocation import Revoked, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import Conflict, NotFound, Store, Unreachable
-from recorder.take.spool import QUARANTINE, WHY, purge, remove_take
+from recorder.take.spool import QUARANTINE, WHY, purge, read_start, remove_take
 
 log = structlog.get_logger()
 
@@ -220,16 +221,21 @@ def _bury(chain: Chain, why: str, means: Means, now: datetime) -> Chain:
     return chain
 
 
-def empty_quarantine(spool: Path, now: datetime, entropy: Entropy) -> int:
-    """Destroy takes in quarantine whose day has come, each after its leaf, and those whose calls were
-    forgotten; how many.  Raises ``OSError``."""
+def empty_quarantine(spool: Path, now: datetime, entropy: Entropy, statements: Statements) -> int:
+    """Destroy takes in quarantine whose day has come, each after its leaf, and those of calls that were
+    erased for their person, as signed ``statements`` say; how many.  Raises ``OSError``,
+    :class:`recorder.errors.StoreError`."""
     quarantine = spool / QUARANTINE
     if not quarantine.is_dir():
         return 0
     purge(quarantine)
     there = sorted(quarantine.iterdir())
-    forgotten = forgotten_among([folder.name for folder in there])
-    over = [folder for folder in there if folder.name in forgotten or _over(folder, now)]
+    named = forgotten_among([folder.name for folder in there])
+    over = [
+        folder
+        for folder in there
+        if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
+    ]
     for folder in over:
         keeping.note_taken_away(folder.name, now, entropy)
         remove_take(folder)
@@ -238,16 +244,33 @@ def empty_quarantine(spool: Path, now: datetime, entropy: Entropy) -> int:
     return len(over)
 
 
+def _forgotten(folder: Path, statements: Statements) -> bool:
+    """Whether a signed note says that a take's call was erased for its person.  One that somebody may yet
+    bring back is no call without a recording: it stays."""
+    if _until(folder) is None:
+        return False
+    try:
+        tenant = read_start(folder).tenant
+    except TakeError:
+        return False
+    return statements.forgot(tenant, folder.name)
+
+
 def close_listens(now: datetime, entropy: Entropy) -> int:
     """Close listens whose player went away without a word and whose grant is over; how many."""
     return sum(grants.close_listen(listen, now=now, entropy=entropy) for listen in grants.stale_listens(now))
 
 
 def _over(folder: Path, now: datetime) -> bool:
-    """A folder whose note cannot be read stays, for somebody put it there by hand; and so does one that no
-    day is set for."""
+    until = _until(folder)
+    return until is not None and until <= now
+
+
+def _until(folder: Path) -> datetime | None:
+    """The day of a take in quarantine.  A folder whose note cannot be read stays, for somebody put it there
+    by hand; and so does one that no day is set for."""
     try:
         until = json.loads((folder / WHY).read_bytes())["until"]
-        return until is not None and from_iso(until) <= now
+        return None if until is None else from_iso(until)
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -11,6 +11,9 @@ Four phases, each of which goes on where it was broken off:
 
 On an intact catalogue it changes nothing.  Wherever it changes something, nothing expires until somebody
 has confirmed the holds.
+
+It destroys nothing.  What signed statements say was erased since (customers who left, calls without a
+recording) it proposes (:mod:`recorder.lifecycle.proposals`); of customers who left it only ends the lines.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,9 +30,9 @@ from itertools import groupby, islice
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.catalogue import places
+from recorder.catalogue import places, queries
 from recorder.catalogue.limits import limits
-from recorder.catalogue.places import KEY_ALONE, ROW_ALONE, UNPLACED, Found
+from recorder.catalogue.places import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, Found
 from recorder.catalogue.recovering import (
     CHANGES,
     Recovering,
@@ -39,12 +43,13 @@ from recorder.catalogue.recovering import (
 )
 from recorder.clock import Now
 from recorder.ids import Entropy
-from recorder.lifecycle import forgetting, leaving
-from recorder.lifecycle.forgetting import NOTES
-from recorder.lifecycle.leaving import RECEIPTS
+from recorder.lifecycle import proposals
+from recorder.lifecycle.proposals import Leaver
 from recorder.recover.reading import PLACE, Reading, TenantKeys
+from recorder.seal.call_erasure import NOTES
 from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
+from recorder.seal.offboarding import FOLDER as LEAVING
 from recorder.seal.revocation import Revoked, nothing
 from recorder.store.base import NotFound, Store
 
@@ -70,15 +75,21 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rebuild did: how many places had each outcome, and how long this run took (seconds)."""
+    """What a rebuild did: how many places had each outcome, and how long this run took (seconds).
+    ``withheld`` are customers who leave or left, of whom nothing more is recorded since, each with how many
+    lines ended.  Proposed, and not done, is to erase again ``leavers`` and ``calls`` (how many, by
+    customer)."""
 
     outcomes: dict[str, int]
     seconds: float
     resumed: bool
+    withheld: dict[str, int]
+    leavers: tuple[Leaver, ...]
+    calls: dict[str, int]
 
     @property
     def changed(self) -> int:
-        return sum(self.outcomes.get(each, 0) for each in CHANGES)
+        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +125,30 @@ class Rebuild:
             following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
             if following != phase:
                 places.add([], following, "")
-        given = (self.store, self.root, self.now(), self.entropy)
-        if left := leaving.bring_back(*given, self.revoked(), believe_dates=self.believe_dates):
-            log.warning("rebuild.left", customers=left, hint="they had left: their numbers are not recorded")
-        if again := forgetting.bring_back(self.store, self.root, self.now(), self.entropy):
-            log.warning("rebuild.forgotten", calls=again, hint="their persons had them erased since")
-        return Report(places.outcomes(), time.monotonic() - began, resumed)
+        return self._report(began, resumed)
+
+    def _report(self, began: float, resumed: bool) -> Report:
+        found = proposals.look(self.store, self.root, self.revoked(), believe_dates=self.believe_dates)
+        wrong = [
+            Found(each.place, (), "", STATEMENT, each.code, each.message)
+            for each in {each.place: each for each in found.troubles}.values()
+        ]
+        places.add(wrong, PHASES[-1], "~")
+        withheld = {}
+        for each in found.leavers:
+            lines = proposals.withhold(each, self.now(), self.entropy)
+            if lines is not None:
+                withheld[each.tenant] = lines
+                log.warning(
+                    "rebuild.left", tenant=each.tenant, lines=lines, hint="their numbers are not recorded"
+                )
+        calls = Counter[str]()
+        for note in found.notes:
+            if queries.tenant(note.note.tenant) is not None:
+                calls[note.note.tenant] += len(note.calls)
+        leavers = tuple(each for each in found.leavers if proposals.is_open(each))
+        outcomes = places.outcomes()
+        return Report(outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls))
 
     def _list(self, after: str) -> None:
         done = places.amount()[0]
@@ -134,6 +163,7 @@ class Rebuild:
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
+        erased = self._erased(revoked)
         reading = Reading(self.store, self.keyring, self.root, keys, limits(), revoked, self.believe_dates)
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             waiting: list[Future[Seen]] = []
@@ -144,7 +174,8 @@ class Rebuild:
                     ahead = [pool.submit(reading.read, each) for each in todo]
                     batch = [each.result() for each in waiting]
                     if batch:
-                        Recovering(keys.stored(), self.now(), self.entropy, self.correct).take_in(batch)
+                        given = (keys.stored(), self.now(), self.entropy, self.correct, erased)
+                        Recovering(*given).take_in(batch)
                         done += len(batch)
                         self.tell("read", done, total)
                     if not todo:
@@ -153,6 +184,11 @@ class Rebuild:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _erased(self, revoked: Revoked) -> frozenset[str]:
+        """Customers of whom it was signed that they are erased: their keys do not come back."""
+        found = proposals.look(self.store, self.root, revoked, believe_dates=self.believe_dates)
+        return frozenset(each.tenant for each in found.leavers if each.erased)
 
     def _keys(self, after: str) -> None:
         """A worker puts a key before its recording: one that is alone may be on its way."""
@@ -211,7 +247,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
     """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
     notes and probes are left out."""
-    others = ("keys/", "probe/", "checkpoints/", RECEIPTS, NOTES)
+    others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []

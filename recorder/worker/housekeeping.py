@@ -20,6 +20,7 @@ from recorder.ledger import checkpoint, mailing, stamping
 from recorder.ledger.mailing import Server
 from recorder.ledger.stamping import Authority
 from recorder.lifecycle import finishing, leaving, retention, settling
+from recorder.lifecycle.statements import Statements
 from recorder.lifecycle.timekeeper import Timekeeper
 
 DUTIES: Final = (
@@ -71,7 +72,10 @@ class House:
                 leaving.Means(self.means, self.signing, self.backups_end_after), self.timekeeper.check()
             ),
             "quarantine": lambda: retention.empty_quarantine(
-                self.spool, self.timekeeper.check(), self.means.entropy
+                self.spool,
+                self.timekeeper.check(),
+                means.entropy,
+                Statements(means.store, means.root, means.revoked),
             ),
             "listens": lambda: retention.close_listens(now, self.means.entropy),
             "sessions": lambda: (people.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),

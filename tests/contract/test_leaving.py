@@ -6,6 +6,7 @@ import io
 import tarfile
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -13,10 +14,10 @@ import pytest
 from recorder.access.gate import Gate, Who
 from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
-from recorder.catalogue import leaving, people, queries
+from recorder.catalogue import people, queries
 from recorder.ledger import checkpoint
 from recorder.lifecycle import leaving as ending
-from recorder.lifecycle import retention
+from recorder.lifecycle import offboarding, retention
 from recorder.seal import signing
 from recorder.seal.keys import data_key_path
 from recorder.store.s3 import S3Store
@@ -39,9 +40,11 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
     said = {"now": house.clock(), "entropy": house.entropy}
     login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
     ada = people.create_user(house.tenant, role="customer_admin", **login, **said)
-    leaving.announce(house.tenant, house.clock() + timedelta(days=9), **said)
+    office = house.office()
+    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=9))
     seals = Seals(bucket_store, means.keyring, root)
-    whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), anew=False, **said)
+    sign = partial(offboarding.hand_over, office, house.tenant)
+    whole = prepare(house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said)
     gate = Gate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Who(ada.id, house.tenant, ada.role, "fr"))
     parts = [
@@ -52,7 +55,7 @@ def test_it_is_handed_over_and_every_version_goes(house, bucket_store: S3Store) 
         assert sound is not None
         assert len(sound.read()) == row.objects[0].length
 
-    leaving.decide(house.tenant, early="By letter", **said)
+    offboarding.decide(office, house.tenant, early="By letter")
     at_work = ending.Means(
         retention.Means(bucket_store, root, means.signer, house.entropy),
         checkpoint.Means(bucket_store, means.signer, root, house.entropy, owner="one"),

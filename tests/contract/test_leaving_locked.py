@@ -17,7 +17,7 @@ from recorder.errors import StoreError
 from recorder.ledger import checkpoint
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
-from recorder.lifecycle import retention
+from recorder.lifecycle import offboarding, retention
 from recorder.seal.keys import data_key_path
 from recorder.store.bucket import Bucket, connect
 from recorder.store.embedded import SeaweedFS
@@ -82,9 +82,9 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, lock
     signing = checkpoint.Means(store, means.signer, root, house.entropy, owner="one")
     assert checkpoint.keep(signing, house.clock.forward(hours=1)) == 1
 
-    said = {"now": house.clock(), "entropy": house.entropy}
-    leaving.announce(house.tenant, house.clock() + timedelta(days=9), **said)
-    leaving.decide(house.tenant, early="By letter", **said)
+    office = house.office()
+    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=9))
+    offboarding.decide(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
     given = retention.Means(store, root, means.signer, house.entropy, erasing=ordinary)
     without = ending.Means(given, signing, timedelta(days=30))

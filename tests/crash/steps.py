@@ -18,8 +18,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from recorder.access.handover.preparing import prepare
@@ -27,7 +28,7 @@ from recorder.access.sealed import Seals
 from recorder.catalogue import customers, persons
 from recorder.catalogue.models import open_catalogue
 from recorder.ledger import begin, checkpoint
-from recorder.lifecycle import asked, changing, finishing, settling
+from recorder.lifecycle import asked, changing, finishing, offboarding, settling
 from recorder.lifecycle.rewrapping import Rewrapping
 from recorder.recover import backup
 from recorder.recover.rebuild import Rebuild
@@ -109,7 +110,10 @@ class Step:
     def prepare(self) -> None:
         seals, pem = Seals(self.store, self.ring, self.public), signing.public_pem(self.public)
         told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
-        prepare(self.tenant, seals, self.store, pem, anew=False, now=self.now, entropy=os.urandom, tell=told)
+        sign = partial(offboarding.hand_over, replace(self.changes, signer=self.signer), self.tenant)
+        prepare(
+            self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
+        )
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")

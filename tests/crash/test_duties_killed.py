@@ -15,7 +15,7 @@ from recorder.catalogue import amending, handing, leaving, models, people, perso
 from recorder.catalogue.limits import set_limit
 from recorder.catalogue.logged import Checkpoint
 from recorder.catalogue.models import KeepingLimit, LedgerEntry, Tenant, connected
-from recorder.lifecycle import retention
+from recorder.lifecycle import offboarding, retention
 from recorder.recover import backup
 from recorder.seal.verify import verify
 from tests.stored import kinds, put_small
@@ -120,9 +120,7 @@ def test_a_log_begins_again_once_whatever_point_it_dies_at(house, boundary) -> N
 
 def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
-    leaving.announce(
-        house.tenant, house.clock() + timedelta(days=20), now=house.clock(), entropy=house.entropy
-    )
+    offboarding.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
     assert step(house, "prepare", *points) == [DIED] * len(points)
     assert leaving.of(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]

@@ -15,8 +15,9 @@ import pytest
 import recorder
 from recorder.catalogue import customers, leaving, queries, recovering
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
-from recorder.lifecycle.leaving import place_of, read
+from recorder.lifecycle import offboarding, proposals
 from recorder.lifecycle.rewrapping import Rewrapping
+from recorder.seal.offboarding import place_of, read_receipt
 
 from .test_destroying_killed import lost_and_found
 
@@ -65,20 +66,21 @@ def left(house, recordings: int = 1) -> list[str]:
     keys = Rewrapping(house.means.store, house.means.keyring, house.clock, house.entropy, "rotate")
     keys.begin(house.tenant)
     keys.all()
-    said = {"now": house.clock(), "entropy": house.entropy}
-    leaving.announce(house.tenant, house.clock() + timedelta(days=1), **said)
-    leaving.decide(house.tenant, early="By letter", **said)
+    office = house.office()
+    offboarding.announce(office, house.tenant, house.clock() + timedelta(days=1))
+    offboarding.decide(office, house.tenant, early="By letter")
     return [folder.name for folder in folders]
 
 
 def assert_all_gone(house, recordings: list[str]) -> None:
     assert all(queries.recording(house.tenant, each).destroyed_why == "deleted" for each in recordings)
     stays = ("manifest.json", "amendment-0001.json", "amendment-0002.json", "receipt.json")
+    stays += ("statement-0001.json", "statement-0002.json")
     mine = [key for key in house.objects() if not key.startswith("checkpoints/")]
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = leaving.standing(house.tenant).receipt
     assert house.means.store.read(place_of(house.tenant)) == receipt.encode()
-    body = read(receipt.encode(), house.means.root_public).body
+    body = read_receipt(receipt.encode(), house.means.root_public).body
     assert body["destroyed"] == {"deleted": len(recordings)}
     assert len(body["keys"]["destroyed"]) == 2, "the one of before a change, too"
     assert customers.tenant_wrapped_key(house.tenant) is None
@@ -111,4 +113,7 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
+        assert leaving.of(house.tenant) is not None, "nothing of theirs is recorded"
+        recovering.confirm_holds(house.clock(), house.entropy)
+        proposals.complete(house.office(), house.tenant)
         assert leaving.being_erased(house.tenant)

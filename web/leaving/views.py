@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
-from recorder.catalogue import handing, leaving
+from recorder.catalogue import handing
 from web import refused
 from web.account.limits import limit_refusals
 from web.errors import answer
@@ -20,8 +20,8 @@ blueprint = Blueprint("leaving", __name__, template_folder="templates")
 @limit_refusals
 def show() -> str:
     person = someone()
-    row = leaving.of(person.tenant.id)
-    if row is None or not person.admin:
+    row = gate().leaver(who()) if person.admin else None
+    if row is None:
         abort(404)
     counted = handing.counts(person.tenant.id)
     return render_template(
@@ -44,7 +44,7 @@ def fetch() -> ResponseReturnValue:
     if found is None:
         return answer(401, refused.error("access.revoked"), "access.revoked")
     opened = gate().handover(who())
-    row = leaving.of(found.tenant.id)
+    row = gate().leaver(who())
     if row is None:
         abort(404)
     response = send(opened, row.handover or "")

@@ -6,9 +6,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from recorder import zones
-from recorder.catalogue import amending, leaving, queries
+from recorder.catalogue import amending, queries
 from web.recordings import listing, wishes
-from web.state import here, logged_in, now, someone
+from web.state import gate, here, logged_in, now, someone, who
 
 SHOWN = 10
 """Holds to be looked at again that are named above the list."""
@@ -39,5 +39,5 @@ def listed() -> str:
         lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
         tenant=tenant,
         look_again=look_again[:SHOWN],
-        leaving=admin and leaving.of(tenant.id) is not None,
+        leaving=admin and gate().leaver(who()) is not None,
     )

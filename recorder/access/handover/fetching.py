@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+import structlog
 
 from recorder import metrics
 from recorder.access.door import Opened, Who
@@ -16,6 +19,9 @@ from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.leaving import LeavingRow
 from recorder.errors import AccessError, SealError
 from recorder.roles import ADMIN
+from recorder.seal.offboarding import ERASURE, Statement
+
+log = structlog.get_logger()
 
 
 def fetch(guard: Guard, who: Who) -> Opened:
@@ -38,15 +44,47 @@ def fetch(guard: Guard, who: Who) -> Opened:
     return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
+def leaver(guard: Guard, tenant: str) -> LeavingRow | None:
+    """How far a customer's leaving is, as was signed: a row that nothing signed stands behind shows nothing.
+    What it is handed is there only as it was signed."""
+    row = leaving.of(tenant)
+    if row is None:
+        return None
+    try:
+        said = guard.offboarding(tenant)
+    except SealError as error:
+        log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
+        return None
+    if said is None:
+        log.error("offboarding.not_signed", tenant=tenant, hint="`accord audit`")
+        return None
+    return replace(
+        row,
+        announced_at=said.announced_at,
+        until=said.until,
+        handed_at=row.handed_at if _is_what_was_signed(row, said) else None,
+        erasing_since=said.at if said.kind == ERASURE else None,
+    )
+
+
+def _is_what_was_signed(row: LeavingRow, said: Statement) -> bool:
+    handed = said.handed_over
+    return (
+        handed is not None
+        and (row.handover, row.handed_at, row.length) == (handed.handover, handed.at, handed.length)
+        and handing.layout_sha256(row.layout) == handed.layout_sha256
+    )
+
+
 def _standing(guard: Guard, who: Who) -> LeavingRow:
     """What a customer is handed while it can be fetched."""
-    row = leaving.of(who.tenant)
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins are handed their company's recordings")
+    row = leaver(guard, who.tenant)
+    if row is not None and (row.erasing_since is not None or guard.now() >= row.until):
+        guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
     if row is None or row.handed_at is None:
         guard.refuse(who, "access.handover_none", "nothing is handed over")
-    if row.erasing_since is not None or guard.now() >= row.until:
-        guard.refuse(who, "access.handover_over", "what was handed over can no longer be fetched")
     return row
 
 

@@ -28,6 +28,7 @@ from recorder.ledger.prove import signed_before
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
 from recorder.seal.manifest import NAME
+from recorder.seal.offboarding import HandedOver, truncate
 from recorder.seal.terms import terms
 from recorder.store.base import Store
 
@@ -39,15 +40,17 @@ def prepare(
     seals: Seals,
     store: Store,
     root_pem: bytes,
+    sign: Callable[[HandedOver], str],
     *,
     anew: bool,
     now: datetime,
     entropy: Callable[[int], bytes],
     tell: Callable[[int], None] = lambda _done: None,
 ) -> LeavingRow:
-    """Fix what a customer is handed; broken off, it goes on where it was.  ``tell`` hears of each recording
-    that was looked at.  Raises :class:`CatalogueError` (``leaving.not_announced``, ``leaving.erasing``,
-    ``leaving.changed``), :class:`StoreError`."""
+    """Fix what a customer is handed; broken off, it goes on where it was.  ``sign`` signs what it is, and
+    gives the statement's SHA-256; ``tell`` hears of each recording that was looked at.  Raises
+    :class:`CatalogueError` (``leaving.not_announced``, ``leaving.erasing``, ``leaving.changed``),
+    :class:`StoreError`."""
     row = handing.begin(tenant, anew=anew, now=now, entropy=entropy)
     if row.handed_at is not None:
         return row
@@ -68,7 +71,10 @@ def prepare(
         tell(number)
     last = _last_papers(tenant, row, store, root_pem, now)
     length = at + sum(tar.taken(size) for _, size, _, _ in last) + tar.END
-    handing.whole(tenant, handover, {"papers": last, "at": at}, length, now=now, entropy=entropy)
+    layout, counted = {"papers": last, "at": at}, handing.counts(tenant)
+    hashes = handing.layout_sha256(layout), handing.rows_sha256(tenant)
+    made = HandedOver(handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes)
+    handing.whole(tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy)
     return leaving.standing(tenant)
 
 

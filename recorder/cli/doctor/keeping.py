@@ -17,6 +17,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.ledger import checkpoint
 from recorder.ledger.signed import LATE
+from recorder.lifecycle.statements import Statements
 from recorder.seal import signing
 from recorder.store import probe
 from recorder.store.s3 import S3Store
@@ -129,7 +130,7 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
     for row in known:
         try:
             wrapped = customers.tenant_key(row.id)
-            if wrapped is None and leaving.being_erased(row.id):
+            if wrapped is None and _erased(patient, row.id):
                 continue
             if wrapped is not None:
                 keyring.open_tenant_key(wrapped)
@@ -145,6 +146,14 @@ def customer_keys(patient: Patient) -> Iterator[Finding]:
         yield Finding("ok", f"customers: {len(known)}, the key-encryption key opens the key of each")
     if not known:
         yield Finding("warning", "customers: there is none", "`accord tenant create` makes one")
+
+
+def _erased(patient: Patient, tenant: str) -> bool:
+    """Whether a signed statement says that a customer is erased: then it has no key."""
+    context = patient.context
+    return leaving.being_erased(tenant) and Statements(
+        context.store(), context.root(), context.revoked()
+    ).erases(tenant)
 
 
 def lines(patient: Patient) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ ALL = (
     "0014_ending",
     "0015_played",
     "0016_forgotten",
+    "0017_note",
     "0020_throttle",
     "0025_signed",
 )

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import leaving, queries
+from recorder.catalogue import customers, leaving, persons, queries
 from recorder.ledger import checkpoint
-from recorder.lifecycle import retention
+from recorder.lifecycle import forgetting, retention
 from recorder.lifecycle.timekeeper import Timekeeper
 from recorder.worker.housekeeping import House as Housekeeping
 from recorder.worker.housekeeping import Outward
@@ -78,6 +78,60 @@ def test_a_customer_leaves(shell: Shell, house: House, tmp_path) -> None:
     assert "complete from" in shell.good("tenant", "leave", "receipt", NAME, "--out", str(file))
     assert json.loads(file.read_text("utf-8"))["body"]["destroyed"] == {"deleted": 2}
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+
+
+def test_an_older_backup_of_one_who_left(shell: Shell, house: House) -> None:
+    """A rebuild says what it changed, and proposes the rest; a command does it."""
+    file = str(house.root / "accord.backup")
+    shell.good("backup", file)
+    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
+    shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter", "--without-handing-over")
+    a_minute(house)
+    shell.lose_the_catalogue()
+    shell.good("restore", file)
+    said = shell.good("rebuild")
+    assert "leaves, as was signed: 1 lines ended, nothing more is recorded" in said
+    assert "was erased, as was signed. Nothing of it was destroyed now" in said
+    assert "0 recordings, 0 calls without one, 0 log-ins, a key" in said
+    assert f"`accord tenant leave complete {house.tenant}`" in said
+    assert "Nothing was changed" not in said
+    complete = ("tenant", "leave", "complete", NAME)
+    assert "holds are not confirmed" in shell.bad(*complete, "--yes")
+    shell.good("rebuild", "--confirm-holds")
+    assert "leave complete" in shell.good("rebuild")
+    refused = shell(*complete, typed="n\n")
+    assert (refused.exit_code, "by a signed receipt erased" in refused.output) == (1, True)
+    assert customers.tenant_wrapped_key(house.tenant) is not None
+    shell.good(*complete, "--yes")
+    a_minute(house)
+    assert customers.tenant_wrapped_key(house.tenant) is None
+    assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+    assert "knows it already" in shell.bad(*complete, "--yes")
+    said = shell.good("rebuild")
+    assert "leave complete" not in said
+    assert "Nothing was changed" in said
+
+
+def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, house: House) -> None:
+    missed = house.unrecorded()
+    house.work(missed)
+    file = str(house.root / "accord.backup")
+    shell.good("backup", file)
+    number = queries.not_recorded(house.tenant).rows[0].outside.value
+    request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
+    shell.good("person", "known", request, *MINE, "--how", "seen")
+    assert forgetting.erase(house.office(), persons.request(house.tenant, request), "u").erased == 1
+    shell.lose_the_catalogue()
+    shell.good("restore", file)
+    again = ("person", "erase-again", *MINE)
+    assert f"`accord person erase-again --tenant {house.tenant}`" in shell.good("rebuild")
+    assert "holds are not confirmed" in shell.bad(*again, "--yes")
+    shell.good("rebuild", "--confirm-holds")
+    assert shell(*again, typed="n\n").exit_code == 1
+    assert len(queries.not_recorded(house.tenant).rows) == 1
+    assert "1 calls erased" in shell.good(*again, "--yes")
+    assert queries.not_recorded(house.tenant).rows == ()
+    assert "Nothing is to be erased again" in shell.good(*again)
 
 
 @pytest.mark.long

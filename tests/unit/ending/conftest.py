@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -9,7 +11,8 @@ from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.catalogue.leaving import LeavingRow
 from recorder.ledger import checkpoint
-from recorder.lifecycle import leaving, retention
+from recorder.lifecycle import leaving, offboarding, retention
+from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
 from tests.house import House
 
@@ -33,13 +36,20 @@ def means(house) -> leaving.Means:
 
 
 @pytest.fixture
-def handed(house) -> Callable[..., LeavingRow]:
+def office(house) -> Changes:
+    """What the operator decides with: signed by the worker's key."""
+    return replace(house.changes, signer=house.means.signer)
+
+
+@pytest.fixture
+def handed(house, office) -> Callable[..., LeavingRow]:
     """Hands over to a customer, as the command does."""
 
     def make(tenant: str, anew: bool = False) -> LeavingRow:
         seals = Seals(house.store, house.keyring, house.root)
         pem = signing.public_pem(house.root)
         said = {"anew": anew, "now": house.now(), "entropy": house.entropy}
-        return prepare(tenant, seals, house.store, pem, **said)
+        sign = partial(offboarding.hand_over, office, tenant)
+        return prepare(tenant, seals, house.store, pem, sign, **said)
 
     return make

@@ -37,6 +37,7 @@ from recorder.errors import CatalogueError, KeepingError, SealError, StoreError
 from recorder.ledger import mailing
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
+from recorder.lifecycle import offboarding, proposals
 from recorder.lifecycle.rewrapping import Rewrapping, standing
 from recorder.recover.rebuild import Rebuild
 from recorder.seal import canonical
@@ -58,13 +59,17 @@ def bakery(house) -> Customer:
     return customer
 
 
+def office(house):
+    """What the operator decides with: signed by the worker's key."""
+    return replace(house.changes, signer=house.means.signer)
+
+
 def announce(house, customer: Customer) -> None:
-    until = house.now() + timedelta(days=10)
-    leaving.announce(customer.id, until, now=house.now(), entropy=house.entropy)
+    offboarding.announce(office(house), customer.id, house.now() + timedelta(days=10))
 
 
 def decide(house, customer: Customer, early: str | None = None) -> None:
-    leaving.decide(customer.id, early=early, now=house.now(), entropy=house.entropy)
+    offboarding.decide(office(house), customer.id, early=early)
 
 
 def findings(house, tenant: str) -> list[str]:
@@ -101,7 +106,13 @@ def put_back(house, key: str, content: bytes) -> None:
 
 def left_over(house, tenant: str) -> list[str]:
     """Names of what is in the bucket of a customer, beside what stays for ever."""
-    stays = ("manifest.json", "receipt.json")
+    stays = (
+        "manifest.json",
+        "receipt.json",
+        "statement-0001.json",
+        "statement-0002.json",
+        "statement-0003.json",
+    )
     keys = [key for key in house.store.list("") if tenant in key and not key.startswith("checkpoints/")]
     return [key for key in keys if not key.endswith(stays) and "amendment-" not in key]
 
@@ -122,10 +133,10 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     with pytest.raises(CatalogueError, match="until 2026-12-05"):
         decide(house, bakery)
     clock.forward(days=10)
-    ending.check_ready(leaving.standing(bakery.id))
+    ending.check_ready(bakery.id)
     decide(house, bakery)
     with pytest.raises(CatalogueError, match="being destroyed"):
-        leaving.stop(bakery.id, now=house.now(), entropy=house.entropy)
+        offboarding.cancel(office(house), bakery.id)
     with pytest.raises(CatalogueError, match="being destroyed"):
         decide(house, bakery)
     assert ending.erase_due(means, house.now()) == 1
@@ -219,9 +230,8 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
     said = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
     review = house.now() + timedelta(days=90)
     house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
-    row = leaving.standing(bakery.id)
     with pytest.raises(CatalogueError) as refused:
-        ending.check_ready(row)
+        ending.check_ready(bakery.id)
     assert refused.value.error_id == "leaving.held"
     assert held in refused.value.message
     assert "order 12 is contested" in refused.value.message
@@ -242,8 +252,8 @@ def test_what_is_held_is_decided_first_and_named(house, bakery, handed, means, c
 def test_nothing_was_handed_over_is_asked_about(house, bakery) -> None:
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="nothing was handed over"):
-        ending.check_ready(leaving.standing(bakery.id))
-    ending.check_ready(leaving.standing(bakery.id), without_handing_over=True)
+        ending.check_handed_over(offboarding.standing(office(house), bakery.id))
+    ending.check_ready(bakery.id)
 
 
 class Locked:
@@ -340,18 +350,36 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     put_back(house, mirrored, mirror)
     assert customers.tenant_wrapped_key(bakery.id) is not None
     assert queries.lines(bakery.id), "its number would be recorded again"
-    Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
+    report = Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
+    assert report.withheld == {bakery.id: 1}
     assert queries.lines(bakery.id) == ()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    # Nothing else is destroyed by a rebuild: it proposes, and says so.
+    assert people.user_by_login("paul") is not None
+    assert customers.tenant_wrapped_key(bakery.id) is not None
+    assert tenant_key_path(bakery.id) in house.store.list("keys/")
+    assert [each.tenant for each in report.leavers] == [bakery.id]
+    assert leaving.amounts(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
+    with pytest.raises(CatalogueError) as unconfirmed:
+        proposals.complete(office(house), bakery.id)
+    assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
+    assert ending.erase_due(means, house.now()) == 0
+    places.finish()
+    recovering.confirm_holds(house.now(), house.entropy)
+    proposals.complete(office(house), bakery.id)
+    assert ending.erase_due(means, house.now()) == 1
     assert leaving.standing(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert customers.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list("keys/")) == [], "neither in the bucket"
+    assert Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run().leavers == ()
     with connected():  # and all of it is lost
         for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
             model.delete().execute()
     places.finish()
-    recovering.confirm_holds(house.now(), house.entropy)
-    Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
+    report = Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
+    assert [each.tenant for each in report.leavers] == [bakery.id]
+    recovering.confirm_holds(house.now(), house.entropy)
+    proposals.complete(office(house), bakery.id)
     assert leaving.being_erased(bakery.id)

@@ -23,7 +23,7 @@ from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
 from recorder.ledger import checkpoint, tree
 from recorder.ledger.append import commitment
-from recorder.lifecycle import retention
+from recorder.lifecycle import offboarding, retention
 from recorder.seal import canonical
 from recorder.seal.amendment import By
 from recorder.seal.manifest import open_manifest
@@ -47,7 +47,8 @@ def person(customer: Customer, login: str = "paul") -> Who:
 
 
 def announce(house, customer: Customer, days: int = 30) -> None:
-    leaving.announce(customer.id, house.now() + timedelta(days=days), now=house.now(), entropy=house.entropy)
+    office = replace(house.changes, signer=house.means.signer)
+    offboarding.announce(office, customer.id, house.now() + timedelta(days=days))
 
 
 def fetched(house, who: Who, start: int = 0, end: int | None = None) -> bytes:
@@ -299,10 +300,10 @@ def test_only_an_admin_of_theirs_and_only_until_its_day(house, bakery, handed, c
     assert refusal(person(bakery)) == "access.handover_over"
 
 
-def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, clock) -> None:
+def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, office, clock) -> None:
     said = {"now": house.now(), "entropy": house.entropy}
     with pytest.raises(CatalogueError, match="that day is over"):
-        leaving.announce(bakery.id, house.now(), **said)
+        offboarding.announce(office, bakery.id, house.now())
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="announced before"):
         announce(house, bakery)
@@ -310,7 +311,7 @@ def test_announcing_ends_the_lines_and_can_be_called_off(house, bakery, handed, 
     with pytest.raises(CatalogueError, match="leaves"):
         customers.create_line(bakery.id, **line)
     handed(bakery.id)
-    leaving.stop(bakery.id, **said)
+    offboarding.cancel(office, bakery.id)
     assert leaving.of(bakery.id) is None
     assert handing.handed(bakery.id, 0) == ()
     assert customers.create_line(bakery.id, **line).number == "+3225550101"

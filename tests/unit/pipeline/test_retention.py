@@ -246,9 +246,19 @@ def test_quarantine_ends_on_its_day(house) -> None:
     (folder / spool.AUDIO).write_bytes(b"RIFF")
     pipeline.step(folder, house.clock(), house.means)
     aside = house.spool / spool.QUARANTINE / folder.name
-    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=29), house.entropy) == 0
+    assert (
+        retention.empty_quarantine(
+            house.spool, house.clock() + timedelta(days=29), house.entropy, house.means.statements
+        )
+        == 0
+    )
     assert aside.exists()
-    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=30), house.entropy) == 1
+    assert (
+        retention.empty_quarantine(
+            house.spool, house.clock() + timedelta(days=30), house.entropy, house.means.statements
+        )
+        == 1
+    )
     assert list((house.spool / spool.QUARANTINE).iterdir()) == []
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
@@ -256,7 +266,12 @@ def test_quarantine_ends_on_its_day(house) -> None:
 def test_what_a_person_is_to_decide_about_has_no_end(house) -> None:
     folder = house.take()
     pipeline.put_aside(folder, pipeline.ENCODER_DIED, house.clock(), house.means)
-    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999), house.entropy) == 0
+    assert (
+        retention.empty_quarantine(
+            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
+        )
+        == 0
+    )
     aside = house.spool / spool.QUARANTINE / folder.name
     note = json.loads((aside / spool.WHY).read_bytes())
     assert (note["reason"], note["until"]) == ("take.encoder_died", None)
@@ -270,12 +285,17 @@ def test_what_somebody_put_there_by_hand_stays(house, note) -> None:
     aside.mkdir(parents=True)
     if note is not None:
         (aside / "quarantine.json").write_bytes(note)
-    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999), house.entropy) == 0
+    assert (
+        retention.empty_quarantine(
+            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
+        )
+        == 0
+    )
     assert aside.exists()
 
 
 def test_no_quarantine_is_no_error(house) -> None:
-    assert retention.empty_quarantine(house.spool, house.clock(), house.entropy) == 0
+    assert retention.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
 
 
 def test_what_was_deleted_and_is_there_gets_no_tombstone(house) -> None:

@@ -244,7 +244,12 @@ def test_a_take_that_kills_its_encoder_while_others_are_encoded_is_set_aside_and
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
     assert json.loads((house.spool / spool.QUARANTINE / bad.name / spool.WHY).read_bytes())["until"] is None
-    assert retention.empty_quarantine(house.spool, house.clock() + timedelta(days=9999), house.entropy) == 0
+    assert (
+        retention.empty_quarantine(
+            house.spool, house.clock() + timedelta(days=9999), house.entropy, house.means.statements
+        )
+        == 0
+    )
 
 
 @pytest.mark.long

@@ -107,7 +107,7 @@ def full(house: House, recorded) -> House:
     persons.recognise(house.tenant, asked.id, how="seen", who=None, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    forgetting.forget_calls(house.tenant, asked.id, ["a call of before"], who=user.id, **said)
+    forgetting.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
     assert all(rows(model) for model in copying.COPIED)
     return house
 

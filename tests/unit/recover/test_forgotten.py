@@ -3,24 +3,28 @@ them once more, and from an older backup."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import forgetting, persons, recovering
+from recorder.catalogue import forgetting, persons, queries, recovering
 from recorder.catalogue.asking import ForgottenCall
-from recorder.catalogue.models import LedgerEntry, NotRecorded
+from recorder.catalogue.models import LedgerEntry, NotRecorded, writing
 from recorder.catalogue.persons import RequestRow
-from recorder.errors import SealError
+from recorder.clock import to_iso
+from recorder.errors import KeepingError, SealError
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import forgetting as forgotten_calls
+from recorder.lifecycle import proposals
 from recorder.lifecycle.changing import Changes
 from recorder.recover import backup
-from recorder.seal import canonical
+from recorder.seal import call_erasure, canonical, document
 from tests.conftest import House
 
 from .conftest import Recovery, rows
@@ -78,14 +82,21 @@ def test_an_older_backup_brings_none_of_them_back(
     with recovery.lost():
         backup.restore(path, house.means.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
         assert [row["id"] for row in rows(NotRecorded)] == sorted(missed)
-        assert recovery.rebuild().outcomes == {"completed": 1}
+        report = recovery.rebuild()
+        assert (report.outcomes, report.calls) == ({"completed": 1}, {house.tenant: 2})
         assert recovery.troubles == []
+        assert len(rows(NotRecorded)) == 2, "a rebuild erases nothing: it proposes"
+        with pytest.raises(KeepingError, match="not confirmed"):
+            proposals.erase_calls_again(changes, house.tenant)
+        recovering.confirm_holds(house.clock(), house.entropy)
+        assert proposals.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecorded) == opened(missed) == []
         assert forgetting.counts(house.tenant) == {asked.id: 2}
         (said,) = [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"]
-        assert recovery.rebuild().changed == 0
+        report = recovery.rebuild()
+        assert (report.changed, report.calls) == (0, {})
+        assert proposals.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"] == [said], "once"
-        recovering.confirm_holds(house.clock(), house.entropy)
         means = house.means
         audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []
@@ -103,9 +114,14 @@ def test_a_node_that_comes_to_them_again_lists_nothing(house: House, missed, ask
 
 
 @SQLITE
+@pytest.mark.parametrize("announced", [False, LONG(True)])
 @pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
-def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(house: House, asked, changes, at) -> None:
-    folder = house.take(talk_ms=300, formats=("wav",))
+def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(
+    house: House, asked, changes, at, announced
+) -> None:
+    """Unless it was sealed meanwhile, and was announced: that is a recording, which no note about calls
+    without one destroys."""
+    folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while pipeline.next_stage(folder) != at:
         pipeline.step(folder, house.clock(), house.means)
     copy = house.root / "older" / folder.name
@@ -113,7 +129,10 @@ def test_a_take_that_was_set_aside_and_forgotten_is_not_kept(house: House, asked
     pipeline.put_aside(folder, "take.impossible", house.clock(), house.means)
     assert forgotten_calls.erase(changes, asked, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
-    assert not [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
+    kept = announced and at != "encode"
+    there = [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
+    assert bool(there) == kept
+    assert (queries.recording(house.tenant, folder.name) is not None) == kept
     assert all(row["id"] != folder.name for row in rows(NotRecorded))
 
 
@@ -133,17 +152,81 @@ def test_broken_off_it_is_asked_again_and_counted_once(house: House, missed, ask
     assert [row["id"] for row in rows(ForgottenCall)] == sorted(missed)
 
 
+def put(house: House, key: str, content: bytes) -> None:
+    file = house.root / "an object"
+    file.write_bytes(content)
+    house.means.store.put(key, file, hashlib.sha256(content).hexdigest())
+
+
+def note_of(house: House, calls: list[str], signer, **changes: object) -> bytes:
+    body = {
+        "type": call_erasure.TYPE, "version": 1, "tenant": house.tenant, "request": "r",
+        "at": to_iso(house.clock()), "calls": calls, "software": "accord 1", **changes,
+    }  # fmt: skip
+    return document.write(body, signer)
+
+
 @SQLITE
-def test_a_note_that_was_not_signed_so_is_refused(house: House, asked, changes, recovery) -> None:
+def test_a_note_that_was_not_signed_so_is_named_and_the_others_are_read(
+    house: House, asked, changes, recovery
+) -> None:
     forgotten_calls.erase(changes, asked, "u")
-    (key,) = [key for key in house.objects() if key.startswith(forgotten_calls.NOTES)]
+    with writing():
+        ForgottenCall.delete().execute()
+    (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]
     content = house.means.store.read(key)
     body = canonical.load(content, "note")
     body["body"]["calls"] = ["another"]
     with pytest.raises(SealError, match="signature"):
-        forgotten_calls.read(canonical.dump(body), house.means.root_public)
-    elsewhere = house.bucket / "forgotten" / "another" / "n.json"
-    elsewhere.parent.mkdir()
-    elsewhere.write_bytes(content)
-    with pytest.raises(SealError, match="note of customer"):
-        recovery.rebuild()
+        call_erasure.read(canonical.dump(body), house.means.root_public)
+    below = f"forgotten/{house.tenant}"
+    put(house, f"{below}/changed.json", canonical.dump(body))
+    put(house, f"{below}/0.json", b"\xff no json")
+    put(house, f"{below}/1.json", note_of(house, ["x"], house.means.signer, kind="more"))
+    put(house, f"{below}/2.json", note_of(house, ["x"], house.means.signer, version=2))
+    put(house, f"{below}/notes.txt", b"?")
+    put(house, "forgotten/another/n.json", content)
+    report = recovery.rebuild()
+    assert sorted(recovery.troubles) == [
+        ("call_erasure.foreign", "forgotten/another/n.json"),
+        ("object.unplaced", f"{below}/notes.txt"),
+        ("seal.not_json", f"{below}/0.json"),
+        ("seal.signature", f"{below}/changed.json"),
+        ("seal.unknown_field", f"{below}/1.json"),
+        ("seal.version", f"{below}/2.json"),
+    ]
+    assert (report.calls, report.changed) == ({house.tenant: 2}, 0)
+    audit = Audit(house.means.store, house.means.root_public, house.clock(), house.means.keyring)
+    named = {(each.code, each.where) for each in audit.tenant(house.tenant)}
+    assert {each for each in recovery.troubles if "another" not in each[1]} <= named
+
+
+@SQLITE
+@pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
+def test_a_note_by_a_revoked_key_is_not_followed(house: House, missed, recovery, changes, hours) -> None:
+    since = house.clock() + timedelta(hours=2)
+    revoked = {house.means.signer.key_id: since}
+    at = to_iso(since + timedelta(hours=hours))
+    name = f"forgotten/{house.tenant}/n.json"
+    put(house, name, note_of(house, sorted(missed), house.means.signer, at=at))
+    house.clock.forward(days=1)
+    later = replace(changes, revoked=lambda: revoked)
+    report = recovery.rebuild(revoked=lambda: revoked)
+    assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
+    assert proposals.erase_calls_again(later, house.tenant) == 0
+    assert len(rows(NotRecorded)) == 2
+    believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
+    assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
+
+
+@SQLITE
+def test_a_note_of_a_recording_destroys_none(house: House, recorded, recovery, changes) -> None:
+    mine = recorded()
+    before = house.objects()
+    put(house, f"forgotten/{house.tenant}/n.json", note_of(house, [mine], house.means.signer))
+    report = recovery.rebuild()
+    assert [code for code, _ in recovery.troubles] == ["call_erasure.of_a_recording"]
+    assert report.calls == {}
+    assert proposals.erase_calls_again(changes, house.tenant) == 0
+    assert set(before) < set(house.objects())
+    assert queries.recording(house.tenant, mine).destroyed_at is None

@@ -12,16 +12,14 @@ import pytest
 from recorder.access.sealed import Seals
 from recorder.catalogue import amending, lines, queries
 from recorder.catalogue.models import Amendment, Recording, writing
-from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.lifecycle import leaving
 from recorder.lifecycle.amend import chain_of
 from recorder.lifecycle.changing import Changes
-from recorder.seal import document
+from recorder.seal import document, offboarding
 from recorder.seal.amendment import AgreedLater, By
 from recorder.seal.chain import erasure
 from recorder.seal.keys import data_key_path
-from tests.stored import forge
+from tests.stored import forge, receipt_body
 
 from .conftest import rows
 
@@ -136,17 +134,18 @@ def test_what_was_destroyed_before_stays_destroyed(house, recovery, recorded) ->
 def test_a_receipt_of_one_who_left_ends_nobodys_lines(house, recovery, recorded, revoked) -> None:
     recorded()
     at = since(revoked) - timedelta(minutes=30)
-    body = {"type": leaving.TYPE, "version": 1, "tenant": house.tenant, "erased_at": to_iso(at)}
-    content = document.write(body, house.means.signer)
+    content = document.write(receipt_body(house.tenant, at), house.means.signer)
     file = house.root / "receipt"
     file.write_bytes(content)
-    house.means.store.put(leaving.place_of(house.tenant), file, hashlib.sha256(content).hexdigest())
+    house.means.store.put(offboarding.place_of(house.tenant), file, hashlib.sha256(content).hexdigest())
     house.clock.at = since(revoked) + timedelta(days=1)
 
     def ended() -> bool:
         return lines.ended_before(house.line.id, house.clock())
 
-    recovery.rebuild(revoked=revoked)
+    assert recovery.rebuild(revoked=revoked).leavers == ()
+    assert recovery.troubles == [(CODE, offboarding.place_of(house.tenant))]
     assert not ended()
-    recovery.rebuild(revoked=revoked, believe_dates=True)
+    report = recovery.rebuild(revoked=revoked, believe_dates=True)
     assert ended()
+    assert ([each.tenant for each in report.leavers], report.withheld) == ([house.tenant], {house.tenant: 1})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.bringing import Bringing, Old
-from recorder.catalogue import leaving, queries
+from recorder.catalogue import queries
+from recorder.lifecycle import offboarding
 from recorder.seal import signing
 
 FILE = "/leaving/recordings.tar"
@@ -23,9 +26,11 @@ def leaves(house, bakery) -> str:
     call = house.call(bakery)
     house.call(bakery, announced=False)
     said = {"now": house.now(), "entropy": house.entropy}
-    leaving.announce(bakery.id, house.now() + timedelta(days=30), **said)
+    office = replace(house.changes, signer=house.means.signer)
+    offboarding.announce(office, bakery.id, house.now() + timedelta(days=30))
+    sign = partial(offboarding.hand_over, office, bakery.id)
     seals = Seals(house.store, house.keyring, house.root)
-    prepare(bakery.id, seals, house.store, signing.public_pem(house.root), anew=False, **said)
+    prepare(bakery.id, seals, house.store, signing.public_pem(house.root), sign, anew=False, **said)
     return call
 
 
@@ -87,8 +92,8 @@ def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, 
 @pytest.mark.long
 def test_it_says_so_where_it_is_not_ready(house, browser, bakery) -> None:
     assert browser("paul").get("/leaving").status_code == 404
-    said = {"now": house.now(), "entropy": house.entropy}
-    leaving.announce(bakery.id, house.now() + timedelta(days=30), **said)
+    office = replace(house.changes, signer=house.means.signer)
+    offboarding.announce(office, bakery.id, house.now() + timedelta(days=30))
     assert "pas encore prêt" in browser("paul").get("/leaving").text
     assert browser("paul").get(FILE).status_code == 404
 

@@ -350,5 +350,7 @@ def test_a_call_whose_sound_is_set_aside_undecided_is_kept_and_said(house, brows
     shown = paul.get(page).text
     assert "1 appel qui n’a pas été enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
-    assert retention.empty_quarantine(impossible.parent, end, house.entropy) == 1, "its sound goes, too"
+    assert retention.empty_quarantine(impossible.parent, end, house.entropy, house.means.statements) == 1, (
+        "its sound goes, too"
+    )
     assert [each.name for each in quarantine.iterdir()] == [folder.name]

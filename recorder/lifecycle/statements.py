@@ -1,0 +1,88 @@
+"""What signed statements in the bucket say of a customer or a call, asked where a row says something.
+
+A row that nothing signed stands behind decides nothing: it is named in the log, and by `accord audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder.catalogue import forgetting, leaving
+from recorder.errors import SealError
+from recorder.seal import call_erasure, offboarding
+from recorder.seal.files import Source
+from recorder.seal.revocation import Revoked, nothing
+from recorder.store.base import NotFound
+
+LEFT: Final = "tenant.left"
+FORGOTTEN: Final = "call.forgotten"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What rows say of a call, each :data:`LEFT` or :data:`FORGOTTEN`: what is ``signed`` as well, and what
+    is not."""
+
+    signed: frozenset[str] = frozenset()
+    unsigned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Asks the bucket only where a row says something; what a ``revoked`` key signed does not count.
+    Everything raises :class:`recorder.errors.StoreError`."""
+
+    store: Source
+    root: Ed25519PublicKey
+    revoked: Callable[[], Revoked] = nothing
+
+    def look(self, tenant: str | None, call: str) -> Said:
+        """What holds of a customer's call.  Raises :class:`SealError` where a statement about the customer
+        cannot be read."""
+        rows = {LEFT} if tenant is not None and leaving.being_erased(tenant) else set()
+        signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
+        if (named := forgetting.note_of(call)) is not None:
+            rows.add(FORGOTTEN)
+            signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
+        return Said(frozenset(signed), frozenset(rows - signed))
+
+    def erases(self, tenant: str) -> bool:
+        """Whether everything of a customer is destroyed, or is being.  Raises :class:`SealError` where a
+        statement cannot be read."""
+        if not leaving.being_erased(tenant):
+            return False
+        found = offboarding.standing(self.store, tenant, self.root, self.revoked())
+        if found is not None and found.kind == offboarding.ERASURE:
+            return True
+        log.error(
+            "offboarding.not_signed", tenant=tenant, hint="a row says that it is erased: `accord audit`"
+        )
+        return False
+
+    def forgot(self, tenant: str | None, call: str) -> bool:
+        """Whether a customer's call was erased for its person."""
+        named = forgetting.note_of(call)
+        return named is not None and self._forgot(tenant, call, *named)
+
+    def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:
+        try:
+            said = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
+            if owner == tenant and call in said.calls:
+                return True
+            error_id = "call_erasure.foreign"
+        except (SealError, NotFound) as error:
+            error_id = error.error_id
+        log.error(
+            "call_erasure.not_signed",
+            call=call,
+            error_id=error_id,
+            hint="a row says that this call was erased, and no signed note does: `accord audit`",
+        )
+        return False

@@ -1,0 +1,122 @@
+"""The signed note that calls without a recording were erased for their person, with the calls' ids alone::
+
+    forgotten/<tenant>/<id>.json
+
+It alone has a call left out, or a take dropped; a row is an index to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from recorder import __version__
+from recorder.clock import to_iso
+from recorder.errors import SealError
+from recorder.seal import document, signing
+from recorder.seal.canonical import Fields
+from recorder.seal.files import Source, read_document
+from recorder.seal.keys import part
+from recorder.seal.revocation import Revoked
+from recorder.take.files import in_memory
+
+TYPE: Final = "accord-calls-forgotten"
+VERSION: Final = 1
+MAX_BYTES: Final = 256 * 1024
+NOTES: Final = "forgotten/"
+"""Where the notes lie in the bucket."""
+
+AT_ONCE: Final = 500
+"""Calls in one note."""
+
+_PLACE = re.compile(r"forgotten/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.json")
+
+
+class Sink(Source, Protocol):
+    """Where a note is put: a store."""
+
+    def put(self, key: str, path: Path, sha256: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A verified note: which calls were erased, when, and for which request; ``key`` is the id of the key
+    that signed it."""
+
+    tenant: str
+    request: str
+    at: datetime
+    calls: tuple[str, ...]
+    key: str
+
+
+def place_of(tenant: str, note: str) -> str:
+    """Where a note lies.  Raises :class:`SealError` for what are no ids."""
+    return f"{NOTES}{part(tenant)}/{part(note)}.json"
+
+
+def ids_in(key: str) -> tuple[str, str] | None:
+    """The customer's and the note's id in an object's key; ``None`` for another object's."""
+    match = _PLACE.fullmatch(key)
+    return None if match is None else (match[1], match[2])
+
+
+def put(
+    store: Sink,
+    note: str,
+    tenant: str,
+    request: str,
+    calls: list[str],
+    at: datetime,
+    signer: signing.Signer,
+    root: Ed25519PublicKey,
+) -> None:
+    """Sign a note and put it.  Raises :class:`SealError` (a key that is not endorsed for it),
+    :class:`recorder.errors.StoreError`."""
+    signer.check(signing.CALL_ERASURE, at)
+    body = {
+        "type": TYPE,
+        "version": VERSION,
+        "tenant": tenant,
+        "request": request,
+        "at": to_iso(at),
+        "calls": sorted(calls),
+        "software": f"accord {__version__}",
+    }
+    content = document.write(body, signer)
+    read(content, root)
+    with in_memory(content) as path:
+        store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
+
+
+def read(content: bytes, root: Ed25519PublicKey) -> Note:
+    """A note, verified from the root's public key alone.  Raises :class:`SealError`."""
+    body, key = document.read(content, "note", root, signing.CALL_ERASURE, "at", MAX_BYTES)
+    fields = Fields(body, "note.body")
+    fields.const("type", TYPE)
+    fields.const("version", VERSION)
+    found = Note(fields.text("tenant"), fields.text("request"), fields.time("at"), fields.texts("calls"), key)
+    fields.text("software")
+    fields.end()
+    if list(found.calls) != sorted(set(found.calls)) or not 0 < len(found.calls) <= AT_ONCE:
+        raise SealError("seal.contradiction", f"a note names 1 to {AT_ONCE} calls, each once and in order")
+    return found
+
+
+def note_at(source: Source, tenant: str, note: str, root: Ed25519PublicKey, revoked: Revoked) -> Note:
+    """A customer's note.  Raises :class:`SealError` (``call_erasure.foreign`` for another customer's,
+    ``seal.key_revoked`` where its key was revoked, whatever its date), ``NotFound``,
+    :class:`recorder.errors.StoreError`."""
+    place = place_of(tenant, note)
+    found = read(read_document(source, place, MAX_BYTES), root)
+    if found.tenant != tenant:
+        raise SealError("call_erasure.foreign", f"{place} is a note of customer {found.tenant}")
+    if found.key in revoked:
+        raise SealError("seal.key_revoked", f"{place}: key {found.key}, which signed it, was revoked")
+    return found
