@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.catalogue import amending, claims, customers, handing, leaving
-from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.hold_review import holds_unconfirmed
 from recorder.catalogue.leaving import LeavingRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso

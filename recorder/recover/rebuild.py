@@ -39,13 +39,15 @@ from recorder.catalogue.recovering import (
 )
 from recorder.clock import Now
 from recorder.ids import Entropy
-from recorder.lifecycle import forgetting, leaving
+from recorder.lifecycle import forgetting, leaving, retention_limits
 from recorder.lifecycle.forgetting import NOTES
 from recorder.lifecycle.leaving import RECEIPTS
+from recorder.lifecycle.retention_limits import BroughtBack
 from recorder.recover.reading import PLACE, Reading, TenantKeys
 from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.retention_limit import FOLDER as RETENTION
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.store.base import NotFound, Store
 
 PHASES = ("list", "read", "keys", "rows")
@@ -70,15 +72,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rebuild did: how many places had each outcome, and how long this run took (seconds)."""
+    """What a rebuild did: how many places had each outcome, how long this run took (seconds), and which
+    retention limits it took in."""
 
     outcomes: dict[str, int]
     seconds: float
     resumed: bool
+    limits: BroughtBack
 
     @property
     def changed(self) -> int:
-        return sum(self.outcomes.get(each, 0) for each in CHANGES)
+        return sum(self.outcomes.get(each, 0) for each in CHANGES) + self.limits.taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,10 @@ class Rebuild:
     revoked: Callable[[], Revoked] = nothing
     believe_dates: bool = False
 
+    @property
+    def _trust(self) -> Trust:
+        return Trust(self.root, self.revoked)
+
     def run(self) -> Report:
         """Do all of it, or go on.  What is wrong is in :func:`recorder.catalogue.places.troubles` until
         :func:`recorder.catalogue.places.finish` is called.
@@ -115,11 +123,16 @@ class Rebuild:
             if following != phase:
                 places.add([], following, "")
         given = (self.store, self.root, self.now(), self.entropy)
+        limits = retention_limits.bring_back(
+            self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
+        )
+        for place, code, message in limits.left_out:
+            log.error("rebuild.limit_left_out", place=place, error_id=code, error=message)
         if left := leaving.bring_back(*given, self.revoked(), believe_dates=self.believe_dates):
             log.warning("rebuild.left", customers=left, hint="they had left: their numbers are not recorded")
         if again := forgetting.bring_back(self.store, self.root, self.now(), self.entropy):
             log.warning("rebuild.forgotten", calls=again, hint="their persons had them erased since")
-        return Report(places.outcomes(), time.monotonic() - began, resumed)
+        return Report(places.outcomes(), time.monotonic() - began, resumed, limits)
 
     def _list(self, after: str) -> None:
         done = places.amount()[0]
@@ -134,7 +147,9 @@ class Rebuild:
         self.tell("read", done, total)
         keys = TenantKeys(self.store, tenant_keys())
         revoked = self.revoked()
-        reading = Reading(self.store, self.keyring, self.root, keys, limits(), revoked, self.believe_dates)
+        reading = Reading(
+            self.store, self.keyring, self.root, keys, limits(self._trust), revoked, self.believe_dates
+        )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             waiting: list[Future[Seen]] = []
             try:
@@ -211,7 +226,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
     """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
     notes and probes are left out."""
-    others = ("keys/", "probe/", "checkpoints/", RECEIPTS, NOTES)
+    others = ("keys/", "probe/", "checkpoints/", RECEIPTS, NOTES, RETENTION)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []

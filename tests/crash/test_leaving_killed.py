@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import customers, leaving, queries, recovering
+from recorder.catalogue import customers, leaving, queries
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
 from recorder.lifecycle.leaving import place_of, read
 from recorder.lifecycle.rewrapping import Rewrapping
@@ -95,7 +95,7 @@ def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
     assert leave(house, url, boundary) == -signal.SIGKILL
     with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
         row = queries.recording(house.tenant, recordings[0])
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import amending, keeping, queries
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import Amendment, Grant, LedgerEntry, connected, writing
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import retention, settling
@@ -300,8 +299,7 @@ def test_a_limit_that_the_log_does_not_bear_out_shortens_nothing(house, gate, ad
 
 
 def limit(house, days: int | None) -> None:
-    more = {"now": house.clock(), "entropy": house.entropy}
-    set_limit(house.tenant, purpose=None, line=None, keep_days=days, **more)
+    house.limit(days)
 
 
 def settle(house) -> int:

@@ -18,7 +18,6 @@ from recorder.catalogue import (
     persons,
     places,
     queries,
-    recovering,
     reviews,
     tokens,
 )
@@ -351,7 +350,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
         for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
             model.delete().execute()
     places.finish()
-    recovering.confirm_holds(house.now(), house.entropy)
+    house.confirm_holds()
     Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert leaving.being_erased(bakery.id)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from recorder.catalogue import limits
 from recorder.catalogue.asking import PersonRequest
 from recorder.catalogue.calls import ApiToken
-from recorder.catalogue.limits import KeepingLimit
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     Announcement,
+    KeepingLimit,
     Line,
     NotRecorded,
     Purpose,
@@ -51,35 +50,35 @@ def again(model: Any, **columns: Any) -> None:
 @found_as("row.deleted", "keeping_limit")
 def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
     house, before = world.house, Recording.get_by_id(world.kept).keep_until
-    said = {"purpose": None, "line": None, "now": house.clock(), "entropy": house.entropy}
-    limits.set_limit(world.tenant, keep_days=20, **said)
+    house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
     signed(world)
     with writing():
-        KeepingLimit.delete().where(KeepingLimit.purpose.is_null()).execute()
+        last = KeepingLimit.select(KeepingLimit.id).order_by(KeepingLimit.id.desc()).limit(1)
+        KeepingLimit.delete().where(KeepingLimit.id.in_(last)).execute()
     change_recording(world, keep_until=before)
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limit_is_longer_in_its_row(world: World) -> None:
-    change(KeepingLimit, keep_days=900)
+    change(KeepingLimit, statement=KeepingLimit.get().statement.replace('"days":20', '"days":900'))
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limit_is_lifted_in_its_row(world: World) -> None:
-    change(KeepingLimit, until=world.house.clock())
+    change(KeepingLimit, lifted="{}", lifted_leaf=0)
 
 
 @found_as("row.unlogged", "keeping_limit")
 def a_limit_is_made_up(world: World) -> None:
-    again(KeepingLimit, leaf=0, keep_days=1)
+    again(KeepingLimit, leaf=0)
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limits_row_is_made_unreadable(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE keeping_limit SET since = 'x'")
+        database.execute_sql("UPDATE keeping_limit SET settled_at = 'x'")
 
 
 # --- what is announced, and of whom

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import forgetting, persons, recovering
+from recorder.catalogue import forgetting, persons
 from recorder.catalogue.asking import ForgottenCall
 from recorder.catalogue.models import LedgerEntry, NotRecorded
 from recorder.catalogue.persons import RequestRow
@@ -85,7 +85,7 @@ def test_an_older_backup_brings_none_of_them_back(
         (said,) = [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"]
         assert recovery.rebuild().changed == 0
         assert [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"] == [said], "once"
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         means = house.means
         audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []
