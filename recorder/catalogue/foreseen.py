@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -78,7 +78,7 @@ def foresee(tenant: str, limit: Limit, now: datetime, trust: Trust) -> Foreseen:
         groups = list(_groups(tenant, now))
     there = alone = agreed = held = agreed_held = 0
     ends: Counter[date] = Counter()
-    without, named = [*before, limit], [*before, _with_agreements(limit)]
+    without, named = ([*before, replace(limit, agreements=each)] for each in (False, True))
     for each in groups:
         mine = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
         mine = [code for code in mine if each.ends(code, before).date() >= now.date()]
@@ -96,10 +96,6 @@ def foresee(tenant: str, limit: Limit, now: datetime, trust: Trust) -> Foreseen:
             held += each.held
             alone += each.count if set(cut) == set(each.codes) else 0
     return Foreseen(there, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
-
-
-def _with_agreements(limit: Limit) -> Limit:
-    return Limit(limit.keep_days, limit.purpose, limit.line, limit.since, limit.until, agreements=True)
 
 
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:

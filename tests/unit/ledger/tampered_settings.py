@@ -21,6 +21,11 @@ from recorder.catalogue.models import (
     database,
     writing,
 )
+from recorder.ids import uuid7
+from recorder.seal import retention_limit as statements
+from recorder.seal.amendment import By
+from recorder.seal.retention_limit import LimitSet
+from recorder.take.files import in_memory
 
 from .conftest import World
 from .tampered_later import signed
@@ -65,7 +70,7 @@ def a_limit_is_longer_in_its_row(world: World) -> None:
     change(KeepingLimit, statement=KeepingLimit.get().statement.replace('"days":20', '"days":900'))
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.unlogged", "keeping_limit")
 def a_limit_is_lifted_in_its_row(world: World) -> None:
     change(KeepingLimit, lifted="{}", lifted_leaf=0)
 
@@ -73,6 +78,54 @@ def a_limit_is_lifted_in_its_row(world: World) -> None:
 @found_as("row.unlogged", "keeping_limit")
 def a_limit_is_made_up(world: World) -> None:
     again(KeepingLimit, leaf=0)
+
+
+@found_as("retention.unlisted", "retention/")
+def a_limit_is_put_that_nobody_listed(world: World) -> None:
+    house, now = world.house, world.house.clock()
+    said = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
+    put_statement(world, said.id, statements.write(said, house.means.signer))
+
+
+@found_as("retention.unlisted", "retention/")
+def what_is_no_statement_is_put_among_the_limits(world: World) -> None:
+    put_statement(world, str(uuid7(world.house.clock(), world.house.entropy)), b"hello")
+
+
+@found_as("object.missing", "retention/")
+def a_limits_statement_is_taken_from_the_bucket(world: World) -> None:
+    house, row = world.house, KeepingLimit.get()
+    house.means.store.delete(statements.place_of(world.tenant, row.id))
+
+
+@found_as("retention.differs", "retention/")
+def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
+    house, row = world.house, KeepingLimit.get()
+    house.means.store.delete(statements.place_of(world.tenant, row.id))
+    put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
+
+
+@found_as("row.deleted", "keeping_limit")
+def that_a_limit_is_lifted_is_taken_from_its_row(world: World) -> None:
+    world.house.limit(None, purpose="training")
+    signed(world)
+    change(KeepingLimit, lifted=None, lifted_leaf=None)
+
+
+@found_as("row.deleted", "keeping_limit")
+def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
+    change(KeepingLimit, leaf=None)
+
+
+def put_statement(world: World, limit: str, content: bytes) -> None:
+    with in_memory(content) as path:
+        place = statements.place_of(world.tenant, limit)
+        world.house.means.store.put(place, path, statements.sha256_of(content))
+
+
+@found_as("row.changed", "recording")
+def until_when_it_was_agreed_is_longer_in_its_row(world: World) -> None:
+    change_recording(world, agreed={"agreement": "2099-01-01"})
 
 
 @found_as("row.changed", "keeping_limit")

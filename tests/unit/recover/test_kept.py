@@ -60,12 +60,12 @@ def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, reco
 
 
 def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:
-    house.limit(7, purpose="agreement", now=house.clock() - timedelta(days=1))
+    house.limit(7, purpose="agreement")
     recording = recorded()
     row = queries.recording(house.tenant, recording)
     assert recovery.rebuild().outcomes == {"unchanged": 1}
     with writing():
-        KeepingLimit.update(keep_days=1).execute()
+        KeepingLimit.update(statement=KeepingLimit.get().statement.replace('"days":7', '"days":1')).execute()
     assert recovery.rebuild().outcomes == {"differs": 1}
     assert [code for code, _ in recovery.troubles] == ["seal.row_differs"]
     assert queries.recording(house.tenant, recording) == row
