@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from recorder.catalogue import foreseen, limits, queries
 from recorder.catalogue.models import LedgerEntry, connected
 from recorder.lifecycle.settling import settle
+from recorder.seal import retention_limit
+from recorder.seal.amendment import By
 from recorder.seal.terms import Limit
+from web.state import KEY
 
 CHANGE = "/settings/keeping/change"
 
@@ -55,6 +59,52 @@ def test_what_a_shorter_time_ends_is_said_then_done(house, browser, bakery, call
     told = foreseen.foresee(bakery.id, Limit(12, "agreement", None, clock()), clock(), house.changes.trust)
     assert told.ends == {}, "it is so already"
     assert [(end - clock().date()).days for end in ends] == [0, 12]
+
+
+def test_what_was_agreed_stays_unless_that_is_confirmed_by_itself(
+    house, browser, bakery, calls, clock
+) -> None:
+    yes = {"answer": "yes", "by": "outside", "how": "key"}
+    kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
+    review = clock() + timedelta(days=9)
+    said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
+    house.changes.hold(bakery.id, kept[0], By("operator"), **said)
+    paul = browser("paul")
+    seen = asked(paul, purpose="agreement", days="12").text
+    assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
+    assert "Il a été convenu de garder 2 enregistrements plus longtemps" in seen
+    assert 'name="sure"' not in seen
+    named = {"purpose": "agreement", "days": "12", "agreed": "yes"}
+    seen = asked(paul, **named).text
+    assert in_table(seen) == [("Aussitôt", "3"), ("Décembre 2026", "1")]
+    assert "Pour 2 d’entre eux, il avait été convenu" in seen
+    assert "1 d’entre eux est retenu" in seen
+    assert "Oui, mettre fin à 2 enregistrements plus tôt que convenu" in seen
+    again = paul.send(CHANGE, **named)
+    assert (again.status_code, in_table(again.text)) == (200, in_table(seen)), "asked again"
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+
+    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
+    settle(house.means.store, house.means.root_public, clock())
+    assert all(queries.recording(bakery.id, each).keep_until > clock() + timedelta(days=300) for each in kept)
+    assert paul.send(CHANGE, **named, sure="yes").status_code == 303
+    settle(house.means.store, house.means.root_public, clock())
+    assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
+    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/keeping").text
+    (row,) = limits.in_force(bakery.id, house.changes.trust)
+    assert row.limit.agreements
+    said, key = retention_limit.open_set(row.content, house.root)
+    assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
+
+
+def test_without_a_key_the_page_says_that_it_cannot_be_changed_here(app, browser, bakery) -> None:
+    app.extensions[KEY] = replace(app.extensions[KEY], changes=None)
+    paul = browser("paul")
+    answer = paul.client.get("/settings/keeping")
+    assert answer.status_code == 503
+    assert "clé" in answer.text
+    assert asked(paul, purpose="agreement", days="12").status_code == 403
+    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 403
 
 
 def test_longer_again_holds_for_new_recordings_only(house, browser, bakery, calls, clock) -> None:
