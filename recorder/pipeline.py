@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import metrics
 from recorder.catalogue import customers, keeping, lines, snapshot
 from recorder.catalogue.described import recording_of
-from recorder.catalogue.limits import limits_of
+from recorder.catalogue.limits import limits_of, version_of
 from recorder.clock import Uptime, to_iso, uptime
 from recorder.erased import take_back, was_erased, was_erased_meanwhile
 from recorder.errors import SealError, StoreError, TakeError
@@ -48,7 +48,7 @@ from recorder.seal.keys import Keyring, WrappedKey, tenant_key_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.manifest import Sealed, Upload, read_sealed, seal
 from recorder.seal.opening import open_data_key, read_wrapped, tenant_key_of
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.signing import Signer
 from recorder.store.base import Conflict, NotFound, Store
 from recorder.take import disk, prompts
@@ -277,7 +277,8 @@ def _store(folder: Path, now: datetime, means: Means) -> bool:
 def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     take = read_take(folder)
     sealed = read_sealed(folder, means.root_public)
-    limits = limits_of(sealed.manifest.tenant)
+    version = version_of(sealed.manifest.tenant)
+    limits = limits_of(sealed.manifest.tenant, Trust(means.root_public, means.revoked))
     parties = take.start.outside, take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
     if was_erased_meanwhile(sealed, means.store, means.root_public, now, means.revoked()):
@@ -286,7 +287,7 @@ def _catalogue(folder: Path, now: datetime, means: Means) -> bool:
     if _unwanted(sealed, said):
         return _let_go(sealed, means)
     despite = said.unsigned | (said.signed - {LEFT})
-    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=limits, despite=despite)
+    added = keeping.add_recording(row, now=now, entropy=means.entropy, limits=version, despite=despite)
     if added:
         _report(sealed)
     means.boundary("catalogued")

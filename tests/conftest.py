@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ import structlog
 
 from recorder import pipeline
 from recorder.call.policy import Announcement, Keep, Sound
-from recorder.catalogue import customers, models, schema
+from recorder.catalogue import customers, hold_review, models, schema
 from recorder.catalogue.rows import LineRow
 from recorder.clock import Uptime
 from recorder.ids import uuid7
+from recorder.lifecycle import retention_limits
 from recorder.lifecycle.changing import Changes
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from recorder.seal.keys import Keyring, load_kek
+from recorder.seal.revocation import Trust
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
@@ -190,6 +194,26 @@ class House:
     def objects(self) -> list[str]:
         """Keys of what is in the bucket."""
         return sorted(self.means.store.list(""))
+
+    @property
+    def trust(self) -> Trust:
+        """What signed statements are checked with."""
+        return Trust(self.means.root_public)
+
+    def limit(
+        self, keep_days: int | None, *, purpose: str | None = None, line: str | None = None, **more: Any
+    ) -> None:
+        """Set a retention limit, as the operator does (``None``: as announced again)."""
+        means, tenant = self.means, more.pop("tenant", self.tenant)
+        at = more.pop("now", None) or self.clock()
+        changes = Changes(means.store, means.root_public, means.signer, lambda: at, self.entropy)
+        wish = retention_limits.Wish(purpose, line, keep_days, **more)
+        retention_limits.set_limit(changes, tenant, wish, By("operator"))
+
+    def confirm_holds(self) -> bool:
+        """After a rebuild: the holds are complete."""
+        signer = self.means.signer
+        return hold_review.confirm_holds(signer, self.trust, self.clock(), self.entropy)
 
     def start(self, **changes) -> CallStart:
         """A call that arrives now."""

@@ -22,14 +22,17 @@ from recorder import pipeline
 from recorder.access.gate import Gate
 from recorder.call.policy import Announcement, Keep
 from recorder.call.policy import Sound as Words
-from recorder.catalogue import customers, models, people, queries, schema
+from recorder.catalogue import customers, hold_review, models, people, queries, schema
 from recorder.catalogue.rows import AnnouncementRow, LineRow, UserRow
 from recorder.clock import Uptime
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle import retention_limits
 from recorder.lifecycle.changing import Changes
 from recorder.prompts.clips import SOUNDS
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from recorder.seal.keys import Keyring, load_kek
+from recorder.seal.revocation import Trust
 from recorder.store.base import Store
 from recorder.store.directory import DirectoryStore
 from recorder.take import spool
@@ -269,6 +272,25 @@ class House:
     def stored(self, recording: str, name: str) -> Path:
         """An object's file in the bucket, to be changed by a test."""
         return next((self.folder / "store").glob(f"*/*/*/*/{recording}/{name}"))
+
+    def limit(
+        self,
+        tenant: str,
+        keep_days: int | None,
+        *,
+        purpose: str | None = None,
+        line: str | None = None,
+        **more: Any,
+    ) -> None:
+        """Set a retention limit, as the operator does (``None``: as announced again)."""
+        at = more.pop("now", None) or self.now()
+        changes = Changes(self.store, self.root, self.means.signer, lambda: at, self.entropy)
+        wish = retention_limits.Wish(purpose, line, keep_days, **more)
+        retention_limits.set_limit(changes, tenant, wish, By("operator"))
+
+    def confirm_holds(self) -> bool:
+        """After a rebuild: the holds are complete."""
+        return hold_review.confirm_holds(self.means.signer, Trust(self.root), self.now(), self.entropy)
 
     def close(self) -> None:
         self.database.close()

@@ -49,6 +49,8 @@ class Life:
     agreed: tuple[str, datetime] | None = None
     said: tuple[tuple[datetime, Data], ...] = ()
     limits: tuple[Limit, ...] = ()
+    ended_at: datetime | None = None
+    """When the call ended in which it was agreed."""
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -60,13 +62,17 @@ class Life:
     def ends(self, code: str) -> tuple[datetime, set[str]]:
         """When a purpose ends, and why: more than one reason where they meet."""
         until, why = _latest(_earliest(each) for each in self._rests_on(code))
+        return self._or_deleted(until, why)
+
+    def _shortened(self, code: str, agreed_at: datetime | None) -> Iterator[tuple[datetime, str]]:
+        """What the customer set: it ends what was announced, and of what was agreed only what was agreed
+        before it was set, where agreements are named."""
         for limit in self.limits:
             for_it = limit.purpose == code or (limit.purpose is None and code != LAW)
             still = limit.until is None or self.started_at < limit.until
-            if for_it and still and limit.line in (None, self.line):
-                end = max(limit.since, self.kept_from + timedelta(days=limit.keep_days))
-                until, why = _earliest([(until, each) for each in why] + [(end, "shortened")])
-        return self._or_deleted(until, why)
+            spared = agreed_at is not None and not (limit.agreements and agreed_at < limit.since)
+            if for_it and still and limit.line in (None, self.line) and not spared:
+                yield max(limit.since, self.kept_from + timedelta(days=limit.keep_days)), "shortened"
 
     def over(self) -> tuple[datetime, set[str]]:
         """When the recording ends, holds aside, and why."""
@@ -96,12 +102,16 @@ class Life:
         """Each thing that it rests on: all that ends it."""
         if code in self.codes:
             asked = self.mode != "notice" and code != LAW
-            yield [(self.until, "expired"), *self._taken_back(code, 0, withdrawn=asked)]
+            ended = [*self._taken_back(code, 0, withdrawn=asked), *self._shortened(code, None)]
+            yield [(self.until, "expired"), *ended]
         if self.agreed and self.agreed[0] == code:
-            yield [(self.agreed[1], "expired"), *self._taken_back(code, 0)]
-        for number, (_, data) in enumerate(self.said, 1):
+            assert self.ended_at is not None
+            ended = [*self._taken_back(code, 0), *self._shortened(code, self.ended_at)]
+            yield [(self.agreed[1], "expired"), *ended]
+        for number, (at, data) in enumerate(self.said, 1):
             if isinstance(data, AgreedLater) and data.purpose == code:
-                yield [(data.until, "expired"), *self._taken_back(code, number)]
+                ended = [*self._taken_back(code, number), *self._shortened(code, at)]
+                yield [(data.until, "expired"), *ended]
 
     def _taken_back(self, code: str, after: int, *, withdrawn: bool = True) -> Iterator[tuple[datetime, str]]:
         for at, data in self.said[after:]:

@@ -11,7 +11,7 @@ from typing import Any
 from recorder import pipeline
 from recorder.catalogue import customers, keeping, queries
 from recorder.catalogue.described import recording_of
-from recorder.catalogue.limits import limits_of
+from recorder.catalogue.limits import limits_of, version_of
 from recorder.catalogue.models import LedgerEntry, connected
 from recorder.clock import to_iso
 from recorder.lifecycle.amend import chain_of, put
@@ -62,10 +62,10 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     sealed = seal(encoded, means.keyring, key, means.signer, house.clock(), house.entropy)
     for upload in sealed.uploads:
         means.store.put(upload.key, upload.path, upload.sha256)
-    limits = limits_of(house.tenant)
+    version, limits = version_of(house.tenant), limits_of(house.tenant, house.trust)
     parties = start.outside, encoded.take.end.inside
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=limits)
+    keeping.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
     return start.recording
 
 

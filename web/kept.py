@@ -121,6 +121,50 @@ def destroyed_earlier(number: int) -> str:
     )
 
 
+def agreed_stay(number: int) -> str:
+    """How many were agreed to be kept longer, and stay."""
+    return str(
+        ngettext(
+            "%(num)d recording was agreed to be kept longer: it stays until the day that was agreed.",
+            "%(num)d recordings were agreed to be kept longer: they stay until the day that was agreed.",
+            number,
+        )
+    )
+
+
+def agreed_longer(number: int) -> str:
+    """How many of those that end earlier were agreed to be kept longer."""
+    return str(
+        ngettext(
+            "%(num)d of them was agreed to be kept longer.",
+            "%(num)d of them were agreed to be kept longer.",
+            number,
+        )
+    )
+
+
+def end_agreed(number: int) -> str:
+    """What somebody confirms."""
+    return str(
+        ngettext(
+            "Yes, end %(num)d recording earlier than was agreed.",
+            "Yes, end %(num)d recordings earlier than was agreed.",
+            number,
+        )
+    )
+
+
+def on_hold(number: int) -> str:
+    """How many of these are on legal hold."""
+    return str(
+        ngettext(
+            "%(num)d of them is held and stays until its hold is lifted.",
+            "%(num)d of them are held and stay until their hold is lifted.",
+            number,
+        )
+    )
+
+
 def date_of(day: date) -> str:
     """A day that is the customer's own already."""
     return str(format_date(day, "long", rebase=False))

@@ -29,7 +29,7 @@ from recorder.errors import AccessError, SealError
 from recorder.ids import Entropy
 from recorder.seal.keys import Keyring
 from recorder.seal.offboarding import Statement, standing
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import Store
 
@@ -57,8 +57,7 @@ class Guard:
         self.sounds = Sounds(store)
         self.now = now
         self.entropy = entropy
-        self._root = root_public
-        self._revoked = revoked
+        self.trust = Trust(root_public, revoked)
         self._seals = Seals(store, keyring, root_public, revoked)
 
     def alive(self, who: Who, recording_id: str | None = None, purpose: str | None = None) -> None:
@@ -89,12 +88,12 @@ class Guard:
     def offboarding(self, tenant: str) -> Statement | None:
         """The signed statement that a customer leaves, where one stands.  Raises :class:`SealError`,
         :class:`StoreError`."""
-        return standing(self.store, tenant, self._root, self._revoked())
+        return standing(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: Sealed) -> Terms:
         """What a recording may be used for and until when, by what was sealed."""
         tenant = sealed.row.tenant
-        return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant), pack_of(tenant))
+        return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant, self.trust), pack_of(tenant))
 
     def refuse(
         self,
@@ -147,7 +146,7 @@ class Guard:
         """Whoever put an amendment may have died before it was listed: it counts all the same."""
         if not sealed.unlisted:
             return sealed
-        amending.amended(sealed.chain, now=self.now(), entropy=self.entropy)
+        amending.amended(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
         row = queries.recording(sealed.row.tenant, sealed.row.id)
         assert row is not None
         return replace(sealed, row=row, unlisted=False)

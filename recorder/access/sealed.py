@@ -38,7 +38,7 @@ from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.seal.opening import open_data_key
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.store.base import NotFound, Store
 
 CACHED = 64
@@ -76,6 +76,7 @@ class Seals:
     ) -> None:
         self._store = store
         self._revoked = revoked
+        self.trust = Trust(root_public, revoked)
         self._keyring = keyring
         self._root = root_public
         self._verified: OrderedDict[str, Chain] = OrderedDict()

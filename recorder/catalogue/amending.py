@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.catalogue import keeping
+from recorder.catalogue.described import agreed_in
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.models import (
     Amendment,
@@ -20,6 +21,7 @@ from recorder.catalogue.models import (
     connected,
     writing,
 )
+from recorder.catalogue.reading import agreed_data
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
 from recorder.errors import SealError
@@ -29,7 +31,7 @@ from recorder.seal import amendment as amendments
 from recorder.seal import revocation
 from recorder.seal.amendment import AgreedLater, Erased, HoldLifted
 from recorder.seal.chain import Chain
-from recorder.seal.revocation import Revoked
+from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.terms import terms
 
 
@@ -97,7 +99,7 @@ def check_signers(chain: Chain, revoked: Revoked, *, amendments: bool = False) -
     revocation.check(chain, revoked, lambda: seen(manifest.tenant, manifest.recording), amendments=amendments)
 
 
-def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
+def amended(chain: Chain, trust: Trust, *, now: datetime, entropy: Entropy) -> int:
     """List the amendments of a recording that are not listed yet, each with its leaf, and what follows from
     them for its row; who listens under a purpose that they may have ended, does no longer.  How many."""
     manifest = chain.manifest
@@ -108,9 +110,9 @@ def amended(chain: Chain, *, now: datetime, entropy: Entropy) -> int:
         added = note(chain)
         fresh = [each for each in chain.amendments[there:] if not isinstance(each.data, Erased)]
         if fresh:
-            told = terms(manifest, chain.amendments, limits_of(manifest.tenant))
-            codes = [each.code for each in told.purposes]
-            Recording.update(purposes=codes, keep_until=told.until).where(mine).execute()
+            told = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
+            codes, agreed = [each.code for each in told.purposes], agreed_data(agreed_in(told))
+            Recording.update(purposes=codes, agreed=agreed, keep_until=told.until).where(mine).execute()
         if any(not isinstance(each.data, AgreedLater | HoldLifted) for each in fresh):
             living = (Grant.recording == manifest.recording) & Grant.ended_at.is_null()
             Grant.update(ended_at=now).where(living).execute()
@@ -151,10 +153,10 @@ def _said(body: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def settle(row: RecordingRow, chain: Chain) -> bool:
+def settle(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
     """Set until when a row says that its recording is kept to what was sealed and set since; whether it said
     otherwise."""
-    told = terms(chain.manifest, chain.amendments, limits_of(row.tenant))
+    told = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     mine = (Recording.tenant == row.tenant) & (Recording.id == row.id)
     other = mine & (Recording.keep_until != told.until) & Recording.destroyed_at.is_null()
     with writing():

@@ -1,16 +1,10 @@
-"""What holds for the catalogue as a whole, and the list that a rebuild works off.
-
-After a rebuild nothing expires until the holds are confirmed (P8): a hold that the bucket lost would be
-a recording destroyed that somebody still needs.
-"""
+"""How far a rebuild is, and the list that it works off."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from peewee import TextField
 
-from recorder.catalogue.database import DataField, MomentField, Row, connected
+from recorder.catalogue.database import DataField, MomentField, Row
 
 
 class Condition(Row):
@@ -37,23 +31,6 @@ class Place(Row):
 
     class Meta:
         table_name = "rebuild_place"
-
-
-HOLDS_UNCONFIRMED = "holds_unconfirmed"
-
-
-def holds_unconfirmed() -> datetime | None:
-    """Since when nothing expires because somebody has yet to confirm the holds; ``None`` where that is
-    done or there was no rebuild."""
-    with connected():
-        row = Condition.get_or_none(Condition.name == HOLDS_UNCONFIRMED)
-    return None if row is None else row.since
-
-
-def wait_for_holds(because: str, now: datetime) -> None:
-    """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
-    if not Condition.select().where(Condition.name == HOLDS_UNCONFIRMED).exists():
-        Condition.create(name=HOLDS_UNCONFIRMED, said={"because": because}, since=now)
 
 
 def end(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from recorder.catalogue import conditions
+from recorder.catalogue import hold_review
 from recorder.catalogue.asking import ForgottenCall, PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
@@ -187,7 +187,7 @@ def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterato
         for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
             said = {"backup": made_at.isoformat(timespec="seconds")}
             append(tenant, "catalogue.restored", said, now, entropy)
-        conditions.wait_for_holds("restore", now)
+        hold_review.wait_for_holds("restore", now, entropy)
 
 
 def insert(model: type[Row], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import date
 
 from recorder.catalogue.rows import ObjectRow, RecordingRow
 from recorder.seal.amendment import Amendment
 from recorder.seal.contents import Manifest
 from recorder.seal.keys import WrappedKey
-from recorder.seal.terms import Limit, terms
+from recorder.seal.terms import Limit, Terms, terms
 from recorder.take.spool import Party
 
 
@@ -53,4 +54,10 @@ def recording_of(
         destroyed_at=None,
         destroyed_why=None,
         brought_in=manifest.brought_in,
+        agreed=agreed_in(holds),
     )
+
+
+def agreed_in(told: Terms) -> tuple[tuple[str, date], ...]:
+    """The purposes that were agreed to, each with the day up to which."""
+    return tuple(sorted((each.code, each.agreed.date()) for each in told.purposes if each.agreed is not None))

@@ -12,7 +12,7 @@ from typing import Any
 
 from recorder.catalogue.forgetting import note_of
 from recorder.catalogue.leaving import being_erased
-from recorder.catalogue.limits import limits_of
+from recorder.catalogue.limits import Version, version_of
 from recorder.catalogue.models import Amendment, Grant, NotRecorded, Recording, connected, writing
 from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
@@ -21,7 +21,6 @@ from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 from recorder.ledger.append import append, forget, hold
 from recorder.seal.amendment import HOLD_SET
-from recorder.seal.terms import Limit
 
 
 def add_recording(
@@ -29,13 +28,13 @@ def add_recording(
     *,
     now: datetime,
     entropy: Entropy,
-    limits: tuple[Limit, ...] = (),
+    limits: Version = (),
     despite: Collection[str] = (),
 ) -> bool:
     """The row of a stored recording and its leaf, in one transaction; false where it was there.  A take that
     had been set aside, and that a person brought back, is not listed as not recorded any more.  ``limits``
-    are the customer's that the row was made with.  ``despite`` are ids of the last two errors below: rows say
-    so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
+    say which of the customer's the row was made with (:func:`limits.version_of`).  ``despite`` are ids of the
+    last two errors below: rows say so, and nothing signed does (:mod:`recorder.lifecycle.statements`).
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` where another manifest is
     catalogued under this id, ``keeping.changed`` where the customer has set others meanwhile,
@@ -56,7 +55,7 @@ def add_recording(
             raise CatalogueError("tenant.left", f"customer {row.tenant} has left", "nothing of it is kept")
         if "call.forgotten" not in despite and note_of(row.id) is not None:
             raise CatalogueError("call.forgotten", f"call {row.id} was forgotten", "nothing of it is kept")
-        if limits != limits_of(row.tenant):
+        if limits != version_of(row.tenant):
             raise CatalogueError(
                 "keeping.changed", "how long is kept was changed meanwhile", "it is tried again"
             )

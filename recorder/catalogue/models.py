@@ -257,9 +257,10 @@ class LineDelete(Row):
 class Recording(Row):
     """A stored recording, found by its manifest; after its destruction a tombstone without parties.
 
-    Line and announcement are named, not referenced: what the manifest says of them stands by itself,
-    also in a catalogue that was rebuilt from the bucket.  ``brought_in`` is the SHA-256 of the file that it
-    was, where it comes from elsewhere.
+    Line and announcement are named, not referenced: what the manifest says of them stands by itself, also
+    in a catalogue that was rebuilt from the bucket.  ``agreed`` has the day up to which it was agreed to
+    keep it, by purpose.  ``brought_in`` is the SHA-256 of the file that it was, where it comes from
+    elsewhere.
     """
 
     id = TextField(primary_key=True)
@@ -279,6 +280,7 @@ class Recording(Row):
     purposes = DataField()
     restricted = DataField()
     kept = TextField(null=True)
+    agreed = DataField(default=dict, constraints=[SQL("DEFAULT '{}'")])
     keep_until = MomentField(index=True)
     prefix = TextField(unique=True)
     manifest_sha256 = TextField()
@@ -322,18 +324,18 @@ class Amendment(Row):
 
 
 class KeepingLimit(Row):
-    """That a customer keeps recordings no longer than so many days (``seal.terms.Limit``).  ``leaf`` is the
-    number of the leaf that says so in the customer's log: a row that has none counts for nothing.
-    ``settled_after`` is the last recording that was looked at with it, ``settled_at`` when all were."""
+    """That a customer keeps recordings for a shorter time: the bytes of the signed ``statement``, and of
+    the one that it is lifted (``seal.retention_limit``), as the bucket has them.  ``leaf`` and
+    ``lifted_leaf`` are the numbers of the leaves that say so in the customer's log; a statement without its
+    leaf counts for nothing yet. ``settled_after`` is the last recording that was looked at with it,
+    ``settled_at`` when all were."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
-    purpose = TextField(null=True)
-    line_id = TextField(null=True)
-    keep_days = IntegerField()
-    since = MomentField()
-    until = MaybeMomentField(null=True)
-    leaf = IntegerField()
+    statement = TextField()
+    leaf = IntegerField(null=True)
+    lifted = TextField(null=True)
+    lifted_leaf = IntegerField(null=True)
     settled_after = TextField(null=True)
     settled_at = MaybeMomentField(null=True)
 
@@ -450,6 +452,14 @@ class LedgerEntry(Row):
     class Meta:
         table_name = "ledger_entry"
         indexes = ((("tenant", "number"), True),)
+
+
+LedgerEntry.add_index(
+    LedgerEntry.tenant,
+    LedgerEntry.number,
+    where=SQL("kind IN ('holds.unconfirmed', 'holds.confirmed')"),
+    name="ledger_entry_holds",
+)
 
 
 class Revision(Row):

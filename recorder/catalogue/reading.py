@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 from recorder.catalogue import models
@@ -185,6 +186,7 @@ def recording_row(row: models.Recording) -> RecordingRow:
         destroyed_at=row.destroyed_at,
         destroyed_why=row.destroyed_why,
         brought_in=row.brought_in,
+        agreed=tuple((code, date.fromisoformat(day)) for code, day in sorted(row.agreed.items())),
     )
 
 
@@ -218,7 +220,13 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "destroyed_at": row.destroyed_at,
         "destroyed_why": row.destroyed_why,
         "brought_in": row.brought_in,
+        "agreed": agreed_data(row.agreed),
     }
+
+
+def agreed_data(agreed: Iterable[tuple[str, date]]) -> dict[str, str]:
+    """``RecordingRow.agreed`` as the catalogue keeps it."""
+    return {code: day.isoformat() for code, day in agreed}
 
 
 def not_recorded_row(row: models.NotRecorded) -> NotRecordedRow:

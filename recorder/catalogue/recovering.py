@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.catalogue import amending, conditions, customers
+from recorder.catalogue import amending, customers, hold_review
 from recorder.catalogue.models import Recording, Tenant, connected, writing
 from recorder.catalogue.places import note_outcomes
 from recorder.catalogue.reading import recording_columns, recording_row
@@ -83,7 +83,7 @@ class Recovering:
             ]
             changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
             if any(not (lived and self._on_its_way(*each)) for each in changed):
-                conditions.wait_for_holds("rebuild", self.now)
+                hold_review.wait_for_holds("rebuild", self.now, self.entropy)
             note_outcomes(
                 (seen.place, outcome, code or seen.code, message or seen.message)
                 for seen, outcome, code, message in outcomes
@@ -163,7 +163,9 @@ class Recovering:
         lacking, other = compare(old, row)
         noted = 0 if chain is None else amending.note(chain)
         if noted:  # what follows from them was not known either
-            lacking |= {name: other.pop(name) for name in ("purposes", "keep_until") if name in other}
+            lacking |= {
+                name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
+            }
         changes = lacking | (other if self.correct else {})
         if changes:
             Recording.update(**changes).where(Recording.id == row.id).execute()
@@ -208,18 +210,6 @@ def tenant_keys() -> dict[str, str]:
     with connected():
         rows = Tenant.select(Tenant.id, Tenant.wrapped_key).where(Tenant.wrapped_key != "")
         return {row.id: row.wrapped_key for row in rows}
-
-
-def confirm_holds(now: datetime, entropy: Entropy) -> bool:
-    """Let recordings expire again; false where nobody waited for that.  In every customer's log."""
-    held = amending.holds()
-    with writing():
-        if not conditions.end(conditions.HOLDS_UNCONFIRMED):
-            return False
-        for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
-            mine = sum(each.tenant == tenant for each in held)
-            append(tenant, "holds.confirmed", {"holds": mine}, now, entropy)
-    return True
 
 
 def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Generic, TypeVar
 
 from recorder.call.state import MODES
@@ -202,12 +202,13 @@ class RecordingRow:
     """A recording as lists show it.  What counts is its manifest: ``purposes`` here are a copy for
     showing, and ``restricted`` can only take away.
 
-    ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and
-    it is destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``,
-    ``no``, ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count).
-    ``destroyed_at`` is set on a tombstone, whose parties are gone.  ``brought_in`` is the SHA-256 (hex) of
-    the file that it was, where it comes from elsewhere: then nothing was announced, and it may be used for
-    what was stated since, if anything.
+    ``announced`` is false where the announcement was not found in the audio: nobody may hear it, and it is
+    destroyed at ``keep_until``.  ``kept`` is what was agreed in the call about keeping it: ``yes``, ``no``,
+    ``none`` (nobody answered), or ``None`` (nobody asked, or the answer does not count). ``agreed`` are
+    purposes for which it was agreed to keep it, in the call or later, each with the day (UTC) up to which;
+    a count for people, nothing is decided by it. ``destroyed_at`` is set on a tombstone, whose parties are
+    gone.  ``brought_in`` is the SHA-256 (hex) of the file that it was, where it comes from elsewhere: then
+    nothing was announced, and it may be used for what was stated since, if anything.
     """
 
     id: str
@@ -235,6 +236,7 @@ class RecordingRow:
     destroyed_at: datetime | None
     destroyed_why: str | None
     brought_in: str | None = None
+    agreed: tuple[tuple[str, date], ...] = ()
 
     @property
     def usable(self) -> bool:

@@ -15,7 +15,7 @@ from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.seal import keks, signing
 from recorder.seal.keys import Keyring, read_private, write_private
-from recorder.seal.revocation import Revocations
+from recorder.seal.revocation import Revocations, Trust
 from recorder.store.base import Store
 
 
@@ -47,6 +47,10 @@ class Context:
     def revoked(self) -> Revocations:
         """What the root took back, by files among the keys.  Raises :class:`ConfigError`."""
         return Revocations(self.settings.keys_folder, self.root())
+
+    def trust(self) -> Trust:
+        """What signed statements are checked with.  Raises :class:`ConfigError`."""
+        return Trust(self.root(), self.revoked())
 
     def signer(self) -> signing.Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""

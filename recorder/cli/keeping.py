@@ -3,20 +3,21 @@ one after its call."""
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
-from recorder.catalogue import limits, queries
+from recorder.catalogue import foreseen, limits, queries
 from recorder.cli.context import Context
 from recorder.cli.holds import OPERATOR, REASON, changes
 from recorder.cli.naming import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
 from recorder.lifecycle import receipt as receipts
+from recorder.lifecycle.retention_limits import Wish, set_limit
 from recorder.seal import signing
+from recorder.seal.terms import Limit
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -32,6 +33,10 @@ def keeping() -> None:
 @click.option("--line", "number", help="Of calls on this number only.")
 @click.option("--days", type=click.IntRange(min=1), help="So many days from the call on.")
 @click.option("--as-announced", is_flag=True, help="As announced again, for what is recorded from now on.")
+@click.option(
+    "--also-agreed", is_flag=True, help="Also recordings that it was agreed to keep longer; asks back."
+)
+@click.option("--yes", is_flag=True, help="Do not ask back.")
 @click.pass_obj
 def set_keeping(
     context: Context,
@@ -40,11 +45,14 @@ def set_keeping(
     number: str | None,
     days: int | None,
     as_announced: bool,
+    also_agreed: bool,
+    yes: bool,
 ) -> None:
     """Keep recordings for a shorter time than announced, those that are there too. A purpose that a law asks
-    for is shortened only where it is named."""
-    if (days is None) != as_announced:
-        raise click.UsageError("one of --days and --as-announced")
+    for is shortened only where it is named. What it was agreed to keep lasts until its own day, unless
+    --also-agreed ends it too."""
+    if (days is None) != as_announced or (as_announced and also_agreed):
+        raise click.UsageError("one of --days (perhaps with --also-agreed) and --as-announced")
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     line = None
@@ -53,8 +61,14 @@ def set_keeping(
         if not found:
             raise CatalogueError("line.unknown", f"there is no line {number}", "see `accord line list`")
         line = found[0]
-    limits.set_limit(tenant, purpose=purpose, line=line, keep_days=days, now=utc_now(), entropy=os.urandom)
-    _show(tenant)
+    limits.check(tenant, purpose, line, days)
+    if days is not None:
+        seen = _foresee(context, tenant, Limit(days, purpose, line, utc_now(), agreements=also_agreed))
+        if also_agreed and seen.agreed and not yes:
+            asked = f"End {seen.agreed} recordings earlier than it was agreed to keep them?"
+            click.confirm(asked, abort=True, err=True)
+    set_limit(changes(context), tenant, Wish(purpose, line, days, also_agreed), OPERATOR)
+    _show(context, tenant)
 
 
 @keeping.command("show")
@@ -63,17 +77,35 @@ def set_keeping(
 def show_keeping(context: Context, tenant_name: str) -> None:
     """What is set, and whether every recording of before has been looked at."""
     context.open_catalogue()
-    _show(find_tenant(tenant_name).id)
+    _show(context, find_tenant(tenant_name).id)
 
 
-def _show(tenant: str) -> None:
+def _foresee(context: Context, tenant: str, limit: Limit) -> foreseen.Foreseen:
+    """Say what a limit would end before it is set."""
+    seen = foreseen.foresee(tenant, limit, limit.since, context.trust())
+    click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} end earlier.", err=True)
+    for day, count in seen.ends.items():
+        click.echo(f"  {max(day, limit.since.date())}  {count}", err=True)
+    if seen.earlier:
+        held = f"; {seen.held} are on legal hold and stay until it is lifted" if seen.held else ""
+        click.echo(f"{seen.alone} of them have no other purpose and are destroyed then{held}.", err=True)
+    if seen.agreed and limit.agreements:
+        held = f", {seen.agreed_held} of these on legal hold" if seen.agreed_held else ""
+        click.echo(f"{seen.agreed} of them it was agreed to keep longer{held}.", err=True)
+    elif seen.agreed:
+        click.echo(f"{seen.agreed} more it was agreed to keep longer: they stay until that day.", err=True)
+    return seen
+
+
+def _show(context: Context, tenant: str) -> None:
     numbers = {line.id: line.number for line in queries.lines(tenant, ended=True)}
-    found = limits.in_force(tenant)
+    found = limits.in_force(tenant, context.trust())
     for each in found:
         limit = each.limit
         on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
         state = "" if each.settled_at else "  (the worker is looking at the recordings that are there)"
-        click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{state}")
+        also = ", agreements too" if limit.agreements else ""
+        click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{also}{state}")
     if not found:
         click.echo("Recordings are kept as long as announced.")
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.catalogue import amending, conditions, customers, leaving, places, recovering
+from recorder.catalogue import amending, customers, hold_review, leaving, limits, places, recovering
 from recorder.cli.context import Context
 from recorder.clock import to_iso, utc_now
+from recorder.lifecycle.retention_limits import BroughtBack
 
 if TYPE_CHECKING:
     from recorder.recover.rebuild import Report
@@ -69,7 +70,7 @@ def rebuild(
     if holds or confirm_holds:
         _holds()
         if confirm_holds:
-            confirmed = recovering.confirm_holds(utc_now(), os.urandom)
+            confirmed = hold_review.confirm_holds(context.signer(), context.trust(), utc_now(), os.urandom)
             click.echo(
                 "Confirmed: recordings expire again."
                 if confirmed
@@ -100,7 +101,8 @@ def rebuild(
     else:
         click.echo(f"Nothing was changed, in {done.seconds:.0f} s.")
     places.finish()
-    if conditions.holds_unconfirmed() is not None:
+    wrong += _limits(done.limits, context)
+    if hold_review.holds_unconfirmed() is not None:
         _holds(SHOWN)
         click.echo("Nothing expires until that is confirmed: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
@@ -135,6 +137,23 @@ def _troubles(report: Path | None) -> int:
     if count > SHOWN and report is None:
         click.echo(f"  … and {count - SHOWN} more: `accord rebuild --report FILE` writes down all")
     return count
+
+
+def _limits(found: BroughtBack, context: Context) -> int:
+    """The retention limits that were taken in, and those that were left out; how many those are."""
+    for place, code, message in found.left_out:
+        click.echo(f"  {code}  {place}: {message}")
+    if found.taken:
+        click.echo(f"{found.taken} statements of retention limits taken in; in force now:")
+        for tenant, each in sorted(limits.limits(context.trust()).items()):
+            for limit in each:
+                if limit.until is None:
+                    also = ", agreements too" if limit.agreements else ""
+                    click.echo(
+                        f"  {tenant}  at most {limit.keep_days} days  {limit.purpose or 'any purpose'}"
+                        f"  {limit.line or 'any line'}{also}, since {to_iso(limit.since)}"
+                    )
+    return len(found.left_out)
 
 
 def _holds(most: int | None = None) -> None:

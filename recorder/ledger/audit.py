@@ -27,12 +27,14 @@ from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
 from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
+from recorder.ledger.limited import compare_statements
 from recorder.ledger.note import Note
 from recorder.ledger.offboarded import HEARD as OFFBOARDING
 from recorder.ledger.offboarded import Offboarded
 from recorder.ledger.signed import Signed
 from recorder.ledger.told import HEARD, Told
 from recorder.seal.keys import Keyring
+from recorder.seal.revocation import Trust
 from recorder.store.base import Store
 
 Tell = Callable[[str, int, int | None], None]
@@ -79,6 +81,8 @@ class Audit:
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
             yield from told.end(leaves.erased, leaves.amended)
             yield from offboarded.end(leaves.erased)
+        trust = Trust(self.root, lambda: self.revoked)
+        yield from compare_statements(tenant, self.store, trust, self.now)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))

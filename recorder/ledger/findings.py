@@ -56,6 +56,12 @@ HINTS: Final[dict[str, str]] = {
     "object.unplaced": _BUCKET,
     "row.destroyed": "the catalogue says destroyed, and no signed tombstone says so: look into the bucket",
     "seal.key_revoked": "listen with doubt: who had that key then?",
+    "retention.differs": "a row or an object was changed: nothing is destroyed by this limit meanwhile; "
+    + _BUCKET,
+    "retention.unlisted": "its row was deleted, or whoever has a signing key put it; it counts for nothing "
+    "unless `accord rebuild` takes it in: look at it first",
+    "retention.foreign": _BUCKET,
+    "object.missing": _BUCKET,
     "amendment.row_differs": "`accord rebuild` reads them from the bucket again",
 }
 

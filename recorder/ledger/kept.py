@@ -28,7 +28,7 @@ from recorder.seal.files import read_document
 from recorder.seal.keys import Keyring, WrappedKey
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
 from recorder.seal.opening import open_data_key
-from recorder.seal.revocation import signed_since
+from recorder.seal.revocation import Trust, signed_since
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
@@ -126,7 +126,7 @@ class Kept:
 
     def _limits(self) -> tuple[Limit, ...]:
         try:
-            return limits_of(self.tenant)
+            return limits_of(self.tenant, Trust(self.root, lambda: self.revoked))
         except (ValueError, TypeError):  # a limit's row that cannot be read: it is named by itself
             return ()
 

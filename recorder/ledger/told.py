@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recorder.catalogue.database import Row
-from recorder.catalogue.limits import SET
+from recorder.catalogue.limits import LIFTED, SET
 from recorder.catalogue.models import (
     Amendment,
     Grant,
@@ -29,7 +29,7 @@ PAGE = 500
 
 BEGUN: Final = "log.begun"
 
-HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET})
+HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, LIFTED})
 """Kinds of leaves that are to be heard."""
 
 
@@ -55,7 +55,7 @@ class Told:
         """One leaf's body."""
         if kind == BEGUN:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
-        elif kind == SET:
+        elif kind in (SET, LIFTED):
             self._limited.hear(number, body)
         elif kind in LEAVING:
             self._left = True

@@ -42,7 +42,7 @@ from recorder.seal.amendment import (
 )
 from recorder.seal.chain import Chain
 from recorder.seal.keys import data_key_path
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms
 from recorder.store.base import Conflict, NotFound, Store
@@ -121,6 +121,11 @@ class Changes:
     boundary: Callable[[str], None] = field(default=lambda _boundary: None)
     revoked: Callable[[], Revoked] = nothing
 
+    @property
+    def trust(self) -> Trust:
+        """What statements are checked with."""
+        return Trust(self.root, self.revoked)
+
     def look(self, tenant: str, recording: str) -> Looked:
         """A recording of a customer as the bucket has it now."""
         with connected():
@@ -129,7 +134,7 @@ class Changes:
                 raise AccessError("access.not_found", "there is no such recording")
             if row.destroyed_at is not None:
                 raise AccessError("access.destroyed", "the recording was destroyed")
-            limits, pack = limits_of(tenant), pack_of(tenant)
+            limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
             raise AccessError("access.destroyed", "the recording was destroyed")
@@ -227,7 +232,7 @@ class Changes:
         looked = self.look(tenant, recording)
         after = [*looked.chain.amendments, looked.chain.following(rule(looked), by, looked.now)]
         with connected():
-            limits, pack = limits_of(tenant), pack_of(tenant)
+            limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         return looked, sealed.terms(looked.chain.manifest, after, limits, pack)
 
     def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
@@ -268,7 +273,7 @@ class Changes:
                 amending.end(recording)
                 raise
             self.boundary("put")
-            amending.amended(chain, now=now, entropy=self.entropy)
+            amending.amended(chain, self.trust, now=now, entropy=self.entropy)
             self.boundary("listed")
         finally:
             claims.give_back(claim, owner)

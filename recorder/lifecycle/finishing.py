@@ -12,7 +12,7 @@ from recorder.catalogue import amending, claims, queries
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.lifecycle.amend import chain_of_row
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.store.base import Store
 
 log = structlog.get_logger()
@@ -57,7 +57,11 @@ def _finish_one(
     added = 0
     if row is not None and row.destroyed_at is None:
         chain = chain_of_row(row, store, root, revoked)
-        added = 0 if chain.erased is not None else amending.amended(chain, now=now, entropy=entropy)
+        added = (
+            0
+            if chain.erased is not None
+            else amending.amended(chain, Trust(root, lambda: revoked), now=now, entropy=entropy)
+        )
     amending.end(recording)
     log.info("amendments.listed", recording=recording, added=added)
     return bool(added)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
 from recorder.catalogue import amending, claims, customers, leaving
-from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.hold_review import holds_unconfirmed
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError, KeepingError, SealError, StoreError

@@ -14,7 +14,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import forgetting, leaving, queries
-from recorder.catalogue.conditions import holds_unconfirmed
+from recorder.catalogue.hold_review import holds_unconfirmed
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.ids import Entropy

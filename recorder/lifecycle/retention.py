@@ -23,13 +23,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.catalogue import amending, claims, grants, keeping
-from recorder.catalogue.conditions import holds_unconfirmed
 from recorder.catalogue.forgetting import forgotten_among
+from recorder.catalogue.hold_review import check_confirmed, holds_unconfirmed
 from recorder.catalogue.limits import limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.ids import Entropy
+from recorder.lifecycle import retention_limits
 from recorder.lifecycle.amend import chain_of, chain_of_row, put
 from recorder.lifecycle.statements import Statements
 from recorder.seal import amended
@@ -37,7 +38,7 @@ from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.chain import Chain, erasure
 from recorder.seal.keys import data_key_path
 from recorder.seal.manifest import NAME as MANIFEST
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.seal.signing import Signer
 from recorder.seal.terms import Terms, terms
 from recorder.store.base import Conflict, NotFound, Store, Unreachable
@@ -108,7 +109,7 @@ def destroy_one(
 def _destroy_one(row: RecordingRow, means: Means, now: datetime) -> bool:
     try:
         chain = check_over(row, means.store, means.root, now, means.revoked)
-        destroy(row, chain, _terms(row, chain).why, means, now)
+        destroy(row, chain, _terms(row, chain, Trust(means.root, means.revoked)).why, means, now)
     except Unreachable:
         raise
     except (SealError, StoreError) as error:
@@ -135,9 +136,13 @@ def check_over(
     """Compare a row that is due with what was sealed; the recording's manifest and amendments.
 
     Raises :class:`SealError` where the sealed time is not over (``seal.row_differs``), where somebody holds
-    it (``recording.held``), or where the manifest is not there (``seal.manifest_missing``), is another's
-    (``seal.manifest_foreign``), it or an amendment is not what was sealed, or an amendment is by a key that
-    was revoked (``seal.key_revoked``); :class:`StoreError`."""
+    it (``recording.held``), where the holds are not confirmed after a restore or rebuild
+    (``retention.holds_unconfirmed``), or where the manifest is not there (``seal.manifest_missing``), is
+    another's (``seal.manifest_foreign``), it or an amendment is not what was sealed, an amendment is by a
+    key that was revoked (``seal.key_revoked``), or it is over by a retention limit that the bucket does not
+    have so (``retention.differs``); :class:`StoreError`."""
+    trust = Trust(root, revoked)
+    check_confirmed(row.tenant, trust)
     chain = chain_of_row(row, store, root, revoked())
     if chain.holds:
         numbers = ", ".join(str(each.number) for each in chain.holds)
@@ -147,7 +152,7 @@ def check_over(
             "make the catalogue's rows complete again: `accord rebuild`",
         )
     amending.check_holds(chain)
-    until = _terms(row, chain).until
+    until = _terms(row, chain, trust).until
     if chain.erased is None and until > now:
         raise SealError(
             "seal.row_differs",
@@ -155,11 +160,13 @@ def check_over(
             f"by what was sealed until {to_iso(until)}",
             "the row was changed after it was written",
         )
+    if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
+        retention_limits.check_stored(row.tenant, store, trust)
     return chain
 
 
-def _terms(row: RecordingRow, chain: Chain) -> Terms:
-    return terms(chain.manifest, chain.amendments, limits_of(row.tenant))
+def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
+    return terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
 
 
 def destroy(row: RecordingRow, chain: Chain, why: str, means: Means, now: datetime) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import amending, limits
 from recorder.errors import SealError
 from recorder.lifecycle.amend import chain_of_row
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.store.base import Store
 
 log = structlog.get_logger()
@@ -26,12 +26,12 @@ def settle(
 
     One whose seal is broken, or that has an amendment by a key that is ``revoked``, is logged, and its row
     stays.  Raises :class:`recorder.errors.StoreError`."""
-    changed = 0
+    changed, trust = 0, Trust(root, revoked)
     while (batch := limits.unsettled()) is not None:
         limit, rows = batch
         for row in rows:
             try:
-                changed += amending.settle(row, chain_of_row(row, store, root, revoked()))
+                changed += amending.settle(row, chain_of_row(row, store, root, revoked()), trust)
             except SealError as error:
                 log.error(
                     "recording.not_settled", recording=row.id, error_id=error.error_id, error=error.message

@@ -43,14 +43,16 @@ from recorder.catalogue.recovering import (
 )
 from recorder.clock import Now
 from recorder.ids import Entropy
-from recorder.lifecycle import proposals
+from recorder.lifecycle import proposals, retention_limits
 from recorder.lifecycle.proposals import Leaver
+from recorder.lifecycle.retention_limits import BroughtBack
 from recorder.recover.reading import PLACE, Reading, TenantKeys
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keys import Keyring, recording_of_path
 from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.offboarding import FOLDER as LEAVING
-from recorder.seal.revocation import Revoked, nothing
+from recorder.seal.retention_limit import FOLDER as RETENTION
+from recorder.seal.revocation import Revoked, Trust, nothing
 from recorder.store.base import NotFound, Store
 
 PHASES = ("list", "read", "keys", "rows")
@@ -78,7 +80,7 @@ class Report:
     """What a rebuild did: how many places had each outcome, and how long this run took (seconds).
     ``withheld`` are customers who leave or left, of whom nothing more is recorded since, each with how many
     lines ended.  Proposed, and not done, is to erase again ``leavers`` and ``calls`` (how many, by
-    customer)."""
+    customer).  ``limits`` are the retention limits that it took in."""
 
     outcomes: dict[str, int]
     seconds: float
@@ -86,10 +88,11 @@ class Report:
     withheld: dict[str, int]
     leavers: tuple[Leaver, ...]
     calls: dict[str, int]
+    limits: BroughtBack
 
     @property
     def changed(self) -> int:
-        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld)
+        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld) + self.limits.taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,10 @@ class Rebuild:
     tell: Tell = lambda _phase, _done, _total: None
     revoked: Callable[[], Revoked] = nothing
     believe_dates: bool = False
+
+    @property
+    def _trust(self) -> Trust:
+        return Trust(self.root, self.revoked)
 
     def run(self) -> Report:
         """Do all of it, or go on.  What is wrong is in :func:`recorder.catalogue.places.troubles` until
@@ -128,6 +135,11 @@ class Rebuild:
         return self._report(began, resumed)
 
     def _report(self, began: float, resumed: bool) -> Report:
+        limits = retention_limits.bring_back(
+            self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
+        )
+        for place, code, message in limits.left_out:
+            log.error("rebuild.limit_left_out", place=place, error_id=code, error=message)
         found = proposals.look(self.store, self.root, self.revoked(), believe_dates=self.believe_dates)
         wrong = [
             Found(each.place, (), "", STATEMENT, each.code, each.message)
@@ -148,7 +160,7 @@ class Rebuild:
                 calls[note.note.tenant] += len(note.calls)
         leavers = tuple(each for each in found.leavers if proposals.is_open(each))
         outcomes = places.outcomes()
-        return Report(outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls))
+        return Report(outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls), limits)
 
     def _list(self, after: str) -> None:
         done = places.amount()[0]
@@ -164,7 +176,9 @@ class Rebuild:
         keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
         erased = self._erased(revoked)
-        reading = Reading(self.store, self.keyring, self.root, keys, limits(), revoked, self.believe_dates)
+        reading = Reading(
+            self.store, self.keyring, self.root, keys, limits(self._trust), revoked, self.believe_dates
+        )
         with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
             waiting: list[Future[Seen]] = []
             try:
@@ -247,7 +261,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[Found, str]]:
     """Keys of the bucket, a place at a time, each with its last key; wrapped keys, checkpoints, receipts,
     notes and probes are left out."""
-    others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES)
+    others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
     wanted = (key for key in keys if not key.startswith(others))
     for place, members in groupby(wanted, _place_of):
         names: list[str] = []

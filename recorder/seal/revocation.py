@@ -13,6 +13,7 @@ where there is a catalogue, an amendment by such a key is believed only if it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -46,6 +47,14 @@ def nothing() -> Revoked:
     return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What signed statements are checked with: the root's public key, and the keys that it took back."""
+
+    root: Ed25519PublicKey
+    revoked: Callable[[], Revoked] = nothing
+
+
 def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
     """Why an amendment is not believed, by who signed it and when; ``None`` where it is.  ``seen`` says what
     the catalogue knows of the recording, and is asked only where that matters; without it dates are
@@ -66,6 +75,13 @@ def doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | No
     if listed is not None and listed >= since:
         return f"{what}; it is dated {to_iso(amendment.at)}, and was listed at {to_iso(listed)}"
     return None
+
+
+def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revoked: Revoked) -> bool:
+    """Whether a statement by a key is not believed: it is dated, or the log lists it, after the key was
+    revoked. ``listed_at`` ``None``: a rebuild listed it, and an operator answered for its date."""
+    since = revoked.get(key)
+    return since is not None and (signed_at >= since or (listed_at is not None and listed_at >= since))
 
 
 def signed_since(

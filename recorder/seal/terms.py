@@ -7,7 +7,8 @@ keeps it outranks in this order: its day, then a withdrawal, then that it is to 
 
 A purpose can rest on two things: that it was announced, and that it was agreed to (in the call, or later).
 Who withdraws takes back the second; the first only where the call was recorded because they agreed, or did
-not refuse, and never where a law asks for it.
+not refuse, and never where a law asks for it.  A customer's retention limit shortens the first; what was
+agreed lasts until its own day, unless the limit names the agreements made before it.
 
 The pack is the ceiling of use.  It destroys nothing by itself: a customer's country, or a pack, that is
 another than it was would otherwise destroy what no later correction brings back.
@@ -16,7 +17,7 @@ another than it was would otherwise destroy what no later correction brings back
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recorder.call.state import NOTICE
@@ -44,13 +45,15 @@ from recorder.seal.contents import Manifest, Purpose
 class Limit:
     """That a customer keeps recordings no longer than ``keep_days`` since ``since``: for one purpose, on one
     line (``None``: any).  Lifted at ``until``, it still holds for what was recorded before.  A purpose that a
-    law asks for is limited only by its name."""
+    law asks for is limited only by its name.  What was agreed is limited only with ``agreements``, and only
+    where it was agreed before ``since``."""
 
     keep_days: int
     purpose: str | None
     line: str | None
     since: datetime
     until: datetime | None = None
+    agreements: bool = False
 
     def concerns(self, line: str, started_at: datetime, code: str) -> bool:
         """Whether it holds for a purpose of a recording, made on a line at a time."""
@@ -62,6 +65,10 @@ class Limit:
     def end(self, kept_from: datetime) -> datetime:
         """When what is kept from a time on ends by it."""
         return max(self.since, kept_from + timedelta(days=self.keep_days))
+
+    def names(self, agreed_at: datetime) -> bool:
+        """Whether it also shortens what was agreed at a time."""
+        return self.agreements and agreed_at < self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +83,14 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Term:
     """A purpose: it lasts ``until``, and ``why`` it then ends; it may be used up to ``use_until``, which is
-    earlier where the country allows less."""
+    earlier where the country allows less.  ``agreed``: until when it was agreed to, limits and deletion
+    aside; ``None`` where nobody agreed, or that was taken back."""
 
     code: str
     until: datetime
     use_until: datetime
     why: str
+    agreed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +169,13 @@ def terms(
     codes = _codes(manifest, amendments)
     found = []
     for code in codes:
-        until, why = _purpose(manifest, amendments, limits, code)
+        until, why, agreed = _purpose(manifest, amendments, limits, code)
         if deleted is not None and deleted < until:
             until, why = deleted, DELETED
         use = until
         if pack is not None:
             use = min(use, kept_from(manifest) + timedelta(days=pack.rule(code).longest_keep_days))
-        found.append(Term(code, until, use, why))
+        found.append(Term(code, until, use, why, agreed))
     if found:
         last = max(found, key=lambda each: each.until)
         until, why = last.until, last.why
@@ -182,37 +191,53 @@ def _codes(manifest: Manifest, amendments: Sequence[Amendment]) -> tuple[str, ..
     return tuple(dict.fromkeys([*(each.code for each in manifest.purposes), *later]))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """Something that a purpose rests on: until when, and why it then ends; ``agreed_at`` is when it was
+    agreed to, ``None`` where it was announced."""
+
+    until: datetime
+    agreed_at: datetime | None = None
+    why: str = EXPIRED
+
+    def cut(self, at: datetime, why: str) -> _Ground:
+        return replace(self, until=at, why=why) if at < self.until else self
+
+
 def _purpose(
     manifest: Manifest, amendments: Sequence[Amendment], limits: Sequence[Limit], code: str
-) -> tuple[datetime, str]:
-    """Until when a purpose lasts, and what ends it, deletion aside."""
-    # What it rests on, each with its end: that it was announced, and that it was agreed to.
-    told = _first(manifest.announced.purposes if manifest.announced else (), code)
-    agreed = manifest.agreed.until if manifest.agreed and manifest.agreed.code == code else None
-    ended = EXPIRED
+) -> tuple[datetime, str, datetime | None]:
+    """Until when a purpose lasts, what ends it, and until when it was agreed to; deletion aside."""
+    grounds = _grounds(manifest, amendments, code)
+    agreed = [each.until for each in grounds if each.agreed_at is not None and each.why == EXPIRED]
+    limited = [each for each in limits if each.concerns(manifest.line, manifest.started_at, code)]
+    for limit in limited:
+        end = limit.end(kept_from(manifest))
+        grounds = [
+            each.cut(end, SHORTENED) if each.agreed_at is None or limit.names(each.agreed_at) else each
+            for each in grounds
+        ]
+    last = max(grounds, key=lambda each: each.until)
+    return last.until, last.why, max(agreed, default=None)
+
+
+def _grounds(manifest: Manifest, amendments: Sequence[Amendment], code: str) -> list[_Ground]:
+    """All that a purpose rests on, withdrawn and narrowed since."""
+    found = []
+    if (told := _first(manifest.announced.purposes if manifest.announced else (), code)) is not None:
+        found.append(_Ground(told))
+    if manifest.agreed is not None and manifest.agreed.code == code:
+        found.append(_Ground(manifest.agreed.until, manifest.ended_at))
     for each in amendments:
         data, at = each.data, each.at
         if isinstance(data, AgreedLater) and data.purpose == code:
-            agreed = data.until if agreed is None else max(agreed, data.until)
+            found.append(_Ground(data.until, at))
         elif isinstance(data, ConsentWithdrawn) and code in data.purposes:
-            if agreed is not None and agreed > at:
-                agreed, ended = at, WITHDRAWN
-            if told is not None and told > at and rests_on_consent(manifest, code):
-                told, ended = at, WITHDRAWN
+            both = rests_on_consent(manifest, code)
+            found = [g.cut(at, WITHDRAWN) if both or g.agreed_at is not None else g for g in found]
         elif isinstance(data, PurposesNarrowed) and code in data.purposes:
-            cut = [end for end in (told, agreed) if end is not None and end > at]
-            told = None if told is None else min(told, at)
-            agreed = None if agreed is None else min(agreed, at)
-            ended = NARROWED if cut else ended
-    until = max(end for end in (told, agreed) if end is not None)
-    cuts = {each.at for each in amendments if isinstance(each.data, ConsentWithdrawn | PurposesNarrowed)}
-    why = ended if until in cuts else EXPIRED
-    for limit in limits:
-        if limit.concerns(manifest.line, manifest.started_at, code):
-            end = limit.end(kept_from(manifest))
-            if end < until:
-                until, why = end, SHORTENED
-    return until, why
+            found = [g.cut(at, NARROWED) for g in found]
+    return found
 
 
 def _first(purposes: Iterable[Purpose], code: str) -> datetime | None:

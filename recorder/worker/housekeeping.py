@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,10 @@ from recorder.errors import AccordError
 from recorder.ledger import checkpoint, mailing, stamping
 from recorder.ledger.mailing import Server
 from recorder.ledger.stamping import Authority
-from recorder.lifecycle import finishing, leaving, retention, settling
+from recorder.lifecycle import finishing, leaving, retention, retention_limits, settling
 from recorder.lifecycle.statements import Statements
 from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.seal.revocation import Trust
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
@@ -65,7 +66,7 @@ class House:
             "amendments": lambda: finishing.finish(
                 means.store, means.root, now, means.entropy, means.revoked
             ),
-            "limits": lambda: settling.settle(means.store, means.root, now, means.revoked),
+            "limits": lambda: self._limits(now),
             "holds": self._remind,
             "recordings": lambda: retention.destroy_due(self.means, self.timekeeper.check()),
             "leaving": lambda: leaving.erase_due(
@@ -91,6 +92,12 @@ class House:
                 log.warning("housekeeping.waits", duty=name, error=str(error))
             else:
                 metrics.HOUSEKEEPING_DONE.labels(name).set(self.now().timestamp())
+
+    def _limits(self, now: datetime) -> None:
+        """Finish retention limits that somebody died over, and let every row follow from those that count."""
+        means = self.means
+        retention_limits.finish(means.store, Trust(means.root, means.revoked), now, means.entropy)
+        settling.settle(means.store, means.root, now, means.revoked)
 
     def _remind(self) -> None:
         """Say once a day which holds are to be looked at again."""

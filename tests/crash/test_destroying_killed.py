@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import models, places, queries, recovering, schema
+from recorder.catalogue import models, places, queries, schema
 from recorder.catalogue.models import LedgerEntry, connected
 from recorder.recover.rebuild import Rebuild
 from recorder.seal.keys import data_key_path
@@ -101,7 +101,7 @@ def lost_and_made_again(house, recording: str, boundary: str) -> None:
         row = queries.recording(house.tenant, recording)
         assert (row.wrapped_key, row.outside, row.inside) == (None, None, None)
         assert (row.destroyed_at is not None) == (boundary in ("buried", "destroyed"))
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         assert destroy(house, url, "-") == 0
         assert_gone(house, recording)
 
@@ -143,7 +143,7 @@ def test_erasing_at_a_wish_is_finished_wherever_it_dies(house, wish, why) -> Non
     assert destroy(house, url, "put", *mine, days=0) == -signal.SIGKILL
     assert queries.recording(house.tenant, recording).keep_until > house.clock()
     with lost_and_found(house, "put.db") as again:
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         assert queries.recording(house.tenant, recording).keep_until <= house.clock()
         assert destroy(house, again, "-", days=0) == 0
         assert_gone(house, recording, why)

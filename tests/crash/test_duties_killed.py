@@ -12,7 +12,6 @@ from itertools import pairwise
 import pytest
 
 from recorder.catalogue import amending, handing, leaving, models, people, persons, queries, reviews, schema
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.logged import Checkpoint
 from recorder.catalogue.models import KeepingLimit, LedgerEntry, Tenant, connected
 from recorder.lifecycle import offboarding, retention
@@ -61,7 +60,7 @@ def test_each_kind_is_written_down_once_whatever_point_it_dies_at(house, what, b
 
 def limit_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
-    set_limit(house.tenant, purpose=None, line=None, keep_days=5, now=house.clock(), entropy=house.entropy)
+    house.limit(5)
     assert step(house, "settle", *points) == [DIED] * len(points)
     with connected():
         assert KeepingLimit.get().settled_at is None, "it goes on"

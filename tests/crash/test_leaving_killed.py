@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import recorder
-from recorder.catalogue import customers, leaving, queries, recovering
+from recorder.catalogue import customers, leaving, queries
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
 from recorder.lifecycle import offboarding, proposals
 from recorder.lifecycle.rewrapping import Rewrapping
@@ -97,7 +97,7 @@ def test_killed_at_a_step_it_goes_on(house, boundary) -> None:
     assert leave(house, url, boundary) == -signal.SIGKILL
     with lost_and_found(house, "again.db"):  # nothing of it can be heard once more
         row = queries.recording(house.tenant, recordings[0])
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         assert boundary == "begun" or row.destroyed_at is not None or row.keep_until <= house.clock()
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
@@ -114,6 +114,6 @@ def test_killed_at_every_step_one_after_another_it_ends_once(house) -> None:
     with lost_and_found(house, "gone.db"):
         assert queries.recording(house.tenant, recordings[0]).destroyed_why == "deleted"
         assert leaving.of(house.tenant) is not None, "nothing of theirs is recorded"
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         proposals.complete(house.office(), house.tenant)
         assert leaving.being_erased(house.tenant)

@@ -71,7 +71,6 @@ def agreed(recording_id: str) -> ResponseReturnValue:
         looked=looked,
         after=after,
         purpose=PURPOSE,
-        asked_until=kept_from(looked.chain.manifest) + timedelta(days=days),
         form=form,
         on=on,
         now=now(),

@@ -15,9 +15,12 @@ from recorder.catalogue import foreseen, limits, queries
 from recorder.catalogue.countries import pack_of
 from recorder.catalogue.limits import LimitRow
 from recorder.errors import KeepingError
-from recorder.seal.terms import by_law
+from recorder.lifecycle.retention_limits import Wish, set_limit
+from recorder.seal.terms import Limit, by_law
+from web import refused
 from web.account.limits import limit_grants, limit_refusals
-from web.keeping.admins import blueprint, for_admins
+from web.errors import page
+from web.keeping.admins import blueprint, changes, for_admins, me
 from web.state import here, logged_in, now, someone
 
 
@@ -34,12 +37,10 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be set: ``days`` ``None``: as announced again."""
+class Asked:
+    """What is to be set, in place of the limit ``before``."""
 
-    purpose: str | None
-    line: str | None
-    days: int | None
+    wish: Wish
     before: LimitRow | None
 
 
@@ -48,13 +49,17 @@ class Wish:
 @limit_refusals
 @for_admins
 def times() -> ResponseReturnValue:
+    if here().changes is None:
+        return page(503, refused.error("keeping.no_key"))
     found = _kept()
     shown = {each.limit.id for each in found if each.limit is not None}
     return render_template(
         "keeping/times.html",
         kept=found,
         open=[each for each in found if not each.fixed],
-        others=[each for each in limits.in_force(someone().tenant.id) if each.id not in shown],
+        others=[
+            each for each in limits.in_force(someone().tenant.id, changes().trust) if each.id not in shown
+        ],
         numbers=_numbers(),
     )
 
@@ -64,18 +69,7 @@ def times() -> ResponseReturnValue:
 @limit_refusals
 @for_admins
 def ask_times() -> ResponseReturnValue:
-    wish, at = _wish(request.args), now()
-    seen = None
-    if wish.days is not None and wish.purpose is not None:
-        seen = foreseen.foresee(someone().tenant.id, wish.purpose, wish.days, at)
-    return render_template(
-        "keeping/times_sure.html",
-        wish=wish,
-        seen=seen,
-        ends=[] if seen is None else _months(seen.ends, at.date()),
-        form=request.args,
-        numbers=_numbers(),
-    )
+    return _preview(_asked(request.args), request.args)
 
 
 @blueprint.post("/settings/keeping/change")
@@ -83,17 +77,28 @@ def ask_times() -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def change_times() -> ResponseReturnValue:
-    wish, user = _wish(request.form), someone().user
-    limits.set_limit(
-        user.tenant,
-        purpose=wish.purpose,
-        line=wish.line,
-        keep_days=wish.days,
-        now=now(),
-        entropy=here().entropy,
-        by=user.id,
-    )
+    asked = _asked(request.form)
+    if asked.wish.agreements and not request.form.get("sure"):
+        return _preview(asked, request.form)  # agreements end only where that was confirmed by itself
+    set_limit(changes(), someone().tenant.id, asked.wish, me())
     return redirect(url_for("keeping.times"), 303)
+
+
+def _preview(asked: Asked, form: Mapping[str, str]) -> str:
+    """What would follow; nothing is changed."""
+    wish, at, seen = asked.wish, now(), None
+    if wish.keep_days is not None:
+        limit = Limit(wish.keep_days, wish.purpose, wish.line, at, agreements=wish.agreements)
+        seen = foreseen.foresee(someone().tenant.id, limit, at, changes().trust)
+    return render_template(
+        "keeping/times_sure.html",
+        wish=wish,
+        before=asked.before,
+        seen=seen,
+        ends=[] if seen is None else _months(seen.ends, at.date()),
+        form=form,
+        numbers=_numbers(),
+    )
 
 
 def _kept() -> list[Kept]:
@@ -107,20 +112,24 @@ def _kept() -> list[Kept]:
                 days.setdefault(code, []).append(announced[each].keep_days)
         if line.keep:
             days.setdefault(line.keep.purpose, []).append(line.keep.keep_days)
-    mine = {each.limit.purpose: each for each in limits.in_force(tenant) if each.limit.line is None}
+    mine = {
+        each.limit.purpose: each
+        for each in limits.in_force(tenant, changes().trust)
+        if each.limit.line is None
+    }
     return [Kept(code, min(all_), max(all_), mine.get(code), by_law(code)) for code, all_ in days.items()]
 
 
-def _wish(form: Mapping[str, str]) -> Wish:
+def _asked(form: Mapping[str, str]) -> Asked:
     """What somebody asks for.  Raises :class:`KeepingError`: ``keeping.no_limit``, ``keeping.purpose``,
     ``keeping.by_law``, ``keeping.days``, ``keeping.too_long``."""
     tenant = someone().tenant.id
-    set_before = limits.in_force(tenant)
+    set_before = limits.in_force(tenant, changes().trust)
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
             raise KeepingError("keeping.no_limit", "that is not set any more")
-        return Wish(found.limit.purpose, found.limit.line, None, found)
+        return Asked(Wish(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     kept = next((each for each in _kept() if each.code == code), None)
     if kept is None:
@@ -131,7 +140,7 @@ def _wish(form: Mapping[str, str]) -> Wish:
         raise KeepingError("keeping.days", "a recording is kept a day or more")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise KeepingError("keeping.too_long", objection.message, objection.hint)
-    return Wish(code, None, int(text), kept.limit)
+    return Asked(Wish(code, None, int(text), bool(form.get("agreed"))), kept.limit)
 
 
 def _months(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:

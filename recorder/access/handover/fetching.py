@@ -112,7 +112,7 @@ def _opened(guard: Guard, who: Who, row: LeavingRow, each: HandedRow) -> Sealed 
         sealed = guard.open(who, recording)
     except (SealError, AccessError):
         return None
-    if why_not(sealed, guard.now()) is not None:
+    if why_not(sealed, guard.now(), guard.trust) is not None:
         return None
     handing.sending(who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy)
     return sealed

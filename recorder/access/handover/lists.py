@@ -17,6 +17,7 @@ from recorder.access.handover.papers import ROWS, plain_text
 from recorder.catalogue import limits, persons, queries
 from recorder.catalogue.rows import Cursor, NotRecordedRow
 from recorder.clock import to_iso
+from recorder.seal.revocation import Trust
 
 Listed = tuple[str, int]
 """A call that was not recorded: its id, and its row's length in bytes."""
@@ -24,7 +25,7 @@ Listed = tuple[str, int]
 CALLS: Final = ("call", "began_at", "ended_at", "direction", "number", "outside", "reason")
 
 
-def fixed(tenant: str) -> dict[str, str]:
+def fixed(tenant: str, trust: Trust) -> dict[str, str]:
     """The tables that are fixed, by their names."""
     return {
         "tables/numbers.csv": _table(
@@ -36,10 +37,11 @@ def fixed(tenant: str) -> dict[str, str]:
             ),
         ),
         "tables/keeping.csv": _table(
-            ("purpose", "line", "keep_days", "since", "until"),
+            ("purpose", "line", "keep_days", "since", "until", "agreements"),
             (
-                (each.purpose or "", each.line or "", each.keep_days, to_iso(each.since), _moment(each.until))
-                for each in limits.limits_of(tenant)
+                (each.purpose or "", each.line or "", each.keep_days, to_iso(each.since), _moment(each.until),
+                 "yes" if each.agreements else "no")
+                for each in limits.limits_of(tenant, trust)
             ),
         ),
         "tables/requests.csv": _table(

@@ -29,6 +29,7 @@ from recorder.seal.amendment import name as amendment_name
 from recorder.seal.body import decrypt_parties
 from recorder.seal.manifest import NAME
 from recorder.seal.offboarding import HandedOver, truncate
+from recorder.seal.revocation import Trust
 from recorder.seal.terms import terms
 from recorder.store.base import Store
 
@@ -69,7 +70,7 @@ def prepare(
         handing.add(tenant, handover, rows)
         after = page[-1].id
         tell(number)
-    last = _last_papers(tenant, row, store, root_pem, now)
+    last = _last_papers(tenant, row, store, root_pem, now, seals.trust)
     length = at + sum(tar.taken(size) for _, size, _, _ in last) + tar.END
     layout, counted = {"papers": last, "at": at}, handing.counts(tenant)
     hashes = handing.layout_sha256(layout), handing.rows_sha256(tenant)
@@ -78,11 +79,11 @@ def prepare(
     return leaving.standing(tenant)
 
 
-def why_not(sealed: Sealed, now: datetime) -> str | None:
+def why_not(sealed: Sealed, now: datetime, trust: Trust) -> str | None:
     """Why a recording is not handed over: the id of the reason, ``None`` where it is.  The customer answers
     for its recordings and is handed them; but what nobody of theirs may hear any more is over."""
     row, manifest = sealed.row, sealed.manifest
-    told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant), pack_of(row.tenant))
+    told = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
     if manifest.brought_in is not None and not told.purposes:
         return "access.brought_in"
     if manifest.announced is None and manifest.brought_in is None:
@@ -117,7 +118,7 @@ def _look(
     try:
         with connected():
             sealed = seals.open(row, now)
-            why = why_not(sealed, now)
+            why = why_not(sealed, now, seals.trust)
             if why is None:
                 files = files_of(sealed, store, log_size)
     except (SealError, AccessError) as error:
@@ -128,7 +129,7 @@ def _look(
 
 
 def _last_papers(
-    tenant: str, row: LeavingRow, store: Store, root_pem: bytes, now: datetime
+    tenant: str, row: LeavingRow, store: Store, root_pem: bytes, now: datetime, trust: Trust
 ) -> list[tuple[str, int, str, Any]]:
     """What comes after the recordings: each file's name, length, kind, and what it is made of."""
     found: list[tuple[str, int, str, Any]] = []
@@ -146,7 +147,7 @@ def _last_papers(
         end = min(begin + papers.ROWS, row.log_size)
         content = papers.leaves(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
-    texts = lists.fixed(tenant) | {"log/root.pub": root_pem.decode()}
+    texts = lists.fixed(tenant, trust) | {"log/root.pub": root_pem.decode()}
     if (signed := signed_before(tenant, row.log_size, store)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from recorder.catalogue import conditions, countries, customers, leaving
+from recorder.catalogue import countries, customers, hold_review, leaving
 from recorder.catalogue.database import database, kind_of, shown, writing
 from recorder.catalogue.speaking import policies
 from recorder.cli import copies, stores
@@ -37,7 +37,7 @@ def catalogue(patient: Patient) -> Iterator[Finding]:
     with writing():
         server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
     yield Finding("ok", f"catalogue: {shown(url)}, schema is current, takes a transaction")
-    if (since := conditions.holds_unconfirmed()) is not None:
+    if (since := hold_review.holds_unconfirmed()) is not None:
         yield Finding(
             "warning",
             f"catalogue: made again at {to_iso(since)}: nothing expires until the holds are confirmed",

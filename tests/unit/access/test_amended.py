@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import amending, keeping, queries
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import Amendment, Grant, LedgerEntry, connected, writing
 from recorder.errors import AccessError, KeepingError, SealError
 from recorder.lifecycle import retention, settling
@@ -287,21 +286,8 @@ def test_a_shorter_time_is_for_what_is_there_too(house, gate, ada, recorded) -> 
     assert queries.recording(house.tenant, young.id).keep_until == young.keep_until
 
 
-def test_a_limit_that_the_log_does_not_bear_out_shortens_nothing(house, gate, ada, recording) -> None:
-    from recorder.catalogue.models import KeepingLimit
-
-    limit(house, 20)
-    with writing():
-        KeepingLimit.update(keep_days=1).execute()
-    house.clock.forward(days=2)
-    assert settle(house) == 0
-    assert destroy_due(house) == 0
-    assert refusals(gate, ada, recording) == {"agreement": None}
-
-
 def limit(house, days: int | None) -> None:
-    more = {"now": house.clock(), "entropy": house.entropy}
-    set_limit(house.tenant, purpose=None, line=None, keep_days=days, **more)
+    house.limit(days)
 
 
 def settle(house) -> int:

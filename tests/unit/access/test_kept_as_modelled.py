@@ -17,7 +17,6 @@ from peewee import SqliteDatabase
 
 from recorder.access.gate import Gate, Who
 from recorder.catalogue import customers, people, queries
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import Recording, Tenant, connected, database, writing
 from recorder.errors import KeepingError
 from recorder.ids import uuid7
@@ -59,6 +58,7 @@ said = st.one_of(
             "purpose": st.none() | st.sampled_from(CODES),
             "here": st.booleans(),
             "keep_days": st.none() | st.integers(1, 60),
+            "agreements": st.booleans(),
         }),
     ),
     st.tuples(st.just("nothing"), st.fixed_dictionaries({})),
@@ -165,14 +165,15 @@ class Living:
         line = house.line.id if words["here"] else None
         if days is not None and purpose is not None:
             days = min(days, self.ceiling[purpose])  # more its country does not allow
-        set_limit(house.tenant, purpose=purpose, line=line, keep_days=days, now=now, entropy=house.entropy)
+        named = words["agreements"]
+        house.limit(days, purpose=purpose, line=line, agreements=named, now=now)
         ended = tuple(
             replace(each, until=now)
             if each.until is None and (each.purpose, each.line) == (purpose, line)
             else each
             for each in self.life.limits
         )
-        added = () if days is None else (Limit(days, purpose, line, now),)
+        added = () if days is None else (Limit(days, purpose, line, now, agreements=named),)
         self.life = replace(self.life, limits=ended + added)
 
 

@@ -13,7 +13,6 @@ import pytest
 from recorder import pipeline
 from recorder.access.sealed import Seals
 from recorder.catalogue import amending, queries
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import Amendment, writing
 from recorder.errors import ConfigError, SealError
 from recorder.ledger.audit import Audit
@@ -140,8 +139,7 @@ def test_what_comes_to_light_after_the_revocation_is_followed_nowhere(house, dat
     amending.begin(house.tenant, recording, house.clock() - timedelta(minutes=5))
     assert finish(given.store, given.root_public, house.clock(), house.entropy, revoked) == 0
     assert amending.begun(house.clock()), "it is looked at again"
-    said = {"now": house.clock(), "entropy": house.entropy}
-    set_limit(house.tenant, purpose="quality", line=None, keep_days=20, **said)
+    house.limit(20, purpose="quality")
     settling.settle(given.store, given.root_public, house.clock(), revoked)
     assert queries.recording(house.tenant, recording) == row
     assert amending.known(house.tenant, recording) == ()
@@ -160,7 +158,7 @@ def test_what_the_catalogue_knew_before_stays_believed_and_what_it_heard_since_d
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
     chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root_public)
-    amending.amended(chain, now=house.clock(), entropy=house.entropy)  # nobody knows yet
+    amending.amended(chain, house.trust, now=house.clock(), entropy=house.entropy)  # nobody knows yet
 
     def revoked() -> dict:
         return {key: since}

@@ -1,16 +1,49 @@
-"""What a shorter keeping time would end is counted as it would come."""
+"""What a retention limit would end is counted as it would come, and what was agreed is told apart."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
+import pytest
+
 from recorder.catalogue.foreseen import Foreseen, foresee
-from recorder.catalogue.limits import set_limit
+from recorder.catalogue.models import Amendment, writing
+from recorder.lifecycle import retention_limits
+from recorder.lifecycle.changing import Changes
+from recorder.lifecycle.retention_limits import Wish
+from recorder.seal import signing
+from recorder.seal.amendment import By
+from recorder.seal.revocation import Trust
+from recorder.seal.terms import Limit
+from recorder.store.directory import DirectoryStore
 
 from .conftest import OTHER, TENANT
 
 
-def test_what_a_shorter_time_would_end_is_counted_by_the_day(stored, clock, entropy) -> None:
+@pytest.fixture
+def changes(tmp_path, clock, entropy) -> Changes:
+    """What sets limits."""
+    signing.init(tmp_path / "keys", clock() - timedelta(days=9), entropy)
+    signer = signing.load_signer(
+        tmp_path / "keys" / signing.SIGNING_KEY, tmp_path / "keys" / signing.ENDORSEMENT
+    )
+    root = signing.load_public(tmp_path / "keys" / signing.ROOT_PUBLIC)
+    return Changes(DirectoryStore(tmp_path / "bucket", entropy), root, signer, clock, entropy)
+
+
+@pytest.fixture
+def seen(changes, clock) -> Callable[..., Foreseen]:
+    def foreseen(
+        days: int, purpose: str | None = "agreement", *, agreements: bool = False, line=None
+    ) -> Foreseen:
+        limit = Limit(days, purpose, line, clock(), agreements=agreements)
+        return foresee(TENANT, limit, clock(), Trust(changes.root))
+
+    return foreseen
+
+
+def test_what_a_shorter_time_would_end_is_counted_by_the_day(stored, clock, seen) -> None:
     now = clock()  # 25 November 2026, 9:00
     for days in (20, 10, 10, 2, 40):  # the last one is over
         stored(started_at=now - timedelta(days=days))
@@ -18,20 +51,56 @@ def test_what_a_shorter_time_would_end_is_counted_by_the_day(stored, clock, entr
     stored(started_at=now - timedelta(days=3), **both)
     stored(purposes=("quality",))
     stored(OTHER)
-    told = foresee(TENANT, "agreement", 12, now)
+    told = seen(12)
     at_once, soon, later = date(2026, 11, 25), date(2026, 11, 27), date(2026, 12, 5)
     assert told.ends == {at_once: 1, soon: 2, date(2026, 12, 4): 1, later: 1}
     assert list(told.ends) == sorted(told.ends)
-    assert (told.there, told.earlier, told.alone) == (5, 5, 4)
-    assert foresee(TENANT, "agreement", 30, now).ends == {date(2026, 12, 22): 1}, "the one that others keep"
-    assert foresee(TENANT, "training", 1, now) == Foreseen(0, {}, 0)
+    assert (told.there, told.earlier, told.alone, told.agreed, told.held) == (5, 5, 4, 0, 0)
+    assert seen(30).ends == {date(2026, 12, 22): 1}, "the one that others keep"
+    assert seen(1, "training") == Foreseen()
+    whatever = seen(12, None)
+    assert (whatever.there, whatever.earlier, whatever.alone) == (6, 6, 6), "every purpose at once"
 
 
-def test_what_was_set_before_counts(stored, clock, entropy) -> None:
+def test_what_was_agreed_stays_unless_it_is_named_and_what_is_held_is_counted(stored, clock, seen) -> None:
+    now = clock()
+    began = now - timedelta(days=20)
+    year = (now + timedelta(days=345)).date()
+    plain = stored(started_at=began)
+    agreed = [
+        stored(started_at=began, keep_until=now + timedelta(days=345), agreed=(("agreement", year),))
+        for _ in range(3)
+    ]
+    for each in (plain, agreed[0]):
+        hold(each.id, now)
+    told = seen(12)
+    assert (told.there, told.ends, told.alone) == (4, {now.date(): 1}, 1)
+    assert (told.agreed, told.held, told.agreed_held) == (3, 1, 1)
+    named = seen(12, agreements=True)
+    assert (named.ends, named.alone) == ({now.date(): 4}, 4)
+    assert (named.agreed, named.held, named.agreed_held) == (3, 2, 1)
+    short = stored(started_at=began, agreed=(("agreement", (now - timedelta(days=10)).date()),))
+    assert short.keep_until > now
+    assert seen(12).earlier == 2, "what it was agreed to keep shorter than announced ends with the limit"
+
+
+def hold(recording: str, at) -> None:
+    """A row of a legal hold."""
+    with writing():
+        Amendment.create(
+            id=f"{recording}/1", tenant=TENANT, recording=recording, number=1, kind="hold_set", at=at,
+            by_kind="operator", by_id=None, data={}, sha256="00" * 32, ended_by=None,
+        )  # fmt: skip
+
+
+def test_what_was_set_before_counts(stored, clock, changes, seen) -> None:
     stored(started_at=clock() - timedelta(days=2))
     stored(started_at=clock() - timedelta(days=2), line="another-line")
-    said = {"purpose": "agreement", "now": clock(), "entropy": entropy}
-    set_limit(TENANT, line=None, keep_days=12, **said)
-    set_limit(TENANT, line=None, keep_days=None, **{**said, "now": clock() + timedelta(days=1)})
-    assert foresee(TENANT, "agreement", 15, clock()).ends == {}, "lifted, it holds for these still"
-    assert foresee(TENANT, "agreement", 11, clock()).ends == {date(2026, 12, 4): 2}
+    retention_limits.set_limit(changes, TENANT, Wish("agreement", None, 12), By("operator"))
+    before = clock.at
+    clock.forward(days=1)
+    retention_limits.set_limit(changes, TENANT, Wish("agreement", None, None), By("operator"))
+    clock.at = before
+    assert seen(15).ends == {}, "lifted, it holds for these still"
+    assert seen(11).ends == {date(2026, 12, 4): 2}
+    assert seen(11, line="another-line").ends == {date(2026, 12, 4): 1}

@@ -17,9 +17,14 @@ from recorder.catalogue.models import LedgerEntry, connected, database
 OLDER = json.loads(Path(__file__).with_name("statements-0001.json").read_text("utf-8"))
 
 
+UNSIGNED = "0018_retention.py"
+"""It serves no Accord of before: that would decide by rows that nobody signed."""
+
+
 def test_every_migration_since_serves_the_accord_of_the_first_one() -> None:
     for path in sorted(schema.FOLDER.glob("0*.py"))[1:]:
-        assert 'SERVES = "0001_initial"\n' in path.read_text("utf-8"), path.name
+        if path.name != UNSIGNED:
+            assert 'SERVES = "0001_initial"\n' in path.read_text("utf-8"), path.name
 
 
 def test_an_older_accord_does_all_that_it_did_on_the_newest_schema(catalogue: str) -> None:

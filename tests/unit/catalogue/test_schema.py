@@ -33,6 +33,7 @@ ALL = (
     "0015_played",
     "0016_forgotten",
     "0017_note",
+    "0018_retention",
     "0020_throttle",
     "0025_signed",
 )

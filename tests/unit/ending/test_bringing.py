@@ -16,7 +16,7 @@ import pytest
 from recorder import bringing
 from recorder.access.gate import Who
 from recorder.bringing import BROUGHT, FAILED, GONE, THERE, Bringing, read_table
-from recorder.catalogue import amending, keeping, queries, recovering
+from recorder.catalogue import amending, keeping, queries
 from recorder.catalogue.models import LedgerEntry, Recording, connected
 from recorder.errors import AccessError, BringingError, KeepingError
 from recorder.lifecycle import retention
@@ -298,7 +298,7 @@ def test_the_bucket_says_that_it_comes_from_elsewhere(house, bakery, folder, clo
         amending.Amendment.delete().execute()
         Recording.delete().execute()
     Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
-    recovering.confirm_holds(house.now(), house.entropy)
+    house.confirm_holds()
     again = queries.recording(bakery.id, outcome.recording)
     assert (again.brought_in, again.usable, again.keep_until) == (before.brought_in, True, before.keep_until)
     assert keeping.brought_in(bakery.id, before.brought_in).id == before.id

@@ -18,7 +18,6 @@ from recorder.catalogue import (
     persons,
     places,
     queries,
-    recovering,
     reviews,
     tokens,
 )
@@ -365,7 +364,7 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
     assert unconfirmed.value.error_id == "leaving.holds_unconfirmed"
     assert ending.erase_due(means, house.now()) == 0
     places.finish()
-    recovering.confirm_holds(house.now(), house.entropy)
+    house.confirm_holds()
     proposals.complete(office(house), bakery.id)
     assert ending.erase_due(means, house.now()) == 1
     assert leaving.standing(bakery.id).receipt == receipt
@@ -377,9 +376,10 @@ def test_an_old_catalogue_and_a_rebuild_bring_nothing_back(house, bakery, means,
         for model in (Amendment, Recording, Line, LedgerEntry, leaving.Leaving):
             model.delete().execute()
     places.finish()
+    house.confirm_holds()
     report = Rebuild(house.store, house.keyring, house.root, house.now, house.entropy).run()
     assert queries.recording(bakery.id, mine).destroyed_why == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
-    recovering.confirm_holds(house.now(), house.entropy)
+    house.confirm_holds()
     proposals.complete(office(house), bakery.id)
     assert leaving.being_erased(bakery.id)

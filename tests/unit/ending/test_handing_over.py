@@ -17,7 +17,6 @@ import pytest
 from recorder.access.gate import Who
 from recorder.access.handover import tar
 from recorder.catalogue import customers, handing, leaving, persons, queries
-from recorder.catalogue.limits import set_limit
 from recorder.catalogue.models import LedgerEntry, NotRecorded, connected, writing
 from recorder.clock import to_iso
 from recorder.errors import AccessError, CatalogueError
@@ -119,7 +118,7 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
     missed = [house.not_recorded(bakery, reason) for reason in ("never_connected", "declined")]
     house.not_recorded(house.customer("Van Dyck NV", "+3225550199"), "declined")
     more = {"now": house.now(), "entropy": house.entropy}
-    set_limit(bakery.id, purpose="agreement", line=None, keep_days=20, **more)
+    house.limit(bakery.id, 20, purpose="agreement")
     asked = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
     persons.enter(bakery.id, received_on=house.now().date(), by_kind="user", **asked, **more)
     announce(house, bakery)

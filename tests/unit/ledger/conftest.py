@@ -12,7 +12,6 @@ import pytest
 from recorder.catalogue import (
     customers,
     grants,
-    limits,
     models,
     people,
     persons,
@@ -194,7 +193,7 @@ def _change_settings(house: House) -> None:
     said = {"now": house.clock(), "entropy": house.entropy}
     customers.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
     customers.set_tenant_country(house.tenant, "nl", **said)
-    limits.set_limit(house.tenant, purpose="training", line=None, keep_days=20, **said)
+    house.limit(20, purpose="training")
     persons.enter(
         house.tenant, number="+32470123456", wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,

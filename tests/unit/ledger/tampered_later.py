@@ -116,7 +116,7 @@ def a_withdrawal_is_taken_away_whole(world: World) -> None:
         means.root_public, now,
     )  # fmt: skip
     again = chain_of(means.store, row.prefix, means.root_public)
-    assert amending.amended(again, now=now, entropy=world.house.entropy) == 1
+    assert amending.amended(again, world.house.trust, now=now, entropy=world.house.entropy) == 1
     signed(world)
     take_away(world, 1)
     change_recording(world, purposes=before.purposes, keep_until=before.keep_until)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from recorder.catalogue import limits
 from recorder.catalogue.asking import PersonRequest
 from recorder.catalogue.calls import ApiToken
-from recorder.catalogue.limits import KeepingLimit
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     Announcement,
+    KeepingLimit,
     Line,
     NotRecorded,
     Purpose,
@@ -22,6 +21,11 @@ from recorder.catalogue.models import (
     database,
     writing,
 )
+from recorder.ids import uuid7
+from recorder.seal import retention_limit as statements
+from recorder.seal.amendment import By
+from recorder.seal.retention_limit import LimitSet
+from recorder.take.files import in_memory
 
 from .conftest import World
 from .tampered_later import signed
@@ -51,35 +55,83 @@ def again(model: Any, **columns: Any) -> None:
 @found_as("row.deleted", "keeping_limit")
 def a_limit_is_deleted_and_a_recording_kept_as_long_as_before(world: World) -> None:
     house, before = world.house, Recording.get_by_id(world.kept).keep_until
-    said = {"purpose": None, "line": None, "now": house.clock(), "entropy": house.entropy}
-    limits.set_limit(world.tenant, keep_days=20, **said)
+    house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
     signed(world)
     with writing():
-        KeepingLimit.delete().where(KeepingLimit.purpose.is_null()).execute()
+        last = KeepingLimit.select(KeepingLimit.id).order_by(KeepingLimit.id.desc()).limit(1)
+        KeepingLimit.delete().where(KeepingLimit.id.in_(last)).execute()
     change_recording(world, keep_until=before)
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limit_is_longer_in_its_row(world: World) -> None:
-    change(KeepingLimit, keep_days=900)
+    change(KeepingLimit, statement=KeepingLimit.get().statement.replace('"days":20', '"days":900'))
 
 
-@found_as("row.changed", "keeping_limit")
+@found_as("row.unlogged", "keeping_limit")
 def a_limit_is_lifted_in_its_row(world: World) -> None:
-    change(KeepingLimit, until=world.house.clock())
+    change(KeepingLimit, lifted="{}", lifted_leaf=0)
 
 
 @found_as("row.unlogged", "keeping_limit")
 def a_limit_is_made_up(world: World) -> None:
-    again(KeepingLimit, leaf=0, keep_days=1)
+    again(KeepingLimit, leaf=0)
+
+
+@found_as("retention.unlisted", "retention/")
+def a_limit_is_put_that_nobody_listed(world: World) -> None:
+    house, now = world.house, world.house.clock()
+    said = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
+    put_statement(world, said.id, statements.write(said, house.means.signer))
+
+
+@found_as("retention.unlisted", "retention/")
+def what_is_no_statement_is_put_among_the_limits(world: World) -> None:
+    put_statement(world, str(uuid7(world.house.clock(), world.house.entropy)), b"hello")
+
+
+@found_as("object.missing", "retention/")
+def a_limits_statement_is_taken_from_the_bucket(world: World) -> None:
+    house, row = world.house, KeepingLimit.get()
+    house.means.store.delete(statements.place_of(world.tenant, row.id))
+
+
+@found_as("retention.differs", "retention/")
+def a_limits_statement_is_another_in_the_bucket(world: World) -> None:
+    house, row = world.house, KeepingLimit.get()
+    house.means.store.delete(statements.place_of(world.tenant, row.id))
+    put_statement(world, row.id, row.statement.replace('"days":20', '"days":2').encode())
+
+
+@found_as("row.deleted", "keeping_limit")
+def that_a_limit_is_lifted_is_taken_from_its_row(world: World) -> None:
+    world.house.limit(None, purpose="training")
+    signed(world)
+    change(KeepingLimit, lifted=None, lifted_leaf=None)
+
+
+@found_as("row.deleted", "keeping_limit")
+def a_limit_is_said_to_be_of_no_leaf(world: World) -> None:
+    change(KeepingLimit, leaf=None)
+
+
+def put_statement(world: World, limit: str, content: bytes) -> None:
+    with in_memory(content) as path:
+        place = statements.place_of(world.tenant, limit)
+        world.house.means.store.put(place, path, statements.sha256_of(content))
+
+
+@found_as("row.changed", "recording")
+def until_when_it_was_agreed_is_longer_in_its_row(world: World) -> None:
+    change_recording(world, agreed={"agreement": "2099-01-01"})
 
 
 @found_as("row.changed", "keeping_limit")
 def a_limits_row_is_made_unreadable(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE keeping_limit SET since = 'x'")
+        database.execute_sql("UPDATE keeping_limit SET settled_at = 'x'")
 
 
 # --- what is announced, and of whom

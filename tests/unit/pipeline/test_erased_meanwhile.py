@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder import pipeline
-from recorder.catalogue import queries, recovering
+from recorder.catalogue import queries
 from recorder.catalogue.models import Recording, writing
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError, SealError, StoreError
@@ -87,7 +87,7 @@ def kill_at(house, folder: Path, boundary: str) -> None:
 def rebuild(house) -> None:
     given = house.means
     Rebuild(given.store, given.keyring, given.root_public, house.clock, given.entropy, 1).run()
-    recovering.confirm_holds(house.clock(), house.entropy)
+    house.confirm_holds()
 
 
 def means(house, **changes) -> retention.Means:

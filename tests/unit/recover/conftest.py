@@ -9,7 +9,7 @@ import pytest
 
 from recorder.catalogue import models, places, schema
 from recorder.catalogue.models import Amendment, Recording, connected
-from recorder.lifecycle import retention
+from recorder.lifecycle import retention, settling
 from recorder.recover.rebuild import Rebuild, Report
 from tests.stored import put_small
 
@@ -60,6 +60,11 @@ class Recovery:
         self.troubles = [(each.code, each.place) for each in places.troubles()]
         places.finish()
         return report
+
+    def settle(self) -> int:
+        """Let rows follow from the retention limits."""
+        house = self.house
+        return settling.settle(house.means.store, house.means.root_public, house.clock())
 
     def destroy_due(self) -> int:
         house = self.house

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder import pipeline
-from recorder.catalogue import forgetting, persons, queries, recovering
+from recorder.catalogue import forgetting, persons, queries
 from recorder.catalogue.asking import ForgottenCall
 from recorder.catalogue.models import LedgerEntry, NotRecorded, writing
 from recorder.catalogue.persons import RequestRow
@@ -88,7 +88,7 @@ def test_an_older_backup_brings_none_of_them_back(
         assert len(rows(NotRecorded)) == 2, "a rebuild erases nothing: it proposes"
         with pytest.raises(KeepingError, match="not confirmed"):
             proposals.erase_calls_again(changes, house.tenant)
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         assert proposals.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecorded) == opened(missed) == []
         assert forgetting.counts(house.tenant) == {asked.id: 2}
@@ -97,6 +97,7 @@ def test_an_older_backup_brings_none_of_them_back(
         assert (report.changed, report.calls) == (0, {})
         assert proposals.erase_calls_again(changes, house.tenant) == 0
         assert [leaf for leaf in rows(LedgerEntry) if leaf["kind"] == "calls.forgotten"] == [said], "once"
+        house.confirm_holds()
         means = house.means
         audit = Audit(means.store, means.root_public, house.clock(), means.keyring)
         assert [each.code for each in audit.tenant(house.tenant)] == []

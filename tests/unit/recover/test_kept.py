@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from recorder.catalogue import amending, queries, recovering
-from recorder.catalogue.limits import set_limit
+from recorder.catalogue import amending, queries
 from recorder.catalogue.models import Amendment, KeepingLimit, LedgerEntry, Recording, writing
 from recorder.lifecycle.changing import Changes
 from recorder.seal.amendment import By
@@ -38,7 +37,7 @@ def test_rows_after_a_rebuild_say_what_was_learnt(house, recovery, recorded) -> 
         assert recovery.troubles == []
         assert catalogued() == before
         assert queries.recording(house.tenant, longer).purposes == ("agreement", "training")
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         house.clock.forward(seconds=1)
         assert recovery.destroy_due() == 2
         assert queries.recording(house.tenant, deleted).destroyed_why == "deleted"
@@ -61,13 +60,12 @@ def test_what_the_catalogue_does_not_list_yet_is_completed(house, recovery, reco
 
 
 def test_a_customers_shorter_time_is_no_difference_and_a_changed_row_is(house, recovery, recorded) -> None:
-    limit = {"purpose": "agreement", "line": None, "keep_days": 7}
-    set_limit(house.tenant, **limit, now=house.clock() - timedelta(days=1), entropy=house.entropy)
+    house.limit(7, purpose="agreement")
     recording = recorded()
     row = queries.recording(house.tenant, recording)
     assert recovery.rebuild().outcomes == {"unchanged": 1}
     with writing():
-        KeepingLimit.update(keep_days=1).execute()
+        KeepingLimit.update(statement=KeepingLimit.get().statement.replace('"days":7', '"days":1')).execute()
     assert recovery.rebuild().outcomes == {"differs": 1}
     assert [code for code, _ in recovery.troubles] == ["seal.row_differs"]
     assert queries.recording(house.tenant, recording) == row

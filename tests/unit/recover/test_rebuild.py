@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import amending, conditions, customers, keeping, queries, recovering
+from recorder.catalogue import amending, customers, hold_review, keeping, queries
 from recorder.catalogue.models import Amendment, LedgerEntry, Recording, writing
 from recorder.errors import SealError
 from recorder.lifecycle import amend
@@ -46,7 +46,7 @@ def test_an_intact_catalogue_is_left_as_it_is(house, recovery, recorded) -> None
     report = recovery.rebuild()
     assert (report.outcomes, report.changed) == ({"unchanged": 2}, 0)
     assert (catalogued(), rows(LedgerEntry)) == (before, leaves)
-    assert conditions.holds_unconfirmed() is None
+    assert hold_review.holds_unconfirmed() is None
     assert recovery.troubles == []
 
 
@@ -90,15 +90,16 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
         recovery.rebuild()
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0
-        assert conditions.holds_unconfirmed() is not None
-        assert recovering.confirm_holds(house.clock(), house.entropy)
-        assert not recovering.confirm_holds(house.clock(), house.entropy)
+        assert hold_review.holds_unconfirmed() is not None
+        assert house.confirm_holds()
+        assert not house.confirm_holds()
         assert recovery.destroy_due() == 1
         assert queries.recording(house.tenant, recording).destroyed_why == "expired"
         leaves = sorted(rows(LedgerEntry), key=lambda leaf: leaf["number"])
         assert [leaf["kind"] for leaf in leaves] == [
             "tenant.created",
             "recording.rebuilt",
+            "holds.unconfirmed",
             "holds.confirmed",
             "recording.destroyed",
         ]
@@ -124,7 +125,7 @@ def test_a_hold_in_the_bucket_is_found_and_keeps_the_recording(house, recovery, 
     with recovery.lost():
         recovery.rebuild()
         assert [(each.recording, each.number) for each in amending.holds()] == [(held, 1)]
-        recovering.confirm_holds(house.clock(), house.entropy)
+        house.confirm_holds()
         house.clock.forward(days=40)
         assert {row.id for row in keeping.due(house.clock())} == {free, lifted}
         assert recovery.destroy_due() == 2
@@ -238,12 +239,12 @@ def test_a_recording_that_is_just_being_listed_stops_nothing(house, recovery, re
         Recording.delete().where(Recording.id == under_way).execute()
     house.clock.forward(minutes=1)
     assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
-    assert conditions.holds_unconfirmed() is None
+    assert hold_review.holds_unconfirmed() is None
     with writing():
         Recording.delete().where(Recording.id == under_way).execute()
     house.clock.forward(hours=1)
     assert recovery.rebuild().outcomes == {"unchanged": 1, "made": 1}
-    assert conditions.holds_unconfirmed() is not None
+    assert hold_review.holds_unconfirmed() is not None
 
 
 def test_rows_and_keys_that_are_alone_are_named(house, recovery, recorded) -> None:

@@ -132,6 +132,24 @@ def test_shorter_is_for_all_and_longer_for_what_is_recorded_from_then_on() -> No
     assert terms(manifest(), (), [Limit(90, None, None, day(0))]).until == day(30), "never longer"
 
 
+def test_what_was_agreed_outlasts_a_limit_that_does_not_name_it() -> None:
+    short = Limit(5, None, None, day(10))
+    in_call = manifest(agreed=("agreement", 365))
+    told = terms(in_call, (), [short])
+    assert (told.until, told.why, told.purposes[0].agreed) == (day(365), "expired", day(365))
+    named = terms(in_call, (), [replace(short, agreements=True)])
+    assert (named.until, named.why) == (day(10), "shortened")
+    later = chain((2, AgreedLater("agreement", day(100), "be", "…")))
+    assert terms(manifest(), later, [short]).until == day(100)
+    assert terms(manifest(), later, [replace(short, agreements=True)]).until == day(10)
+    since = chain((11, AgreedLater("agreement", day(100), "be", "…")))
+    assert terms(manifest(), since, [replace(short, agreements=True)]).until == day(100), "agreed since"
+    withdrawn = (3, ConsentWithdrawn(("agreement",), "…"))
+    taken_back = chain((2, AgreedLater("agreement", day(100), "be", "…")), withdrawn)
+    told = terms(manifest(), taken_back, [short])
+    assert (told.until, told.purposes[0].agreed) == (day(10), None), "what rests on the announcement is left"
+
+
 def test_a_hold_outranks_all_and_what_ended_meanwhile_goes_when_it_is_lifted() -> None:
     said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionAsked("…"))]
     held = terms(manifest(mode="opt-in"), chain(*said))
@@ -203,14 +221,15 @@ def cases(draw: st.DrawFn) -> Case:
     limits = draw(
         st.lists(
             st.builds(
-                lambda days, code, line, since, lasts: Limit(
-                    days, code, line, day(since), None if lasts is None else day(since + lasts)
+                lambda days, code, line, since, lasts, agreements: Limit(
+                    days, code, line, day(since), None if lasts is None else day(since + lasts), agreements
                 ),
                 st.integers(1, 50),
                 st.none() | st.sampled_from(CODES),
                 st.none() | st.sampled_from(LINES),
                 st.integers(-40, 40),
                 st.none() | st.integers(0, 60),
+                st.booleans(),
             ),
             max_size=3,
         )
@@ -228,17 +247,14 @@ def lives(case: Case, code: str) -> bool:
     """The model: at this one moment, does anything still speak for a purpose, and nothing against it?"""
     now, sealed = day(case.now), case.sealed
     law = code == "legal-duty"
-    for limit in case.limits:
-        for_it = limit.purpose == code or (limit.purpose is None and not law)
-        on_it = limit.line is None or limit.line == "line-1"
-        lifted_before = limit.until is not None and limit.until <= CALL
-        if (
-            for_it
-            and on_it
-            and not lifted_before
-            and now >= max(limit.since, day(case.begins + limit.keep_days))
-        ):
-            return False
+    over = [
+        limit
+        for limit in case.limits
+        if (limit.purpose == code or (limit.purpose is None and not law))
+        and limit.line in (None, "line-1")
+        and not (limit.until is not None and limit.until <= CALL)
+        and now >= max(limit.since, day(case.begins + limit.keep_days))
+    ]
     if any(isinstance(data, DeletionAsked) for _, data in case.said):
         return False
     narrowed = [
@@ -249,14 +265,18 @@ def lives(case: Case, code: str) -> bool:
     ]
     announced = [p.until for p in (sealed.announced.purposes if sealed.announced else ()) if p.code == code]
     by_consent = sealed.consent.mode != "notice" and not law
-    if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn):
+    if announced and now < announced[0] and not narrowed and not (by_consent and withdrawn) and not over:
         return True
-    yes = [(-1, sealed.agreed.until)] if sealed.agreed and sealed.agreed.code == code else []
+    in_call = sealed.agreed is not None and sealed.agreed.code == code
+    yes = [(-1, sealed.ended_at, sealed.agreed.until)] if in_call else []
     yes += [
-        (n, d.until) for n, (_, d) in enumerate(case.said) if isinstance(d, AgreedLater) and d.purpose == code
+        (n, day(at), d.until)
+        for n, (at, d) in enumerate(case.said)
+        if isinstance(d, AgreedLater) and d.purpose == code
     ]
     last_no = max([*narrowed, *withdrawn], default=-2)
-    return any(n > last_no and now < until for n, until in yes)
+    named = [limit.since for limit in over if limit.agreements]
+    return any(n > last_no and now < until and not any(at < each for each in named) for n, at, until in yes)
 
 
 def held(case: Case) -> set[str]:
@@ -293,6 +313,7 @@ def life(case: Case) -> Life:
         (sealed.agreed.code, sealed.agreed.until) if sealed.agreed else None,
         tuple((day(at), data) for at, data in case.said),
         case.limits,
+        sealed.ended_at,
     )
 
 
