@@ -3,9 +3,10 @@ one: each only where it is still what was read."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
-from recorder.catalogue.models import Recording, Tenant, connected, writing
+from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.ids import Entropy
 from recorder.ledger.append import append, hold
 
@@ -47,6 +48,18 @@ def wrapped_by_others(tenant: str, key_id: str, after: str, limit: int) -> list[
     with connected():
         query = Recording.select(Recording.id, Recording.wrapped_key).where(mine & other)
         return [(str(row.id), str(row.wrapped_key)) for row in query.order_by(Recording.id).limit(limit)]
+
+
+def former_keys(tenant: str) -> frozenset[str]:
+    """Ids of the keys that a tenant has had and has no more, by its log."""
+    found: set[str] = set()
+    mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.kind == "tenant.key_changed")
+    with connected():
+        leaves = LedgerEntry.select(LedgerEntry.body).where(mine & LedgerEntry.body.is_null(False))
+        for leaf in leaves.order_by(LedgerEntry.number):
+            said = json.loads(str(leaf.body))
+            found = (found | {str(said["key_was"])}) - {str(said["key"])}
+    return frozenset(found)
 
 
 def newest_wrapped_by(tenant: str, key_id: str) -> str:

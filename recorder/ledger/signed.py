@@ -122,11 +122,11 @@ class Signed:
             try:
                 body = Fields(canonical.load(read_at(source, key), "endorsement"), "endorsement")
                 endorsement = Endorsement.from_fields(body)
+                # Wrong or not, a checkpoint by that key is refused by what is wrong with it.
+                self._keys.setdefault(endorsement.key_id, []).append(endorsement)
                 endorsement.check_root(self.root)
             except SealError as error:
                 self.findings.append(Finding("endorsement.form", key, error.message))
-            else:
-                self._keys.setdefault(endorsement.key_id, []).append(endorsement)
 
     def _stored(self, source: Source) -> dict[int, bytes]:
         found = {}

@@ -115,7 +115,7 @@ class Rewrapping:
         try:
             self._look(tenant, coming=False)
             try:
-                there = self._read(next_tenant_key_path(tenant))
+                there = self._look(tenant).to_come
             except SealError as error:
                 if error.error_id == "seal.kek_missing":
                     raise
@@ -171,10 +171,16 @@ class Rewrapping:
         :class:`SealError` for one that is not what it must be and that nothing good can replace."""
         good: dict[str, WrappedKey] = {}
         wrong: dict[str, SealError] = {}
+        former = rewrapping.former_keys(tenant)
+        present = (tenant_key_path(tenant), next_tenant_key_path(tenant))
         for place in self.store.list(f"keys/{tenant}/{TENANT}"):
             try:
-                if (key := self._read(place)) is not None:
-                    good[place] = key
+                if (key := self._read(place)) is None:
+                    continue
+                if place in present and key.key_id in former:
+                    what = f"{place} is key {key.key_id}, which was changed for another"
+                    raise SealError("seal.key_former", what, RESTORE)
+                good[place] = key
             except SealError as error:
                 wrong[place] = error
         next_at = next_tenant_key_path(tenant)

@@ -126,6 +126,23 @@ def test_an_installation_that_was_given_another_customers_key_is_put_right(
     assert state(house) == after
 
 
+def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: House) -> None:
+    recording, old = put_small(house), key_of(house.tenant).to_bytes()
+    shell.good("keys", "next", "--tenant", house.tenant)
+    shell.good("keys", "rotate")
+    new = key_of(house.tenant)
+    put(house, tenant_key_path(house.tenant), old)
+    shell.good("keys", "rotate")
+    assert key_of(house.tenant) == new
+    assert house.means.store.read(tenant_key_path(house.tenant)) == new.to_bytes()
+    put(house, f"keys/{house.tenant}/tenant-next.json", old)
+    assert "was changed for another" in shell.bad("keys", "rotate")
+    shell.good("keys", "next", "--tenant", house.tenant)
+    shell.good("keys", "rotate")
+    assert key_of(house.tenant).key_id not in (new.key_id, WrappedKey.from_bytes(old).key_id)
+    assert_opens(house, recording)
+
+
 def test_a_row_without_any_good_key_stops_the_change_and_makes_no_key(shell: Shell, house: House) -> None:
     recording, own = put_small(house), key_of(house.tenant)
     put(house, tenant_key_path(house.tenant), damaged(own).to_bytes())
