@@ -102,7 +102,10 @@ def test_only_the_erasing_worker_gets_by_and_checkpoints_stay(house: House, lock
     assert not left.get("DeleteMarkers"), "deleted, and not only marked so"
     names = [each["Key"] for each in left["Versions"] if each["Key"].rpartition("/")[2] != "manifest.json"]
     others = [key for key in names if "amendment-" not in key and not key.startswith("checkpoints/")]
-    assert others == [ending.place_of(house.tenant)], "no sound, and no key of anybody's"
+    signed = [
+        f"leaving/{house.tenant}/{name}.json" for name in ("receipt", "statement-0001", "statement-0002")
+    ]
+    assert others == signed, "no sound, and no key of anybody's"
 
     checkpoints = [checkpoint.place_of(house.tenant, number) for number in (1, 2)]
     body = ending.read(store.read(ending.place_of(house.tenant)), root).body
