@@ -162,7 +162,9 @@ class Recovering:
         lacking, other = compare(old, row)
         noted = 0 if chain is None else amending.note(chain)
         if noted:  # what follows from them was not known either
-            lacking |= {name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other}
+            lacking |= {
+                name: other.pop(name) for name in ("purposes", "agreed", "keep_until") if name in other
+            }
         changes = lacking | (other if self.correct else {})
         if changes:
             Recording.update(**changes).where(Recording.id == row.id).execute()
