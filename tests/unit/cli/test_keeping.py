@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue import amending, queries
+from recorder.catalogue import amending, limits, queries
 from recorder.ledger import checkpoint
 from recorder.lifecycle import retention
 from recorder.lifecycle.timekeeper import Timekeeper
+from recorder.seal import retention_limit
+from recorder.seal.amendment import By
 from recorder.seal.verify import verify
 from recorder.worker.housekeeping import House as Housekeeping
 from recorder.worker.housekeeping import Outward
@@ -68,6 +70,28 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Hou
     assert "LOOK AT IT AGAIN" not in shell.good("hold", "list")
     shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
     assert amending.holds() == ()
+
+
+def test_agreements_end_only_where_they_are_named_and_confirmed(shell: Shell, house: House) -> None:
+    agreed, plain = (
+        house.take(formats=("wav",), talk_ms=4000, asked="yes"),
+        house.take(formats=("wav",), talk_ms=300),
+    )
+    for folder in (agreed, plain):
+        house.work(folder)
+    limit = ("keeping", "set", *MINE, "--days", "9")
+    said = shell.good(*limit)
+    assert "2 recordings are kept for this now; 1 end earlier." in said
+    assert "1 more it was agreed to keep longer: they stay until that day." in said
+    assert "9 days  any purpose  any line  (" in said
+    refused = shell(*limit, "--also-agreed", typed="n\n")
+    assert refused.exit_code == 1
+    assert "End 1 recordings earlier than it was agreed to keep them?" in refused.output
+    assert "agreements too" not in shell.good("keeping", "show", *MINE)
+    assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
+    assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
+    (row,) = limits.in_force(house.tenant, house.trust)
+    assert retention_limit.open_set(row.content, house.means.root_public)[0].by == By("operator")
 
 
 def held_at(house: House, recording: str) -> str:
