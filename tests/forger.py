@@ -80,11 +80,11 @@ def _answer(command: str, channel: str, line: str, state: str, direction: str) -
 
 
 def hold(port: int, times: int) -> None:
-    """Open many connections and say nothing on them; ``open`` is printed once, then they are held until
-    standard input ends.  What is closed is opened again."""
+    """Open many connections and say nothing on them, nine hundred at once, until standard input ends; a line
+    is printed when it begins, and when that many have been opened."""
     held: list[socket.socket] = []
     opened = 0
-    print("open", flush=True)
+    print("begins", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
         held = [sock for sock in held if not _closed(sock)]
         while len(held) < 900 and opened < times:
@@ -93,8 +93,9 @@ def hold(port: int, times: int) -> None:
             except OSError:
                 break
             opened += 1
+            if opened == times:
+                print("opened", flush=True)
         time.sleep(0.002)
-    print(opened, flush=True)
 
 
 def _closed(sock: socket.socket) -> bool:

@@ -52,8 +52,9 @@ def _uid(answer: bytes, wanted: bytes) -> int | None:
     if len(answer) < _UID_AT + 8 or _HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
         return None
     found = answer[_HEADER.size + _MESSAGE.size :]
-    # The kernel gives a listening socket where there is no such connection: its other end is nobody's.
-    if found[:36] != wanted[:36]:
+    # Both ports: where there is no such connection the kernel gives a listening socket, whose other end is
+    # nobody's.  Not the addresses: a socket for both families says them in another form.
+    if found[:4] != wanted[:4]:
         return None
     uid, inode = struct.unpack_from("=II", answer, _UID_AT)
     # One that its process has closed belongs to nobody, and is said to be root's.
