@@ -90,6 +90,7 @@ def hold(port: int, times: int) -> None:
         while len(held) < 900 and opened < times:
             try:
                 held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                held[-1].setblocking(False)
             except OSError:
                 break
             opened += 1
@@ -101,7 +102,7 @@ def hold(port: int, times: int) -> None:
 def _closed(sock: socket.socket) -> bool:
     try:
         while True:
-            if not sock.recv(65536, socket.MSG_DONTWAIT):
+            if not sock.recv(65536):
                 break
     except BlockingIOError:
         return False

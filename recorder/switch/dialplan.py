@@ -16,8 +16,8 @@ from recorder.switch.esl import Limits, OutboundServer, OutboundSession
 from recorder.switch.waiting import WaitingRoom
 from recorder.switch.wire import ENDED_BY_PEER
 
-BACKLOG: Final = 1024
-"""Calls that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
 
 
 @dataclass(frozen=True, slots=True)

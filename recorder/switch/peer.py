@@ -6,12 +6,12 @@ however many connections there are, so that whoever opens thousands does not hol
 
 from __future__ import annotations
 
-import ipaddress
 import socket as plain
 import struct
+from functools import cache
 from typing import Final
 
-from gevent import socket
+from gevent import monkey, socket
 
 NETLINK_SOCK_DIAG: Final = 4
 SOCK_DIAG_BY_FAMILY: Final = 20
@@ -29,17 +29,24 @@ def owner(connection: socket.socket) -> int | None:
     another machine, in another network namespace, or gone, or the kernel does not say."""
     try:
         here, there = connection.getsockname(), connection.getpeername()
-        own, other = _address(here[0]), _address(there[0])
-        family = plain.AF_INET if other.version == 4 else plain.AF_INET6
+        (family, own), (_, other) = _packed(here[0]), _packed(there[0])
         # Their socket is the one whose own end is our other one.
-        wanted = _ID.pack(there[1], here[1], _padded(other), _padded(own), _NO_COOKIE)
-        with socket.socket(plain.AF_NETLINK, plain.SOCK_DGRAM, NETLINK_SOCK_DIAG) as kernel:
-            kernel.settimeout(1.0)
+        wanted = _ID.pack(there[1], here[1], other, own, _NO_COOKIE)
+        # The kernel answers before the question has been sent, so that nothing waits here.
+        kernel = _plain_socket()(plain.AF_NETLINK, plain.SOCK_DGRAM, NETLINK_SOCK_DIAG)
+        with kernel:
             kernel.sendto(_question(family, wanted), (0, 0))
-            answer = kernel.recv(4096)
-    except (OSError, ValueError):
+            answer = kernel.recv(4096, plain.MSG_DONTWAIT)
+    except OSError:
         return None
     return _uid(answer, wanted)
+
+
+@cache
+def _plain_socket() -> type[plain.socket]:
+    """Without gevent's watchers, which nothing here needs."""
+    made: type[plain.socket] = monkey.get_original("socket", "socket")
+    return made
 
 
 def _question(family: int, wanted: bytes) -> bytes:
@@ -61,10 +68,8 @@ def _uid(answer: bytes, wanted: bytes) -> int | None:
     return int(uid) if inode else None
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _padded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
-    return address.packed.ljust(16, b"\0")
+def _packed(address: str) -> tuple[int, bytes]:
+    """The family and the bytes of an address; one of IPv4 at a socket for both is one of IPv4."""
+    text = address.removeprefix("::ffff:")
+    family = plain.AF_INET if "." in text else plain.AF_INET6
+    return family, plain.inet_pton(family, text.partition("%")[0]).ljust(16, b"\0")
