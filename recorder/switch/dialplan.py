@@ -14,7 +14,6 @@ from recorder.switch.caller import Caller, called, caller, calling, from_line, o
 from recorder.switch.commands import Command
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
 from recorder.switch.waiting import WaitingRoom
-from recorder.switch.wire import ENDED_BY_PEER
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
@@ -150,7 +149,7 @@ class Dialplan:
         try:
             data, answer = session.introduce(self._admission.question, self._introduction)
         except SwitchError:
-            if session.reason != ENDED_BY_PEER:  # one that only looks whether somebody listens does no harm
+            if not session.left_by_peer:  # whoever only looks whether somebody listens does no harm
                 self._admission.refuse(SILENT, session.owner)
             return
         believed = self._admission.admit(data, answer, session.owner)

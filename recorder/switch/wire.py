@@ -39,8 +39,6 @@ log = structlog.get_logger()
 
 READ_SIZE: Final = 1 << 16
 
-ENDED_BY_PEER: Final = "the switch closed the connection"
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -72,6 +70,8 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         self.limits = limits or Limits()
         self.closed = Event()
         self.reason = ""
+        self.left_by_peer = False
+        """The other side ended it, and not we."""
         self._pending: deque[Pending] = deque()
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
@@ -212,11 +212,12 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     def receive_events(self) -> None:
         """Replaces greenswitch's: frames first, nothing decoded, malformed bytes end the connection."""
         framer = Framer(max_body=self.max_body)
-        reason = ENDED_BY_PEER
+        reason = "the switch closed the connection"
         try:
             while not self.closed.is_set():
                 data = self.sock.recv(READ_SIZE)
                 if not data:
+                    self.left_by_peer = True
                     break
                 for frame in framer.feed(data):
                     self.handle_event(frame)
@@ -230,6 +231,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 # A switch that always has more to say must not keep the hub from everybody else.
                 gevent.sleep(0)
         except OSError as error:
+            self.left_by_peer = not self.closed.is_set()
             reason = f"read failed: {_errno(error)}"
         except Exception as error:
             metrics.UNFORESEEN.inc()
