@@ -55,7 +55,7 @@ ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
 
 MODE: Final = 0o600
-"""Who may ask: the worker, which is the daemon's own user.  The switch's user is in the spool's group, and has
+"""Who may ask: the worker, whose user is the daemon's.  The switch's user is in the spool's group, and has
 nothing to ask."""
 
 

@@ -117,7 +117,7 @@ class PracticeSwitch:
         self._end()
 
     def close_event_socket(self) -> None:
-        """Be reached by no standing connection any more, as behind a firewall; calls are brought as before."""
+        """Be reached by no standing connection any more, as behind a firewall; calls come as before."""
         self._server.stop()
         for listener in [each for each in self._listeners if each.standing]:
             listener.cut()

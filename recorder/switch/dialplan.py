@@ -16,7 +16,7 @@ from recorder.switch.esl import Limits, OutboundServer, OutboundSession
 from recorder.switch.waiting import WaitingRoom
 
 BACKLOG: Final = 4096
-"""Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
+"""Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ class Admission(Protocol):
 
 class Dialplan:
     """Listens for calls.  ``on_call`` gets each that ``admission`` admits with its session, connected, in a
-    greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on.  Whoever
-    is not admitted is sent ``connect`` and a question, and nothing else.
+    greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on.
+    Whoever is not admitted is sent ``connect`` and a question, and nothing else.
 
     ``owner`` says whose process has the other end of a connection."""
 

@@ -103,8 +103,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
     First :meth:`connect`; then commands, pipelined: :meth:`execute` returns at once, and what was sent is
     run in order.  When the socket closes, the dialplan goes on.
 
-    ``owner`` is the user id at the other end, where that is on this machine.  ``quiet`` until it is known to be
-    the switch.
+    ``owner`` is the user id at the other end, where that is on this machine.  It is ``quiet`` until it is
+    known to be the switch's.
     """
 
     max_body = MAX_HEAD

@@ -13,7 +13,7 @@ import pytest
 
 from recorder.daemon.admission import FILE, variable
 from tests import forger
-from tests.freeswitch.process import Esl, free_ports, until
+from tests.freeswitch.process import Esl, until
 from tests.freeswitch.switches import NUMBER, PASSWORD, CallUnderTest, Rig
 from tests.scenarios.proxy import Proxy
 
@@ -85,9 +85,7 @@ def test_a_forged_call_has_no_effect_and_learns_nothing(
     assert_recorded(daemon, daemon.call())
 
 
-def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(
-    rig: Rig, standing: Proxy
-) -> None:
+def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: Rig, standing: Proxy) -> None:
     rig.start_daemon(switch_port=standing.port)
     rig.wait_watching()
     standing.cut()

@@ -30,7 +30,9 @@ DAEMON = """
             gevent.sleep(0.01)
     print("served", len(served), flush=True)
 """
-DATA = b"Unique-ID: u\nvariable_accord_line: 32\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n" + ANSWER
+DATA = (
+    b"Unique-ID: u\nvariable_accord_line: 32\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n" + ANSWER
+)
 ROOT = Path(__file__).parents[3]
 
 
