@@ -110,6 +110,9 @@ SWITCH_COMMAND = _histogram("accord_switch_command_duration_seconds",
 SWITCH_COMMAND_FAILURES = _counter("accord_switch_command_failures_total",
     "Commands that were refused, not answered in time, or cut off by the connection's end.",
     "reason", on=(DAEMON,))
+PEERS_REFUSED = _counter("accord_socket_peers_refused_total",
+    "Connections to the port for calls that were not the switch's, by what showed it.",
+    "reason", on=(DAEMON,))
 EVENT_LAG = _histogram("accord_switch_event_lag_seconds",
     "From an event at the switch to its turn in the daemon.", on=(DAEMON,), buckets=FINE)
 EVENTS_LOST = _counter("accord_switch_events_lost_total",

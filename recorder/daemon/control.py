@@ -54,7 +54,9 @@ REMEMBERED: Final = 1000
 ORDER: Final = PATIENCE / 2
 """Seconds that the switch has for its part."""
 
-MODE: Final = 0o660
+MODE: Final = 0o600
+"""Who may ask: the worker, whose user is the daemon's.  The switch's user is in the spool's group, and has
+nothing to ask."""
 
 
 class Controls:
@@ -85,9 +87,9 @@ class Controls:
         path = self._spool / SOCKET
         try:
             path.unlink(missing_ok=True)
+            os.fchmod(server.fileno(), MODE)  # before it has a name, under which anybody could connect
             with place(self._spool) as name:
                 server.bind(name)
-            os.chmod(path, MODE)
             server.listen(64)
         except OSError as error:
             server.close()

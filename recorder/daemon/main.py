@@ -20,6 +20,7 @@ from recorder.call import arriving, outcome, pickup
 from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
+from recorder.daemon.admission import Admission
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.knowledge import Knowledge
@@ -126,10 +127,18 @@ class Daemon:
         self._leaving = leaving
         self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
         limits = Limits(reply=settings.command_timeout)
+        self.admission = Admission(
+            settings.node,
+            settings.spool,
+            entropy=entropy,
+            reach=lambda seconds: self.node.reach(seconds),
+            ask=lambda command, limit: self.node.api(command, limit),
+        )
         self.dialplan = Dialplan(
             settings.listen_host,
             settings.listen_port,
             self._arrive,
+            self.admission,
             region=settings.region,
             limits=limits,
         )
@@ -142,6 +151,7 @@ class Daemon:
             on_event=self._event,
             on_up=self._up,
             on_down=self._down,
+            on_login=self.admission.log_in,
             random=chance,
             limits=limits,
         )
@@ -171,6 +181,7 @@ class Daemon:
         commands.record_stop("any", self.settings.spool / "any" / AUDIO)
         commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
         self.knowledge.start()
+        self.admission.start()
         self.notes.start()
         self._takeover.look()
         watched = self._show()

@@ -15,6 +15,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from recorder import metrics, watched
 from recorder.call.state import Phase
+from recorder.daemon import admission
 from recorder.daemon.calls import Call
 from recorder.daemon.knowledge import Knowledge
 from recorder.health import Finding, Readiness
@@ -67,6 +68,7 @@ class Shown:
         metrics.zero(metrics.CALLS, (RECORDED, *REASONS))
         metrics.zero(metrics.SWITCH_CONNECTIONS, ("up", "failed"))
         metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
+        metrics.zero(metrics.PEERS_REFUSED, admission.REASONS)
         metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
         metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard"))
 

@@ -49,6 +49,7 @@ class Api:
             "strepoch": lambda _: str(self._switch.pace.micros() // 1_000_000),
             "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
+            "global_setvar": self._set_global,
             "module_exists": lambda name: "true" if name in MODULES else "false",
             "xml_locate": self._locate,
             "file_exists": lambda path: "true" if Path(path).exists() else "false",
@@ -88,6 +89,13 @@ class Api:
             return "-ERR CHAN_NOT_IMPLEMENTED\n"
         self._switch.called_out.append((where, Path(words[1][len("&playback(") : -1])))
         return f"+OK {self._switch.new_uuid()}\n"
+
+    def _set_global(self, rest: str) -> str:
+        name, _, value = rest.partition("=")
+        if not name:
+            return "-USAGE: <var>=<value>\n"
+        self._switch.dialplan.globals[name] = value
+        return "+OK"
 
     def _deleted(self, what: str) -> str:
         return f"+OK Deleted: {self._switch.unschedule(what)}\n"

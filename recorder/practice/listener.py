@@ -95,9 +95,14 @@ class Listener:
         self._kept: list[bytes] | None = None
 
     @property
+    def standing(self) -> bool:
+        """A client has opened it, and no call."""
+        return self._leg is None
+
+    @property
     def watching(self) -> bool:
         """A standing connection that gets events."""
-        return self._leg is None and not self.finished and (self._all or bool(self._names))
+        return self.standing and not self.finished and (self._all or bool(self._names))
 
     # --- life
 

@@ -116,6 +116,12 @@ class PracticeSwitch:
             listener.cut()
         self._end()
 
+    def close_event_socket(self) -> None:
+        """Be reached by no standing connection any more, as behind a firewall; calls come as before."""
+        self._server.stop()
+        for listener in [each for each in self._listeners if each.standing]:
+            listener.cut()
+
     def stall(self) -> None:
         """Be stopped: sockets stay open, nothing is read, said, played or recorded."""
         self.awake.clear()

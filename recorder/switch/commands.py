@@ -421,6 +421,11 @@ def global_variable(name: str) -> Command:
     return Command(f"api global_getvar {_variable(name)}")
 
 
+def set_global_variable(name: str, value: str) -> Command:
+    """Set a global variable of the switch, which is gone when it ends; the value is kept out of logs."""
+    return Command(f"api global_setvar {_variable(name)}={_word(value)}", secret=True)
+
+
 def file_exists(path: Path) -> Command:
     """``true`` where the switch finds a file under this name."""
     return Command(f"api file_exists {_path(path)}")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-import structlog
+from gevent import socket
 
+from recorder.errors import SwitchError
+from recorder.switch import peer
 from recorder.switch.caller import Caller, called, caller, calling, from_line, outward
+from recorder.switch.commands import Command
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
+from recorder.switch.waiting import WaitingRoom
 
-log = structlog.get_logger()
-
-BACKLOG: Final = 1024
-"""Calls that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks the call."""
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted; with a full backlog the switch's ``connect()`` blocks calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +68,65 @@ class Arrival:
         )
 
 
+INTRODUCTION: Final = 3.0
+"""Seconds that whoever connects has to say what call it is; the switch's own calls wait no longer, either."""
+
+SILENT: Final = "silent"
+CROWDED: Final = "crowded"
+"""Why a connection is refused before anything is known of it."""
+
+
+class Admission(Protocol):
+    """Whether who connects is the switch: everybody on this machine can."""
+
+    @property
+    def question(self) -> Command:
+        """What is asked of who connects, together with ``connect``.  It tells them nothing."""
+
+    def stranger(self, owner: int | None) -> bool:
+        """Whether a process of this user is certainly not the switch."""
+
+    def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
+        """The channel's data, as far as it is to be believed; ``None``, once that was said and counted, where
+        it is not the switch who connects.  ``answer`` is theirs to :attr:`question`."""
+
+    def refuse(self, why: str, owner: int | None) -> None:
+        """Say and count that a connection was refused."""
+
+
 class Dialplan:
-    """Listens for calls.  ``on_call`` gets each with its session, connected, in a greenlet of its own;
-    when it returns or raises, the socket closes and the call's dialplan goes on."""
+    """Listens for calls.  ``on_call`` gets each that ``admission`` admits with its session, connected, in a
+    greenlet of its own; when it returns or raises, the socket closes and the call's dialplan goes on.
+    Whoever is not admitted is sent ``connect`` and a question, and nothing else.
+
+    ``owner`` says whose process has the other end of a connection."""
 
     def __init__(
         self,
         host: str,
         port: int,
         on_call: Callable[[Arrival, OutboundSession], object],
+        admission: Admission,
         *,
         region: str | None = None,
         limits: Limits | None = None,
+        owner: Callable[[socket.socket], int | None] = peer.owner,
     ) -> None:
         self._on_call = on_call
+        self._admission = admission
         self._region = region
-        self.server = OutboundServer(host, port, self._arrive, backlog=BACKLOG, limits=limits)
+        limits = limits or Limits()
+        self._introduction = min(limits.reply, INTRODUCTION)
+        self.server = OutboundServer(
+            host,
+            port,
+            self._arrive,
+            waiting=WaitingRoom(admission.stranger),
+            crowded=lambda whose: admission.refuse(CROWDED, whose),
+            owner=owner,
+            backlog=BACKLOG,
+            limits=limits,
+        )
 
     def bind(self) -> int:
         """Take the port, so that calls wait from now on; returns it.  Raises ``switch.port``."""
@@ -101,5 +146,13 @@ class Dialplan:
         return int(self.server.connection_count)
 
     def _arrive(self, session: OutboundSession) -> None:
-        arrival = Arrival.of(session.connect(), self._region)
-        self._on_call(arrival, session)
+        try:
+            data, answer = session.introduce(self._admission.question, self._introduction)
+        except SwitchError:
+            if not session.left_by_peer:  # whoever only looks whether somebody listens does no harm
+                self._admission.refuse(SILENT, session.owner)
+            return
+        believed = self._admission.admit(data, answer, session.owner)
+        if believed is not None:
+            self.server.admit(session)
+            self._on_call(Arrival.of(believed, self._region), session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket as plain
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import gevent
 import structlog
@@ -18,12 +18,18 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import Reply
+from recorder.switch.framing import MAX_HEAD
+from recorder.switch.peer import owner
 from recorder.switch.queues import Pending
+from recorder.switch.waiting import Visit, WaitingRoom
 from recorder.switch.wire import Connection, Limits
 
 __all__ = ["Connection", "Inbound", "Limits", "OutboundServer", "OutboundSession", "Pending"]
 
 log = structlog.get_logger()
+
+TURN: Final = 64
+"""Connections that are turned away one after the other: slower, they fill the backlog, and calls wait."""
 
 
 class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # greenswitch has no types
@@ -92,13 +98,23 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
 
 
 class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[misc]
-    """A connection that the dialplan's ``socket`` makes for one call.
+    """A connection that the dialplan's ``socket`` makes for one call, or somebody who says so.
 
     First :meth:`connect`; then commands, pipelined: :meth:`execute` returns at once, and what was sent is
     run in order.  When the socket closes, the dialplan goes on.
+
+    ``owner`` is the user id at the other end, where that is on this machine.  It is ``quiet`` until it is
+    known to be the switch's.
     """
 
-    def __init__(self, client_address: Any, sock: socket.socket, limits: Limits | None = None) -> None:
+    max_body = MAX_HEAD
+    """What comes on it is one channel's events, and short answers."""
+
+    def __init__(
+        self, client_address: Any, sock: socket.socket, limits: Limits | None = None, owner: int | None = None
+    ) -> None:
+        self.owner = owner
+        self.quiet = True
         super().__init__(client_address, sock, limits=limits)
         self.session_data: Mapping[str, str] | None = None
         # greenswitch's reader is not used, and a file over a socket keeps it open.
@@ -116,13 +132,23 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
 
         Replaces greenswitch's: a time limit, and headers framed safely."""
         if self.session_data is None:
-            reply = self.send(commands.connect(), limit)
-            if not reply.data.startswith("+OK"):
-                raise SwitchError("switch.refused", f"FreeSWITCH refused connect: {reply.data}")
-            self.session_data = reply.headers
-            self._outbound_connected = True
-        data: Mapping[str, str] = self.session_data
+            self._taken(self.send(commands.connect(), limit))
+        data: Mapping[str, str] = self.session_data or {}
         return data
+
+    def introduce(self, question: Command, limit: float) -> tuple[Mapping[str, str], str]:
+        """:meth:`connect`, and the answer to a question that is sent with it: in one write, so that asking
+        costs the call no time.  Raises as :meth:`send`."""
+        connected, answered = self.send_all((commands.connect(), question), limit)
+        data = self._taken(connected.wait())
+        return data, answered.wait().data
+
+    def _taken(self, reply: Reply) -> Mapping[str, str]:
+        if not reply.data.startswith("+OK"):
+            raise SwitchError("switch.refused", f"FreeSWITCH refused connect: {reply.data}")
+        self.session_data = reply.headers
+        self._outbound_connected = True
+        return reply.headers
 
     @property
     def uuid(self) -> str:
@@ -160,8 +186,10 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
     """Where calls arrive.  ``handler`` is called with an :class:`OutboundSession` in a greenlet a call.
 
     No call is turned away for being one too many: turning it away would cost it its recording, and
-    ``connection_count`` is a number to watch, no limit.  When the handler returns or raises, the socket
-    is closed and the call's dialplan goes on.
+    ``connection_count`` is a number to watch, no limit.  Limited is how many connections there are of which
+    the handler has not said that they are the switch's (:meth:`admit`): ``waiting`` says how, and ``crowded``
+    is called with the owner of each that finds no place.  When the handler returns or raises, the socket is
+    closed and the call's dialplan goes on.
     """
 
     def __init__(
@@ -170,11 +198,18 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         port: int,
         handler: Callable[[OutboundSession], object],
         *,
+        waiting: WaitingRoom,
+        crowded: Callable[[int | None], object],
+        owner: Callable[[socket.socket], int | None] = owner,
         backlog: int = 1024,
         limits: Limits | None = None,
     ) -> None:
         """``port`` 0 takes a free one, see ``bound_port``."""
         super().__init__(host, port, application=handler)
+        self._waiting = waiting
+        self._crowded = crowded
+        self._owner = owner
+        self._visits: dict[OutboundSession, Visit] = {}
         self.backlog = backlog
         self.limits = limits or Limits()
         self.failures = 0
@@ -209,6 +244,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         if self.server is None:
             self.bind()
         assert self.server is not None
+        turned_away = 0
         while not self.stopping.is_set():
             try:
                 sock, address = self.server.accept()
@@ -219,16 +255,34 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 log.error("switch.accept_failed", error=str(error))
                 gevent.sleep(0.05)
                 continue
-            greenlet = gevent.spawn(self._accept_call, sock, address)
+            visit = Visit(self._owner(sock))
+            if not self._waiting.enter(visit):
+                self._crowded(visit.owner)
+                sock.close()
+                turned_away += 1
+                if turned_away % TURN == 0:
+                    gevent.sleep(0)  # whoever opens thousands must not keep the hub from calls
+                continue
+            greenlet = gevent.spawn(self._accept_call, sock, address, visit)
             self._greenlets.add(greenlet)
             greenlet.link(self._greenlets.discard)
 
-    def _accept_call(self, sock: socket.socket, address: Any) -> None:
+    def admit(self, session: OutboundSession) -> None:
+        """It is the switch's: it takes nobody's place any more, and what happens to it is logged."""
+        session.quiet = False
+        if (visit := self._visits.pop(session, None)) is not None:
+            self._waiting.leave(visit)
+
+    def _accept_call(self, sock: socket.socket, address: Any, visit: Visit) -> None:
         """Replaces greenswitch's, which drops calls above ``max_connections``."""
         self.connection_count += 1
         session = None
         try:
-            session = OutboundSession(address, sock, self.limits)
+            if visit.left:
+                return  # it had to make room before its turn came
+            session = OutboundSession(address, sock, self.limits, visit.owner)
+            visit.close = session.close
+            self._visits[session] = visit
             self.application(session)
         except SwitchError as error:
             log.warning(
@@ -242,7 +296,9 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
             )
         finally:
             self.connection_count -= 1
+            self._waiting.leave(visit)
             if session is not None:
+                self._visits.pop(session, None)
                 session.close("the handler has ended")
             else:
                 sock.close()

@@ -94,7 +94,8 @@ class Backoff:
 class Node:
     """One switch.  Start it once; it stays connected until :meth:`stop`.
 
-    On each connection, in this order: log in, subscribe, :meth:`reconcile`, ``on_up(live)``, and then
+    On each connection, in this order: log in, ``on_login(connection)``, subscribe, :meth:`reconcile`,
+    ``on_up(live)``, and then
     ``on_event`` for every event since the subscription, in order.  So nothing is lost between, and an
     event may tell what ``live`` has told already.  When the connection ends, ``on_down(reason)``.
 
@@ -111,15 +112,18 @@ class Node:
     on_down: Callable[[str], object]
     random: Random
     subclasses: Iterable[str] = ()
+    on_login: Callable[[Inbound], object] = lambda _connection: None
     limits: Limits = field(default_factory=Limits)
     backoff: Backoff = field(default_factory=Backoff)
     heartbeat: float = 5.0
     """Seconds between two pings; each may take ``limits.reply``."""
 
     up: Event = field(default_factory=Event, init=False)
+    logged_in: Event = field(default_factory=Event, init=False)
     handler_failures: int = field(default=0, init=False)
     connections: int = field(default=0, init=False)
     _stopping: Event = field(default_factory=Event, init=False)
+    _sooner: Event = field(default_factory=Event, init=False)
     _connection: Inbound | None = field(default=None, init=False)
     _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
     _passed_over: frozenset[str] = field(default=frozenset(), init=False)
@@ -135,6 +139,13 @@ class Node:
             self._connection.close("the daemon stops")
         if self._greenlet is not None:
             self._greenlet.join(timeout=self.limits.connect)
+
+    def reach(self, seconds: float) -> bool:
+        """Whether the switch can be asked, now or within so many seconds; the next attempt to connect is made
+        at once."""
+        if not self.logged_in.is_set():
+            self._sooner.set()
+        return bool(self.logged_in.wait(seconds))
 
     def api(self, command: Command, limit: float | None = None) -> str:
         """Ask the switch; its answer.  Raises :class:`SwitchError` (``switch.gone``, ``switch.timeout``,
@@ -208,7 +219,15 @@ class Node:
             log.warning(
                 "switch.down", host=self.host, port=self.port, reason=reason, again_in=round(seconds, 2)
             )
-            self._stopping.wait(seconds)
+            self._pause(seconds)
+
+    def _pause(self, seconds: float) -> None:
+        """Until the next attempt: never less than the shortest time, however often somebody asks for it."""
+        shortest = min(seconds, self.backoff.first)
+        if self._stopping.wait(shortest):
+            return
+        gevent.wait([self._stopping, self._sooner], timeout=seconds - shortest, count=1)
+        self._sooner.clear()
 
     def _once(self) -> str:
         """One connection from beginning to end; why it ended."""
@@ -228,6 +247,8 @@ class Node:
         self._connection = connection
         try:
             connection.connect()
+            self.on_login(connection)
+            self.logged_in.set()
             connection.send_later(commands.subscribe(self.names, self.subclasses)).accepted()
             pinger = gevent.spawn(self._ping, connection)
             connection.on_close(lambda _reason: pinger.kill(block=False))
@@ -249,6 +270,7 @@ class Node:
         finally:
             connection.close("ended")
             self.up.clear()
+            self.logged_in.clear()
             self._connection = None
             self.handler_failures += connection.handler_failures
             ready.set()

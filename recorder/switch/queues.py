@@ -21,12 +21,14 @@ Handler = Callable[[CallEvent], object]
 
 
 class Pending:
-    """A command that was sent and the reply it will get; see :meth:`Connection.send_later`."""
+    """A command that was sent and the reply it will get; see :meth:`Connection.send_later`.  ``quiet``: who
+    answers may be anybody, so what they do is neither logged nor counted."""
 
-    __slots__ = ("_began", "_result", "_timer", "command", "limit")
+    __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
 
-    def __init__(self, command: Command, limit: float) -> None:
+    def __init__(self, command: Command, limit: float, *, quiet: bool = False) -> None:
         self.command = command
+        self._quiet = quiet
         self.limit = limit
         self._result: AsyncResult[Reply] = AsyncResult()
         self._timer = gevent.get_hub().loop.timer(limit)
@@ -69,8 +71,9 @@ class Pending:
         self._close_timer()
         if self._result.ready():
             return False
-        metrics.SWITCH_COMMAND.observe(time.monotonic() - self._began)
-        if reply.refused:
+        if not self._quiet:
+            metrics.SWITCH_COMMAND.observe(time.monotonic() - self._began)
+        if reply.refused and not self._quiet:
             metrics.SWITCH_COMMAND_FAILURES.labels(metrics.REFUSED).inc()
         self._result.set(reply)
         return True
@@ -80,11 +83,13 @@ class Pending:
         self._close_timer()
         if not self._result.ready():
             late = error.error_id == "switch.timeout"
-            metrics.SWITCH_COMMAND_FAILURES.labels(metrics.LATE if late else metrics.GONE).inc()
+            if not self._quiet:
+                metrics.SWITCH_COMMAND_FAILURES.labels(metrics.LATE if late else metrics.GONE).inc()
             self._result.set_exception(error)
 
     def _too_late(self) -> None:
-        log.warning("switch.no_reply", command=str(self.command), limit=self.limit)
+        if not self._quiet:
+            log.warning("switch.no_reply", command=str(self.command), limit=self.limit)
         self.fail(
             SwitchError(
                 "switch.timeout",

@@ -32,7 +32,7 @@ from recorder import metrics
 from recorder.errors import SwitchError
 from recorder.switch.commands import Command, leave
 from recorder.switch.events import CallEvent, Reply
-from recorder.switch.framing import EVENT, Frame, Framer
+from recorder.switch.framing import EVENT, MAX_BODY, Frame, Framer
 from recorder.switch.queues import Handler, Lane, Pending
 
 log = structlog.get_logger()
@@ -61,11 +61,17 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     """greenswitch's ``ESLProtocol`` with everything replaced that is unsafe; see the module's text."""
 
     limits: Limits
+    max_body: int = MAX_BODY
+    """Bytes of one body that are taken from the peer."""
+    quiet: bool = False
+    """Who is at the other end may be anybody: what they do is neither logged nor counted."""
 
     def __init__(self, *args: Any, limits: Limits | None = None, **named: Any) -> None:
         self.limits = limits or Limits()
         self.closed = Event()
         self.reason = ""
+        self.left_by_peer = False
+        """The other side ended it, and not we."""
         self._pending: deque[Pending] = deque()
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
@@ -167,7 +173,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         for command in commands:
             if not isinstance(command, Command):
                 raise TypeError("only what recorder.switch.commands makes is sent to the switch")
-            sent.append(Pending(command, seconds))
+            sent.append(Pending(command, seconds, quiet=self.quiet))
         wire = b"".join(pending.command.wire for pending in sent)
         if not self.connected:
             raise self._gone()
@@ -205,24 +211,27 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
 
     def receive_events(self) -> None:
         """Replaces greenswitch's: frames first, nothing decoded, malformed bytes end the connection."""
-        framer = Framer()
+        framer = Framer(max_body=self.max_body)
         reason = "the switch closed the connection"
         try:
             while not self.closed.is_set():
                 data = self.sock.recv(READ_SIZE)
                 if not data:
+                    self.left_by_peer = True
                     break
                 for frame in framer.feed(data):
                     self.handle_event(frame)
                     if self.closed.is_set():
                         break
                 if framer.error is not None:
-                    log.error("switch.malformed", error=str(framer.error))
+                    if not self.quiet:
+                        log.error("switch.malformed", error=str(framer.error))
                     reason = framer.error.message
                     break
                 # A switch that always has more to say must not keep the hub from everybody else.
                 gevent.sleep(0)
         except OSError as error:
+            self.left_by_peer = not self.closed.is_set()
             reason = f"read failed: {_errno(error)}"
         except Exception as error:
             metrics.UNFORESEEN.inc()

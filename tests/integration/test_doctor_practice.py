@@ -17,9 +17,11 @@ from recorder.cli.context import Context
 from recorder.cli.doctor import outbound, switch
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.clock import utc_now
+from recorder.daemon.admission import variable
 from recorder.practice.switch import PracticeSwitch
 from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, apply, copy
 from tests.scenarios.files import write_snapshot
+from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS
 
 PASSWORD = "only-for-this-test-1"
@@ -174,3 +176,28 @@ def test_a_switch_that_says_nothing(tmp_path: Path) -> None:
     server.close()
     assert [each.state for each in found] == ["wrong"]
     assert "did not let us log in within 0.3 s" in found[0].what
+
+
+def test_the_doctor_finds_that_the_daemons_key_is_not_in_the_switch(tmp_path: Path) -> None:
+    driver = PracticeDriver(tmp_path)
+    settings = {
+        "ACCORD_NODE_DATA": str(tmp_path),
+        "ACCORD_NODE_NAME": "test",
+        "ACCORD_SWITCH_PASSWORD": PASSWORD,
+        "ACCORD_SWITCH_PORT": str(driver.switch.event_port),
+    }
+    patient = Patient(Context(config.load(None, settings), None), utc_now)
+    there = driver.switch.dialplan.globals
+    try:
+        assert list(switch.key(patient)) == [], "where no daemon runs"
+        driver.daemon("start")
+        fine = list(switch.key(patient))
+        value = there.pop(variable("test"))
+        bad = list(switch.key(patient))
+    finally:
+        driver.close()
+    assert [each.state for each in fine] == ["ok"]
+    assert [each.state for each in bad] == ["warning"]
+    assert "ask about each call" in bad[0].what
+    assert "esl-allowed-api" in bad[0].hint
+    assert value not in repr([fine, bad])

@@ -13,6 +13,8 @@ class Proxy:
         self._name = name
         self._target = target
         self._kept = kept
+        self._open: list[socket.socket] = []
+        self._cut = False
         self._server = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = int(self._server.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -28,6 +30,7 @@ class Proxy:
             except OSError:
                 near.close()
                 continue
+            self._open += [near, far]
             # Who connects differs: the daemon to the standing connection, the switch to a call's own.
             near_says, far_says = ("daemon", "switch") if self._name == "standing" else ("switch", "daemon")
             for source, sink, who in ((near, far, near_says), (far, near, far_says)):
@@ -51,3 +54,14 @@ class Proxy:
         """Take no more connections."""
         self._server.shutdown(socket.SHUT_RDWR)  # or the thread in accept() keeps the port
         self._server.close()
+
+    def cut(self) -> None:
+        """Take no more, and end those that are there."""
+        if not self._cut:
+            self.close()
+        self._cut = True
+        for end in self._open:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue

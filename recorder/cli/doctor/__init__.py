@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     node.snapshot,
     switch.switch,
     switch.event_socket,
+    switch.key,
     switch.dialplan,
     switch.guards,
     outbound.outbound,

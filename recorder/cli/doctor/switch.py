@@ -94,6 +94,33 @@ def event_socket(patient: Patient) -> Iterator[Finding]:
         yield Finding("wrong", "event socket: it has the password that everybody knows", "choose another")
 
 
+def key(patient: Patient) -> Iterator[Finding]:
+    """The switch has the key of the running daemon, by which that knows it from whoever else connects."""
+    from recorder.daemon.admission import variable
+    from recorder.switch import commands
+
+    node = patient.settings.node
+    if holder(node.spool_folder / DAEMON) is None:
+        return  # said elsewhere; where no daemon runs, there is none to be had
+    with _Connection(patient.settings.switch) as connection:
+        try:
+            # What it is is nobody's to see: that there is one is enough.
+            there = bool(connection.api(commands.global_variable(variable(node.name))))
+        except SwitchError as error:
+            if error.error_id != "switch.refused":
+                raise
+            there = False
+    if there:
+        yield Finding("ok", "key: the switch has the daemon's, and so its calls are known to be its own")
+    else:
+        yield Finding(
+            "warning",
+            "key: the switch has none of this daemon's, which has to ask about each call by itself",
+            "is the daemon connected (its log: switch.up, switch.key_not_set)? does the switch's "
+            "esl-allowed-api forbid global_setvar?",
+        )
+
+
 def dialplan(patient: Patient) -> Iterator[Finding]:
     """The loaded dialplan brings calls to this daemon, with a bound and a guard around it."""
     from recorder.switch import guard

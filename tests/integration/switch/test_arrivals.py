@@ -16,6 +16,7 @@ from recorder.switch import commands
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import OutboundSession
 from recorder.switch.wire import Limits
+from tests.admitting import ANSWER, Everybody
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -48,7 +49,8 @@ class Caller:
 
     def take(self) -> None:
         assert self.heard() == "connect"
-        self.sock.sendall(DATA)
+        assert self.heard() == "api status", "asked in one write with it"
+        self.sock.sendall(DATA + ANSWER)
 
     def ok(self) -> None:
         self.sock.sendall(b"Content-Type: command/reply\nReply-Text: +OK\n\n")
@@ -59,7 +61,7 @@ def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]],
     made: list[Dialplan] = []
 
     def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> Dialplan:
-        dialplan = Dialplan("127.0.0.1", 0, on_call, limits=Limits(reply=limit, write=limit))
+        dialplan = Dialplan("127.0.0.1", 0, on_call, Everybody(), limits=Limits(reply=limit, write=limit))
         dialplan.bind()
         gevent.spawn(dialplan.serve)
         made.append(dialplan)
@@ -147,6 +149,7 @@ def test_whoever_is_no_switch_is_let_go(serve: Serve, wait: Wait, noise: bytes) 
     dialplan = serve(lambda arrival, session: seen.append(arrival))
     stranger = Caller(port_of(dialplan))
     assert stranger.heard() == "connect"
+    assert stranger.heard() == "api status"
     stranger.sock.sendall(noise)
     assert stranger.heard() == ""
     wait(lambda: dialplan.calls == 0)
@@ -176,7 +179,7 @@ def test_calls_wait_while_nobody_accepts() -> None:
     """A full backlog would block the switch's connect(), and with it the call."""
     with open("/proc/sys/net/core/somaxconn") as file:
         room = min(1024, int(file.read()))
-    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None)
+    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None, Everybody())
     port = dialplan.bind()
     waiting = []
     try:
@@ -204,7 +207,7 @@ def test_stopping_lets_calls_go_on(serve: Serve, wait: Wait) -> None:
 
 def test_a_port_that_is_taken_is_said() -> None:
     with plain.create_server(("127.0.0.1", 0)) as taken:
-        dialplan = Dialplan("127.0.0.1", taken.getsockname()[1], lambda arrival, session: None)
+        dialplan = Dialplan("127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, Everybody())
         with pytest.raises(SwitchError) as raised:
             dialplan.bind()
     assert raised.value.error_id == "switch.port"

@@ -6,17 +6,21 @@ import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+from tests.admitting import ANSWER
 
 # In a process of its own: the limit is the process's.
 DAEMON = """
     import os, resource, gevent
     from recorder.switch.dialplan import Dialplan
+    from tests.admitting import Everybody
 
     served = []
     def on_call(arrival, session):
         served.append(arrival.channel)
         session.closed.wait()
-    dialplan = Dialplan("127.0.0.1", 0, on_call)
+    dialplan = Dialplan("127.0.0.1", 0, on_call, Everybody())
     print(dialplan.bind(), flush=True)
     used = len(os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 10, used + 10))
@@ -26,12 +30,15 @@ DAEMON = """
             gevent.sleep(0.01)
     print("served", len(served), flush=True)
 """
-DATA = b"Unique-ID: u\nvariable_accord_line: 32\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n"
+DATA = (
+    b"Unique-ID: u\nvariable_accord_line: 32\nContent-Type: command/reply\nReply-Text: %2BOK%0A\n\n" + ANSWER
+)
+ROOT = Path(__file__).parents[3]
 
 
 def test_calls_that_cannot_be_accepted_yet_are_accepted_later() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(DAEMON)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(DAEMON)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as daemon:
         assert daemon.stdout is not None
         port = int(daemon.stdout.readline())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +18,7 @@ from gevent.event import Event
 
 from recorder.call import arriving
 from recorder.call.state import NOTICE, Note, Plan, Script, Speech
-from recorder.control import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN, Request, carry
+from recorder.control import DONE, NO_ANSWER, NO_SWITCH, SOCKET, UNKNOWN, Request, carry
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.writer import Writer
@@ -22,6 +26,7 @@ from recorder.errors import SwitchError
 from recorder.switch.commands import Command
 from recorder.switch.observed import Observed, What
 from recorder.take.spool import CallStart, Party, read_marks
+from tests.forger import NOBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
@@ -197,3 +202,28 @@ def test_what_is_no_question_disturbs_nobody(ask: Callable[..., str], tmp_path: 
     for content in (b"", b"\n", b"[]\n", b'{"id": 1}\n', b"{" * 5000, b"no line"):
         assert gevent.get_hub().threadpool.apply(send, (content,)) == b""
     assert ask("note") == DONE
+
+
+def test_only_the_daemons_own_user_reaches_it(ask: Callable[..., str], tmp_path: Path) -> None:
+    """The spool is the group's, and the switch's user is in that group."""
+    status = (tmp_path / SOCKET).stat()
+    assert stat.S_ISSOCK(status.st_mode)
+    assert stat.S_IMODE(status.st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
+def test_a_process_of_the_spools_group_is_refused(ask: Callable[..., str], tmp_path: Path) -> None:
+    gid = 4242
+    for path in (tmp_path, tmp_path / SOCKET):
+        os.chown(path, -1, gid)
+    tmp_path.chmod(0o2770)
+    code = (
+        f"import os, socket; os.chdir({str(tmp_path)!r})\n"
+        f"os.setgroups([]); os.setgid({gid}); os.setuid({NOBODY})\n"
+        f"open('theirs', 'w'); socket.socket(socket.AF_UNIX).connect({SOCKET!r})"
+    )
+    done = gevent.get_hub().threadpool.apply(
+        subprocess.run, ([sys.executable, "-c", code],), {"capture_output": True, "text": True}
+    )
+    assert (tmp_path / "theirs").exists(), "they may write into the spool"
+    assert "PermissionError" in done.stderr

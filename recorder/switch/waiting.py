@@ -1,0 +1,66 @@
+"""Connections of which nobody knows yet whether they are the switch's: how many there may be at once.
+
+Whoever can reach the port may open as many as they like.  What is certainly another user's process has few
+places and is turned away beyond them, so that the switch's own calls never wait behind it; of all others the
+one that has waited longest makes room, for the switch answers within milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+STRANGERS: Final = 16
+"""Places for connections of other users of this machine: a proxy's, at most."""
+
+OTHERS: Final = 512
+"""Places for all others: more than calls arrive at once, also after a daemon was stopped for a while."""
+
+
+def _nothing(_reason: str) -> None:
+    """There is only a socket yet, which its greenlet closes."""
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One connection.  ``owner`` is the user id at its other end, where it is known; ``close`` ends it, once
+    there is something to be ended."""
+
+    owner: int | None
+    close: Callable[[str], object] = _nothing
+    left: bool = False
+    """It had to make room."""
+
+
+class WaitingRoom:
+    """``stranger`` says of an owner whether it is certainly not the switch."""
+
+    def __init__(
+        self, stranger: Callable[[int | None], bool], *, strangers: int = STRANGERS, others: int = OTHERS
+    ) -> None:
+        self._stranger = stranger
+        self._most = {True: strangers, False: others}
+        self._waiting: dict[bool, dict[Visit, None]] = {True: {}, False: {}}
+
+    def enter(self, visit: Visit) -> bool:
+        """``False`` where there is no place for it.  Whoever has to make room for it is closed."""
+        strange = self._stranger(visit.owner)
+        waiting = self._waiting[strange]
+        if len(waiting) >= self._most[strange]:
+            if strange:
+                return False
+            oldest = next(iter(waiting))
+            del waiting[oldest]
+            oldest.left = True
+            oldest.close("too many wait")
+        waiting[visit] = None
+        return True
+
+    def leave(self, visit: Visit) -> None:
+        """It is known now, or has ended; again does nothing."""
+        for waiting in self._waiting.values():
+            waiting.pop(visit, None)
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self._waiting.values())

@@ -1,0 +1,74 @@
+"""Whose process is at the other end, by the kernel's word."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from recorder.switch.peer import owner
+from tests.forger import NOBODY
+
+Pair = tuple[socket.socket, socket.socket]
+
+WAYS = {
+    "IPv4": ("127.0.0.1", "127.0.0.1"),
+    "IPv6": ("::1", "::1"),
+    "IPv4 at a socket for both": ("::", "127.0.0.1"),
+}
+CLIENT = """
+import os, socket, sys
+os.setgroups([]); os.setgid({uid}); os.setuid({uid})
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    listens, connects = request.param
+    family = socket.AF_INET6 if ":" in listens else socket.AF_INET
+    with socket.socket(family) as server:
+        if listens == "::":
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind((listens, 0))
+        server.listen()
+        with socket.create_connection((connects, server.getsockname()[1])) as near:
+            far, _ = server.accept()
+            with far:
+                yield near, far
+
+
+def test_it_is_our_own(pair: Pair) -> None:
+    near, far = pair
+    assert owner(far) == os.getuid()
+    assert owner(near) == os.getuid()
+
+
+def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
+    """The kernel keeps it for a while, and says that it is root's."""
+    near, far = pair
+    near.close()
+    assert far.recv(1) == b""
+    assert owner(far) is None
+    far.close()
+    assert owner(far) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
+def test_it_is_another_users() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        client = subprocess.Popen(
+            [sys.executable, "-c", CLIENT.format(uid=NOBODY), port], stdin=subprocess.PIPE
+        )
+        with client:
+            far, _ = server.accept()
+            with far:
+                assert owner(far) == NOBODY
+            assert client.stdin is not None
+            client.stdin.close()
