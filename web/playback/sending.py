@@ -62,8 +62,8 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 def _asked(validator: str) -> re.Match[str] | None:
-    """The range that counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range`` only
-    for these very bytes (a strong comparison: a date, or a weak tag, names others)."""
+    """The range that counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
+    only for these very bytes (a strong comparison: a date, or a weak tag, names others)."""
     same = request.headers.get("If-Range")
     if request.method != "GET" or (same is not None and same.strip() != f'"{validator}"'):
         return None

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import tarfile
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +29,7 @@ from recorder.seal import canonical
 from recorder.seal.amendment import By
 from recorder.seal.manifest import open_manifest
 from recorder.store.base import Unreachable
+from recorder.take.spool import Party
 from tests.house import Customer
 
 OPERATOR = By("operator")
@@ -112,6 +114,22 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert any(name.startswith("accord/announcements/") and name.endswith(".wav") for name in files)
 
 
+def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed) -> None:
+    evil = "+cmd|' /C calc'!A0;=1"
+    house.call(bakery, outside=Party("sip", evil))
+    house.not_recorded(bakery, "declined", outside=Party("sip", evil))
+    announce(house, bakery)
+    handed(bakery.id)
+    files = unpacked(fetched(house, person(bakery)))
+    tables = {name: content.decode() for name, content in files.items() if name.endswith(".csv")}
+    for name in ("recordings-00001", "not-recorded-00001"):
+        (row,) = csv.DictReader(io.StringIO(tables[f"accord/tables/{name}.csv"]))
+        assert row["outside"] == "'+cmd|' /C calc'!A0;'=1"
+    for name, content in tables.items():
+        cells = [cell for row in csv.reader(io.StringIO(content)) for cell in row]
+        assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
+
+
 def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spaces(
     house, bakery, handed
 ) -> None:
@@ -133,11 +151,11 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
     assert {(each["call"], each["reason"]) for each in rows("not-recorded-00001")} == {
         (missed[0], "never_connected"), (missed[1], "declined"),
     }  # fmt: skip
-    assert {each["outside"] for each in rows("not-recorded-00001")} == {"+32470123456"}
+    assert {each["outside"] for each in rows("not-recorded-00001")} == {"'+32470123456"}
     (number,) = rows("numbers")
-    assert (number["number"], number["until"]) == ("+3225550100", to_iso(house.now()))
+    assert (number["number"], number["until"]) == ("'+3225550100", to_iso(house.now()))
     assert [(each["purpose"], each["keep_days"]) for each in rows("keeping")] == [("agreement", "20")]
-    assert [(each["number"], each["wants"]) for each in rows("requests")] == [("+32470123456", "copy")]
+    assert [(each["number"], each["wants"]) for each in rows("requests")] == [("'+32470123456", "copy")]
     with writing():
         NotRecorded.delete().where(NotRecorded.id == missed[0]).execute()
     after = fetched(house, who)
