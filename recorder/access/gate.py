@@ -156,6 +156,11 @@ class Gate:
         return copies.copy(self._guard, who, request, recording_id)
 
     @connected()
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+        """See :class:`Door`."""
+        copies.check_theirs(self._guard, who, request, recording_id)
+
+    @connected()
     def handover(self, who: Who) -> Opened:
         """See :class:`Door`."""
         return fetching.fetch(self._guard, who)

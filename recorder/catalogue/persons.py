@@ -5,8 +5,8 @@ reasons, said within the first month; art. 12(6): where there are doubts who som
 for.  Every question has a tenant; every step is a leaf, which names the request and never the number.
 
 The number is shown to be theirs by a code that is told by telephone (``codes.py``), or two people of the
-customer vouch for them, each with how they recognised them.  Nothing is given or erased before, and nothing because of
-a row that says something else than its leaves (:func:`check_logged`).
+customer vouch for them, each with how they recognised them.  Nothing is given or erased before, and nothing
+because of a row that says something else than its leaves (:func:`check_logged`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ COPY: Final = "copy"
 ERASURE: Final = "erasure"
 BOTH: Final = "both"
 WANTS: Final = (COPY, ERASURE, BOTH)
+COPIES: Final = (COPY, BOTH)
+ERASES: Final = (ERASURE, BOTH)
 
 CODE: Final = "code"
 PEOPLE: Final = "people"
@@ -99,11 +101,11 @@ class RequestRow:
 
     @property
     def copy_asked(self) -> bool:
-        return self.wants in (COPY, BOTH)
+        return self.wants in COPIES
 
     @property
     def erasure_asked(self) -> bool:
-        return self.wants in (ERASURE, BOTH)
+        return self.wants in ERASES
 
 
 def months_later(day: date, months: int) -> date:

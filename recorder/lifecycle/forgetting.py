@@ -19,7 +19,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import __version__
-from recorder.catalogue import forgetting, reviews
+from recorder.catalogue import forgetting, persons, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError, SealError
@@ -62,7 +62,9 @@ class Note:
 
 def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
-    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`."""
+    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
+    :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
+    request = persons.proved(request.tenant, request.id, wants=persons.ERASES)
     found = reviews.not_recorded(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0

@@ -22,6 +22,7 @@ from recorder.lifecycle.changing import Changes
 from recorder.recover import backup
 from recorder.seal import canonical
 from tests.conftest import House
+from tests.vouching import vouch
 
 from .conftest import Recovery, rows
 
@@ -54,7 +55,7 @@ def asked(house: House, missed) -> RequestRow:
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    persons.recognise(house.tenant, made.id, how="seen", who=None, **said)
+    vouch(house.tenant, made.id, **said)
     return persons.request(house.tenant, made.id)
 
 

@@ -19,6 +19,7 @@ from recorder.ledger.audit import Audit
 from recorder.lifecycle import retention
 from recorder.take.spool import Party
 from tests.house import CALLER
+from tests.unit.web.conftest import Browser
 
 OTHER = Party("e164", "+32470999999")
 NUMBER = CALLER.value
@@ -41,8 +42,12 @@ def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: s
     return answer.location.partition("#")[0]
 
 
-def known(browser, page: str) -> None:
-    assert browser.send(f"{page}/known", how="Carte d'identité vue au comptoir").status_code == 303
+def known(admin, page: str, colleague: str = "claire") -> None:
+    """The admin and a colleague vouch for them."""
+    other = Browser(admin.client.application.test_client())
+    assert other.log_in(colleague).status_code == 303
+    for each, how in ((admin, "Carte d'identité vue au comptoir"), (other, "Sa voix")):
+        assert each.send(f"{page}/vouch", how=how).status_code == 303
 
 
 def given(browser, page: str, **decided: str) -> None:
@@ -108,9 +113,9 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> 
         assert person.get(page).status_code == 403
         assert "/requests" not in person.get("/recordings").text
     assert NUMBER[-4:] not in dora.get("/requests").text
-    for what in ("call", "code", "known", "review", "copy", "erase", "extend", "close"):
+    for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
         assert claire.send(f"{page}/{what}").status_code == 403
-        form = {"how": "answered", "why": "x", "code": "123456"}
+        form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
         assert dora.send(f"{page}/{what}", **form).status_code == 404, what
         assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
     assert browser().get(page).status_code == 302
@@ -164,7 +169,9 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     known(paul, page)
     assert "Carte d" in paul.get(page).text
     (row,) = persons.requests(bakery.id)
-    assert (row.proved_how, row.proved_by) == ("person", bakery.people["paul"].id)
+    assert (row.proved_how, row.vouched_by, row.proved_by) == (
+        "people", bakery.people["paul"].id, bakery.people["claire"].id,
+    )  # fmt: skip
 
 
 def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
@@ -237,8 +244,9 @@ def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser
     known(paul, page)
     given(paul, page, **{call: "both"})
     _, facts, readme = fetched(paul, page)
-    (heard,) = facts["recordings"][0]["listened"]
-    assert (heard["role"], heard["purpose"]) == ("customer", "agreement")
+    heard, copied = facts["recordings"][0]["listened"]
+    assert (heard["how"], heard["role"], heard["purpose"]) == ("listened", "customer", "agreement")
+    assert (copied["how"], copied["role"], copied["purpose"]) == ("copy", "customer_admin", None)
     assert "Claire" not in readme + json.dumps(facts)
     assert "un collègue" in readme
     _, facts, readme = fetched(paul, page, names="yes")
@@ -250,6 +258,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     held = house.call(bakery)
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
+    house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
     paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
@@ -282,7 +291,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
         assert answer.status_code == 403, what
 
     page = enter(anne, wants="erasure")
-    known(anne, page)
+    known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
     assert (row.recording, row.kept_why) == (by_law, "keeping.by_law")
