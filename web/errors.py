@@ -25,6 +25,7 @@ from recorder.errors import (
     PersonError,
     SealError,
     StoreError,
+    TooOften,
 )
 from web import refused, written
 from web.account.limits import wait
@@ -103,6 +104,12 @@ def page(
 
 
 def init_app(app: Flask) -> None:
+    @app.errorhandler(TooOften)
+    def slower(error: TooOften) -> ResponseReturnValue:
+        log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        metrics.REFUSALS.labels("too_often").inc()
+        return _wait(error.after)
+
     @app.errorhandler(AccordError)
     def ours(error: AccordError) -> ResponseReturnValue:
         code = status(error)
@@ -123,12 +130,7 @@ def init_app(app: Flask) -> None:
     def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
         if request.endpoint == "account.log_in":
             metrics.LOG_INS.labels("too_often").inc()
-        seconds = wait()
-        time = written.length(math.ceil(seconds / 60) * 60_000)
-        text = _("That was tried often. Wait %(time)s, then try again.", time=time)
-        response = make_response(answer(429, text, "limit.reached"))
-        response.headers["Retry-After"] = str(seconds)
-        return response
+        return _wait(wait())
 
     @app.errorhandler(HTTPException)
     def standard(error: HTTPException) -> ResponseReturnValue:
@@ -144,6 +146,15 @@ def init_app(app: Flask) -> None:
         metrics.UNFORESEEN.inc()
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
         return page(500)
+
+
+def _wait(seconds: int) -> Response:
+    """That it goes on after so many seconds."""
+    time = written.length(math.ceil(seconds / 60) * 60_000)
+    text = _("That was tried often. Wait %(time)s, then try again.", time=time)
+    response = make_response(answer(429, text, "limit.reached"))
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _way_back() -> str | None:

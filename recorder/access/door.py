@@ -90,6 +90,9 @@ class Copy:
 class Door(Protocol):
     """What the gate does for its callers.
 
+    Nobody can fill the log: what begins a leaf raises :class:`recorder.errors.TooOften` where somebody does
+    it very often, and that is no leaf.
+
     Everything raises :class:`recorder.errors.AccessError` for what a person may not do
     (``access.not_found``, the same for another tenant's id as for none; ``access.revoked`` once user
     or session have ended), :class:`recorder.errors.SealError` with the name of the check that failed,

@@ -167,9 +167,9 @@ def _says(row: PersonCode, place: int, kind: str) -> lookup.Said | None:
     """The leaf that a call's row names, of this kind and of this call."""
     number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
     leaf = lookup.leaf(row.tenant_id, number)
-    if leaf is None or (leaf.kind, leaf.body["request"], leaf.body["call"]) != (kind, row.request_id, row.id):
+    if leaf is None or leaf.kind != kind:
         return None
-    return leaf
+    return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
 
 
 def _made(kept: str, until: datetime) -> dict[str, str]:
