@@ -250,7 +250,7 @@ def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> N
     assert browser("audit").get(f"{page}/vouch").status_code == 403
     assert claire.get(page).status_code == 403, "a colleague who vouches sees no more of the request"
     asked = claire.get(f"{page}/vouch").text
-    assert "+32 470" in asked
+    assert NUMBER[4:] in re.sub(r"\D", "", asked)
     assert "Paul Martin" in asked
     assert "Enregistrements" not in asked
     assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
