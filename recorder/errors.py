@@ -73,6 +73,18 @@ class AccessError(AccordError):
     """A person may not do this: wrong purpose, no grant, not theirs."""
 
 
+class TooOften(AccessError):
+    """A person asked for this so often that each more would only fill the log; it goes on ``after`` so many
+    seconds."""
+
+    def __init__(self, message: str, after: int) -> None:
+        super().__init__("access.too_often", message)
+        self.after = after
+
+    def __reduce__(self) -> tuple[type[TooOften], tuple[str, int]]:  # type: ignore[override]
+        return type(self), (self.message, self.after)
+
+
 class KeepingError(AccordError):
     """A recording cannot be held, deleted or kept so: by what was sealed, a hold, or a law."""
 

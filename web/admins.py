@@ -1,27 +1,30 @@
-"""Views for a customer's admins, in whatever room."""
+"""Views for a customer's admins, or for others by their roles, in whatever room."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import wraps
 from typing import cast
 
 from flask import abort
 
 from recorder.errors import KeepingError, PersonError
+from recorder.roles import ADMIN
 from web import refused
 from web.errors import page
 from web.state import View, someone
 
 
-def admins_only(back: Callable[[Mapping[str, object]], str]) -> Callable[[View], View]:
-    """Makes views for a customer's admins; what is not possible is said on a page that leads ``back``: the
-    address, by what the view was asked with."""
+def admins_only(
+    back: Callable[[Mapping[str, object]], str], roles: Container[str] = (ADMIN,)
+) -> Callable[[View], View]:
+    """Makes views for a customer's admins, or for others by ``roles``; what is not possible is said on a page
+    that leads ``back``: the address, by what the view was asked with."""
 
     def guard(view: View) -> View:
         @wraps(view)
         def guarded(*args: object, **named: object) -> object:
-            if not someone().admin:
+            if someone().user.role not in roles:
                 abort(403)
             try:
                 return view(*args, **named)

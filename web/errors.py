@@ -25,9 +25,10 @@ from recorder.errors import (
     PersonError,
     SealError,
     StoreError,
+    TooOften,
 )
 from web import refused, written
-from web.account.limits import TooOften, wait
+from web.account.limits import TooManyFailures, wait
 from web.state import here
 
 log = structlog.get_logger()
@@ -103,6 +104,12 @@ def page(
 
 
 def init_app(app: Flask) -> None:
+    @app.errorhandler(TooOften)
+    def slower(error: TooOften) -> ResponseReturnValue:
+        log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        metrics.REFUSALS.labels("too_often").inc()
+        return _wait(error.after)
+
     @app.errorhandler(AccordError)
     def ours(error: AccordError) -> ResponseReturnValue:
         code = status(error)
@@ -119,22 +126,14 @@ def init_app(app: Flask) -> None:
     def stale(_error: CSRFError) -> ResponseReturnValue:
         return answer(400, str(STALE), "form.stale")
 
-    @app.errorhandler(TooOften)
-    def failed_too_often(error: TooOften) -> ResponseReturnValue:
+    @app.errorhandler(TooManyFailures)
+    def failed_too_often(error: TooManyFailures) -> ResponseReturnValue:
         metrics.LOG_INS.labels("too_often").inc()
-        return slower(error.seconds)
+        return _wait(error.seconds)
 
     @app.errorhandler(RateLimitExceeded)
     def too_often(_error: RateLimitExceeded) -> ResponseReturnValue:
-        return slower(wait())
-
-    def slower(seconds: int) -> ResponseReturnValue:
-        whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
-        time = written.length(whole * 1000)
-        text = _("That was tried often. Wait %(time)s, then try again.", time=time)
-        response = make_response(answer(429, text, "limit.reached"))
-        response.headers["Retry-After"] = str(seconds)
-        return response
+        return _wait(wait())
 
     @app.errorhandler(HTTPException)
     def standard(error: HTTPException) -> ResponseReturnValue:
@@ -150,6 +149,16 @@ def init_app(app: Flask) -> None:
         metrics.UNFORESEEN.inc()
         log.error("web.failed", endpoint=request.endpoint, exc_info=error)
         return page(500)
+
+
+def _wait(seconds: int) -> Response:
+    """That it goes on after so many seconds."""
+    whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
+    time = written.length(whole * 1000)
+    text = _("That was tried often. Wait %(time)s, then try again.", time=time)
+    response = make_response(answer(429, text, "limit.reached"))
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _way_back() -> str | None:

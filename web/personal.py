@@ -12,7 +12,7 @@ from flask_babel import lazy_gettext as _l
 
 from recorder.catalogue.codes import CodeRow
 from recorder.catalogue.persons import RequestRow
-from recorder.catalogue.reviews import ReviewRow
+from recorder.catalogue.reviews import COPIED, HANDED_OVER, ReviewRow
 from recorder.control import DONE
 from recorder.roles import ADMIN, AUDITOR, CUSTOMER
 
@@ -42,13 +42,14 @@ CALLED: Final[Mapping[str, object]] = {
     "unanswered": _l("Not reached: nobody answered."),
     "no_way_out": _l(
         "Nobody was called: the telephone system cannot call numbers outside. Your provider can set that up; "
-        "meanwhile you can note below how else you know them."
+        "meanwhile two of you can vouch for them."
     ),
     "no_switch": _l("Nobody was called: the telephone system cannot be reached just now."),
     "no_answer": _l(
         "Nobody was called: no telephone system of yours is set up to call numbers outside, or it did not "
-        "answer. Your provider can set that up; meanwhile you can note below how else you know them."
+        "answer. Your provider can set that up; meanwhile two of you can vouch for them."
     ),
+    "not_logged": _l("Nobody was called: what is stored about this call is not in the log."),
     "no_sound": _l(
         "Nobody was called: there is no sound for this sentence. Your provider can put that right."
     ),
@@ -74,6 +75,17 @@ ERRORS: Final[Mapping[str, object]] = {
     "person.closed": _l("This request is closed."),
     "person.proved": _l("It was shown before that the number is theirs."),
     "person.unproved": _l("First it must be shown that the number is theirs."),
+    "person.not_asked": _l("That is not what they ask for."),
+    "person.vouched": _l("You have vouched for them. A colleague has to do so too."),
+    "person.may_not_vouch": _l("Your role does not include vouching for somebody."),
+    "person.unannounced": _l(
+        "It was not announced in this call that it is recorded. Decide about this recording alone, and say "
+        "why it is given."
+    ),
+    "person.not_logged": _l(
+        "What is stored about this request is not what was written in the log. Nothing is given or erased. "
+        "Tell your provider: an audit shows what was changed."
+    ),
     "person.nothing": _l("You have no call with that number. It is not called."),
     "person.calling": _l("That number is being called just now."),
     "person.called_often": _l("That number was called too often today. Try again tomorrow."),
@@ -123,14 +135,18 @@ def shown_by(row: RequestRow) -> str:
     """How it was shown that the number is theirs."""
     if row.proved_how == "code":
         return str(_("The number was called, and they told the code."))
-    return str(_("Noted by a colleague: %(how)s", how=row.proved_said or ""))
+    return str(_("Two of you vouched for them."))
 
 
 def state(row: RequestRow) -> str:
     """How far a request is."""
     if row.closed_how is not None:
         return str(CLOSED[row.closed_how])
-    return str(_("Being worked on") if row.proved_at is not None else _("To be shown whose number it is"))
+    if row.proved_at is not None:
+        return str(_("Being worked on"))
+    if row.vouched_at is not None:
+        return str(_("One of you vouched for them; another one has to"))
+    return str(_("To be shown whose number it is"))
 
 
 def erased(row: ReviewRow, date: str) -> str:
@@ -184,6 +200,13 @@ ROLES: Final[Mapping[str, object]] = {
 def role(code: str) -> str:
     """Somebody by what they are."""
     return str(ROLES.get(code, ROLES[CUSTOMER]))
+
+
+def heard(how: str, purpose: str) -> str:
+    """How the sound of a recording went to somebody; ``purpose`` is what they listened for."""
+    if how == COPIED:
+        return str(_("copy for the person who was recorded"))
+    return str(_("handed over to the company")) if how == HANDED_OVER else purpose
 
 
 AMENDED: Final[Mapping[str, object]] = {

@@ -353,6 +353,7 @@ def init_app(app: Flask) -> None:
             personal.state,
             personal.erased,
             personal.role,
+            personal.heard,
             personal.amended,
             listened.listened,
         )

@@ -9,9 +9,12 @@ from dataclasses import replace
 from recorder.access import owned
 from recorder.access.door import SOUNDS, Copy, Who
 from recorder.access.guard import Guard, plain
+from recorder.access.sealed import Sealed
 from recorder.catalogue import persons, reviews
+from recorder.catalogue.rows import RecordingRow
 from recorder.errors import AccessError, PersonError
 from recorder.roles import ADMIN
+from recorder.seal.terms import Terms
 from recorder.switch.caller import E164
 from recorder.take.spool import Party
 
@@ -22,24 +25,22 @@ PERSON = "person"
 def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
     """See :class:`recorder.access.door.Door`."""
     request = plain(request)
-    asked = persons.request(who.tenant, request)
-    row = guard.row(who, recording_id, PERSON)
-    given = reviews.of(who.tenant, request).get(row.id)
-    if who.role != ADMIN:
-        guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if asked.proved_at is None or not asked.open:
-        raise PersonError("person.closed" if asked.proved_at else "person.unproved", "not now", "")
-    if row.outside != Party(E164, asked.number):
-        guard.refuse(who, "person.not_theirs", "it is not of a call with that number", row.id, PERSON)
-    if given is None or given.given not in reviews.GIVEN:
-        raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
-    sealed = guard.open(who, row)
+    asked = persons.proved(who.tenant, request, wants=persons.COPIES)
+    row, sealed = _theirs(guard, who, asked, recording_id)
     known = guard.terms(sealed)
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
         guard.refuse(who, "access.destroyed", "it is being destroyed", row.id, PERSON)
-    facts = Copy(row, sealed.manifest, known, tuple(sealed.chain.amendments))
+    given = reviews.of(who.tenant, request).get(row.id)
+    announced = _announced(sealed, known)
+    facts = Copy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
+    if given is None or given.given is None:
+        if announced:
+            raise PersonError("person.not_reviewed", "what is given of it was not decided", "")
+        return facts  # that it exists, and when: nothing more of it leaves without a decision of its own
     if given.given == reviews.WITHHELD:
         return facts
+    if not announced and given.withheld_why is None:
+        raise PersonError("person.unannounced", "it was not announced, and nobody has said why it is given")
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
@@ -60,3 +61,28 @@ def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
         length=owned.length(sealed.manifest) if own else found.plain_length,
         sound=sound,
     )
+
+
+def check_theirs(guard: Guard, who: Who, request: str, recording_id: str) -> None:
+    """See :class:`recorder.access.door.Door`."""
+    _theirs(guard, who, persons.proved(who.tenant, plain(request)), recording_id)
+
+
+def _theirs(
+    guard: Guard, who: Who, asked: persons.RequestRow, recording_id: str
+) -> tuple[RecordingRow, Sealed]:
+    """A recording of a call with the person's number, as it was sealed; the row of one that names somebody
+    else than what was sealed is refused."""
+    row = guard.row(who, recording_id, PERSON)
+    if who.role != ADMIN:
+        guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
+    if row.outside != Party(E164, asked.number):
+        guard.refuse(who, "person.not_theirs", "it is not of a call with that number", row.id, PERSON)
+    sealed = guard.open(who, row)
+    return row, sealed
+
+
+def _announced(sealed: Sealed, known: Terms) -> bool:
+    """Whether people were told that it is recorded, or its customer has stated since what it is for."""
+    manifest = sealed.manifest
+    return manifest.announced is not None or (manifest.brought_in is not None and bool(known.purposes))

@@ -76,12 +76,14 @@ class Copy:
     ``name`` is a file's (``audio.wav``); ``length`` in plain bytes, ``sound`` gives them in pieces, once: the
     leaf is in the log before the first, and each is checked against the seal.  Where the person gets their
     own channel alone it is WAV, the other one zeros.  What it raises: as :class:`Opened`.  Where the sound is
-    withheld there is none, and the rest is theirs all the same."""
+    withheld there is none, and the rest is theirs all the same; so it is where it was not ``announced``,
+    unless that one was decided about for itself."""
 
     row: RecordingRow
     manifest: Manifest
     terms: Terms
     amendments: tuple[Amendment, ...]
+    announced: bool = True
     name: str = ""
     length: int = 0
     sound: Callable[[], Iterator[bytes]] | None = None
@@ -89,6 +91,9 @@ class Copy:
 
 class Door(Protocol):
     """What the gate does for its callers.
+
+    Nobody can fill the log: what begins a leaf raises :class:`recorder.errors.TooOften` where somebody does
+    it very often, and that is no leaf.
 
     Everything raises :class:`recorder.errors.AccessError` for what a person may not do
     (``access.not_found``, the same for another tenant's id as for none; ``access.revoked`` once user
@@ -130,7 +135,12 @@ class Door(Protocol):
         """A recording for the person who asked for it (``catalogue/persons.py``), as an admin decided: for no
         purpose that was announced, but because it is theirs (GDPR art. 15).  Raises also
         :class:`recorder.errors.PersonError`: ``person.not_found``, ``person.closed``, ``person.unproved``,
-        ``person.not_theirs``, ``person.not_reviewed``."""
+        ``person.not_asked``, ``person.not_theirs``, ``person.not_reviewed``, ``person.unannounced``,
+        ``person.not_logged`` (a row says something else than the log)."""
+
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+        """That a recording is of a call with the number of somebody who asked, as it was sealed.  Raises as
+        :meth:`copy` does."""
 
     def close(self, who: Who, grant_id: str, play: str) -> None:
         """The player has stopped: its listen is closed with the bytes that were counted as sent.  Nothing

@@ -157,7 +157,7 @@ class Gate:
         """See :class:`Door`."""
         grant = self._own(who, grant_id)
         row = queries.recording(who.tenant, grant.recording)
-        listen = grants.listen_of(grant, play)
+        listen = grants.listen_of(grant)
         if row is not None and listen is not None:
             grants.player_says(listen, stretches.read(text, row.duration_ms), stretches.together)
 
@@ -170,6 +170,10 @@ class Gate:
     def leaver(self, who: Who) -> LeavingRow | None:
         """See :class:`Door`."""
         return fetching.leaver(self._guard, who.tenant)
+
+    def check_theirs(self, who: Who, request: str, recording_id: str) -> None:
+        """See :class:`Door`."""
+        copies.check_theirs(self._guard, who, request, recording_id)
 
     @connected()
     def handover(self, who: Who) -> Opened:
@@ -231,11 +235,18 @@ class Gate:
     def _under(self, who: Who, grant_id: str) -> tuple[GrantRow, Sealed]:
         """A living grant and what it is for, looked at anew: the row may have been restricted since."""
         grant = self._living(who, grant_id)
-        row = self._guard.row(who, grant.recording, grant.purpose)
+        row = self._row(who, grant)
         with self._guard.reported(who, row, "manifest.json", grant.purpose):
             sealed = self._granted(grant, row)
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
+
+    def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
+        """The recording of a grant that the log gave; a row of its own opens nothing."""
+        row = self._guard.row(who, grant.recording, grant.purpose)
+        if not grants.is_logged(grant):
+            self._over(who, grant)
+        return row
 
     def _granted(self, grant: GrantRow, row: RecordingRow) -> Sealed:
         """What a grant was given for."""
@@ -249,7 +260,7 @@ class Gate:
     def _look_again(self, who: Who, grant: GrantRow) -> None:
         """Whether it may still be sent: they, the grant, and what it was granted for may have ended."""
         self._living(who, grant.id)
-        row = self._guard.row(who, grant.recording, grant.purpose)
+        row = self._row(who, grant)
         self._check_purpose(who, self._granted(grant, row), grant.purpose)
 
     def _living(self, who: Who, grant_id: str) -> GrantRow:

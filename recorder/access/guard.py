@@ -135,10 +135,10 @@ class Guard:
             raise
 
     def note_broken(self, who: Who, recording: str, name: str, error: SealError) -> None:
-        """Write down that an object of a recording is not as it was sealed."""
+        """Write down that an object of a recording is not as it was sealed, once an hour for each who finds
+        it."""
         said = {"user": who.user, "recording": recording, "object": name, "found": error.error_id}
-        now = self.now()
-        grants.note(who.tenant, "seal.broken", said, recording=recording, now=now, entropy=self.entropy)
+        grants.note_broken(who.tenant, said, recording=recording, now=self.now(), entropy=self.entropy)
         metrics.SEALS_BROKEN.inc()
         log.error("gate.seal_broken", recording=recording, object=name, error_id=error.error_id)
 

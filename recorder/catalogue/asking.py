@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from peewee import ForeignKeyField, IntegerField, TextField
 
-from recorder.catalogue.database import MaybeMomentField, MomentField, Row
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Row
 
 
 class PersonRequest(Row):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
     days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
-    shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``).
-    ``exported_at`` is when a copy last left."""
+    shown that the number is theirs: ``code``, or ``people`` where two vouched, each with how they recognised
+    them (``vouched_…`` the first, ``proved_…`` the second).  ``exported_at`` is when a copy last left.
+
+    ``leaves`` are the numbers of the log's leaves about it: a row that says something else than they do
+    decides nothing.  They have no number, but what it is with ``number_salt`` (:func:`persons.committed`)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -36,6 +39,11 @@ class PersonRequest(Row):
     closed_at = MaybeMomentField(null=True)
     closed_how = TextField(null=True)
     exported_at = MaybeMomentField(null=True)
+    vouched_at = MaybeMomentField(null=True)
+    vouched_by = TextField(null=True)
+    vouched_said = TextField(null=True)
+    number_salt = TextField(null=True)
+    leaves = DataField(null=True)
 
     class Meta:
         table_name = "person_request"
@@ -44,7 +52,8 @@ class PersonRequest(Row):
 
 class PersonCode(Row):
     """A call with a code, ordered; not to be made after ``until``.  ``taken_at`` is when the worker of
-    ``node`` took it and made the code, of which there is a hash (``codes.hashed``) until ``valid_until``."""
+    ``node`` took it and made the code, of which there is a hash (``codes.hashed``) until ``valid_until``.
+    ``leaves`` are the numbers of the log's leaves that it was ordered, and that the code was made."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
@@ -59,6 +68,7 @@ class PersonCode(Row):
     valid_until = MaybeMomentField(null=True)
     tries = IntegerField()
     outcome = TextField(null=True)
+    leaves = DataField(null=True)
 
     request_id: str
 
@@ -69,7 +79,9 @@ class PersonCode(Row):
 
 class PersonRecording(Row):
     """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
-    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so."""
+    ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
+    ``withheld_why`` is also why one is given that was not announced.  Its ``id`` is the request's and the
+    recording's."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from recorder.catalogue import persons, reviews
 from recorder.catalogue.asking import PersonCode
 from recorder.catalogue.database import connected, writing
+from recorder.clock import to_iso
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold
 
 DIGITS: Final = 6
@@ -35,11 +39,22 @@ SILENT: Final = timedelta(minutes=2)
 TRIES: Final = 5
 """Of one code."""
 
+NOT_LOGGED: Final = "not_logged"
+"""Nobody was called: the log does not say that it was ordered."""
+
+ORDERED: Final = "person.call_ordered"
+MADE: Final = "person.code_made"
+CALLED: Final = "person.called"
+TRIED: Final = "person.code_tried"
+
 A_DAY: Final = timedelta(days=1)
 CALLS_A_NUMBER: Final = 3
 """In a day, whoever asks."""
 CALLS_A_CUSTOMER: Final = 30
 """In a day, of one customer's requests."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +94,12 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
             or PersonCode.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError("person.called_often", "it was called too often today", "try again tomorrow")
+        call = str(uuid7(now, entropy))
+        leaf = append(tenant, ORDERED, {"request": request.id, "call": call, "who": who}, now, entropy)
         row = PersonCode.create(
-            id=str(uuid7(now, entropy)), request=request.id, tenant_id=tenant, number=request.number,
-            language=request.language, asked_at=now, until=now + TAKEN_WITHIN, tries=0,
+            id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
+            asked_at=now, until=now + TAKEN_WITHIN, tries=0, leaves=[leaf.number],
         )  # fmt: skip
-        append(
-            tenant, "person.call_ordered", {"request": request.id, "call": row.id, "who": who}, now, entropy
-        )
     return _row(row)
 
 
@@ -114,20 +128,53 @@ def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeR
 
 
 def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | None:
-    """Take the next call for this node, with a new code; ``None`` where there is none."""
+    """Take the next call for this node, with a new code; ``None`` where there is none.  One that the log does
+    not know of, or to another number than the request's, is not made."""
     with connected():
         waiting = PersonCode.taken_at.is_null() & PersonCode.outcome.is_null() & (PersonCode.until > now)
         row = PersonCode.select().where(waiting).order_by(PersonCode.id).first()
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
+    kept, until = hashed(row.id, code, entropy), now + VALID
     with writing():
-        taken = PersonCode.update(
-            node=node, taken_at=now, code_hash=hashed(row.id, code, entropy), valid_until=now + VALID
-        ).where((PersonCode.id == row.id) & waiting)
+        hold(row.tenant_id)
+        mine = (PersonCode.id == row.id) & waiting
+        if not _was_ordered(row):
+            if PersonCode.update(outcome=NOT_LOGGED).where(mine).execute():
+                log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
+            return None
+        taken = PersonCode.update(node=node, taken_at=now, code_hash=kept, valid_until=until).where(mine)
         if not taken.execute():
             return None
+        body = {"request": row.request_id, "call": row.id, **_made(kept, until)}
+        leaf = append(row.tenant_id, MADE, body, now, entropy)
+        leaves = [*row.leaves, leaf.number]
+        PersonCode.update(leaves=leaves).where(PersonCode.id == row.id).execute()
     return _row(row), code
+
+
+def _was_ordered(row: PersonCode) -> bool:
+    """Whether the log says that this call was ordered, and it is to the number of its request."""
+    try:
+        request = persons.open_one(row.tenant_id, row.request_id)
+    except PersonError:
+        return False
+    return _says(row, 0, ORDERED) is not None and row.number == request.number
+
+
+def _says(row: PersonCode, place: int, kind: str) -> lookup.Said | None:
+    """The leaf that a call's row names, of this kind and of this call."""
+    number = row.leaves[place] if row.leaves and len(row.leaves) > place else None
+    leaf = lookup.leaf(row.tenant_id, number)
+    if leaf is None or leaf.kind != kind:
+        return None
+    return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
+
+
+def _made(kept: str, until: datetime) -> dict[str, str]:
+    """What the log has of a code: of which hash of it, and until when that is valid."""
+    return {"code_sha256": persons.digest(kept), "valid_until": to_iso(until)}
 
 
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
@@ -155,13 +202,20 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
             raise PersonError("person.no_code", "there is no code that is valid", "have the number called")
+        made = _says(last, 1, MADE)
+        if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
+            raise persons.not_logged(f"call {last.id}")
+        tries = [each for each in lookup.after(tenant, made.number, TRIED) if each.body["call"] == last.id]
+        if len(tries) >= TRIES:  # whatever a row counts
+            raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
         counted = PersonCode.update(tries=PersonCode.tries + 1).where(
             (PersonCode.id == last.id) & (PersonCode.tries < TRIES)
         )
         if not counted.execute():
             raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        append(tenant, "person.code_tried", {"request": request.id, "right": right, "who": who}, now, entropy)
+        body = {"request": request.id, "call": last.id, "right": right, "who": who}
+        append(tenant, TRIED, body, now, entropy)
         if right:
             persons.prove(request, persons.CODE, who, None, now, entropy)
             PersonCode.update(code_hash=None).where(PersonCode.request == request_id).execute()
@@ -189,7 +243,7 @@ def _scrypt(call: str, code: str, salt: bytes) -> str:
 def _settle(row: CodeRow, mine: object, outcome: str, now: datetime, entropy: Entropy) -> None:
     if PersonCode.update(outcome=outcome).where(mine).execute():
         body = {"request": row.request, "call": row.id, "outcome": outcome}
-        append(row.tenant, "person.called", body, now, entropy)
+        append(row.tenant, CALLED, body, now, entropy)
 
 
 def _row(row: PersonCode) -> CodeRow:

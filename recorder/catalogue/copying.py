@@ -20,7 +20,7 @@ from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
 from recorder.catalogue.conditions import Condition, Place
 from recorder.catalogue.database import Row, connected, database, writing
-from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.ended import Handed, HandoverFetch, Leaving
 from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 from recorder.catalogue.models import (
     Amendment,
@@ -73,6 +73,7 @@ COPIED: tuple[type[Row], ...] = (
     ForgottenCall,
     Leaving,
     Handed,
+    HandoverFetch,
 )
 """In an order in which each row comes after those that it refers to."""
 

@@ -29,6 +29,18 @@ class Leaving(Row):
         table_name = "leaving"
 
 
+class HandoverFetch(Row):
+    """Who fetches what a customer is handed: ``id`` is the handing over's and the user's, ``leaf`` the number
+    of the leaf that last said so (:func:`recorder.catalogue.handing.fetching`)."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    leaf = BigIntegerField()
+
+    class Meta:
+        table_name = "handover_fetch"
+
+
 class Handed(Row):
     """A recording of a customer who leaves: what of it lies in what they are handed, from byte ``at`` on
     (``files``: names and lengths), or ``why_not``.  ``row_length`` is that of its row in the table, in bytes;

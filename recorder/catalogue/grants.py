@@ -1,26 +1,53 @@
 """Grants and listens as rows: what the gate (``access/gate.py``) decided, and what left under it.
 
 Every function writes row and leaf in one transaction.  Only the gate and the worker call this.
+
+A row decides nothing that its leaf does not say: a grant lasts no longer than the leaf lets it, and what
+leaves is covered by the leaf of its listen.  Nobody fills the log by asking for more: renewals are one leaf
+an hour, whatever plays under one grant is one listen while that is open, and how many grants and listens
+somebody may begin in an hour is bounded (:class:`recorder.errors.TooOften`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from peewee import Expression
+from peewee import Expression, ModelSelect
 
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
 from recorder.clock import SLACK
+from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold
 
 Added = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
 LASTS = timedelta(minutes=15)
 """How long a grant lasts at most, and how long each renewal makes it last from then on."""
+
+HOUR = timedelta(hours=1)
+"""For so long a leaf lets a grant be renewed without another one."""
+
+GRANTS_AN_HOUR = 180
+LISTENS_AN_HOUR = 180
+"""Of one person: one in twenty seconds, for an hour."""
+LISTENS_A_GRANT = 60
+"""In an hour: each reload and each return to a page is one."""
+RENEWALS_AN_HOUR = 60
+"""Of one grant; a player asks every ten minutes."""
+OLD_GRANTS = 20
+"""That one person renews for more than an hour at the same time."""
+
+GIVEN = "grant.given"
+RENEWED = "grant.renewed"
+OPENED = "listen.opened"
+CLOSED = "listen.closed"
+BROKEN = "seal.broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +62,7 @@ class GrantRow:
     purpose: str
     manifest_sha256: str
     until: datetime
+    leaf: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +88,16 @@ def give(
     now: datetime,
     entropy: Entropy,
 ) -> GrantRow:
-    """Write down a grant, and its leaf."""
+    """Write down a grant, and its leaf.  Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
+        hold(tenant)
+        mine = Grant.select(Grant.given_at.alias("at")).where(
+            Grant.user == user, _within(Grant.given_at, now)
+        )
+        _check(mine, Grant.given_at, GRANTS_AN_HOUR, now)
+        said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
         Grant.create(
             id=identity,
             tenant=tenant,
@@ -73,10 +108,27 @@ def give(
             manifest_sha256=manifest_sha256,
             given_at=now,
             until=until,
+            leaf=leaf.number,
+            renewals=0,
         )
-        said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
-        append(tenant, "grant.given", said, now, entropy, recording=recording)
-    return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until)
+    return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
+
+
+def _within(at: Expression, now: datetime) -> Expression:
+    """The condition of the last hour; what a clock that had jumped ahead wrote is in none."""
+    return (at > now - HOUR) & (at <= now + SLACK)
+
+
+def _check(query: ModelSelect, at: Expression, most: int, now: datetime) -> None:
+    """Raises :class:`TooOften` where an hour has had so many already."""
+    last = query.order_by(at.desc()).offset(most - 1).limit(1).objects().first()
+    if last is not None:
+        raise _too_often(last.at + HOUR - now)
+
+
+def _too_often(wait: timedelta) -> TooOften:
+    seconds = min(max(1, math.ceil(wait.total_seconds())), int(HOUR.total_seconds()))
+    return TooOften("they have begun to listen very often in this hour", seconds)
 
 
 def note(
@@ -91,6 +143,17 @@ def note(
     """A leaf about a recording that has no row of its own: a refusal, an altered block."""
     with writing():
         append(tenant, kind, body, now, entropy, recording=recording)
+
+
+def note_broken(
+    tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
+) -> None:
+    """A leaf that an object is not as it was sealed, unless the last hour has the very same."""
+    with writing():
+        hold(tenant)
+        same = [leaf for leaf in lookup.about(tenant, [recording], [BROKEN]) if leaf.body == body]
+        if not same or not now - HOUR < same[-1].at <= now + SLACK:
+            append(tenant, BROKEN, body, now, entropy, recording=recording)
 
 
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
@@ -111,8 +174,10 @@ def _one(tenant: str, user: str, grant_id: str, *conditions: Expression) -> Gran
             .where((Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id), *conditions)
             .first()
         )
-    if row is None:
-        return None
+    return None if row is None else _grant_row(row)
+
+
+def _grant_row(row: Grant) -> GrantRow:
     return GrantRow(
         row.id,
         row.tenant_id,
@@ -122,6 +187,7 @@ def _one(tenant: str, user: str, grant_id: str, *conditions: Expression) -> Gran
         row.purpose,
         row.manifest_sha256,
         row.until,
+        row.leaf,
     )
 
 
@@ -129,36 +195,83 @@ def _lasting(now: datetime) -> Expression:
     return (Grant.until > now) & Grant.ended_at.is_null()
 
 
+def is_logged(grant: GrantRow) -> bool:
+    """Whether the log gave this grant, and lets it last as long as its row does."""
+    said = _leaf_of(grant)
+    return said is not None and grant.until <= said.at + HOUR + LASTS + SLACK
+
+
+def _leaf_of(grant: GrantRow) -> lookup.Said | None:
+    said = lookup.leaf(grant.tenant, grant.leaf)
+    if said is None or said.kind not in (GIVEN, RENEWED):
+        return None
+    named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
+    return said if {name: said.body.get(name) for name in named} == named else None
+
+
 def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """A grant lasts until a later time; false where it ended meanwhile."""
+    """A grant lasts until a later time; false where it ended meanwhile.  A leaf says so once an hour, with
+    how often that was.  Raises :class:`TooOften`."""
     with writing():
         hold(grant.tenant)
-        if not Grant.update(until=until).where((Grant.id == grant.id) & _lasting(now)).execute():
+        mine = (Grant.id == grant.id) & _lasting(now)
+        row = Grant.get_or_none(mine)
+        said = None if row is None else _leaf_of(_grant_row(row))
+        if row is None or said is None:
             return False
-        said = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
-        append(grant.tenant, "grant.renewed", said, now, entropy, recording=grant.recording)
+        renewals, leaf = (row.renewals or 0) + 1, row.leaf
+        if now - said.at >= HOUR:
+            _check_old(grant, now)
+            body = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
+            body |= {"purpose": grant.purpose, "renewals": renewals}
+            leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
+            renewals = 0
+        elif renewals > RENEWALS_AN_HOUR:
+            raise _too_often(said.at + HOUR - now)
+        Grant.update(until=until, leaf=leaf, renewals=renewals).where(Grant.id == grant.id).execute()
     return True
+
+
+def _check_old(grant: GrantRow, now: datetime) -> None:
+    """Raises :class:`TooOften` where somebody has many grants that go on for more than an hour."""
+    old = (Grant.user == grant.user) & (Grant.given_at <= now - HOUR) & _lasting(now)
+    if Grant.select().where(old).count() > OLD_GRANTS:
+        raise _too_often(LASTS)
 
 
 def count_sent(
     grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
 ) -> ListenRow | None:
-    """So many plain bytes more are about to leave: counted on the play's open listen, or on a new one, with
-    its leaf.  ``None`` where a new one is needed and the grant is over.
+    """So many plain bytes more are about to leave: counted on the grant's open listen, whichever player of it
+    asks, or on a new one, with its leaf.  ``None`` where a new one is needed and the grant is over.  Raises
+    :class:`TooOften`.
 
-    Never on a listen that is closed: its leaf has said how much was sent."""
-    mine = _open_listen(grant, play)
+    Never on a listen that is closed: its leaf has said how much was sent; nor on one that the log does not
+    know."""
     with writing():
-        if _count(mine, sent_bytes, now):
-            return _listen_row(Listen.get(mine), grant)
+        if (row := _join(grant, play, sent_bytes, now)) is not None:
+            return _listen_row(row, grant)
         # A player's first requests come at once, to whichever panel: one of them opens it.
         hold(grant.tenant)
-        if _count(mine, sent_bytes, now):
-            return _listen_row(Listen.get(mine), grant)
+        if (row := _join(grant, play, sent_bytes, now)) is not None:
+            return _listen_row(row, grant)
         if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
             return None
+        _check_listens(grant, now)
+        # What is open here still, the log does not know: nothing is counted on it.
+        Listen.update(closed_at=now).where(_open_listen(grant)).execute()
+        identity = str(uuid7(now, entropy))
+        said = {
+            "listen": identity,
+            "grant": grant.id,
+            "user": grant.user,
+            "recording": grant.recording,
+            "purpose": grant.purpose,
+            "name": name,
+        }
+        leaf = append(grant.tenant, OPENED, said, now, entropy, recording=grant.recording)
         row = Listen.create(
-            id=str(uuid7(now, entropy)),
+            id=identity,
             tenant=grant.tenant,
             grant=grant.id,
             play=play,
@@ -166,18 +279,30 @@ def count_sent(
             opened_at=now,
             sent_bytes=sent_bytes,
             last_sent_at=now,
+            leaf=leaf.number,
         )
-        said = {
-            "listen": row.id,
-            "grant": grant.id,
-            "user": grant.user,
-            "recording": grant.recording,
-            "purpose": grant.purpose,
-            "name": name,
-        }
-        append(grant.tenant, "listen.opened", said, now, entropy, recording=grant.recording)
     metrics.LISTENS.inc()
     return _listen_row(row, grant)
+
+
+def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> Listen | None:
+    """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
+    for row in Listen.select().where(_open_listen(grant)):
+        said = lookup.leaf(grant.tenant, row.leaf)
+        names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
+        if names != (OPENED, row.id, grant.id):
+            continue
+        if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
+            return Listen.get_by_id(row.id)
+    return None
+
+
+def _check_listens(grant: GrantRow, now: datetime) -> None:
+    """Raises :class:`TooOften` where this grant, or this person, has had so many in an hour."""
+    begun = Listen.select(Listen.opened_at.alias("at")).where(_within(Listen.opened_at, now))
+    _check(begun.where(Listen.grant == grant.id), Listen.opened_at, LISTENS_A_GRANT, now)
+    theirs = begun.join(Grant).where((Grant.user == grant.user) & (Grant.until > now - HOUR))
+    _check(theirs, Listen.opened_at, LISTENS_AN_HOUR, now)
 
 
 def is_open(listen: ListenRow) -> bool:
@@ -193,17 +318,18 @@ def take_back(listen: ListenRow, sent_bytes: int, now: datetime) -> None:
         _count((Listen.id == listen.id) & Listen.closed_at.is_null(), -sent_bytes, now)
 
 
-def _count(listen: Expression, sent_bytes: int, now: datetime) -> bool:
-    changed = Listen.update(sent_bytes=Listen.sent_bytes + sent_bytes, last_sent_at=now).where(listen)
-    return bool(changed.execute())
+def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None = None) -> bool:
+    whose = {} if play is None else {"play": play}
+    change = {"sent_bytes": Listen.sent_bytes + sent_bytes, "last_sent_at": now} | whose
+    return bool(Listen.update(change).where(listen).execute())
 
 
 def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
     return ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
 
 
-def _open_listen(grant: GrantRow, play: str) -> Expression:
-    return (Listen.grant == grant.id) & (Listen.play == play) & Listen.closed_at.is_null()
+def _open_listen(grant: GrantRow) -> Expression:
+    return (Listen.grant == grant.id) & Listen.closed_at.is_null()
 
 
 def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
@@ -219,7 +345,7 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
         said["sent_bytes"] = int(row.sent_bytes)
         if row.player_says is not None:
             said["player_says"] = row.player_says
-        append(listen.tenant, "listen.closed", said, now, entropy, recording=listen.recording)
+        append(listen.tenant, CLOSED, said, now, entropy, recording=listen.recording)
     return True
 
 
@@ -237,10 +363,11 @@ def player_says(listen: ListenRow, played: Sequence[tuple[int, int]], add: Added
         return bool(Listen.update(player_says=said).where(mine).execute())
 
 
-def listen_of(grant: GrantRow, play: str) -> ListenRow | None:
-    """The open listen of a play under a grant."""
+def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
+    """The open listen under a grant; with ``play``, only where no other player has asked since."""
     with connected():
-        row = Listen.get_or_none(_open_listen(grant, play))
+        mine = _open_listen(grant)
+        row = Listen.get_or_none(mine if play is None else mine & (Listen.play == play))
     return None if row is None else _listen_row(row, grant)
 
 

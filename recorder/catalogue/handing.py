@@ -7,22 +7,28 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import rfc8785
 from peewee import fn
 
-from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.ended import Handed, HandoverFetch, Leaving
 from recorder.catalogue.leaving import LeavingRow, check_not_erasing, standing
 from recorder.catalogue.models import Tenant, connected, database, writing
+from recorder.clock import SLACK
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold
 
 PAGE = 200
 BEGUN = "handover.begun"
 WHOLE = "handover.whole"
+
+HOUR = timedelta(hours=1)
+OPENED = "handover.opened"
+SENT = "recording.handed_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +162,40 @@ def last(tenant: str) -> HandedRow | None:
 
 
 def sending(tenant: str, handover: str, recording: str, user: str, now: datetime, entropy: Entropy) -> None:
-    """The first bytes of a recording are about to leave: once, in the customer's log."""
+    """The first bytes of a recording are about to leave: once for each who fetches it, in the customer's
+    log."""
+    said = {"recording": recording, "handover": handover, "user": user}
+    if _was_sent(tenant, said):
+        return
     with writing():
         hold(tenant)
+        if _was_sent(tenant, said):
+            return
+        append(tenant, SENT, said, now, entropy, recording=recording)
         mine = (Handed.tenant_id == tenant) & (Handed.recording_id == recording)
-        if Handed.update(sent_at=now).where(mine & Handed.sent_at.is_null()).execute():
-            said = {"recording": recording, "handover": handover, "user": user}
-            append(tenant, "recording.handed_over", said, now, entropy, recording=recording)
+        Handed.update(sent_at=now).where(mine & Handed.sent_at.is_null()).execute()
 
 
-def note(tenant: str, kind: str, said: Mapping[str, object], now: datetime, entropy: Entropy) -> None:
-    """A leaf about what is handed over."""
+def _was_sent(tenant: str, said: Mapping[str, object]) -> bool:
+    return any(leaf.body == said for leaf in lookup.about(tenant, [str(said["recording"])], [SENT]))
+
+
+def fetching(
+    tenant: str, handover: str, user: str, start: int, end: int, *, now: datetime, entropy: Entropy
+) -> None:
+    """Bytes of what is handed over are about to leave for somebody: a leaf an hour, with which bytes were the
+    first."""
+    mine = {"handover": handover, "user": user}
     with writing():
-        append(tenant, kind, said, now, entropy)
+        hold(tenant)
+        row = HandoverFetch.get_or_none(HandoverFetch.id == f"{handover}/{user}")
+        last = None if row is None else lookup.leaf(tenant, row.leaf)
+        said = last is not None and last.kind == OPENED and {**last.body, **mine} == last.body
+        if last is not None and said and now - HOUR < last.at <= now + SLACK:
+            return
+        leaf = append(tenant, OPENED, {**mine, "from": start, "to": end}, now, entropy)
+        HandoverFetch.delete().where(HandoverFetch.id == f"{handover}/{user}").execute()
+        HandoverFetch.create(id=f"{handover}/{user}", tenant_id=tenant, leaf=leaf.number)
 
 
 def _same(tenant: str, handover: str) -> None:

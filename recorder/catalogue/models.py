@@ -23,7 +23,7 @@ from recorder.catalogue.database import (
     open_catalogue,
     writing,
 )
-from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.ended import Handed, HandoverFetch, Leaving
 from recorder.catalogue.logged import Checkpoint, Recipient, Subtree
 from recorder.catalogue.throttle import Throttle
 
@@ -383,7 +383,8 @@ class NotRecorded(Row):
 
 
 class Grant(Row):
-    """One person may hear one recording for one purpose until a time."""
+    """One person may hear one recording for one purpose until a time.  ``leaf`` is the number of the leaf
+    that gave it, or last said that it was renewed, ``renewals`` how often it was since."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -395,6 +396,8 @@ class Grant(Row):
     given_at = MomentField()
     until = MomentField(index=True)
     ended_at = MaybeMomentField(null=True)
+    leaf = BigIntegerField(null=True)
+    renewals = IntegerField(null=True)
 
     tenant_id: str
     user_id: str
@@ -403,11 +406,13 @@ class Grant(Row):
 
     class Meta:
         table_name = "access_grant"
+        indexes = ((("user", "given_at"), False),)
 
 
 class Listen(Row):
-    """One play under a grant: written before its first byte, closed with how much was sent, and what the
-    player says was played of it (:mod:`recorder.access.played`), where it said so."""
+    """Listening under a grant: written before its first byte, closed with how much was sent, and what the
+    player says was played of it (:mod:`recorder.access.played`), where it said so.  ``play`` is the token of
+    the player that last asked, ``leaf`` the number of the leaf that says it was opened."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(Tenant, column_name="tenant_id", on_delete="RESTRICT")
@@ -419,6 +424,7 @@ class Listen(Row):
     last_sent_at = MomentField()
     closed_at = MaybeMomentField(null=True)
     player_says = DataField(null=True)
+    leaf = BigIntegerField(null=True)
 
     tenant_id: str
     grant_id: str
@@ -507,4 +513,5 @@ TABLES: tuple[type[Row], ...] = (
     Leaving,
     Handed,
     Throttle,
+    HandoverFetch,
 )

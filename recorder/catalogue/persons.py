@@ -3,11 +3,17 @@
 GDPR art. 12(3): within one month of receipt, which may be extended once by two further months, with the
 reasons, said within the first month; art. 12(6): where there are doubts who somebody is, more may be asked
 for.  Every question has a tenant; every step is a leaf, which names the request and never the number.
+
+The number is shown to be theirs by a code that is told by telephone (``codes.py``), or two people of the
+customer vouch for them, each with how they recognised them.  Nothing is given or erased before, and nothing
+because of a row that says something else than its leaves (:func:`check_logged`).
 """
 
 from __future__ import annotations
 
 import calendar
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -17,35 +23,51 @@ import phonenumbers
 from recorder import numbers, zones
 from recorder.catalogue.asking import PersonRequest
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.models import Tenant
+from recorder.catalogue.models import Tenant, User
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger import lookup
+from recorder.ledger.append import Leaf, append, hold
 from recorder.prompts.purposes import LANGUAGES
+from recorder.roles import ADMIN, CUSTOMER
 
 COPY: Final = "copy"
 ERASURE: Final = "erasure"
 BOTH: Final = "both"
 WANTS: Final = (COPY, ERASURE, BOTH)
+COPIES: Final = (COPY, BOTH)
+ERASES: Final = (ERASURE, BOTH)
 
 CODE: Final = "code"
-PERSON: Final = "person"
+PEOPLE: Final = "people"
+
+VOUCHERS: Final = (ADMIN, CUSTOMER)
+"""Who may vouch for a person, by role: an auditor looks at what others do."""
 
 CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
 """How a request ends: it was answered, nobody showed that the number is theirs, or it was taken back."""
+
+ASKED: Final = "person.asked"
+EXTENDED: Final = "person.extended"
+VOUCHED: Final = "person.vouched"
+PROVED: Final = "person.proved"
+CLOSED: Final = "person.closed"
+EXPORTED: Final = "person.exported"
 
 MONTHS: Final = 1
 EXTENDED_MONTHS: Final = 3
 """From receipt on: one month, and two further ones."""
 
 LONGEST_SAID: Final = 500
+SALT_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """A request.  ``received_on`` and ``due_on`` are days in the customer's zone; ``extended_why`` is set
     where the time was extended, ``proved_at`` once it was shown that the number is theirs, ``closed_how``
-    (one of :data:`CLOSED_HOW`) with ``closed_at``.  ``exported_at`` is when a copy last left."""
+    (one of :data:`CLOSED_HOW`) with ``closed_at``.  ``exported_at`` is when a copy last left.  Where people
+    vouch, ``vouched_…`` is the first of them and ``proved_…`` the second."""
 
     id: str
     tenant: str
@@ -65,6 +87,9 @@ class RequestRow:
     closed_at: datetime | None
     closed_how: str | None
     exported_at: datetime | None
+    vouched_at: datetime | None = None
+    vouched_by: str | None = None
+    vouched_said: str | None = None
 
     def overdue(self, today: date) -> bool:
         """Whether it is open past its day."""
@@ -76,11 +101,11 @@ class RequestRow:
 
     @property
     def copy_asked(self) -> bool:
-        return self.wants in (COPY, BOTH)
+        return self.wants in COPIES
 
     @property
     def erasure_asked(self) -> bool:
-        return self.wants in (ERASURE, BOTH)
+        return self.wants in ERASES
 
 
 def months_later(day: date, months: int) -> date:
@@ -135,9 +160,11 @@ def enter(
             entered_at=now,
             entered_kind=by_kind,
             entered_by=by,
+            number_salt=entropy(SALT_BYTES).hex(),
         )
         said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        append(tenant, "person.asked", {**said, "by": by_kind, "who": by or ""}, now, entropy)
+        said |= {"language": language, "number_sha256": committed(made), "by": by_kind, "who": by or ""}
+        _change(made, append(tenant, ASKED, said, now, entropy))
     return request_row(made)
 
 
@@ -154,9 +181,19 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
 
 
 def request(tenant: str, request_id: str) -> RequestRow:
-    """One of a customer's.  Raises :class:`PersonError` (``person.not_found``)."""
+    """One of a customer's.  Raises :class:`PersonError`: ``person.not_found``, ``person.not_logged``."""
     with connected():
         return request_row(one(tenant, request_id))
+
+
+def proved(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
+    """The same, while it is open and once it was shown that the number is theirs; with ``wants``, only where
+    it asks for that.  Raises ``person.closed``, ``person.unproved``, ``person.not_asked`` too."""
+    with connected():
+        row = request_row(proved_one(tenant, request_id))
+    if row.wants not in wants:
+        raise PersonError("person.not_asked", f"they ask for {row.wants}", "")
+    return row
 
 
 def extend(
@@ -172,29 +209,42 @@ def extend(
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
             raise PersonError("person.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
-        _change(row, due_on=due, extended_at=now, extended_why=said(why))
-        append(tenant, "person.extended", {"request": row.id, "due_on": due, "who": who or ""}, now, entropy)
+        body = {"request": row.id, "due_on": due, "who": who or ""}
+        leaf = append(tenant, EXTENDED, body, now, entropy)
+        _change(row, leaf, due_on=due, extended_at=now, extended_why=said(why))
 
 
-def recognise(
-    tenant: str, request_id: str, *, how: str, who: str | None, now: datetime, entropy: Entropy
-) -> None:
-    """A colleague saw otherwise that the number is theirs, and says how.  Raises :class:`PersonError`:
-    ``person.proved``, ``person.said``, ``person.closed``."""
+def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:
+    """Somebody of the customer's says how they recognised the person.  One alone shows nothing; once another
+    has said so too, it is shown that the number is theirs.  Raises :class:`PersonError`: ``person.proved``,
+    ``person.said``, ``person.closed``, ``person.may_not_vouch``, ``person.vouched`` (they did before)."""
     with writing():
         hold(tenant)
-        prove(open_one(tenant, request_id), PERSON, who, said(how), now, entropy)
+        row = open_one(tenant, request_id)
+        if row.proved_at is not None:
+            raise PersonError("person.proved", "that was shown before", "")
+        them = (User.id == who) & (User.tenant == tenant) & User.revoked_at.is_null()
+        if not User.select().where(them & User.role.in_(VOUCHERS)).exists():
+            raise PersonError("person.may_not_vouch", "an admin or a colleague vouches for somebody", "")
+        if row.vouched_by == who:
+            raise PersonError("person.vouched", "they vouched before", "somebody else has to")
+        words, first = said(how), row.vouched_at is None
+        body = {"request": row.id, "vouch": 1 if first else 2, "who": who, "how_sha256": digest(words)}
+        leaf = append(tenant, VOUCHED, body, now, entropy)
+        if first:
+            _change(row, leaf, vouched_at=now, vouched_by=who, vouched_said=words)
+            return
+        _change(row, leaf)
+        prove(row, PEOPLE, who, words, now, entropy)
 
 
-def prove(
-    row: PersonRequest, how: str, who: str | None, what: str | None, now: datetime, entropy: Entropy
-) -> None:
+def prove(row: PersonRequest, how: str, who: str, what: str | None, now: datetime, entropy: Entropy) -> None:
     """Inside the caller's transaction.  Raises :class:`PersonError` (``person.proved``)."""
     if row.proved_at is not None:
         raise PersonError("person.proved", "that was shown before", "")
-    _change(row, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
-    body = {"request": row.id, "how": how, "who": who or ""}
-    append(row.tenant_id, "person.proved", body, now, entropy)
+    body = {"request": row.id, "how": how, "who": who}
+    leaf = append(row.tenant_id, PROVED, body, now, entropy)
+    _change(row, leaf, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
 
 
 def close(
@@ -209,16 +259,17 @@ def close(
         row = open_one(tenant, request_id)
         if how == "answered" and row.proved_at is None:
             raise PersonError("person.unproved", "it was not shown that the number is theirs", "")
-        _change(row, closed_at=now, closed_how=how)
-        append(tenant, "person.closed", {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "who": who or ""}, now, entropy)
+        _change(row, leaf, closed_at=now, closed_how=how)
 
 
 def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
     """A copy is about to leave.  Raises as :func:`proved_one`."""
     with writing():
         hold(tenant)
-        _change(proved_one(tenant, request_id), exported_at=now)
-        append(tenant, "person.exported", {"request": request_id, "who": who}, now, entropy)
+        row = proved_one(tenant, request_id)
+        leaf = append(tenant, EXPORTED, {"request": request_id, "who": who}, now, entropy)
+        _change(row, leaf, exported_at=now)
 
 
 def today(time_zone: str, now: datetime) -> date:
@@ -235,10 +286,12 @@ def said(text: str) -> str:
 
 
 def one(tenant: str, request_id: str) -> PersonRequest:
-    """A customer's row.  Raises :class:`PersonError` (``person.not_found``)."""
+    """A customer's row, which says what the log does.  Raises :class:`PersonError`: ``person.not_found``,
+    ``person.not_logged``."""
     row = PersonRequest.get_or_none((PersonRequest.tenant_id == tenant) & (PersonRequest.id == request_id))
     if row is None:
         raise PersonError("person.not_found", "there is no such request", "")
+    check_logged(row)
     return row
 
 
@@ -258,8 +311,74 @@ def proved_one(tenant: str, request_id: str) -> PersonRequest:
     return row
 
 
-def _change(row: PersonRequest, **values: Any) -> None:
-    PersonRequest.update(**values).where(PersonRequest.id == row.id).execute()
+def committed(row: PersonRequest) -> str:
+    """What the log has in place of the number."""
+    return digest(f"{row.number_salt}\n{row.number}")
+
+
+def digest(text: str) -> str:
+    """What the log has in place of a sentence: its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_logged(row: PersonRequest) -> None:
+    """Inside anybody's transaction.  Raises :class:`PersonError` (``person.not_logged``) where the customer's
+    log does not say of a request what its row does: then nothing is given or erased because of it."""
+    if _logged(row) != {name: getattr(row, name) for name in _LOGGED} | {"number_sha256": committed(row)}:
+        raise not_logged(f"request {row.id}")
+
+
+def not_logged(what: str) -> PersonError:
+    """What to raise where a row decides something that the log does not say."""
+    hint = "`accord audit` names it; compare with a backup of the catalogue"
+    return PersonError("person.not_logged", f"the log does not say what the row of {what} says", hint)
+
+
+_LOGGED: Final = (
+    "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
+    "proved_at", "proved_how", "proved_by", "closed_at", "closed_how", "exported_at",
+)  # fmt: skip
+
+
+def _logged(row: PersonRequest) -> dict[str, Any]:
+    """What the leaves that a row names say of it; nothing where one of them is not there, or another's."""
+    found: dict[str, Any] = dict.fromkeys(_LOGGED)
+    for number in row.leaves or ():
+        leaf = lookup.leaf(row.tenant_id, number)
+        if leaf is None or leaf.body.get("request") != row.id or leaf.kind not in _COLUMNS:
+            return {}
+        found |= _COLUMNS[leaf.kind](leaf)
+    return found
+
+
+def _asked(leaf: lookup.Said) -> dict[str, Any]:
+    names = ("wants", "language", "received_on", "due_on", "number_sha256")
+    return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
+
+
+def _vouched(leaf: lookup.Said) -> dict[str, Any]:
+    first = leaf.body.get("vouch") == 1
+    return {"vouched_at": leaf.at, "vouched_by": leaf.body.get("who")} if first else {}
+
+
+def _proved(leaf: lookup.Said) -> dict[str, Any]:
+    return {"proved_at": leaf.at, "proved_how": leaf.body.get("how"), "proved_by": leaf.body.get("who")}
+
+
+_COLUMNS: Final[Mapping[str, Callable[[lookup.Said], dict[str, Any]]]] = {
+    ASKED: _asked,
+    EXTENDED: lambda leaf: {"due_on": leaf.body.get("due_on"), "extended_at": leaf.at},
+    VOUCHED: _vouched,
+    PROVED: _proved,
+    CLOSED: lambda leaf: {"closed_at": leaf.at, "closed_how": leaf.body.get("how")},
+    EXPORTED: lambda leaf: {"exported_at": leaf.at},
+}
+
+
+def _change(row: PersonRequest, leaf: Leaf, **values: Any) -> None:
+    """Change a row, together with the leaf that says so."""
+    row.leaves = [*(row.leaves or ()), leaf.number]
+    PersonRequest.update(leaves=row.leaves, **values).where(PersonRequest.id == row.id).execute()
 
 
 def _tenant(tenant: str) -> Any:
@@ -274,5 +393,5 @@ def request_row(row: PersonRequest) -> RequestRow:
         row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
         date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by, row.extended_why,
         row.proved_at, row.proved_how, row.proved_by, row.proved_said, row.closed_at, row.closed_how,
-        row.exported_at,
+        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_said,
     )  # fmt: skip

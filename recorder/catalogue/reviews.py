@@ -1,22 +1,26 @@
 """Which calls a customer has with a person's number, and what was decided and done of each recording.
 
 Found is what the number that was shown to be theirs is the outside party of, and of this customer alone.
+What was decided is what the log's leaves say: a row that says something else gives and erases nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from recorder.catalogue import persons
 from recorder.catalogue.asking import PersonRecording
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.models import Grant, Listen, NotRecorded, Recording, User
+from recorder.catalogue.models import NotRecorded, Recording, User
 from recorder.catalogue.reading import not_recorded_row, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
+from recorder.clock import from_iso, to_iso
 from recorder.errors import PersonError
-from recorder.ids import Entropy, uuid7
+from recorder.ids import Entropy
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold
 from recorder.switch.caller import E164
 
@@ -27,11 +31,27 @@ GIVEN: Final = (ALL, OWN, WITHHELD)
 """Both channels, the person's own alone, or none of its sound."""
 
 
+REVIEWED: Final = "person.reviewed"
+LOOKED_AT: Final = "person.looked_at"
+ERASED: Final = "person.erased"
+KEPT: Final = "person.kept"
+EXPORTED: Final = "recording.exported"
+
+LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
+HEARD: Final[Mapping[str, tuple[str, str]]] = {
+    "listen.opened": (LISTENED, "user"),
+    EXPORTED: (COPIED, "who"),
+    "recording.handed_over": (HANDED_OVER, "user"),
+}
+"""Leaves that say that sound left: for what, and the body's name for to whom."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """What was decided of a recording, and done; everything is ``None`` at first.  ``kept_why`` is the id of
-    the reason why it was not erased (``keeping.held``, ``keeping.by_law``, …), ``kept_until`` when a hold is
-    looked at again, or a legal duty ends."""
+    """What was decided of a recording, and done; everything is ``None`` at first.  ``withheld_why`` is why
+    its sound is not given or, of one that was not announced, why it is.  ``kept_why`` is the id of the reason
+    why it was not erased (``keeping.held``, ``keeping.by_law``, …), ``kept_until`` when a hold is looked at
+    again, or a legal duty ends."""
 
     recording: str
     given: str | None = None
@@ -45,9 +65,11 @@ class ReviewRow:
 
 @dataclass(frozen=True, slots=True)
 class HeardRow:
-    """That somebody listened: when, for which purpose, in which role, and their name."""
+    """That the sound of a recording went to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
+    person, :data:`HANDED_OVER`), for which purpose where they listened, in which role, and their name."""
 
     at: datetime
+    how: str
     purpose: str
     role: str
     name: str
@@ -88,10 +110,12 @@ def all_told(request: persons.RequestRow) -> bool:
 
 
 def of(tenant: str, request_id: str) -> dict[str, ReviewRow]:
-    """What was decided and done for a customer's request, by recording."""
+    """What was decided and done for a customer's request, by recording.  Raises :class:`PersonError`
+    (``person.not_found``, ``person.not_logged``)."""
     with connected():
         request = persons.one(tenant, request_id)
-        rows = PersonRecording.select().where(PersonRecording.request == request.id)
+        rows = list(PersonRecording.select().where(PersonRecording.request == request.id))
+        _check_logged(tenant, rows)
         return {row.recording_id: _row(row) for row in rows}
 
 
@@ -107,19 +131,27 @@ def decide(
     entropy: Entropy,
 ) -> None:
     """What of a recording is given to the person: the other channel and what is said of others are others'
-    data (GDPR art. 15(4)).  ``why`` is needed where it is withheld.  Raises :class:`PersonError`:
-    ``person.given``, ``person.said``, ``person.unproved``, ``person.closed``, ``person.not_theirs``."""
+    data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
+    announced.  Raises :class:`PersonError`: ``person.given``, ``person.said``, ``person.unproved``,
+    ``person.closed``, ``person.not_theirs``, ``person.not_logged``."""
     if given not in GIVEN:
         raise PersonError("person.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}")
-    reason = persons.said(why) if given == WITHHELD else None
     with writing():
         hold(tenant)
-        row = _about(tenant, request_id, recording, now, entropy)
+        row = _about(tenant, request_id, recording, who, now, entropy)
+        plain = given != WITHHELD and recording_row(Recording.get_by_id(recording)).usable
+        reason = None if plain else persons.said(why)
         PersonRecording.update(given=given, withheld_why=reason, decided_at=now, decided_by=who).where(
             PersonRecording.id == row.id
         ).execute()
-        body = {"request": request_id, "recording": recording, "given": given, "who": who}
-        append(tenant, "person.reviewed", body, now, entropy, recording=recording)
+        body = {
+            "request": request_id,
+            "recording": recording,
+            "given": given,
+            "why": reason or "",
+            "who": who,
+        }
+        append(tenant, REVIEWED, body, now, entropy, recording=recording)
 
 
 def note_export(
@@ -130,12 +162,12 @@ def note_export(
     Raises as :func:`decide` does."""
     with writing():
         hold(tenant)
-        row = _about(tenant, request_id, recording, now, entropy)
+        row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
             raise PersonError("person.not_reviewed", "that was not decided", "")
         PersonRecording.update(exported_at=now).where(PersonRecording.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
-        append(tenant, "recording.exported", body, now, entropy, recording=recording)
+        append(tenant, EXPORTED, body, now, entropy, recording=recording)
 
 
 def note_erasing(
@@ -153,50 +185,106 @@ def note_erasing(
     :func:`decide` does."""
     with writing():
         hold(tenant)
-        row = _about(tenant, request_id, recording, now, entropy)
+        row = _about(tenant, request_id, recording, who, now, entropy)
         PersonRecording.update(
             erased_at=now if why_not is None else None, kept_why=why_not, kept_until=until
         ).where(PersonRecording.id == row.id).execute()
-        kind = "person.erased" if why_not is None else "person.kept"
+        kind = ERASED if why_not is None else KEPT
         body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
+        if why_not is not None:
+            body["until"] = "" if until is None else to_iso(until)
         append(tenant, kind, body, now, entropy, recording=recording)
 
 
-def look_at(tenant: str, request_id: str, recording: str, now: datetime, entropy: Entropy) -> None:
+def look_at(tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy) -> None:
     """It is the person's, and something is about to be done with it: what comes of that can be noted when its
     row names nobody any more.  Raises as :func:`decide` does."""
     with writing():
         hold(tenant)
-        _about(tenant, request_id, recording, now, entropy)
+        _about(tenant, request_id, recording, who, now, entropy)
 
 
 def heard(tenant: str, recording: str) -> tuple[HeardRow, ...]:
-    """Who listened to a customer's recording, the first first."""
+    """To whom the sound of a customer's recording went, the first first: what the log says, not what a row
+    does."""
     with connected():
-        query = (
-            Listen.select(Listen.opened_at, Grant.purpose, User.role, User.name)
-            .join(Grant, on=Listen.grant)
-            .join(User, on=Grant.user)
-            .where((Listen.tenant == tenant) & (Grant.recording == recording))
-            .order_by(Listen.opened_at)
-        )
-        return tuple(
-            HeardRow(row.opened_at, row.grant.purpose, row.grant.user.role, row.grant.user.name)
-            for row in query
-        )
+        leaves = lookup.about(tenant, [recording], HEARD)
+        ids = {str(leaf.body.get(HEARD[leaf.kind][1])) for leaf in leaves}
+        people = {row.id: row for row in User.select().where((User.tenant == tenant) & User.id.in_(ids))}
+    found = []
+    for leaf in leaves:
+        how, name = HEARD[leaf.kind]
+        who = people.get(str(leaf.body.get(name)))
+        said = ("", "") if who is None else (who.role, who.name)
+        found.append(HeardRow(leaf.at, how, str(leaf.body.get("purpose", "")), *said))
+    return tuple(found)
 
 
-def _about(tenant: str, request_id: str, recording: str, now: datetime, entropy: Entropy) -> PersonRecording:
-    """The row of a recording of the person's, made where there is none."""
+def _about(
+    tenant: str, request_id: str, recording: str, who: str, now: datetime, entropy: Entropy
+) -> PersonRecording:
+    """The row of a recording of the person's, made where there is none, together with its first leaf."""
     request = persons.proved_one(tenant, request_id)
-    mine = (PersonRecording.request == request.id) & (PersonRecording.recording_id == recording)
-    row = PersonRecording.get_or_none(mine)
+    identity = f"{request.id}/{recording}"
+    row = PersonRecording.get_or_none(PersonRecording.id == identity)
     if row is not None:
+        _check_logged(tenant, [row])
         return row
     theirs = _theirs(Recording, tenant, request.number) & (Recording.id == recording)
     if not Recording.select().where(theirs).exists():
         raise PersonError("person.not_theirs", "that recording is not of a call with this number", "")
-    return PersonRecording.create(id=str(uuid7(now, entropy)), request=request.id, recording_id=recording)
+    body = {"request": request.id, "recording": recording, "who": who}
+    append(tenant, LOOKED_AT, body, now, entropy, recording=recording)
+    return PersonRecording.create(id=identity, request=request.id, recording_id=recording)
+
+
+def _check_logged(tenant: str, rows: Collection[PersonRecording]) -> None:
+    """Raises :class:`PersonError` (``person.not_logged``) where the log does not say of a recording what a
+    request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from it."""
+    mine = {row.recording_id: row for row in rows}
+    gone = (Recording.tenant == tenant) & Recording.id.in_([*mine]) & Recording.destroyed_at.is_null(False)
+    for row in Recording.select(Recording.id).where(gone):
+        del mine[row.id]
+    said: dict[str, dict[str, Any]] = {}
+    for leaf in lookup.about(tenant, mine, _COLUMNS):
+        row = mine[str(leaf.body["recording"])]
+        if leaf.body.get("request") == row.request_id:
+            known = said.setdefault(row.recording_id, dict.fromkeys(_LOGGED))
+            known |= _COLUMNS[leaf.kind](leaf)
+    for recording, row in mine.items():
+        if said.get(recording) != {name: getattr(row, name) for name in _LOGGED}:
+            raise persons.not_logged(f"recording {recording} in request {row.request_id}")
+
+
+_LOGGED: Final = (
+    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+)  # fmt: skip
+
+_NOT_ERASED: Final = dict.fromkeys(("erased_at", "kept_why", "kept_until"))
+
+
+def _reviewed(leaf: lookup.Said) -> dict[str, Any]:
+    said = leaf.body
+    return {
+        "given": said.get("given"),
+        "withheld_why": said.get("why") or None,
+        "decided_at": leaf.at,
+        "decided_by": said.get("who"),
+    }
+
+
+def _kept(leaf: lookup.Said) -> dict[str, Any]:
+    until = leaf.body.get("until")
+    return _NOT_ERASED | {"kept_why": leaf.body.get("why"), "kept_until": from_iso(until) if until else None}
+
+
+_COLUMNS: Final[Mapping[str, Callable[[lookup.Said], dict[str, Any]]]] = {
+    LOOKED_AT: lambda _leaf: {},
+    REVIEWED: _reviewed,
+    EXPORTED: lambda leaf: {"exported_at": leaf.at},
+    ERASED: lambda leaf: _NOT_ERASED | {"erased_at": leaf.at},
+    KEPT: _kept,
+}
 
 
 def _theirs(model: type[Recording] | type[NotRecorded], tenant: str, number: str) -> object:

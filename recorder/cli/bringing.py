@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from datetime import datetime, time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from recorder import zones
+from recorder import csv_rows, zones
 from recorder.catalogue.rows import FORMATS
 from recorder.cli import stores
 from recorder.cli.context import Context
@@ -89,11 +88,10 @@ def bring_in(
         click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes down all", err=True)
     if errors is not None:
         with open(errors, "w", encoding="utf-8", newline="") as file:
-            out = csv.writer(file)
-            out.writerow(["line", "file", "error", "hint"])
-            out.writerows(
-                [each.row, each.file, each.error.message, each.error.hint] for each in failed if each.error
-            )
+            file.write(csv_rows.row(["line", "file", "error", "hint"]))
+            for each in failed:
+                assert each.error is not None
+                file.write(csv_rows.row([each.row, each.file, each.error.message, each.error.hint]))
     if failed:
         click.echo("Put that right and run the command again: what is in is left alone.", err=True)
     sys.exit(1 if failed else 0)

@@ -90,8 +90,11 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
     if row.extended_why:
         click.echo(f"extended: {row.extended_why}")
+    for at, said in ((row.vouched_at, row.vouched_said), (row.proved_at, row.proved_said)):
+        if at and said:
+            click.echo(f"vouched for {to_iso(at)}: {said}")
     if row.proved_at:
-        click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how} {row.proved_said or ''}".rstrip())
+        click.echo(f"shown {to_iso(row.proved_at)} by {row.proved_how}")
     elif call := codes.latest(tenant, request):
         click.echo(f"called: {call.outcome or 'being called'}, {call.tries} tries")
     if row.closed_how:
@@ -117,25 +120,12 @@ def call(context: Context, request: str, tenant_name: str) -> None:
         raise ConfigError(
             "persons.dial",
             "this node has no way to call a number outside",
-            "set [persons] dial, sofia/gateway/<name>/{number}; or note how else it is known: "
-            "`accord person known`",
+            "set [persons] dial, sofia/gateway/<name>/{number}; or two people of the customer vouch for "
+            "them, in their panel",
         )
     tenant = find_tenant(tenant_name).id
     codes.order(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
     click.echo("It is being called; `accord person show` says what came of it.")
-
-
-@person.command("known")
-@click.argument("request")
-@TENANT
-@click.option("--how", required=True, help="How it is known that the number is theirs, in a sentence.")
-@click.pass_obj
-def known(context: Context, request: str, tenant_name: str, how: str) -> None:
-    """Note that the number of a REQUEST is theirs, where no code was told."""
-    context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    persons.recognise(tenant, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo("Noted.")
 
 
 @person.command("extend")

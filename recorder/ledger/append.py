@@ -49,7 +49,7 @@ GOES_WITH: Final[Mapping[str, str]] = dict.fromkeys(
         "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
         "call.not_recorded", "quarantine.destroyed",
         "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
-        "person.reviewed", "person.erased", "person.kept",
+        "person.looked_at", "person.reviewed", "person.erased", "person.kept",
     ),
     "recording",
 ) | dict.fromkeys(("call.asked", "call.answered"), "call")  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from peewee import Expression
 
-from recorder.catalogue.asking import PersonRequest
+from recorder.catalogue import codes, persons, reviews
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.database import Row
 from recorder.catalogue.logged import Recipient
@@ -45,6 +46,13 @@ WHATEVER: Final = object()
 @dataclass(frozen=True, slots=True)
 class Digest:
     """Of a column: the SHA-256 (hex) of the text in it."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Of a request's number: what it is with the row's salt (:func:`persons.committed`)."""
 
     sha256: str
 
@@ -110,6 +118,35 @@ def _signs_in(body: Body) -> Mapping[str, Any]:
     return {SIGNS_IN: body.get(SIGNS_IN, WHATEVER)}
 
 
+def _number(body: Body) -> Mapping[str, Any]:
+    return {"number": Committed(body["number_sha256"])} if "number_sha256" in body else {}
+
+
+def _vouched(body: Body) -> Mapping[str, Any]:
+    if body["vouch"] == 1:
+        said = {"vouched_at": THERE, "vouched_by": body["who"], "vouched_said": Digest(body["how_sha256"])}
+        return said
+    return {"proved_by": body["who"], "proved_said": Digest(body["how_sha256"])}
+
+
+def _valid(body: Body) -> Mapping[str, Any]:
+    return {"valid_until": from_iso(body["valid_until"])}
+
+
+def _review(body: Body) -> str:
+    return f"{body['request']}/{body['recording']}"
+
+
+def _reviewed(body: Body) -> Mapping[str, Any]:
+    said = {"given": body["given"], "withheld_why": body["why"] or None}
+    return said | {"decided_by": body["who"], "decided_at": THERE}
+
+
+def _not_erased(body: Body) -> Mapping[str, Any]:
+    until = from_iso(body["until"]) if body["until"] else None
+    return {"erased_at": None, "kept_why": body["why"], "kept_until": until}
+
+
 _ANNOUNCEMENT: Final = _all(
     _same(
         "version", "mode", "purposes", "keep_days", "language",
@@ -147,14 +184,39 @@ SAID: Final[Mapping[str, Says]] = {
         PersonRequest,
         _id("request"),
         _all(
-            _same("wants", "received_on", "due_on", entered_kind="by"),
-            _set(extended_at=None, proved_at=None, proved_how=None, closed_at=None, closed_how=None),
+            _same("wants", "language", "received_on", "due_on", entered_kind="by"),
+            _number,
+            _set(
+                extended_at=None,
+                vouched_at=None,
+                vouched_by=None,
+                proved_at=None,
+                proved_how=None,
+                proved_by=None,
+                closed_at=None,
+                closed_how=None,
+                exported_at=None,
+            ),
         ),
     ),
     "person.extended": Says(PersonRequest, _id("request"), _all(_same("due_on"), _set(extended_at=THERE))),
     "person.proved": Says(
-        PersonRequest, _id("request"), _all(_same(proved_how="how"), _set(proved_at=THERE))
+        PersonRequest, _id("request"), _all(_same(proved_how="how", proved_by="who"), _set(proved_at=THERE))
     ),
+    persons.VOUCHED: Says(PersonRequest, _id("request"), _vouched),
+    persons.EXPORTED: Says(PersonRequest, _id("request"), _set(exported_at=THERE)),
+    codes.ORDERED: Says(PersonCode, _id("call"), _same(request_id="request")),
+    codes.MADE: Says(PersonCode, _id("call"), _valid),
+    codes.CALLED: Says(PersonCode, _id("call"), _same("outcome")),
+    reviews.LOOKED_AT: Says(
+        PersonRecording,
+        _review,
+        _set(given=None, decided_at=None, exported_at=None, erased_at=None, kept_why=None),
+    ),
+    reviews.REVIEWED: Says(PersonRecording, _review, _reviewed),
+    reviews.EXPORTED: Says(PersonRecording, _review, _set(exported_at=THERE)),
+    reviews.ERASED: Says(PersonRecording, _review, _set(erased_at=THERE, kept_why=None)),
+    reviews.KEPT: Says(PersonRecording, _review, _not_erased),
     "person.closed": Says(
         PersonRequest, _id("request"), _all(_same(closed_how="how"), _set(closed_at=THERE))
     ),
@@ -177,13 +239,13 @@ SAID: Final[Mapping[str, Says]] = {
     ),
 }
 
-CHANGING: Final = (Tenant, User, Line, ApiToken, Recipient, PersonRequest)
+CHANGING: Final = (Tenant, User, Line, ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording)
 """Few rows, which later leaves say something else of: the last one counts."""
 
 LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
 """Kinds after which rows about people may be empty, or gone: their customer has left."""
 
-OF_PEOPLE: Final = (ApiToken, Recipient, PersonRequest)
+OF_PEOPLE: Final = (ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording)
 """Tables that go with a customer who leaves."""
 
 
@@ -191,12 +253,15 @@ def rows_of(model: Any, tenant: str) -> Expression:
     """The condition that a row is a tenant's."""
     if model is Session:
         return Session.user.in_(User.select(User.id).where(User.tenant == tenant))
+    if model is PersonRecording:
+        mine = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
+        return PersonRecording.request.in_(mine)
     return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
 
 
 COMPLETE: Final = (
     Announcement, Grant, Line, Listen, NotRecorded, Recording, User, Session, ApiToken, Recipient,
-    PersonRequest, Purpose,
+    PersonRequest, PersonCode, PersonRecording, Purpose,
 )  # fmt: skip
 """Tables in which no row is without a leaf.  Nothing makes a purpose of a customer's own yet."""
 
@@ -208,6 +273,8 @@ def agrees(row: Row, column: str, said: Any) -> bool:
     value = _value(row, column)
     if said is THERE:
         return value is not None
+    if isinstance(said, Committed) and isinstance(row, PersonRequest):
+        return persons.committed(row) == said.sha256
     if isinstance(said, Digest):
         return value is not None and hashlib.sha256(value.encode()).hexdigest() == said.sha256
     if isinstance(said, bool):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from recorder.catalogue.asking import PersonCode, PersonRecording
 from recorder.catalogue.database import Row
 from recorder.catalogue.limits import LIFTED, SET
 from recorder.catalogue.models import (
@@ -131,6 +132,8 @@ class Told:
     def _may_be_missing(self, model: type[Row], identity: str) -> bool:
         if model is Session:
             return True  # the worker forgets them a month after their end
+        if model is PersonCode:  # valid for minutes, and in no backup
+            return True
         if model is NotRecorded:  # a take that a person brought back is a recording now
             return bool(Recording.select().where(Recording.id == identity).exists())
         return False
@@ -161,6 +164,8 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
         return False
     if model is Recording:
         return identity in erased
+    if model is PersonRecording:
+        return PersonRecording.get_by_id(identity).recording_id in erased
     if model is Grant:
         return Grant.get_by_id(identity).recording_id in erased
     if model is Listen:

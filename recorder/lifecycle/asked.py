@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.catalogue import reviews
+from recorder.catalogue import persons, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.errors import AccessError, KeepingError
 from recorder.lifecycle.changing import Changes, Looked
@@ -45,8 +45,10 @@ def why_not(looked: Looked) -> WhyNot | None:
 def erase(changes: Changes, request: RequestRow, recording: str, who: str) -> WhyNot | None:
     """Erase one recording of the person's, and write down what came of it.  Raises as
     :meth:`Changes.delete` where it is not known whether it can be (``keeping.busy``, what was sealed is
-    broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs."""
-    reviews.look_at(request.tenant, request.id, recording, changes.now(), changes.entropy)
+    broken, the store is away), and :class:`recorder.errors.PersonError` for what is not theirs or was not
+    asked (``person.not_asked``, ``person.unproved``, ``person.closed``, ``person.not_logged``)."""
+    request = persons.proved(request.tenant, request.id, wants=persons.ERASES)
+    reviews.look_at(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
         found = why_not(changes.look(request.tenant, recording))
         if found is None:

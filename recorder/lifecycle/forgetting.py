@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recorder.catalogue import forgetting, reviews
+from recorder.catalogue import forgetting, persons, reviews
 from recorder.catalogue.persons import RequestRow
 from recorder.ids import uuid7
 from recorder.lifecycle.changing import Changes
@@ -31,7 +31,9 @@ class Forgotten:
 
 def erase(changes: Changes, request: RequestRow, who: str) -> Forgotten:
     """Erase a person's calls that were not recorded, where that may be.  Broken off, it is asked again.
-    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`."""
+    Raises :class:`SealError` (the key that signs is not endorsed any more), :class:`StoreError`, and
+    :class:`recorder.errors.PersonError` where that was not asked, or nobody has shown that it is theirs."""
+    request = persons.proved(request.tenant, request.id, wants=persons.ERASES)
     found = reviews.not_recorded(request.tenant, request.number)
     may = [row.id for row in found if not row.undecided]
     erased = 0

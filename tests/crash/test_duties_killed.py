@@ -18,6 +18,7 @@ from recorder.lifecycle import offboarding, retention
 from recorder.recover import backup
 from recorder.seal.verify import verify
 from tests.stored import kinds, put_small
+from tests.vouching import vouch
 
 from .conftest import step
 
@@ -156,7 +157,7 @@ def person_killed(house, boundary: str) -> None:
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
-    persons.recognise(house.tenant, made.id, how="showed a card", who=user.id, **more)
+    vouch(house.tenant, made.id, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
     assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"

@@ -70,7 +70,7 @@ def remember_device(response: Response) -> None:
     )
 
 
-class TooOften(Exception):
+class TooManyFailures(Exception):
     """Somebody has failed so often that they must wait; for so many seconds."""
 
     def __init__(self, seconds: int) -> None:
@@ -82,7 +82,7 @@ class Attempt:
     """One attempt to log in, counted before its password is looked at."""
 
     def __init__(self) -> None:
-        """Raises :class:`TooOften`."""
+        """Raises :class:`TooManyFailures`."""
         limits, device = here().config.login_limits, known_device()
         if device is not None:
             self._pair, self._buckets = _key("device", device), []
@@ -97,7 +97,7 @@ class Attempt:
             self._buckets = [(_key("address", address()), limits.address), whose]
             counted = [*self._buckets, (self._pair, limits.account_and_address)]
         if wait := throttle.take(counted, now()):
-            raise TooOften(wait)
+            raise TooManyFailures(wait)
 
     def went_well(self) -> None:
         """It does not count, nor what failed here before; the address is known from now on."""
@@ -106,10 +106,10 @@ class Attempt:
 
 
 def note_wrong_token() -> None:
-    """Somebody showed a token that is none.  Raises :class:`TooOften`."""
+    """Somebody showed a token that is none.  Raises :class:`TooManyFailures`."""
     bucket = (_key("token-address", address()), here().config.login_limits.address)
     if wait := throttle.take([bucket], now()):
-        raise TooOften(wait)
+        raise TooManyFailures(wait)
 
 
 def _key(kind: str, *parts: str) -> str:

@@ -25,7 +25,7 @@ from recorder.catalogue.tokens import TokenRow
 from recorder.clock import to_iso
 from recorder.control import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
-from web.account.limits import TooOften, limiter, note_wrong_token, wait
+from web.account.limits import TooManyFailures, limiter, note_wrong_token, wait
 from web.live.asking import ask
 from web.state import gate, here, now
 
@@ -149,8 +149,8 @@ def nothing(rest: str) -> ResponseReturnValue:
     return problem(404, "path.unknown", "there is nothing here", "docs/integrate.md lists what there is")
 
 
-@blueprint.errorhandler(TooOften)
-def failed_too_often(error: TooOften) -> ResponseReturnValue:
+@blueprint.errorhandler(TooManyFailures)
+def failed_too_often(error: TooManyFailures) -> ResponseReturnValue:
     return _slower(error.seconds)
 
 

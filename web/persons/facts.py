@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from recorder.access.door import Copy
 from recorder.catalogue.persons import RequestRow
-from recorder.catalogue.reviews import HeardRow, ReviewRow
+from recorder.catalogue.reviews import WITHHELD, HeardRow, ReviewRow
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow, TenantRow
 from recorder.clock import to_iso
 from recorder.seal.amendment import (
@@ -32,8 +32,9 @@ _WITHOUT: Final = frozenset({"party", "value", "leg", "by"})
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One recording: its row, what was decided, who listened, its copy, and where the sound of that lies in
-    the archive, unless it is withheld.  There is no copy of what is withheld and not as it was sealed."""
+    """One recording: its row, what was decided, to whom its sound went, its copy, and where the sound of that
+    lies in the archive, unless it is withheld.  There is no copy of what is withheld and not as it was
+    sealed."""
 
     row: RecordingRow
     review: ReviewRow
@@ -50,7 +51,7 @@ def document(
     now: datetime,
     names: bool,
 ) -> dict[str, Any]:
-    """All of it, as JSON; ``names``: those of colleagues who listened, beside their roles."""
+    """All of it, as JSON; ``names``: those of colleagues who had its sound, beside their roles."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -84,14 +85,16 @@ def _recording(told: Told, names: bool) -> dict[str, Any]:
         "direction": row.direction,
         "number": row.number,
         "sound": {
-            "given": told.review.given,
+            "given": told.review.given or WITHHELD,
             "file": told.path or None,
-            "withheld_because": told.review.withheld_why,
+            "withheld_because": told.review.withheld_why if told.review.given == WITHHELD else None,
+            "announced": row.announced if copy is None else copy.manifest.announced is not None,
         },
         "listened": [
             {
                 "at": to_iso(each.at),
-                "purpose": each.purpose,
+                "how": each.how,
+                "purpose": each.purpose or None,
                 "role": each.role,
                 **({"name": each.name} if names else {}),
             }

@@ -14,7 +14,7 @@ from flask_babel import force_locale
 from recorder import zones
 from recorder.catalogue import codes, forgetting, people, persons, queries, reviews
 from recorder.catalogue.persons import RequestRow
-from recorder.catalogue.reviews import WITHHELD, ReviewRow
+from recorder.catalogue.reviews import COPIED, WITHHELD, HeardRow, ReviewRow
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import PersonError, SealError
 from recorder.lifecycle import asked
@@ -38,7 +38,12 @@ def _to_its_page(named: Mapping[str, object]) -> str:
     return url_for(".show", request_id=mine) if mine else url_for(".listed")
 
 
+def _to_vouching(named: Mapping[str, object]) -> str:
+    return url_for(".vouching", request_id=named["request_id"])
+
+
 for_admins = admins_only(back=_to_its_page)
+for_vouchers = admins_only(back=_to_vouching, roles=persons.VOUCHERS)
 
 
 @blueprint.get("/requests")
@@ -114,7 +119,10 @@ def show(request_id: str) -> str:
         given=reviews.GIVEN,
         missed=missed,
         erasable=len(missed) - undecided,
+        announced=[each for each in left if each.usable],
+        unannounced=[each for each in left if not each.usable],
         reviewed=_reviewed(left, done),
+        me=_user(),
         letter=letter,
         names={each.id: each.name for each in people.users(tenant.id)},
         closed_how=persons.CLOSED_HOW,
@@ -145,15 +153,32 @@ def code(request_id: str) -> ResponseReturnValue:
     return _back(request_id, "whose")
 
 
-@blueprint.post("/requests/<request_id>/known")
+@blueprint.get("/requests/<request_id>/vouch")
+@logged_in
+@limit_refusals
+@for_vouchers
+def vouching(request_id: str) -> str:
+    """For the colleague who vouches too; they see no more of the request than that."""
+    tenant = someone().tenant
+    return render_template(
+        "persons/vouch.html",
+        asked=persons.request(tenant.id, request_id),
+        names={each.id: each.name for each in people.users(tenant.id)},
+        me=_user(),
+        longest=persons.LONGEST_SAID,
+    )
+
+
+@blueprint.post("/requests/<request_id>/vouch")
 @logged_in
 @limit_grants
-@for_admins
-def known(request_id: str) -> ResponseReturnValue:
-    persons.recognise(
-        _tenant(), request_id, how=request.form.get("how", ""), who=_user(), now=now(), entropy=here().entropy
-    )
-    return _back(request_id, "whose")
+@for_vouchers
+def vouch(request_id: str) -> ResponseReturnValue:
+    how = request.form.get("how", "")
+    persons.vouch(_tenant(), request_id, how=how, who=_user(), now=now(), entropy=here().entropy)
+    if someone().admin:
+        return _back(request_id, "whose")
+    return redirect(url_for(".vouching", request_id=request_id), 303)
 
 
 @blueprint.post("/requests/<request_id>/review")
@@ -164,6 +189,8 @@ def review(request_id: str) -> ResponseReturnValue:
     row = persons.request(_tenant(), request_id)
     done = reviews.of(_tenant(), row.id)
     for each in reviews.found(_tenant(), row.number):
+        if not each.usable and request.form.get(f"given-{each.id}"):
+            raise PersonError("person.unannounced", "one that was not announced is decided about for itself")
         chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = done.get(each.id, ReviewRow(each.id))
         same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_why)
@@ -175,6 +202,20 @@ def review(request_id: str) -> ResponseReturnValue:
     return _back(request_id, "given")
 
 
+@blueprint.post("/requests/<request_id>/recordings/<recording_id>/review")
+@logged_in
+@limit_grants
+@for_admins
+def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
+    """One that was not announced: decided about for itself, with the reason."""
+    given, why = request.form.get("given", ""), request.form.get("why", "")
+    reviews.decide(
+        _tenant(), request_id, recording_id, given=given, why=why, who=_user(), now=now(),
+        entropy=here().entropy,
+    )  # fmt: skip
+    return _back(request_id, "unannounced")
+
+
 @blueprint.post("/requests/<request_id>/copy")
 @logged_in
 @limit_grants
@@ -182,15 +223,13 @@ def review(request_id: str) -> ResponseReturnValue:
 def copy(request_id: str) -> ResponseReturnValue:
     """The archive.  Everything is looked at before its first byte, and written down."""
     tenant = someone().tenant
-    row = persons.request(tenant.id, request_id)
-    if not row.open or row.proved_at is None:
-        raise PersonError("person.unproved" if row.open else "person.closed", "not now", "")
+    row = persons.proved(tenant.id, request_id, wants=persons.COPIES)
     zone, names = zones.usable(tenant.time_zone), bool(request.form.get("names"))
     done = reviews.of(tenant.id, row.id)
     found = _left(reviews.found(tenant.id, row.number), done)
     if not _reviewed(found, done):
         raise PersonError("person.not_reviewed", "what is given was not decided of each", "")
-    told = [_told(row, each, done[each.id], zone) for each in found]
+    told = [_told(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.not_recorded(tenant.id, row.number)
     made = facts.document(tenant, row, told, missed, now(), names)
     with force_locale(FORMATS.get(row.language, row.language)):
@@ -219,17 +258,16 @@ def copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = persons.request(_tenant(), request_id)
-    if not row.erasure_asked or not row.open or row.proved_at is None:
-        raise PersonError("person.unproved" if row.proved_at is None else "person.closed", "not now", "")
+    row = persons.proved(_tenant(), request_id, wants=persons.ERASES)
     found, done = reviews.found(_tenant(), row.number), reviews.of(_tenant(), row.id)
-    told = all(_given(done.get(each.id)) for each in found) and reviews.all_told(row)
+    told = all(_given(row, each, done.get(each.id)) for each in found) and reviews.all_told(row)
     if row.copy_asked and not told:
         raise PersonError("person.copy_first", "the copy comes first", "")
     if not request.form.get("sure"):
         raise PersonError("person.sure", "not ticked", "")
     for each in found:
         if each.id not in done or done[each.id].erased_at is None:
+            gate().check_theirs(who(), row.id, each.id)
             asked.erase(changes(), row, each.id, _user())
     forgotten_calls.erase(changes(), row, _user())
     return _back(request_id, "erasing")
@@ -262,7 +300,11 @@ def _told(row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneI
         if done.given != WITHHELD:
             raise
         copied = None  # nothing is given of it, so what is wrong with it keeps nobody from the rest
-    told = Told(recording, done, reviews.heard(row.tenant, recording.id), copied, "")
+    heard = reviews.heard(row.tenant, recording.id)
+    if copied and copied.sound:  # whoever fetches it has it, too
+        me = someone().user
+        heard = (*heard, HeardRow(now(), COPIED, "", me.role, me.name))
+    told = Told(recording, done, heard, copied, "")
     where = pack.path(told, zone, copied.name) if copied and copied.sound else ""
     return replace(told, path=where)
 
@@ -273,12 +315,17 @@ def _left(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[
 
 
 def _reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
-    return all(each.id in done and done[each.id].given for each in found)
+    """Whether it was decided what is given of each; what was not announced is not given, unless somebody
+    decides otherwise of that one."""
+    return all(done.get(each.id, ReviewRow(each.id)).given or not each.usable for each in found)
 
 
-def _given(done: ReviewRow | None) -> bool:
-    """Whether a recording was given, or it was decided that it is not."""
-    return done is not None and (done.exported_at is not None or done.given == WITHHELD)
+def _given(row: RequestRow, recording: RecordingRow, done: ReviewRow | None) -> bool:
+    """Whether a recording was given, it was decided that it is not, or a copy said that it was not
+    announced."""
+    if done is None or done.given is None:
+        return not recording.usable and row.exported_at is not None
+    return done.exported_at is not None or done.given == WITHHELD
 
 
 def _all(tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> list[RecordingRow]:

@@ -1,7 +1,8 @@
 """Sends a sound as it comes through the gate: by range, in pieces, never held whole.
 
-RFC 9110, section 14: one range of bytes is answered with 206, one that is not there with 416; several
-ranges at once may be ignored, and are.  A range is a GET's alone: a HEAD is answered for the whole.
+RFC 9110, section 14: one range of bytes is answered with 206, also the last so many (``-500``), one that is
+not there with 416; several ranges at once may be ignored, and are, like what is no range.  A range is a GET's
+alone: a HEAD is answered for the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from recorder.errors import AccordError
 
 log = structlog.get_logger()
 
-_NO_BYTES = re.compile(r"bytes\s*=\s*-0+\s*")
+_RANGE = re.compile(r"[Bb][Yy][Tt][Ee][Ss]=[ \t,]*(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})[ \t,]*")
+"""One range of bytes; no sound is longer than what has eighteen digits."""
 
 
 def send(opened: Opened, validator: str) -> Response:
@@ -28,13 +30,14 @@ def send(opened: Opened, validator: str) -> Response:
     connection, and no browser takes the part for the whole.
     ``validator`` names these very bytes (a sound is never changed under its name).
     """
-    wanted = _range(opened.length, validator)
+    asked = _asked(validator)
+    wanted = _range(opened.length, asked)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store", "ETag": f'"{validator}"'}
     if wanted is None:
         return Response(status=416, headers=headers | {"Content-Range": f"bytes */{opened.length}"})
     start, end = wanted
     status = 200
-    if (start, end) != (0, opened.length) or _asked(validator):
+    if asked is not None:
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.length}"
     headers["Content-Length"] = str(end - start)
@@ -58,25 +61,27 @@ def _ended_by_errors(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise ConnectionResetError(errno.ECONNRESET, error.error_id) from error
 
 
-def _asked(validator: str) -> bool:
-    """Whether a range counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
-    only for these very bytes."""
-    if request.method != "GET":
-        return False
-    wanted, same = request.range, request.if_range
-    single = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
-    if not single and not _no_bytes():
-        return False
-    return same.etag == validator or (same.etag is None and same.date is None)
+def _asked(validator: str) -> re.Match[str] | None:
+    """The range that counts: RFC 9110, section 14.2, in a GET alone, and section 13.1.5, with ``If-Range``
+    only for these very bytes (a strong comparison: a date, or a weak tag, names others)."""
+    same = request.headers.get("If-Range")
+    if request.method != "GET" or (same is not None and same.strip() != f'"{validator}"'):
+        return None
+    found = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if found is None or not (found["first"] or found["last"]):
+        return None
+    if found["first"] and found["last"] and int(found["last"]) < int(found["first"]):
+        return None  # not valid (section 14.1.1), so it is as if there were none
+    return found
 
 
-def _no_bytes() -> bool:
-    """The last none of its bytes: well formed, and never there."""
-    return _NO_BYTES.fullmatch(request.headers.get("Range", "")) is not None
-
-
-def _range(length: int, validator: str) -> tuple[int, int] | None:
+def _range(length: int, asked: re.Match[str] | None) -> tuple[int, int] | None:
     """The bytes to send, from up to and not including; ``None`` where the range is not there."""
-    if not _asked(validator):
+    if asked is None:
         return 0, length
-    return None if request.range is None else request.range.range_for_length(length)
+    if not asked["first"]:
+        start, end = max(length - int(asked["last"]), 0), length
+    else:
+        start = int(asked["first"])
+        end = min(int(asked["last"]) + 1, length) if asked["last"] else length
+    return (start, end) if start < end else None

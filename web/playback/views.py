@@ -11,8 +11,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.access.door import Grant
-from recorder.catalogue import amending, queries
+from recorder.catalogue import amending, queries, reviews
 from recorder.catalogue.rows import RecordingRow
+from recorder.roles import ADMIN, AUDITOR
 from web import refused, written
 from web.account.limits import limit_grants, limit_played, limit_refusals
 from web.errors import answer, page
@@ -23,6 +24,9 @@ from web.state import gate, here, logged_in, now, someone, visitor, who
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
 NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
+OVERSEERS = frozenset({ADMIN, AUDITOR})
+"""Who is told by name who heard a recording."""
+SHOWN = 20
 PLAY = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -43,6 +47,8 @@ def choose(recording_id: str) -> str:
         announcement=queries.announcement(tenant.id, row.announcement),
         line=queries.line(tenant.id, row.line),
         now=now(),
+        heard=reviews.heard(tenant.id, row.id)[::-1] if someone().user.role in OVERSEERS else None,
+        most=SHOWN,
     )
 
 

@@ -5,7 +5,7 @@ const EARLY = 5 * 60 * 1000; // with less than this left: ask again, or warn whe
 const LOOK = 15 * 1000;
 
 export class Leave {
-  // `on`: `playing()` asks; `soon()`, `renewed(words)` and `over(message)` are told.
+  // `on`: `playing()` asks; `soon()`, `renewed(words)`, `later(message)` and `over(message)` are told.
   constructor({ renew, close, played, left, play, csrf }, on) {
     Object.assign(this, { renewAt: renew, closeAt: close, playedAt: played, play, csrf, on });
     this.over = false;
@@ -52,7 +52,11 @@ export class Leave {
       return false; // away for a moment: the next look tries again
     }
     const said = await saidBy(answer);
-    if (this.over || said === null || answer.status === 429 || answer.status >= 500) return false;
+    if (this.over || said === null || answer.status >= 500) return false;
+    if (answer.status === 429) {
+      this.on.later(said.message); // the next look tries again
+      return false;
+    }
     if (!answer.ok) {
       this.end(said.message);
       return false;

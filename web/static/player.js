@@ -158,7 +158,7 @@ function listen() {
   document.addEventListener("keydown", onKey);
   goOn.addEventListener("click", async () => {
     if (await leave.renew()) toggle.focus();
-    else if (!leave.over) trouble(say("Away"));
+    else if (!leave.over && document.getElementById("trouble").hidden) trouble(say("Away"));
   });
   audio.addEventListener("play", () => leave.look());
   for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showPlaying);
@@ -198,12 +198,19 @@ function takePlace() {
   if (at) goTo(at);
 }
 
+let slowed = false;
 const leave = new Leave(root.dataset, {
   playing: () => !audio.paused,
   soon: () => warn(say("Soon").replace("{time}", document.getElementById("until").textContent)),
   renewed: (words) => {
+    if (slowed) trouble(null);
+    slowed = false;
     document.getElementById("until").textContent = words;
     warn(null);
+  },
+  later: (message) => {
+    slowed = true;
+    trouble(message);
   },
   over: stop,
 });

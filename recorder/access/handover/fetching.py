@@ -37,8 +37,8 @@ def fetch(guard: Guard, who: Who) -> Opened:
     )
 
     def read(start: int, end: int) -> Iterator[bytes]:
-        said = {"handover": row.handover, "user": who.user, "from": start, "to": end}
-        handing.note(who.tenant, "handover.opened", said, guard.now(), guard.entropy)
+        now, entropy = guard.now(), guard.entropy
+        handing.fetching(who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy)
         return Pieces(_sent(guard, who, row, archive.read(start, end)))
 
     return Opened(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)

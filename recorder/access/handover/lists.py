@@ -7,13 +7,12 @@ it is asked for: one that was erased since is spaces, as a recording's row (``pa
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from recorder.access.handover.papers import ROWS, plain_text
+from recorder import csv_rows
+from recorder.access.handover.papers import ROWS
 from recorder.catalogue import limits, persons, queries
 from recorder.catalogue.rows import Cursor, NotRecordedRow
 from recorder.clock import to_iso
@@ -85,24 +84,18 @@ def _every(tenant: str) -> Iterator[NotRecordedRow]:
 
 
 def _call(row: NotRecordedRow) -> bytes:
-    return _line(
+    return csv_rows.row(
         (row.id, to_iso(row.started_at), to_iso(row.ended_at), row.direction, row.number, row.outside.value,
          row.reason)
     ).encode()  # fmt: skip
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> str:
-    return _line(columns) + "".join(_line(row) for row in rows)
+    return csv_rows.row(columns) + "".join(map(csv_rows.row, rows))
 
 
 def _head(columns: tuple[str, ...]) -> bytes:
-    return _line(columns).encode()
-
-
-def _line(values: Sequence[Any]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow([plain_text(str(each)) for each in values])
-    return out.getvalue()
+    return csv_rows.row(columns).encode()
 
 
 def _moment(at: Any) -> str:

@@ -6,13 +6,12 @@ the size that it had when the handing over began.  What is about one recording g
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from recorder import csv_rows
 from recorder.catalogue.handing import HandedRow
 from recorder.catalogue.models import Announcement, LedgerEntry, Recording, Sound, connected
 from recorder.catalogue.reading import recording_row
@@ -50,21 +49,14 @@ def about(manifest: Manifest, parties: Parties) -> bytes:
 
 def line_of(row: RecordingRow, why_not: str | None) -> bytes:
     """A recording's row in the table, while its parties are there."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(
+    return csv_rows.row(
         (
-            row.id, to_iso(row.started_at), row.duration_ms, row.direction, plain_text(row.number),
-            *(plain_text(each.value if each else "") for each in (row.outside, row.inside)),
+            row.id, to_iso(row.started_at), row.duration_ms, row.direction, row.number,
+            *(each.value if each else "" for each in (row.outside, row.inside)),
             row.announcement, row.announcement_version, row.brought_in or "", row.manifest_sha256,
             why_not or "",
         )
-    )  # fmt: skip
-    return out.getvalue().encode()
-
-
-def plain_text(value: str) -> str:
-    """A value that a stranger may have chosen, so that no spreadsheet takes it for a formula."""
-    return f"'{value}" if value[:1] in ("=", "-", "@", "\t", "\r") else value
+    ).encode()  # fmt: skip
 
 
 def table(tenant: str, rows: Sequence[HandedRow]) -> bytes:

@@ -293,7 +293,16 @@ def test_a_grant_is_renewed_while_it_lasts_and_only_then(gate, ada, recording, h
     house.clock.forward(minutes=2)
     refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
     refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
-    assert "grant.renewed" in kinds(recording.id)
+    assert "grant.renewed" not in kinds(recording.id), "its first leaf lets it be renewed for an hour"
+
+
+def test_renewals_are_one_leaf_an_hour_with_how_many_there_were(gate, ada, recording, house) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    for _ in range(14):
+        house.clock.forward(minutes=10)
+        gate.renew(ada, grant.id)
+    assert kinds(recording.id).count("grant.renewed") == 2
+    assert body(recording.id, "grant.renewed")["renewals"] == 6
 
 
 def test_a_grant_is_looked_at_while_it_is_being_used(gate, ada, recorded, house) -> None:

@@ -15,6 +15,7 @@ from recorder.catalogue.asking import PersonCode
 from recorder.catalogue.models import NotRecorded, Recording, connected, writing
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
+from tests.vouching import vouch
 
 NUMBER = "+32470123456"
 
@@ -248,7 +249,7 @@ def test_nothing_of_another_customers_or_numbers_is_found(catalogue, clock, entr
         assert {ident for ident in wanted if ident.startswith("recorded")} == found
         assert reviews.anything(tenant, number)
         row = enter(clock, entropy, number=number, tenant=tenant)
-        persons.recognise(tenant, row.id, how="seen", who="u", now=clock(), entropy=entropy)
+        vouch(tenant, row.id, clock(), entropy)
         for ident in made if number == NUMBERS[0] else found:
             deciding = {"given": "own", "why": "", "who": "u", "now": clock(), "entropy": entropy}
             if ident in found:

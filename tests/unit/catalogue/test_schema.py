@@ -34,6 +34,7 @@ ALL = (
     "0016_forgotten",
     "0017_note",
     "0018_retention",
+    "0019_logged",
     "0020_throttle",
     "0025_signed",
 )

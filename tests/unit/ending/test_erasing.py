@@ -46,6 +46,7 @@ from recorder.seal.opening import tenant_key_of
 from recorder.seal.verify import verify
 from recorder.take.spool import Party
 from tests.house import Customer
+from tests.vouching import vouch
 
 OPERATOR = By("operator")
 
@@ -91,7 +92,7 @@ def asked_by(house, customer: Customer, recording: str) -> str:
     ).id  # fmt: skip
     codes.order(customer.id, made, who="u", **said)
     persons.extend(customer.id, made, why="there is a heap of them", who="u", **said)
-    persons.recognise(customer.id, made, how="seen at the counter", who="u", **said)
+    vouch(customer.id, made, **said)
     why = "a colleague speaks of her health"
     reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
     return made

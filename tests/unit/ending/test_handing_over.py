@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import tarfile
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from recorder.seal import canonical
 from recorder.seal.amendment import By
 from recorder.seal.manifest import open_manifest
 from recorder.store.base import Unreachable
+from recorder.take.spool import Party
 from tests.house import Customer
 
 OPERATOR = By("operator")
@@ -112,6 +114,22 @@ def test_everything_is_in_it_and_can_be_checked_by_what_is_in_it(house, bakery, 
     assert any(name.startswith("accord/announcements/") and name.endswith(".wav") for name in files)
 
 
+def test_no_caller_is_a_formula_in_a_customers_spreadsheet(house, bakery, handed) -> None:
+    evil = "+cmd|' /C calc'!A0;=1"
+    house.call(bakery, outside=Party("sip", evil))
+    house.not_recorded(bakery, "declined", outside=Party("sip", evil))
+    announce(house, bakery)
+    handed(bakery.id)
+    files = unpacked(fetched(house, person(bakery)))
+    tables = {name: content.decode() for name, content in files.items() if name.endswith(".csv")}
+    for name in ("recordings-00001", "not-recorded-00001"):
+        (row,) = csv.DictReader(io.StringIO(tables[f"accord/tables/{name}.csv"]))
+        assert row["outside"] == "'+cmd|' /C calc'!A0;'=1"
+    for name, content in tables.items():
+        cells = [cell for row in csv.reader(io.StringIO(content)) for cell in row]
+        assert not [cell for cell in cells if re.match(r"[=+@-]", cell)], name
+
+
 def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spaces(
     house, bakery, handed
 ) -> None:
@@ -133,11 +151,11 @@ def test_what_they_had_beside_recordings_is_in_it_and_a_call_that_is_gone_is_spa
     assert {(each["call"], each["reason"]) for each in rows("not-recorded-00001")} == {
         (missed[0], "never_connected"), (missed[1], "declined"),
     }  # fmt: skip
-    assert {each["outside"] for each in rows("not-recorded-00001")} == {"+32470123456"}
+    assert {each["outside"] for each in rows("not-recorded-00001")} == {"'+32470123456"}
     (number,) = rows("numbers")
-    assert (number["number"], number["until"]) == ("+3225550100", to_iso(house.now()))
+    assert (number["number"], number["until"]) == ("'+3225550100", to_iso(house.now()))
     assert [(each["purpose"], each["keep_days"]) for each in rows("keeping")] == [("agreement", "20")]
-    assert [(each["number"], each["wants"]) for each in rows("requests")] == [("+32470123456", "copy")]
+    assert [(each["number"], each["wants"]) for each in rows("requests")] == [("'+32470123456", "copy")]
     with writing():
         NotRecorded.delete().where(NotRecorded.id == missed[0]).execute()
     after = fetched(house, who)
@@ -194,7 +212,8 @@ def test_it_is_the_same_from_any_byte_on(house, bakery, handed, clock) -> None:
     with connected():
         leaves = [(leaf.kind, leaf.body) for leaf in LedgerEntry.select().order_by(LedgerEntry.number)]
     assert sum(kind == "recording.handed_over" for kind, _ in leaves) == 2, "once each"
-    assert sum(kind == "handover.opened" for kind, _ in leaves) == len(places) + 2
+    opened = [json.loads(body) for kind, body in leaves if kind == "handover.opened"]
+    assert [(each["from"], each["to"]) for each in opened] == [(0, row.length), (0, 1)], "one an hour"
     assert handed(bakery.id).handover == row.handover, "asked again, it is the same"
     assert handed(bakery.id, anew=True).handover != row.handover
 

@@ -47,6 +47,7 @@ from recorder.recover import backup
 from recorder.seal.keys import Keyring, secret
 from tests.announced import announcement_in
 from tests.conftest import KINDS, House
+from tests.vouching import vouch
 
 from .conftest import catalogued, rows
 
@@ -103,7 +104,7 @@ def full(house: House, recorded) -> House:
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    persons.recognise(house.tenant, asked.id, how="seen", who=None, **said)
+    vouch(house.tenant, asked.id, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
     forgetting.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)

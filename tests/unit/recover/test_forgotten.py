@@ -26,6 +26,7 @@ from recorder.lifecycle.changing import Changes
 from recorder.recover import backup
 from recorder.seal import call_erasure, canonical, document
 from tests.conftest import House
+from tests.vouching import vouch
 
 from .conftest import Recovery, rows
 
@@ -58,7 +59,7 @@ def asked(house: House, missed) -> RequestRow:
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    persons.recognise(house.tenant, made.id, how="seen", who=None, **said)
+    vouch(house.tenant, made.id, **said)
     return persons.request(house.tenant, made.id)
 
 

@@ -14,11 +14,12 @@ import soundfile
 
 from recorder import pipeline
 from recorder.catalogue import codes, forgetting, persons, queries, reviews
-from recorder.catalogue.models import LedgerEntry, NotRecorded, connected
+from recorder.catalogue.models import LedgerEntry, NotRecorded, Recording, connected
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import retention
 from recorder.take.spool import Party
 from tests.house import CALLER
+from tests.unit.web.conftest import Browser
 
 OTHER = Party("e164", "+32470999999")
 NUMBER = CALLER.value
@@ -41,8 +42,12 @@ def enter(browser, wants: str = "both", number: str = "0470 12 34 56", **more: s
     return answer.location.partition("#")[0]
 
 
-def known(browser, page: str) -> None:
-    assert browser.send(f"{page}/known", how="Carte d'identité vue au comptoir").status_code == 303
+def known(admin, page: str, colleague: str = "claire") -> None:
+    """The admin and a colleague vouch for them."""
+    other = Browser(admin.client.application.test_client())
+    assert other.log_in(colleague).status_code == 303
+    for each, how in ((admin, "Carte d'identité vue au comptoir"), (other, "Sa voix")):
+        assert each.send(f"{page}/vouch", how=how).status_code == 303
 
 
 def given(browser, page: str, **decided: str) -> None:
@@ -108,9 +113,9 @@ def test_only_admins_and_only_their_own(house, browser, bakery, rival, call) -> 
         assert person.get(page).status_code == 403
         assert "/requests" not in person.get("/recordings").text
     assert NUMBER[-4:] not in dora.get("/requests").text
-    for what in ("call", "code", "known", "review", "copy", "erase", "extend", "close"):
+    for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
         assert claire.send(f"{page}/{what}").status_code == 403
-        form = {"how": "answered", "why": "x", "code": "123456"}
+        form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
         assert dora.send(f"{page}/{what}", **form).status_code == 404, what
         assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
     assert browser().get(page).status_code == 302
@@ -149,8 +154,8 @@ def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock
     assert "Le numéro a été appelé" in shown
     assert "à examiner" in shown
     assert kinds(bakery.id) == [
-        "person.asked", "person.call_ordered", "person.called", "person.code_tried", "person.code_tried",
-        "person.proved",
+        "person.asked", "person.call_ordered", "person.code_made", "person.called", "person.code_tried",
+        "person.code_tried", "person.proved",
     ]  # fmt: skip
     assert digits not in json.dumps(leaves(bakery.id))
 
@@ -164,7 +169,9 @@ def test_where_nobody_can_be_called_that_is_said(browser, bakery, call, clock) -
     known(paul, page)
     assert "Carte d" in paul.get(page).text
     (row,) = persons.requests(bakery.id)
-    assert (row.proved_how, row.proved_by) == ("person", bakery.people["paul"].id)
+    assert (row.proved_how, row.vouched_by, row.proved_by) == (
+        "people", bakery.people["paul"].id, bakery.people["claire"].id,
+    )  # fmt: skip
 
 
 def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
@@ -227,6 +234,117 @@ def test_a_copy_has_what_was_decided_and_their_voice_alone_where_that_was(
     assert kinds(rival.id, "person.") == []
 
 
+def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> None:
+    paul, claire = browser("paul"), browser("claire")
+    page = enter(paul)
+    assert paul.send(f"{page}/vouch", how="Carte d'identité vue au comptoir").status_code == 303
+    shown = paul.get(page).text
+    assert "Paul Martin" in shown
+    assert f"{page}/vouch" in shown, "where a colleague vouches, too"
+    for what, form in (
+        ("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
+        ("close", {"how": "answered"}), ("vouch", {"how": "Encore moi"}), ("vouch", {}),
+    ):  # fmt: skip
+        assert paul.send(f"{page}/{what}", **form).status_code == 403, what
+    assert browser("audit").send(f"{page}/vouch", how="x").status_code == 403, "an auditor does not vouch"
+    assert browser("audit").get(f"{page}/vouch").status_code == 403
+    assert claire.get(page).status_code == 403, "a colleague who vouches sees no more of the request"
+    asked = claire.get(f"{page}/vouch").text
+    assert NUMBER[4:] in re.sub(r"\D", "", asked)
+    assert "Paul Martin" in asked
+    assert "Enregistrements" not in asked
+    assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
+    shown = paul.get(page).text
+    for said in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
+        assert said in shown
+    assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
+    vouched = [body for kind, body in leaves(bakery.id) if kind == "person.vouched"]
+    assert [(each["vouch"], each["who"]) for each in vouched] == [
+        (1, bakery.people["paul"].id), (2, bakery.people["claire"].id),
+    ]  # fmt: skip
+    assert kinds(bakery.id) == ["person.asked", "person.vouched", "person.vouched", "person.proved"]
+    assert "comptoir" not in json.dumps(leaves(bakery.id)), "what they saw is in no log"
+    audit = Audit(house.store, house.root, house.now(), house.keyring)
+    assert list(audit.tenant(bakery.id)) == []
+
+
+def test_somebody_of_another_customer_vouches_for_nobody(house, browser, bakery, rival, call) -> None:
+    page = enter(browser("paul"))
+    dyck = browser("dyck")
+    assert dyck.get(f"{page}/vouch").status_code == 404
+    assert dyck.send(f"{page}/vouch", how="Seen").status_code == 404
+    assert kinds(bakery.id) == ["person.asked"]
+
+
+def test_what_was_not_announced_is_mentioned_and_given_only_by_a_decision_of_its_own(
+    house, browser, bakery, call
+) -> None:
+    silent, other = (house.call(bakery, announced=False) for _ in range(2))
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "own"})
+    archive, facts, readme = fetched(paul, page)
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert set(told) == {call, silent, other}
+    assert len(archive.namelist()) == 3, "one sound"
+    for each in (silent, other):
+        assert told[each]["sound"] == {
+            "given": "withheld", "file": None, "withheld_because": None, "announced": False,
+        }  # fmt: skip
+        assert told[each]["started_at"]
+    assert readme.count("n’a pas pu y être établi") == 2
+    answer = paul.send(f"{page}/review", **{f"given-{silent}": "both", f"why-{silent}": "All of them"})
+    assert answer.status_code == 403, "not with the others"
+    alone = f"{page}/recordings/{silent}/review"
+    assert paul.send(alone, given="both").status_code == 403, "not without a reason"
+    assert paul.send(alone, given="both", why="  ").status_code == 403
+    _, facts, _ = fetched(paul, page)
+    assert [each["sound"]["file"] for each in facts["recordings"] if each["id"] == silent] == [None]
+    assert paul.send(alone, given="both", why="Le client l’a demandé par écrit").status_code == 303
+    archive, facts, readme = fetched(paul, page)
+    told = {each["id"]: each for each in facts["recordings"]}
+    assert told[silent]["sound"]["file"] in archive.namelist()
+    assert told[other]["sound"]["file"] is None
+    decided = [body for kind, body in leaves(bakery.id) if kind == "person.reviewed"]
+    assert [(each["recording"], each["given"], each["why"]) for each in decided] == [
+        (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
+    ]  # fmt: skip
+    assert paul.send(f"{page}/erase", sure="yes").status_code == 303, "the copy has told of each"
+
+
+def test_that_a_recording_was_announced_is_what_was_sealed(house, browser, bakery) -> None:
+    """A row that says so gives nothing of one that was not."""
+    silent = house.call(bakery, announced=False)
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    with connected():
+        Recording.update(announced=1, purposes=["agreement"]).execute()
+    given(paul, page, **{silent: "both"})
+    assert paul.send(f"{page}/copy").status_code in (403, 409)
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+
+
+def test_who_was_given_it_is_told_on_its_page_and_in_the_next_copy(browser, bakery, call) -> None:
+    paul, page = browser("paul"), f"/recordings/{call}"
+    assert "Personne." in browser("audit").get(page).text
+    request = enter(paul)
+    known(paul, request)
+    given(paul, request, **{call: "both"})
+    _, facts, readme = fetched(paul, request)
+    assert "Personne." not in readme, "whoever made the copy had it"
+    for reader in ("paul", "audit"):
+        shown = browser(reader).get(page).text
+        assert "Paul Martin" in shown
+        assert "copie pour la personne enregistrée" in shown
+        assert "Personne." not in shown
+    assert "Paul Martin" not in browser("claire").get(page).text
+    _, facts, readme = fetched(paul, request)
+    assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]
+    assert readme.count("copie pour la personne enregistrée") == 2
+
+
 def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser, bakery, call) -> None:
     claire, paul = browser("claire"), browser("paul")
     player = claire.listen_to(call)
@@ -237,8 +355,9 @@ def test_who_listened_is_told_by_role_and_by_name_only_where_they_choose(browser
     known(paul, page)
     given(paul, page, **{call: "both"})
     _, facts, readme = fetched(paul, page)
-    (heard,) = facts["recordings"][0]["listened"]
-    assert (heard["role"], heard["purpose"]) == ("customer", "agreement")
+    heard, copied = facts["recordings"][0]["listened"]
+    assert (heard["how"], heard["role"], heard["purpose"]) == ("listened", "customer", "agreement")
+    assert (copied["how"], copied["role"], copied["purpose"]) == ("copy", "customer_admin", None)
     assert "Claire" not in readme + json.dumps(facts)
     assert "un collègue" in readme
     _, facts, readme = fetched(paul, page, names="yes")
@@ -250,6 +369,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
     held = house.call(bakery)
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
+    house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
     paul.send(f"/recordings/{held}/keeping/hold", purpose="agreement", reason="Order 12", review="2027-01-15")
@@ -282,7 +402,7 @@ def test_it_is_erased_where_it_may_be_and_told_why_where_not(house, browser, bak
         assert answer.status_code == 403, what
 
     page = enter(anne, wants="erasure")
-    known(anne, page)
+    known(anne, page, "luc")
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.of(duty.id, page.rpartition("/")[2]).values()
     assert (row.recording, row.kept_why) == (by_law, "keeping.by_law")
