@@ -14,8 +14,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from peewee import Expression, ModelSelect
+from peewee import Expression
 
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
@@ -114,12 +115,12 @@ def give(
     return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
 
 
-def _within(at: Expression, now: datetime) -> Expression:
+def _within(at: Any, now: datetime) -> Any:
     """The condition of the last hour; what a clock that had jumped ahead wrote is in none."""
     return (at > now - HOUR) & (at <= now + SLACK)
 
 
-def _check(query: ModelSelect, at: Expression, most: int, now: datetime) -> None:
+def _check(query: Any, at: Any, most: int, now: datetime) -> None:
     """Raises :class:`TooOften` where an hour has had so many already."""
     last = query.order_by(at.desc()).offset(most - 1).limit(1).objects().first()
     if last is not None:
@@ -222,8 +223,8 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
         renewals, leaf = (row.renewals or 0) + 1, row.leaf
         if now - said.at >= HOUR:
             _check_old(grant, now)
-            body = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
-            body |= {"purpose": grant.purpose, "renewals": renewals}
+            named = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
+            body = {**named, "purpose": grant.purpose, "renewals": renewals}
             leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
             renewals = 0
         elif renewals > RENEWALS_AN_HOUR:

@@ -243,8 +243,8 @@ def _check_logged(tenant: str, rows: Collection[PersonRecording]) -> None:
     request's row does.  Of one that was destroyed nothing is left in the log, and nothing follows from it."""
     mine = {row.recording_id: row for row in rows}
     gone = (Recording.tenant == tenant) & Recording.id.in_([*mine]) & Recording.destroyed_at.is_null(False)
-    for row in Recording.select(Recording.id).where(gone):
-        del mine[row.id]
+    for each in Recording.select(Recording.id).where(gone):
+        del mine[each.id]
     said: dict[str, dict[str, Any]] = {}
     for leaf in lookup.about(tenant, mine, _COLUMNS):
         row = mine[str(leaf.body["recording"])]

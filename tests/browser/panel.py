@@ -46,6 +46,7 @@ def main(folder: Path) -> None:
     house.person(florist, "lea", "Léa Lambert", role="customer_admin")
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
+    house.person(optician, "marc", "Marc Petit")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     customers.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -90,6 +91,7 @@ def main(folder: Path) -> None:
         "deleted": house.call(florist, at=at - timedelta(hours=9)),
         "asked": house.call(optician, at=at - timedelta(hours=10)),
         "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
+        "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     gevent.spawn(keep_talking, bakery)

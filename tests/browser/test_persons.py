@@ -1,4 +1,4 @@
-"""A person asks for their recordings, by keyboard: entered, known, reviewed, given, erased, closed."""
+"""A person asks for their recordings, by keyboard: entered, vouched for, reviewed, given, erased, closed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,23 @@ def test_an_admin_answers_a_request_by_keyboard(person, tmp_path):
     page.get_by_role("button", name="Appeler le numéro").press("Enter")
     expect(page.get_by_text("Le numéro est appelé.")).to_be_visible()
     looked_at(anne, "calling", tmp_path)
-    page.get_by_text("Vous savez par un autre moyen").press("Enter")
+    page.get_by_text("vous reconnaissez cette personne").press("Enter")
     page.locator("#how").focus()
     page.keyboard.type("Carte d’identité vue au comptoir")
     page.keyboard.press("Enter")
+    alone = page.get_by_text("Demandez à un collègue")
+    expect(alone).to_be_visible()
+    looked_at(anne, "vouched", tmp_path)
+    marc = person().log_in("marc")
+    marc.page.goto(f"{page.url.partition('#')[0]}/vouch")
+    stays_on_the_page(marc)
+    marc.page.get_by_label("Comment vous l’avez reconnue").focus()
+    marc.page.keyboard.type("Sa voix")
+    marc.page.keyboard.press("Enter")
+    expect(marc.page.get_by_text("Rien de plus n’est nécessaire.")).to_be_visible()
+    looked_at(marc, "vouching", tmp_path)
+    page.reload()
+    expect(page.get_by_text("Mentionné, pas donné.")).to_be_visible()
     expect(page.get_by_text("personnes : à examiner")).to_have_count(2)
     looked_at(anne, "review", tmp_path)
     page.locator(f"#own-{ids['asked']}").press("Space")

@@ -252,6 +252,7 @@ def test_one_persons_word_alone_gives_nothing(house, browser, bakery, call) -> N
     asked = claire.get(f"{page}/vouch").text
     assert NUMBER[4:] in re.sub(r"\D", "", asked)
     assert "Paul Martin" in asked
+    assert "Carte d" not in asked, "how the first one recognised them is theirs to say"
     assert "Enregistrements" not in asked
     assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
     shown = paul.get(page).text
