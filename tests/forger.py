@@ -112,7 +112,8 @@ def _closed(sock: socket.socket) -> bool:
     return True
 
 
-NOBODY = 65534
+SOMEBODY = 54321
+"""Another user of the machine: the id need not be anybody's."""
 
 
 def run(*arguments: str, uid: int | None = None) -> subprocess.Popen[str]:

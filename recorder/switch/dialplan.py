@@ -146,13 +146,17 @@ class Dialplan:
         return int(self.server.connection_count)
 
     def _arrive(self, session: OutboundSession) -> None:
+        believed = self._introduced(session)
+        if believed is not None:
+            self.server.admit(session)
+            self._on_call(Arrival.of(believed, self._region), session)
+
+    def _introduced(self, session: OutboundSession) -> Mapping[str, str] | None:
+        """By itself: their answer, which may be the key, is in no frame that a traceback of a call shows."""
         try:
             data, answer = session.introduce(self._admission.question, self._introduction)
         except SwitchError:
             if not session.left_by_peer:  # whoever only looks whether somebody listens does no harm
                 self._admission.refuse(SILENT, session.owner)
-            return
-        believed = self._admission.admit(data, answer, session.owner)
-        if believed is not None:
-            self.server.admit(session)
-            self._on_call(Arrival.of(believed, self._region), session)
+            return None
+        return self._admission.admit(data, answer, session.owner)

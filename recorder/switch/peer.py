@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket as plain
 import struct
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from gevent import monkey, socket
@@ -26,7 +27,8 @@ _UID_AT: Final = _HEADER.size + _MESSAGE.size + _ID.size + 3 * 4
 
 def owner(connection: socket.socket) -> int | None:
     """The user id of the process that has the other end of a connection; ``None`` where the other end is on
-    another machine, in another network namespace, or gone, or the kernel does not say."""
+    another machine, in another network namespace, or gone, or the kernel does not say whose it is (in a user
+    namespace, as of systemd's ``PrivateUsers``, all users of the machine look alike)."""
     try:
         here, there = connection.getsockname(), connection.getpeername()
         (family, own), (_, other) = _packed(here[0]), _packed(there[0])
@@ -37,9 +39,9 @@ def owner(connection: socket.socket) -> int | None:
         with kernel:
             kernel.sendto(_question(family, wanted), (0, 0))
             answer = kernel.recv(4096, plain.MSG_DONTWAIT)
+        return _uid(answer, wanted)
     except OSError:
         return None
-    return _uid(answer, wanted)
 
 
 @cache
@@ -65,7 +67,16 @@ def _uid(answer: bytes, wanted: bytes) -> int | None:
         return None
     uid, inode = struct.unpack_from("=II", answer, _UID_AT)
     # One that its process has closed belongs to nobody, and is said to be root's.
-    return int(uid) if inode else None
+    return int(uid) if inode and uid != _unmapped() else None
+
+
+@cache
+def _unmapped() -> int | None:
+    """The user id that stands for all those that our user namespace does not know; ``None`` where it knows
+    all.  Raises ``OSError``."""
+    if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
+        return None
+    return int(Path("/proc/sys/kernel/overflowuid").read_text())
 
 
 def _packed(address: str) -> tuple[int, bytes]:

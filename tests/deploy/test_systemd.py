@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from recorder.daemon.admission import FILE
 from recorder.take.spool import END
 from tests.deploy.boot import Machine
 from tests.deploy.conftest import UNITS, as_accord
@@ -74,6 +75,10 @@ def test_a_call_becomes_a_recording_though_the_switch_is_another_user(machine: M
         raise AssertionError(f"{error}\n{machine.journal('freeswitch')}\n{logs}") from error
     spool = machine.path("/var/lib/accord/spool")
     machine.until("the spool is empty", lambda: not list(spool.glob(f"*/{END}")))
+    # The kernel has told the daemon, hardened as it is, whose process the switch is.
+    kept = spool / FILE
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert json.loads(kept.read_text())["user"] == int(machine.run("id", "-u", "freeswitch").stdout)
 
 
 def test_the_doctor_has_nothing_to_say_of_the_processes(machine: Machine) -> None:

@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from recorder.daemon.admission import FILE, variable
+from recorder.take.spool import AUDIO
 from tests import forger
 from tests.freeswitch.process import Esl, until
-from tests.freeswitch.switches import NUMBER, PASSWORD, CallUnderTest, Rig
+from tests.freeswitch.switches import NUMBER, PASSWORD, RATE, CallUnderTest, Rig
 from tests.scenarios.proxy import Proxy
 
 KEY = variable("test")
 USERS = [
     pytest.param(None, id="the switch's own user"),
     pytest.param(
-        forger.NOBODY,
+        forger.SOMEBODY,
         id="another user",
         marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else"),
     ),
@@ -92,6 +93,8 @@ def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: 
     until("it is noticed", lambda: "switch.down" in log(rig))
     first = rig.call()
     assert_goes_on_recorded(rig, first)
+    talked = (len(rig.prompt) / RATE + 1) * RATE * 4
+    until("they have talked", lambda: (first.take() / AUDIO).stat().st_size > talked)  # type: ignore[operator]
     first.hang_up()
     # And by the next daemon, which never was connected.
     rig.kill_daemon()
@@ -103,6 +106,9 @@ def test_with_the_standing_connection_cut_calls_are_announced_and_recorded(rig: 
     # How it ends is told by the switch, once it is connected.
     rig.start_daemon()
     assert_kept(rig, second)
+    take = first.wait_take()
+    assert take.end.outcome == "recorded", (take.end, take.marks)
+    assert "unobserved_from" in [mark.kind for mark in take.marks]
 
 
 def test_a_switch_that_was_started_anew_is_believed_at_once(rig: Rig, standing: Proxy) -> None:

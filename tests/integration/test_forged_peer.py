@@ -102,11 +102,11 @@ def test_nor_has_one_of_another_user_and_the_switch_is_not_asked(driver: Practic
     channel = str(uuid.uuid4())
     before = spools(driver)
     heard = said(forger.run(
-        str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forger.NOBODY
+        str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forger.SOMEBODY
     ))  # fmt: skip
     assert len(heard) <= 2
     assert spools(driver) == before
-    assert f"user={forger.NOBODY}" in plain_log(driver)
+    assert f"user={forger.SOMEBODY}" in plain_log(driver)
     assert "reason=another_user" in plain_log(driver)
 
 
@@ -127,7 +127,7 @@ def test_a_live_calls_own_id_brings_a_forger_nothing_but_that_call(driver: Pract
 def test_five_thousand_connections_of_another_user_stop_no_call(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
-    flood = forger.run(str(driver.port), "--hold", "5000", uid=forger.NOBODY)
+    flood = forger.run(str(driver.port), "--hold", "5000", uid=forger.SOMEBODY)
     assert flood.stdout is not None
     assert flood.stdin is not None
     assert flood.stdout.readline() == "begins\n"

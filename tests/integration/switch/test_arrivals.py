@@ -10,13 +10,16 @@ import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
+from structlog.testing import capture_logs
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import OutboundSession
+from recorder.switch.waiting import OTHERS, STRANGERS
 from recorder.switch.wire import Limits
 from tests.admitting import ANSWER, Everybody
+from tests.forger import SOMEBODY
 
 Wait = Callable[[Callable[[], object]], None]
 
@@ -128,7 +131,7 @@ def test_a_handler_that_raises_frees_its_call_and_no_other(serve: Serve, wait: W
             raise KeyError("a mistake")
         stay.wait()
 
-    dialplan = serve(on_call)
+    dialplan = serve(on_call, 30)  # showing the traceback takes a while on a busy machine
     first, second = Caller(port_of(dialplan)), Caller(port_of(dialplan))
     first.take()
     assert first.heard() == ""
@@ -157,6 +160,83 @@ def test_whoever_is_no_switch_is_let_go(serve: Serve, wait: Wait, noise: bytes) 
     good = Caller(port_of(dialplan))
     good.take()
     wait(lambda: seen)
+
+
+KNOWS_NOTHING = {
+    "says nothing": b"",
+    "answers the first alone": DATA,
+    "never ends its answer": DATA + b"Content-Type: api/response\nContent-Length: 900000\n\nx",
+    "promises more than is taken": DATA + b"Content-Type: api/response\nContent-Length: 60000000\n\n",
+    "speaks another protocol": b"GET / HTTP/1.1\r\n\r\n\n\n",
+    "refuses": b"Content-Type: command/reply\nReply-Text: -ERR no\n\n" + ANSWER,
+}
+
+
+@pytest.mark.parametrize("says", KNOWS_NOTHING.values(), ids=KNOWS_NOTHING)
+def test_whoever_does_not_answer_as_a_switch_is_refused_in_time_and_in_silence(
+    wait: Wait, says: bytes
+) -> None:
+    admission = Everybody()
+    seen: list[Arrival] = []
+    dialplan = Dialplan(
+        "127.0.0.1", 0, lambda arrival, session: seen.append(arrival), admission, limits=Limits(reply=0.3)
+    )
+    dialplan.bind()
+    gevent.spawn(dialplan.serve)
+    with capture_logs() as logs:
+        stranger = Caller(port_of(dialplan))
+        began = time.monotonic()
+        stranger.sock.sendall(says)
+        wait(lambda: admission.refused)
+        assert time.monotonic() - began < 5
+        wait(lambda: dialplan.calls == 0)
+    dialplan.stop(0.2)
+    assert admission.refused == ["silent"]
+    assert not seen
+    assert not logs, "whoever opens thousands fills no log"
+
+
+def test_whoever_only_looks_whether_somebody_listens_is_not_said_to_be_refused(wait: Wait) -> None:
+    admission = Everybody()
+    dialplan = Dialplan("127.0.0.1", 0, lambda arrival, session: None, admission)
+    port = dialplan.bind()
+    gevent.spawn(dialplan.serve)
+    Caller(port).sock.close()
+    looks = Caller(port)
+    assert looks.heard() == "connect"
+    looks.sock.close()
+    wait(lambda: dialplan.calls == 0)
+    dialplan.stop(0.2)
+    assert admission.refused == []
+
+
+def test_many_of_whom_nothing_is_known_make_room_for_those_that_come_later(wait: Wait) -> None:
+    class Strict(Everybody):
+        def stranger(self, owner: int | None) -> bool:
+            return owner == SOMEBODY
+
+    admission, owners, seen = Strict(), {}, []
+    dialplan = Dialplan(
+        "127.0.0.1", 0, lambda arrival, session: seen.append(arrival), admission,
+        owner=lambda sock: owners.get(sock.getpeername()[1]),
+    )  # fmt: skip
+    port = dialplan.bind()
+    idle = [plain.create_connection(("127.0.0.1", port)) for _ in range(OTHERS)]
+    strangers = [plain.create_connection(("127.0.0.1", port)) for _ in range(STRANGERS + 5)]
+    owners |= {sock.getsockname()[1]: SOMEBODY for sock in strangers}
+    serving = gevent.spawn(dialplan.serve)
+    try:
+        wait(lambda: admission.refused == ["crowded"] * 5)
+        wait(lambda: dialplan.calls == OTHERS + STRANGERS)
+        caller = Caller(port)
+        caller.take()
+        wait(lambda: seen)
+        assert admission.refused.count("crowded") == 5
+    finally:
+        for sock in (*idle, *strangers):
+            sock.close()
+        dialplan.stop(0.2)
+        serving.kill()
 
 
 def test_hundreds_of_calls_at_once_all_arrive_and_stay(serve: Serve, wait: Wait) -> None:

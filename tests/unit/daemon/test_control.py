@@ -26,7 +26,7 @@ from recorder.errors import SwitchError
 from recorder.switch.commands import Command
 from recorder.switch.observed import Observed, What
 from recorder.take.spool import CallStart, Party, read_marks
-from tests.forger import NOBODY
+from tests.forger import SOMEBODY
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
@@ -219,7 +219,7 @@ def test_a_process_of_the_spools_group_is_refused(ask: Callable[..., str], tmp_p
     tmp_path.chmod(0o2770)
     code = (
         f"import os, socket; os.chdir({str(tmp_path)!r})\n"
-        f"os.setgroups([]); os.setgid({gid}); os.setuid({NOBODY})\n"
+        f"os.setgroups([]); os.setgid({gid}); os.setuid({SOMEBODY})\n"
         f"open('theirs', 'w'); socket.socket(socket.AF_UNIX).connect({SOCKET!r})"
     )
     done = gevent.get_hub().threadpool.apply(

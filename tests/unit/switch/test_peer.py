@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from recorder.switch.peer import owner
-from tests.forger import NOBODY
+from tests.forger import SOMEBODY
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -64,11 +65,44 @@ def test_it_is_another_users() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         client = subprocess.Popen(
-            [sys.executable, "-c", CLIENT.format(uid=NOBODY), port], stdin=subprocess.PIPE
+            [sys.executable, "-c", CLIENT.format(uid=SOMEBODY), port], stdin=subprocess.PIPE
         )
         with client:
             far, _ = server.accept()
             with far:
-                assert owner(far) == NOBODY
+                assert owner(far) == SOMEBODY
+            assert client.stdin is not None
+            client.stdin.close()
+
+
+NAMESPACE = """
+import socket, sys
+from recorder.switch.peer import owner
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    for _ in range(2):
+        far, _ = server.accept()
+        print(owner(far), flush=True)
+        far.close()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
+def test_where_all_users_look_alike_none_is_named() -> None:
+    """In a user namespace that knows root alone, as under systemd's ``PrivateUsers``."""
+    daemon = subprocess.Popen(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", NAMESPACE],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    with daemon:
+        assert daemon.stdout is not None
+        port = daemon.stdout.readline().strip()
+        with socket.create_connection(("127.0.0.1", int(port))):
+            assert daemon.stdout.readline() == "0\n"
+        client = subprocess.Popen(
+            [sys.executable, "-c", CLIENT.format(uid=SOMEBODY), port], stdin=subprocess.PIPE
+        )
+        with client:
+            assert daemon.stdout.readline() == "None\n"
             assert client.stdin is not None
             client.stdin.close()
