@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from recorder.catalogue.asking import PersonRequest
+from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
@@ -250,6 +250,50 @@ def a_token_is_deleted(world: World) -> None:
 @found_as("row.changed", "person_request")
 def that_a_number_is_a_persons_is_forged(world: World) -> None:
     change(PersonRequest, proved_at=world.house.clock(), proved_how="code")
+
+
+@found_as("row.changed", "person_request")
+def a_persons_request_is_of_another_number(world: World) -> None:
+    change(PersonRequest, number="+32470999999")
+
+
+@found_as("row.changed", "person_request")
+def a_persons_request_is_of_another_number_and_salt(world: World) -> None:
+    change(PersonRequest, number="+32470999999", number_salt="00" * 32)
+
+
+@found_as("row.changed", "person_request")
+def a_person_is_answered_in_another_language(world: World) -> None:
+    change(PersonRequest, language="de")
+
+
+@found_as("row.changed", "person_request")
+def that_somebody_vouched_is_forged(world: World) -> None:
+    change(PersonRequest, vouched_at=world.house.clock(), vouched_by=world.user, vouched_said="seen")
+
+
+@found_as("row.changed", "person_request")
+def that_a_copy_left_is_forged(world: World) -> None:
+    change(PersonRequest, exported_at=world.house.clock())
+
+
+@found_as("row.unlogged", "person_code")
+def a_call_with_a_code_is_made_up(world: World) -> None:
+    now = world.house.clock()
+    with writing():
+        request = PersonRequest.select().get().id
+        PersonCode.create(
+            id="made up", request=request, tenant_id=world.tenant, number="+32470999999", language="fr",
+            asked_at=now, until=now, tries=0,
+        )  # fmt: skip
+
+
+@found_as("row.unlogged", "person_recording")
+def what_is_given_to_a_person_is_made_up(world: World) -> None:
+    with writing():
+        request = PersonRequest.select().get().id
+        identity = f"{request}/{world.kept}"
+        PersonRecording.create(id=identity, request=request, recording_id=world.kept, given="both")
 
 
 @found_as("row.changed", "person_request")
