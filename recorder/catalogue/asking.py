@@ -6,20 +6,22 @@ was decided and done of each recording) and ``forgetting.py`` (calls that were n
 
 from __future__ import annotations
 
-from peewee import ForeignKeyField, IntegerField, TextField
+from peewee import SQL, ForeignKeyField, IntegerField, TextField
 
 from recorder.catalogue.database import MaybeMomentField, MomentField, Row
 
 
 class PersonRequest(Row):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
-    days in the customer's zone, ``language`` is what they are answered in.  ``proved_how`` is how it was
+    days in the customer's zone, ``language`` is what they are answered in.  ``salt`` (32 random bytes, hex) is
+    what the log's hash of the number is made with (``persons.hidden``): it goes with the number.  ``proved_how`` is how it was
     shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``).
     ``exported_at`` is when a copy last left."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
     number = TextField()
+    salt = TextField(default="", constraints=[SQL("DEFAULT ''")])
     wants = TextField()
     language = TextField()
     received_on = TextField()

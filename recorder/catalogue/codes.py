@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.catalogue import persons, reviews
-from recorder.catalogue.asking import PersonCode
+from recorder.catalogue.asking import PersonCode, PersonRequest
 from recorder.catalogue.database import connected, writing
+from recorder.clock import to_iso
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, says
 
 DIGITS: Final = 6
 
@@ -31,6 +32,9 @@ VALID: Final = timedelta(minutes=15)
 
 SILENT: Final = timedelta(minutes=2)
 """After its deadline, what became of a call that was taken and not answered is not known."""
+
+RECENT: Final = 5000
+"""Leaves of a customer's log among which those of a call that is made now are looked for."""
 
 TRIES: Final = 5
 """Of one code."""
@@ -83,9 +87,9 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
             id=str(uuid7(now, entropy)), request=request.id, tenant_id=tenant, number=request.number,
             language=request.language, asked_at=now, until=now + TAKEN_WITHIN, tries=0,
         )  # fmt: skip
-        append(
-            tenant, "person.call_ordered", {"request": request.id, "call": row.id, "who": who}, now, entropy
-        )
+        body = {"request": request.id, "call": row.id, "who": who, "language": row.language}
+        body |= {"until": to_iso(row.until), "number_hash": persons.hidden(request.salt, row.number)}
+        append(tenant, "person.call_ordered", body, now, entropy)
     return _row(row)
 
 
@@ -114,20 +118,33 @@ def seen(tenant: str, request_id: str, now: datetime, entropy: Entropy) -> CodeR
 
 
 def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | None:
-    """Take the next call for this node, with a new code; ``None`` where there is none."""
+    """Take the next call for this node, with a new code; ``None`` where there is none.  A row that the
+    customer's log does not bear out, with its number, rings nobody up."""
     with connected():
         waiting = PersonCode.taken_at.is_null() & PersonCode.outcome.is_null() & (PersonCode.until > now)
-        row = PersonCode.select().where(waiting).order_by(PersonCode.id).first()
+        rows = PersonCode.select().where(waiting).order_by(PersonCode.id)
+        row = next((each for each in rows if _is_ordered(each)), None)
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
     with writing():
+        valid_until, code_hash = now + VALID, hashed(row.id, code, entropy)
         taken = PersonCode.update(
-            node=node, taken_at=now, code_hash=hashed(row.id, code, entropy), valid_until=now + VALID
+            node=node, taken_at=now, code_hash=code_hash, valid_until=valid_until
         ).where((PersonCode.id == row.id) & waiting)
         if not taken.execute():
             return None
+        body = {"request": row.request_id, "call": row.id, "node": node, "code_hash": code_hash}
+        body |= {"valid_until": to_iso(valid_until)}
+        append(row.tenant_id, "person.code_made", body, now, entropy)
     return _row(row), code
+
+
+def _is_ordered(row: PersonCode) -> bool:
+    salt = PersonRequest.select(PersonRequest.salt).where(PersonRequest.id == row.request_id).scalar()
+    body = {"request": row.request_id, "call": row.id}
+    body["number_hash"] = persons.hidden(salt or "", row.number)
+    return says(row.tenant_id, "person.call_ordered", body, among=RECENT)
 
 
 def answer(node: str, row: CodeRow, outcome: str, now: datetime, entropy: Entropy) -> None:
@@ -160,8 +177,11 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         )
         if not counted.execute():
             raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
+        made = {"call": last.id, "code_hash": last.code_hash}
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        append(tenant, "person.code_tried", {"request": request.id, "right": right, "who": who}, now, entropy)
+        right = right and says(tenant, "person.code_made", made, among=RECENT)
+        body = {"request": request.id, "right": right, "who": who, "call": last.id, "tries": last.tries + 1}
+        append(tenant, "person.code_tried", body, now, entropy)
         if right:
             persons.prove(request, persons.CODE, who, None, now, entropy)
             PersonCode.update(code_hash=None).where(PersonCode.request == request_id).execute()

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from peewee import TextField
 
-from recorder.catalogue.database import DataField, MomentField, Row, connected
+from recorder.catalogue.database import DataField, MomentField, Row, connected, database
+from recorder.clock import from_iso
 
 
 class Condition(Row):
@@ -39,21 +40,25 @@ class Place(Row):
         table_name = "rebuild_place"
 
 
-HOLDS_UNCONFIRMED = "holds_unconfirmed"
+HOLDS_AWAITED = "holds.awaited"
+HOLDS_CONFIRMED = "holds.confirmed"
+"""Kinds of leaves between which nothing expires: no row is needed for that, and none ends it."""
+
+_LAST_OF_EACH = f"""
+SELECT kind, at FROM ledger_entry AS last
+WHERE kind IN ('{HOLDS_AWAITED}', '{HOLDS_CONFIRMED}') AND number = (
+  SELECT MAX(number) FROM ledger_entry AS other
+  WHERE other.tenant_id = last.tenant_id AND kind IN ('{HOLDS_AWAITED}', '{HOLDS_CONFIRMED}'))
+"""  # noqa: S608, kinds of ours
 
 
 def holds_unconfirmed() -> datetime | None:
     """Since when nothing expires because somebody has yet to confirm the holds; ``None`` where that is
-    done or there was no rebuild."""
+    done or there was no rebuild.  By the customers' logs: where the last that any of them says is that they
+    are awaited."""
     with connected():
-        row = Condition.get_or_none(Condition.name == HOLDS_UNCONFIRMED)
-    return None if row is None else row.since
-
-
-def wait_for_holds(because: str, now: datetime) -> None:
-    """Nothing expires from now on until the holds are confirmed.  Inside the caller's transaction."""
-    if not Condition.select().where(Condition.name == HOLDS_UNCONFIRMED).exists():
-        Condition.create(name=HOLDS_UNCONFIRMED, said={"because": because}, since=now)
+        rows = database.execute_sql(_LAST_OF_EACH).fetchall()
+    return min((from_iso(at) for kind, at in rows if kind == HOLDS_AWAITED), default=None)
 
 
 def end(name: str) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 
 from peewee import SqliteDatabase
 
-from recorder.catalogue import conditions
 from recorder.catalogue.asking import ForgottenCall, PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
@@ -42,6 +41,7 @@ from recorder.catalogue.models import (
     Tenant,
     User,
 )
+from recorder.catalogue.recovering import wait_for_holds
 from recorder.catalogue.schema import FOLDER
 from recorder.errors import BackupError
 from recorder.ids import Entropy
@@ -182,10 +182,11 @@ def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterato
         check_empty()
         Revision.delete().execute()
         yield
-        for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
+        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+        for tenant in tenants:
             said = {"backup": made_at.isoformat(timespec="seconds")}
             append(tenant, "catalogue.restored", said, now, entropy)
-        conditions.wait_for_holds("restore", now)
+        wait_for_holds("restore", tenants, now, entropy)
 
 
 def insert(model: type[Row], names: Sequence[str], values: Iterable[Sequence[Any]]) -> int:

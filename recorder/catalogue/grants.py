@@ -75,6 +75,7 @@ def give(
             until=until,
         )
         said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        said |= {"session": session or "", "manifest_sha256": manifest_sha256}
         append(tenant, "grant.given", said, now, entropy, recording=recording)
     return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until)
 

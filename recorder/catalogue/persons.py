@@ -8,6 +8,7 @@ for.  Every question has a tenant; every step is a leaf, which names the request
 from __future__ import annotations
 
 import calendar
+import hmac
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -20,7 +21,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.models import Tenant
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import SALT_BYTES, append, hold
 from recorder.prompts.purposes import LANGUAGES
 
 COPY: Final = "copy"
@@ -124,10 +125,12 @@ def enter(
         row = _tenant(tenant)
         if not 0 <= (today(row.time_zone, now) - received_on).days <= 366:
             raise PersonError("person.day", f"it was not received on {received_on}", "a day of the last year")
+        salt = entropy(SALT_BYTES).hex()
         made = PersonRequest.create(
             id=str(uuid7(now, entropy)),
             tenant_id=tenant,
             number=normalised(number, row.country),
+            salt=salt,
             wants=wants,
             language=language,
             received_on=received_on.isoformat(),
@@ -137,7 +140,8 @@ def enter(
             entered_by=by,
         )
         said = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
-        append(tenant, "person.asked", {**said, "by": by_kind, "who": by or ""}, now, entropy)
+        said |= {"by": by_kind, "who": by or "", "language": language}
+        append(tenant, "person.asked", said | {"number_hash": hidden(salt, made.number)}, now, entropy)
     return request_row(made)
 
 
@@ -172,8 +176,10 @@ def extend(
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
             raise PersonError("person.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
-        _change(row, due_on=due, extended_at=now, extended_why=said(why))
-        append(tenant, "person.extended", {"request": row.id, "due_on": due, "who": who or ""}, now, entropy)
+        words = said(why)
+        _change(row, due_on=due, extended_at=now, extended_why=words)
+        body = {"request": row.id, "due_on": due, "who": who or "", "why_hash": hidden(row.salt, words)}
+        append(tenant, "person.extended", body, now, entropy)
 
 
 def recognise(
@@ -194,6 +200,7 @@ def prove(
         raise PersonError("person.proved", "that was shown before", "")
     _change(row, proved_at=now, proved_how=how, proved_by=who, proved_said=what)
     body = {"request": row.id, "how": how, "who": who or ""}
+    body |= {"said_hash": "" if what is None else hidden(row.salt, what)}
     append(row.tenant_id, "person.proved", body, now, entropy)
 
 
@@ -219,6 +226,12 @@ def exported(tenant: str, request_id: str, who: str, now: datetime, entropy: Ent
         hold(tenant)
         _change(proved_one(tenant, request_id), exported_at=now)
         append(tenant, "person.exported", {"request": request_id, "who": who}, now, entropy)
+
+
+def hidden(salt: str, text: str) -> str:
+    """What the log says of a person's number, and of what a colleague wrote of them: HMAC-SHA-256 under the
+    request's salt (hex).  Without the salt, which goes with the number, nobody can find out what it was."""
+    return hmac.new(bytes.fromhex(salt), text.encode(), "sha256").hexdigest()
 
 
 def today(time_zone: str, now: datetime) -> date:

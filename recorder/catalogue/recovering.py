@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import SQL
+
 from recorder.catalogue import amending, conditions, customers
 from recorder.catalogue.leaving import being_erased
-from recorder.catalogue.models import Recording, Tenant, connected, writing
+from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.catalogue.places import note_outcomes
 from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.ids import Entropy
-from recorder.ledger.append import Body, append, append_all, forget, hold
+from recorder.ledger.append import Body, append, append_all, forget, hold, sha256_of
 from recorder.prompts.packs import STRICT
 from recorder.seal.chain import Chain
 
@@ -81,8 +83,9 @@ class Recovering:
                 for seen in batch
             ]
             changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
-            if any(not (lived and self._on_its_way(*each)) for each in changed):
-                conditions.wait_for_holds("rebuild", self.now)
+            lost = [each for each in changed if not (lived and self._on_its_way(*each))]
+            whose = {seen.row.tenant for seen, _ in lost if seen.row is not None}
+            wait_for_holds("rebuild", sorted(whose), self.now, self.entropy)
             note_outcomes(
                 (seen.place, outcome, code or seen.code, message or seen.message)
                 for seen, outcome, code, message in outcomes
@@ -100,9 +103,10 @@ class Recovering:
         if Tenant.select().where(Tenant.id == tenant).exists():
             hold(tenant)
             if tenant in self.keys and not being_erased(tenant):
-                Tenant.update(wrapped_key=self.keys[tenant]).where(
-                    (Tenant.id == tenant) & (Tenant.wrapped_key == "")
-                ).execute()
+                mine = (Tenant.id == tenant) & (Tenant.wrapped_key == "")
+                if Tenant.update(wrapped_key=self.keys[tenant]).where(mine).execute():
+                    said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
+                    append(tenant, "tenant.key_changed", said, self.now, self.entropy)
             return
         customers.create_tenant(
             tenant,
@@ -209,15 +213,27 @@ def tenant_keys() -> dict[str, str]:
         return {row.id: row.wrapped_key for row in rows}
 
 
+def wait_for_holds(because: str, tenants: Sequence[str], now: datetime, entropy: Entropy) -> None:
+    """Nothing expires from now on until the holds are confirmed (P8): a leaf of each of these customers'
+    logs says so, once.  Inside the caller's transaction."""
+    for tenant in tenants:
+        mine = (LedgerEntry.tenant == tenant) & SQL(
+            f"kind IN ('{conditions.HOLDS_AWAITED}', '{conditions.HOLDS_CONFIRMED}')"
+        )
+        last = LedgerEntry.select(LedgerEntry.kind).where(mine).order_by(LedgerEntry.number.desc()).first()
+        if last is None or last.kind != conditions.HOLDS_AWAITED:
+            append(tenant, conditions.HOLDS_AWAITED, {"because": because}, now, entropy)
+
+
 def confirm_holds(now: datetime, entropy: Entropy) -> bool:
     """Let recordings expire again; false where nobody waited for that.  In every customer's log."""
     held = amending.holds()
     with writing():
-        if not conditions.end(conditions.HOLDS_UNCONFIRMED):
+        if conditions.holds_unconfirmed() is None:
             return False
         for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
             mine = sum(each.tenant == tenant for each in held)
-            append(tenant, "holds.confirmed", {"holds": mine}, now, entropy)
+            append(tenant, conditions.HOLDS_CONFIRMED, {"holds": mine}, now, entropy)
     return True
 
 

@@ -15,6 +15,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.models import Grant, Listen, NotRecorded, Recording, User
 from recorder.catalogue.reading import not_recorded_row, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
+from recorder.clock import to_iso
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
 from recorder.ledger.append import append, hold
@@ -119,6 +120,7 @@ def decide(
             PersonRecording.id == row.id
         ).execute()
         body = {"request": request_id, "recording": recording, "given": given, "who": who}
+        body |= {"review": row.id, "reason": reason or ""}
         append(tenant, "person.reviewed", body, now, entropy, recording=recording)
 
 
@@ -135,6 +137,7 @@ def note_export(
             raise PersonError("person.not_reviewed", "that was not decided", "")
         PersonRecording.update(exported_at=now).where(PersonRecording.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}
+        body["review"] = row.id
         append(tenant, "recording.exported", body, now, entropy, recording=recording)
 
 
@@ -159,6 +162,7 @@ def note_erasing(
         ).where(PersonRecording.id == row.id).execute()
         kind = "person.erased" if why_not is None else "person.kept"
         body = {"request": request_id, "recording": recording, "why": why_not or "", "who": who}
+        body |= {"review": row.id, "kept_until": "" if until is None else to_iso(until)}
         append(tenant, kind, body, now, entropy, recording=recording)
 
 

@@ -29,7 +29,8 @@ def create(tenant: str, *, name: str, token_sha256: str, now: datetime, entropy:
             id=str(uuid7(now, entropy)), tenant_id=tenant, name=name, token_sha256=token_sha256,
             created_at=now,
         )  # fmt: skip
-        append(tenant, "token.created", {"token": row.id, "token_sha256": token_sha256}, now, entropy)
+        said = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        append(tenant, "token.created", said, now, entropy)
     return _row(row)
 
 

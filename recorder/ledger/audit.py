@@ -64,7 +64,7 @@ class Audit:
             row = Tenant.get_or_none(Tenant.id == tenant)
             if row is None:
                 raise no_tenant(tenant)
-            told = Told(tenant)
+            told = Told(tenant, self.now)
             leaves = Leaves(tenant, frozenset(head.size for head in signed.heads), told.hear, HEARD)
             size = int(row.ledger_size)
             yield from leaves.read(lambda done: self.tell("leaves", done, size))
@@ -72,7 +72,7 @@ class Audit:
                 what = f"{leaves.count} leaves are there, and {size} were written"
                 yield Finding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
-            yield from told.end(leaves.erased, leaves.amended)
+            yield from told.end(leaves.erased | leaves.gone, leaves.amended)
         if self.recordings:
             kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
             yield from kept.read(lambda done: self.tell("recordings", done, None))

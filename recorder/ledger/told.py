@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from recorder.catalogue.asking import PersonRecording
+from recorder.catalogue.calls import Asked
 from recorder.catalogue.database import Row
 from recorder.catalogue.limits import SET
 from recorder.catalogue.models import (
@@ -19,15 +22,34 @@ from recorder.catalogue.models import (
     User,
     database,
 )
-from recorder.catalogue.people import SIGNS_IN
+from recorder.catalogue.people import SHOWN_AS, SIGNS_IN
+from recorder.clock import from_iso
 from recorder.ledger.findings import Finding
 from recorder.ledger.limited import Limited
-from recorder.ledger.said import CHANGING, COMPLETE, LEAVING, OF_PEOPLE, SAID, Body, agrees, rows_of
+from recorder.ledger.said import (
+    CHANGING,
+    COMPLETE,
+    ENDS,
+    LEAVING,
+    OF_PEOPLE,
+    SAID,
+    Body,
+    agrees,
+    owner_of,
+    rows_of,
+)
 from recorder.seal.amendment import ERASED
 
 PAGE = 500
 
 BEGUN: Final = "log.begun"
+
+SESSIONS_KEPT: Final = timedelta(days=29)
+"""A session is forgotten 30 days after its end, and not before."""
+
+REVIEWED: Final = (
+    "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
+)  # fmt: skip
 
 HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET})
 """Kinds of leaves that are to be heard."""
@@ -38,6 +60,7 @@ class Told:
     """Hears every body of a tenant's leaves, and compares rows with them, a few hundred at a time."""
 
     tenant: str
+    now: datetime
     findings: list[Finding] = field(default_factory=list)
     begun: dict[int, int] = field(default_factory=dict)
     """Epochs that the log says were begun, each with its first checkpoint's number."""
@@ -45,13 +68,16 @@ class Told:
     _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _unreadable: set[str] = field(default_factory=set)
     _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _opened: dict[str, str] = field(default_factory=dict)
+    """Sessions, and when each was opened."""
     _limited: Limited = field(init=False)
     _left: bool = False
 
     def __post_init__(self) -> None:
         self._limited = Limited(self.tenant)
 
-    def hear(self, number: int, kind: str, body: Body) -> None:
+    def hear(self, number: int, kind: str, body: Body, at: str) -> None:
         """One leaf's body."""
         if kind == BEGUN:
             self.begun[int(body["epoch"])] = int(body["checkpoint"])
@@ -63,10 +89,14 @@ class Told:
         identity = None if says is None else says.which(body)
         if says is None or identity is None:
             return
-        model = says.model
+        model, identity = says.model, identity or self.tenant
         if says.makes:
             self._known[model].add(identity)
-        said = says.columns(body)
+        said = says.said(body, at)
+        if ENDS.get(model) in said:
+            self._ended[model].add(identity)
+        if model is Session and says.makes:
+            self._opened[identity] = at
         if model in CHANGING:
             self._last[model].setdefault(identity, {}).update(said)
             return
@@ -82,6 +112,9 @@ class Told:
     def end(self, erased: Collection[str], amended: Mapping[str, int]) -> Iterator[Finding]:
         """After the last leaf.  Of ``erased`` recordings the leaves' bodies are gone, so rows about them are
         compared with nothing; but that they were ``amended`` so many times before is still known."""
+        for review in self._last[PersonRecording].values():
+            if review["recording_id"] not in erased:  # what was not decided by any leaf is not
+                review |= {name: None for name in REVIEWED if name not in review}
         for waiting in (self._waiting, self._last):
             for model, rows in waiting.items():
                 for some in _pages(rows):
@@ -111,8 +144,9 @@ class Told:
                     )
                 continue
             others = [name for name, value in said.items() if not agrees(row, name, value)]
-            if self._left and model is User and SIGNS_IN in others:
-                others.remove(SIGNS_IN)  # what they were called was forgotten
+            others += [] if owner_of(row) in (None, self.tenant) else ["whose it is"]
+            if self._left and model is User:  # what they were called was forgotten
+                others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
             if others:
                 what = f"the log says otherwise: {', '.join(sorted(others))}"
                 self._blame("row.changed", model, identity, what)
@@ -129,21 +163,32 @@ class Told:
             return {}
 
     def _may_be_missing(self, model: type[Row], identity: str) -> bool:
-        if model is Session:
-            return True  # the worker forgets them a month after their end
+        if model is Session:  # the worker forgets them a month after their end
+            opened = self._opened.get(identity)
+            return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
+        if model is Asked:
+            return True  # the worker forgets them, too: what was asked a while ago
         if model is NotRecorded:  # a take that a person brought back is a recording now
             return bool(Recording.select().where(Recording.id == identity).exists())
         return False
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[Finding]:
-        last, known = "", self._known[model]
+        last, known, end = "", self._known[model], getattr(model, ENDS.get(model, ""), None)
+        if self._left and model in OF_PEOPLE:
+            return
         while True:
             mine = rows_of(model, self.tenant) & (model.id > last)
-            ids = [row for (row,) in database.execute(
-                model.select(model.id).where(mine).order_by(model.id).limit(PAGE)).fetchall()]  # fmt: skip
-            for identity in ids:
-                if identity not in known and not _of_erased(model, identity, erased):
+            rows = database.execute(
+                model.select(model.id, end or model.id).where(mine).order_by(model.id).limit(PAGE)
+            ).fetchall()
+            ids = [identity for identity, _ in rows]
+            for identity, ended in rows:
+                if identity not in known and not _of_erased(model, identity, erased) and not _blank(model, identity):
                     yield self._finding("row.unlogged", model, identity, "a row that no leaf speaks of")
+                elif end is not None and ended is not None and identity not in self._ended[model]:
+                    if not self._left and not _of_erased(model, identity, erased):
+                        what = f"the log does not say that it ended: {ENDS[model]}"
+                        yield self._finding("row.changed", model, identity, what)
             if not ids:
                 return
             last = ids[-1]
@@ -165,7 +210,20 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
         return Grant.get_by_id(identity).recording_id in erased
     if model is Listen:
         return Listen.get_by_id(identity).grant.recording_id in erased
+    if model is PersonRecording:
+        return PersonRecording.get_by_id(identity).recording_id in erased
+    if model is Asked:
+        return Asked.get_by_id(identity).call_id in erased
     return False
+
+
+def _blank(model: Any, identity: str) -> bool:
+    """Whether nothing was decided or done yet of a recording that a person asked about."""
+    if model is not PersonRecording:
+        return False
+    row = PersonRecording.get_by_id(identity)
+    names = [each.name for each in PersonRecording._meta.sorted_fields]
+    return all(row.__data__[name] is None for name in names if name not in ("id", "request", "recording_id"))
 
 
 def _pages(rows: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
