@@ -6,7 +6,9 @@ In this order, so that each part stands on the one before it:
 2. the leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
 3. the leaves are those that were signed
 4. the rows (:mod:`told`): they say what the leaves say
-5. the recordings (:mod:`kept`): the bucket has what was sealed, and the rows say so
+5. the recordings and their wrapped keys (:mod:`kept`, :mod:`wrapped_keys`): the bucket has what was sealed, and
+   the rows say so
+6. what belongs to no customer alone (:mod:`shared`), and objects that nobody knows (:mod:`objects`)
 
 The catalogue is read in one snapshot, while others write.  What is read is not kept: memory does not grow
 with the number of leaves, but by an id for each row that they speak of.
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue.copying import snapshot
 from recorder.catalogue.models import Tenant
+from recorder.ledger import objects, shared
 from recorder.ledger.append import no_tenant
 from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
 from recorder.ledger.findings import Finding
@@ -30,6 +33,7 @@ from recorder.ledger.leaves import Leaves
 from recorder.ledger.note import Note
 from recorder.ledger.signed import Signed
 from recorder.ledger.told import HEARD, Told
+from recorder.ledger.wrapped_keys import WrappedKeys
 from recorder.seal.keys import Keyring
 from recorder.store.base import Store
 
@@ -41,7 +45,7 @@ Tell = Callable[[str, int, int | None], None]
 class Audit:
     """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
     timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether their
-    sound is read too; ``keyring`` lets the parties be compared."""
+    sound is read too; ``keyring`` lets the parties be compared, and with ``deep`` every wrapped key be opened."""
 
     store: Store
     root: Ed25519PublicKey
@@ -51,6 +55,7 @@ class Audit:
     certificates: bytes | None = None
     given: Sequence[Note] = ()
     recordings: bool = True
+    deep: bool = False
     tell: Tell = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[Finding]:
@@ -74,8 +79,16 @@ class Audit:
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
             yield from told.end(leaves.erased | leaves.gone, leaves.amended)
         if self.recordings:
-            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
+            deep = self.keyring if self.deep else None
+            keys = WrappedKeys(tenant, self.store, told.keys, told.keys_destroyed, deep)
+            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
             yield from kept.read(lambda done: self.tell("recordings", done, None))
+
+    def shared(self, known: Collection[str]) -> Iterator[Finding]:
+        """What belongs to no customer alone, of all that the catalogue knows.  Raises ``StoreError``."""
+        with snapshot():
+            yield from shared.rows(known)
+        yield from objects.unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[Finding]:
         """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""

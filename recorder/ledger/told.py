@@ -64,6 +64,9 @@ class Told:
     findings: list[Finding] = field(default_factory=list)
     begun: dict[int, int] = field(default_factory=dict)
     """Epochs that the log says were begun, each with its first checkpoint's number."""
+    keys: set[str] = field(default_factory=set)
+    """Ids of the keys that the customer has had, where it has had several."""
+    keys_destroyed: bool = False
     _waiting: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _last: dict[type[Row], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _unreadable: set[str] = field(default_factory=set)
@@ -85,6 +88,9 @@ class Told:
             self._limited.hear(number, body)
         elif kind in LEAVING:
             self._left = True
+        elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
+            self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
+            self.keys_destroyed = kind == "tenant.key_destroyed"
         says = SAID.get(kind)
         identity = None if says is None else says.which(body)
         if says is None or identity is None:

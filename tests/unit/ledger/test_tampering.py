@@ -8,14 +8,10 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import composing, customers, keeping, people
-from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.logged import Subtree
 from recorder.catalogue.models import (
-    Announcement,
     LedgerEntry,
     NotRecorded,
-    Session,
-    User,
     connected,
     database,
     writing,
@@ -108,34 +104,6 @@ def test_an_accord_of_before_did_not_name_the_leaves_that_it_erased(world: World
         assert forget(world.tenant, world.kept)
         append(world.tenant, "recording.destroyed", {"recording": world.kept, "why": "expired"}, *said)
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
-
-
-def test_what_an_accord_of_before_left_away_is_not_compared(world: World) -> None:
-    """Its leaves say less: no password, token, number, time zone or words."""
-    house, now = world.house, world.house.clock()
-    said = (now, house.entropy)
-    user = User.select().dicts().get() | {"id": "older", "login": "older@example.com"}
-    session = Session.select().dicts().get() | {"id": "older", "token_sha256": "12" * 32, "user": "older"}
-    token = ApiToken.select().dicts().get() | {"id": "older", "token_sha256": "34" * 32, "revoked_at": None}
-    announcement = Announcement.select().dicts().get() | {"id": "older", "version": 7}
-    call = NotRecorded.select().dicts().get() | {"id": "older"}
-    spoken = {name: announcement[name] for name in ("version", "mode", "purposes", "sound")}
-    with writing():
-        for model, row in ((User, user), (Session, session), (ApiToken, token), (NotRecorded, call)):
-            model.create(**row)
-        Announcement.create(**announcement)
-        append(world.tenant, "user.created", {"user": "older", "role": user["role"]}, *said)
-        append(world.tenant, "session.opened", {"user": "older", "session": "older"}, *said)
-        append(world.tenant, "token.created", {"token": "older"}, *said)
-        append(world.tenant, "announcement.created", {"announcement": "older"} | spoken, *said)
-        unrecorded = {"recording": "older", "reason": call["reason"]}
-        append(world.tenant, "call.not_recorded", unrecorded, *said, recording="older")
-    assert world.audit() == []
-    # Nor is what was said of a password that such a one changed since.
-    with writing():
-        User.update(password_hash="$argon2id$changed").where(User.id == world.user).execute()
-        append(world.tenant, "user.password_changed", {"user": world.user}, *said)
-    assert world.audit() == []
 
 
 def test_a_number_that_is_none_is_named(world: World, catalogue_kind: str) -> None:
