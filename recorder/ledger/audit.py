@@ -87,7 +87,8 @@ class Audit:
     def shared(self, known: Collection[str]) -> Iterator[Finding]:
         """What belongs to no customer alone, of all that the catalogue knows.  Raises ``StoreError``."""
         with snapshot():
-            yield from shared.rows(known)
+            yield from shared.sounds()
+            yield from shared.nobodys(known)
         yield from objects.unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[Finding]:

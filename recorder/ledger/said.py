@@ -364,8 +364,10 @@ SAID: Final[Mapping[str, Says]] = {
 CHANGING: Final = (Tenant, User, Line, ApiToken, Recipient, PersonRequest, PersonCode, PersonRecording)
 """Few rows, which later leaves say something else of: the last one counts."""
 
-ENDS: Final[Mapping[type[Row], str]] = {Session: "ended_at", Listen: "closed_at", Asked: "outcome"}
-"""Of many rows, the column that is empty until the leaf comes that says their end."""
+ENDS: Final[Mapping[type[Row], tuple[str, ...]]] = {
+    Session: ("ended_at",), Listen: ("closed_at",), Asked: ("outcome", "answered_at"),
+}  # fmt: skip
+"""Of many rows, the columns that are empty until the leaf comes that says their end."""
 
 LEAVING: Final = frozenset({"tenant.erasing", "tenant.left"})
 """Kinds after which rows about people may be empty, or gone: their customer has left."""
@@ -384,9 +386,9 @@ def rows_of(model: Any, tenant: str) -> Expression:
     return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
 
 
-def owner_of(row: Row) -> str | None:
-    """Whose a row says that it is; ``None`` where another row says so, which is compared itself."""
-    return row.id if isinstance(row, Tenant) else getattr(row, "tenant_id", None)
+def is_owned(row: Row, tenant: str) -> bool:
+    """Whether a row says that it is a customer's; or another row says so, which is compared itself."""
+    return isinstance(row, Tenant) or getattr(row, "tenant_id", tenant) == tenant
 
 
 COMPLETE: Final = (
@@ -397,14 +399,19 @@ COMPLETE: Final = (
 
 
 def agrees(row: Row, column: str, said: Any) -> bool:
-    """Whether a row's column is what a leaf says of it."""
-    if said is WHATEVER:
-        return True
+    """Whether a row's column is what a leaf says of it; something that was never written so is not."""
+    try:
+        return said is WHATEVER or _agrees(row, column, said)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _agrees(row: Row, column: str, said: Any) -> bool:
     value = _value(row, column)
     if said is THERE:
         return value is not None
     if isinstance(said, OrNothing):
-        return value is None or agrees(row, column, said.said)
+        return _gone(column, said.said) if value is None else agrees(row, column, said.said)
     if isinstance(said, Moment):
         return isinstance(value, datetime) and to_iso(value) == said.at
     if isinstance(said, Digest):
@@ -414,6 +421,11 @@ def agrees(row: Row, column: str, said: Any) -> bool:
     if isinstance(said, bool):
         return bool(value) == said and value in (0, 1)
     return bool(value == said)
+
+
+def _gone(column: str, said: Any) -> bool:
+    """Whether a column may be empty that was not: a grant forgets its session once that is forgotten."""
+    return column != "session_id" or not Session.select().where(Session.id == said).exists()
 
 
 def _value(row: Row, column: str) -> Any:

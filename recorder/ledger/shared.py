@@ -26,16 +26,9 @@ from recorder.errors import CatalogueError
 from recorder.ledger.findings import Finding
 
 
-def rows(tenants: Collection[str]) -> Iterator[Finding]:
-    """Inside the caller's snapshot."""
-    yield from _sounds()
-    for row in Condition.select(Condition.name).where(Condition.name != REBUILD):
-        yield _found("row.unlogged", Condition, row.name, "nothing of Accord's is so")
-    yield from _nobodys(tenants)
-
-
-def _sounds() -> Iterator[Finding]:
-    """Each sound is the one that it is called by, and none that is named is missing."""
+def sounds() -> Iterator[Finding]:
+    """Each sound is the one that it is called by, and none that is named is missing.  Inside the caller's
+    snapshot."""
     kept = set()
     for identity in [row.sha256 for row in Sound.select(Sound.sha256).order_by(Sound.sha256)]:
         kept.add(identity)
@@ -77,8 +70,11 @@ def _sounds_in(said: Any) -> Iterator[str]:
         yield str(said[1])
 
 
-def _nobodys(tenants: Collection[str]) -> Iterator[Finding]:
-    """Rows of customers that are not there: no log speaks of them."""
+def nobodys(tenants: Collection[str]) -> Iterator[Finding]:
+    """Rows of customers that are not there, and conditions that nothing of Accord's makes: no log speaks of
+    them.  Inside the caller's snapshot."""
+    for row in Condition.select(Condition.name).where(Condition.name != REBUILD):
+        yield _found("row.unlogged", Condition, row.name, "nothing of Accord's is so")
     for model in TABLES:
         columns = {field.column_name: field for field in model._meta.sorted_fields}
         owner = columns.get("tenant_id")

@@ -203,6 +203,8 @@ class Signed:
         others = [name for name, value in said.items() if getattr(row, name) != value]
         if row.place != place_of(self.tenant, row.number):
             others.append("place")
+        if row.id != f"{self.tenant}/{row.number}":
+            others.append("id")
         if others:
             self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
 

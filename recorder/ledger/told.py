@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.catalogue.asking import PersonRecording
+from recorder.catalogue.asking import PersonCode, PersonRecording
 from recorder.catalogue.calls import Asked
 from recorder.catalogue.database import Row
 from recorder.catalogue.limits import SET
@@ -35,7 +35,7 @@ from recorder.ledger.said import (
     SAID,
     Body,
     agrees,
-    owner_of,
+    is_owned,
     rows_of,
 )
 from recorder.seal.amendment import ERASED
@@ -43,6 +43,7 @@ from recorder.seal.amendment import ERASED
 PAGE = 500
 
 BEGUN: Final = "log.begun"
+RESTORED: Final = "catalogue.restored"
 
 SESSIONS_KEPT: Final = timedelta(days=29)
 """A session is forgotten 30 days after its end, and not before."""
@@ -51,7 +52,12 @@ REVIEWED: Final = (
     "given", "withheld_why", "decided_at", "decided_by", "exported_at", "erased_at", "kept_why", "kept_until",
 )  # fmt: skip
 
-HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET})
+ABOUT: Final[Mapping[type[Row], str]] = {
+    Grant: "recording_id", PersonRecording: "recording_id", Asked: "call_id",
+}  # fmt: skip
+"""Rows about a recording, or a call, that may have been erased: the column that names it."""
+
+HEARD: Final = frozenset({*SAID, *LEAVING, BEGUN, SET, RESTORED})
 """Kinds of leaves that are to be heard."""
 
 
@@ -72,6 +78,7 @@ class Told:
     _unreadable: set[str] = field(default_factory=set)
     _known: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
     _ended: dict[type[Row], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _not_copied: set[str] = field(default_factory=set)
     _opened: dict[str, str] = field(default_factory=dict)
     """Sessions, and when each was opened."""
     _limited: Limited = field(init=False)
@@ -88,6 +95,9 @@ class Told:
             self._limited.hear(number, body)
         elif kind in LEAVING:
             self._left = True
+        elif kind == RESTORED:  # a copy has sessions ended, and no codes
+            self._ended[Session] |= self._known[Session]
+            self._not_copied |= self._known[PersonCode]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
@@ -99,7 +109,7 @@ class Told:
         if says.makes:
             self._known[model].add(identity)
         said = says.said(body, at)
-        if ENDS.get(model) in said:
+        if model in ENDS and ENDS[model][0] in said:
             self._ended[model].add(identity)
         if model is Session and says.makes:
             self._opened[identity] = at
@@ -150,7 +160,7 @@ class Told:
                     )
                 continue
             others = [name for name, value in said.items() if not agrees(row, name, value)]
-            others += [] if owner_of(row) in (None, self.tenant) else ["whose it is"]
+            others += [] if is_owned(row, self.tenant) else ["tenant_id"]
             if self._left and model is User:  # what they were called was forgotten
                 others = [name for name in others if name not in (SIGNS_IN, SHOWN_AS)]
             if others:
@@ -172,6 +182,8 @@ class Told:
         if model is Session:  # the worker forgets them a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
+        if model is PersonCode:
+            return identity in self._not_copied
         if model is Asked:
             return True  # the worker forgets them, too: what was asked a while ago
         if model is NotRecorded:  # a take that a person brought back is a recording now
@@ -179,22 +191,25 @@ class Told:
         return False
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[Finding]:
-        last, known, end = "", self._known[model], getattr(model, ENDS.get(model, ""), None)
+        last, known = "", self._known[model]
+        ends = [getattr(model, name) for name in ENDS.get(model, ())]
         if self._left and model in OF_PEOPLE:
             return
         while True:
             mine = rows_of(model, self.tenant) & (model.id > last)
             rows = database.execute(
-                model.select(model.id, end or model.id).where(mine).order_by(model.id).limit(PAGE)
+                model.select(model.id, *ends).where(mine).order_by(model.id).limit(PAGE)
             ).fetchall()
-            ids = [identity for identity, _ in rows]
-            for identity, ended in rows:
-                if identity not in known and not _of_erased(model, identity, erased) and not _blank(model, identity):
-                    yield self._finding("row.unlogged", model, identity, "a row that no leaf speaks of")
-                elif end is not None and ended is not None and identity not in self._ended[model]:
-                    if not self._left and not _of_erased(model, identity, erased):
-                        what = f"the log does not say that it ended: {ENDS[model]}"
-                        yield self._finding("row.changed", model, identity, what)
+            ids = [identity for identity, *_ in rows]
+            for identity, *ended in rows:
+                if any(each is not None for each in ended) and identity not in self._ended[model]:
+                    code, what = "row.changed", f"the log does not say that it ended: {', '.join(ENDS[model])}"
+                else:
+                    code, what = "row.unlogged", "a row that no leaf speaks of"
+                    if identity in known or _blank(model, identity):
+                        continue
+                if not (_of_erased(model, identity, erased) or (self._left and identity in known)):
+                    yield self._finding(code, model, identity, what)
             if not ids:
                 return
             last = ids[-1]
@@ -212,15 +227,14 @@ def _of_erased(model: Any, identity: str, erased: Collection[str]) -> bool:
         return False
     if model is Recording:
         return identity in erased
-    if model is Grant:
-        return Grant.get_by_id(identity).recording_id in erased
     if model is Listen:
-        return Listen.get_by_id(identity).grant.recording_id in erased
-    if model is PersonRecording:
-        return PersonRecording.get_by_id(identity).recording_id in erased
-    if model is Asked:
-        return Asked.get_by_id(identity).call_id in erased
-    return False
+        granted = Listen.select(Listen.grant).where(Listen.id == identity)
+        about = Grant.select(Grant.recording).where(Grant.id.in_(granted))
+    elif model in ABOUT:
+        about = model.select(getattr(model, ABOUT[model])).where(model.id == identity)
+    else:
+        return False
+    return about.scalar() in erased
 
 
 def _blank(model: Any, identity: str) -> bool:
