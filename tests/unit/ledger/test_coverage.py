@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 from peewee import ForeignKeyField, IntegrityError
 
+from recorder.access.door import Who
+from recorder.access.gate import Gate
 from recorder.catalogue import (
+    amending,
     codes,
     conditions,
     grants,
@@ -23,11 +27,14 @@ from recorder.catalogue import (
     live,
     models,
     people,
+    persons,
     queries,
     schema,
     speaking,
     tokens,
 )
+from recorder.catalogue.asking import PersonCode
+from recorder.catalogue.calls import Asked
 from recorder.catalogue.models import TABLES, Grant, connected, database, writing
 from recorder.ledger import shared
 from recorder.ledger.audit import Audit
@@ -35,6 +42,8 @@ from recorder.ledger.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptio
 from recorder.ledger.findings import Finding
 from recorder.lifecycle import retention
 from tests.conftest import Clock, Repeating, make_house
+
+from tests.postgres import binaries
 
 from .conftest import BEGAN, World, make_world
 from .filled import NODE, fill
@@ -332,3 +341,125 @@ def attacks_on(world: World, table: str) -> list[Attack]:
     if table not in ("catalogue_condition", "session", "call_asked", "ledger_subtree"):
         found.append(delete_of(table, world))
     return [*found, made_up(table, world)] if table != "sound" else found
+
+
+# --- the reasons are true
+
+
+def decided(world: World) -> dict[str, Any]:
+    """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
+    now, means = world.house.clock(), world.house.means
+    gate = Gate(means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy)
+    later = now + timedelta(hours=1)
+    with connected():
+        granted = [(row.user_id, row.id) for row in Grant.select().order_by(Grant.id)]
+        return {
+            "due": [row.id for row in keeping.due(now + timedelta(days=400))],
+            "holds": (conditions.holds_unconfirmed(), [each.number for each in amending.holds()]),
+            "recordings": [queries.recording(world.tenant, each) for each in (world.kept, world.erased)],
+            "purposes": gate.purposes(Who(world.user, world.tenant, "customer_admin", "fr"), world.kept),
+            "grants": [grants.living(world.tenant, *each, later) for each in granted],
+            "closed session": people.session_by_token("cd" * 32, now),
+            "tokens": [tokens.by_hash(each * 32) for each in ("ef", "34", "ab")],
+            "lines": speaking.policies(),
+            "limits": limits.limits_of(world.tenant),
+            "codes": [codes.latest(world.tenant, row.id) for row in persons.requests(world.tenant)],
+        }
+
+
+def excepted() -> list[str]:
+    return [table for table in COLUMNS if table in EXCEPTED]
+
+
+@pytest.mark.parametrize("table", excepted())
+def test_what_is_not_compared_decides_nothing(sqlite_world: World, table: str) -> None:
+    before = decided(sqlite_world)
+    columns = [column for column in EXCEPTED[table] if column not in COMPARED.get(table, {})]
+    attacks = [each for column in columns for each in changes_of(table, column, sqlite_world)]
+    if table not in COMPARED:
+        attacks += [delete_of(table, sqlite_world), made_up(table, sqlite_world)]
+    for attack in attacks:
+        with attacked(attack):
+            assert decided(sqlite_world) == before, attack.name
+
+
+def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) -> None:
+    """Nor may anything be done in it that the log does not bear out."""
+    world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
+    with connected():
+        (row,) = live.calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
+    attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
+    for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
+        with connected(), database.atomic() as everything:
+            database.execute_sql(*attack.do)
+            live.put(NODE, [row], later)
+            assert live.calls(world.tenant, later) == (row,), attack.name
+            assert live.calls(other, later) == (), attack.name
+            everything.rollback()
+
+
+@pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id"])
+def test_what_a_row_asks_of_a_call_past_the_log_is_not_done(sqlite_world: World, column: str) -> None:
+    world = sqlite_world
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    with writing() as _, database.atomic() as everything:
+        Asked.update(until=world.house.clock() + timedelta(hours=1)).execute()
+        open_ = next(each for each in live.open_of(NODE))
+        row = Asked.select().where(Asked.id == open_.id).dicts().get()
+        forged = row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})
+        Asked.create(**forged)
+        assert not live.take(NODE, "forged", **said)
+        if column != "id":
+            Asked.update(**{column: "made-up"}).where(Asked.id == open_.id).execute()
+            assert not live.take(NODE, open_.id, **said)
+        else:
+            assert live.take(NODE, open_.id, **said)
+        everything.rollback()
+
+
+def test_a_grant_that_a_row_lengthened_counts_for_nothing(sqlite_world: World) -> None:
+    world, now = sqlite_world, sqlite_world.house.clock()
+    with connected(), database.atomic() as everything:
+        Grant.update(until=now + timedelta(days=1), ended_at=None).execute()
+        for row in Grant.select():
+            assert grants.living(world.tenant, row.user_id, row.id, now) is None
+        everything.rollback()
+
+
+def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
+    """Nor is a code taken that only a row says was made."""
+    world = sqlite_world
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    with connected(), database.atomic() as everything:
+        PersonCode.update(until=world.house.clock() + timedelta(minutes=1)).execute()
+        PersonCode.update(number="+32499000000").where(PersonCode.taken_at.is_null()).execute()
+        assert codes.take(NODE, **said) is None
+        PersonCode.update(number="+32470123456").where(PersonCode.taken_at.is_null()).execute()
+        taken = codes.take(NODE, **said)
+        assert taken is not None
+        forged = codes.hashed(taken[0].id, "123456", world.house.entropy)
+        PersonCode.update(code_hash=forged).where(PersonCode.id == taken[0].id).execute()
+        request = taken[0].request
+        assert not codes.try_code(world.tenant, request, "123456", who=world.user, **said)
+        everything.rollback()
+
+
+@pytest.fixture(scope="module")
+def postgresql_world(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, narrow: None
+) -> Iterator[World]:
+    before = database.obj
+    root = tmp_path_factory.mktemp("filled")
+    with request.getfixturevalue("postgres").database() as url:
+        opened = models.open_catalogue(url)
+        with connected():
+            yield filled(root, url)
+        opened.close_all()
+    database.initialize(before)
+
+
+@pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
+@pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "person_code"])
+def test_the_same_on_postgresql(postgresql_world: World, table: str) -> None:
+    attack_and_audit(postgresql_world, table)
