@@ -128,7 +128,11 @@ def set_line_deletable(
                     deleted=keep_sound(deleted.wav, now),
                 )
             Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
-            body: dict[str, object] = {"line": line.id, "deletable": deletable, "deletable_was": line.deletable}
+            body: dict[str, object] = {
+                "line": line.id,
+                "deletable": deletable,
+                "deletable_was": line.deletable,
+            }
             body[DELETES] = spoken_of(LineDelete, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
             count_up(LINES)

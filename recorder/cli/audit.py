@@ -36,7 +36,9 @@ EVERY = 50_000
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
 @click.option("--checkpoint", "given", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
-@click.option("--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here.")
+@click.option(
+    "--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @click.pass_context
 def audit(

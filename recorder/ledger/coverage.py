@@ -78,7 +78,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
         "destroyed_at destroyed_why brought_in",
     )
     | _by(
-        "the manifest's parties, with a key-encryption key", "outside_kind outside_value inside_kind inside_value"
+        "the manifest's parties, with a key-encryption key",
+        "outside_kind outside_value inside_kind inside_value",
     )
     | _by(BUCKET, "wrapped_key"),
     "not_recorded": _leaf(
@@ -96,9 +97,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("listen.opened", "opened_at")
     | _at("listen.closed", "closed_at"),
     "ledger_entry": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
-    "amendment": _by(
-        SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"
-    ),
+    "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
     "keeping_limit": _leaf("keeping.limited", "tenant_id purpose line_id keep_days since until leaf"),
     "catalogue_condition": _by("a rebuild's progress is the only one there is", "name"),
     "call_asked": _leaf("call.asked", "id tenant_id call_id what by_kind by_id")
@@ -163,14 +162,19 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ledger_entry": {"id": "only a name to ask for a leaf by: what is shown is the leaf"},
     "revision": _by(
-        "says that a node's snapshot is to be written now: it is written within the hour anyway", "name number"
+        "says that a node's snapshot is to be written now: it is written within the hour anyway",
+        "name number",
     ),
     "keeping_limit": {
         "id": _NAMES,
-        **_by("how far the work is that a limit makes; it is done again, or earlier", "settled_after settled_at"),
+        **_by(
+            "how far the work is that a limit makes; it is done again, or earlier", "settled_after settled_at"
+        ),
     },
     "being_amended": _by(_WORK, "recording_id tenant_id since"),
-    "catalogue_condition": _by("how far a rebuild is: it reads what it skipped when it is run again", "said since"),
+    "catalogue_condition": _by(
+        "how far a rebuild is: it reads what it skipped when it is run again", "said since"
+    ),
     "rebuild_place": _by(_WORK, "place names recording_id outcome code message"),
     "claim": _by("saves work and decides nothing; it ends by itself after five minutes", "name owner until"),
     "live_call": _by(

@@ -256,7 +256,9 @@ class Leaves:
             if (found is None and self._whole) or identity != f"{self.tenant}/{level}/{number}":
                 yield self._subtree(level, number, "a hash was kept of what is not complete, or not there")
             elif found is not None and found.hex() != kept:
-                yield self._subtree(level, number, "the hash that was kept of them is not that of what is there")
+                yield self._subtree(
+                    level, number, "the hash that was kept of them is not that of what is there"
+                )
             if number > expected[level]:  # they are made in order
                 yield self._subtree(level, expected[level], "the hash that was kept of them was deleted")
             expected[level] = number + 1

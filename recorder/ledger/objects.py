@@ -93,7 +93,9 @@ KINDS: Final = (
         "the root's signature",
     ),
     Kind(
-        "leaving/<tenant>/receipt.json", rf"leaving/{_ID}/receipt\.json", "its signature; its hash in tenant.left"
+        "leaving/<tenant>/receipt.json",
+        rf"leaving/{_ID}/receipt\.json",
+        "its signature; its hash in tenant.left",
     ),
     Kind("forgotten/<tenant>/<id>.json", rf"forgotten/{_ID}/{_ID}\.json", "its signature"),
     Kind("probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"),

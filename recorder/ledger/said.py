@@ -90,9 +90,7 @@ class Says:
 
     def said(self, body: Body, at: str) -> dict[str, Any]:
         """Of its columns, by a leaf that was written at that time."""
-        return {
-            name: Moment(at) if value is AT else value for name, value in self.columns(body).items()
-        }
+        return {name: Moment(at) if value is AT else value for name, value in self.columns(body).items()}
 
 
 OWN: Final = ""
@@ -441,5 +439,7 @@ def _value(row: Row, column: str) -> Any:
 
 def _salt(row: Row) -> str:
     if isinstance(row, PersonCode):
-        return str(PersonRequest.select(PersonRequest.salt).where(PersonRequest.id == row.request_id).scalar())
+        return str(
+            PersonRequest.select(PersonRequest.salt).where(PersonRequest.id == row.request_id).scalar()
+        )
     return str(row.salt) if isinstance(row, PersonRequest) else ""

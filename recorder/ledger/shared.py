@@ -36,7 +36,9 @@ def sounds() -> Iterator[Finding]:
         if not _is_sound(identity, *row):
             yield _found("row.changed", Sound, identity, "it is not the sound that it is called by")
     for identity in sorted(_named() - kept):
-        yield _found("row.deleted", Sound, identity, "a line or an announcement plays it, and it is not there")
+        yield _found(
+            "row.deleted", Sound, identity, "a line or an announcement plays it, and it is not there"
+        )
 
 
 def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:

@@ -202,12 +202,17 @@ class Told:
             ).fetchall()
             ids = [identity for identity, *_ in rows]
             for identity, *ended in rows:
-                if any(each is not None for each in ended) and identity not in self._ended[model]:
-                    code, what = "row.changed", f"the log does not say that it ended: {', '.join(ENDS[model])}"
-                else:
+                if identity not in known:
                     code, what = "row.unlogged", "a row that no leaf speaks of"
-                    if identity in known or _blank(model, identity):
+                    if _blank(model, identity):
                         continue
+                elif any(each is not None for each in ended) and identity not in self._ended[model]:
+                    code, what = (
+                        "row.changed",
+                        f"the log does not say that it ended: {', '.join(ENDS[model])}",
+                    )
+                else:
+                    continue
                 if not (_of_erased(model, identity, erased) or (self._left and identity in known)):
                     yield self._finding(code, model, identity, what)
             if not ids:

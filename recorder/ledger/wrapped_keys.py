@@ -89,7 +89,9 @@ class WrappedKeys:
             if wrapped.kind != TENANT:
                 raise SealError("seal.key_kind", "it is a recording's key")
             if wrapped.tenant != self.tenant or identity not in (None, wrapped.key_id):
-                raise SealError("seal.key_foreign", f"it is key {wrapped.key_id} of customer {wrapped.tenant}")
+                raise SealError(
+                    "seal.key_foreign", f"it is key {wrapped.key_id} of customer {wrapped.tenant}"
+                )
             self._ids.add(wrapped.key_id)
             if self.deep is not None:
                 self.deep.open_tenant_key(wrapped)
@@ -124,7 +126,9 @@ class WrappedKeys:
         if wrapped.key_id != manifest.data_key_id:
             raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, and another was sealed")
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
-            raise SealError("seal.key_foreign", f"key {wrapped.wrapped_by}, which wraps it, is not the customer's")
+            raise SealError(
+                "seal.key_foreign", f"key {wrapped.wrapped_by}, which wraps it, is not the customer's"
+            )
         if self.deep is not None:
             with connected():
                 text = Tenant.select(Tenant.wrapped_key).where(Tenant.id == self.tenant).scalar()

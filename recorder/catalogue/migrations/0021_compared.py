@@ -14,9 +14,7 @@ SERVES = "0001_initial"
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
     migrator.migrate(
-        migrator.add_column(
-            "person_request", "salt", TextField(default="", constraints=[SQL("DEFAULT ''")])
-        )
+        migrator.add_column("person_request", "salt", TextField(default="", constraints=[SQL("DEFAULT ''")]))
     )
     db.execute_sql(
         "CREATE INDEX ledger_entry_holds ON ledger_entry (tenant_id, number) "

@@ -79,7 +79,13 @@ def _settings(world: World) -> None:
     customers.set_tenant_country(tenant, "be", **said(world))
     customers.set_line_timing(tenant, line, "before_ringing", **said(world))
     asking = composing.compose(
-        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said(world)
+        tenant,
+        name="asking",
+        language="fr",
+        mode="opt-out",
+        purposes=["agreement"],
+        keep_days=30,
+        **said(world),
     )
     customers.set_line_announcement(tenant, line, asking.id, **said(world))
     customers.set_line_languages(tenant, line, ["fr", "en"], **said(world))
@@ -142,7 +148,6 @@ def _people(world: World) -> None:
 
 def _manifest_sha256(world: World) -> str:
     with connected():
-
         return str(Recording.get_by_id(world.kept).manifest_sha256)
 
 
@@ -161,9 +166,7 @@ def _person(world: World) -> None:
     assert not codes.try_code(tenant, request, wrong, who=who, **said(world))
     assert codes.try_code(tenant, request, taken[1], who=who, **said(world))
     reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **said(world))
-    reviews.note_export(
-        tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world)
-    )
+    reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
     reviews.note_erasing(
         tenant, request, world.kept, why_not="keeping.held", until=world.house.clock() + timedelta(days=9),
         who=who, **said(world),
@@ -174,13 +177,12 @@ def _person(world: World) -> None:
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
     persons.recognise(tenant, second.id, how="came by with a card", who=who, **said(world))
-    reviews.decide(tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world))
+    reviews.decide(
+        tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
+    )
     persons.close(tenant, second.id, how="answered", who=who, **said(world))
     third = persons.enter(
         tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
     codes.order(tenant, third.id, who=who, **said(world))
-
-
-

@@ -236,7 +236,12 @@ def changes_of(table: str, column: str, world: World) -> list[Attack]:
 
 def delete_of(table: str, world: World) -> Attack:
     row, key = rows_of(table, world)[0], key_of(table)
-    return Attack("deleted", f"{table} deleted", (f'DELETE FROM "{table}" WHERE "{key}" = ?', (row[key],)), insert(table, row))
+    return Attack(
+        "deleted",
+        f"{table} deleted",
+        (f'DELETE FROM "{table}" WHERE "{key}" = ?', (row[key],)),
+        insert(table, row),
+    )
 
 
 def insert(table: str, row: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
@@ -349,7 +354,9 @@ def attacks_on(world: World, table: str) -> list[Attack]:
 def decided(world: World) -> dict[str, Any]:
     """What is destroyed, withheld, widened or shown by the catalogue, as far as it can be asked cheaply."""
     now, means = world.house.clock(), world.house.means
-    gate = Gate(means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy)
+    gate = Gate(
+        means.store, means.keyring, means.root_public, now=world.house.clock, entropy=world.house.entropy
+    )
     later = now + timedelta(hours=1)
     with connected():
         granted = [(row.user_id, row.id) for row in Grant.select().order_by(Grant.id)]
