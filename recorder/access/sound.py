@@ -59,8 +59,8 @@ class Sounds:
         self._lock = threading.Lock()
 
     def open(self, sealed: Sealed, name: str) -> Sound:
-        """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.  Raises
-        :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+        """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.
+        Raises :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
         :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
         if known not in self._headers:

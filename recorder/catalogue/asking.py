@@ -13,10 +13,10 @@ from recorder.catalogue.database import MaybeMomentField, MomentField, Row
 
 class PersonRequest(Row):
     """What a person asked a customer: ``wants`` a copy, erasure, or both.  ``received_on`` and ``due_on`` are
-    days in the customer's zone, ``language`` is what they are answered in.  ``salt`` (32 random bytes, hex) is
-    what the log's hash of the number is made with (``persons.hidden``): it goes with the number.  ``proved_how`` is how it was
-    shown that the number is theirs: ``code``, or ``person`` with what a colleague saw (``proved_said``).
-    ``exported_at`` is when a copy last left."""
+    days in the customer's zone, ``language`` is what they are answered in.  ``salt`` (32 random bytes, hex)
+    is what the log's hash of the number is made with (``persons.hidden``): it goes with the number.
+    ``proved_how`` is how it was shown that the number is theirs: ``code``, or ``person`` with what a
+    colleague saw (``proved_said``).  ``exported_at`` is when a copy last left."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

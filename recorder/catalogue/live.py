@@ -168,7 +168,9 @@ def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entro
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """A node's calls as they are now, instead of what was known."""
     with writing():
-        LiveCall.delete().where(LiveCall.node == node).execute()
+        # Whatever a row says whose one of them is.
+        mine = (LiveCall.node == node) | (LiveCall.id << [row.id for row in rows])
+        LiveCall.delete().where(mine).execute()
         _insert(node, rows, now)
 
 
@@ -178,7 +180,7 @@ def change(node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: date
     with writing():
         touched = [*gone, *(row.id for row in changed)]
         if touched:
-            LiveCall.delete().where((LiveCall.node == node) & (LiveCall.id << touched)).execute()
+            LiveCall.delete().where(LiveCall.id << touched).execute()
         _insert(node, changed, now)
         return bool(LiveCall.update(seen_at=now).where(LiveCall.node == node).execute() == count)
 

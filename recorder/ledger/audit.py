@@ -6,8 +6,8 @@ In this order, so that each part stands on the one before it:
 2. the leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
 3. the leaves are those that were signed
 4. the rows (:mod:`told`): they say what the leaves say
-5. the recordings and their wrapped keys (:mod:`kept`, :mod:`wrapped_keys`): the bucket has what was sealed, and
-   the rows say so
+5. the recordings and their wrapped keys (:mod:`kept`, :mod:`wrapped_keys`): the bucket has what was sealed,
+   and the rows say so
 6. what belongs to no customer alone (:mod:`shared`), and objects that nobody knows (:mod:`objects`)
 
 The catalogue is read in one snapshot, while others write.  What is read is not kept: memory does not grow
@@ -44,8 +44,9 @@ Tell = Callable[[str, int, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Audit:
     """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
-    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether their
-    sound is read too; ``keyring`` lets the parties be compared, and with ``deep`` every wrapped key be opened."""
+    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether
+    their sound is read too; ``keyring`` lets the parties be compared, and with ``deep`` every wrapped key be
+    opened."""
 
     store: Store
     root: Ed25519PublicKey

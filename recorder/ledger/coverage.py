@@ -1,8 +1,8 @@
 """What an audit compares each column of each table with, or why it does not have to.
 
-This is the list that docs/security.md shows, and that ``tests/unit/ledger/test_coverage.py`` holds against the
-tables and against an audit: it changes each column of :data:`COMPARED`, and the audit must name it.  A new column
-belongs into one of both.
+This is the list that docs/security.md shows, and that ``tests/unit/ledger/test_coverage.py`` holds against
+the tables and against an audit: it changes each column of :data:`COMPARED`, and the audit must name it.  A
+new column belongs into one of both.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("announcement.created", "created_at"),
     "line": _leaf(
         "line.created, and each change",
-        "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 keep "
-        "deletable beep joining outbound",
+        "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 "
+        "keep deletable beep joining outbound",
     )
     | _at("line.created", "since")
     | _at("line.ended", "until"),
@@ -138,14 +138,15 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
 
 _WORK: Final = "a list of work that is looked at anew before anything is done"
 _LIVE: Final = (
-    "what a node's worker says of its calls every few seconds: a row that it did not write is gone then, and what is "
-    "asked of a call the node itself decides"
+    "what a node's worker says of its calls every few seconds: a row that it did not write is gone then, and "
+    "what is asked of a call the node itself decides"
 )
 _NAMES: Final = "nothing refers to it"
 
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
-        "when they were last here, which each request writes; one that lasts longer than any may is not let in",
+        "when they were last here, which each request writes; one that lasts longer than any may is not let "
+        "in",
         "seen_at until",
     ),
     "sound": {"created_at": "decides and shows nothing"},
@@ -153,8 +154,8 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "line_keep": {"id": _NAMES},
     "access_grant": {
         "until": "a grant that lasts longer than 15 minutes from now counts for nothing",
-        "ended_at": "ends a grant early, or lets it run to its end within 15 minutes; the gate looks at person, "
-        "session, role, purpose and seal at each request",
+        "ended_at": "ends a grant early, or lets it run to its end within 15 minutes; the gate looks at "
+        "person, session, role, purpose and seal at each request",
     },
     "listen": {
         "play": "only says on which open listen bytes are counted; each listen has its leaf",
@@ -183,8 +184,8 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "deletable seen_at",
     ),
     "call_asked": _by(
-        "for ten seconds, which node is to do it: one that has no such call does nothing, and what is not logged is "
-        "never done",
+        "for ten seconds, which node is to do it: one that has no such call does nothing, and what is not "
+        "logged is never done",
         "node until taken_at",
     ),
     "ledger_checkpoint": _by(
@@ -197,8 +198,8 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
 """By table and column: why it is not compared."""
 
 BY_STATEMENTS: Final = ("leaving", "handed", "forgotten_call")
-"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and their own module
-compares the rows with them."""
+"""Tables that decide nothing by themselves: signed statements do (offboarding, erased calls), and their own
+module compares the rows with them."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:

@@ -189,7 +189,8 @@ class Kept:
         return found
 
     def _unlisted(self) -> Iterator[Finding]:
-        """What lies in the customer's folder, a place at a time: each is that of a recording that is listed."""
+        """What lies in the customer's folder, a place at a time: each is that of a recording that is
+        listed."""
         waiting: dict[str, list[str]] = {}
         for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
             waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))

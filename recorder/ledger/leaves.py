@@ -32,8 +32,8 @@ _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
 """Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
 
 Heard = Callable[[int, str, Mapping[str, Any], str], None]
-"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body, and when it was
-written (as the leaf says it)."""
+"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body, and when it
+was written (as the leaf says it)."""
 
 
 @dataclass(slots=True)

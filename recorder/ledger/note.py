@@ -89,8 +89,8 @@ class Note:
         return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
 
     def alone(self) -> str:
-        """The note as :func:`sign` wrote it: without the signatures that others (witnesses) added since, which
-        say nothing of what is signed.  Of signatures under the origin's name the first is kept."""
+        """The note as :func:`sign` wrote it: without the signatures that others (witnesses) added since,
+        which say nothing of what is signed.  Of signatures under the origin's name the first is kept."""
         name = self.head.origin
         lines = [line for each, line in self.signatures if each == name][:1]
         signed = "".join(f"{_DASH} {name} {base64.b64encode(line).decode()}\n" for line in lines)

@@ -1,7 +1,7 @@
 """Every kind of object that Accord puts into the bucket, and an audit's look for any other.
 
-A large bucket is listed once, below its customers' own folders; beside those only what does not belong there is
-listed: a folder that is known is stepped over, however much lies in it.
+A large bucket is listed once, below its customers' own folders; beside those only what does not belong there
+is listed: a folder that is known is stepped over, however much lies in it.
 """
 
 from __future__ import annotations
@@ -158,9 +158,7 @@ def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[Findin
     after = ""
     while (key := next(iter(store.list(below, after)), None)) is not None:
         name, slash, _ = key.removeprefix(below).partition("/")
-        if not slash:
-            yield Finding("object.unknown", key, NOTHING)
-        elif name not in others and re.fullmatch(_ID, name) is None:
+        if not slash or (name not in others and re.fullmatch(_ID, name) is None):
             yield Finding("object.unknown", key, NOTHING)
         after = f"{below}{name}/~" if slash else key
 

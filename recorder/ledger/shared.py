@@ -32,8 +32,8 @@ def sounds() -> Iterator[Finding]:
     kept = set()
     for identity in [row.sha256 for row in Sound.select(Sound.sha256).order_by(Sound.sha256)]:
         kept.add(identity)
-        row = Sound.select(Sound.wav, Sound.duration_ms).where(Sound.sha256 == identity).tuples().get()
-        if not _is_sound(identity, *row):
+        row = Sound.select(Sound.wav, Sound.duration_ms).where(Sound.sha256 == identity).get()
+        if not _is_sound(identity, row.wav, row.duration_ms):
             yield _found("row.changed", Sound, identity, "it is not the sound that it is called by")
     for identity in sorted(_named() - kept):
         yield _found(

@@ -1,5 +1,5 @@
-"""An audit's look at wrapped keys: those in the bucket are those of the catalogue, and those that were sealed or
-logged; with a key-encryption key each is opened too (``deep``)."""
+"""An audit's look at wrapped keys: those in the bucket are those of the catalogue, and those that were sealed
+or logged; with a key-encryption key each is opened too (``deep``)."""
 
 from __future__ import annotations
 

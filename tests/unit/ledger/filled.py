@@ -69,8 +69,8 @@ def _somebody_else(world: World) -> None:
     )  # fmt: skip
     customers.create_line(to, number="+3225550999", announcement=row.id, **said(world))
     people.create_user(
-        to, login="piet@example.com", name="Piet", role="customer", language="nl", password_hash="$argon2id$2",
-        **said(world),
+        to, login="piet@example.com", name="Piet", role="customer", language="nl",
+        password_hash="$argon2id$2", **said(world),
     )  # fmt: skip
 
 
@@ -106,8 +106,8 @@ def _calls(world: World) -> None:
     keeping.add_not_recorded(
         NotRecordedRow(
             id=str(uuid7(now, world.house.entropy)), tenant=world.tenant, line=world.house.line.id,
-            number="+3225550100", direction="inbound", node=NODE, outside=outside, started_at=now, ended_at=now,
-            reason="refused", quarantined_until=now + timedelta(days=30),
+            number="+3225550100", direction="inbound", node=NODE, outside=outside, started_at=now,
+            ended_at=now, reason="refused", quarantined_until=now + timedelta(days=30),
         ),
         **said(world),
     )  # fmt: skip

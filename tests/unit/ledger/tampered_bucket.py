@@ -428,8 +428,8 @@ def _otherwise(name: str, value: Any) -> Any:
 FIELDS = (
     "type", "version", "recording", "tenant", "line", "number", "direction", "node", "channel", "started_at",
     "bridged_at", "ended_at", "sealed_at", "noted", "keep_until", "duration_ms", "sample_rate", "drift_ms",
-    "channels", "announcement", "unannounced", "consent", "agreements", "agreed", "markers", "gaps", "objects",
-    "parties", "keys", "software",
+    "channels", "announcement", "unannounced", "consent", "agreements", "agreed", "markers", "gaps",
+    "objects", "parties", "keys", "software",
 )  # fmt: skip
 for _field in FIELDS:
     _field_changed(_field)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -40,9 +39,7 @@ from recorder.ledger import shared
 from recorder.ledger.audit import Audit
 from recorder.ledger.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 from recorder.ledger.findings import Finding
-from recorder.lifecycle import retention
 from tests.conftest import Clock, Repeating, make_house
-
 from tests.postgres import binaries
 
 from .conftest import BEGAN, World, make_world
@@ -155,8 +152,12 @@ def rows_of(table: str, world: World) -> list[dict[str, Any]]:
     with connected():
         found = database.execute_sql(f'SELECT {listed} FROM "{table}"').fetchall()
     rows = [dict(zip(names, row, strict=True)) for row in found]
-    return sorted(rows, key=lambda row: (_is_others(row, table, world), -sum(v is not None for v in row.values()),
-                                         str(row[names[0]])))  # fmt: skip
+
+    def order(row: dict[str, Any]) -> tuple[bool, int, str]:
+        says = sum(value is not None for value in row.values())
+        return _is_others(row, table, world), -says, str(row[names[0]])
+
+    return sorted(rows, key=order)
 
 
 def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
@@ -219,7 +220,7 @@ def _other(value: Any, field: Any) -> Any:
 
 
 def changes_of(table: str, column: str, world: World) -> list[Attack]:
-    """Changes of one column: of a row that has something in it, and of one that has nothing, where there is."""
+    """Changes of one column: of a row that has something in it, and of one that has nothing."""
     rows, key = rows_of(table, world), key_of(table)
     mine = [row for row in rows if not _is_others(row, table, world)] or rows
     chosen = [next((row for row in mine if row[column] is not None), None)]
@@ -251,7 +252,8 @@ def insert(table: str, row: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
 
 PARTS = {
     "amendment": ("number",), "announcement": ("version",), "ledger_checkpoint": ("number",),
-    "ledger_subtree": ("number",), "ledger_entry": ("number",), "line": ("digits",), "line_keep": ("language",),
+    "ledger_subtree": ("number",), "ledger_entry": ("number",), "line": ("digits",),
+    "line_keep": ("language",),
     "line_delete": ("language",), "listen": ("play",), "person_recording": ("recording_id",),
     "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
     "api_token": ("token_sha256",),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.catalogue import composing, customers, keeping, people
-from recorder.catalogue.logged import Subtree
+from recorder.catalogue.logged import Checkpoint, Subtree
 from recorder.catalogue.models import (
     LedgerEntry,
     NotRecorded,
@@ -20,6 +22,7 @@ from recorder.catalogue.rows import Keeping
 from recorder.ledger import note
 from recorder.ledger.append import append, forget
 from recorder.ledger.audit import Audit
+from recorder.ledger.coverage import COMPARED
 
 from . import (
     tampered_bucket,
@@ -138,3 +141,34 @@ def test_a_revoked_key_signs_nothing_from_then_on(world: World) -> None:
         ("checkpoint.key_revoked", "2"),
         ("checkpoint.key_revoked", "3"),
     ]
+
+
+def test_a_witness_may_sign_a_checkpoint_too(world: World) -> None:
+    """C2SP: a signature by a key that a reader does not know is left alone.  It is no other checkpoint."""
+    witness = Ed25519PrivateKey.generate()
+    name = "witness.example/1"
+    lines = {}
+    for number in (1, 2, 3):
+        text = world.note(number).read_text()
+        head = note.read(text.encode()).head
+        signature = note.key_hash(name, witness.public_key()) + witness.sign(head.text().encode())
+        lines[number] = f"{text}\u2014 {name} {base64.b64encode(signature).decode()}\n"
+    world.note(2).write_text(lines[2])
+    assert world.audit() == []
+    with writing():
+        Checkpoint.update(note=lines[3]).where(Checkpoint.number == 3).execute()
+    assert world.audit() == []
+    given = note.read(lines[1].encode())
+    assert world.audit(given=[given]) == []
+    world.happen()
+    assert world.sign() == 1
+    assert world.audit() == [], "the next one follows the checkpoint, not its bytes"
+
+
+def test_there_are_at_least_250_tamperings() -> None:
+    """Each of another thing: those that are named here, and one for each column, deletion and made-up row of
+    the generated attacks."""
+    generated = sum(len(columns) for columns in COMPARED.values()) + 2 * len(COMPARED) - 6
+    assert len(TAMPERINGS) >= 220
+    assert generated >= 240
+    assert len(TAMPERINGS) + generated >= 460
