@@ -11,7 +11,7 @@ from peewee import SQL, BigIntegerField, BlobField, ForeignKeyField, IntegerFiel
 from recorder.catalogue.asking import ForgottenCall, PersonCode, PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked, LiveCall
 from recorder.catalogue.claims import Claim
-from recorder.catalogue.conditions import Condition, Place
+from recorder.catalogue.conditions import HOLDS_AWAITED, HOLDS_CONFIRMED, Condition, Place
 from recorder.catalogue.database import (
     DataField,
     MaybeMomentField,
@@ -448,6 +448,14 @@ class LedgerEntry(Row):
     class Meta:
         table_name = "ledger_entry"
         indexes = ((("tenant", "number"), True),)
+
+
+LedgerEntry.add_index(
+    LedgerEntry.tenant,
+    LedgerEntry.number,
+    where=SQL(f"kind IN ('{HOLDS_AWAITED}', '{HOLDS_CONFIRMED}')"),
+    name="ledger_entry_holds",
+)
 
 
 class Revision(Row):

@@ -1,9 +1,9 @@
 """Is what a customer was handed what was sealed and logged?  From the root's public key and the folder alone.
 
 The sounds in it are plain, so that they are compared with ``plain_sha256``; manifests and amendments are
-signed, and the log's leaves are those of a signed checkpoint.  The root must come another way: one that lies in
-the folder proves nothing.  What ``about.json`` and the tables say of who spoke is compared with nothing: it was
-sealed encrypted, and that key is not handed over.
+signed, and the log's leaves are those of a signed checkpoint.  The root must come another way: one that lies
+in the folder proves nothing.  What ``about.json`` and the tables say of who spoke is compared with nothing:
+it was sealed encrypted, and that key is not handed over.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ ALL = (
     "0014_ending",
     "0015_played",
     "0016_forgotten",
+    "0021_compared",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 

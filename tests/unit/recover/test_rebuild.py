@@ -99,6 +99,7 @@ def test_nothing_expires_until_the_holds_are_confirmed(house, recovery, recorded
         assert [leaf["kind"] for leaf in leaves] == [
             "tenant.created",
             "recording.rebuilt",
+            "holds.awaited",
             "holds.confirmed",
             "recording.destroyed",
         ]
