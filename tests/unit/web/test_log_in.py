@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from werkzeug.datastructures import MultiDict

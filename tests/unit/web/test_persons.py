@@ -149,8 +149,8 @@ def test_the_number_is_called_and_the_code_shows_it(browser, bakery, call, clock
     assert "Le numéro a été appelé" in shown
     assert "à examiner" in shown
     assert kinds(bakery.id) == [
-        "person.asked", "person.call_ordered", "person.code_made", "person.called", "person.code_tried", "person.code_tried",
-        "person.proved",
+        "person.asked", "person.call_ordered", "person.code_made", "person.called",
+        "person.code_tried", "person.code_tried", "person.proved",
     ]  # fmt: skip
     assert digits not in json.dumps(leaves(bakery.id))
 
