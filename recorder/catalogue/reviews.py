@@ -18,7 +18,7 @@ from recorder.catalogue.rows import NotRecordedRow, RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import PersonError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, says
 from recorder.switch.caller import E164
 
 ALL: Final = "both"
@@ -128,12 +128,14 @@ def note_export(
     tenant: str, request_id: str, recording: str, *, channels: str, name: str, who: str,
     now: datetime, entropy: Entropy,
 ) -> None:  # fmt: skip
-    """The sound of a recording is about to leave for a person: its leaf is there before the first byte.
-    Raises as :func:`decide` does."""
+    """The sound of a recording is about to leave for a person: its leaf is there before the first byte.  What
+    a row says was decided, and no leaf, was not.  Raises as :func:`decide` does, and
+    ``person.not_reviewed``."""
     with writing():
         hold(tenant)
         row = _about(tenant, request_id, recording, now, entropy)
-        if row.given != channels:
+        decided = {"review": row.id, "given": channels}
+        if row.given != channels or not says(tenant, "person.reviewed", decided, recording=recording):
             raise PersonError("person.not_reviewed", "that was not decided", "")
         PersonRecording.update(exported_at=now).where(PersonRecording.id == row.id).execute()
         body = {"request": request_id, "recording": recording, "channels": channels, "name": name, "who": who}

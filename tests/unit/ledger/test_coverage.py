@@ -28,13 +28,15 @@ from recorder.catalogue import (
     people,
     persons,
     queries,
+    reviews,
     schema,
     speaking,
     tokens,
 )
-from recorder.catalogue.asking import PersonCode
+from recorder.catalogue.asking import PersonCode, PersonRecording
 from recorder.catalogue.calls import Asked
 from recorder.catalogue.models import TABLES, Grant, connected, database, writing
+from recorder.errors import PersonError
 from recorder.ledger import shared
 from recorder.ledger.audit import Audit
 from recorder.ledger.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
@@ -451,6 +453,20 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
         PersonCode.update(code_hash=forged).where(PersonCode.id == taken[0].id).execute()
         request = taken[0].request
         assert not codes.try_code(world.tenant, request, "123456", who=world.user, **said)
+        everything.rollback()
+
+
+def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World) -> None:
+    world = sqlite_world
+    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    with connected(), database.atomic() as everything:
+        row = PersonRecording.select().where(PersonRecording.given == "own").get()
+        PersonRecording.update(given="both").where(PersonRecording.id == row.id).execute()
+        with pytest.raises(PersonError) as refused:
+            reviews.note_export(
+                world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
+            )
+        assert refused.value.error_id == "person.not_reviewed"
         everything.rollback()
 
 
