@@ -59,16 +59,18 @@ class Sounds:
         self._lock = threading.Lock()
 
     def open(self, sealed: Sealed, name: str) -> Sound:
-        """An object, nothing of it read yet.  Raises :class:`SealError` (``seal.no_object``, …)."""
+        """An object, nothing of it read yet.  One of which nothing is at hand is asked how long it is.
+        Raises :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`Missing`,
+        :class:`recorder.errors.StoreError`."""
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
+        if known not in self._headers:
+            self._check_length(sealed, name)
 
         def stored(start: int, end: int) -> bytes:
             try:
                 return self._store.read(key, start, end)
             except NotFound as error:
-                raise Missing(
-                    "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
-                ) from error
+                raise _missing(key) from error
 
         reader = plain.reader(sealed.manifest, name, sealed.key, stored, self._headers.get(known, b""))
 
@@ -84,15 +86,37 @@ class Sounds:
 
     def prepare(self, sealed: Sealed) -> None:
         """Have the headers of a recording's sounds at hand, so that the first seek reads what it seeks and
-        nothing else.  Raises nothing: what is wrong with a sound is said, and written down, when that one is
-        opened, and the others can be heard."""
+        nothing else; and see that each is as long as was sealed: behind its last block nothing is looked at.
+        Raises nothing: what is wrong with a sound is said, and written down, when that one is opened, and the
+        others can be heard."""
         for each in sealed.manifest.objects:
-            if each.name == PEAKS or (sealed.row.manifest_sha256, each.name) in self._headers:
+            if each.name == PEAKS:
                 continue
+            known = (sealed.row.manifest_sha256, each.name)
             try:
-                next(self.open(sealed, each.name).read(0, 1), None)
+                if known in self._headers:
+                    self._check_length(sealed, each.name)
+                else:
+                    next(self.open(sealed, each.name).read(0, 1), None)
             except (SealError, StoreError) as error:
+                with self._lock:
+                    self._headers.pop(known, None)
                 log.info("gate.not_prepared", recording=sealed.row.id, error_id=error.error_id)
+
+    def _check_length(self, sealed: Sealed, name: str) -> None:
+        found, key = sealed.manifest.object(name), sealed.manifest.prefix + name
+        if found is None:
+            return  # which is said where it is opened
+        try:
+            size = self._store.size(key)
+        except NotFound as error:
+            raise _missing(key) from error
+        if size != found.stored_length:
+            raise SealError(
+                "object.length",
+                f"{key} has {size} bytes, and {found.stored_length} were sealed",
+                "bytes were added to it, or cut from it: look at the object's versions",
+            )
 
     def _keep(self, known: _Known, header: bytes) -> None:
         """Keep a header at hand, with which a block was just decrypted."""
@@ -101,3 +125,7 @@ class Sounds:
             self._headers.move_to_end(known)
             while len(self._headers) > HEADERS:
                 self._headers.popitem(last=False)
+
+
+def _missing(key: str) -> Missing:
+    return Missing("seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted")

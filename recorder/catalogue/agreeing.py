@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 from recorder.call.policy import BEEPS
 from recorder.catalogue import countries, queries
@@ -16,9 +17,12 @@ from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import Keeping, LineRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 from recorder.prompts import render
 from recorder.prompts.clips import Sources
+
+KEEPS: Final = "line_keep_sha256"
+DELETES: Final = "line_delete_sha256"
 
 
 def set_line_keep(
@@ -86,7 +90,7 @@ def _write(
         changed = None if keep is None else asdict(keep)
         Line.update(keep=changed).where(active(line.tenant, line.id)).execute()
         was = None if line.keep is None else asdict(line.keep)
-        body = {"line": line.id, "keep": changed, "keep_was": was}
+        body = {"line": line.id, "keep": changed, "keep_was": was, KEEPS: spoken_of(LineKeep, line.id)}
         append(line.tenant, "line.keep_changed", body, now, entropy)
         count_up(LINES)
 
@@ -124,10 +128,25 @@ def set_line_deletable(
                     deleted=keep_sound(deleted.wav, now),
                 )
             Line.update(deletable=int(deletable)).where(active(tenant, line.id)).execute()
-            body = {"line": line.id, "deletable": deletable, "deletable_was": line.deletable}
+            body: dict[str, object] = {
+                "line": line.id,
+                "deletable": deletable,
+                "deletable_was": line.deletable,
+            }
+            body[DELETES] = spoken_of(LineDelete, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
             count_up(LINES)
             return True
+
+
+def spoken_of(model: type[LineKeep | LineDelete], line: str) -> str | None:
+    """What the log says of what a line says in the call beside its announcement: one hash over the words and
+    the sounds in every language; ``None`` where it says nothing.  Inside anybody's transaction."""
+    names = sorted(each.column_name for each in model._meta.sorted_fields if each.name not in ("id", "line"))
+    fields = {each.column_name: each.name for each in model._meta.sorted_fields}
+    rows = model.select().where(model.line == line).order_by(model.language, model.id)
+    said = [{name: row.__data__[fields[name]] for name in names} for row in rows]
+    return sha256_of(said) if said else None
 
 
 def _on_deleting(language: str, sources: Sources) -> tuple[Spoken, Spoken]:

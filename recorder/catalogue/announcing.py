@@ -25,7 +25,7 @@ from recorder.catalogue.reading import announcement_row, composed_data
 from recorder.catalogue.rows import ASKING, AnnouncementRow, Composition, Sentence
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 from recorder.prompts.check import CLIPPED_SHARE, clipped_share
 from recorder.prompts.purposes import standard
 
@@ -114,21 +114,20 @@ def create_announcement(
             created_at=now,
         )
         said = {"announcement": identity, "version": row.version, "sound": row.sound_id, "mode": mode}
-        said |= {"purposes": list(purposes), "keep_days": keep_days, "language": language}
+        said |= {"purposes": list(purposes), "keep_days": keep_days, "language": language, "name": name}
         append(tenant, "announcement.created", said | _texts(row), now, entropy)
     return announcement_row(row, duration_ms)
 
 
 def _texts(row: Announcement) -> dict[str, str]:
-    """What the log says of an announcement's words: the hash of each text, and of the sounds beside it."""
+    """What the log says of an announcement's words: the hash of each text, of how it was put together, and of
+    the sounds beside it; nothing of what is not there."""
     texts = {"text": row.text, "question_text": row.question_text, "declined_text": row.declined_text}
-    said = {f"{name}_sha256": _sha256(text) for name, text in texts.items() if text is not None}
-    sounds = {"question": row.question_id, "declined": row.declined_id}
+    said = {f"{name}_sha256": sha256_of(text) for name, text in texts.items() if text is not None}
+    if row.composed is not None:
+        said["composed_sha256"] = sha256_of(row.composed)
+    sounds = {"question": row.question_id, "declined": row.declined_id, "greeting": row.greeting_id}
     return said | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def kept(spoken: Spoken | None) -> Sentence | None:

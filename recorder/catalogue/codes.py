@@ -94,11 +94,13 @@ def order(tenant: str, request_id: str, *, who: str, now: datetime, entropy: Ent
             or PersonCode.select().where(mine).count() >= CALLS_A_CUSTOMER
         ):
             raise PersonError("person.called_often", "it was called too often today", "try again tomorrow")
-        call = str(uuid7(now, entropy))
-        leaf = append(tenant, ORDERED, {"request": request.id, "call": call, "who": who}, now, entropy)
+        call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
+        body = {"request": request.id, "call": call, "who": who, "language": request.language}
+        body |= {"until": to_iso(until), "number_sha256": persons.committed(request)}
+        leaf = append(tenant, ORDERED, body, now, entropy)
         row = PersonCode.create(
             id=call, request=request.id, tenant_id=tenant, number=request.number, language=request.language,
-            asked_at=now, until=now + TAKEN_WITHIN, tries=0, leaves=[leaf.number],
+            asked_at=now, until=until, tries=0, leaves=[leaf.number],
         )  # fmt: skip
     return _row(row)
 
@@ -147,7 +149,7 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
         taken = PersonCode.update(node=node, taken_at=now, code_hash=kept, valid_until=until).where(mine)
         if not taken.execute():
             return None
-        body = {"request": row.request_id, "call": row.id, **_made(kept, until)}
+        body = {"request": row.request_id, "call": row.id, "node": node, **_made(kept, until)}
         leaf = append(row.tenant_id, MADE, body, now, entropy)
         leaves = [*row.leaves, leaf.number]
         PersonCode.update(leaves=leaves).where(PersonCode.id == row.id).execute()
@@ -214,7 +216,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         if not counted.execute():
             raise PersonError("person.tried_often", "that code was tried too often", "have it called again")
         right = _is(last.id, "".join(code.split()), last.code_hash)
-        body = {"request": request.id, "call": last.id, "right": right, "who": who}
+        body = {"request": request.id, "call": last.id, "right": right, "who": who, "tries": last.tries + 1}
         append(tenant, TRIED, body, now, entropy)
         if right:
             persons.prove(request, persons.CODE, who, None, now, entropy)

@@ -185,7 +185,8 @@ def bringing_back(made_at: datetime, now: datetime, entropy: Entropy) -> Iterato
         check_empty()
         Revision.delete().execute()
         yield
-        for tenant in [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]:
+        tenants = [row.id for row in Tenant.select(Tenant.id).order_by(Tenant.id)]
+        for tenant in tenants:
             said = {"backup": made_at.isoformat(timespec="seconds")}
             append(tenant, "catalogue.restored", said, now, entropy)
         hold_review.wait_for_holds("restore", now, entropy)

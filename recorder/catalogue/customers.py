@@ -31,7 +31,7 @@ from recorder.catalogue.revisions import LINES, count_up, revision
 from recorder.catalogue.rows import TenantRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 from recorder.seal.keys import WrappedKey, wrapped_key
 
 __all__ = [
@@ -95,6 +95,7 @@ def create_tenant(
             )
             said = {"tenant": tenant_id, "name": name, "country": country, "language": language}
             said |= {"languages": row.languages, "time_zone": time_zone, "plan": plan}
+            said |= {"key_sha256": sha256_of(wrapped_key)}
             append(tenant_id, "tenant.created", said, now, entropy)
     except IntegrityError as error:
         raise CatalogueError("tenant.exists", f"there is a tenant {tenant_id} already", "") from error

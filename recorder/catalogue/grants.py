@@ -98,6 +98,7 @@ def give(
         )
         _check(mine, Grant.given_at, GRANTS_AN_HOUR, now)
         said = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        said |= {"session": session or "", "manifest_sha256": manifest_sha256}
         leaf = append(tenant, GIVEN, said, now, entropy, recording=recording)
         Grant.create(
             id=identity,

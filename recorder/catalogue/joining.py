@@ -21,7 +21,7 @@ from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import ASKING, Joining, Sentence
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 from recorder.prompts import render
 from recorder.prompts.clips import Sources
 from recorder.prompts.purposes import LANGUAGES
@@ -72,6 +72,7 @@ def set_line_joining(
             asked_was = row.joining is not None and "asked" in row.joining
             if ask or asked_was:
                 body |= {"asked": ask, "asked_was": asked_was}
+            body["joining_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.joining_changed", body, now, entropy)
             count_up(LINES)
     return True

@@ -97,8 +97,20 @@ def add_not_recorded(
             noted_at=now,
         )
         if row.tenant is not None:
-            said = {"recording": row.id, "reason": row.reason, "number": row.number}
-            said["started_at"] = to_iso(row.started_at)
+            until = row.quarantined_until
+            said: dict[str, object] = {
+                "recording": row.id,
+                "reason": row.reason,
+                "number": row.number,
+                "line": row.line,
+                "direction": row.direction,
+                "node": row.node,
+                "outside_kind": row.outside.kind,
+                "outside_value": row.outside.value,
+                "started_at": to_iso(row.started_at),
+                "ended_at": to_iso(row.ended_at),
+                "quarantined_until": None if until is None else to_iso(until),
+            }
             append(row.tenant, "call.not_recorded", said, now, entropy, recording=row.id)
     return True
 

@@ -32,7 +32,7 @@ from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, LineRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 
 
 def create_line(
@@ -91,7 +91,8 @@ def create_line(
                 **columns,
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
-            append(tenant, "line.created", {"line": identity, **said, **how}, now, entropy)
+            rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
+            append(tenant, "line.created", {"line": identity, **said, **how, **rest}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -301,10 +302,13 @@ def _saying(
     _check_languages(rows)
     _check_menu(rows, menu)
     columns: dict[str, Any] = {"announcement": first.id, "others": list(ids[1:]), "mode": first.mode}
-    said = {"announcement": first.id, "mode": first.mode} | ({"others": list(ids[1:])} if ids[1:] else {})
+    said: dict[str, Any] = {"announcement": first.id, "mode": first.mode, "others": list(ids[1:])}
     if menu is None:
-        return said, columns | {"menu_text": None, "menu": None}
-    return said, columns | {"menu_text": menu.text, "menu": keep_sound(menu.wav, now)}
+        nothing = {"menu_text_sha256": None, "menu": None}
+        return said | nothing, columns | {"menu_text": None, "menu": None}
+    sound = keep_sound(menu.wav, now)
+    said |= {"menu_text_sha256": sha256_of(menu.text), "menu": sound}
+    return said, columns | {"menu_text": menu.text, "menu": sound}
 
 
 def _own_announcement(tenant: str, announcement: str) -> Announcement:

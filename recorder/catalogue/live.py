@@ -21,7 +21,7 @@ from recorder.catalogue.models import Line, connected, writing
 from recorder.clock import from_iso, to_iso
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append
+from recorder.ledger.append import append, says
 from recorder.seal.command import Command, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
@@ -130,7 +130,7 @@ def ask(
         )  # fmt: skip
         body = {"asked": row.id, "call": call_id, "what": what, "by": by, "who": who}
         append(tenant, "call.asked", body, now, entropy, recording=call_id)
-    return _asked(row)
+    return asked_row(row)
 
 
 def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedRow | None:
@@ -143,7 +143,7 @@ def asked(tenant: str, asked_id: str, now: datetime, entropy: Entropy) -> AskedR
             row = Asked.get_or_none((Asked.tenant_id == tenant) & (Asked.id == asked_id))
     if row is None:
         return None
-    found = _asked(row)
+    found = asked_row(row)
     if found.outcome is None and now > found.until + SILENT:
         return replace(found, outcome=UNKNOWN)
     return found
@@ -163,9 +163,12 @@ def unanswered_of(node: str) -> tuple[AskedRow, ...]:
 
 
 def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
-    """Take it, to be done; false where somebody has, or it is too late: then nobody will."""
+    """Take it, to be done; false where somebody has, or it is too late: then nobody will.  A row that the
+    customer's log does not bear out asks for nothing: it may have a call destroyed."""
     with writing():
         mine = (Asked.id == asked_id) & (Asked.node == node)
+        if not _is_logged(Asked.get_or_none(mine)):
+            return False
         open_ = mine & Asked.taken_at.is_null() & Asked.outcome.is_null()
         if Asked.update(taken_at=now).where(open_ & (Asked.until > now)).execute():
             return True
@@ -193,7 +196,9 @@ def answer(node: str, asked_id: str, outcome: str, now: datetime, entropy: Entro
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """A node's calls as they are now, instead of what was known."""
     with writing():
-        LiveCall.delete().where(LiveCall.node == node).execute()
+        # Whatever a row says whose one of them is.
+        mine = (LiveCall.node == node) | (LiveCall.id << [row.id for row in rows])
+        LiveCall.delete().where(mine).execute()
         _insert(node, rows, now)
 
 
@@ -203,7 +208,7 @@ def change(node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: date
     with writing():
         touched = [*gone, *(row.id for row in changed)]
         if touched:
-            LiveCall.delete().where((LiveCall.node == node) & (LiveCall.id << touched)).execute()
+            LiveCall.delete().where(LiveCall.id << touched).execute()
         _insert(node, changed, now)
         return bool(LiveCall.update(seen_at=now).where(LiveCall.node == node).execute() == count)
 
@@ -229,7 +234,14 @@ def _theirs() -> Any:
 def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:
     with connected():
         query = Asked.select().where((Asked.node == node) & Asked.outcome.is_null() & condition)
-        return tuple(_asked(row) for row in query.order_by(Asked.id))
+        return tuple(asked_row(row) for row in query.order_by(Asked.id))
+
+
+def _is_logged(row: Any) -> bool:
+    if row is None:
+        return False
+    body = {"asked": row.id, "call": row.call_id, "what": row.what, "by": row.by_kind, "who": row.by_id}
+    return says(row.tenant_id, "call.asked", body, recording=row.call_id)
 
 
 def _expire(row: Asked, now: datetime, entropy: Entropy) -> None:
@@ -268,7 +280,8 @@ def _live(row: Any) -> LiveRow:
     )  # fmt: skip
 
 
-def _asked(row: Any) -> AskedRow:
+def asked_row(row: Any) -> AskedRow:
+    """A row of something that was asked as a value."""
     return AskedRow(
         row.id,
         row.call_id,

@@ -21,19 +21,32 @@ from recorder.catalogue.rows import SessionRow, UserRow
 from recorder.clock import SLACK, to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, no_tenant
+from recorder.ledger.append import append, append_all, no_tenant
 from recorder.roles import ROLES
 from recorder.seal.credential import USER, Credential, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 
 SIGNS_IN: Final = "signs_in"
+SHOWN_AS: Final = "shown_as"
 
 
 def signs_in(login: str, password_hash: str) -> str:
     """What the log says of how somebody logs in: one hash (hex) over both, so that nothing tells who it was
     once argon2's salted string is gone."""
     return hashlib.sha256(f"{password_hash}\n{login}".encode()).hexdigest()
+
+
+def shown_as(password_hash: str, name: str, language: str) -> str:
+    """What the log says of what somebody is called, and in which language they are spoken to: made like
+    :func:`signs_in`, for the same reason."""
+    return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
+
+
+def _said(row: User, password_hash: str) -> dict[str, object]:
+    """What the log says of a person when they are made, and when they get another password."""
+    shown = shown_as(password_hash, row.name, row.language)
+    return {"user": row.id, SIGNS_IN: signs_in(row.login, password_hash), SHOWN_AS: shown}
 
 
 def create_user(
@@ -70,8 +83,7 @@ def create_user(
                 created_at=now,
                 credential=_sign(tenant, identity, role, signs_in(login, password_hash), signer, now),
             )
-            said = {"user": identity, "role": role, SIGNS_IN: signs_in(row.login, password_hash)}
-            append(tenant, "user.created", said, now, entropy)
+            append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
             raise no_tenant(tenant) from error
@@ -118,9 +130,8 @@ def set_password(
             return False
         signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
         User.update(password_hash=password_hash, credential=signed).where(User.id == row.id).execute()
-        _end_sessions(user_id, now)
-        said = {"user": user_id, SIGNS_IN: signs_in(row.login, password_hash)}
-        append(tenant, "user.password_changed", said, now, entropy)
+        _end_sessions(tenant, user_id, now, entropy)
+        append(tenant, "user.password_changed", _said(row, password_hash), now, entropy)
     return True
 
 
@@ -133,7 +144,7 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
             .execute()
         )
         if changed:
-            _end_sessions(user_id, now)
+            _end_sessions(tenant, user_id, now, entropy)
             append(tenant, "user.revoked", {"user": user_id}, now, entropy)
     return bool(changed)
 
@@ -251,5 +262,10 @@ def _lasts(now: datetime) -> Any:
     return (Session.until > now) & (Session.seen_at <= now + SLACK)
 
 
-def _end_sessions(user_id: str, now: datetime) -> None:
-    Session.update(ended_at=now).where((Session.user == user_id) & Session.ended_at.is_null()).execute()
+def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) -> None:
+    living = (Session.user == user_id) & Session.ended_at.is_null()
+    ids = [row.id for row in Session.select(Session.id).where(living).order_by(Session.id)]
+    if ids:
+        Session.update(ended_at=now).where(Session.id.in_(ids)).execute()
+        ended = [({"user": user_id, "session": each}, None) for each in ids]
+        append_all(tenant, "session.closed", ended, now, entropy)

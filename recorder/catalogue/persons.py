@@ -209,9 +209,10 @@ def extend(
         if request_row(row).overdue(today(_tenant(tenant).time_zone, now)):
             raise PersonError("person.too_late", "its month is over", "")
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
-        body = {"request": row.id, "due_on": due, "who": who or ""}
+        words = said(why)
+        body = {"request": row.id, "due_on": due, "who": who or "", "why_sha256": digest(words)}
         leaf = append(tenant, EXTENDED, body, now, entropy)
-        _change(row, leaf, due_on=due, extended_at=now, extended_why=said(why))
+        _change(row, leaf, due_on=due, extended_at=now, extended_why=words)
 
 
 def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, entropy: Entropy) -> None:

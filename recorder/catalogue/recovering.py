@@ -20,7 +20,7 @@ from recorder.catalogue.places import note_outcomes
 from recorder.catalogue.reading import recording_columns, recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.ids import Entropy
-from recorder.ledger.append import Body, append, append_all, forget, hold
+from recorder.ledger.append import Body, append, append_all, forget, hold, sha256_of
 from recorder.prompts.packs import STRICT
 from recorder.seal.chain import Chain
 
@@ -101,9 +101,10 @@ class Recovering:
         if Tenant.select().where(Tenant.id == tenant).exists():
             hold(tenant)
             if tenant in self.keys and tenant not in self.erased:
-                Tenant.update(wrapped_key=self.keys[tenant]).where(
-                    (Tenant.id == tenant) & (Tenant.wrapped_key == "")
-                ).execute()
+                mine = (Tenant.id == tenant) & (Tenant.wrapped_key == "")
+                if Tenant.update(wrapped_key=self.keys[tenant]).where(mine).execute():
+                    said: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
+                    append(tenant, "tenant.key_changed", said, self.now, self.entropy)
             return
         customers.create_tenant(
             tenant,

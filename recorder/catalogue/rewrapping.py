@@ -8,7 +8,7 @@ from datetime import datetime
 
 from recorder.catalogue.models import LedgerEntry, Recording, Tenant, connected, writing
 from recorder.ids import Entropy
-from recorder.ledger.append import append, hold
+from recorder.ledger.append import append, hold, sha256_of
 
 
 def set_tenant_key(
@@ -21,7 +21,7 @@ def set_tenant_key(
         mine = (Tenant.id == tenant) & (Tenant.wrapped_key == was)
         if not Tenant.update(wrapped_key=text).where(mine).execute():
             return False
-        append(tenant, kind, said, now, entropy)
+        append(tenant, kind, said | {"key_sha256": sha256_of(text)}, now, entropy)
     return True
 
 

@@ -48,8 +48,9 @@ def create(
             id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
             credential=signed,
         )  # fmt: skip
-        append(tenant, "token.created", {"token": row.id, "token_sha256": token_sha256}, now, entropy)
-    return _row(row)
+        said = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        append(tenant, "token.created", said, now, entropy)
+    return token_row(row)
 
 
 def by_hash(token_sha256: str) -> TokenRow | None:
@@ -57,7 +58,7 @@ def by_hash(token_sha256: str) -> TokenRow | None:
     tenant, for it answers whose it is; only who has the token can ask."""
     with connected():
         row = ApiToken.get_or_none((ApiToken.token_sha256 == token_sha256) & ApiToken.revoked_at.is_null())
-    return None if row is None else _row(row)
+    return None if row is None else token_row(row)
 
 
 def tokens(tenant: str) -> tuple[TokenRow, ...]:
@@ -66,7 +67,7 @@ def tokens(tenant: str) -> tuple[TokenRow, ...]:
         query = (
             ApiToken.select().where(ApiToken.tenant_id == tenant).order_by(ApiToken.created_at, ApiToken.id)
         )
-        return tuple(_row(row) for row in query)
+        return tuple(token_row(row) for row in query)
 
 
 def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bool:
@@ -93,7 +94,8 @@ def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> 
     return Credential(tenant, TOKEN, token_id, None, token_sha256, at)
 
 
-def _row(row: ApiToken) -> TokenRow:
+def token_row(row: ApiToken) -> TokenRow:
+    """A token's row as a value."""
     return TokenRow(
         row.id, row.tenant_id, row.name, row.created_at, row.revoked_at, row.token_sha256, row.credential
     )

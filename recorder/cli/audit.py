@@ -36,6 +36,9 @@ EVERY = 50_000
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
 @click.option("--checkpoint", "given", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
+@click.option(
+    "--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @click.pass_context
 def audit(
@@ -43,6 +46,7 @@ def audit(
     tenant_name: str | None,
     given: tuple[Path, ...],
     without_recordings: bool,
+    deep: bool,
     as_json: bool,
 ) -> None:
     """Compare the catalogue, the log, what was signed of it, and every recording, and name what is not as it
@@ -55,7 +59,9 @@ def audit(
     context: Context = ctx.obj
     context.open_catalogue()
     found = []
-    for finding in _look(context, tenant_name, given, without_recordings):
+    if deep and without_recordings:
+        raise click.UsageError("--deep opens recordings' keys: leave --without-recordings away")
+    for finding in _look(context, tenant_name, given, without_recordings, deep):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
@@ -72,7 +78,7 @@ def audit(
 
 
 def _look(
-    context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool
+    context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[Finding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(customers.tenants())
     notes = [note.read(path.read_bytes()) for path in given]
@@ -88,17 +94,20 @@ def _look(
         store=context.store(),
         root=root,
         now=utc_now(),
-        keyring=_keyring(context),
+        keyring=context.keyring() if deep else _keyring(context),
         revoked=context.revoked()(),
         certificates=outward.certificates(context.settings),
         given=notes,
         recordings=not without_recordings,
+        deep=deep,
         tell=_tell,
     )
     for row in rows:
         yield from looking.tenant(row.id)
     if not tenant_name:
-        yield from looking.lost({row.id for row in rows})
+        known = {row.id for row in rows}
+        yield from looking.lost(known)
+        yield from looking.shared(known)
 
 
 def _keyring(context: Context) -> Keyring | None:

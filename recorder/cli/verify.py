@@ -10,7 +10,8 @@ import click
 from recorder.catalogue import customers, queries
 from recorder.cli.context import Context
 from recorder.clock import utc_now
-from recorder.errors import CatalogueError
+from recorder.errors import AccordError, CatalogueError
+from recorder.ledger.handed_over import ROOT, HandedOver, folder_of
 from recorder.seal import revocation, signing
 from recorder.seal import verify as seals
 from recorder.seal.keys import Keyring, load_kek
@@ -29,8 +30,9 @@ KEY_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def verify(
     context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None, taken_back: tuple[Path, ...]
 ) -> None:
-    """Check recordings: folders with a recording's files, places in the bucket (TENANT/YYYY/MM/DD/ID/),
-    or ids of recordings in the catalogue. Exits with 1 where one is not as it was sealed."""
+    """Check recordings: folders with a recording's files, folders as a customer is handed them, places in the
+    bucket (TENANT/YYYY/MM/DD/ID/), or ids of recordings in the catalogue. Exits with 1 where one is not as it
+    was sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
     revoked = dict(revocation.read_all(taken_back, public))
@@ -39,6 +41,9 @@ def verify(
     bad = 0
     for name in what:
         source: seals.Source
+        if (handed := folder_of(Path(name))) is not None:
+            bad += not _handed_over(HandedOver(handed, public, utc_now(), revoked), name)
+            continue
         if Path(name).is_dir():
             source, prefix = seals.Files(Path(name)), ""
         else:
@@ -53,6 +58,32 @@ def verify(
         done = ", ".join(seals.CHECKS[number] for number in report.checked)
         click.echo(f"  checked: {done}")
     sys.exit(1 if bad else 0)
+
+
+def _handed_over(handed: HandedOver, name: str) -> bool:
+    """What a customer was handed, unpacked: whether it is what was sealed and logged."""
+    found = list(handed.read())
+    click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
+    for each in found:
+        click.echo(f"      {each.code}  {each.where}: {each.message}")
+    click.echo(
+        f"  {handed.recordings} recordings, {len(handed.gone)} that were erased or broken and are zeros"
+    )
+    click.echo(f"  {handed.leaves} leaves, of which a checkpoint signed {handed.signed}")
+    _show_root(handed)
+    return not found
+
+
+def _show_root(handed: HandedOver) -> None:
+    """The root that lies in the folder shows nothing: whoever made the folder could have made it, too."""
+    used = signing.key_id(handed.root)
+    click.echo(f"  by the root's key {used}: it must have come another way than the folder")
+    try:
+        there = signing.key_id(signing.load_public(handed.folder / ROOT))
+    except AccordError:
+        there = "none"
+    if there != used:
+        click.echo(f"  the folder itself names another: {there}")
 
 
 def _place(context: Context, recording: str) -> str:

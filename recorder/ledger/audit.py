@@ -6,7 +6,9 @@ In this order, so that each part stands on the one before it:
 2. the leaves (:mod:`leaves`): none is missing or changed, and what they commit to is there
 3. the leaves are those that were signed
 4. the rows (:mod:`told`): they say what the leaves say
-5. the recordings (:mod:`kept`): the bucket has what was sealed, and the rows say so
+5. the recordings and their wrapped keys (:mod:`kept`, :mod:`wrapped_keys`): the bucket has what was sealed,
+   and the rows say so
+6. what belongs to no customer alone (:mod:`shared`), and objects that nobody knows (:mod:`objects`)
 
 The catalogue is read in one snapshot, while others write.  What is read is not kept: memory does not grow
 with the number of leaves, but by an id for each row that they speak of.
@@ -22,8 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue.copying import snapshot
 from recorder.catalogue.models import Tenant
+from recorder.ledger import objects, shared
 from recorder.ledger.append import no_tenant
 from recorder.ledger.checkpoint import ENDORSEMENTS, PLACE
+from recorder.ledger.credentials import compare_credentials
 from recorder.ledger.findings import Finding
 from recorder.ledger.kept import Kept
 from recorder.ledger.leaves import Leaves
@@ -33,6 +37,7 @@ from recorder.ledger.offboarded import HEARD as OFFBOARDING
 from recorder.ledger.offboarded import Offboarded
 from recorder.ledger.signed import Signed
 from recorder.ledger.told import HEARD, Told
+from recorder.ledger.wrapped_keys import WrappedKeys
 from recorder.seal.keys import Keyring
 from recorder.seal.revocation import Trust
 from recorder.store.base import Store
@@ -44,8 +49,9 @@ Tell = Callable[[str, int, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Audit:
     """How to audit: ``revoked`` are key ids and since when they count no more, ``certificates`` (PEM) what
-    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether their
-    sound is read too; ``keyring`` lets the parties be compared."""
+    timestamps are checked with; ``given`` are checkpoints that came another way; ``recordings`` whether
+    their sound is read too; ``keyring`` lets the parties be compared, and with ``deep`` every wrapped key be
+    opened."""
 
     store: Store
     root: Ed25519PublicKey
@@ -55,6 +61,7 @@ class Audit:
     certificates: bytes | None = None
     given: Sequence[Note] = ()
     recordings: bool = True
+    deep: bool = False
     tell: Tell = lambda _what, _done, _total: None
 
     def tenant(self, tenant: str) -> Iterator[Finding]:
@@ -70,7 +77,7 @@ class Audit:
             row = Tenant.get_or_none(Tenant.id == tenant)
             if row is None:
                 raise no_tenant(tenant)
-            told = Told(tenant)
+            told = Told(tenant, self.now)
             sizes = frozenset(head.size for head in signed.heads)
             leaves = Leaves(tenant, sizes, offboarded.heard(told.hear), HEARD | OFFBOARDING)
             size = int(row.ledger_size)
@@ -79,13 +86,23 @@ class Audit:
                 what = f"{leaves.count} leaves are there, and {size} were written"
                 yield Finding("log.size", tenant, what)
             yield from signed.compare(leaves.roots, leaves.count, told.begun, row.created_at)
-            yield from told.end(leaves.erased, leaves.amended)
+            yield from told.end(leaves.erased | leaves.gone, leaves.amended)
             yield from offboarded.end(leaves.erased)
         trust = Trust(self.root, lambda: self.revoked)
         yield from compare_statements(tenant, self.store, trust, self.now)
+        yield from compare_credentials(tenant, trust)
         if self.recordings:
-            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked)
+            deep = self.keyring if self.deep else None
+            keys = WrappedKeys(tenant, self.store, told.keys, told.keys_destroyed, deep)
+            kept = Kept(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
             yield from kept.read(lambda done: self.tell("recordings", done, None))
+
+    def shared(self, known: Collection[str]) -> Iterator[Finding]:
+        """What belongs to no customer alone, of all that the catalogue knows.  Raises ``StoreError``."""
+        with snapshot():
+            yield from shared.sounds()
+            yield from shared.nobodys(known)
+        yield from objects.unknown(self.store, known)
 
     def lost(self, known: Collection[str]) -> Iterator[Finding]:
         """Tenants whose log was signed and whom the catalogue does not know.  Raises ``StoreError``."""

@@ -43,6 +43,10 @@ HINTS: Final[dict[str, str]] = {
     "endorsement.form": _BUCKET,
     "stamp.missing": _BUCKET,
     "stamp.wrong": _BUCKET,
+    "object.unknown": "nobody reads it: who put it there? Keep a copy, then delete it",
+    "key.differs": "`accord audit --deep` says which of both opens; then " + _BUCKET,
+    "key.missing": "`accord verify` says more; " + _BUCKET,
+    "key.not_erased": "an erasure was broken off, or a key was brought back: delete it",
     "row.deleted": "`accord rebuild` makes a recording's row again; for others: " + _RESTORE,
     "row.changed": "`accord rebuild --correct` sets a recording's row to what was sealed; for others: "
     + _RESTORE,

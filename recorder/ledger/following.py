@@ -85,7 +85,8 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     for each in ends:
         each.end()
     old, new = (signed_head(text, key, root) for text, key in zip(texts, keys, strict=True))
-    if checkpoint is not None and checkpoint not in [text.encode() for text in texts]:
+    ours = [note.read(text.encode()).alone() for text in texts]
+    if checkpoint is not None and note.read(checkpoint).alone() not in ours:
         raise LedgerError(
             "checkpoint.other",
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, and that is another",

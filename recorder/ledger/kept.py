@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
 from typing import Any
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -17,26 +19,36 @@ from recorder.catalogue.models import Amendment, Recording, Tenant, connected
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.recovering import compare
 from recorder.catalogue.rows import RecordingRow
+from recorder.clock import SLACK
 from recorder.errors import SealError
 from recorder.ledger.findings import Finding
+from recorder.ledger.objects import NOTHING, is_data_key, is_recordings
+from recorder.ledger.wrapped_keys import WrappedKeys
 from recorder.seal import verify as seals
 from recorder.seal.amendment import Erased
 from recorder.seal.body import decrypt_parties
 from recorder.seal.chain import Chain
 from recorder.seal.contents import Manifest, Parties
 from recorder.seal.files import read_document
-from recorder.seal.keys import Keyring, WrappedKey
+from recorder.seal.keys import TENANT, Keyring, WrappedKey, recording_of_path
 from recorder.seal.manifest import MAX_BYTES, NAME, open_manifest
+from recorder.seal.manifest import NAME as MANIFEST
 from recorder.seal.opening import open_data_key
 from recorder.seal.revocation import Trust, signed_since
 from recorder.seal.terms import Limit
 from recorder.store.base import NotFound, Store
 
 PAGE = 200
+STRANGE = 50
+"""Names that are looked at of one place: nothing of Accord's has so many."""
+
 ON_ITS_WAY = timedelta(minutes=15)
 """From sealing to listing, where nothing is wrong."""
 
-_MANIFEST = re.compile(r"[^/]+/[0-9]{4}/[0-9]{2}/[0-9]{2}/([^/]+)/manifest\.json")
+STARTED = timedelta(days=1)
+"""From a call's beginning to its manifest in the bucket, also where the bucket was away in between."""
+
+_PLACE = re.compile(r"([0-9a-z][0-9a-z-]{0,62})/[0-9]{4}/[0-9]{2}/[0-9]{2}/([0-9a-z][0-9a-z-]{0,62})/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +61,14 @@ class Kept:
     now: datetime
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
+    keys: WrappedKeys | None = None
+    """How the wrapped keys are looked at; without, those of the catalogue are only opened for the parties."""
 
     def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
         """Every recording, each stored byte once; then what lies in the bucket and is not listed.  Raises
         :class:`recorder.errors.StoreError`."""
+        if self.keys is not None:
+            yield from self.keys.own()
         done, last = 0, ""
         while ids := self._ids(last):
             for identity in ids:
@@ -61,6 +77,7 @@ class Kept:
                 tell(done)
             last = ids[-1]
         yield from self._unlisted()
+        yield from self._key_alone()
 
     def _ids(self, last: str) -> list[str]:
         mine = (Recording.tenant == self.tenant) & (Recording.id > last)
@@ -93,6 +110,8 @@ class Kept:
             if row.destroyed_at is not None and report.chain.erased is None:
                 what = "its row is a tombstone, and the bucket has none"
                 wrong.append(self._found("row.destroyed", row.id, what))
+            if self.keys is not None and row.destroyed_at is None and report.chain.erased is None:
+                wrong += self.keys.of(manifest)
         # Destroyed, or amended, while it was read: it is looked at anew, once.
         if wrong and (self._now_row(row.id) != row or amending.known(row.tenant, row.id) != before):
             again = self._now_row(row.id)
@@ -121,6 +140,7 @@ class Kept:
         elif row.destroyed_at is not None:  # which is found by itself
             sealed = replace(sealed, destroyed_at=row.destroyed_at, destroyed_why=row.destroyed_why)
         lacking, others = compare(row, sealed)
+        others |= _further(row, sealed)
         if names := sorted({*others, *lacking}):
             yield self._found("row.changed", row.id, f"it was sealed otherwise: {', '.join(names)}")
 
@@ -169,22 +189,62 @@ class Kept:
         return found
 
     def _unlisted(self) -> Iterator[Finding]:
-        waiting: list[tuple[str, str]] = []
-        for key in self.store.list(f"{self.tenant}/"):
-            if (match := _MANIFEST.fullmatch(key)) is not None:
-                waiting.append((match[1], key))
+        """What lies in the customer's folder, a place at a time: each is that of a recording that is
+        listed."""
+        waiting: dict[str, list[str]] = {}
+        for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
+            waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
             if len(waiting) == PAGE:
                 yield from self._without_row(waiting)
-                waiting = []
+                waiting = {}
         yield from self._without_row(waiting)
 
-    def _without_row(self, found: list[tuple[str, str]]) -> Iterator[Finding]:
+    def _without_row(self, found: Mapping[str, list[str]]) -> Iterator[Finding]:
+        places = {place: match[2] for place in found if (match := _PLACE.fullmatch(place)) is not None}
         with connected():
-            ids = [identity for identity, _ in found]
-            known = {row.id for row in Recording.select(Recording.id).where(Recording.id.in_(ids))}
-        for identity, key in found:
-            if identity not in known and not self._is_new(key):
-                yield Finding("row.deleted", key, "a recording that the catalogue does not list")
+            rows = Recording.select(Recording.id, Recording.prefix)
+            known = {row.id: row.prefix for row in rows.where(Recording.id.in_([*places.values()]))}
+        for place, names in found.items():
+            identity = places.get(place)
+            if identity is None:
+                yield Finding("object.unknown", place + names[0], NOTHING)
+            elif known.get(identity) == place:
+                continue  # looked at with its recording
+            elif identity in known:
+                what = f"recording {identity} lies at {known[identity]}, and this is none of it"
+                yield Finding("object.unknown", place + names[0], what)
+            elif MANIFEST in names:
+                if not self._is_new(place + MANIFEST):
+                    what = "a recording that the catalogue does not list"
+                    yield Finding("row.deleted", place + MANIFEST, what)
+            elif not (all(map(is_recordings, names)) and self._may_come(identity)):
+                what = "there is no manifest beside it: what it belongs to was never committed"
+                yield Finding("object.unknown", place + names[0], what)
+
+    def _may_come(self, recording: str) -> bool:
+        """Whether a recording may be on its way still, by its id: it is a time."""
+        try:
+            began = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
+        except (ValueError, OverflowError):
+            return False
+        return self.now - STARTED < began <= self.now + SLACK
+
+    def _key_alone(self) -> Iterator[Finding]:
+        """Recordings' wrapped keys without their recording; customers' own are looked at by themselves."""
+        after, prefix = "", f"keys/{self.tenant}/"
+        while page := list(islice(self.store.list(prefix, after), PAGE)):
+            after = page[-1]
+            mine = {key: recording_of_path(key) for key in page if is_data_key(key)}
+            with connected():
+                rows = Recording.select(Recording.id).where(Recording.id.in_([*mine.values()]))
+                known = {row.id for row in rows}
+            for key in page:
+                recording = mine.get(key)
+                if recording is None:
+                    if not key.startswith(f"{prefix}{TENANT}"):
+                        yield Finding("object.unknown", key, NOTHING)
+                elif recording not in known and not self._may_come(recording):
+                    yield Finding("object.unknown", key, "a key of a recording that is nowhere")
 
     def _is_new(self, key: str) -> bool:
         try:
@@ -195,6 +255,26 @@ class Kept:
 
     def _found(self, code: str, recording: str, message: str) -> Finding:
         return Finding(code, f"{self.tenant}: recording {recording}", message)
+
+
+def _place_of(key: str) -> str:
+    """A recording's place, or the folder of what is no recording's."""
+    match = _PLACE.match(key)
+    return match[0] if match else key[: key.rfind("/") + 1]
+
+
+def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
+    """What a row may say otherwise for its recording to be played still, and nothing of Accord's writes."""
+    pairs = {
+        "purposes": (row.purposes, sealed.purposes),
+        "restricted": (row.restricted, ()),
+        "stored_at": (row.stored_at, sealed.stored_at),
+    }
+    if not row.announced:
+        pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
+    if row.destroyed_at is not None:
+        pairs["outside_value"] = ((row.outside, row.inside, row.wrapped_key), (None, None, None))
+    return {name: said for name, (said, ours) in pairs.items() if said != ours}
 
 
 def _with_blocks(found: seals.Finding) -> str:

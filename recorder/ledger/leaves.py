@@ -31,8 +31,9 @@ DESTROYED = "recording.destroyed"
 _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
 """Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
 
-Heard = Callable[[int, str, Mapping[str, Any]], None]
-"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body."""
+Heard = Callable[[int, str, Mapping[str, Any], str], None]
+"""Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body, and when it
+was written (as the leaf says it)."""
 
 
 @dataclass(slots=True)
@@ -83,6 +84,11 @@ class Leaves:
         return frozenset(self._erased)
 
     @property
+    def gone(self) -> frozenset[str]:
+        """Recordings, and calls that were not recorded, some of whose leaves have no body any more."""
+        return frozenset(each for _, each in self._gone.values() if each is not None)
+
+    @property
     def amended(self) -> Mapping[str, int]:
         """How many amendments were listed, by recording, of those whose leaves' bodies are gone."""
         return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
@@ -128,7 +134,7 @@ class Leaves:
                 if not plainly and recording != goes_with(kind, json.loads(body)):
                     break
                 if kind in kinds:
-                    self._hear(number, kind, body)
+                    self._hear(number, kind, body, when)
                 hashes.append(found)
                 number += 1
                 if len(hashes) == most:
@@ -173,7 +179,7 @@ class Leaves:
                 yield self._found(
                     "leaf.row_differs", number, f"it goes with {what}, and its row says otherwise"
                 )
-            self._hear(number, kind, body)
+            self._hear(number, kind, body, at)
         self._grow([found])
 
     def _differences(self, row: tuple[Any, ...], commits: str, found: str) -> Iterator[Finding]:
@@ -196,7 +202,7 @@ class Leaves:
         if broken:
             yield self._found("body.changed", number, "body and salt are not what the leaf committed to")
 
-    def _hear(self, number: int, kind: str, body: str) -> None:
+    def _hear(self, number: int, kind: str, body: str, at: str) -> None:
         said = json.loads(body)
         if kind == FORGOTTEN:  # calls that were not recorded
             self._forgotten.update(said["leaves"])
@@ -207,7 +213,7 @@ class Leaves:
                 self._may_be_gone[each] = recording
             if "leaves" not in said:  # an Accord of before did not name them
                 self._erased_before.add(recording)
-        self.heard(number, kind, said)
+        self.heard(number, kind, said, at)
 
     def _grow(self, hashes: list[bytes]) -> None:
         if hashes and self._whole:
@@ -242,18 +248,24 @@ class Leaves:
                 )
 
     def _subtrees(self) -> Iterator[Finding]:
-        query = Subtree.select(Subtree.level, Subtree.number, Subtree.hash)
+        query = Subtree.select(Subtree.level, Subtree.number, Subtree.hash, Subtree.id)
         rows = database.execute(query.where(Subtree.tenant_id == self.tenant)).fetchall()
-        for level, number, kept in sorted(rows):
+        expected = dict.fromkeys((level for level, _, _, _ in rows), 0)
+        for level, number, kept, identity in sorted(rows):
             found = self._growing.complete.get((level, number))
-            if found is not None and found.hex() != kept:
-                first = number << (HEIGHT * level)
-                last = ((number + 1) << (HEIGHT * level)) - 1
-                yield Finding(
-                    "subtree.changed",
-                    f"{self.tenant}: leaves {first} to {last}",
-                    "the hash that was kept of them is not that of what is there",
+            if (found is None and self._whole) or identity != f"{self.tenant}/{level}/{number}":
+                yield self._subtree(level, number, "a hash was kept of what is not complete, or not there")
+            elif found is not None and found.hex() != kept:
+                yield self._subtree(
+                    level, number, "the hash that was kept of them is not that of what is there"
                 )
+            if number > expected[level]:  # they are made in order
+                yield self._subtree(level, expected[level], "the hash that was kept of them was deleted")
+            expected[level] = number + 1
+
+    def _subtree(self, level: int, number: int, what: str) -> Finding:
+        first, last = number << (HEIGHT * level), ((number + 1) << (HEIGHT * level)) - 1
+        return Finding("subtree.changed", f"{self.tenant}: leaves {first} to {last}", what)
 
     def _found(self, code: str, number: int, message: str) -> Finding:
         return Finding(code, f"{self.tenant}: leaf {number}", message)

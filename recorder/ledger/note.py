@@ -88,6 +88,14 @@ class Note:
         mine = [line for each, line in self.signatures if each == name and line[:4] == wanted]
         return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
 
+    def alone(self) -> str:
+        """The note as :func:`sign` wrote it: without the signatures that others (witnesses) added since,
+        which say nothing of what is signed.  Of signatures under the origin's name the first is kept."""
+        name = self.head.origin
+        lines = [line for each, line in self.signatures if each == name][:1]
+        signed = "".join(f"{_DASH} {name} {base64.b64encode(line).decode()}\n" for line in lines)
+        return f"{self.head.text()}\n{signed}"
+
 
 def key_hash(name: str, public: Ed25519PublicKey) -> bytes:
     """The four bytes by which a signature line names an Ed25519 key."""
@@ -108,8 +116,9 @@ def sign(head: Head, signer: Signer) -> str:
 
 
 def fingerprint(note: str) -> str:
-    """What the next checkpoint calls this one by."""
-    return hashlib.sha256(note.encode()).hexdigest()
+    """What the next checkpoint calls this one by, whoever else has signed it since.  Raises
+    :class:`LedgerError` for what is no checkpoint."""
+    return hashlib.sha256(read(note.encode()).alone().encode()).hexdigest()
 
 
 def read(content: bytes) -> Note:

@@ -5,7 +5,7 @@ named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +20,7 @@ from recorder.catalogue.leaving import ERASING, FORGOTTEN, LEAVES, LEFT, STAYS
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.ledger.findings import Finding
+from recorder.ledger.leaves import Heard
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.call_erasure import NOTES, Note
 from recorder.seal.files import read_document
@@ -83,13 +84,13 @@ class Offboarded:
                 self._check_key(key, note.key)
                 self._notes[ids[1]] = note
 
-    def heard(self, others: Callable[[int, str, Mapping[str, Any]], None]) -> Any:
+    def heard(self, others: Heard) -> Heard:
         """Hears its own kinds of leaves, and lets ``others`` hear all of them."""
 
-        def hear(number: int, kind: str, body: Mapping[str, Any]) -> None:
+        def hear(number: int, kind: str, body: Mapping[str, Any], at: str) -> None:
             if kind in HEARD:
                 self._hear(number, kind, body)
-            others(number, kind, body)
+            others(number, kind, body, at)
 
         return hear
 

@@ -120,7 +120,7 @@ def check(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | None = Non
     endorsement = Endorsement.from_fields(fields.fields("endorsement"))
     fields.end()
     head = signed_head(signed, endorsement, root)
-    if checkpoint is not None and checkpoint != signed.encode():
+    if checkpoint is not None and note.read(checkpoint).alone() != note.read(signed.encode()).alone():
         raise LedgerError(
             "checkpoint.other",
             f"the file is for checkpoint {head.number} of {head.origin}, and that is another one",

@@ -154,19 +154,23 @@ class Signed:
             )
         if stored is not None and kept is not None and stored != kept:
             mine, theirs = self._read_note(number, kept), self._read_note(number, stored)
-            if mine is not None and theirs is not None:
+            if mine is not None and theirs is not None and mine.alone() == theirs.alone():
+                pass  # a witness signed one of them, too
+            elif mine is not None and theirs is not None:
                 self._blame(
                     "checkpoint.fork", number, "two were signed of one number: in bucket and catalogue"
                 )
             else:
                 self._blame("checkpoint.differs", number, "bucket and catalogue have different ones")
-            self._take(number, theirs or mine, stored if theirs else kept)
+            self._take(number, theirs or mine)
+            if row is not None and mine is not None:
+                self._compare_row(row, mine.head)
             return
         content = stored if stored is not None else kept
         if content is None:
             return
         read = self._read_note(number, content, tell=True)
-        self._take(number, read, content)
+        self._take(number, read)
         if row is not None and read is not None:
             self._compare_row(row, read.head)
 
@@ -177,10 +181,10 @@ class Signed:
         except LedgerError:
             return True
 
-    def _take(self, number: int, read: Note | None, content: bytes | None) -> None:
-        if read is not None and content is not None:
+    def _take(self, number: int, read: Note | None) -> None:
+        if read is not None:
             self.heads.append(read.head)
-            self.notes[number] = content.decode()
+            self.notes[number] = read.alone()
 
     def _take_given(self, given: Note) -> None:
         """What somebody else has kept stands beside what is here."""
@@ -204,6 +208,8 @@ class Signed:
         others = [name for name, value in said.items() if getattr(row, name) != value]
         if row.place != place_of(self.tenant, row.number):
             others.append("place")
+        if row.id != f"{self.tenant}/{row.number}":
+            others.append("id")
         if others:
             self._blame("checkpoint.row_differs", row.number, f"the row says otherwise: {', '.join(others)}")
 

@@ -42,6 +42,8 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         opened, user = found
         if not hmac.compare_digest(mac, _mac(token, user)) or not admitted(user):
             return
+        if now() >= opened.created_at + here().config.longest:
+            return  # whatever its row says until when it lasts: nothing signs that
         g.visitor = Visitor(user, opened, tenant_of(user))
         if now() - opened.seen_at > TOUCH:
             config = here().config

@@ -119,6 +119,19 @@ def test_a_changed_object_is_refused_at_the_block(
     assert broken(scene) == [("audio.wav", error_id)]
 
 
+def test_appended_bytes_do_not_play(scene, gate, ada) -> None:
+    """Behind the last block nothing is looked at: the object's length is, when a grant is given."""
+    path = scene.path("audio.wav")
+    before = gate.grant(ada, scene.mine.id, "agreement")
+    assert gate.open(ada, before.id, "audio.wav", "p").length
+    overwrite(path, path.read_bytes() + b"more")
+    grant = gate.grant(ada, scene.mine.id, "agreement")
+    with pytest.raises(SealError) as refused:
+        gate.open(ada, grant.id, "audio.wav", "p")
+    assert refused.value.error_id == "object.length"
+    assert broken(scene) == [("audio.wav", "object.length")]
+
+
 # Manifests, keys and rows: found before a grant is given.
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from recorder import config
 from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import LedgerEntry, connected, writing
+from recorder.catalogue.models import LedgerEntry, Tenant, connected, writing
 from recorder.cli import accord
 from recorder.cli.context import Context
 from recorder.cli.doctor import keeping
@@ -114,6 +114,32 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: Shell, tmp
     assert told.splitlines()[-1] == "the later one goes on from the earlier one"
     file.write_bytes(file.read_bytes().replace(b"number 1", b"number 2"))
     assert elsewhere(*words).exit_code == 2
+
+
+def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: Shell, tmp_path: Path) -> None:
+    shell.sign()
+    assert shell.good("audit", "--deep") == "as it was written\n"
+    assert shell("audit", "--deep", "--without-recordings").exit_code == 2
+    with connected():
+        tenant = Tenant.select().get()
+    folder = tmp_path / "store" / "keys" / tenant.id
+    folder.mkdir(parents=True)
+    (folder / "tenant.json").write_text(tenant.wrapped_key)
+    assert shell.good("audit", "--deep") == "as it was written\n"
+    (tmp_path / "keys" / "kek").rename(tmp_path / "keys" / "kek.lost")
+    assert shell("audit").exit_code == 0, "the hash that was logged needs no key"
+    assert "keys.unreadable" in str(shell("audit", "--deep").exception or shell("audit", "--deep").output)
+    (tmp_path / "keys" / "kek.lost").rename(tmp_path / "keys" / "kek")
+    (folder / "tenant.json").write_text(tenant.wrapped_key.replace('"nonce":"', '"nonce":"A', 1))
+    result = shell("audit", "--deep")
+    assert (result.exit_code, "key.differs" in result.output) == (2, True), result.output
+
+
+def test_what_nobody_knows_in_the_bucket_is_named(shell: Shell, tmp_path: Path) -> None:
+    shell.sign()
+    (tmp_path / "store" / "notes.txt").write_text("x")
+    result = shell("audit")
+    assert (result.exit_code, "object.unknown  notes.txt" in result.output) == (2, True), result.output
 
 
 def test_a_checkpoint_that_was_mailed_is_compared(shell: Shell, tmp_path: Path) -> None:

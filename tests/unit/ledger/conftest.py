@@ -20,7 +20,7 @@ from recorder.catalogue import (
     tokens,
 )
 from recorder.catalogue.logged import Checkpoint
-from recorder.catalogue.models import TABLES, LedgerEntry, connected, writing
+from recorder.catalogue.models import TABLES, LedgerEntry, Tenant, connected, writing
 from recorder.catalogue.rows import UserRow
 from recorder.ledger import checkpoint, mailing
 from recorder.ledger.audit import Audit
@@ -57,7 +57,10 @@ class World:
     def audit(self, **changes: Any) -> list[Finding]:
         means = self.house.means
         made = Audit(means.store, means.root_public, self.house.clock(), means.keyring)
-        return list(replace(made, **changes).tenant(self.tenant))
+        made = replace(made, **changes)
+        with connected():
+            known = {row.id for row in Tenant.select(Tenant.id)}
+        return [*made.tenant(self.tenant), *made.shared(known)]
 
     def note(self, number: int) -> Path:
         """A checkpoint in the bucket."""

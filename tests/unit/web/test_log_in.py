@@ -7,12 +7,13 @@ import io
 import json
 import logging
 import re
+from datetime import timedelta
 
 import pytest
 from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue import people
-from recorder.catalogue.models import LedgerEntry, Session, connected
+from recorder.catalogue.models import LedgerEntry, Session, connected, writing
 from recorder.catalogue.throttle import Throttle
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
@@ -325,6 +326,17 @@ def test_a_session_ends_when_idle_and_after_the_longest_time(browser, clock, con
     idle = browser("claire")
     clock.forward(hours=2, seconds=1)
     assert idle.get("/recordings").status_code == 302
+
+
+def test_a_session_lasts_no_longer_whatever_its_row_says(browser, clock):
+    """Nothing signs until when it lasts: its beginning, which the log says, bounds it."""
+    person = browser("claire")
+    with writing():
+        Session.update(until=clock() + timedelta(days=400)).execute()
+    clock.forward(hours=12)
+    with writing():
+        Session.update(seen_at=clock()).execute()
+    assert person.get("/recordings").status_code == 302
 
 
 def test_logging_out_ends_the_session_everywhere(browser):

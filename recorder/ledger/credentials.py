@@ -1,0 +1,38 @@
+"""An audit's look at what was signed of people, API tokens and commands: each row is as its own statement says
+(:mod:`recorder.seal.credential`, :mod:`recorder.seal.command`), or it opens and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from recorder.catalogue import live, people, tokens
+from recorder.catalogue.calls import ApiToken, Asked
+from recorder.catalogue.models import User
+from recorder.catalogue.reading import user_row
+from recorder.errors import SealError
+from recorder.ledger.findings import Finding
+from recorder.seal.revocation import Trust
+
+
+def compare_credentials(tenant: str, trust: Trust) -> Iterator[Finding]:
+    """Whoever may log in, whatever token is in use, and the commands of the last day."""
+    given = trust.root, trust.revoked()
+    may_log_in = (User.tenant == tenant) & User.revoked_at.is_null()
+    in_use = (ApiToken.tenant_id == tenant) & ApiToken.revoked_at.is_null()
+    yield from _check(tenant, User, may_log_in, lambda row: people.check_user(user_row(row), *given))
+    yield from _check(tenant, ApiToken, in_use, lambda row: tokens.check_token(tokens.token_row(row), *given))
+    yield from _check(
+        tenant, Asked, Asked.tenant_id == tenant, lambda row: live.check_command(live.asked_row(row), *given)
+    )
+
+
+def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> Iterator[Finding]:
+    for identity in [row.id for row in model.select(model.id).where(mine).order_by(model.id)]:
+        where = f"{tenant}: {model._meta.table_name} {identity}"
+        try:
+            check(model.get_by_id(identity))
+        except SealError as error:
+            yield Finding("row.changed", where, error.message)
+        except (ValueError, TypeError, AttributeError):
+            yield Finding("row.changed", where, "it holds something that was never written so")
