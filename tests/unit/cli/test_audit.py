@@ -128,7 +128,7 @@ def test_every_wrapped_key_is_opened_where_that_is_asked_for(shell: Shell, tmp_p
     assert shell.good("audit", "--deep") == "as it was written\n"
     (tmp_path / "keys" / "kek").rename(tmp_path / "keys" / "kek.lost")
     assert shell("audit").exit_code == 0, "the hash that was logged needs no key"
-    assert "keys.unreadable" in str(shell("audit", "--deep").exception or shell("audit", "--deep").output)
+    assert shell("audit", "--deep").exit_code == 2, "there is nothing to open them with"
     (tmp_path / "keys" / "kek.lost").rename(tmp_path / "keys" / "kek")
     (folder / "tenant.json").write_text(tenant.wrapped_key.replace('"nonce":"', '"nonce":"A', 1))
     result = shell("audit", "--deep")
