@@ -7,15 +7,19 @@ from datetime import datetime
 from recorder.catalogue import people, persons
 from recorder.ids import Entropy
 from recorder.roles import CUSTOMER
+from recorder.seal.signing import Signer
 
 
-def colleague(tenant: str, now: datetime, entropy: Entropy, role: str = CUSTOMER) -> str:
+def colleague(
+    tenant: str, now: datetime, entropy: Entropy, role: str = CUSTOMER, signer: Signer | None = None
+) -> str:
     """Somebody who works there; their id."""
     said = {"role": role, "language": "fr", "password_hash": "$argon2id$", "now": now, "entropy": entropy}
-    return people.create_user(tenant, login=f"{entropy(8).hex()}@example.be", name="Ada", **said).id
+    login = f"{entropy(8).hex()}@example.be"
+    return people.create_user(tenant, login=login, name="Ada", signer=signer, **said).id
 
 
-def vouch(tenant: str, request: str, now: datetime, entropy: Entropy) -> None:
+def vouch(tenant: str, request: str, now: datetime, entropy: Entropy, signer: Signer | None = None) -> None:
     for how in ("an identity card at the counter", "the voice"):
-        who = colleague(tenant, now, entropy)
+        who = colleague(tenant, now, entropy, signer=signer)
         persons.vouch(tenant, request, how=how, who=who, now=now, entropy=entropy)

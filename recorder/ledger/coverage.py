@@ -76,8 +76,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "recording": _by(
         SIGNED,
         "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
-        "announced purposes restricted kept agreed keep_until prefix manifest_sha256 objects stored_bytes stored_at "
-        "destroyed_at destroyed_why brought_in",
+        "announced purposes restricted kept agreed keep_until prefix manifest_sha256 objects stored_bytes "
+        "stored_at destroyed_at destroyed_why brought_in",
     )
     | _by(
         "the manifest's parties, with a key-encryption key",

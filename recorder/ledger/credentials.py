@@ -1,5 +1,5 @@
-"""An audit's look at what was signed of people, API tokens and commands: each row is as its own statement says
-(:mod:`recorder.seal.credential`, :mod:`recorder.seal.command`), or it opens and does nothing."""
+"""An audit's look at what was signed of people, API tokens and commands: each row is as its own statement
+says (:mod:`recorder.seal.credential`, :mod:`recorder.seal.command`), or it opens and does nothing."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ def somebody(house) -> Callable[..., Who]:
             password_hash="$argon2id$",
             now=house.clock(),
             entropy=house.entropy,
+            signer=house.means.signer,
         )
         return Who(row.id, row.tenant, row.role, row.language)
 

@@ -125,7 +125,7 @@ def test_all_of_it_goes_and_the_receipt_says_what(house, bakery, handed, means, 
     house.not_recorded(rival, "never_connected", outside=Party("e164", "+32470999999"))
     said = {"now": house.now(), "entropy": house.entropy}
     mailing.add(bakery.id, "paul@example.com", **said)
-    tokens.create(bakery.id, name="till", token_sha256="cd" * 32, **said)
+    tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     request = asked_by(house, bakery, mine[0])
     assert persons.request(bakery.id, request).number in everything()
     announce(house, bakery)

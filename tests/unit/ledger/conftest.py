@@ -160,7 +160,7 @@ def make_world(house: House) -> World:
     said = {"now": house.clock(), "entropy": house.entropy}
     user = people.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", **said,
+        password_hash="$argon2id$…", signer=house.means.signer, **said,
     )  # fmt: skip
     erased = put_small(house)
     house.clock.forward(days=20)
@@ -209,6 +209,8 @@ def _let_in(house: House, user: UserRow) -> None:
     until = house.clock() + timedelta(hours=8)
     session = people.open_session(user, token_sha256="cd" * 32, until=until, **said)
     people.end_session(user, session.id, **said)
-    token = tokens.create(house.tenant, name="desk", token_sha256="ef" * 32, **said)
+    token = tokens.create(
+        house.tenant, name="desk", token_sha256="ef" * 32, **said, signer=house.means.signer
+    )
     assert tokens.revoke(house.tenant, token.id, **said)
     mailing.add(house.tenant, "claire@example.com", **said)

@@ -26,8 +26,10 @@ from recorder.catalogue.models import Recording, User, connected
 from recorder.catalogue.rows import Keeping, NotRecordedRow
 from recorder.ids import uuid7
 from recorder.ledger import mailing
+from recorder.seal import signing
 from recorder.take.spool import Party
 from tests.announced import announcement_in
+from tests.vouching import vouch
 
 from .conftest import World
 from .tampered_later import hold
@@ -70,7 +72,7 @@ def _somebody_else(world: World) -> None:
     customers.create_line(to, number="+3225550999", announcement=row.id, **said(world))
     people.create_user(
         to, login="piet@example.com", name="Piet", role="customer", language="nl",
-        password_hash="$argon2id$2", **said(world),
+        password_hash="$argon2id$2", signer=world.house.means.signer, **said(world),
     )  # fmt: skip
 
 
@@ -116,11 +118,14 @@ def _calls(world: World) -> None:
         direction="inbound", outside=outside, started_at=now, told=True, paused_until=None, deletable=True,
     )  # fmt: skip
     live.put(NODE, [row], now)
-    first = live.ask(world.tenant, CALL, "pause", by="panel", who=world.user, **said(world))
+    keys = world.house.root / "keys"
+    panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+    asks = {"by": "panel", "who": world.user, "signer": panel}
+    first = live.ask(world.tenant, CALL, "pause", **asks, **said(world))
     assert first is not None
     assert live.take(NODE, first.id, **said(world))
     assert live.answer(NODE, first.id, "done", **said(world))
-    assert live.ask(world.tenant, CALL, "delete", by="panel", who=world.user, **said(world))
+    assert live.ask(world.tenant, CALL, "delete", **asks, **said(world))
 
 
 def _people(world: World) -> None:
@@ -138,10 +143,11 @@ def _people(world: World) -> None:
     assert grants.close_listen(listen, **said(world))
     other = people.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
-        password_hash="$argon2id$3", **said(world),
+        password_hash="$argon2id$3", signer=world.house.means.signer, **said(world),
     )  # fmt: skip
     people.revoke_user(world.tenant, other.id, **said(world))
-    tokens.create(world.tenant, name="crm", token_sha256="34" * 32, **said(world))
+    signer = world.house.means.signer
+    tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
     mailing.add(world.tenant, "luc@example.com", **said(world))
     mailing.remove(world.tenant, "luc@example.com", **said(world))
 
@@ -176,7 +182,7 @@ def _person(world: World) -> None:
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **said(world),
     )  # fmt: skip
-    persons.recognise(tenant, second.id, how="came by with a card", who=who, **said(world))
+    vouch(tenant, second.id, signer=world.house.means.signer, **said(world))
     reviews.decide(
         tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
     )

@@ -19,8 +19,8 @@ from recorder.access.gate import Gate
 from recorder.catalogue import (
     amending,
     codes,
-    conditions,
     grants,
+    hold_review,
     keeping,
     limits,
     live,
@@ -366,14 +366,14 @@ def decided(world: World) -> dict[str, Any]:
         granted = [(row.user_id, row.id) for row in Grant.select().order_by(Grant.id)]
         return {
             "due": [row.id for row in keeping.due(now + timedelta(days=400))],
-            "holds": (conditions.holds_unconfirmed(), [each.number for each in amending.holds()]),
+            "holds": (hold_review.holds_unconfirmed(), [each.number for each in amending.holds()]),
             "recordings": [queries.recording(world.tenant, each) for each in (world.kept, world.erased)],
             "purposes": gate.purposes(Who(world.user, world.tenant, "customer_admin", "fr"), world.kept),
             "grants": [grants.living(world.tenant, *each, later) for each in granted],
             "closed session": people.session_by_token("cd" * 32, now),
             "tokens": [tokens.by_hash(each * 32) for each in ("ef", "34", "ab")],
             "lines": speaking.policies(),
-            "limits": limits.limits_of(world.tenant),
+            "limits": limits.limits_of(world.tenant, world.house.trust),
             "codes": [codes.latest(world.tenant, row.id) for row in persons.requests(world.tenant)],
         }
 

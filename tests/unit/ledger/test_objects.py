@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recorder.ledger import checkpoint, objects, stamping
-from recorder.lifecycle import forgetting, leaving
 from recorder.recover import rebuild
-from recorder.seal import amendment, contents, keys, manifest
+from recorder.seal import amendment, call_erasure, contents, keys, manifest, offboarding, retention_limit
 from recorder.store import reach
 
 from .conftest import World
@@ -59,8 +58,11 @@ def made() -> Iterator[str]:
     yield checkpoint.place_of(TENANT, 1)
     yield stamping.place_of(checkpoint.place_of(TENANT, 1))
     yield f"{checkpoint.ENDORSEMENTS}{'0' * 32}-{'0' * 16}.json"
-    yield leaving.place_of(TENANT)
-    yield f"{forgetting.NOTES}{TENANT}/{RECORDING}.json"
+    yield offboarding.folder_of(TENANT) + "statement-0001.json"
+    yield offboarding.place_of(TENANT)
+    yield retention_limit.place_of(TENANT, RECORDING)
+    yield retention_limit.place_of(TENANT, RECORDING, lifted=True)
+    yield f"{call_erasure.NOTES}{TENANT}/{RECORDING}.json"
     yield f"{reach.PLACE}{'0' * 16}"
 
 
@@ -69,7 +71,8 @@ def test_each_key_that_the_code_makes_is_of_one_kind_and_none_is_left() -> None:
     assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
     assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in objects.KINDS}
     assert len(kinds) == len(objects.KINDS)
-    assert {leaving.RECEIPTS, forgetting.NOTES, checkpoint.PLACE, reach.PLACE} < {*objects.FOLDERS}
+    folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.PLACE, reach.PLACE}
+    assert folders < {*objects.FOLDERS}
 
 
 def test_a_rebuild_steps_over_the_same_folders() -> None:

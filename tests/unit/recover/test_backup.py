@@ -58,7 +58,7 @@ def full(house: House, recorded) -> House:
     said = {"now": house.clock(), "entropy": house.entropy}
     user = people.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", **said,
+        password_hash="$argon2id$…", signer=house.means.signer, **said,
     )  # fmt: skip
     with connected():
         Purpose.create(
@@ -87,7 +87,7 @@ def full(house: House, recorded) -> House:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
-    tokens.create(house.tenant, name="till", token_sha256="cd" * 32, **said)
+    tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.means.signer, **said)
     means = house.means
     signing = checkpoint.Means(means.store, means.signer, means.root_public, house.entropy, owner="one")
     assert checkpoint.keep(signing, house.clock()) == 1
