@@ -234,7 +234,8 @@ def forget_requests(tenant: str) -> None:
         requests = PersonRequest.select(PersonRequest.id).where(mine)
         PersonCode.delete().where(PersonCode.tenant_id == tenant).execute()
         PersonRecording.update(withheld_why=None).where(PersonRecording.request.in_(requests)).execute()
-        PersonRequest.update(number="", salt="", extended_why=None, proved_said=None).where(mine).execute()
+        gone = {"number_salt": None, "extended_why": None, "vouched_said": None, "proved_said": None}
+        PersonRequest.update(number="", **gone).where(mine).execute()
 
 
 def forget_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from recorder.catalogue import (
     snapshot,
     tokens,
 )
-from recorder.catalogue.ended import Handed, Leaving
+from recorder.catalogue.ended import Handed, HandoverFetch, Leaving
 from recorder.catalogue.logged import Recipient
 from recorder.catalogue.models import (
     TABLES,
@@ -99,6 +99,7 @@ def full(house: House, recorded) -> House:
             id="h/0", tenant_id="another", number=0, recording_id=recording, row_length=80, at=1024, length=0,
             files=[["manifest.json", 900]],
         )  # fmt: skip
+        HandoverFetch.create(id="h/u", tenant_id="another", leaf=0)
     number = row.outside.value
     asked = persons.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,10 @@ import pytest
 from recorder.access.handover.preparing import prepare
 from recorder.access.sealed import Seals
 from recorder.bringing import Bringing, Old
-from recorder.catalogue import queries
+from recorder.catalogue import leaving, queries
+from recorder.catalogue.ended import Handed, HandoverFetch
+from recorder.catalogue.models import LedgerEntry, connected, writing
+from recorder.ledger.audit import Audit
 from recorder.lifecycle import offboarding
 from recorder.seal import signing
 
@@ -73,6 +77,41 @@ def test_a_download_that_was_broken_off_goes_on(browser, leaves) -> None:
     other = paul.get(FILE, headers={"Range": "bytes=100000-", "If-Range": '"another"'})
     assert (other.status_code, len(other.data)) == (200, len(whole.data)), "put together anew: from the start"
     assert paul.get(FILE, headers={"Range": f"bytes={len(whole.data)}-"}).status_code == 416
+
+
+def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
+    house, browser, bakery, leaves, clock
+) -> None:
+    """Also on the page of each recording; a thousand ranges fill no log."""
+    house.person(bakery, "luc", "Luc Martin", role="customer_admin")
+    paul, luc = browser("paul"), browser("luc")
+    whole = paul.get(FILE).data
+    assert paul.get(FILE, headers={"Range": "bytes=-500"}).data == whole[-500:]
+    assert paul.get(FILE, headers={"Range": f"bytes=-{len(whole) + 1}"}).data == whole
+    for _ in range(100):
+        clock.forward(milliseconds=20)
+        assert len(paul.get(FILE, headers={"Range": "bytes=-1"}).data) == 1
+
+    def counted(kind: str) -> list[tuple[str, str | None]]:
+        rows = LedgerEntry.select().where(LedgerEntry.kind == kind).order_by(LedgerEntry.number)
+        with connected():
+            return [(json.loads(row.body)["user"], row.recording_id) for row in rows]
+
+    me, other = bakery.people["paul"].id, bakery.people["luc"].id
+    assert (counted("handover.opened"), counted("recording.handed_over")) == ([(me, None)], [(me, leaves)])
+    with writing():
+        Handed.update(sent_at=clock()).execute()  # nobody else's leaf is left out for what a row says
+        HandoverFetch.update(id=f"{leaving.of(bakery.id).handover}/{other}").execute()
+    assert luc.get(FILE).data == whole
+    assert counted("handover.opened") == [(me, None), (other, None)]
+    assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]
+    page = paul.get(f"/recordings/{leaves}").text
+    for said in ("Paul Martin", "Luc Martin", "remis à l’entreprise"):
+        assert said in page
+    clock.forward(hours=1)
+    luc.get(FILE, headers={"Range": "bytes=0-0"})
+    assert len(counted("handover.opened")) == 3
+    assert list(Audit(house.store, house.root, house.now(), house.keyring).tenant(bakery.id)) == []
 
 
 def test_nobody_else_fetches_it_and_not_for_ever(house, browser, bakery, rival, leaves, clock) -> None:
