@@ -18,13 +18,27 @@ from recorder.seal.revocation import Trust
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[Finding]:
     """Whoever may log in, whatever token is in use, and the commands of the last day."""
     given = trust.root, trust.revoked()
-    may_log_in = (User.tenant == tenant) & User.revoked_at.is_null()
-    in_use = (ApiToken.tenant_id == tenant) & ApiToken.revoked_at.is_null()
-    yield from _check(tenant, User, may_log_in, lambda row: people.check_user(user_row(row), *given))
-    yield from _check(tenant, ApiToken, in_use, lambda row: tokens.check_token(tokens.token_row(row), *given))
+
+    def check_user(row: User) -> None:
+        if not _has_ended(row):
+            people.check_user(user_row(row), *given)
+
+    def check_token(row: ApiToken) -> None:
+        if not _has_ended(row):
+            tokens.check_token(tokens.token_row(row), *given)
+
+    yield from _check(tenant, User, User.tenant == tenant, check_user)
+    yield from _check(tenant, ApiToken, ApiToken.tenant_id == tenant, check_token)
     yield from _check(
         tenant, Asked, Asked.tenant_id == tenant, lambda row: live.check_command(live.asked_row(row), *given)
     )
+
+
+def _has_ended(row: Any) -> bool:
+    """Whether a log-in or token was revoked, and its credential with it."""
+    if row.revoked_at is not None and row.credential is not None:
+        raise SealError("credential.differs", "it was revoked, and has a credential all the same")
+    return row.revoked_at is not None
 
 
 def _check(tenant: str, model: Any, mine: Any, check: Callable[[Any], None]) -> Iterator[Finding]:

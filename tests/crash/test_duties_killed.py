@@ -157,7 +157,7 @@ def person_killed(house, boundary: str) -> None:
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
-    vouch(house.tenant, made.id, **more)
+    vouch(house.tenant, made.id, signer=house.means.signer, **more)
     argument = f"{made.id}/{recording}/{user.id}"
     assert step(house, "person", boundary, argument=argument) == [DIED]
     assert reviews.of(house.tenant, made.id)[recording].erased_at is None, "nobody wrote down what came of it"

@@ -93,7 +93,7 @@ class Living:
         tenant = str(uuid7(house.clock(), house.entropy))
         more = {"now": house.clock(), "entropy": house.entropy}
         key = house.means.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
-        customers.create_tenant(tenant, name="…", wrapped_key=key, **more)
+        customers.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
         told = customers.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
             wav=house.means.store.read("sound"), **more,

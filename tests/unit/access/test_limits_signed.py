@@ -301,7 +301,7 @@ def test_what_a_row_says_of_quarantine_destroys_no_take(house) -> None:
     past = house.clock() - timedelta(days=1)
     with writing():
         NotRecorded.update(id=folder.name, quarantined_until=past).execute()
-    assert retention.empty_quarantine(house.spool, house.clock(), house.entropy) == 0
+    assert retention.empty_quarantine(house.spool, house.clock(), house.entropy, house.means.statements) == 0
     assert folder.is_dir()
 
 

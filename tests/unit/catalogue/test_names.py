@@ -133,9 +133,9 @@ def test_one_number_in_two_spellings_is_one_line(create, line, first: str, other
 
 
 def test_the_same_digits_of_another_country_are_another_number(create, line) -> None:
-    bakery, baker = create("Boulangerie Martin"), create("Pâtisserie Weiss", country="fr")
+    bakery, baker = create("Boulangerie Martin"), create("Pâtisserie Weiss", country="nl")
     line(bakery, "025550100")
-    line(baker, "+33255550100")
+    line(baker, "+31255550100")
     line(bakery, "100")
     line(bakery, "5550100")
     with refused("line.taken"):

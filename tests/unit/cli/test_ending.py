@@ -20,6 +20,7 @@ from recorder.lifecycle.timekeeper import Timekeeper
 from recorder.worker.housekeeping import House as Housekeeping
 from recorder.worker.housekeeping import Outward
 from tests.conftest import Clock, House
+from tests.vouching import vouch
 
 from .test_recover import Shell
 
@@ -119,7 +120,7 @@ def test_calls_that_were_erased_for_their_person_are_erased_again(shell: Shell, 
     shell.good("backup", file)
     number = queries.not_recorded(house.tenant).rows[0].outside.value
     request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
-    shell.good("person", "known", request, *MINE, "--how", "seen")
+    vouch(house.tenant, request, house.clock(), house.entropy, house.means.signer)
     assert forgetting.erase(house.office(), persons.request(house.tenant, request), "u").erased == 1
     shell.lose_the_catalogue()
     shell.good("restore", file)

@@ -36,7 +36,9 @@ def test_a_file_that_says_more_than_the_root_is_refused(shell: Shell, house: Hou
         assert "the root did not endorse this signing key" in shell.bad(*words)
     assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
     path.write_bytes(canonical.dump(said.document()))
-    assert f"panel     {said.key_id}  for amendment, retention, call_erasure" in shell.good("keys", "show")
+    assert f"panel     {said.key_id}  for amendment, receipt, retention, call_erasure, command" in shell.good(
+        "keys", "show"
+    )
     own = keys / signing.ENDORSEMENT
     begun = signing.load_endorsement(own)
     own.write_bytes(canonical.dump(replace(begun, not_after=begun.not_after + timedelta(days=9)).document()))
@@ -67,7 +69,10 @@ def test_the_doctor_names_a_panels_key_that_may_sign_too_much(shell: Shell, hous
     assert f"accord keys revoke {wide.key_id}" in found
     narrow = signing.endorse(root, key, (signing.AMENDMENT,), begin, end)
     (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical.dump(narrow.document()))
-    assert "the panel's key is not endorsed for retention, call_erasure" in shell("doctor").output
+    assert (
+        "the panel's key is not endorsed for receipt, retention, call_erasure, command"
+        in shell("doctor").output
+    )
     shell.good("keys", "renew")
     assert "the panel's key" not in shell("doctor").output
 

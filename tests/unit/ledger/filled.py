@@ -21,9 +21,11 @@ from recorder.catalogue import (
     tokens,
 )
 from recorder.catalogue.asking import PersonRequest
+from recorder.catalogue.ended import HandoverFetch
 from recorder.catalogue.live import LiveRow
-from recorder.catalogue.models import Recording, User, connected
+from recorder.catalogue.models import Recording, User, connected, writing
 from recorder.catalogue.rows import Keeping, NotRecordedRow
+from recorder.catalogue.throttle import Throttle
 from recorder.ids import uuid7
 from recorder.ledger import mailing
 from recorder.seal import signing
@@ -38,6 +40,13 @@ NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
+def _kept_in_passing(world: World) -> None:
+    """What is kept of who fetches a handover, and of failed log-ins."""
+    with writing():
+        HandoverFetch.create(id="a/b", tenant_id=world.tenant, leaf=0)
+        Throttle.create(key="ab" * 32, empty_ms=1)
+
+
 def fill(world: World) -> World:
     """Everything that the tables know happens, and is signed."""
     hold(world)
@@ -46,6 +55,7 @@ def fill(world: World) -> World:
     _calls(world)
     _people(world)
     _person(world)
+    _kept_in_passing(world)
     with connected():
         amending.begin(world.tenant, world.kept, world.house.clock())
     claims.take("something", "somebody", world.house.clock())

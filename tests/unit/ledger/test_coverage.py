@@ -446,13 +446,15 @@ def test_a_number_that_a_row_names_is_not_called(sqlite_world: World) -> None:
         PersonCode.update(until=world.house.clock() + timedelta(minutes=1)).execute()
         PersonCode.update(number="+32499000000").where(PersonCode.taken_at.is_null()).execute()
         assert codes.take(NODE, **said) is None
-        PersonCode.update(number="+32470123456").where(PersonCode.taken_at.is_null()).execute()
+        PersonCode.update(number="+32470123456", outcome=None).where(PersonCode.taken_at.is_null()).execute()
         taken = codes.take(NODE, **said)
         assert taken is not None
         forged = codes.hashed(taken[0].id, "123456", world.house.entropy)
         PersonCode.update(code_hash=forged).where(PersonCode.id == taken[0].id).execute()
         request = taken[0].request
-        assert not codes.try_code(world.tenant, request, "123456", who=world.user, **said)
+        with pytest.raises(PersonError) as refused:
+            codes.try_code(world.tenant, request, "123456", who=world.user, **said)
+        assert refused.value.error_id == "person.not_logged"
         everything.rollback()
 
 
@@ -466,7 +468,7 @@ def test_what_a_row_alone_says_was_decided_is_not_given_out(sqlite_world: World)
             reviews.note_export(
                 world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
             )
-        assert refused.value.error_id == "person.not_reviewed"
+        assert refused.value.error_id == "person.not_logged"
         everything.rollback()
 
 

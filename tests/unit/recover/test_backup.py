@@ -105,7 +105,7 @@ def full(house: House, recorded) -> House:
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    vouch(house.tenant, asked.id, **said)
+    vouch(house.tenant, asked.id, signer=house.means.signer, **said)
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
     forgetting.forget_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)

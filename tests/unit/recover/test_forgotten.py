@@ -59,7 +59,7 @@ def asked(house: House, missed) -> RequestRow:
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **said,
     )  # fmt: skip
-    vouch(house.tenant, made.id, **said)
+    vouch(house.tenant, made.id, signer=house.means.signer, **said)
     return persons.request(house.tenant, made.id)
 
 

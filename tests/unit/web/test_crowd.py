@@ -57,7 +57,9 @@ def dropped(connections: list[socket.socket]) -> list[int]:
     """Which of them the panel has ended, once it has come to all."""
     gone: list[int] = []
     for number, one in enumerate(connections):
-        if select.select([one], [], [], 0)[0]:
+        ready = select.poll()  # select() takes no descriptor above 1023
+        ready.register(one, select.POLLIN)
+        if ready.poll(0):
             try:
                 if one.recv(1, socket.MSG_PEEK) == b"":
                     gone.append(number)

@@ -100,7 +100,9 @@ def test_each_who_fetches_it_is_listed_once_an_hour_whatever_they_ask_for(
     me, other = bakery.people["paul"].id, bakery.people["luc"].id
     assert (counted("handover.opened"), counted("recording.handed_over")) == ([(me, None)], [(me, leaves)])
     with writing():
-        Handed.update(sent_at=clock()).execute()  # nobody else's leaf is left out for what a row says
+        Handed.update(sent_at=clock()).where(
+            Handed.recording_id == leaves
+        ).execute()  # nobody else's leaf is left out for what a row says
         HandoverFetch.update(id=f"{leaving.of(bakery.id).handover}/{other}").execute()
     assert luc.get(FILE).data == whole
     assert counted("handover.opened") == [(me, None), (other, None)]
