@@ -21,7 +21,7 @@ from recorder.catalogue.models import Line, connected, writing
 from recorder.clock import from_iso, to_iso
 from recorder.control import NO_ANSWER, UNKNOWN
 from recorder.ids import Entropy, uuid7
-from recorder.ledger.append import append, says
+from recorder.ledger.append import append
 from recorder.seal.command import Command, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
@@ -163,12 +163,10 @@ def unanswered_of(node: str) -> tuple[AskedRow, ...]:
 
 
 def take(node: str, asked_id: str, now: datetime, entropy: Entropy) -> bool:
-    """Take it, to be done; false where somebody has, or it is too late: then nobody will.  A row that the
-    customer's log does not bear out asks for nothing: it may have a call destroyed."""
+    """Take it, to be done; false where somebody has, or it is too late: then nobody will.  What the row asks
+    for is done only where it was signed so (:func:`check_command`)."""
     with writing():
         mine = (Asked.id == asked_id) & (Asked.node == node)
-        if not _is_logged(Asked.get_or_none(mine)):
-            return False
         open_ = mine & Asked.taken_at.is_null() & Asked.outcome.is_null()
         if Asked.update(taken_at=now).where(open_ & (Asked.until > now)).execute():
             return True
@@ -235,13 +233,6 @@ def _of(node: str, condition: Any) -> tuple[AskedRow, ...]:
     with connected():
         query = Asked.select().where((Asked.node == node) & Asked.outcome.is_null() & condition)
         return tuple(asked_row(row) for row in query.order_by(Asked.id))
-
-
-def _is_logged(row: Any) -> bool:
-    if row is None:
-        return False
-    body = {"asked": row.id, "call": row.call_id, "what": row.what, "by": row.by_kind, "who": row.by_id}
-    return says(row.tenant_id, "call.asked", body, recording=row.call_id)
 
 
 def _expire(row: Asked, now: datetime, entropy: Entropy) -> None:

@@ -184,40 +184,6 @@ def _entry(
     )
 
 
-def says(
-    tenant: str,
-    kind: str,
-    said: Body,
-    *,
-    recording: str | None = None,
-    among: int | None = None,
-) -> bool:
-    """Whether a leaf of a kind that is whole says (at least) this: what a row asks for is done only where it
-    is.  Looked at are the leaves that go with a ``recording``, or the last so many (``among``) of the log."""
-    each = LedgerEntry
-    mine = (each.tenant == tenant) & (each.kind == kind) & each.body.is_null(False)
-    if recording is not None:
-        mine &= each.recording_id == recording
-    if among is not None:
-        size = Tenant.select(Tenant.ledger_size).where(Tenant.id == tenant).scalar() or 0
-        mine &= each.number >= int(size) - among
-    return any(_whole(row) and _has(row.body, said) for row in each.select().where(mine))
-
-
-def _whole(row: LedgerEntry) -> bool:
-    """Whether a leaf is what its row says and its hash has, and its body what it commits to."""
-    if row.body is None or row.salt is None:
-        return False
-    commits = commitment(bytes(row.salt), row.body.encode())
-    text = leaf_text(row.tenant_id, row.number, row.kind, to_iso(row.at), commits)
-    return row.leaf == text and row.leaf_hash == leaf_hash(text.encode())
-
-
-def _has(body: str | None, said: Body) -> bool:
-    found = json.loads(body or "{}")
-    return all(name in found and found[name] == value for name, value in said.items())
-
-
 def hold(tenant: str) -> None:
     """Let nobody else write for a tenant until the caller's transaction ends, and see all that was written
     before.  On SQLite the transaction holds everybody back already; this is what PostgreSQL needs where

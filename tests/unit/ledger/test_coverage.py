@@ -36,7 +36,7 @@ from recorder.catalogue import (
 from recorder.catalogue.asking import PersonCode, PersonRecording
 from recorder.catalogue.calls import Asked
 from recorder.catalogue.models import TABLES, Grant, connected, database, writing
-from recorder.errors import PersonError
+from recorder.errors import PersonError, SealError
 from recorder.ledger import shared
 from recorder.ledger.audit import Audit
 from recorder.ledger.coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
@@ -410,22 +410,17 @@ def test_a_call_that_a_row_made_up_is_not_shown_for_long(sqlite_world: World) ->
             everything.rollback()
 
 
-@pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id"])
-def test_what_a_row_asks_of_a_call_past_the_log_is_not_done(sqlite_world: World, column: str) -> None:
+@pytest.mark.parametrize("column", ["id", "call_id", "what", "by_kind", "by_id", "tenant_id", "command"])
+def test_what_a_row_asks_of_a_call_and_nobody_signed_is_not_done(sqlite_world: World, column: str) -> None:
     world = sqlite_world
-    said = {"now": world.house.clock(), "entropy": world.house.entropy}
     with writing() as _, database.atomic() as everything:
-        Asked.update(until=world.house.clock() + timedelta(hours=1)).execute()
         open_ = next(each for each in live.open_of(NODE))
+        live.check_command(open_, world.house.means.root_public, {})
         row = Asked.select().where(Asked.id == open_.id).dicts().get()
-        forged = row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})
-        Asked.create(**forged)
-        assert not live.take(NODE, "forged", **said)
-        if column != "id":
-            Asked.update(**{column: "made-up"}).where(Asked.id == open_.id).execute()
-            assert not live.take(NODE, open_.id, **said)
-        else:
-            assert live.take(NODE, open_.id, **said)
+        Asked.create(**(row | {"id": "forged"} | ({} if column == "id" else {column: "made-up"})))
+        forged = next(each for each in live.open_of(NODE) if each.id == "forged")
+        with pytest.raises(SealError):
+            live.check_command(forged, world.house.means.root_public, {})
         everything.rollback()
 
 
