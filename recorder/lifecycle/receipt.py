@@ -127,18 +127,35 @@ def read(content: bytes, root: Ed25519PublicKey) -> Receipt:
     fields = Fields(body, "receipt.body")
     fields.const("type", TYPE)
     fields.const("version", 1)
+    for asked in fields.each("asked"):
+        asked.one_of("kind", _GROUNDS)
+        asked.time("at")
+        asked.whole("amendment", 1)
+        asked.end()
+    objects = fields.each("objects")
+    names = tuple(each.text("name") for each in objects)
+    for each in objects:
+        each.sha256("stored_sha256")
+        each.whole("stored_length")
+        each.end()
+    fields.time("at")
+    for name in ("key", "software"):
+        fields.text(name)
+    fields.sha256("tombstone")
+    gone = fields.take("gone")
     found = Receipt(
         recording=fields.text("recording"),
         tenant=fields.text("tenant"),
         erased_at=fields.time("erased_at"),
         why=fields.one_of("why", kinds.WHYS),
-        objects=tuple(each.text("name") for each in fields.each("objects")),
+        objects=names,
         remains=fields.texts("remains"),
         backups_kept_days=fields.whole("backups_kept_days", 0),
         complete_from=fields.time("complete_from"),
         body=body,
         content=content,
     )
-    if found.complete_from < found.erased_at or fields.take("gone") is not True:
+    fields.end()
+    if found.complete_from < found.erased_at or gone is not True:
         raise SealError("seal.contradiction", "the receipt contradicts itself")
     return found

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import amending, queries
+from recorder.errors import SealError
 from recorder.lifecycle import changing, receipt, retention
+from recorder.seal import canonical, document
 from web import WebConfig, create_app, kept
 
 LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
@@ -109,6 +111,10 @@ def test_a_recording_is_deleted_once_asked_back(house, browser, bakery, call) ->
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
     assert receipt.read(file.data, house.means.root_public).why == "deleted"
+    body = canonical.load(file.data, "receipt")["body"]
+    for change in ({"more": 1}, {"version": 2}, {"gone": False}, {"why": "because"}, {"tombstone": "x"}):
+        with pytest.raises(SealError):
+            receipt.read(document.write(body | change, house.means.signer), house.means.root_public)
 
 
 def test_a_receipt_is_of_what_is_gone_and_their_own(house, browser, bakery, rival, call) -> None:
