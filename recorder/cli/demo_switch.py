@@ -41,8 +41,11 @@ AGREEING = 30_000
 """Milliseconds by which a call in which it is asked is longer."""
 
 
-def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
-    """The practice switch, which makes the calls itself and prints what happens to them."""
+def practice_switch(
+    ports: Ports, calls: Sequence[tuple[str, str]], given: Mapping[str, str] = os.environ
+) -> Program:
+    """The practice switch, which makes the calls itself and prints what happens to them; ``given`` is the
+    environment in which its event socket's password is."""
     placed = [f"--call={number}:{language}" for number, language in calls]
     placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
@@ -56,7 +59,7 @@ def practice_switch(ports: Ports, calls: Sequence[tuple[str, str]]) -> Program:
             "--stay",
             *placed,
         ],
-        environment=_for_switch(os.environ, SWITCH_PASSWORD),
+        environment=_for_switch(given, SWITCH_PASSWORD),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -222,15 +223,16 @@ def make_bucket(context: Context) -> None:
     threading.Thread(target=wait, name="make-bucket", daemon=True).start()
 
 
-def programs(context: Context) -> list[Program]:
-    """The processes of one machine; the embedded store, where it is chosen, is started first."""
+def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Program]:
+    """The processes of one machine; the embedded store, where it is chosen, is started first.  Each gets what
+    it works with (:mod:`recorder.environment`) of the environment that is ``given``."""
     own = [sys.executable, "-m", "recorder"]
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
     found = [
-        Program("daemon", [*own, "daemon"], watched=True, environment=environment.of("daemon", os.environ)),
-        Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", os.environ)),
-        Program("web", [*own, "web"], tied=True, environment=environment.of("web", os.environ)),
+        Program("daemon", [*own, "daemon"], watched=True, environment=environment.of("daemon", given)),
+        Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
+        Program("web", [*own, "web"], tied=True, environment=environment.of("web", given)),
     ]
     return [*store_programs(context), *found]
 

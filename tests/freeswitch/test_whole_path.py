@@ -75,7 +75,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    supervisor = Supervisor(processes.programs(context), {**os.environ, **variables})
+    given = {**os.environ, **variables}
+    supervisor = Supervisor(processes.programs(context, given), given)
     thread = threading.Thread(target=supervisor.run)
     try:
         rig.start()

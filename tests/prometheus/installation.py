@@ -96,10 +96,10 @@ class Installation:
         self.store = stores.embedded(self.context.settings)
         self.store.prepare()
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
-        programs = [each for each in processes.programs(self.context) if each.name != "store"]
+        programs = [each for each in processes.programs(self.context, environment) if each.name != "store"]
         logged = [demo._logged(each, self.folder) for each in programs]
         self.supervisor = Supervisor(logged, environment)
-        self.calls = demo._logged(demo_switch.practice_switch(self.ports, CALLS), self.folder)
+        self.calls = demo._logged(demo_switch.practice_switch(self.ports, CALLS, environment), self.folder)
         self._thread = threading.Thread(target=self.supervisor.run)
 
     def start(self) -> None:

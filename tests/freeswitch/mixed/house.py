@@ -155,8 +155,9 @@ def house(folder: Path, calls: Sequence[Call], sip_port: int) -> Iterator[House]
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    wanted = [each for each in processes.programs(context) if each.name != "web"]
-    supervisor = Supervisor(wanted, {**os.environ, **rig.environment, **variables})
+    given = {**os.environ, **rig.environment, **variables}
+    wanted = [each for each in processes.programs(context, given) if each.name != "web"]
+    supervisor = Supervisor(wanted, given)
     thread = threading.Thread(target=supervisor.run)
     try:
         rig.switch.start()

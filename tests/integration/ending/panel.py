@@ -10,18 +10,21 @@ from collections.abc import Iterator
 
 from flask import Flask
 
+from web import WebConfig, create_app
 from web.serving import serve
 
-app = Flask(__name__)
+large = Flask(__name__)
 
 
-@app.get("/much")
+@large.get("/much")
 def much() -> object:
     def pieces() -> Iterator[bytes]:
         for _ in range(160):
             yield b"." * 100_000
 
-    return app.response_class(pieces(), headers={"Content-Length": "16000000"})
+    return large.response_class(pieces(), headers={"Content-Length": "16000000"})
 
 
+app = create_app(WebConfig(secret_key=b"k" * 32, secure_cookies=False), gate=None)  # type: ignore[arg-type]
+app.wsgi_app = large.wsgi_app  # type: ignore[method-assign]
 serve(app, "127.0.0.1", int(sys.argv[1]))
