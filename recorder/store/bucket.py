@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +18,8 @@ Addressing = Literal["path", "virtual", "auto"]
 @dataclass(frozen=True, slots=True, repr=False)
 class Bucket:
     """A bucket and how to reach it.  ``endpoint`` ``None`` is AWS; times in seconds; ``connections`` at
-    most at once; ``ca_file`` a PEM for a private authority."""
+    most at once; ``ca_file`` a PEM for a private authority.  ``check`` is called before each request,
+    which is not sent where it raises."""
 
     name: str
     access_key: str
@@ -29,6 +31,7 @@ class Bucket:
     read_timeout: float = 30.0
     connections: int = 16
     ca_file: str | None = None
+    check: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"Bucket({self.name!r}, endpoint={self.endpoint!r})"
@@ -63,4 +66,7 @@ def connect(bucket: Bucket, *, sign_payload: bool | None = None) -> S3Client:
         aws_secret_access_key=bucket.secret_key,
         region_name=bucket.region,
     )
-    return session.client("s3", endpoint_url=bucket.endpoint, config=config, verify=bucket.ca_file)
+    client = session.client("s3", endpoint_url=bucket.endpoint, config=config, verify=bucket.ca_file)
+    if (check := bucket.check) is not None:
+        client.meta.events.register("before-send.s3", lambda **_request: check())
+    return client

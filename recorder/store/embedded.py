@@ -27,6 +27,7 @@ from recorder.errors import ConfigError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import read_private, write_private
 from recorder.store import loopback_tls
+from recorder.store.base import Unreachable
 from recorder.store.bucket import Bucket, connect
 from recorder.store.s3 import S3Store
 
@@ -159,6 +160,7 @@ class SeaweedFS:
             secret_key=keys["secretKey"],
             endpoint=f"http://127.0.0.1:{self._port}",
             addressing="path",
+            check=self._check_owner,
         )
 
     def command(self) -> tuple[list[str], Mapping[str, str]]:
@@ -276,8 +278,9 @@ class SeaweedFS:
         return None if owner is None or owner in known else owner
 
     def _check_owner(self) -> None:
+        """Before each request: a program in the place of a store that is down could answer "stored"."""
         if (owner := self.other_owner()) is not None:
-            raise StoreError(
+            raise Unreachable(
                 "store.port_taken",
                 f"user {owner} of this machine listens on port {self._port}, in the embedded store's place",
                 "end their program, or set [store] embedded_port to another; then `accord audit`",

@@ -3,6 +3,7 @@ takes no unsigned request."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from recorder.cli.doctor.findings import Finding, Patient, examine
 from recorder.clock import utc_now
 from recorder.errors import StoreError
 from recorder.store import loopback_tls
+from recorder.store.base import Unreachable
 from recorder.store.bucket import connect
 from recorder.store.embedded import CERTIFICATE, CONFIG, PORTS, SOCKETS, SeaweedFS
 from recorder.store.s3 import S3Store
@@ -322,6 +324,11 @@ def test_another_user_who_takes_the_ports_of_a_store_that_is_down_is_named(
             server.wait_ready(seconds=0.2)
         assert refused.value.error_id == "store.port_taken"
         assert str(NOBODY) in refused.value.message
+        file = tmp_path / "sound"
+        file.write_bytes(b"sound")
+        with pytest.raises(Unreachable) as refused:  # by a worker that was running before
+            S3Store(server.bucket()).put("a/sound", file, hashlib.sha256(b"sound").hexdigest())
+        assert refused.value.error_id == "store.port_taken"
         (found,) = look(first, tmp_path)
         assert found.state == "wrong"
         assert f"user {NOBODY}" in found.what
