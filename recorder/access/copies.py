@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import structlog
+
 from recorder.access import owned
 from recorder.access.door import SOUNDS, Copy, Who
 from recorder.access.guard import Guard, plain
 from recorder.access.sealed import Sealed
 from recorder.catalogue import persons, reviews
 from recorder.catalogue.rows import RecordingRow
-from recorder.errors import AccessError, PersonError
+from recorder.errors import AccessError, PersonError, SealError
 from recorder.roles import ADMIN
 from recorder.seal.terms import Terms
 from recorder.switch.caller import E164
@@ -20,6 +22,8 @@ from recorder.take.spool import Party
 
 PERSON = "person"
 """In place of a purpose."""
+
+log = structlog.get_logger()
 
 
 def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
@@ -44,6 +48,7 @@ def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
         raise AccessError("access.no_sound", f"recording {row.id} has no sound")
+    _check_signed(guard, who, request, row)
     own = given.given == reviews.OWN
     told = {"channels": given.given, "name": found.name, "who": who.user}
 
@@ -61,6 +66,23 @@ def copy(guard: Guard, who: Who, request: str, recording_id: str) -> Copy:
         length=owned.length(sealed.manifest) if own else found.plain_length,
         sound=sound,
     )
+
+
+def _check_signed(guard: Guard, who: Who, request: str, row: RecordingRow) -> None:
+    """Refuse what nobody signed, whatever row and leaf say.  Raises :class:`PersonError`
+    (``person.not_logged``: to people it is the same)."""
+    try:
+        reviews.check_given(who.tenant, request, row.id, guard.trust)
+    except SealError as error:
+        log.error(
+            "disclosure.refused",
+            recording=row.id,
+            request=request,
+            error_id=error.error_id,
+            error=error.message,
+            hint=error.hint,
+        )
+        raise persons.not_logged(f"recording {row.id} in request {request}") from error
 
 
 def check_theirs(guard: Guard, who: Who, request: str, recording_id: str) -> None:

@@ -80,8 +80,8 @@ class PersonCode(Row):
 class PersonRecording(Row):
     """What was decided and done of a recording that a person asked about: ``given`` (``both`` channels, their
     ``own``, or ``withheld``), and of erasing: when, or why not, and until when that is so.
-    ``withheld_why`` is also why one is given that was not announced.  Its ``id`` is the request's and the
-    recording's."""
+    ``withheld_why`` is also why one is given that was not announced; ``disclosure`` is what was signed of one
+    that is given (:mod:`recorder.seal.disclosure`).  Its ``id`` is the request's and the recording's."""
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(PersonRequest, column_name="request_id", on_delete="RESTRICT")
@@ -94,6 +94,7 @@ class PersonRecording(Row):
     erased_at = MaybeMomentField(null=True)
     kept_why = TextField(null=True)
     kept_until = MaybeMomentField(null=True)
+    disclosure = TextField(null=True)
 
     request_id: str
 

@@ -18,10 +18,13 @@ from recorder.catalogue.models import NotRecorded, Recording, User
 from recorder.catalogue.reading import not_recorded_row, recording_row
 from recorder.catalogue.rows import NotRecordedRow, RecordingRow
 from recorder.clock import from_iso, to_iso
-from recorder.errors import PersonError
+from recorder.errors import PersonError, SealError
 from recorder.ids import Entropy
 from recorder.ledger import lookup
 from recorder.ledger.append import append, hold
+from recorder.seal.disclosure import Disclosure, check, write
+from recorder.seal.revocation import Trust
+from recorder.seal.signing import Signer
 from recorder.switch.caller import E164
 
 ALL: Final = "both"
@@ -129,11 +132,14 @@ def decide(
     who: str,
     now: datetime,
     entropy: Entropy,
+    signer: Signer | None = None,
 ) -> None:
     """What of a recording is given to the person: the other channel and what is said of others are others'
     data (GDPR art. 15(4)).  ``why`` is needed where it is withheld, and where one is given that was not
-    announced.  Raises :class:`PersonError`: ``person.given``, ``person.said``, ``person.unproved``,
-    ``person.closed``, ``person.not_theirs``, ``person.not_logged``."""
+    announced.  ``signer`` signs what is given: the gate gives nothing that nobody signed.  Raises
+    :class:`PersonError`: ``person.given``, ``person.said``, ``person.unproved``, ``person.closed``,
+    ``person.not_theirs``, ``person.not_logged``; :class:`recorder.errors.SealError` for a key that is not
+    endorsed for it."""
     if given not in GIVEN:
         raise PersonError("person.given", f"nothing is given as {given!r}", f"one of {', '.join(GIVEN)}")
     with writing():
@@ -141,9 +147,12 @@ def decide(
         row = _about(tenant, request_id, recording, who, now, entropy)
         plain = given != WITHHELD and recording_row(Recording.get_by_id(recording)).usable
         reason = None if plain else persons.said(why)
-        PersonRecording.update(given=given, withheld_why=reason, decided_at=now, decided_by=who).where(
-            PersonRecording.id == row.id
-        ).execute()
+        signed = None
+        if signer is not None and given != WITHHELD:
+            signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
+        PersonRecording.update(
+            given=given, withheld_why=reason, decided_at=now, decided_by=who, disclosure=signed
+        ).where(PersonRecording.id == row.id).execute()
         body = {
             "request": request_id,
             "recording": recording,
@@ -152,6 +161,31 @@ def decide(
             "who": who,
         }
         append(tenant, REVIEWED, body, now, entropy, recording=recording)
+
+
+def check_disclosure(row: PersonRecording, tenant: str, trust: Trust) -> None:
+    """Refuse a row that says of a sound that it is given, and was not signed so.  Raises
+    :class:`recorder.errors.SealError` as :func:`recorder.seal.disclosure.check` does."""
+    if row.given in (None, WITHHELD):
+        if row.disclosure is not None:
+            what = f"nothing of recording {row.recording_id} is given, and something was signed all the same"
+            raise SealError("disclosure.differs", what)
+        return
+    check(
+        row.disclosure,
+        Disclosure(tenant, row.request_id, row.recording_id, str(row.given), str(row.decided_by)),
+        trust,
+    )
+
+
+def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> None:
+    """The same of a customer's request and recording.  Raises :class:`PersonError` (``person.not_reviewed``)
+    too."""
+    with connected():
+        row = PersonRecording.get_or_none(PersonRecording.id == f"{request_id}/{recording}")
+    if row is None:
+        raise PersonError("person.not_reviewed", "that was not decided", "")
+    check_disclosure(row, tenant, trust)
 
 
 def note_export(

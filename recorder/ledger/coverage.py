@@ -137,6 +137,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "person_recording": _leaf(
         "person.reviewed", "id request_id recording_id given withheld_why decided_at decided_by"
     )
+    | _by(CREDENTIAL, "disclosure")
     | _at("recording.exported", "exported_at")
     | _leaf("person.erased, person.kept", "erased_at kept_why kept_until"),
 }

@@ -1,12 +1,13 @@
-"""An audit's look at what was signed of people, API tokens and commands: each row is as its own statement
-says (:mod:`recorder.seal.credential`, :mod:`recorder.seal.command`), or it opens and does nothing."""
+"""An audit's look at what was signed of people, API tokens, commands and copies for persons: each row is as
+its own statement says (:mod:`recorder.seal.credential`, ``command``, ``disclosure``), or it does nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from recorder.catalogue import live, people, tokens
+from recorder.catalogue import live, people, reviews, tokens
+from recorder.catalogue.asking import PersonRecording, PersonRequest
 from recorder.catalogue.calls import ApiToken, Asked
 from recorder.catalogue.models import User
 from recorder.catalogue.reading import user_row
@@ -27,6 +28,11 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[Finding]:
         if not _has_ended(row):
             tokens.check_token(tokens.token_row(row), *given)
 
+    def check_given(row: PersonRecording) -> None:
+        reviews.check_disclosure(row, tenant, trust)
+
+    asked = PersonRequest.select(PersonRequest.id).where(PersonRequest.tenant_id == tenant)
+    yield from _check(tenant, PersonRecording, PersonRecording.request.in_(asked), check_given)
     yield from _check(tenant, User, User.tenant == tenant, check_user)
     yield from _check(tenant, ApiToken, ApiToken.tenant_id == tenant, check_token)
     yield from _check(

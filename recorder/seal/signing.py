@@ -58,15 +58,17 @@ CREDENTIAL: Final = "credential"
 """Who logs in to the panel, and which program uses the API."""
 COMMAND: Final = "command"
 """What a person or program has done to a live call."""
+DISCLOSURE: Final = "disclosure"
+"""That a recording is given to the person who was recorded."""
 
 USES: Final = (
     MANIFEST, AMENDMENT, TOMBSTONE, RECEIPT, CHECKPOINT, RETENTION, OFFBOARDING, CALL_ERASURE, CREDENTIAL,
-    COMMAND,
+    COMMAND, DISCLOSURE,
 )  # fmt: skip
 """Kinds of statements that a signing key can be endorsed for.  A key signs no other kind, and a statement
 signed by a key that is not endorsed for its kind is refused.  The worker's key is endorsed for all."""
 
-PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND)
+PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE)
 """What the panel's key is endorsed for: it destroys nothing, offboards nobody, and lets nobody log in."""
 
 ROOT_KEY = "root.key"

@@ -197,7 +197,7 @@ def review(request_id: str) -> ResponseReturnValue:
         if chosen and not same:
             reviews.decide(
                 _tenant(), request_id, each.id, given=chosen, why=why, who=_user(), now=now(),
-                entropy=here().entropy,
+                entropy=here().entropy, signer=changes().signer,
             )  # fmt: skip
     return _back(request_id, "given")
 
@@ -211,7 +211,7 @@ def review_one(request_id: str, recording_id: str) -> ResponseReturnValue:
     given, why = request.form.get("given", ""), request.form.get("why", "")
     reviews.decide(
         _tenant(), request_id, recording_id, given=given, why=why, who=_user(), now=now(),
-        entropy=here().entropy,
+        entropy=here().entropy, signer=changes().signer,
     )  # fmt: skip
     return _back(request_id, "unannounced")
 

@@ -181,7 +181,10 @@ def _person(world: World) -> None:
     wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
     assert not codes.try_code(tenant, request, wrong, who=who, **said(world))
     assert codes.try_code(tenant, request, taken[1], who=who, **said(world))
-    reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **said(world))
+    keys = world.house.root / "keys"
+    panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
+    decided = said(world) | {"signer": panel}
+    reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
     reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
     reviews.note_erasing(
         tenant, request, world.kept, why_not="keeping.held", until=world.house.clock() + timedelta(days=9),

@@ -208,7 +208,7 @@ def test_the_panels_key_says_of_nothing_that_it_was_destroyed(keys: Keys) -> Non
     signing.renew(keys.folder, keys.root, NOW)
     panel = signing.load_signer(keys.folder / signing.PANEL_KEY, keys.folder / signing.PANEL_ENDORSEMENT)
     for use in signing.USES:
-        if use in ("amendment", "receipt", "retention", "call_erasure", "command"):
+        if use in ("amendment", "receipt", "retention", "call_erasure", "command", "disclosure"):
             panel.check(use, NOW)
         else:
             assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]

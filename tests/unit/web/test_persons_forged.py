@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.catalogue import codes, persons, queries
+from recorder.catalogue import codes, persons, queries, reviews
 from recorder.catalogue.asking import PersonCode, PersonRecording, PersonRequest
-from recorder.catalogue.models import Recording, writing
+from recorder.catalogue.models import Recording, connected, writing
 from recorder.clock import to_iso
 from recorder.errors import PersonError
+from recorder.ledger.append import append
 from recorder.ledger.audit import Audit
 from tests.unit.web.test_persons import OTHER, enter, given, kinds, known
 
@@ -126,6 +127,31 @@ def test_what_is_given_is_no_row_alone(house, browser, bakery, call, columns) ->
         assert "ne correspond pas à ce qui a été écrit dans le journal" in answer.text
     assert "recording.exported" not in kinds(bakery.id, "recording.")
     assert found(house, bakery.id) == {("row.changed", "person_recording")}
+
+
+def test_what_is_given_is_no_row_and_leaf_without_a_signature(house, browser, bakery, call) -> None:
+    """Whoever writes to the catalogue can add a leaf that fits; they have no key."""
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    given(paul, page, **{call: "own"})
+    with connected():
+        before = PersonRecording.get()
+    body = {
+        "request": before.request_id,
+        "recording": call,
+        "given": "both",
+        "why": "",
+        "who": before.decided_by,
+    }
+    with writing():
+        append(bakery.id, reviews.REVIEWED, body, house.now(), house.entropy, recording=call)
+    change(PersonRecording, given="both", decided_at=house.now())
+    assert paul.send(f"{page}/copy").status_code == 403
+    assert "recording.exported" not in kinds(bakery.id, "recording.")
+    assert ("row.changed", "person_recording") in found(house, bakery.id)
+    given(paul, page, **{call: "own"})
+    assert paul.send(f"{page}/copy").status_code == 200
 
 
 def test_what_was_given_once_is_not_given_once_more(house, browser, bakery, call) -> None:
