@@ -15,7 +15,7 @@ from recorder.access.gate import Who
 from recorder.catalogue import customers, handing, keeping, leaving, people, queries
 from recorder.catalogue.asking import ForgottenCall
 from recorder.catalogue.ended import Handed, Leaving
-from recorder.catalogue.models import Amendment, Recording, writing
+from recorder.catalogue.models import Amendment, Line, Recording, writing
 from recorder.errors import AccessError, CatalogueError, SealError
 from recorder.ledger.append import append
 from recorder.ledger.audit import Audit
@@ -80,6 +80,25 @@ def test_a_row_withholds_no_call(house, bakery) -> None:
     assert queries.recording(bakery.id, mine) is not None
     house.not_recorded(bakery, "never_connected")
     assert [row.reason for row in queries.not_recorded(bakery.id).rows] == ["never_connected"]
+
+
+@SQLITE
+@pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
+def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has) -> None:
+    folder, ended = house.finished(bakery)
+    lost = house.not_recorded(bakery, "never_connected")
+    rival = house.customer("Rival", "+3225550199")
+    with writing():
+        Line.update(until=house.now() - timedelta(days=1)).where(Line.id == bakery.line.id).execute()
+        if rival_has:
+            took = {"digits": bakery.line.number[1:], "since": house.now() - timedelta(days=2)}
+            Line.update(**took).where(Line.id == rival.line.id).execute()
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is not None
+    another = house.not_recorded(bakery, "never_connected")
+    assert {row.id for row in queries.not_recorded(bakery.id).rows} == {lost, another}
+    assert queries.not_recorded(rival.id).rows == ()
+    assert "row.changed" in audited(house, bakery.id)
 
 
 @SQLITE
@@ -457,6 +476,30 @@ def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house
     assert leaving.standing(bakery.id).until == house.now() + timedelta(days=10)
     offboarding.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
+
+
+@SQLITE
+@pytest.mark.parametrize("kind", ["announced", "handed_over"])
+def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
+    house, bakery, office, handed, clock, kind
+) -> None:
+    """Who can write to the bucket ends no line by an announcement that was called off."""
+    house.call(bakery)
+    offboarding.announce(office, bakery.id, house.now() + timedelta(days=10))
+    clock.forward(minutes=1)
+    if kind == "handed_over":
+        handed(bakery.id)
+        clock.forward(minutes=1)
+    offboarding.cancel(office, bakery.id)
+    said = {"announcement": bakery.announcement.id, "now": house.now(), "entropy": house.entropy}
+    customers.create_line(bakery.id, number=bakery.line.number, **said)
+    *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
+    house.store.delete(last)
+    report = rebuild(house)
+    assert (report.withheld, report.leavers) == ({}, ())
+    assert troubles == [("offboarding.missing", f"leaving/{bakery.id}/")]
+    assert [line.number for line in queries.lines(bakery.id)] == [bakery.line.number]
+    assert "statement.missing" in audited(house, bakery.id)
 
 
 @SQLITE
