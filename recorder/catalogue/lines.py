@@ -35,6 +35,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.ledger import lookup
 from recorder.ledger.append import append, hold, sha256_of
 
+CREATED = "line.created"
 ENDED = "line.ended"
 
 
@@ -95,7 +96,7 @@ def create_line(
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
             rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
-            append(tenant, "line.created", {"line": identity, **said, **how, **rest}, now, entropy)
+            append(tenant, CREATED, {"line": identity, **said, **how, **rest}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -232,8 +233,20 @@ def ended_before(line_id: str | None, at: datetime) -> bool:
         row = None if line_id is None else Line.get_or_none((Line.id == line_id) & (Line.until <= at))
         if row is None:
             return False
-        ended = [said for said in lookup.after(row.tenant_id, -1, ENDED) if said.body.get("line") == line_id]
+        ended = [said for said in lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id]
         return any(said.at <= at for said in ended)
+
+
+def logged(tenant: str) -> frozenset[tuple[str, str]]:
+    """A customer's lines and their numbers that the log says were made, and does not say ended."""
+    made: dict[str, str] = {}
+    for said in lookup.decided(tenant, [CREATED, ENDED]):
+        line = str(said.body.get("line"))
+        if said.kind == CREATED:
+            made[line] = str(said.body.get("number"))
+        else:
+            made.pop(line, None)
+    return frozenset(made.items())
 
 
 def owner(number: str, at: datetime) -> tuple[str | None, str | None]:

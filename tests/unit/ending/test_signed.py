@@ -503,6 +503,17 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
 
 
 @SQLITE
+def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock) -> None:
+    mine, rival = house.call(bakery), house.customer("Rival", "+3225550199")
+    house.call(rival)
+    clock.forward(days=3)
+    key = f"keys/{rival.id}/{mine}.json"
+    assert audited(house, rival.id) == ["log.not_signed"]
+    put(house, key, house.store.read(f"keys/{bakery.id}/{mine}.json"))
+    assert audited(house, rival.id) == ["log.not_signed", "object.unknown"]
+
+
+@SQLITE
 def test_a_note_has_its_call_left_out_and_no_other_row_does(house, bakery, office) -> None:
     folder, ended = house.finished(bakery, announced=False)
     row = {"tenant_id": bakery.id, "request_id": "r", "forgotten_at": house.now(), "note": "n"}

@@ -212,7 +212,7 @@ def rival(clock, entropy) -> str:
 
 
 def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, daemon, rival, clock) -> None:
-    """Whoever writes to the catalogue gives a call's row to a customer, who then asks, signed as it must be."""
+    """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
     there = daemon(TAKEN, TELLS_DONE)
     desk.turn()
     with writing():
