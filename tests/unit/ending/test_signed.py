@@ -17,15 +17,18 @@ from recorder.catalogue.asking import ForgottenCall
 from recorder.catalogue.ended import Handed, Leaving
 from recorder.catalogue.models import Amendment, Line, Recording, writing
 from recorder.errors import AccessError, CatalogueError, SealError
+from recorder.ledger import lookup
 from recorder.ledger.append import append
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
 from recorder.lifecycle import offboarding, proposals, retention
+from recorder.lifecycle.amend import chain_of
+from recorder.lifecycle.amend import put as put_amendment
 from recorder.lifecycle.changing import Changes
 from recorder.recover.rebuild import Rebuild, Report
 from recorder.seal import call_erasure, document
 from recorder.seal import offboarding as statements
-from recorder.seal.amendment import By
+from recorder.seal.amendment import By, DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
@@ -500,6 +503,27 @@ def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
     assert troubles == [("offboarding.missing", f"leaving/{bakery.id}/")]
     assert [line.number for line in queries.lines(bakery.id)] == [bakery.line.number]
     assert "statement.missing" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_followed(
+    house, bakery, means, clock
+) -> None:
+    """Who has that key and the bucket can do it: it is a statement that the key may sign."""
+    mine, paul = house.call(bakery), people.user_by_login("paul")
+    clock.forward(minutes=5)
+    chain = chain_of(house.store, queries.recording(bakery.id, mine).prefix, house.root)
+    by = By("user", paul.id)
+    amended = put_amendment(
+        house.store, chain, DeletionAsked("Forged"), by, house.changes.signer, house.root, house.now()
+    )
+    assert retention.destroy_due(means.destroying, clock.forward(minutes=5)) == 0
+    assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
+    house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
+    (said,) = lookup.about(bakery.id, [mine], ["recording.amended"])
+    assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
+    assert retention.destroy_due(means.destroying, clock()) == 1
+    assert audited(house, bakery.id) == []
 
 
 @SQLITE
