@@ -218,7 +218,9 @@ def forget_people(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             if row.revoked_at is None:
                 User.update(revoked_at=now).where(User.id == row.id).execute()
                 append(tenant, "user.revoked", {"user": row.id}, now, entropy)
-            User.update(login=row.id, name="", password_hash="").where(User.id == row.id).execute()
+            User.update(login=row.id, name="", password_hash="", credential=None).where(
+                User.id == row.id
+            ).execute()
         Session.update(ended_at=now).where(
             Session.user.in_([row.id for row in mine]) & Session.ended_at.is_null()
         ).execute()
