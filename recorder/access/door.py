@@ -105,8 +105,12 @@ class Door(Protocol):
         """Refuse a person whose row is not as it was signed.  Raises :class:`recorder.errors.SealError`
         (:mod:`recorder.seal.credential`)."""
 
+    def check_log_in(self, user: UserRow) -> None:
+        """The same of somebody who logs in, and that the log does not say that what was signed of them is
+        over: they were revoked since, or got another password."""
+
     def check_token(self, token: TokenRow) -> None:
-        """The same of an API token."""
+        """The same of an API token, which the log does not say was revoked."""
 
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:
         """The purposes that were announced, each with whether this person may use it now; none where

@@ -74,9 +74,15 @@ class Gate:
         """See :class:`Door`."""
         people.check_user(user, self._root, self._revoked())
 
+    def check_log_in(self, user: UserRow) -> None:
+        """See :class:`Door`."""
+        self.check_user(user)
+        people.check_latest(user)
+
     def check_token(self, token: TokenRow) -> None:
         """See :class:`Door`."""
         tokens.check_token(token, self._root, self._revoked())
+        tokens.check_latest(token)
 
     @connected()
     def purposes(self, who: Who, recording_id: str) -> tuple[PurposeChoice, ...]:

@@ -22,7 +22,7 @@ from recorder.access.sealed import Sealed, Seals
 from recorder.access.sound import Sounds
 from recorder.catalogue import amending, grants, people, queries
 from recorder.catalogue.countries import pack_of
-from recorder.catalogue.limits import limits_of
+from recorder.catalogue.limits import check_logged, limits_of
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import Now, utc_now
 from recorder.errors import AccessError, SealError
@@ -91,8 +91,9 @@ class Guard:
         return standing(self.store, tenant, self.trust.root, self.trust.revoked())
 
     def terms(self, sealed: Sealed) -> Terms:
-        """What a recording may be used for and until when, by what was sealed."""
+        """What a recording may be used for and until when, by what was sealed.  Raises :class:`SealError`."""
         tenant = sealed.row.tenant
+        check_logged(tenant)
         return terms(sealed.manifest, sealed.chain.amendments, limits_of(tenant, self.trust), pack_of(tenant))
 
     def refuse(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import wave
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from peewee import fn
@@ -25,9 +25,12 @@ from recorder.catalogue.reading import announcement_row, composed_data
 from recorder.catalogue.rows import ASKING, AnnouncementRow, Composition, Sentence
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold, sha256_of
 from recorder.prompts.check import CLIPPED_SHARE, clipped_share
 from recorder.prompts.purposes import standard
+
+CREATED: Final = "announcement.created"
 
 LONGEST_SOUND_MS = 60_000
 SOUND_RATES = (8000, 16000)
@@ -113,10 +116,20 @@ def create_announcement(
             greeting=None if greeting is None else keep_sound(greeting, now),
             created_at=now,
         )
-        said = {"announcement": identity, "version": row.version, "sound": row.sound_id, "mode": mode}
-        said |= {"purposes": list(purposes), "keep_days": keep_days, "language": language, "name": name}
-        append(tenant, "announcement.created", said | _texts(row), now, entropy)
+        append(tenant, CREATED, says(row), now, entropy)
     return announcement_row(row, duration_ms)
+
+
+def says(row: Announcement) -> dict[str, object]:
+    """What the log says of an announcement."""
+    said = {"announcement": row.id, "version": row.version, "sound": row.sound_id, "mode": row.mode}
+    said |= {"purposes": row.purposes, "keep_days": row.keep_days, "language": row.language}
+    return {**said, "name": row.name, **_texts(row)}
+
+
+def logged(tenant: str) -> dict[str, Mapping[str, Any]]:
+    """What the log says of each of a customer's announcements, by its id."""
+    return {str(said.body.get("announcement")): said.body for said in lookup.decided(tenant, [CREATED])}
 
 
 def _texts(row: Announcement) -> dict[str, str]:

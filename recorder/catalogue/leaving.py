@@ -35,6 +35,7 @@ from recorder.catalogue.rows import RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
+from recorder.ledger import lookup
 from recorder.ledger.append import append, forget, hold
 
 PAGE = 200
@@ -100,6 +101,12 @@ def stays(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> No
         hold(tenant)
         _drop(tenant)
         append(tenant, STAYS, {"statement": statement}, now, entropy)
+
+
+def called_off(tenant: str) -> str | None:
+    """The statement (its SHA-256) by which a customer last stayed after all, as the log says."""
+    said = lookup.after(tenant, -1, STAYS)
+    return str(said[-1].body.get("statement")) if said else None
 
 
 def _drop(tenant: str) -> None:

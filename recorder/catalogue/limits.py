@@ -24,6 +24,7 @@ from recorder.catalogue.reading import recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import CatalogueError, KeepingError, SealError
 from recorder.ids import Entropy
+from recorder.ledger import lookup
 from recorder.ledger.append import append, commitment, hold, leaf_hash
 from recorder.prompts.purposes import standard
 from recorder.seal import retention_limit as statements
@@ -218,6 +219,27 @@ def of_tenant(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
         rows = KeepingLimit.select().where(KeepingLimit.tenant == tenant).order_by(KeepingLimit.id)
         found = [_counting(row, trust) for row in rows]
     return tuple(each for each in found if each is not None)
+
+
+def check_logged(tenant: str) -> None:
+    """That a customer's rows have every statement that the log lists: a row that is gone would have
+    recordings heard longer, one that lost its lifting shorter.  Raises :class:`SealError`
+    (``retention.differs``)."""
+    said = lookup.decided(tenant, [SET, LIFTED])
+    if not said:
+        return
+    with connected():
+        rows = {row.id: row for row in KeepingLimit.select().where(KeepingLimit.tenant == tenant)}
+    for each in said:
+        row, lifted = rows.get(str(each.body.get("limit"))), each.kind == LIFTED
+        text = None if row is None else row.lifted if lifted else row.statement
+        leaf = None if row is None else row.lifted_leaf if lifted else row.leaf
+        if text is None or leaf is None or each.body.get("sha256") != statements.sha256_of(text.encode()):
+            raise SealError(
+                "retention.differs",
+                f"the log lists a statement about limit {each.body.get('limit')}, and no row has it",
+                "a row was changed or deleted: `accord audit`, then `accord rebuild`",
+            )
 
 
 def limits_of(tenant: str, trust: Trust) -> tuple[Limit, ...]:

@@ -32,7 +32,11 @@ from recorder.catalogue.revisions import LINES, count_up
 from recorder.catalogue.rows import FORMATS, MOST_LANGUAGES, LineRow
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, hold, sha256_of
+
+CREATED = "line.created"
+ENDED = "line.ended"
 
 
 def create_line(
@@ -92,7 +96,7 @@ def create_line(
             )
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
             rest = {"keep": None, "deletable": False, "beep": "", "joining_sha256": None, "outbound": OFF}
-            append(tenant, "line.created", {"line": identity, **said, **how, **rest}, now, entropy)
+            append(tenant, CREATED, {"line": identity, **said, **how, **rest}, now, entropy)
             count_up(LINES)
     except IntegrityError as error:
         raise CatalogueError(
@@ -223,10 +227,26 @@ def check_stays(tenant: str) -> None:
 
 
 def ended_before(line_id: str | None, at: datetime) -> bool:
-    """Whether a line, whoever's, had ended by a time; false where nobody knows it."""
+    """Whether a line, whoever's, had ended by a time; false where nobody knows it, and where its row says so
+    and its customer's log does not."""
     with connected():
-        mine = (Line.id == line_id) & (Line.until <= at)
-        return line_id is not None and bool(Line.select().where(mine).exists())
+        row = None if line_id is None else Line.get_or_none((Line.id == line_id) & (Line.until <= at))
+        if row is None:
+            return False
+        ended = [said for said in lookup.decided(row.tenant_id, [ENDED]) if said.body.get("line") == line_id]
+        return any(said.at <= at for said in ended)
+
+
+def logged(tenant: str) -> frozenset[tuple[str, str]]:
+    """A customer's lines and their numbers that the log says were made, and does not say ended."""
+    made: dict[str, str] = {}
+    for said in lookup.decided(tenant, [CREATED, ENDED]):
+        line = str(said.body.get("line"))
+        if said.kind == CREATED:
+            made[line] = str(said.body.get("number"))
+        else:
+            made.pop(line, None)
+    return frozenset(made.items())
 
 
 def owner(number: str, at: datetime) -> tuple[str | None, str | None]:
@@ -244,7 +264,7 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
         hold(tenant)
         changed = Line.update(until=now).where(active(tenant, line_id)).execute()
         if changed:
-            append(tenant, "line.ended", {"line": line_id}, now, entropy)
+            append(tenant, ENDED, {"line": line_id}, now, entropy)
             count_up(LINES)
     return bool(changed)
 

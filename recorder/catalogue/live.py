@@ -7,7 +7,7 @@ by its node's worker and in time, or it is not done, and either is said once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -200,15 +200,19 @@ def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
         _insert(node, rows, now)
 
 
-def change(node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: datetime, count: int) -> bool:
-    """What has changed of a node's calls, of which there are ``count`` now, and that all were seen; false
-    where the catalogue does not have that many (another worker has forgotten them): :func:`put` them."""
+def change(
+    node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: datetime, every: Mapping[str, LiveRow]
+) -> bool:
+    """What has changed of a node's calls, which are ``every`` now by their ids, and that all were seen; false
+    where the catalogue says otherwise (another worker has forgotten some, or somebody has changed a row):
+    :func:`put` them."""
     with writing():
         touched = [*gone, *(row.id for row in changed)]
         if touched:
             LiveCall.delete().where(LiveCall.id << touched).execute()
         _insert(node, changed, now)
-        return bool(LiveCall.update(seen_at=now).where(LiveCall.node == node).execute() == count)
+        LiveCall.update(seen_at=now).where(LiveCall.node == node).execute()
+        return {row.id: _live(row) for row in LiveCall.select().where(LiveCall.node == node)} == every
 
 
 def drop_old(now: datetime) -> None:

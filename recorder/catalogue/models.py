@@ -467,6 +467,16 @@ LedgerEntry.add_index(
     name="ledger_entry_holds",
 )
 
+DECIDED = SQL(
+    "kind IN ('announcement.created', 'keeping.lifted', 'keeping.limited', 'line.created', "
+    "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"
+)
+"""Kinds of leaves that are looked for before a row about the same is believed, as their index has them."""
+
+LedgerEntry.add_index(
+    LedgerEntry.tenant, LedgerEntry.kind, LedgerEntry.number, where=DECIDED, name="ledger_entry_decided"
+)
+
 
 class Revision(Row):
     """Counts changes that a node must hear of; ``lines`` is what the snapshot is made of."""

@@ -19,13 +19,17 @@ from recorder.catalogue.models import Session, User, connected, writing
 from recorder.catalogue.reading import session_row, user_row
 from recorder.catalogue.rows import SessionRow, UserRow
 from recorder.clock import SLACK, to_iso
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append, append_all, no_tenant
 from recorder.roles import ROLES
 from recorder.seal.credential import USER, Credential, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
+
+CHANGED: Final = "user.password_changed"
+REVOKED: Final = "user.revoked"
 
 SIGNS_IN: Final = "signs_in"
 SHOWN_AS: Final = "shown_as"
@@ -131,7 +135,7 @@ def set_password(
         signed = _sign(tenant, user_id, row.role, signs_in(row.login, password_hash), signer, now)
         User.update(password_hash=password_hash, credential=signed).where(User.id == row.id).execute()
         _end_sessions(tenant, user_id, now, entropy)
-        append(tenant, "user.password_changed", _said(row, password_hash), now, entropy)
+        append(tenant, CHANGED, _said(row, password_hash), now, entropy)
     return True
 
 
@@ -145,7 +149,7 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
         )
         if changed:
             _end_sessions(tenant, user_id, now, entropy)
-            append(tenant, "user.revoked", {"user": user_id}, now, entropy)
+            append(tenant, REVOKED, {"user": user_id}, now, entropy)
     return bool(changed)
 
 
@@ -246,6 +250,21 @@ def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
         row.tenant, USER, row.id, row.role, signs_in(row.login, row.password_hash), row.created_at
     )
     check(row.credential, expected, root, revoked)
+
+
+def check_latest(row: UserRow) -> None:
+    """Refuse somebody's credential of before: the log says that they were revoked since, or got another
+    password.  Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
+    every = lookup.decided(row.tenant, [CHANGED, REVOKED])
+    said = [each for each in every if each.body.get("user") == row.id]
+    if not said:
+        return
+    if said[-1].kind == REVOKED or said[-1].body.get(SIGNS_IN) != signs_in(row.login, row.password_hash):
+        raise SealError(
+            "credential.superseded",
+            f"user {row.id} has a credential of before: {said[-1].kind} is in the log since",
+            "somebody brought an older row back: `accord audit`",
+        )
 
 
 def _sign(

@@ -49,7 +49,8 @@ def write(
     passed by untouched; ``sources`` is where the sound of sentences comes from.  Raises ``OSError`` (a full
     disk, say) with the snapshot before still whole.
     """
-    lines, unfit = policies()
+    found = policies()
+    lines = found.lines
     sounds = {sound for line in lines for sound in line.sounds}
     prompts = folder / PROMPTS
     prompts.mkdir(parents=True, exist_ok=True)
@@ -59,8 +60,11 @@ def write(
     changed = _without_time(folder / SNAPSHOT) != content
     if changed:
         write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
-        for row in unfit:
+        for row in found.unfit:
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
+        for row in found.unlogged:
+            said = {"line": row.id, "tenant": row.tenant, "number": row.number}
+            log.error("line.unlogged", **said, hint="its rows were changed past Accord: `accord audit`")
     telling.put(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
@@ -76,7 +80,7 @@ def whole(folder: Path) -> bool:
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:
     """Whether the snapshot says what the catalogue says now."""
-    lines, _ = policies()
+    lines = policies().lines
     return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
 
 

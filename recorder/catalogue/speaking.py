@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recorder.call import policy
+from recorder.catalogue import announcing, lines
 from recorder.catalogue.models import Announcement, Line, LineDelete, LineKeep, Sound, connected
 from recorder.catalogue.reading import line_row
 from recorder.catalogue.rows import ASKING, LineRow
@@ -17,13 +18,27 @@ PAGE = 500
 """Rows that are asked for by name at a time."""
 
 
-def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
-    """Every active line as a node treats it, by its number; and those that no node can treat, because what
-    they say was not made for their mode (an Accord of before set it): nothing is recorded on them."""
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Every active line as a node treats it, by its number.  On the others nothing is recorded: ``unfit``
+    are those whose words were not made for their mode (an Accord of before set it), ``unlogged`` those that
+    their customer's log does not say were made with that number, or whose announcement it does not know so:
+    whose calls are recorded, and what callers hear of that, is decided by no row."""
+
+    lines: list[policy.LinePolicy]
+    unfit: list[LineRow]
+    unlogged: list[LineRow]
+
+
+def policies() -> Policies:
+    """The lines of all customers."""
     with connected():
-        rows = [line_row(row) for row in Line.select().where(Line.until.is_null()).order_by(Line.digits)]
-        wanted = {each for row in rows for each in row.announcements}
-        told = {row.id: row for row in named(Announcement.select(), Announcement.id, wanted)}
+        every = [line_row(row) for row in Line.select().where(Line.until.is_null()).order_by(Line.digits)]
+        logged = {tenant: _Logged.of(tenant) for tenant in {row.tenant for row in every}}
+        said = {each for row in every for each in row.announcements}
+        found = {row.id: row for row in named(Announcement.select(), Announcement.id, said)}
+        rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
+        told = {each: found[each] for row in rows for each in row.announcements}
         sounds = {row.menu.sound for row in rows if row.menu is not None}
         for row in told.values():
             sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
@@ -47,7 +62,26 @@ def policies() -> tuple[list[policy.LinePolicy], list[LineRow]]:
             fit.append(line)
         else:
             unfit.append(row)
-    return fit, unfit
+    return Policies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    """A customer's lines, with their numbers, and announcements, as the log says."""
+
+    lines: Collection[tuple[str, str]]
+    announcements: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, tenant: str) -> _Logged:
+        return cls(lines.logged(tenant), announcing.logged(tenant))
+
+    def bears_out(self, line: LineRow, told: Mapping[str, Announcement]) -> bool:
+        """Whether a line is this customer's, with that number, and so is what it says, word for word."""
+        return (line.id, line.number) in self.lines and all(
+            each in told and self.announcements.get(each) == announcing.says(told[each])
+            for each in line.announcements
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue.calls import ApiToken
 from recorder.catalogue.database import connected, writing
+from recorder.errors import SealError
 from recorder.ids import Entropy, uuid7
+from recorder.ledger import lookup
 from recorder.ledger.append import append
 from recorder.seal.credential import TOKEN, Credential, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
+
+REVOKED: Final = "token.revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
             .execute()
         )
         if changed:
-            append(tenant, "token.revoked", {"token": token_id}, now, entropy)
+            append(tenant, REVOKED, {"token": token_id}, now, entropy)
     return bool(changed)
 
 
@@ -88,6 +93,14 @@ def check_token(row: TokenRow, root: Ed25519PublicKey, revoked: Revoked) -> None
     :func:`recorder.seal.credential.check` does."""
     expected = _credential(row.tenant, row.id, row.token_sha256, row.created_at)
     check(row.credential, expected, root, revoked)
+
+
+def check_latest(row: TokenRow) -> None:
+    """Refuse a token that the log says was revoked.  Raises :class:`recorder.errors.SealError`
+    (``credential.superseded``)."""
+    if any(said.body.get("token") == row.id for said in lookup.decided(row.tenant, [REVOKED])):
+        what, hint = f"token {row.id} was revoked", "somebody brought an older row back: `accord audit`"
+        raise SealError("credential.superseded", what, hint)
 
 
 def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> Credential:

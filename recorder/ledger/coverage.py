@@ -145,8 +145,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
 
 _WORK: Final = "a list of work that is looked at anew before anything is done"
 _LIVE: Final = (
-    "what a node's worker says of its calls every few seconds: a row that it did not write is gone then, and "
-    "what is asked of a call the node itself decides"
+    "what a node's worker says of its calls every few seconds: a row that it did not write so is put right "
+    "then, and what is asked of a call is done only for the customer that its take names"
 )
 _NAMES: Final = "nothing refers to it"
 _INDEX: Final = "which leaf bears the row out: one that does not makes the row count for nothing"

@@ -236,7 +236,8 @@ class Kept:
             after = page[-1]
             mine = {key: recording_of_path(key) for key in page if is_data_key(key)}
             with connected():
-                rows = Recording.select(Recording.id).where(Recording.id.in_([*mine.values()]))
+                ours = (Recording.tenant == self.tenant) & Recording.id.in_([*mine.values()])
+                rows = Recording.select(Recording.id).where(ours)
                 known = {row.id for row in rows}
             for key in page:
                 recording = mine.get(key)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recorder.catalogue.models import LedgerEntry, connected
+from recorder.catalogue.models import DECIDED, LedgerEntry, connected
 from recorder.clock import from_iso
 from recorder.ledger.append import commitment, goes_with, leaf_hash
 
@@ -50,6 +50,14 @@ def after(tenant: str, number: int, kind: str) -> list[Said]:
     """A tenant's leaves of a kind that follow another, in order; without any that is not whole."""
     with connected():
         mine = (LedgerEntry.tenant == tenant) & (LedgerEntry.number > number) & (LedgerEntry.kind == kind)
+        rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
+    return [said for row in rows if (said := _said(row)) is not None]
+
+
+def decided(tenant: str, kinds: Collection[str]) -> list[Said]:
+    """A tenant's leaves of some kinds of :data:`DECIDED`, in order; without any that is not whole."""
+    with connected():
+        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.kind.in_([*kinds]) & DECIDED
         rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
     return [said for row in rows if (said := _said(row)) is not None]
 

@@ -276,6 +276,8 @@ class Signed:
                 self._blame("stamp.missing", number, f"it was stamped at {to_iso(row.stamped_at)}")
         at = {head.number: head.at for head in self.heads}
         for number, token in self.stamps.items():
+            if number not in self.notes:
+                self._blame("object.unknown", number, "a timestamp of a checkpoint that is not there")
             if self.certificates is None or number not in at:
                 continue
             try:

@@ -49,7 +49,7 @@ class WrappedKeys:
                 yield from self._document(key, None)
             elif key != place:
                 identity = key.rpartition(f"{TENANT}-")[2].removesuffix(".json")
-                if key != every_tenant_key_path(self.tenant, identity) or identity not in self.had:
+                if identity not in self.had or key != every_tenant_key_path(self.tenant, identity):
                     yield Finding("object.unknown", key, "the log knows of no such key of this customer's")
                 else:
                     yield from self._document(key, identity)

@@ -8,6 +8,7 @@ Looking destroys nothing.  By a signed statement a customer's numbers are not re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -101,6 +102,7 @@ def _look_at_leaver(
 
     try:
         every = offboarding.statements(store, tenant, root)
+        _check_cancelled(tenant, every)
         if every and every[-1].key_id in revoked:
             blame(_revoked(every[-1].key_id), f"{offboarding.FOLDER}{tenant}/")
         elif every and every[-1].kind != offboarding.CANCELLED:
@@ -117,6 +119,18 @@ def _look_at_leaver(
         blame(error, f"{offboarding.FOLDER}{tenant}/{offboarding.RECEIPT}")
     if statement is not None or receipt is not None:
         found.leavers.append(Leaver(tenant, statement, receipt))
+
+
+def _check_cancelled(tenant: str, every: Sequence[Statement]) -> None:
+    """That what the log says was called off is called off in the bucket too: the last statements alone can be
+    taken away without a gap.  Raises :class:`SealError` (``offboarding.missing``)."""
+    stays = leaving.called_off(tenant)
+    if stays is not None and stays not in {each.sha256 for each in every}:
+        raise SealError(
+            "offboarding.missing",
+            f"the log says that customer {tenant} stays, and the statement that says so is not there",
+            "it was taken away: look in the bucket for an older version of it",
+        )
 
 
 def _look_at_note(

@@ -127,7 +127,26 @@ class Desk:
                 hint="`accord audit` says who wrote to the catalogue past the panel",
             )
             return NOT_ALLOWED
+        if not self._is_theirs(asked):
+            log.error(
+                "command.refused",
+                command=asked.id,
+                recording=asked.call,
+                error_id="command.foreign",
+                error=f"customer {asked.tenant} asked it of another customer's call",
+                hint="`accord audit` says who wrote to the catalogue past the panel",
+            )
+            return NOT_ALLOWED
         return carry(self.spool, _request(asked, until))
+
+    def _is_theirs(self, asked: AskedRow) -> bool:
+        """Whether a call is the customer's who asks, by what was written when it arrived: its row may say
+        another one.  Of one that has ended the daemon says so."""
+        name = next((folder for folder in self._open() if folder.name == asked.call), None)
+        try:
+            return name is None or read_start(name).tenant == asked.tenant
+        except (TakeError, OSError):
+            return False
 
     def _answer(self, asked: AskedRow, outcome: str, lost: str = NO_ANSWER) -> None:
         told = lost if outcome == NO_ANSWER else outcome
@@ -146,7 +165,7 @@ class Desk:
             if not (gone or changed or due):
                 return
             self._known = None  # until it is sure that it is written
-            if not live.change(self.node, gone, changed, self.now(), len(found)):
+            if not live.change(self.node, gone, changed, self.now(), found):
                 live.put(self.node, list(found.values()), self.now())
         self._known = found
         self._seen_due = self.monotonic() + SEEN

@@ -99,10 +99,11 @@ def _mac(token: str, user: UserRow) -> str:
     return hmac.digest(here().config.secret_key, text.encode(), "sha256").hex()
 
 
-def admitted(user: UserRow) -> bool:
-    """Whether a person's row is as it was signed; where it is not, the operator reads why in the log."""
+def admitted(user: UserRow, *, logs_in: bool = False) -> bool:
+    """Whether a person's row is as it was signed; where it is not, the operator reads why in the log.  Who
+    ``logs_in`` is looked for in the customer's log too: a session was given by one who was."""
     try:
-        gate().check_user(user)
+        (gate().check_log_in if logs_in else gate().check_user)(user)
     except SealError as error:
         log.error(
             "credential.refused",

@@ -67,4 +67,4 @@ def _check(login: str, password: str) -> tuple[UserRow | None, UserRow | None]:
     user = people.user_by_login(login)
     usable = user is not None and user.revoked_at is None
     right = verify_password(user.password_hash if user is not None and usable else None, password)
-    return user, user if right and user is not None and admitted(user) else None
+    return user, user if right and user is not None and admitted(user, logs_in=True) else None

@@ -160,7 +160,15 @@ def lines(patient: Patient) -> Iterator[Finding]:
     """What is recorded is what each customer's country allows, and every line says what its mode asks."""
     patient.context.open_catalogue()
     wrong, all_lines = countries.misfits(), countries.active_lines()
-    _, unfit = policies()
+    found = policies()
+    unfit = found.unfit
+    if found.unlogged:
+        yield Finding(
+            "wrong",
+            f"lines: {len(found.unlogged)} of {all_lines} are not recorded: the log does not say that their "
+            f"customers have them, first {found.unlogged[0].number}",
+            "`accord audit` names rows that were changed or made up past Accord",
+        )
     if unfit:
         yield Finding(
             "wrong",
@@ -175,7 +183,7 @@ def lines(patient: Patient) -> Iterator[Finding]:
             f"the first is {wrong[0].line.number}",
             "`accord country check` lists them, with why and what to do",
         )
-    elif not unfit:
+    elif not unfit and not found.unlogged:
         yield Finding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 

@@ -177,6 +177,30 @@ def test_a_lifting_that_is_taken_from_its_row_destroys_nothing(house) -> None:
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
 
+@pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
+def test_nobody_hears_by_rows_that_lack_a_statement_of_the_log(house, gate, ada, recording, change) -> None:
+    """A limit's row deleted, and the recording's day put back: heard for longer than was signed.  A lifting
+    taken away: no longer heard."""
+    house.limit(5)
+    housekeeping(house)
+    if change == "lifting":
+        house.clock.forward(minutes=1)
+        house.limit(None)
+    house.clock.forward(days=6)
+    with writing():
+        if change == "row":
+            KeepingLimit.delete().execute()
+        elif change == "leaf":
+            KeepingLimit.update(leaf=None).execute()
+        else:
+            KeepingLimit.update(lifted=None, lifted_leaf=None).execute()
+        Recording.update(keep_until=house.clock() + timedelta(days=20)).execute()
+    with pytest.raises(SealError) as refused:
+        gate.purposes(ada, recording)
+    assert refused.value.error_id == "retention.differs"
+    assert audit(house) & {"row.deleted", "retention.unlisted", "row.unlogged"}
+
+
 @pytest.mark.parametrize("change", ["leaf", "object"])
 def test_a_limit_without_its_leaf_or_its_object_destroys_nothing(house, recording, change) -> None:
     house.limit(5)

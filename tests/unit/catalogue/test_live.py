@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -113,17 +113,23 @@ def test_only_what_the_line_allows_and_what_there_is(call, ask) -> None:
     assert leaves() == []
 
 
+def known(now: datetime) -> dict[str, LiveRow]:
+    """What the catalogue has of every call."""
+    return {row.id: row for tenant in (TENANT, OTHER) for row in live.calls(tenant, now)}
+
+
 def test_a_silent_nodes_calls_do_not_go_on_for_ever(call, ask, clock) -> None:
+    every = known(clock())
     clock.forward(seconds=19)
     assert live.calls(TENANT, clock())
     clock.forward(seconds=2)
     assert live.calls(TENANT, clock()) == ()
     assert ask(TENANT, call.id) is None
     live.drop_old(clock())
-    assert live.change(NODE, [], [], clock(), 2), "it was away for a moment only"
+    assert live.change(NODE, [], [], clock(), every), "it was away for a moment only"
     clock.forward(minutes=11)
     live.drop_old(clock())
-    assert not live.change(NODE, [], [], clock(), 2), "a worker hears that its calls were forgotten"
+    assert not live.change(NODE, [], [], clock(), every), "a worker hears that its calls were forgotten"
 
 
 def test_of_a_clock_that_had_jumped_ahead_nothing_goes_on(call, clock) -> None:
@@ -133,11 +139,13 @@ def test_of_a_clock_that_had_jumped_ahead_nothing_goes_on(call, clock) -> None:
 
 def test_what_changes_takes_the_place_of_what_was(call, clock) -> None:
     paused = replace(call, paused_until=clock() + timedelta(minutes=2))
-    assert live.change(NODE, [], [paused], clock(), 2)
+    every = known(clock()) | {call.id: paused}
+    assert live.change(NODE, [], [paused], clock(), every)
     (row,) = live.calls(TENANT, clock())
     assert row == paused
     assert row.paused(clock())
     assert not row.paused(clock() + timedelta(minutes=3))
-    assert live.change(NODE, [call.id], [], clock(), 1)
+    del every[call.id]
+    assert live.change(NODE, [call.id], [], clock(), every)
     assert live.calls(TENANT, clock()) == ()
     assert len(live.calls(OTHER, clock())) == 1

@@ -37,6 +37,7 @@ ALL = (
     "0019_logged",
     "0020_throttle",
     "0025_signed",
+    "0026_decided",
     "0026_disclosure",
 )
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])

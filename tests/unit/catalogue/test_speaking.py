@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from recorder.call import policy
 from recorder.call.state import MODES
 from recorder.catalogue import composing, customers, queries, snapshot
-from recorder.catalogue.models import Announcement, Line, writing
+from recorder.catalogue.models import Announcement, Line, Sound, writing
 from recorder.catalogue.rows import Keeping, LineRow
 from recorder.errors import CatalogueError
 from recorder.prompts import render
@@ -77,6 +77,41 @@ def test_a_node_reads_what_a_line_says_in_each_mode(tenants, line, read, mode) -
     assert len(found.sounds) == (4 if mode == "notice" else 10)
 
 
+@pytest.mark.parametrize(
+    "column", ["tenant", "number", "until", "announcement", "sound", "text", "purposes", "keep_days"]
+)
+def test_a_row_decides_neither_whose_calls_are_recorded_nor_what_callers_hear(
+    tenants, line, read, now, column
+) -> None:
+    """A line that was given to another customer, to another number, or that had ended; with another's
+    announcement, or one whose words were exchanged."""
+    mine, another = line("+3225550100"), line("+3225550101", tenant=tenants[1])
+    theirs = another.announcements[0]
+    if column == "until":
+        assert customers.move_line(
+            tenants[0], mine.id, tenants[1], announcement=theirs, **now
+        )  # and the row is brought back
+    with writing():
+        if column == "until":
+            Line.update(until=now["now"]).where(Line.number == mine.number, Line.until.is_null()).execute()
+        change = {"tenant": tenants[1], "number": "+3225550102", "until": None, "announcement": theirs}
+        if column in change:
+            Line.update(**{column: change[column]}).where(Line.id == mine.id).execute()
+        else:
+            silence = queries.announcement(tenants[1], theirs).sound
+            other = {"sound": silence[::-1], "text": "Bonjour.", "purposes": ["training"], "keep_days": 9}
+            if column == "sound":
+                Sound.create(sha256=other["sound"], wav=b"", duration_ms=10, created_at=now["now"])
+            Announcement.update(**{column: other[column]}).where(
+                Announcement.id == mine.announcements[0]
+            ).execute()
+    with capture_logs() as logs:
+        snap = read()
+    assert [each for each in ("3225550100", "3225550102") if snap.line(each)] == []
+    assert snap.line("3225550101").tenant == tenants[1], "the others go on"
+    assert [each["line"] for each in logs if each["event"] == "line.unlogged"] == [mine.id]
+
+
 def test_a_line_in_one_language_has_no_menu(line, read) -> None:
     line("100", "opt-in", "en")
     row = line("101", "opt-out")
@@ -128,7 +163,8 @@ def test_a_line_whose_announcement_was_not_made_for_its_mode_costs_no_other_line
         snap = read()
     assert snap.line("100") is None
     assert snap.line("101") is not None
-    assert [(each["event"], each["line"]) for each in told] == [("line.unfit", row.id)]
+    event = "line.unfit" if kind == "mode" else "line.unlogged"
+    assert [(each["event"], each["line"]) for each in told] == [(event, row.id)]
     with capture_logs() as told:
         read()
     assert told == [], "told once, not every minute"

@@ -271,7 +271,7 @@ def test_how_a_line_asks_in_the_call(dubois: Shell) -> None:
     (row,) = queries.lines(owner.id)
     assert row.keep == Keeping(keep_days=365, destroy=True)
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
-    said = {one.announcement.language: one.keep for one in speaking.policies()[0][0].languages}
+    said = {one.announcement.language: one.keep for one in speaking.policies().lines[0].languages}
     assert {language: keep and keep.no.text for language, keep in said.items()} == {
         language: render.declined(language, destroyed=True).text for language in ("fr", "nl")
     }
@@ -297,7 +297,7 @@ def test_who_joins_later_is_told_where_the_line_says_so(dubois: Shell) -> None:
     dubois.good(*joining, "both")
     assert told() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {one.announcement.language: one.joining for one in speaking.policies()[0][0].languages}
+    said = {one.announcement.language: one.joining for one in speaking.policies().lines[0].languages}
     assert {language: one and one.sound.text for language, one in said.items()} == {
         language: render.joining(language).text for language in ("de", "en")
     }
@@ -314,11 +314,11 @@ def test_who_joins_later_is_asked_where_the_line_says_so(dubois: Shell) -> None:
     assert dubois(*joining, "off", "--ask").exit_code == 2
     dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     dubois.good(*joining, "alone", "--ask")
-    (line,) = speaking.policies()[0]
+    (line,) = speaking.policies().lines
     assert line.joining is not None
     assert line.joining.refused is not None
     dubois.good(*joining, "alone")
-    (line,) = speaking.policies()[0]
+    (line,) = speaking.policies().lines
     assert line.joining is not None
     assert line.joining.refused is None
 

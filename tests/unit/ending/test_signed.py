@@ -15,17 +15,20 @@ from recorder.access.gate import Who
 from recorder.catalogue import customers, handing, keeping, leaving, people, queries
 from recorder.catalogue.asking import ForgottenCall
 from recorder.catalogue.ended import Handed, Leaving
-from recorder.catalogue.models import Amendment, Recording, writing
+from recorder.catalogue.models import Amendment, Line, Recording, writing
 from recorder.errors import AccessError, CatalogueError, SealError
+from recorder.ledger import lookup
 from recorder.ledger.append import append
 from recorder.ledger.audit import Audit
 from recorder.lifecycle import leaving as ending
 from recorder.lifecycle import offboarding, proposals, retention
+from recorder.lifecycle.amend import chain_of
+from recorder.lifecycle.amend import put as put_amendment
 from recorder.lifecycle.changing import Changes
 from recorder.recover.rebuild import Rebuild, Report
 from recorder.seal import call_erasure, document
 from recorder.seal import offboarding as statements
-from recorder.seal.amendment import By
+from recorder.seal.amendment import By, DeletionAsked
 from recorder.seal.offboarding import place_of
 from tests.house import Customer
 from tests.stored import receipt_body
@@ -80,6 +83,25 @@ def test_a_row_withholds_no_call(house, bakery) -> None:
     assert queries.recording(bakery.id, mine) is not None
     house.not_recorded(bakery, "never_connected")
     assert [row.reason for row in queries.not_recorded(bakery.id).rows] == ["never_connected"]
+
+
+@SQLITE
+@pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
+def test_a_row_that_a_line_has_ended_sets_no_call_aside(house, bakery, rival_has) -> None:
+    folder, ended = house.finished(bakery)
+    lost = house.not_recorded(bakery, "never_connected")
+    rival = house.customer("Rival", "+3225550199")
+    with writing():
+        Line.update(until=house.now() - timedelta(days=1)).where(Line.id == bakery.line.id).execute()
+        if rival_has:
+            took = {"digits": bakery.line.number[1:], "since": house.now() - timedelta(days=2)}
+            Line.update(**took).where(Line.id == rival.line.id).execute()
+    house.work(folder, ended)
+    assert queries.recording(bakery.id, folder.name) is not None
+    another = house.not_recorded(bakery, "never_connected")
+    assert {row.id for row in queries.not_recorded(bakery.id).rows} == {lost, another}
+    assert queries.not_recorded(rival.id).rows == ()
+    assert "row.changed" in audited(house, bakery.id)
 
 
 @SQLITE
@@ -457,6 +479,62 @@ def test_an_older_catalogue_hears_of_an_announcement_and_of_a_cancellation(house
     assert leaving.standing(bakery.id).until == house.now() + timedelta(days=10)
     offboarding.cancel(office, bakery.id)
     assert rebuild(house).withheld == {}
+
+
+@SQLITE
+@pytest.mark.parametrize("kind", ["announced", "handed_over"])
+def test_a_cancellation_that_was_taken_from_the_bucket_still_holds(
+    house, bakery, office, handed, clock, kind
+) -> None:
+    """Who can write to the bucket ends no line by an announcement that was called off."""
+    house.call(bakery)
+    offboarding.announce(office, bakery.id, house.now() + timedelta(days=10))
+    clock.forward(minutes=1)
+    if kind == "handed_over":
+        handed(bakery.id)
+        clock.forward(minutes=1)
+    offboarding.cancel(office, bakery.id)
+    said = {"announcement": bakery.announcement.id, "now": house.now(), "entropy": house.entropy}
+    customers.create_line(bakery.id, number=bakery.line.number, **said)
+    *_, last = house.store.list(f"leaving/{bakery.id}/statement-")
+    house.store.delete(last)
+    report = rebuild(house)
+    assert (report.withheld, report.leavers) == ({}, ())
+    assert troubles == [("offboarding.missing", f"leaving/{bakery.id}/")]
+    assert [line.number for line in queries.lines(bakery.id)] == [bakery.line.number]
+    assert "statement.missing" in audited(house, bakery.id)
+
+
+@SQLITE
+def test_a_deletion_that_the_panels_key_signed_is_in_the_log_before_it_is_followed(
+    house, bakery, means, clock
+) -> None:
+    """Who has that key and the bucket can do it: it is a statement that the key may sign."""
+    mine, paul = house.call(bakery), people.user_by_login("paul")
+    clock.forward(minutes=5)
+    chain = chain_of(house.store, queries.recording(bakery.id, mine).prefix, house.root)
+    by = By("user", paul.id)
+    amended = put_amendment(
+        house.store, chain, DeletionAsked("Forged"), by, house.changes.signer, house.root, house.now()
+    )
+    assert retention.destroy_due(means.destroying, clock.forward(minutes=5)) == 0
+    assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
+    house.gate.purposes(Who(paul.id, bakery.id, paul.role, "fr"), mine)
+    (said,) = lookup.about(bakery.id, [mine], ["recording.amended"])
+    assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
+    assert retention.destroy_due(means.destroying, clock()) == 1
+    assert audited(house, bakery.id) == []
+
+
+@SQLITE
+def test_a_recordings_key_among_another_customers_is_named(house, bakery, clock) -> None:
+    mine, rival = house.call(bakery), house.customer("Rival", "+3225550199")
+    house.call(rival)
+    clock.forward(days=3)
+    key = f"keys/{rival.id}/{mine}.json"
+    assert audited(house, rival.id) == ["log.not_signed"]
+    put(house, key, house.store.read(f"keys/{bakery.id}/{mine}.json"))
+    assert audited(house, rival.id) == ["log.not_signed", "object.unknown"]
 
 
 @SQLITE

@@ -258,6 +258,8 @@ PLACES: dict[str, Callable[[World], str]] = {
     "among_a_customers_keys_in_a_folder": lambda world: f"keys/{world.tenant}/old/tenant.json",
     "as_the_key_of_a_recording_that_is_nowhere": lambda world: f"keys/{world.tenant}/{OTHER}.json",
     "as_a_key_of_a_customers_that_is_none": lambda world: f"keys/{world.tenant}/tenant-x.json",
+    "beside_a_customers_key": lambda world: f"keys/{world.tenant}/tenant.json.bak",
+    "as_the_timestamp_of_no_checkpoint": lambda world: f"checkpoints/{world.tenant}/0000009999.tsr",
     "right_among_the_checkpoints": lambda world: "checkpoints/0000000001.note",
     "among_checkpoints_of_what_is_no_customer": lambda world: "checkpoints/UPPER/0000000001.note",
     "among_the_endorsements": lambda world: "checkpoints/endorsements/key.pem",

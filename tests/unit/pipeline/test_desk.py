@@ -14,12 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.call.control import NOT_ALLOWED
-from recorder.catalogue import live
-from recorder.catalogue.calls import Asked
+from recorder.catalogue import customers, live
+from recorder.catalogue.calls import Asked, LiveCall
 from recorder.catalogue.live import AskedRow
 from recorder.catalogue.models import writing
 from recorder.control import DONE, NO_ANSWER, PATIENCE, SOCKET, UNKNOWN, Request, carry, place
 from recorder.errors import SealError
+from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.take import spool
 from recorder.take.spool import CallEnd, Mark
@@ -88,7 +89,8 @@ def asked_of(house, call_id: str, what: str, **more) -> AskedRow:
     keys = house.root / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
-    row = live.ask(house.tenant, call_id, what, **said | more)
+    tenant = more.pop("tenant", house.tenant)
+    row = live.ask(tenant, call_id, what, **said | more)
     assert row is not None
     return row
 
@@ -199,6 +201,38 @@ def test_a_made_up_command_is_not_carried_out(house, desk, call, daemon, clock) 
         )  # fmt: skip
     desk.turn()
     assert there.asked == []
+
+
+@pytest.fixture
+def rival(clock, entropy) -> str:
+    """Another customer's id."""
+    identity = str(uuid7(clock(), entropy))
+    customers.create_tenant(identity, name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    return identity
+
+
+def test_what_another_customer_asks_of_a_call_is_not_done(house, desk, call, daemon, rival, clock) -> None:
+    """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
+    there = daemon(TAKEN, TELLS_DONE)
+    desk.turn()
+    with writing():
+        assert LiveCall.update(tenant_id=rival, deletable=1).execute() == 1
+    row = asked_of(house, call.name, "delete", tenant=rival)
+    desk.turn()
+    assert there.asked == []
+    assert Asked.get_by_id(row.id).outcome == NOT_ALLOWED
+
+
+@pytest.mark.parametrize("column", ["tenant_id", "outside_value", "told", "deletable"])
+def test_a_row_of_a_call_that_was_changed_is_put_right(house, desk, call, rival, clock, column) -> None:
+    desk.look()
+    before = live.calls(house.tenant, clock())
+    with writing():
+        LiveCall.update(**{column: {"told": 0, "deletable": 1}.get(column, rival)}).execute()
+    desk._seen_due = 0.0
+    desk.look()
+    assert live.calls(house.tenant, clock()) == before
+    assert live.calls(rival, clock()) == ()
 
 
 def test_a_command_by_a_key_that_was_revoked_is_not_carried_out(house, call, daemon, clock, entropy) -> None:

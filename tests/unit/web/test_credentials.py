@@ -13,6 +13,7 @@ from recorder.catalogue.models import Session, User, connected, writing
 from recorder.errors import SealError
 from recorder.seal import credential, signing
 from recorder.seal.credential import Credential
+from web.account.passwords import hash_password
 
 SECRET = "accord_attacker"
 
@@ -171,3 +172,35 @@ def test_what_is_signed_is_read_without_us(claire) -> None:
     line = f"{claire.password_hash}\n{claire.login}".encode()
     assert body["secret_sha256"] == hashlib.sha256(line).hexdigest()
     assert signing.CREDENTIAL in stored["endorsement"]["body"]["uses"]
+
+
+def test_a_credential_of_before_opens_nothing_again(house, bakery, browser, claire, clock, entropy) -> None:
+    """A row of an older copy, signed as it stands: revoked since, or with a password that leaked."""
+    people.set_password(
+        bakery.id, claire.id, hash_password("another one"), now=clock(), entropy=entropy,
+        signer=house.means.signer,
+    )  # fmt: skip
+    change(claire.id, password_hash=claire.password_hash, credential=claire.credential)
+    assert not logs_in(browser)
+    people.set_password(
+        bakery.id, claire.id, claire.password_hash, now=clock(), entropy=entropy, signer=house.means.signer
+    )
+    assert logs_in(browser), "it is the one that was set last"
+    kept = people.user(bakery.id, claire.id)
+    assert people.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
+    change(claire.id, revoked_at=None, credential=kept.credential)
+    assert not logs_in(browser)
+
+
+def test_a_token_that_was_revoked_opens_nothing_again(house, app, bakery, clock, entropy) -> None:
+    def status() -> int:
+        answer = app.test_client().get("/api/v1/calls", headers={"Authorization": f"Bearer {SECRET}"})
+        return answer.status_code
+
+    hashed, said = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
+    made = tokens.create(bakery.id, name="till", token_sha256=hashed, **said, signer=house.means.signer)
+    assert status() == 200
+    assert tokens.revoke(bakery.id, made.id, **said)
+    with writing():
+        ApiToken.update(revoked_at=None, credential=made.credential).where(ApiToken.id == made.id).execute()
+    assert status() == 401
