@@ -127,7 +127,15 @@ class Plant:
         both = (("Dubois", LOGINS[0], (*NUMBERS[:2], BUSY)), ("Van Dyck", LOGINS[1], (*NUMBERS[2:], SILENT)))
         for name, login, numbers in both:
             owner = make_tenant(self.context, name, language="fr", time_zone="Europe/Brussels", country="be")
-            make_user(owner, login, name=name, role="customer_admin", language="en", password=PASSWORD)
+            make_user(
+                owner,
+                login,
+                self.context.signer(),
+                name=name,
+                role="customer_admin",
+                language="en",
+                password=PASSWORD,
+            )
             told = customers.create_announcement(
                 owner.id, name="chirp", language="en", text="a chirp", purposes=["agreement"], keep_days=30,
                 wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,

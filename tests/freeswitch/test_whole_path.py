@@ -145,7 +145,9 @@ def set_up_customer(context: Context) -> str:
             entropy=os.urandom,
         )
     owner = next(row for row in customers.tenants() if row.id == tenant)
-    make_user(owner, LOGIN, name="Claire", role="customer", language="fr", password=PASSWORD)
+    make_user(
+        owner, LOGIN, context.signer(), name="Claire", role="customer", language="fr", password=PASSWORD
+    )
     return tenant
 
 

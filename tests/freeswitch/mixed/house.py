@@ -189,9 +189,8 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
         )  # fmt: skip
         _settings(tenant, line.id, call)
     owner = next(row for row in customers.tenants() if row.id == tenant)
-    make_user(
-        owner, "claire@example.com", name="Claire", role="customer", language="fr", password="let us listen"
-    )
+    said = {"name": "Claire", "role": "customer", "language": "fr"}
+    make_user(owner, "claire@example.com", context.signer(), **said, password="let us listen")
     return tenant
 
 
