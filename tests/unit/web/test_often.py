@@ -79,6 +79,7 @@ def test_three_hundred_plays_under_one_grant_are_one_listen(browser, recording, 
     assert listen.sent_bytes == TIMES
 
 
+@pytest.mark.long
 def test_three_hundred_plays_of_one_byte_each_closed_again_come_to_an_end(
     browser, house, bakery, recording, clock, written
 ) -> None:
@@ -162,6 +163,7 @@ def test_an_ordinary_listener_is_never_limited(browser, house, bakery, recording
     assert list(Audit(house.store, house.root, house.now(), house.keyring).tenant(bakery.id)) == []
 
 
+@pytest.mark.long
 def test_grants_that_go_on_for_hours_are_bounded_as_well(
     browser, recording, clock, written, monkeypatch
 ) -> None:
