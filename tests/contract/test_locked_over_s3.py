@@ -21,6 +21,8 @@ from botocore.exceptions import ClientError
 from recorder.store.bucket import Bucket, connect
 from recorder.store.embedded import SeaweedFS
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 

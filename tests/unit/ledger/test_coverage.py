@@ -482,6 +482,7 @@ def postgresql_world(
 
 
 @pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
+@pytest.mark.long
 @pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "person_code"])
 def test_the_same_on_postgresql(postgresql_world: World, table: str) -> None:
     attack_and_audit(postgresql_world, table)
