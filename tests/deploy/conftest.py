@@ -80,7 +80,7 @@ def install(machine: Machine) -> None:
     (secrets / "web-secret-key").write_text("0123456789abcdef0123456789abcdef\n")
     as_root(machine, "keys", "init")
     shutil.move(machine.path("/etc/accord/keys/kek"), secrets / "kek")
-    machine.run("sh", "-c", "cd /etc/accord/keys && chown accord root.pub manifest.*")
+    machine.run("sh", "-c", "cd /etc/accord/keys && chown accord root.pub manifest.* panel.*")
     for name in ("accord-worker", "accord-web"):
         folder = units / f"{name}.service.d"
         folder.mkdir()

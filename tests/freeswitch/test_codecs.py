@@ -27,7 +27,7 @@ from tests.freeswitch.telephones.codecs import (
 from tests.freeswitch.telephones.lines import bursts, jitters, loses
 from tests.freeswitch.telephones.rig import Heard, Pair, Town, town
 
-IN_STEP_S = 0.040
+IN_STEP_S = 0.045
 BRIDGE_S = 0.020
 """What the colleague says, the outside party hears a frame of the switch later: so far behind is the right
 channel, and that is no mistake."""
