@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from gevent import socket
 
+from recorder import sock_diag
 from recorder.errors import SwitchError
-from recorder.switch import peer
 from recorder.switch.caller import Caller, called, caller, calling, from_line, outward
 from recorder.switch.commands import Command
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
@@ -110,7 +110,7 @@ class Dialplan:
         *,
         region: str | None = None,
         limits: Limits | None = None,
-        owner: Callable[[socket.socket], int | None] = peer.owner,
+        owner: Callable[[socket.socket], int | None] = sock_diag.peer,
     ) -> None:
         self._on_call = on_call
         self._admission = admission
