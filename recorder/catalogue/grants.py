@@ -68,13 +68,11 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A play that is going on, or that nobody has closed; ``sent_bytes`` plain bytes have been counted so
-    far, never fewer than have left."""
+    """A play that is going on, or that nobody has closed."""
 
     id: str
     tenant: str
     recording: str
-    sent_bytes: int
 
 
 def give(
@@ -251,12 +249,12 @@ def count_sent(
     Never on a listen that is closed: its leaf has said how much was sent; nor on one that the log does not
     know."""
     with writing():
-        if (row := _join(grant, play, sent_bytes, now)) is not None:
-            return _listen_row(row, grant)
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
         # A player's first requests come at once, to whichever panel: one of them opens it.
         hold(grant.tenant)
-        if (row := _join(grant, play, sent_bytes, now)) is not None:
-            return _listen_row(row, grant)
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
         if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
@@ -287,7 +285,7 @@ def count_sent(
     return _listen_row(row, grant)
 
 
-def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> Listen | None:
+def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
     for row in Listen.select().where(_open_listen(grant)):
         said = lookup.leaf(grant.tenant, row.leaf)
@@ -295,7 +293,7 @@ def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> Listen 
         if names != (OPENED, row.id, grant.id):
             continue
         if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
-            return Listen.get_by_id(row.id)
+            return _listen_row(row, grant)
     return None
 
 
@@ -327,7 +325,7 @@ def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None 
 
 
 def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
-    return ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
+    return ListenRow(row.id, grant.tenant, grant.recording)
 
 
 def _open_listen(grant: GrantRow) -> Expression:
@@ -383,6 +381,4 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
             .order_by(Listen.opened_at)
             .limit(limit)
         )
-        return tuple(
-            ListenRow(row.id, row.tenant_id, row.grant.recording_id, row.sent_bytes) for row in query
-        )
+        return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)

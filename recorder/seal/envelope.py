@@ -23,6 +23,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -48,8 +49,12 @@ HEADER = 1 + _SALT + _PREFIX
 
 _PLAIN = SEGMENT - _TAG
 _PLAIN_FIRST = _PLAIN - HEADER
-_WINDOW = 32
-"""At most this many blocks (2 MiB) are read at once, so that nothing is ever held whole."""
+_WINDOW = 16
+"""At most this many blocks (1 MiB) are read at once, and as many ahead of them, so that nothing is ever held
+whole."""
+
+_GROWS = 8
+"""By how much each window is larger than the one before, up to :data:`_WINDOW`."""
 
 ReadRange = Callable[[int, int], bytes]
 """``(start, end)`` of stored bytes to those bytes; fewer where the object is shorter."""
@@ -183,19 +188,31 @@ class Reader:
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Stored blocks, checked: the first alone (the first byte matters), then in growing windows; two at
         once where that is all, as where a player asks for a piece."""
-        window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._checked(0, self._fetch(0, 0)[0]))
-        number = first
-        while number <= last:
-            upto = min(number + window - 1, last)
-            for block in self._fetch(number, upto):
+        for begin, blocks in self._windows(first, last):
+            for number, block in enumerate(blocks, begin):
                 self._checked(number, block)  # not all at once: what lies before a broken one is given
                 if number == 0 and self._cipher is None:
                     self._open_header(block)
                 yield number, block
-                number += 1
-            window = min(window * 2, _WINDOW)
+
+    def _windows(self, first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Windows of blocks, each with its first one's number.  From the third on each is fetched while the
+        one before it is looked at, and sent: the first one is not to wait for that."""
+        window = 2 if last - first == 1 else 1
+        begin, ahead, coming = first, ThreadPoolExecutor(1, "ahead"), None
+        try:
+            while begin <= last:
+                end = min(begin + window, last + 1)
+                blocks = self._fetch(begin, end - 1) if coming is None else coming.result()
+                window, coming = min(window * _GROWS, _WINDOW), None
+                if first < begin and end <= last:
+                    coming = ahead.submit(self._fetch, end, min(end + window, last + 1) - 1)
+                yield begin, blocks
+                begin = end
+        finally:
+            ahead.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, first: int, last: int) -> list[bytes]:
         start, end = first * SEGMENT, min((last + 1) * SEGMENT, self._length)
