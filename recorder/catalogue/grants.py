@@ -20,7 +20,8 @@ from peewee import Expression
 
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
-from recorder.clock import SLACK
+from recorder.catalogue.prepared import prepared
+from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
 from recorder.ledger import lookup
@@ -159,21 +160,22 @@ def note_broken(
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
     """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
     would last longer than any does: it was given by a clock that had jumped ahead."""
-    return _one(tenant, user, grant_id, _lasting(now) & (Grant.until <= now + LASTS + SLACK))
+    with connected():
+        row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
+    return None if row is None else _grant_row(row)
+
+
+@prepared(Grant)
+def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
+    return Grant.select().where(mine & (Grant.until > now) & Grant.ended_at.is_null() & (Grant.until <= most))
 
 
 def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
     """A person's own grant, also when it is over; ``None`` for anybody else's."""
-    return _one(tenant, user, grant_id)
-
-
-def _one(tenant: str, user: str, grant_id: str, *conditions: Expression) -> GrantRow | None:
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
     with connected():
-        row = (
-            Grant.select()
-            .where((Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id), *conditions)
-            .first()
-        )
+        row = Grant.get_or_none(mine)
     return None if row is None else _grant_row(row)
 
 
@@ -287,7 +289,7 @@ def count_sent(
 
 def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
-    for row in Listen.select().where(_open_listen(grant)):
+    for row in _open_listens(grant.id):
         said = lookup.leaf(grant.tenant, row.leaf)
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
@@ -295,6 +297,11 @@ def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenR
         if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
             return _listen_row(row, grant)
     return None
+
+
+@prepared(Listen)
+def _open_listens(grant: str) -> Any:
+    return Listen.select().where((Listen.grant == grant) & Listen.closed_at.is_null())
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
