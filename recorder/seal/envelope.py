@@ -22,8 +22,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -100,7 +100,7 @@ def encrypt(
 ) -> Stored:
     """Encrypt a file into another, which appears whole, durably, or not at all.
 
-    Never holds more than a segment.  Raises ``OSError`` (with nothing at ``target``).
+    Never holds more than a few MiB.  Raises ``OSError`` (with nothing at ``target``).
     """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -261,21 +261,53 @@ def _encrypt(
     header = bytes([HEADER]) + salt + prefix
     plain_hash, stored_hash = hashlib.sha256(), hashlib.sha256()
     blocks: list[str] = []
-    plain_bytes = stored_bytes = number = 0
-    segment = _exactly(plain, _PLAIN_FIRST)
+    plain_bytes = stored_bytes = 0
+    # Three hashes of everything are nearly all of the work: two of them are made beside the third.
+    with ThreadPoolExecutor(2, "hash") as beside:
+        hashing: list[Future[None]] = []
+        for segments, last in _batches(plain):
+            first = len(blocks)
+            stored = [
+                cipher.encrypt(
+                    _nonce(prefix, number, last and number == first + len(segments) - 1), each, None
+                )
+                for number, each in enumerate(segments, first)
+            ]
+            if not first:
+                stored[0] = header + stored[0]
+            for made in hashing:
+                made.result()
+            both = (plain_hash, segments), (stored_hash, stored)
+            if last and not first:  # not worth a thread
+                for each in both:
+                    _feed(*each)
+            else:
+                hashing = [beside.submit(_feed, *each) for each in both]
+            for block in stored:
+                write(block)
+                blocks.append(hashlib.sha256(block).hexdigest())
+            plain_bytes += sum(map(len, segments))
+            stored_bytes += sum(map(len, stored))
+    return Stored(plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks))
+
+
+def _feed(hashing: hashlib._Hash, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        hashing.update(piece)
+
+
+def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
+    """A file's segments, some at a time, and whether these are the last; an empty file's is empty."""
+    segment, batch = _exactly(plain, _PLAIN_FIRST), list[bytes]()
     while True:
         following = _exactly(plain, _PLAIN) if len(segment) in (_PLAIN, _PLAIN_FIRST) else b""
-        block = header + cipher.encrypt(_nonce(prefix, number, not following), segment, None)
-        write(block)
-        plain_hash.update(segment)
-        stored_hash.update(block)
-        blocks.append(hashlib.sha256(block).hexdigest())
-        plain_bytes += len(segment)
-        stored_bytes += len(block)
+        batch.append(segment)
+        if not following or len(batch) == _WINDOW:
+            yield batch, not following
+            batch = []
         if not following:
-            break
-        segment, header, number = following, b"", number + 1
-    return Stored(plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks))
+            return
+        segment = following
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:

@@ -141,6 +141,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         costs the call no time.  Raises as :meth:`send`."""
         connected, answered = self.send_all((commands.connect(), question), limit)
         data = self._taken(connected.wait())
+        # All of it is large, and for whoever asked: a call of hours is known by its id.
+        self.session_data = {"Unique-ID": data.get("Unique-ID", "")}
         return data, answered.wait().data
 
     def _taken(self, reply: Reply) -> Mapping[str, str]:
