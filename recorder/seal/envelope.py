@@ -49,9 +49,9 @@ HEADER = 1 + _SALT + _PREFIX
 
 _PLAIN = SEGMENT - _TAG
 _PLAIN_FIRST = _PLAIN - HEADER
-_WINDOW = 16
-"""At most this many blocks (1 MiB) are read at once, and as many ahead of them, so that nothing is ever held
-whole."""
+_WINDOW = 64
+"""At most this many blocks (4 MiB) are read at once, so that nothing is ever held whole: a store takes
+longer to be asked than to give one MiB."""
 
 _GROWS = 8
 """By how much each window is larger than the one before, up to :data:`_WINDOW`."""
@@ -188,31 +188,21 @@ class Reader:
     def _blocks(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Stored blocks, checked: the first alone (the first byte matters), then in growing windows; two at
         once where that is all, as where a player asks for a piece."""
+        window = 2 if last - first == 1 else 1
         if first > 0 and self._cipher is None:
             self._open_header(self._checked(0, self._fetch(0, 0)[0]))
-        for begin, blocks in self._windows(first, last):
-            for number, block in enumerate(blocks, begin):
+        number = first
+        while number <= last:
+            blocks = self._fetch(number, min(number + window - 1, last))
+            blocks.reverse()
+            while blocks:  # what was sent is not held any more
+                block = blocks.pop()
                 self._checked(number, block)  # not all at once: what lies before a broken one is given
                 if number == 0 and self._cipher is None:
                     self._open_header(block)
                 yield number, block
-
-    def _windows(self, first: int, last: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Windows of blocks, each with its first one's number.  From the third on each is fetched while the
-        one before it is looked at, and sent: the first one is not to wait for that."""
-        window = 2 if last - first == 1 else 1
-        begin, ahead, coming = first, ThreadPoolExecutor(1, "ahead"), None
-        try:
-            while begin <= last:
-                end = min(begin + window, last + 1)
-                blocks = self._fetch(begin, end - 1) if coming is None else coming.result()
-                window, coming = min(window * _GROWS, _WINDOW), None
-                if first < begin and end <= last:
-                    coming = ahead.submit(self._fetch, end, min(end + window, last + 1) - 1)
-                yield begin, blocks
-                begin = end
-        finally:
-            ahead.shutdown(wait=False, cancel_futures=True)
+                number += 1
+            window = min(window * _GROWS, _WINDOW)
 
     def _fetch(self, first: int, last: int) -> list[bytes]:
         start, end = first * SEGMENT, min((last + 1) * SEGMENT, self._length)
