@@ -5,7 +5,7 @@
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --ramp 100,150,200,250,300 --write
 
 The real switch without real-time priority (``-np``) on ``freeswitch_conf/``, ``accord run`` with its
-defaults (SeaweedFS and SQLite beside it, one encoder at low priority), and sipp as callers and callees
+defaults (SeaweedFS and SQLite beside it, an encoder a core at low priority), and sipp as callers and callees
 with sound both ways.  Calls of varied length come and go for as long as asked; the same calls are then
 made on the same switch without Accord: recorded by the dialplan alone (announcement, recording, bridge),
 and not recorded.  Every recording is listened to afterwards (:mod:`bench.load.sound`), and catalogue,
