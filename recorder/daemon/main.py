@@ -23,6 +23,7 @@ from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.admission import Admission
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
+from recorder.daemon.headroom import Headroom
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.notes import Notes
 from recorder.daemon.outward import Outward
@@ -125,7 +126,16 @@ class Daemon:
         self._stopping = Event()
         self._at_once = Event()
         self._leaving = leaving
-        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
+        self.headroom = Headroom(settings.spool, self.calls)
+        self.knowledge = Knowledge(
+            settings.spool,
+            settings.snapshot,
+            settings.full_at,
+            now,
+            settings.warn_at,
+            self.headroom,
+            self._end_for_room,
+        )
         limits = Limits(reply=settings.command_timeout)
         self.admission = Admission(
             settings.node,
@@ -279,6 +289,9 @@ class Daemon:
                 log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
                 writer.abandon()
                 return
+        # Not before: between this and being in hand, no other call is asked about.
+        if reason is None and policy is not None and not self.headroom.admits(policy.formats):
+            reason = "full_disk"
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy, arrival.direction), at)
             starts = tuple(
@@ -374,6 +387,10 @@ class Daemon:
             cause = "" if error is None else reason_for(error)
             what = What.ON_DISK if error is None else What.NO_DISK
             call.feed(Observed(what, self.now(), cause=cause))
+
+    def _end_for_room(self) -> None:
+        for call in self.headroom.excess():
+            call.end_for_room()
 
     # --- the rest of the calls
 

@@ -34,7 +34,8 @@ UNWRITTEN_MS = 2000
 """What a switch that is killed has not yet written, at most (seen)."""
 
 CUT_MS = 100
-"""From here a missing end is told, where the header was never finished."""
+"""From here a missing end is told, where the header was never finished, or the recording was ended for want
+of room."""
 
 LONGER_MS, LONGER_SHARE = 5000, 0.03
 """Audio that is longer than the call by more than this: a clock was set back in the call."""
@@ -123,7 +124,7 @@ def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt]
     clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
     # The last: at pick-up a recording begins anew where the announcement does.
     started = take.last("recording_started") or take.start.started_at
-    ended = take.last("recording_stopped") or take.last("hangup") or take.end.ended_at
+    ended = _stopped(take) or take.last("hangup") or take.end.ended_at
     seen = end_seen(take)
     if not seen:
         unwritten = UNWRITTEN_MS if sound.header_broken else 0
@@ -149,7 +150,8 @@ def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt]
     elif sound.header_broken:
         tail = min(max(lacking, 0), UNWRITTEN_MS)
         missing = tail + max(0, lacking - tail - held)
-    early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, length * TAIL_SHARE))
+    told = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
+    early = missing > told
     if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
@@ -168,7 +170,17 @@ def _filled(sound: Wav) -> tuple[tuple[int, int], ...]:
 
 def end_seen(take: Take) -> bool:
     """Whether the daemon watched the call to its end."""
-    return take.last("hangup") is not None or take.last("recording_stopped") is not None
+    return take.last("hangup") is not None or _stopped(take) is not None
+
+
+def was_cut(take: Take) -> bool:
+    """Whether its recording was ended for want of room, and its call went on."""
+    return any(mark.kind == "recording_stopped" and "full" in mark.data for mark in take.marks)
+
+
+def _stopped(take: Take) -> datetime | None:
+    """When the recording ended with what it is the recording of."""
+    return None if was_cut(take) else take.last("recording_stopped")
 
 
 def in_order(take: Take, clock: Times) -> Sequence[Mark]:

@@ -440,6 +440,20 @@ def test_an_end_that_was_seen_after_an_absence_counts() -> None:
     assert gaps(plan)[-1] == (60_000, 70_100, "both", "write_error")
 
 
+def test_a_recording_that_was_ended_for_want_of_room_lacks_its_end() -> None:
+    """However little of a long call that is; and without our word for it a stop is the end of it."""
+    marks = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
+    call = take(marks, LENGTH_MS + 1500)
+    assert gaps(blank.plan(call, sound(), FOUND))[2:] == []
+    cut = tuple(
+        replace(mark, data={"full": "disk"}) if mark.kind == "recording_stopped" else mark
+        for mark in call.marks
+    )
+    plan = blank.plan(replace(call, marks=cut), sound(), FOUND)
+    assert gaps(plan)[2:] == [(LENGTH_MS, LENGTH_MS + 1500 + 100, "both", "write_error")]
+    assert plan.drift_ms == 1500
+
+
 def test_the_clock_ends_with_the_recording() -> None:
     marks = [*NORMAL, (60_000, "recording_stopped"), (60_200, "hangup")]
     assert blank.plan(take(marks, 95_000), sound(), FOUND).drift_ms == 0
