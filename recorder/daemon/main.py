@@ -25,6 +25,7 @@ from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.headroom import Headroom
 from recorder.daemon.knowledge import Knowledge
+from recorder.daemon.moved import Moved
 from recorder.daemon.notes import Notes
 from recorder.daemon.outward import Outward
 from recorder.daemon.passed import PassedBy
@@ -40,7 +41,7 @@ from recorder.switch.commands import Command
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, Node, variable_of
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
 from recorder.switch.rooms import ATTACHED, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
@@ -172,7 +173,13 @@ class Daemon:
         self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
         self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
         self._takeover = Takeover(
-            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
+            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms, settings.node
+        )
+        self._moved = Moved(
+            settings.spool,
+            self.calls,
+            self._takeover,
+            lambda channel: variable_of(self.node, channel, "accord_state") is not None,
         )
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
@@ -200,6 +207,7 @@ class Daemon:
             gevent.signal_handler(number, self._asked_to_end)
         server = gevent.spawn(self.dialplan.serve)
         settling = gevent.spawn(self.notes.keep_settling)
+        moving = gevent.spawn(self._moved.keep_looking)
         self.node.start()
         self.controls.start()
         self._beat()
@@ -214,7 +222,7 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, settling, self._looking_again, *watched):
+        for greenlet in (beating, server, settling, moving, self._looking_again, *watched):
             greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
@@ -366,6 +374,7 @@ class Daemon:
         )
 
     def _writer(self, start: CallStart) -> Writer:
+        self._moved.made(start.recording)
         return Writer(
             self.settings.spool,
             start.recording,

@@ -99,7 +99,7 @@ def site(house, disk: SmallDisk, processes: Processes):
 @pytest.mark.long
 def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: SmallDisk) -> None:
     """As many are recorded as have room to go on; the others are listed with their reason.  Then the disk
-    fills otherwise: each recording is ended while it can still be finished; all are, and the next is recorded.
+    fills otherwise: each recording is ended while it can still be finished; all are, and so is the next.
     """
     place, daemon = site
     calls = place.calls(CALLS)
