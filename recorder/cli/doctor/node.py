@@ -30,6 +30,9 @@ from recorder.take.spool import (
 WAITS_LONG = timedelta(minutes=10)
 """After which a finished call that is still in the spool is worth a look."""
 
+NAMED = 5
+"""How many takes are named in one line."""
+
 GROUP = (
     "switch, daemon and worker need one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
     "and UMask=0007 for each of them"
@@ -158,6 +161,7 @@ def takes(patient: Patient) -> Iterator[Finding]:
         told = start.announcement
         if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
             silent.add(told.sha256)
+    yield from _moved(node.spool_folder, node.name)
     for tenant in sorted(strangers):
         yield Finding(
             "wrong",
@@ -183,6 +187,26 @@ def takes(patient: Patient) -> Iterator[Finding]:
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
         yield Finding(
             "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
+        )
+
+
+def _moved(spool: Path, own: str) -> Iterator[Finding]:
+    """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
+    waiting: dict[str, list[str]] = {}
+    for folder in open_takes(spool):
+        try:
+            start = read_start(folder)
+        except TakeError:
+            continue  # its call may be beginning
+        if start.node != own:
+            waiting.setdefault(start.node, []).append(folder.name)
+    for node, names in sorted(waiting.items()):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Finding(
+            "warning",
+            f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
+            "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
+            "the folder; its log says why one waits longer (spool.not_taken_over)",
         )
 
 

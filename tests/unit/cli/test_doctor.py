@@ -69,6 +69,15 @@ def test_calls_on_their_way_are_counted(house: House) -> None:
     assert "ok      takes: 1 finished calls on their way: 1 to encode" in doctor(house)
 
 
+def test_unfinished_calls_of_a_node_that_died_are_named(house: House) -> None:
+    assert "unfinished calls" not in doctor(house)
+    own = open_take(house.spool, house.start(node="node1"))
+    moved = open_take(house.spool, house.start(node="east"))
+    said = doctor(house, ACCORD_NODE_NAME="node1")
+    assert f"warning takes: 1 unfinished calls of node 'east' wait: {moved.name}" in said
+    assert own.name not in said
+
+
 def test_calls_that_wait_long_are_named(house: House) -> None:
     os.utime(house.take() / END, (1, 1))
     house.take()
