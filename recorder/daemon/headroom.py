@@ -1,9 +1,10 @@
 """Whether the spool's disk has room for one more recording, and which ones end before it has none.
 
 A recording that is cut by a full disk loses its end, and one that is cut in its announcement all its
-purposes.  So none begins unless those that go on can go on for :data:`AHEAD`, and all can be finished: their
-marks and ends written, and the largest encoded, encrypted and stored, which is what gives room back.  Where
-they go on for longer than the disk lasts, the longest ends first, while all of that still has room.
+purposes.  So none begins unless those that go on can go on for two minutes (``disk.AHEAD``), and all can be
+finished: their marks and ends written, and the largest encoded, encrypted and stored, which is what gives
+room back.  Where they go on for longer than the disk lasts, the longest ends first, while all of that still
+has room.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ from recorder.errors import TakeError
 from recorder.take import disk, spool
 from recorder.take.disk import Disk, Growing
 from recorder.take.wav import FRAME_BYTES, RATES
-
-AHEAD: Final = 120.0
-"""Seconds for which a recording that begins, and all that go on, have room on the disk."""
 
 LEAD: Final = 5.0
 """Seconds before the disk is too full to finish what there is, at which the longest recording is ended:
@@ -75,7 +73,7 @@ class Headroom:
         """Whether so many more recordings may begin."""
         new = [Growing(0, disk.USUAL_RATE, formats)] * more
         found = self._disk
-        return found is None or found.free >= self._wanted([*self._growing(), *new], AHEAD, found)
+        return found is None or found.free >= self._wanted([*self._growing(), *new], disk.AHEAD, found)
 
     def excess(self) -> list[Call]:
         """Recordings that have to end now, the longest first."""

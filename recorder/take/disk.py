@@ -31,6 +31,9 @@ STEP = 0.005
 USUAL_RATE: Final = 8000 * 2 * 2
 """Bytes that a recording takes in a second, of which nothing is written yet: 8 kHz, two channels, 16 bits."""
 
+AHEAD: Final = 120.0
+"""Seconds for which a recording that begins, and all that go on, have room on the disk."""
+
 BESIDE: Final = 32 * 1024
 """Bytes that a call's folder, marks and end take beside its sound, by what file systems round up to."""
 

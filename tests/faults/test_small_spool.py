@@ -130,3 +130,27 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
     assert last.leg.variables["accord_state"] == "announced"
     last.hang_up()
     until(lambda: len(place.stored()) == len(recorded) + 1, "it is stored")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(500)
+def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
+    site: tuple[Site, Process], disk: SmallDisk
+) -> None:
+    """Nobody hangs up for minutes: the longest is ended first, the others go on as long as they can."""
+    place, daemon = site
+    calls = place.calls(12)
+    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
+    until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
+    first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))
+    assert first < last, "not all at once"
+    assert disk.left() > MIB, "there is room for what is left to do"
+    assert not any(call.leg.cause for call in calls)
+    for call in calls:
+        call.hang_up()
+    until(lambda: not place.folders(), "an empty spool")
+    assert len(place.stored()) == len(recorded)
+    assert place.check_purposes() == [("write_error",)] * len(recorded)
+    assert place.reasons() == {"full_disk": len(calls) - len(recorded)}
+    assert not daemon.log("spool.not_written")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from recorder.cli.doctor.findings import OK, WARNING, WRONG, Finding, Patient
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.pipeline import next_stage
-from recorder.take.disk import Room, look
+from recorder.take.disk import AHEAD, USUAL_RATE, Growing, Room, look, wanted
 from recorder.take.spool import (
     AUDIO,
     END,
@@ -97,6 +98,14 @@ def disk(patient: Patient) -> Iterator[Finding]:
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
     )
+    growing = [Growing(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    if found.free < wanted(found.size, [*growing, Growing(0, USUAL_RATE, ("opus",))], 0, AHEAD):
+        yield Finding(
+            "wrong",
+            f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "
+            "listed as not recorded (full_disk)",
+            "they are recorded again once the worker has stored enough; for more at once, a larger disk",
+        )
     if node.warn_at >= node.full_at:
         yield Finding(
             "warning",
@@ -118,6 +127,13 @@ def _growth(folder: Path) -> tuple[int, float]:
             growing += 1
             rate += status.st_size / age
     return growing, rate
+
+
+def _sounds(folder: Path) -> Iterator[int]:
+    """How long each sound is, in bytes, of calls that have not ended."""
+    for take in open_takes(folder):
+        with suppress(OSError):
+            yield (take / AUDIO).stat().st_size
 
 
 def _born(take: Path) -> float:

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from recorder.call.state import Phase
-from recorder.daemon.headroom import AHEAD, Headroom
+from recorder.daemon.headroom import Headroom
 from recorder.ids import uuid7
 from recorder.take import disk, spool
-from recorder.take.disk import Disk, Growing, finishing, wanted
+from recorder.take.disk import AHEAD, Disk, Growing, finishing, wanted
 from recorder.take.spool import CallEnd, CallStart, Party
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
