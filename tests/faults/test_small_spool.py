@@ -97,6 +97,7 @@ def site(house, disk: SmallDisk, processes: Processes):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: SmallDisk) -> None:
     """As many are recorded as have room to go on; the others are listed with their reason.  Then the disk
     fills otherwise: each recording is ended while it can still be finished; all are, and so is the next.
@@ -117,8 +118,8 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
     gevent.sleep(3)
     for call in calls:
         call.hang_up()
-    until(lambda: len(place.stored()) == len(recorded), "all of them, with the disk as it is")
-    until(lambda: not place.folders(), "an empty spool")
+    until(lambda: len(place.stored()) == len(recorded), "all of them, with the disk as it is", 300)
+    until(lambda: not place.folders(), "an empty spool", 300)
     assert place.reasons() == {"full_disk": CALLS - len(recorded)}
     assert sorted(place.check_purposes()) == [(), *[("write_error",)] * (len(recorded) - 1)]
     assert not (place.house.spool / spool.QUARANTINE).exists()
@@ -133,7 +134,7 @@ def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: S
 
 
 @pytest.mark.long
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
     site: tuple[Site, Process], disk: SmallDisk
 ) -> None:
@@ -149,7 +150,7 @@ def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
     assert not any(call.leg.cause for call in calls)
     for call in calls:
         call.hang_up()
-    until(lambda: not place.folders(), "an empty spool")
+    until(lambda: not place.folders(), "an empty spool", 300)
     assert len(place.stored()) == len(recorded)
     assert place.check_purposes() == [("write_error",)] * len(recorded)
     assert place.reasons() == {"full_disk": len(calls) - len(recorded)}
