@@ -8,14 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from recorder.call.state import Phase
+from recorder.daemon import Daemon, DaemonSettings
 from recorder.daemon.headroom import Headroom
 from recorder.ids import uuid7
+from recorder.switch.dialplan import Arrival
 from recorder.take import disk, spool
 from recorder.take.disk import AHEAD, Disk, Growing, finishing, wanted
 from recorder.take.spool import CallEnd, CallStart, Party
+from tests.conftest import Clock
+from tests.unit.daemon.test_knowledge import write
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 MIB = 1024 * 1024
@@ -118,3 +124,42 @@ def test_what_has_no_sound_yet_is_counted_as_usual(site: Site) -> None:
     site.call(sound=10)
     site.measure(SMALL)
     assert {rate for _, rate in site.headroom._sounds.values()} == {disk.USUAL_RATE}
+
+
+class Quiet:
+    """A call's own socket that takes whatever it is told."""
+
+    def __init__(self) -> None:
+        self.closed = Event()
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: None
+
+
+def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, clock: Clock) -> None:
+    write(tmp_path / "snapshot", "3225550100")
+    settings = DaemonSettings(
+        node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
+    )
+    daemon = Daemon(settings, now=clock)
+    daemon.knowledge.start()
+    daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
+    daemon.headroom._disk = Disk(SMALL, SMALL)
+    heads = [
+        {
+            "Unique-ID": f"7d890c2c-f075-48a5-b2e1-{number:012}",
+            "Call-Direction": "inbound",
+            "Caller-Caller-ID-Number": f"+3247000{number:04}",
+            "variable_accord_line": "3225550100",
+            "variable_accord_state": "waiting",
+        }
+        for number in range(20)
+    ]
+    arriving = [gevent.spawn(daemon._arrive, Arrival.of(head), Quiet()) for head in heads]
+    with gevent.Timeout(20):
+        while len(daemon.calls) < len(heads):
+            gevent.sleep(0.01)
+    gevent.killall(arriving)
+    refused = [call.start.refused for call in daemon.calls.values()]
+    assert sorted(filter(None, refused)) == ["full_disk"] * 14
+    daemon.knowledge.stop()
