@@ -21,6 +21,7 @@ from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.admission import Admission
+from recorder.daemon.bypass import DID_NOT_ASK, LISTED, Bypass
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.knowledge import Knowledge
@@ -55,10 +56,6 @@ DRAIN: Final = 15.0
 
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
-
-LISTED: Final = 1.5
-"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
-second late on a busy machine."""
 
 _LET_GO: Final = frozenset({"late", "unrecorded"})
 """The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
@@ -164,7 +161,16 @@ class Daemon:
         self._takeover = Takeover(
             self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
         )
-        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
+        self.bypass = Bypass(
+            self.node,
+            settings.region,
+            now,
+            line=self.knowledge.line,
+            follow=self._follow,
+            ended=self._ended_meanwhile,
+            over=lambda channel: channel in self.calls or self._passed.over(channel),
+        )
+        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
 
     def run(self) -> None:
@@ -230,7 +236,7 @@ class Daemon:
         if not chosen.metrics_port:
             return []
         return serve(
-            Shown(self.calls, self.knowledge, self.node),
+            Shown(self.calls, self.knowledge, self.node, self.bypass),
             chosen.metrics_host,
             chosen.metrics_port,
             Neighbours(chosen.metrics_allow),
@@ -246,9 +252,11 @@ class Daemon:
     def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
+        self.bypass.brought(arrival.context)
         policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
-        if not arrival.new or self._passed.over(arrival.channel):
-            # Already handled once, not brought here by our dialplan, or over before we came to it.
+        if not arrival.new or arrival.channel in self.calls or self._passed.over(arrival.channel):
+            # Handled once or listed as one that was not, not brought here by our dialplan, or over before we
+            # came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
@@ -406,8 +414,11 @@ class Daemon:
                 colleagues = set(legs(event)) - {""}
                 for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
                     waits.asks_another(event)
+            if event.name == "CHANNEL_BRIDGE":
+                self.bypass.bridged(event)
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             self.rooms.hung_up(event)
+            self.bypass.hung_up(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -422,6 +433,8 @@ class Daemon:
             return
         party = outside(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
+        if told == DID_NOT_ASK:
+            self.bypass.found(direction, event.header("Caller-Context"), number)
         writer = self._writer(start)
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
@@ -436,10 +449,17 @@ class Daemon:
         state, _ = arriving.refuse(told)
         self._adopt(start, state).writer.open(start)
 
+    def _ended_meanwhile(self, channel: str, at: datetime) -> None:
+        """One that hung up while the switch was asked about it: its end has been told."""
+        if call := self.calls.get(channel):
+            call.feed(Observed(What.GONE, at))
+
     def _unannounced(
         self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
-        policy, refused = self.knowledge.decide(number, (outside.value,))
+        # A caller's word is no reason to be quiet about the dialplan.
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        policy, refused = self.knowledge.decide(number, calling)
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
         return self._start(channel, number, direction, outside, policy, at, refused=told), told
 

@@ -127,7 +127,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     monkeypatch.setattr(watched, "AGAIN", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = Shown(daemon.calls, daemon.knowledge, daemon.node)
+    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, Neighbours())
