@@ -111,6 +111,11 @@ class Bypass:
         ):
             self._spawn(other, event.uuid, None)
 
+    def joined(self, event: CallEvent) -> None:
+        """Somebody has come into a conference."""
+        if event.header("Call-Direction") == "inbound" and self._may_be_ours(event):
+            self._spawn(event.uuid, "", event)
+
     def hung_up(self, event: CallEvent) -> None:
         """A leg has ended, which may be one that is asked about."""
         if event.uuid in self._looking:

@@ -42,7 +42,7 @@ from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
-from recorder.switch.rooms import ATTACHED, MAINTENANCE
+from recorder.switch.rooms import ATTACHED, CAME, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -389,6 +389,8 @@ class Daemon:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         if event.name in ATTACHED or event.subclass == MAINTENANCE:
             self.rooms.event(event)
+            if event.header("Action") == CAME:
+                self.bypass.joined(event)
             return
         call = self.calls.get(event.uuid)
         if event.name in IN_TALK:

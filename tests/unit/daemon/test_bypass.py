@@ -294,6 +294,13 @@ def test_the_leg_that_tells_of_it_may_be_the_other_one(daemon: Daemon, switch: S
     assert follow(daemon, told) == [INBOUND]
 
 
+def test_a_call_that_is_brought_into_a_conference_is_listed(daemon: Daemon) -> None:
+    told = event("CUSTOM", Event__Subclass="conference::maintenance", Action="add-member", Member__ID="1",
+                 Conference__Unique__ID="room", Conference__Name="3500", Caller__Context="public",
+                 Caller__Destination__Number="1001")  # fmt: skip
+    assert follow(daemon, told) == [INBOUND]
+
+
 OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
 
 
