@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,6 +33,7 @@ from recorder.switch.events import CallEvent
 from recorder.switch.loaded import Loaded
 from recorder.switch.node import LiveChannel, Node, channels, data_of
 from recorder.switch.observed import legs
+from recorder.switch.routes import OUTSIDE_DIGITS
 
 log = structlog.get_logger()
 
@@ -43,9 +45,6 @@ second late on a busy machine."""
 
 GOOD_FOR: Final = 30.0
 """Seconds for which the loaded dialplan is taken to be the same."""
-
-OUTSIDE_DIGITS: Final = 7
-"""Digits from which on a number is taken for one outside, where the switch does not say what a leg is."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
 _DIALLED: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
@@ -127,7 +126,8 @@ class Bypass:
             return
         event = self._data(channel.uuid)
         if event is not None and (other := event.variable("bridge_uuid")) and self._may_be_ours(event):
-            self._decide(channel.uuid, other, event, (channel.first_context, channel.first_number))
+            with self._noting_ends(channel.uuid, other):
+                self._decide(channel.uuid, other, event, (channel.first_context, channel.first_number))
 
     def found(self, direction: str, context: str, number: str) -> None:
         """Say and count a call that the dialplan did not ask about."""
@@ -157,20 +157,26 @@ class Bypass:
             gevent.spawn(self._look, leg, other, event)
 
     def _look(self, leg: str, other: str, event: CallEvent | None) -> None:
-        self._looking |= {leg: None, other: None}
         try:
-            said = event or self._data(leg)
-            if said is None or not self._may_be_ours(said):
-                return
-            first = self._first(said)
-            if first is not None:
-                self._decide(leg, other, said, first)
+            with self._noting_ends(leg, other):
+                said = event or self._data(leg)
+                if said is None or not self._may_be_ours(said):
+                    return
+                first = self._first(said)
+                if first is not None:
+                    self._decide(leg, other, said, first)
         except SwitchError as error:
             # The next connection looks at what goes on then.
             log.warning("dialplan.not_looked_at", error=error.message)
+
+    @contextmanager
+    def _noting_ends(self, *some: str) -> Iterator[None]:
+        self._looking |= dict.fromkeys(some)
+        try:
+            yield
         finally:
-            self._looking.pop(leg, None)
-            self._looking.pop(other, None)
+            for leg in some:
+                self._looking.pop(leg, None)
 
     def _decide(self, leg: str, other: str, said: CallEvent, first: tuple[str, str]) -> None:
         context, dialled = first
@@ -226,9 +232,11 @@ class Bypass:
         """The context and number that a leg was first routed with; ``None`` where it is gone."""
         if not said.header("Caller-Transfer-Source"):
             return said.header("Caller-Context"), said.header("Caller-Destination-Number")
+        alone = commands.addressable(said.uuid)
         for wait in (0.0, LISTED):
             gevent.sleep(wait)
-            for row in channels(self._node.api(commands.show_channel(said.uuid))):
+            listing = commands.show_channel(said.uuid) if alone else commands.show_channels()
+            for row in channels(self._node.api(listing)):
                 if row["uuid"] == said.uuid:
                     return row.get("initial_context", ""), row.get("initial_dest", "")
         return None

@@ -17,7 +17,7 @@ from recorder.switch.loaded import Action, Loaded, put_in
 from recorder.switch.outward import RUNS
 
 OUTSIDE_DIGITS: Final = 7
-"""Digits from which on a number is taken for one outside, where a dial string does not say where it leads."""
+"""Digits from which on a number is taken for one outside, where nothing else says where it leads."""
 
 CONNECTS: Final = frozenset(
     {"bridge", "callcenter", "conference", "fifo", "httapi", "ivr", "javascript", "lua", "park", "socket",

@@ -19,7 +19,7 @@ from recorder.take import spool
 from tests.freeswitch import vanilla
 from tests.freeswitch.outward import LINE, call_out
 from tests.freeswitch.switches import HOME, CallUnderTest, Rig, free_ports, onset_of, read_wav, until
-from tests.scenarios.files import Sounds
+from tests.scenarios.files import LOWS, Sounds, chirp
 
 LOCAL, DOMESTIC, TOLL_FREE, ABROAD = "5551201", "12125551201", "18005551201", "0113225551201"
 OUTWARD = {
@@ -33,6 +33,7 @@ OUTWARD = {
 INWARD = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
+TOLD = chirp(low=LOWS["told"])
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
 RECORDED = ("recorded", None)
 
@@ -42,7 +43,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
     rig.settings["metrics_port"] = free_ports(1)[0]
     sounds = Sounds(rig.snapshot / "prompts")
-    rig.prompt = read_wav(sounds.paths["told"])[:, 0]
     lines = [sounds.line("normal", number) for number in INWARD] + [sounds.line("out", LINE)]
     (rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
     try:
@@ -88,11 +88,11 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     folder = call.take()
     assert folder is not None
     if spool.read_start(folder).refused is None:
-        until("it is announced", lambda: "announcement_finished" in call.marks_now(), 10)
+        until("they are connected", lambda: "bridged" in call.marks_now(), 20)
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
-        assert onset_of(read_wav(take.audio)[:, 1], rig.prompt) is not None
+        assert onset_of(read_wav(take.audio)[:, 1], TOLD) is not None
     else:
         assert not take.audio.exists()
     return take.end.outcome, take.end.reason

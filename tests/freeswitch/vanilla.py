@@ -100,6 +100,7 @@ def make(folder: Path) -> Rig:
         colleague = COLLEAGUE % {"user": user, "known": known, "phones": phones, "line": LINE}
         (conf / f"directory/default/{user}.xml").write_text(colleague)
     (conf / "sip_profiles/external/trunk.xml").write_text(TRUNK % phones)
+    (conf / "directory/default/example.com.xml").unlink()  # vanilla's own trunk, on the internet
     _set_variables(conf, rig)
     for ipv6 in conf.glob("sip_profiles/*ipv6*.xml"):
         ipv6.unlink()
@@ -121,11 +122,9 @@ def _set_variables(conf: Path, rig: Rig) -> None:
     variables = re.sub(
         r'cmd="stun-set" data="(external_\w+_ip)=[^"]*"', r'cmd="set" data="\1=127.0.0.1"', variables
     )
-    own = "".join(
-        f'\n<X-PRE-PROCESS cmd="set" data="{name}"/>'
-        for name in ("local_ip_v4=127.0.0.1", "default_gateway=trunk")
-    )
-    (conf / "vars.xml").write_text(variables.replace("<include>", f"<include>{own}", 1))
+    variables = variables.replace('data="default_provider=example.com"', 'data="default_provider=trunk"')
+    own = '<include>\n<X-PRE-PROCESS cmd="set" data="local_ip_v4=127.0.0.1"/>'
+    (conf / "vars.xml").write_text(variables.replace("<include>", own, 1))
     rig.sip_port, rig.out_port = external, internal
 
 

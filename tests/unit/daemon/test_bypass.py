@@ -55,6 +55,12 @@ class Switch:
                 context, number = self.first.get(leg, ("", ""))
                 row = {"uuid": leg, "initial_context": context, "initial_dest": number}
                 return json.dumps({"rows": [row]}) if leg in self.first else '{"row_count": 0}'
+            case ["show", "channels", "as", "json"]:
+                rows = [
+                    {"uuid": leg, "initial_context": first[0], "initial_dest": first[1]}
+                    for leg, first in self.first.items()
+                ]
+                return json.dumps({"rows": rows})
             case ["xml_locate", "dialplan"]:
                 return self.dialplan
             case ["global_getvar", name] if name in self.globals:
@@ -182,6 +188,14 @@ def test_its_first_context_and_number_are_the_switchs_word(
         variable_sip_req_user="1001",
     )
     assert bool(follow(daemon, told)) is found
+
+
+def test_an_id_that_is_put_into_no_command_hides_no_call(daemon: Daemon, switch: Switch) -> None:
+    leg = "a84b4c76e66710 hupall@pc33"
+    switch.first[leg] = ("public", "1001")
+    told = event("CHANNEL_BRIDGE", leg, Caller__Context="default", Caller__Destination__Number="1001",
+                 Caller__Transfer__Source="x")  # fmt: skip
+    assert follow(daemon, told, leg) == [INBOUND]
 
 
 def test_one_that_was_transferred_twice_is_looked_at_too(daemon: Daemon, switch: Switch) -> None:
