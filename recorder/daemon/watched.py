@@ -120,7 +120,7 @@ class Shown:
             return Finding(True, "the dialplan has asked about every call on a line that was seen")
         return Finding(
             True,
-            f"{self.bypass.count} calls on our lines were connected without asking Accord, the last at "
+            f"calls on our lines that were connected without asking Accord: {self.bypass.count}, the last at "
             f"{last.at:%Y-%m-%d %H:%M:%S} UTC: {last.direction}, line {last.number}, "
             f"context {last.context!r}",
             "put Accord's extensions ahead of what routes them: `accord doctor` names it (routes)",
