@@ -98,7 +98,8 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
          [("wrong", "daemon: lines: no lines", "do it")]),
         (200, FINE, [("ok", "daemon: says that it can do its work", "")]),
         (200, {**FINE, "dialplan": {"ok": True, "what": "3 calls", "hint": "do it"}},
-         [("ok", "daemon: says that it can do its work", ""), ("warning", "daemon: dialplan: 3 calls", "do it")]),
+         [("ok", "daemon: says that it can do its work", ""),
+          ("warning", "daemon: dialplan: 3 calls", "do it")]),
     ],
 )  # fmt: skip
 def test_a_process_that_says_what_it_lacks_is_heard(
