@@ -18,7 +18,7 @@ from recorder.clock import utc_now
 from recorder.take import spool
 from tests.freeswitch import vanilla
 from tests.freeswitch.outward import LINE, call_out
-from tests.freeswitch.switches import HOME, CallUnderTest, Rig, free_ports, onset_of, read_wav, until
+from tests.freeswitch.switches import HOME, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
 from tests.scenarios.files import LOWS, Sounds, chirp
 
 LOCAL, DOMESTIC, TOLL_FREE, ABROAD = "5551201", "12125551201", "18005551201", "0113225551201"
@@ -92,7 +92,7 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
-        assert onset_of(read_wav(take.audio)[:, 1], TOLD) is not None
+        assert heard_whole(read_wav(take.audio)[:, 1], TOLD)
     else:
         assert not take.audio.exists()
     return take.end.outcome, take.end.reason
