@@ -18,7 +18,7 @@ from recorder.clock import utc_now
 from recorder.take import spool
 from tests.freeswitch import vanilla
 from tests.freeswitch.outward import LINE, call_out
-from tests.freeswitch.switches import HOME, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
+from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
 from tests.scenarios.files import LOWS, Sounds, chirp
 
 LOCAL, DOMESTIC, TOLL_FREE, ABROAD = "5551201", "12125551201", "18005551201", "0113225551201"
@@ -34,6 +34,8 @@ INWARD = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
 TOLD = chirp(low=LOWS["told"])
+TWO_SECONDS = 2 * 2 * 2 * RATE
+"""Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
 RECORDED = ("recorded", None)
 
@@ -89,6 +91,7 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     assert folder is not None
     if spool.read_start(folder).refused is None:
         until("they are connected", lambda: "bridged" in call.marks_now(), 20)
+        until("both have spoken", lambda: (folder / spool.AUDIO).stat().st_size > TWO_SECONDS, 20)
     call.hang_up()
     take = call.wait_take()
     if take.end.outcome == "recorded":
