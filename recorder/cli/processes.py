@@ -15,7 +15,7 @@ import click
 import structlog
 
 from recorder import environment
-from recorder.cli import logs, outward, stores
+from recorder.cli import logs
 from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
 from recorder.supervise import Program, Supervisor, heartbeat
@@ -69,6 +69,7 @@ def daemon(context: Context) -> None:
 @click.pass_obj
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    from recorder.cli import outward, stores
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.prompts.clips import sources
     from recorder.worker.calling import Caller
@@ -132,6 +133,7 @@ def worker(context: Context) -> None:
 def web(context: Context) -> None:
     """The panel."""
     from recorder.access.gate import Gate
+    from recorder.cli import stores
     from recorder.lifecycle.changing import Changes
     from recorder.store.reach import reach
     from recorder.watched import Neighbours, in_thread
@@ -173,6 +175,7 @@ def migrate(context: Context) -> None:
     store's folder."""
     from recorder.catalogue.schema import FIRST
     from recorder.catalogue.schema import migrate as apply
+    from recorder.cli import stores
 
     context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
     applied = apply(context.settings.catalogue_url)
@@ -206,6 +209,7 @@ def make_bucket(context: Context) -> None:
     for it: a store that is away only makes the spool grow."""
     if not context.settings.store.embedded:
         return
+    from recorder.cli import stores
 
     def wait() -> None:
         server = stores.embedded(context.settings)
@@ -241,6 +245,8 @@ def store_programs(context: Context) -> list[Program]:
     """The embedded store, where the settings ask for it.  Raises :class:`ConfigError`."""
     if not context.settings.store.embedded:
         return []
+    from recorder.cli import stores
+
     weed = stores.embedded(context.settings)
     weed.prepare()
     argv, own = weed.command()
