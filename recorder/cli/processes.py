@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
@@ -22,10 +24,21 @@ from recorder.supervise import Program, Supervisor, heartbeat
 
 log = structlog.get_logger()
 
+AGAIN: Final = 0.3
+"""Seconds, at most, until a daemon that keeps ending is started again: calls go on unrecorded meanwhile."""
+
+DAEMON_GRACE: Final = 19.0
+"""Seconds that announcements have to come to their end, and what they leave to be written."""
+
+STORE_GRACE: Final = 5.0
+
 
 @click.command()
+@click.option(
+    "--replace", is_flag=True, help="Take over from the daemon that runs: no call goes unrecorded for it."
+)
 @click.pass_obj
-def daemon(context: Context) -> None:
+def daemon(context: Context, replace: bool) -> None:
     """The process beside the switch: announces, starts recordings, writes the spool."""
     from recorder.daemon import Daemon, DaemonSettings
 
@@ -59,10 +72,29 @@ def daemon(context: Context) -> None:
             metrics_host=settings.metrics.host,
             metrics_port=settings.metrics.daemon_port,
             metrics_allow=tuple(str(network) for network in settings.metrics.allow),
+            replace=replace,
         ),
         beat=beat,
         leaving=beat.stopping,
+        # Under a supervisor that is asked, and at a terminal the signal says that it is gone.
+        renew=None if beat.supervised or sys.stderr.isatty() else start_next,
+        hand_on=beat.hand_on,
     ).run()
+
+
+def start_next() -> None:
+    """Start the daemon that takes over from this one: what is installed now where this one was started."""
+    argv = sys.argv
+    if not os.access(argv[0], os.X_OK):
+        argv = [sys.executable, "-m", "recorder", *argv[1:]]
+    if argv[-1] != "--replace":
+        argv = [*argv, "--replace"]
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        log.error("daemon.next_not_started", command=argv[0], error=str(error))
+    else:
+        log.info("daemon.next_started", pid=process.pid)
 
 
 @click.command()
@@ -200,6 +232,8 @@ def run(context: Context, demo: bool, once: bool) -> None:
     supervisor = Supervisor(programs(context), dict(os.environ))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
+    if not sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, supervisor.renew)
     make_bucket(context)
     supervisor.run()
 
@@ -234,7 +268,16 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
     found = [
-        Program("daemon", [*own, "daemon"], watched=True, environment=environment.of("daemon", given)),
+        Program(
+            "daemon",
+            [*own, "daemon"],
+            watched=True,
+            environment=environment.of("daemon", given),
+            replacing=[*own, "daemon", "--replace"],
+            longest=AGAIN,
+            last=True,  # it watches calls until the others have ended
+            grace=DAEMON_GRACE,
+        ),
         Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
         Program("web", [*own, "web"], tied=True, environment=environment.of("web", given)),
     ]
@@ -259,5 +302,7 @@ def store_programs(context: Context) -> list[Program]:
             folder=folder,
             output=Path(folder / "seaweedfs.log"),
             last=True,  # the others store what they have at hand first
+            grace=STORE_GRACE,
+            lasting=True,
         )
     ]
