@@ -370,9 +370,9 @@ class heartbeat:
         """Say that the end has begun."""
         self._tell("STOPPING=1")
 
-    def hand_on(self, pid: int) -> None:
-        """Say that another process does our work from now on."""
-        self._tell(f"MAINPID={pid}")
+    def hand_on(self, pid: int) -> bool:
+        """Say that another process does our work from now on; whether systemd has it, or is not there."""
+        return self.supervised or self._tell(f"MAINPID={pid}")
 
     def _tell(self, words: str) -> bool:
         """Whether systemd has it; it may have a queue of things to read, or be gone."""

@@ -64,6 +64,9 @@ by its own socket alone, and that is left when the announcement is over."""
 PREPARE: Final = 5.0
 """The same where another daemon goes on accepting calls meanwhile."""
 
+SAY_WITHIN: Final = 2.0
+"""Seconds until a systemd that reads nothing is not told."""
+
 CLAIM: Final = 0.02
 """Seconds between two looks whether a daemon that has handed over is gone."""
 
@@ -125,7 +128,7 @@ class Daemon:
 
     ``beat`` is called from the hub twice a second: what watches the process kills it when that stops;
     ``leaving`` once, when it is asked to end.  ``renew`` starts the next one, at SIGHUP; ``hand_on`` is
-    called with the id of the process that does the daemon's work from now on.
+    called with the id of the process that does the daemon's work from now on, until it returns true.
     """
 
     def __init__(
@@ -139,7 +142,7 @@ class Daemon:
         leaving: Callable[[], object] = lambda: None,
         since_boot: Callable[[], Uptime] = uptime,
         renew: Callable[[], object] | None = None,
-        hand_on: Callable[[int], object] = lambda _pid: None,
+        hand_on: Callable[[int], bool] = lambda _pid: True,
     ) -> None:
         self.settings = settings
         self._renew = renew
@@ -226,6 +229,7 @@ class Daemon:
             if before.listener is not None and not self.dialplan.adopt(before.listener):
                 before.listener.close()
         port = self.dialplan.bind()
+        log.info("daemon.listening", port=port)
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._asked_to_end)
         if self._renew is not None:
@@ -318,7 +322,7 @@ class Daemon:
         self._successor = successor
         self._serving.kill()
         self._passed.wait()
-        self._hand_on(successor.pid)
+        self._say_who(successor.pid)
         log.info("daemon.hands_over", calls=len(self.calls), announcing=self.dialplan.calls, to=successor.pid)
         while self._announcing() and not self._at_once.is_set():
             if not successor.there(BEAT):
@@ -330,7 +334,7 @@ class Daemon:
         """The next daemon has died: take calls again, and what it had begun."""
         log.error("daemon.goes_on", hint="the next daemon ended before it had taken over: see its log")
         self._successor = None
-        self._hand_on(os.getpid())
+        self._say_who(os.getpid())
         if self._asked:
             self._stopping.set()
             return
@@ -338,6 +342,12 @@ class Daemon:
         ours = {*self._begun, *(call.start.recording for call in self.calls.values())}
         self._takeover.look(self.now(), ours)
         self._go_on(())
+
+    def _say_who(self, pid: int) -> None:
+        """Say who does the work, to a systemd that may have much else to read."""
+        with gevent.Timeout(SAY_WITHIN, False):  # type: ignore[arg-type]  # False: end the block quietly
+            while not self._hand_on(pid):
+                gevent.sleep(BEAT / 10)
 
     def _announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""

@@ -50,7 +50,7 @@ def _settings(rig: Rig) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _run(rig: Rig, source: Path = HERE.parents[1], other: Path | None = None) -> Iterator[Callable[[], None]]:
-    """``accord run``; what it starts is found by a link, as where a new version is put in the old one's place."""
+    """``accord run``; what it starts is found by a link, as where a new version takes the old one's place."""
     link = rig.folder / "installed"
     link.unlink(missing_ok=True)
     link.symlink_to(source)
