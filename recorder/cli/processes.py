@@ -24,7 +24,7 @@ from recorder.supervise import Program, Supervisor, heartbeat
 
 log = structlog.get_logger()
 
-AGAIN: Final = 0.3
+AGAIN: Final = 0.5
 """Seconds, at most, until a daemon that keeps ending is started again: calls go on unrecorded meanwhile."""
 
 DAEMON_GRACE: Final = 19.0
