@@ -366,6 +366,11 @@ class heartbeat:
         """Whether ``accord run`` has started us."""
         return self._pipe is not None
 
+    @property
+    def alone(self) -> bool:
+        """Whether neither ``accord run`` nor systemd watches over us."""
+        return self._pipe is None and self._systemd is None
+
     def stopping(self) -> None:
         """Say that the end has begun."""
         self._tell("STOPPING=1")

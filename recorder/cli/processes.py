@@ -27,6 +27,9 @@ log = structlog.get_logger()
 AGAIN: Final = 0.5
 """Seconds, at most, until a daemon that keeps ending is started again: calls go on unrecorded meanwhile."""
 
+LINGER: Final = 3.0
+"""Seconds that a daemon that nobody watches over goes on after SIGTERM."""
+
 DAEMON_GRACE: Final = 19.0
 """Seconds that announcements have to come to their end, and what they leave to be written."""
 
@@ -79,6 +82,8 @@ def daemon(context: Context, replace: bool) -> None:
         # Under a supervisor that is asked, and at a terminal the signal says that it is gone.
         renew=None if beat.supervised or sys.stderr.isatty() else start_next,
         hand_on=beat.hand_on,
+        # Who ends us and starts the next one by hand, or by a script, does both at once.
+        linger=LINGER if beat.alone else 0.0,
     ).run()
 
 

@@ -35,7 +35,8 @@ MODE: Final = 0o600
 
 _GIVEN: Final = b"G"
 _STOPPING: Final = b"S"
-"""What the one before answers: with the listening socket, or without one, for it was asked to end."""
+"""What the one before answers, with the listening socket if it has one; the second where it was asked to
+end."""
 _READY: Final = b"R"
 
 PATIENCE: Final = 30.0
@@ -52,12 +53,10 @@ class Successor:
         self._connection = connection
         self.pid: int = struct.unpack("3i", connection.getsockopt(plain.SOL_SOCKET, plain.SO_PEERCRED, 12))[0]
 
-    def give(self, listener: socket.socket | None) -> bool:
+    def give(self, listener: socket.socket | None, ending: bool) -> bool:
         """Give it the socket that calls arrive on; whether it has become ready.  Raises ``OSError``."""
-        if listener is None:
-            self._connection.sendall(_STOPPING)
-        else:
-            plain.send_fds(self._connection, [_GIVEN], [listener.fileno()])
+        said = _STOPPING if ending else _GIVEN
+        plain.send_fds(self._connection, [said], [] if listener is None else [listener.fileno()])
         self._connection.settimeout(PATIENCE)
         return self._connection.recv(1) == _READY
 

@@ -129,6 +129,7 @@ class Daemon:
     ``beat`` is called from the hub twice a second: what watches the process kills it when that stops;
     ``leaving`` once, when it is asked to end.  ``renew`` starts the next one, at SIGHUP; ``hand_on`` is
     called with the id of the process that does the daemon's work from now on, until it returns true.
+    ``linger``: seconds that it goes on after SIGTERM, for the next one, which may be about to start.
     """
 
     def __init__(
@@ -143,10 +144,12 @@ class Daemon:
         since_boot: Callable[[], Uptime] = uptime,
         renew: Callable[[], object] | None = None,
         hand_on: Callable[[int], bool] = lambda _pid: True,
+        linger: float = 0.0,
     ) -> None:
         self.settings = settings
         self._renew = renew
         self._hand_on = hand_on
+        self._linger = linger
         self.now = now
         self._since_boot = since_boot
         self.calls: dict[str, Call] = {}
@@ -317,7 +320,7 @@ class Daemon:
 
     def _hand_over(self, successor: Successor) -> None:
         """Another daemon begins: bring to an end what we have begun to announce, and leave the rest to it."""
-        if not successor.give(None if self._stopping.is_set() else self.dialplan.listener):
+        if not successor.give(self.dialplan.listener, self._asked):
             return  # it could not start: nothing has changed
         self._successor = successor
         self._serving.kill()
@@ -367,8 +370,14 @@ class Daemon:
             self._at_once.set()
             gevent.spawn(self.dialplan.stop, 0.0)
         self._asked = True
-        if self._successor is None or self._at_once.is_set():
-            self._stopping.set()  # one that hands over ends by itself
+        if self._at_once.is_set():
+            self._stopping.set()
+        else:
+            gevent.spawn_later(self._linger, self._end_alone)
+
+    def _end_alone(self) -> None:
+        if self._successor is None:  # one that hands over ends by itself
+            self._stopping.set()
 
     def _show(self) -> list[gevent.Greenlet[[], None]]:
         chosen = self.settings

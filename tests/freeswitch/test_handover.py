@@ -43,6 +43,18 @@ def _separate(rig: Rig, **changed: object) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def _ended_and_started(rig: Rig) -> Iterator[Callable[[], None]]:
+    first = rig.start_daemon(linger=30.0)
+
+    def restart() -> None:
+        first.terminate()
+        rig.daemon = rig.spawn_daemon()
+
+    yield restart
+    assert first.wait(60) == 0
+
+
+@contextmanager
 def _settings(rig: Rig) -> Iterator[Callable[[], None]]:
     with _separate(rig, full_at=0.97, command_timeout=4.0, region="BE") as restart:
         yield restart
@@ -93,7 +105,13 @@ def _upgrade(rig: Rig) -> Iterator[Callable[[], None]]:
         yield restart
 
 
-WAYS = {"started beside it": _separate, "accord run": _run, "an upgrade": _upgrade, "settings": _settings}
+WAYS = {
+    "started beside it": _separate,
+    "ended and started": _ended_and_started,
+    "accord run": _run,
+    "an upgrade": _upgrade,
+    "settings": _settings,
+}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -121,6 +121,19 @@ def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> N
     assert "announcement_finished" in site.marks()
 
 
+def test_one_that_nobody_watches_over_is_ended_and_the_next_one_started_at_once(site: Site) -> None:
+    daemon = site.start("daemon", NOTIFY_SOCKET="")
+    daemon.wait_said("daemon.ready")
+    daemon.end()
+    after = site.start("next", *DAEMON, NOTIFY_SOCKET="")
+    after.wait_said("daemon.ready")
+    daemon.wait(30)
+    after.wait_said("daemon.took_over") if "daemon.takes_over" in after.said() else None
+    after.end()
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    after.wait(30)
+
+
 def test_a_hang_up_signal_starts_the_next_one_and_systemd_is_told_of_it(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_said("daemon.ready")
