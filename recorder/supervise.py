@@ -53,7 +53,8 @@ class Program:
     """What to run.  ``watched`` children must send heartbeats; ``tied`` ones may be silent as long as they
     like, but end, as watched ones do, when their supervisor is gone; ``environment`` replaces the
     supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints.
-    What is ``last`` is told to end when the others have; ``grace``: seconds to end after SIGTERM.
+    What has a higher ``turn`` is told to end when those of a lower one have; ``grace``: seconds it has to
+    end after SIGTERM.
 
     ``replacing``: what starts one that takes over from the one that runs, which ends by itself.  Where it is
     given, a restart starts the next one first.  ``longest``: seconds, at most, until one that keeps ending is
@@ -66,7 +67,7 @@ class Program:
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     output: Path | None = None
-    last: bool = False
+    turn: int = 0
     grace: float = 8.0
     replacing: Sequence[str] = ()
     longest: float = BACKOFF[-1]
@@ -304,8 +305,8 @@ class Supervisor:
             run.pipe = None
 
     def _end(self) -> None:
-        for last in (False, True):
-            self._end_some([child for child in reversed(self._children) if child.program.last is last])
+        for turn in sorted({child.program.turn for child in self._children}):
+            self._end_some([child for child in reversed(self._children) if child.program.turn == turn])
         for child in self._children:
             for run in child.runs:
                 self._close_pipe(run)
@@ -313,7 +314,7 @@ class Supervisor:
 
     def _end_some(self, children: list[_Child]) -> None:
         """Ask processes to end, and again when we are asked again; what does not in time is killed."""
-        running = {run.process: child.program.grace for child in children for run in child.runs}
+        running = {run.process: child.program for child in children for run in child.runs}
         asked, began, hurried = 0, time.monotonic(), float("inf")
         while running:
             if asked < 1 + self._hurried:
@@ -324,10 +325,10 @@ class Supervisor:
                 if asked > 1:
                     hurried = time.monotonic() + HURRY
             time.sleep(0.02)
-            running = {process: grace for process, grace in running.items() if process.poll() is None}
-            for process, grace in running.items():
-                if time.monotonic() > min(began + grace, hurried):
-                    log.error("killed a process that did not end", pid=process.pid)
+            running = {process: program for process, program in running.items() if process.poll() is None}
+            for process, program in running.items():
+                if time.monotonic() > min(began + program.grace, hurried):
+                    log.warning("killed a process that did not end", process=program.name, pid=process.pid)
                     process.kill()
                     process.wait()
 

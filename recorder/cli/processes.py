@@ -33,7 +33,8 @@ LINGER: Final = 3.0
 DAEMON_GRACE: Final = 19.0
 """Seconds that announcements have to come to their end, and what they leave to be written."""
 
-STORE_GRACE: Final = 5.0
+STORE_GRACE: Final = 3.0
+"""The store takes up to 16 s, and loses nothing where it is killed."""
 
 
 @click.command()
@@ -280,7 +281,7 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
             environment=environment.of("daemon", given),
             replacing=[*own, "daemon", "--replace"],
             longest=AGAIN,
-            last=True,  # it watches calls until the others have ended
+            turn=2,  # it watches calls until the others have ended
             grace=DAEMON_GRACE,
         ),
         Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
@@ -306,7 +307,7 @@ def store_programs(context: Context) -> list[Program]:
             environment=own,
             folder=folder,
             output=Path(folder / "seaweedfs.log"),
-            last=True,  # the others store what they have at hand first
+            turn=1,  # the others store what they have at hand first
             grace=STORE_GRACE,
             lasting=True,
         )

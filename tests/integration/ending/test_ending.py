@@ -217,7 +217,7 @@ while True:
 
 def test_the_store_ends_after_those_that_use_it(tmp_path: Path) -> None:
     programs = [
-        Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], last=True),
+        Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], turn=1),
         Program("worker", [sys.executable, "-c", ENDS, str(tmp_path / "worker"), "1"]),
     ]
     supervisor = Supervisor(programs, dict(os.environ))
