@@ -110,12 +110,14 @@ class Predecessor:
             return None
         return cls(connection, listener)
 
-    def ready(self) -> None:
-        """Calls are accepted here from now on."""
+    def ready(self) -> bool:
+        """Say that calls are accepted here from now on; false where it has gone, or waits no longer."""
         try:
             self._connection.sendall(_READY)
         except OSError as error:
-            log.warning("handover.alone", error=str(error))  # it died: there is nobody to be told
+            log.warning("handover.broken_off", error=str(error))
+            return False
+        return True
 
     def ended(self) -> frozenset[str]:
         """Wait for its end; which channels' calls it has written down."""

@@ -75,6 +75,8 @@ class Knowledge:
 
     def claim(self) -> bool:
         """Take the spool; false where another daemon has it."""
+        if self._descriptor >= 0:
+            return True
         share_folder(self._spool)
         descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:

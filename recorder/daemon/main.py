@@ -240,8 +240,11 @@ class Daemon:
         self.node.start()
         gevent.wait([self.node.up, self._stopping], CONNECT if before is None else PREPARE, count=1)
         if before is not None:
-            before.ready()
-            self._beside.append(gevent.spawn(self._take_over, before))
+            if not before.ready() and not self.knowledge.claim():
+                raise self.knowledge.second()
+            taking = gevent.spawn(self._take_over, before)
+            taking.link_exception(lambda _: self._stopping.set())  # shown; the next start is a whole one
+            self._beside.append(taking)
         self._serving = gevent.spawn(self.dialplan.serve)
         self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
@@ -339,6 +342,7 @@ class Daemon:
         self._successor = None
         self._say_who(os.getpid())
         if self._asked:
+            self._passed.go_on((), self.calls)
             self._stopping.set()
             return
         self._serving = gevent.spawn(self.dialplan.serve)
