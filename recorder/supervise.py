@@ -199,12 +199,11 @@ class Supervisor:
             code = run.process.poll()
             if code is not None:
                 self._ended(child, run, code, now)
+            elif run.told is not None and not child.program.replacing:
+                if now - run.told > child.program.grace:
+                    self._kill(run, "killed a process that did not end", child)
             elif child.program.watched and run.silent > (SILENCE if run.alive else STARTUP):
                 self._kill(run, "killed a process whose hub stopped", child, round(run.silent, 1))
-            elif (
-                run.told is not None and not child.program.replacing and now - run.told > child.program.grace
-            ):
-                self._kill(run, "killed a process that did not end", child)
         if len(child.runs) > 1 and child.runs[-1].alive:
             # It has taken over, which is no news to them; where it could not (another spool, say), they go.
             for run in child.runs[:-1]:

@@ -168,6 +168,37 @@ def test_who_keeps_ending_is_started_again_within_its_longest_wait() -> None:
     supervisor._end()
 
 
+SILENT_AT_THE_END = """
+import os, signal, time
+ending = []
+signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+while True:
+    if not ending:
+        os.write(int(os.environ["ACCORD_HEARTBEAT_FD"]), b".")
+    time.sleep(0.05)
+"""
+
+
+def test_what_was_told_to_end_may_be_silent_and_has_its_grace() -> None:
+    clock = Time()
+    programs = [Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], watched=True, grace=SILENCE + 2)]
+    supervisor = Supervisor(programs, dict(os.environ), clock)
+    try:
+        step_until(supervisor, lambda: supervisor._children[0].alive)
+        before = supervisor.pid("worker")
+        supervisor.renew()
+        supervisor.step()
+        with capture_logs() as logs:
+            clock.listen(supervisor, SILENCE + 1)
+            assert (supervisor.pid("worker"), logs) == (before, [])
+            clock.listen(supervisor, 2)
+            step_until(supervisor, lambda: supervisor.pid("worker") not in (None, before))
+        assert logs[0]["event"] == "killed a process that did not end"
+    finally:
+        supervisor._children[0].runs[0].process.kill()
+        supervisor._end()
+
+
 def overlapping(first: str, following: str) -> Program:
     return Program(
         "daemon",
