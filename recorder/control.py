@@ -90,12 +90,12 @@ def read(content: bytes) -> Request | CallOut:
 
 
 @contextmanager
-def place(spool: Path) -> Iterator[str]:
-    """The socket's name for ``bind`` and ``connect``: the kernel takes 107 bytes of it, and a spool may lie
+def place(spool: Path, socket: str = SOCKET) -> Iterator[str]:
+    """A socket's name for ``bind`` and ``connect``: the kernel takes 107 bytes of it, and a spool may lie
     deeper than that.  Raises ``OSError``."""
     folder = os.open(spool, os.O_PATH | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{folder}/{SOCKET}"
+        yield f"/proc/self/fd/{folder}/{socket}"
     finally:
         os.close(folder)
 

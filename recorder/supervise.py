@@ -3,6 +3,8 @@
 A child that is watched writes a byte to an inherited pipe from its hub, twice a second.  Silence for
 longer than its limit means that the hub has stopped (SIGSTOP, a blocking call): the child is killed and
 started again, which frees the calls that wait on it (the switch goes on at once when a socket closes).
+Silence is what was not heard while we listened: time in which the supervisor itself did not run proves
+nothing.
 Under systemd each process runs as its own unit and ``WatchdogSec`` does the same.
 """
 
@@ -18,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import structlog
 
@@ -30,17 +33,17 @@ SILENCE = 3.0
 STARTUP = 20.0
 """Seconds that a watched child may take until its first heartbeat."""
 
+LOOK: Final = 0.2
+"""Seconds that a look at the children takes at most while the supervisor runs."""
+
 BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0)
 """Seconds before a child that keeps ending is started again."""
 
 STEADY = 30.0
 """Seconds after which a child counts as running well."""
 
-GRACE = 20.0
-"""Seconds that children have to end after SIGTERM; what ends last has as many after them."""
-
 HURRY = 3.0
-"""Seconds that they still have after a second SIGTERM."""
+"""Seconds that children still have after a second SIGTERM."""
 
 log = structlog.get_logger()
 
@@ -50,7 +53,12 @@ class Program:
     """What to run.  ``watched`` children must send heartbeats; ``tied`` ones may be silent as long as they
     like, but end, as watched ones do, when their supervisor is gone; ``environment`` replaces the
     supervisor's, ``folder`` is the working directory, ``output`` a file that takes what it prints.
-    What is ``last`` is told to end when the others have."""
+    What has a higher ``turn`` is told to end when those of a lower one have; ``grace``: seconds it has to
+    end after SIGTERM.
+
+    ``replacing``: what starts one that takes over from the one that runs, which ends by itself.  Where it is
+    given, a restart starts the next one first.  ``longest``: seconds, at most, until one that keeps ending is
+    started again.  ``lasting`` ones go on when the others are restarted."""
 
     name: str
     argv: Sequence[str]
@@ -59,19 +67,40 @@ class Program:
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     output: Path | None = None
-    last: bool = False
+    turn: int = 0
+    grace: float = 8.0
+    replacing: Sequence[str] = ()
+    longest: float = BACKOFF[-1]
+    lasting: bool = False
+
+
+@dataclass(slots=True)
+class _Run:
+    """A process of a program."""
+
+    process: subprocess.Popen[bytes]
+    pipe: int | None
+    started: float
+    silent: float = 0.0
+    """Seconds that it was listened to and said nothing."""
+    alive: bool = False
+    killed: bool = False
+    told: float | None = None
+    """When it was asked to end, so that another one does its work."""
 
 
 @dataclass(slots=True)
 class _Child:
     program: Program
-    process: subprocess.Popen[bytes] | None = None
-    pipe: int | None = None
-    started: float = 0.0
-    heard: float = 0.0
-    alive: bool = False
+    runs: list[_Run] = field(default_factory=list)
+    """The one that runs; while another one takes over from it, both, the newest at the end."""
     failures: int = 0
     due: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether one of them has been heard."""
+        return any(run.alive for run in self.runs)
 
 
 @dataclass(slots=True)
@@ -84,6 +113,8 @@ class Supervisor:
     _children: list[_Child] = field(default_factory=list)
     _stopping: bool = False
     _hurried: bool = False
+    _renewing: bool = False
+    _looked: float | None = None
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
@@ -91,6 +122,10 @@ class Supervisor:
         flag."""
         self._hurried = self._stopping
         self._stopping = True
+
+    def renew(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Ask for a restart of everything but what lasts; usable as a signal handler."""
+        self._renewing = True
 
     def __post_init__(self) -> None:
         for program in self.programs:
@@ -109,45 +144,86 @@ class Supervisor:
             self._end()
 
     def step(self) -> None:
-        """Look once at every child: start what is due, kill what is silent; waits up to 0.2 s."""
+        """Listen for up to :data:`LOOK`, then look once at every child: start what is due, kill what is
+        silent."""
+        waiting = any(not child.runs and child.due <= self.monotonic() for child in self._children)
+        self._selector.select(timeout=0 if waiting else LOOK)
         now = self.monotonic()
+        # However long we were stopped, or not given the processor: no more than a look of it was listened.
+        listened = min(max(0.0, now - (now if self._looked is None else self._looked)), 2 * LOOK)
+        self._looked = now
+        renewing, self._renewing = self._renewing, False
         for child in list(self._children):
+            for run in child.runs:
+                run.silent += listened
+                self._read(run)
+            if renewing and not child.program.lasting:
+                self._renew(child)
             self._look_after(child, now)
-        for key, _ in self._selector.select(timeout=0.2):
-            child = key.data
-            if os.read(key.fd, 4096):
-                child.heard, child.alive = self.monotonic(), True
-            else:
-                self._close_pipe(child)
+
+    def _read(self, run: _Run) -> None:
+        """Take in what a child has said by now."""
+        if run.pipe is None:
+            return
+        try:
+            said = os.read(run.pipe, 65536)
+        except BlockingIOError:
+            return
+        if said:
+            run.silent, run.alive = 0.0, True
+        else:
+            self._close_pipe(run)
 
     def pid(self, name: str) -> int | None:
-        """The process id of a running child."""
+        """The process id of a running child; of two, the one that does the work."""
         for child in self._children:
-            if child.program.name == name and child.process is not None:
-                return child.process.pid
+            if child.program.name == name and child.runs:
+                working = [run for run in child.runs if run.alive] or child.runs[:1]
+                return working[-1].process.pid
         return None
 
-    def _look_after(self, child: _Child, now: float) -> None:
-        if child.process is None:
-            if now >= child.due:
-                self._start(child)
-            return
-        code = child.process.poll()
-        if code is not None:
-            self._ended(child, code, now)
-        elif child.program.watched and now - child.heard > (SILENCE if child.alive else STARTUP):
-            log.error(
-                "killed a process whose hub stopped",
-                process=child.program.name,
-                silent_s=round(now - child.heard, 1),
-            )
-            child.process.kill()
+    def _renew(self, child: _Child) -> None:
+        if not child.program.replacing:
+            for run in child.runs:
+                self._tell(run)
+        elif len(child.runs) == 1:
+            self._start(child, child.program.replacing)
 
-    def _start(self, child: _Child) -> None:
+    def _tell(self, run: _Run) -> None:
+        if run.told is None:
+            run.told = self.monotonic()
+            run.process.terminate()
+
+    def _look_after(self, child: _Child, now: float) -> None:
+        for run in list(child.runs):
+            code = run.process.poll()
+            if code is not None:
+                self._ended(child, run, code, now)
+            elif run.told is not None and not child.program.replacing:
+                if now - run.told > child.program.grace:
+                    self._kill(run, "killed a process that did not end", child)
+            elif child.program.watched and run.silent > (SILENCE if run.alive else STARTUP):
+                self._kill(run, "killed a process whose hub stopped", child, round(run.silent, 1))
+        if len(child.runs) > 1 and child.runs[-1].alive:
+            # It has taken over, which is no news to them; where it could not (another spool, say), they go.
+            for run in child.runs[:-1]:
+                self._tell(run)
+        if not child.runs and now >= child.due:
+            self._start(child, child.program.argv)
+
+    def _kill(self, run: _Run, why: str, child: _Child, silent: float | None = None) -> None:
+        """Once: it may take a while to be gone."""
+        if not run.killed:
+            said = {} if silent is None else {"silent_s": silent}
+            log.error(why, process=child.program.name, **said)
+            run.killed = True
+            run.process.kill()
+
+    def _start(self, child: _Child, argv: Sequence[str]) -> None:
         """Start a program.  A machine that has nothing left for one more process is no reason to end those
         that it has."""
         try:
-            process = self._spawn(child)
+            run = self._spawn(child, argv)
         except OSError as error:
             log.error(
                 "a process could not be started",
@@ -158,12 +234,10 @@ class Supervisor:
                 "disk full? the others go on, and it is tried again by itself",
             )
             return
-        child.process = process
-        child.started = child.heard = self.monotonic()
-        child.alive = False
-        log.info("started", process=child.program.name, pid=process.pid)
+        child.runs.append(run)
+        log.info("started", process=child.program.name, pid=run.process.pid)
 
-    def _spawn(self, child: _Child) -> subprocess.Popen[bytes]:
+    def _spawn(self, child: _Child, argv: Sequence[str]) -> _Run:
         """Raises ``OSError``, with everything closed that was opened."""
         program = child.program
         environment = dict(self.environment if program.environment is None else program.environment)
@@ -175,13 +249,13 @@ class Supervisor:
                 given.callback(os.close, writer)
                 kept.callback(os.close, reader)
                 os.set_blocking(reader, False)
-                self._selector.register(reader, selectors.EVENT_READ, child)
+                self._selector.register(reader, selectors.EVENT_READ)
                 kept.callback(self._selector.unregister, reader)
                 environment[HEARTBEAT_FD] = str(writer)
                 passed = (writer,)
             output = None if program.output is None else given.enter_context(open(program.output, "ab"))
             process = subprocess.Popen(
-                program.argv,
+                argv,
                 env=environment,
                 pass_fds=passed,
                 cwd=program.folder,
@@ -193,62 +267,69 @@ class Supervisor:
                 start_new_session=True,
             )
             kept.pop_all()
-        child.pipe = reader
-        return process
+        return _Run(process, reader, self.monotonic())
 
-    def _ended(self, child: _Child, code: int, now: float) -> None:
-        self._close_pipe(child)
-        child.process = None
-        if now - child.started > STEADY:
-            child.failures, child.due, delay = 0, now, 0.0
+    def _ended(self, child: _Child, run: _Run, code: int, now: float) -> None:
+        self._close_pipe(run)
+        newest = child.runs[-1] is run
+        child.runs.remove(run)
+        if child.runs:
+            if newest:
+                log.error(
+                    "the next process ended before it had taken over",
+                    process=child.program.name,
+                    code=code,
+                    hint="the one before it goes on, as it was: see the next one's log, and restart again",
+                )
+            else:
+                log.info("handed over", process=child.program.name, code=code)
+        elif run.told is not None or now - run.started > STEADY:
+            child.failures, child.due = 0, now
+            log.warning("a process ended", process=child.program.name, code=code, restart_in_s=0.0)
         else:
             delay = self._put_off(child, now)
-        log.warning("a process ended", process=child.program.name, code=code, restart_in_s=delay)
+            log.warning("a process ended", process=child.program.name, code=code, restart_in_s=delay)
 
     def _put_off(self, child: _Child, now: float) -> float:
         """Count a failure; seconds until the next attempt."""
         child.failures += 1
-        delay = BACKOFF[min(child.failures, len(BACKOFF) - 1)]
+        delay = min(BACKOFF[min(child.failures, len(BACKOFF) - 1)], child.program.longest)
         child.due = now + delay
         return delay
 
-    def _close_pipe(self, child: _Child) -> None:
-        if child.pipe is not None:
-            self._selector.unregister(child.pipe)
-            os.close(child.pipe)
-            child.pipe = None
+    def _close_pipe(self, run: _Run) -> None:
+        if run.pipe is not None:
+            self._selector.unregister(run.pipe)
+            os.close(run.pipe)
+            run.pipe = None
 
     def _end(self) -> None:
-        for last in (False, True):
-            self._end_some(
-                [
-                    child.process
-                    for child in reversed(self._children)
-                    if child.process is not None and child.program.last is last
-                ]
-            )
+        for turn in sorted({child.program.turn for child in self._children}):
+            self._end_some([child for child in reversed(self._children) if child.program.turn == turn])
         for child in self._children:
-            self._close_pipe(child)
+            for run in child.runs:
+                self._close_pipe(run)
         self._selector.close()
 
-    def _end_some(self, running: list[subprocess.Popen[bytes]]) -> None:
+    def _end_some(self, children: list[_Child]) -> None:
         """Ask processes to end, and again when we are asked again; what does not in time is killed."""
-        asked = 0
-        deadline = time.monotonic() + GRACE
-        while running and time.monotonic() < deadline:
+        running = {run.process: child.program for child in children for run in child.runs}
+        asked, began, hurried = 0, time.monotonic(), float("inf")
+        while running:
             if asked < 1 + self._hurried:
                 for process in running:
                     process.terminate()
                     process.send_signal(signal.SIGCONT)  # a stopped process takes no SIGTERM
                 asked += 1
                 if asked > 1:
-                    deadline = min(deadline, time.monotonic() + HURRY)
-            time.sleep(0.05)
-            running = [process for process in running if process.poll() is None]
-        for process in running:
-            log.error("killed a process that did not end", pid=process.pid)
-            process.kill()
-            process.wait()
+                    hurried = time.monotonic() + HURRY
+            time.sleep(0.02)
+            running = {process: program for process, program in running.items() if process.poll() is None}
+            for process, program in running.items():
+                if time.monotonic() > min(began + program.grace, hurried):
+                    log.warning("killed a process that did not end", process=program.name, pid=process.pid)
+                    process.kill()
+                    process.wait()
 
 
 class heartbeat:
@@ -280,9 +361,23 @@ class heartbeat:
             except BrokenPipeError:
                 os.kill(os.getpid(), signal.SIGTERM)  # the supervisor died
 
+    @property
+    def supervised(self) -> bool:
+        """Whether ``accord run`` has started us."""
+        return self._pipe is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether neither ``accord run`` nor systemd watches over us."""
+        return self._pipe is None and self._systemd is None
+
     def stopping(self) -> None:
         """Say that the end has begun."""
         self._tell("STOPPING=1")
+
+    def hand_on(self, pid: int) -> bool:
+        """Say that another process does our work from now on; whether systemd has it, or is not there."""
+        return self.supervised or self._tell(f"MAINPID={pid}")
 
     def _tell(self, words: str) -> bool:
         """Whether systemd has it; it may have a queue of things to read, or be gone."""

@@ -4,44 +4,71 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from recorder import __version__, config
-from recorder.cli import (
-    adopt,
-    announcements,
-    audit,
-    backup,
-    bringing,
-    country,
-    customers,
-    doctor,
-    holds,
-    keeping,
-    keys,
-    leaving,
-    lines,
-    logs,
-    persons,
-    processes,
-    prompts,
-    rebuild,
-    store,
-    take,
-    tokens,
-    top,
-    verify,
-)
+from recorder.cli import logs
 from recorder.cli.context import Context
 from recorder.errors import AccordError
+
+_COMMANDS: Final = {
+    "run": "processes",
+    "daemon": "processes",
+    "worker": "processes",
+    "web": "processes",
+    "migrate": "processes",
+    "doctor": "doctor",
+    "top": "top",
+    "verify": "verify",
+    "audit": "audit",
+    "rebuild": "rebuild",
+    "backup": "backup",
+    "restore": "backup",
+    "keys": "keys",
+    "store": "store",
+    "take": "take",
+    "hold": "holds",
+    "keeping": "keeping",
+    "recording": "keeping",
+    "tenant": "customers",
+    "user": "customers",
+    "token": "tokens",
+    "line": "lines",
+    "announcement": "announcements",
+    "prompts": "prompts",
+    "country": "country",
+    "person": "persons",
+}
+"""Each command's module, which is imported when the command is called for: a daemon that starts again while
+calls wait for it needs few of them."""
+
+_BELOW: Final = {
+    "tenant": (("adopt", "adopt"), ("leaving", "leave")),
+    "recording": (("bringing", "bring_in"),),
+}
+"""Commands of a group that have a module of their own."""
 
 
 class _Edge(click.Group):
     """Says what is wrong and what to do, without a traceback, and exits with 1; with 2, "wrong", where the
     doctor or an audit was asked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found: click.Command = getattr(import_module(f"recorder.cli.{module}"), cmd_name)
+        for other, name in _BELOW.get(cmd_name, ()):
+            assert isinstance(found, click.Group)
+            found.add_command(getattr(import_module(f"recorder.cli.{other}"), name))
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -67,37 +94,3 @@ def accord(ctx: click.Context, config_path: Path | None) -> None:
     """Announces that a call is recorded and why, records it, seals it, and plays it for that alone."""
     logs.configure(sys.stderr)
     ctx.obj = Context(config.load(config_path, os.environ), config_path)
-
-
-for command in (
-    processes.run,
-    processes.daemon,
-    processes.worker,
-    processes.web,
-    processes.migrate,
-    doctor.doctor,
-    top.top,
-    verify.verify,
-    audit.audit,
-    rebuild.rebuild,
-    backup.backup,
-    backup.restore,
-    keys.keys,
-    store.store,
-    take.take,
-    holds.hold,
-    keeping.keeping,
-    keeping.recording,
-    customers.tenant,
-    customers.user,
-    tokens.token,
-    lines.line,
-    announcements.announcement,
-    prompts.prompts,
-    country.country,
-    persons.person,
-):
-    accord.add_command(command)
-customers.tenant.add_command(adopt.adopt)
-customers.tenant.add_command(leaving.leave)
-keeping.recording.add_command(bringing.bring_in)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.cli import stores
 from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.seal import keks, signing
@@ -76,6 +75,8 @@ class Context:
 
     def store(self) -> Store:
         """The object store, retrying what may pass.  Raises :class:`ConfigError`, :class:`StoreError`."""
+        from recorder.cli import stores
+
         return stores.open_store(self.settings)
 
     def witnesses(self) -> dict[str, Callable[[], datetime | None]]:
@@ -86,6 +87,8 @@ class Context:
         settings = self.settings
         found: dict[str, Callable[[], datetime | None]] = {"the database": time_of_catalogue}
         if settings.store.kind == "s3":
+            from recorder.cli import stores
+
             found["the object store"] = lambda: time_of(stores.bucket(settings))
         return found
 

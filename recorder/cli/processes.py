@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
 
 from recorder import environment
-from recorder.cli import logs, outward, stores
+from recorder.cli import logs
 from recorder.cli.context import Context
 from recorder.errors import ConfigError, StoreError
 from recorder.supervise import Program, Supervisor, heartbeat
 
 log = structlog.get_logger()
 
+AGAIN: Final = 0.5
+"""Seconds, at most, until a daemon that keeps ending is started again: calls go on unrecorded meanwhile."""
+
+LINGER: Final = 3.0
+"""Seconds that a daemon that nobody watches over goes on after SIGTERM."""
+
+DAEMON_GRACE: Final = 19.0
+"""Seconds that announcements have to come to their end, and what they leave to be written."""
+
+STORE_GRACE: Final = 3.0
+"""The store takes up to 16 s, and loses nothing where it is killed."""
+
 
 @click.command()
+@click.option(
+    "--replace", is_flag=True, help="Take over from the daemon that runs: no call goes unrecorded for it."
+)
 @click.pass_obj
-def daemon(context: Context) -> None:
+def daemon(context: Context, replace: bool) -> None:
     """The process beside the switch: announces, starts recordings, writes the spool."""
     from recorder.daemon import Daemon, DaemonSettings
 
@@ -59,16 +76,38 @@ def daemon(context: Context) -> None:
             metrics_host=settings.metrics.host,
             metrics_port=settings.metrics.daemon_port,
             metrics_allow=tuple(str(network) for network in settings.metrics.allow),
+            replace=replace,
         ),
         beat=beat,
         leaving=beat.stopping,
+        # Under a supervisor that is asked, and at a terminal the signal says that it is gone.
+        renew=None if beat.supervised or sys.stderr.isatty() else start_next,
+        hand_on=beat.hand_on,
+        # Who ends us and starts the next one by hand, or by a script, does both at once.
+        linger=LINGER if beat.alone else 0.0,
     ).run()
+
+
+def start_next() -> None:
+    """Start the daemon that takes over from this one: what is installed now where this one was started."""
+    argv = sys.argv
+    if not os.access(argv[0], os.X_OK):
+        argv = [sys.executable, "-m", "recorder", *argv[1:]]
+    if argv[-1] != "--replace":
+        argv = [*argv, "--replace"]
+    try:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        log.error("daemon.next_not_started", command=argv[0], error=str(error))
+    else:
+        log.info("daemon.next_started", pid=process.pid)
 
 
 @click.command()
 @click.pass_obj
 def worker(context: Context) -> None:
     """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    from recorder.cli import outward, stores
     from recorder.lifecycle.timekeeper import NAME, Timekeeper
     from recorder.prompts.clips import sources
     from recorder.worker.calling import Caller
@@ -132,6 +171,7 @@ def worker(context: Context) -> None:
 def web(context: Context) -> None:
     """The panel."""
     from recorder.access.gate import Gate
+    from recorder.cli import stores
     from recorder.lifecycle.changing import Changes
     from recorder.store.reach import reach
     from recorder.watched import Neighbours, in_thread
@@ -173,6 +213,7 @@ def migrate(context: Context) -> None:
     store's folder."""
     from recorder.catalogue.schema import FIRST
     from recorder.catalogue.schema import migrate as apply
+    from recorder.cli import stores
 
     context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
     applied = apply(context.settings.catalogue_url)
@@ -197,6 +238,8 @@ def run(context: Context, demo: bool, once: bool) -> None:
     supervisor = Supervisor(programs(context), dict(os.environ))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, supervisor.stop)
+    if not sys.stderr.isatty():
+        signal.signal(signal.SIGHUP, supervisor.renew)
     make_bucket(context)
     supervisor.run()
 
@@ -206,6 +249,7 @@ def make_bucket(context: Context) -> None:
     for it: a store that is away only makes the spool grow."""
     if not context.settings.store.embedded:
         return
+    from recorder.cli import stores
 
     def wait() -> None:
         server = stores.embedded(context.settings)
@@ -230,7 +274,16 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
     found = [
-        Program("daemon", [*own, "daemon"], watched=True, environment=environment.of("daemon", given)),
+        Program(
+            "daemon",
+            [*own, "daemon"],
+            watched=True,
+            environment=environment.of("daemon", given),
+            replacing=[*own, "daemon", "--replace"],
+            longest=AGAIN,
+            turn=2,  # it watches calls until the others have ended
+            grace=DAEMON_GRACE,
+        ),
         Program("worker", [*own, "worker"], watched=True, environment=environment.of("worker", given)),
         Program("web", [*own, "web"], tied=True, environment=environment.of("web", given)),
     ]
@@ -241,6 +294,8 @@ def store_programs(context: Context) -> list[Program]:
     """The embedded store, where the settings ask for it.  Raises :class:`ConfigError`."""
     if not context.settings.store.embedded:
         return []
+    from recorder.cli import stores
+
     weed = stores.embedded(context.settings)
     weed.prepare()
     argv, own = weed.command()
@@ -252,6 +307,8 @@ def store_programs(context: Context) -> list[Program]:
             environment=own,
             folder=folder,
             output=Path(folder / "seaweedfs.log"),
-            last=True,  # the others store what they have at hand first
+            turn=1,  # the others store what they have at hand first
+            grace=STORE_GRACE,
+            lasting=True,
         )
     ]

@@ -119,9 +119,12 @@ class Admission:
 
     # --- keys
 
-    def start(self) -> None:
-        """Take over what an earlier daemon left: its key lies in the switch until ours does."""
+    def start(self, beside: bool = False) -> None:
+        """Take over what an earlier daemon left: its key lies in the switch until ours does.  ``beside`` one
+        that still takes calls, its key is ours."""
         keys, self._user = _read(self._path)
+        if beside and keys:
+            self._fresh = keys[0]
         self._keys = (self._fresh, *keys[:1])
         self._keep()
 

@@ -81,6 +81,8 @@ class Call:
         self.state = state
         self.writer = writer
         self.leave = Event()
+        self.left_at: datetime | None = None
+        """Since when only the standing connection tells of it; ``None`` while its own socket does."""
         self.log = log.bind(recording=start.recording)
         self._now = now
         self._to_call = to_call
@@ -98,7 +100,7 @@ class Call:
         self._since = start.started_at
         self._cut = False
 
-    def let_go(self) -> None:
+    def drop_socket(self) -> None:
         """The switch has its call back, and the call's own socket is closed: nothing of it is held."""
         self._to_call = _gone
 
@@ -111,6 +113,11 @@ class Call:
     def told_late(self) -> bool:
         """On an outbound call the switch tells nothing on its own socket while it carries out an order."""
         return self.start.direction == OUTWARD and not self.state.leaving
+
+    def let_go(self) -> None:
+        """Its own socket is left, or closed."""
+        self.left_at = self.left_at or self._now()
+        self.leave.set()
 
     def event(self, event: CallEvent) -> None:
         """An event of this channel, from either connection: each is taken once, by its number."""
@@ -241,7 +248,7 @@ class Call:
             case Do.LET_GO:
                 self._run("accord_pass")
             case Do.LEAVE:
-                self.leave.set()
+                self.let_go()
             case Do.STOP:
                 self._stop()
             case Do.NOTE_TONE:
@@ -468,7 +475,7 @@ class Call:
         inside = None if finish.inside is None else Party(*finish.inside)
         outcome = "recorded" if finish.reason is None else "not_recorded"
         self.writer.close(CallEnd(outcome, finish.reason, finish.at, inside), lambda: self._ended(self))
-        self.leave.set()
+        self.let_go()
         metrics.CALLS.labels(finish.reason or outcome).inc()
         self.log.info("call.ended", outcome=outcome, reason=finish.reason)
 

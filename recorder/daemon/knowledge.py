@@ -83,25 +83,51 @@ class Knowledge:
         self._prompts: frozenset[tuple[str, int, int]] = frozenset()
         self._descriptor = -1
         self._watched: datetime | None = None
+        self._left: datetime | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._complained = ""
 
-    def start(self) -> None:
-        """Take the spool, read everything once.  Raises :class:`ConfigError` ``daemon.second``."""
+    def claim(self) -> bool:
+        """Take the spool; false where another daemon has it."""
+        if self._descriptor >= 0:
+            return True
         share_folder(self._spool)
-        self._descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = os.open(self._spool / SEEN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ConfigError(
-                "daemon.second",
-                f"another daemon works on {self._spool}",
-                "one daemon a switch: stop the other, or give this one a spool of its own",
-            ) from None
-        status = os.fstat(self._descriptor)
-        self._watched = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._now()
+            os.close(descriptor)
+            return False
+        status = os.fstat(descriptor)
+        self._left = datetime.fromtimestamp(status.st_mtime, UTC) if status.st_size else self._now()
+        self._descriptor = descriptor
+        return True
+
+    def second(self) -> ConfigError:
+        """Why a second daemon does not start."""
+        return ConfigError(
+            "daemon.second",
+            f"another daemon works on {self._spool}",
+            "one daemon a switch: let this one take over from it (--replace), stop it, or give this one a "
+            "spool of its own",
+        )
+
+    def start(self) -> None:
+        """Read everything once, and again from then on.  Until :meth:`watching` nobody has watched: since
+        the daemon before, or, where that still does, since now."""
+        self._watched = self._left or self._now()
         self._look()
         self._greenlet = gevent.spawn(self._keep_looking)
+
+    def left(self) -> datetime:
+        """When the daemon that had the spool before watched last."""
+        now = self._now()
+        return min(self._left or now, now)
+
+    def seen(self) -> None:
+        """Note that the switch is watched at this moment, and that this may be the last one."""
+        if self._watched is None and self._descriptor >= 0:
+            os.pwrite(self._descriptor, b".", 0)
 
     def stop(self) -> None:
         """Give the spool up."""
@@ -109,7 +135,8 @@ class Knowledge:
             self._greenlet.kill()
         # A look may be under way in its thread, and the next file that is opened gets this number.
         descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def decide(self, number: str, calling: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
         """What to do with a call to a number: its line, and the reason if it is not to be recorded.
@@ -205,8 +232,7 @@ class Knowledge:
             say, what = _SAID[room]
             getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])
         self.room = room
-        if self._watched is None and self._descriptor >= 0:
-            os.pwrite(self._descriptor, b".", 0)
+        self.seen()
 
     def _look_at_snapshot(self) -> None:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ from recorder.daemon.admission import Admission
 from recorder.daemon.bypass import DID_NOT_ASK, LISTED, Bypass
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
+from recorder.daemon.handover import Handover, Predecessor, Successor
 from recorder.daemon.headroom import Headroom
 from recorder.daemon.knowledge import Knowledge
 from recorder.daemon.moved import Moved
@@ -54,10 +57,30 @@ BEAT: Final = 0.5
 """Seconds between two heartbeats of the hub."""
 
 DRAIN: Final = 15.0
-"""Seconds that calls in their announcement have to come to its end when the daemon is asked to end."""
+"""Seconds that calls in their announcement have to come to its end when the daemon is asked to end; where
+another one takes over, as long as they take."""
+
+CONNECT: Final = 1.0
+"""Seconds that arriving calls wait, at the start, for the standing connection: without it a call is known of
+by its own socket alone, and that is left when the announcement is over."""
+
+PREPARE: Final = 5.0
+"""The same where another daemon goes on accepting calls meanwhile."""
+
+SAY_WITHIN: Final = 2.0
+"""Seconds until a systemd that reads nothing is not told."""
+
+CLAIM: Final = 0.02
+"""Seconds between two looks whether a daemon that has handed over is gone."""
+
+CLAIM_WITHIN: Final = 20.0
+"""Seconds until a daemon that has the spool, and does not answer, is said to be there."""
 
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
+
+BEGUN: Final = 10_000
+"""How many of its own recordings a daemon knows by their ids."""
 
 _LET_GO: Final = frozenset({"late", "unrecorded"})
 """The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
@@ -76,7 +99,8 @@ class DaemonSettings:
     ``warn_at`` past which the operator is told (``None``: no sooner).
     ``region`` (``BE``): where numbers without a country code are from.  ``command_timeout`` in seconds.
     ``dial`` is how a number outside is reached (empty: not at all), ``dial_as`` the number that is shown.
-    ``metrics_port`` 0: nowhere; ``metrics_allow``: networks beside loopback that get an answer there."""
+    ``metrics_port`` 0: nowhere; ``metrics_allow``: networks beside loopback that get an answer there.
+    ``replace``: take over from the daemon that has the spool (:mod:`recorder.daemon.handover`)."""
 
     node: str
     spool: Path
@@ -95,13 +119,16 @@ class DaemonSettings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     metrics_allow: tuple[str, ...] = ()
+    replace: bool = False
 
 
 class Daemon:
     """Build it, then :meth:`run`; the process must have been monkey-patched by gevent.
 
     ``beat`` is called from the hub twice a second: what watches the process kills it when that stops;
-    ``leaving`` once, when it is asked to end.
+    ``leaving`` once, when it is asked to end.  ``renew`` starts the next one, at SIGHUP; ``hand_on`` is
+    called with the id of the process that does the daemon's work from now on, until it returns true.
+    ``linger``: seconds that it goes on after SIGTERM, for the next one, which may be about to start.
     """
 
     def __init__(
@@ -114,8 +141,14 @@ class Daemon:
         beat: Callable[[], object] = lambda: None,
         leaving: Callable[[], object] = lambda: None,
         since_boot: Callable[[], Uptime] = uptime,
+        renew: Callable[[], object] | None = None,
+        hand_on: Callable[[int], bool] = lambda _pid: True,
+        linger: float = 0.0,
     ) -> None:
         self.settings = settings
+        self._renew = renew
+        self._hand_on = hand_on
+        self._linger = linger
         self.now = now
         self._since_boot = since_boot
         self.calls: dict[str, Call] = {}
@@ -189,12 +222,21 @@ class Daemon:
         )
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
+        self._begun: deque[str] = deque(maxlen=BEGUN)
+        self._serving: gevent.Greenlet[..., None] = gevent.Greenlet()
+        self._handover = Handover(settings.spool, self._hand_over)
+        self._successor: Successor | None = None
+        """Whom all is handed over to."""
+        self._asked = False
+        self._beside: list[gevent.Greenlet[..., None]] = []
+        """What is ended with the daemon."""
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain: nobody listens for calls any more, so that the switch
         goes on at once or asks the next host; calls in their announcement come to its end; the others stay
         with the switch, which records on, and the next daemon takes them over.  A second signal breaks
-        announcements off: the switch stops those recordings and goes on.
+        announcements off: the switch stops those recordings and goes on.  Where the next daemon is there
+        (:mod:`recorder.daemon.handover`), it takes the calls, and this one ends by itself.
 
         Raises :class:`ConfigError` (another daemon has this spool), :class:`SwitchError` (the port is
         taken, or a folder's path is none that can be sent to a switch).  A switch or snapshot that is
@@ -203,51 +245,170 @@ class Daemon:
         # A path that cannot be sent would cost every call its recording: say so now.
         commands.record_stop("any", self.settings.spool / "any" / AUDIO)
         commands.record_stop("any", self.settings.snapshot / "prompts" / "any.wav")
+        before = self._claim()
         self.knowledge.start()
-        self.admission.start()
-        self.notes.start()
-        self._takeover.look()
-        watched = self._show()
+        self.admission.start(beside=before is not None)
+        if before is None:
+            self._own_spool()
+        else:
+            self._passed.wait()
+            if before.listener is not None and not self.dialplan.adopt(before.listener):
+                before.listener.close()
         port = self.dialplan.bind()
+        log.info("daemon.listening", port=port)
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self._asked_to_end)
-        server = gevent.spawn(self.dialplan.serve)
-        settling = gevent.spawn(self.notes.keep_settling)
-        moving = gevent.spawn(self._moved.keep_looking)
+        if self._renew is not None:
+            gevent.signal_handler(signal.SIGHUP, self._renew)
         self.node.start()
-        self.controls.start()
+        gevent.wait([self.node.up, self._stopping], CONNECT if before is None else PREPARE, count=1)
+        if before is not None:
+            if not before.ready() and not self.knowledge.claim():
+                raise self.knowledge.second()
+            taking = gevent.spawn(self._take_over, before)
+            taking.link_exception(lambda _: self._stopping.set())  # shown; the next start is a whole one
+            self._beside.append(taking)
+        self._serving = gevent.spawn(self.dialplan.serve)
         self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
         while not self._stopping.wait(BEAT):
             self._beat()
-        self._leaving()
+        if self._successor is None:
+            self._leaving()
         log.info("daemon.draining", calls=self.dialplan.calls)
         beating = gevent.spawn(self._keep_beating)
         self._let_finish(gevent.spawn(self.dialplan.stop, DRAIN))
+        self._flush()
         self.controls.stop()
+        self.knowledge.seen()
         self.node.stop()
-        flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
-        gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, settling, moving, self._looking_again, *watched):
+        self._flush()
+        for greenlet in (beating, self._serving, self._looking_again, *self._beside):
             greenlet.kill()
         self.knowledge.stop()
+        if self._successor is not None:
+            self._successor.done(self._passed.all_written())
+        self._handover.stop()
         log.info("daemon.ended")
+
+    def _flush(self) -> None:
+        flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
+        gevent.joinall(flushing, timeout=FLUSH)
+
+    # --- one daemon after the other
+
+    def _claim(self) -> Predecessor | None:
+        """Take the spool; where another daemon has it, that one, which hands over."""
+        until = time.monotonic() + CLAIM_WITHIN
+        while not self.knowledge.claim():
+            try:
+                before = Predecessor.ask(self.settings.spool, self.settings.replace)
+            except OSError as error:
+                # It is about to listen, or to end; or it is an older version, which cannot.
+                if not self.settings.replace or time.monotonic() > until:
+                    raise self.knowledge.second() from error
+                gevent.sleep(CLAIM)
+                continue
+            if before is None:
+                raise self.knowledge.second()
+            log.info("daemon.takes_over", listening=before.listener is not None)
+            return before
+        return None
+
+    def _own_spool(self) -> None:
+        """The spool is ours alone: what is left in it by others, and what comes through it."""
+        self.notes.start()
+        self._takeover.look(self.knowledge.left(), frozenset(self._begun))
+        self._beside += [
+            gevent.spawn(self.notes.keep_settling),
+            gevent.spawn(self._moved.keep_looking),
+            *self._show(),
+        ]
+        self.controls.start()
+        self._handover.start()
+
+    def _take_over(self, before: Predecessor) -> None:
+        """Once the daemon before has ended, take over what it leaves."""
+        written = before.ended()
+        while not self.knowledge.claim():
+            gevent.sleep(CLAIM)
+        self._own_spool()
+        self._go_on(written)
+        log.info("daemon.took_over", calls=len(self.calls))
+
+    def _go_on(self, written: Iterable[str]) -> None:
+        """There is no daemon beside this one any more: look at what it has left."""
+        try:
+            live = self.node.reconcile()
+            self.rooms.look(live)
+            self._takeover.take_over(live)
+            self._passed.go_on(written, self.calls)
+            self._look_again_later(self._passed.look(live, self.calls))
+        except SwitchError as error:
+            log.warning("daemon.not_taken_over", error=error.message)  # the next connection looks anew
+            self._passed.go_on(written, self.calls)
+
+    def _hand_over(self, successor: Successor) -> None:
+        """Another daemon begins: bring to an end what we have begun to announce, and leave the rest to it."""
+        if not successor.give(self.dialplan.listener, self._asked):
+            return  # it could not start: nothing has changed
+        self._successor = successor
+        self._serving.kill()
+        self._passed.wait()
+        self._say_who(successor.pid)
+        log.info("daemon.hands_over", calls=len(self.calls), announcing=self.dialplan.calls, to=successor.pid)
+        while self._announcing() and not self._at_once.is_set():
+            if not successor.there(BEAT):
+                self._resume()
+                return
+        self._stopping.set()
+
+    def _resume(self) -> None:
+        """The next daemon has died: take calls again, and what it had begun."""
+        log.error("daemon.goes_on", hint="the next daemon ended before it had taken over: see its log")
+        self._successor = None
+        self._say_who(os.getpid())
+        if self._asked:
+            self._passed.go_on((), self.calls)
+            self._stopping.set()
+            return
+        self._serving = gevent.spawn(self.dialplan.serve)
+        ours = {*self._begun, *(call.start.recording for call in self.calls.values())}
+        self._takeover.look(self.now(), ours)
+        self._go_on(())
+
+    def _say_who(self, pid: int) -> None:
+        """Say who does the work, to a systemd that may have much else to read."""
+        with gevent.Timeout(SAY_WITHIN, False):  # type: ignore[arg-type]  # False: end the block quietly
+            while not self._hand_on(pid):
+                gevent.sleep(BEAT / 10)
+
+    def _announcing(self) -> bool:
+        """Whether there are calls here that another daemon cannot take over."""
+        return self.dialplan.calls > 0 or any(pickup.telling(call.state) for call in self.calls.values())
 
     def _let_finish(self, stopping: gevent.Greenlet[..., None]) -> None:
         """Wait for the calls that are here and, within the same time, for announcements at pick-up: they need
         the standing connection."""
         for _ in range(int(DRAIN / BEAT)):
-            telling = any(pickup.telling(call.state) for call in self.calls.values())
-            if self._at_once.is_set() or (stopping.dead and not telling):
+            if self._at_once.is_set() or (stopping.dead and not self._announcing()):
                 break
             self._at_once.wait(BEAT)
         stopping.join()
 
     def _asked_to_end(self) -> None:
-        if self._stopping.is_set():
+        if self._asked:
             self._at_once.set()
             gevent.spawn(self.dialplan.stop, 0.0)
-        self._stopping.set()
+        self._asked = True
+        if self._at_once.is_set():
+            self._stopping.set()
+        else:
+            gevent.spawn_later(self._linger, self._end_alone)
+
+    def _end_alone(self) -> None:
+        if self._successor is None:  # one that hands over ends by itself
+            self._stopping.set()
 
     def _show(self) -> list[gevent.Greenlet[[], None]]:
         chosen = self.settings
@@ -336,21 +497,21 @@ class Daemon:
             tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
         ))  # fmt: skip
         own.register_handle("*", call.event)
-        own.on_close(lambda _reason: call.leave.set())
+        own.on_close(lambda _reason: call.let_go())
         call.log.info("call.arrived", line=start.line, reason=reason)
         try:
             own.send_all([commands.only_channel(arrival.channel), commands.subscribe(WANTED)])
         except SwitchError as error:
             # The switch has gone on, while we were stopped: it is in hand, and is written down all the same.
             call.log.warning("call.lost", error=error.message)
-            call.leave.set()
+            call.let_go()
         call.act(actions)
         call.watch()
         if not call.leave.wait(timeout=longest):
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
-        call.let_go()
+        call.drop_socket()
 
     def _start(
         self,
@@ -363,8 +524,10 @@ class Daemon:
         up: Uptime | None = None,
         refused: str | None = None,
     ) -> CallStart:
+        recording = str(uuid7(at, self._entropy))
+        self._begun.append(recording)
         return CallStart(
-            recording=str(uuid7(at, self._entropy)),
+            recording=recording,
             tenant=policy.tenant if policy else None,
             line=policy.line if policy else None,
             number=number,
@@ -495,15 +658,22 @@ class Daemon:
     def _up(self, live: Live) -> None:
         self.rooms.look(live)
         self._takeover.reconcile(live, self.calls, self.knowledge.watched_until())
-        left = self._passed.look(live, self.calls)
+        # With another daemon beside us, whose a call is that is not in our hands is not known.
+        left = None if self._passed.waits else self._passed.look(live, self.calls)
         self.knowledge.watching()  # not before: what fails half-way is done again, and over the same time
+        if left is not None:
+            self._look_again_later(left)
+
+    def _look_again_later(self, left: frozenset[str]) -> None:
         self._looking_again.kill(block=False)
         self._looking_again = gevent.spawn_later(LISTED, self._look_again, left)
 
     def _look_again(self, left: frozenset[str]) -> None:
         """At what the switch had not listed yet, and at what nobody has come for meanwhile."""
         try:
-            self._passed.look(self.node.reconcile(), self.calls, left)
+            live = self.node.reconcile()
+            if not self._passed.waits:
+                self._passed.look(live, self.calls, left)
         except SwitchError as error:
             log.info("daemon.not_looked_again", error_id=error.error_id)  # the next connection looks anew
 
@@ -513,11 +683,13 @@ class Daemon:
 
     def _adopt(self, start: CallStart, state: State) -> Call:
         """A call that an earlier daemon began: it has no socket of its own any more."""
-        return self._take_in(Call(
+        call = self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
             tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
         ))  # fmt: skip
+        call.left_at = start.started_at
+        return call
 
 
 def _concerns_us(policy: LinePolicy | None, direction: str) -> bool:

@@ -9,7 +9,7 @@ where a daemon hears of its end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 import structlog
@@ -70,6 +70,33 @@ class PassedBy:
         self._follow = follow
         self._written: set[str] = set()
         self._order: deque[str] = deque()
+        self._ended_meanwhile: list[tuple[CallEvent, str, str]] | None = None
+
+    def wait(self) -> None:
+        """Another daemon is at work beside this one: whose a call was that ends unknown here is not known
+        until :meth:`go_on`."""
+        if self._ended_meanwhile is None:
+            self._ended_meanwhile = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits."""
+        return self._ended_meanwhile is not None
+
+    def go_on(self, written: Iterable[str], calls: Container[str]) -> None:
+        """There is no other any more: it has ``written`` down these channels' calls, and ``calls`` are in our
+        hands.  What else has ended meanwhile was nobody's."""
+        for channel in written:
+            self.written(channel)
+        ended, self._ended_meanwhile = self._ended_meanwhile or [], None
+        for event, number, reason in ended:
+            if event.uuid not in calls and event.uuid not in self._written:
+                self.written(event.uuid)
+                self._ended(event, number, reason)
+
+    def all_written(self) -> list[str]:
+        """The channels whose calls are known to be written down."""
+        return list(self._order)
 
     def written(self, channel: str) -> None:
         """A call's end is written: what is still told of it is nothing new."""
@@ -94,6 +121,9 @@ class PassedBy:
             return
         if reason == "never_connected" and bridged_time(event) is not None:
             reason = DID_NOT_ASK  # nothing in the dialplan brought the callee here
+        if self._ended_meanwhile is not None:
+            self._ended_meanwhile.append((event, number, reason))
+            return
         self.written(event.uuid)
         self._ended(event, number, reason)
 

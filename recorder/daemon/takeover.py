@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -92,9 +92,17 @@ class Takeover:
         self._one_at_a_time = RLock()
         self._again: gevent.Greenlet[[], None] | None = None
 
-    def look(self) -> None:
-        """See what an earlier daemon left open; before calls can arrive, whose folders look the same."""
-        self._left_open = list(spool.open_takes(self._root))
+    def look(self, since: datetime | None = None, own: Container[str] = ()) -> None:
+        """See what an earlier daemon, which watched until ``since``, left open; ``own`` are the recordings
+        that this one has begun, whose folders look the same."""
+        self._since = since
+        self._left_open = [folder for folder in spool.open_takes(self._root) if folder.name not in own]
+
+    def take_over(self, live: Live) -> None:
+        """Take over what was left open; calls of our own were watched all the time.  Raises
+        :class:`SwitchError`: :meth:`reconcile` then does it."""
+        self._take_up(live)
+        self._tell_late()
 
     @property
     def left_open(self) -> set[str]:
@@ -129,7 +137,11 @@ class Takeover:
         others = [call for call in calls.values() if call not in late]
         self._tell_late()
         for call in others:
-            self._tell(call, max(since, call.start.started_at))
+            if call.left_at is not None:
+                self._tell(call, max(since, call.left_at))
+            elif variable_of(self._node, call.channel, "accord_state") is None:
+                # On its own socket we were told everything, but for an end that came before we could hear it.
+                self._tell(call, self._now())
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
             if ours and variable_of(self._node, channel.uuid, "accord_state") not in MAY_RECORD:

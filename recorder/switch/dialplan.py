@@ -134,8 +134,17 @@ class Dialplan:
         """Take the port, so that calls wait from now on; returns it.  Raises ``switch.port``."""
         return self.server.bind()
 
+    def adopt(self, listener: socket.socket) -> bool:
+        """Listen on a socket that another process has bound; whether it is the one to listen on."""
+        return self.server.adopt(listener)
+
+    @property
+    def listener(self) -> socket.socket | None:
+        """Where calls arrive; ``None`` once none are taken any more."""
+        return self.server.server
+
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`; for a greenlet of its own."""
+        """Accept calls until :meth:`stop`; for a greenlet of its own, whose end leaves calls waiting."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:

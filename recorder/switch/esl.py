@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket as plain
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import gevent
@@ -219,8 +218,21 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self.stopping = Event()
         self.server: socket.socket | None = None
 
+    def adopt(self, server: socket.socket) -> bool:
+        """Accept from a socket that another process has bound; whether that is the port to listen on."""
+        host, port = server.getsockname()[:2]
+        if (host, port) != (self.bind_address, self.bind_port[0]):
+            return False
+        self.server = server
+        self.bound_port = int(port)
+        self.listening.set()
+        return True
+
     def bind(self) -> int:
-        """Take the port; calls wait in the backlog from now on.  The port.  Raises ``switch.port``."""
+        """Take the port, unless it was given to us; calls wait in the backlog from now on.  The port.  Raises
+        ``switch.port``."""
+        if self.server is not None:
+            return self.bound_port
         server = socket.socket(plain.AF_INET6 if ":" in self.bind_address else plain.AF_INET)
         try:
             server.setsockopt(plain.SOL_SOCKET, plain.SO_REUSEADDR, 1)
@@ -245,11 +257,12 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         the port is taken."""
         if self.server is None:
             self.bind()
-        assert self.server is not None
+        server = self.server
+        assert server is not None
         turned_away = 0
         while not self.stopping.is_set():
             try:
-                sock, address = self.server.accept()
+                sock, address = server.accept()
             except OSError as error:
                 if self.stopping.is_set():
                     break
@@ -307,11 +320,11 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
 
     def stop(self, limit: float = 5.0) -> None:
         """Accept no more calls and wait for those that are here, at most ``limit`` seconds; then their
-        sockets are closed and their dialplans go on."""
+        sockets are closed and their dialplans go on.  The port is free again, unless another process accepts
+        from it: it is not shut down."""
         self.stopping.set()
         if self.server is not None:
-            with suppress(OSError):  # not connected is what a listening socket says here
-                self.server.shutdown(plain.SHUT_RDWR)
             self.server.close()
+            self.server = None
         gevent.joinall(list(self._greenlets), timeout=limit)
         gevent.killall(list(self._greenlets))

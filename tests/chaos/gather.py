@@ -261,7 +261,7 @@ class Watch:
     def _take(self, said: dict[str, str]) -> None:
         at = datetime.fromisoformat(said["timestamp"]).timestamp()
         match said["event"]:
-            case "daemon.ready":
+            case "daemon.listening":
                 self._ending = False
             case "daemon.draining":
                 # It takes no calls any more, and looks after none that it did not have.

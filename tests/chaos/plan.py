@@ -172,8 +172,6 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
     weights = {name: weight for name, weight in PROCESSES.items() if mode == "run" or name != "supervisor"}
     if database:
         weights["database"] = DATABASE
-    if mode == "run":
-        weights["daemon"] //= 2  # its supervisor waits up to ten seconds before it starts it again
     process = chance.choices(list(weights), list(weights.values()))[0]
     deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
     if deed == "restart" and (process == "encoder" or (process == "supervisor" and chance.random() < 0.7)):

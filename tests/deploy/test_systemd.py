@@ -168,6 +168,26 @@ def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
     assert tried.stdout.split() == []
 
 
+def test_a_reload_puts_the_next_daemon_in_the_place_of_the_one_that_runs(machine: Machine) -> None:
+    wait_active(machine, "accord-daemon")
+    restarts = machine.show("accord-daemon", "NRestarts")
+    for _ in range(2):
+        before = main_pid(machine, "accord-daemon")
+        machine.run("systemctl", "reload", "accord-daemon")
+        machine.until("another one runs", lambda: main_pid(machine, "accord-daemon") not in (0, before), 30)  # noqa: B023
+        machine.until("the one before has ended", lambda: not machine.path(f"/proc/{before}").exists(), 30)  # noqa: B023
+        assert machine.show("accord-daemon", "ActiveState") == "active"
+        machine.run("python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 8084), 1)")
+    # It is systemd's own as the first was: watched, told to end, and started again.
+    after = main_pid(machine, "accord-daemon")
+    os.kill(outside(machine, after), signal.SIGSTOP)
+    machine.until(
+        "a hub that stops is killed", lambda: main_pid(machine, "accord-daemon") not in (0, after), 30
+    )
+    wait_active(machine, "accord-daemon")
+    assert int(machine.show("accord-daemon", "NRestarts")) == int(restarts) + 1
+
+
 WRITABLE = {
     "accord-daemon": ["/var/lib/accord/spool", "/var/log/accord"],
     "accord-worker": [

@@ -24,4 +24,5 @@ if os.environ.get("ACCORD_TEST_BROKEN_DISK"):
 settings = json.loads(sys.argv[1])
 for name in ("spool", "snapshot"):
     settings[name] = Path(settings[name])
-Daemon(DaemonSettings(**settings), beat=heartbeat(os.environ)).run()
+linger = settings.pop("linger", 0.0)
+Daemon(DaemonSettings(**settings), beat=heartbeat(os.environ), linger=linger).run()

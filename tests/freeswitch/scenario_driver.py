@@ -278,7 +278,7 @@ class RealDriver:
     def _at_the_switch(self) -> bool:
         """Calls that come before the daemon's standing connection is up are another matter."""
         said = (self._rig.folder / "daemon.log").read_text()
-        return "switch.up" in said.rpartition("daemon.ready")[2]
+        return "switch.up" in said.rpartition("daemon.listening")[2]
 
     def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
         until(what, check, seconds)

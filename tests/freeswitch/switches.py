@@ -246,7 +246,9 @@ class Rig:
     def wait_watching(self) -> None:
         """The daemon has taken the switch over."""
         log = self.folder / "daemon.log"
-        until("the daemon watches", lambda: b"switch.up" in log.read_bytes().rpartition(b"daemon.ready")[2])
+        until(
+            "the daemon watches", lambda: b"switch.up" in log.read_bytes().rpartition(b"daemon.listening")[2]
+        )
 
     def wait_snapshot(self) -> None:
         """The daemon has read the snapshot that lies there now."""

@@ -97,10 +97,11 @@ def test_what_systemd_is_told(site: Site) -> None:
         process.wait(20)
 
 
-@pytest.mark.parametrize("name", ["daemon", "worker", "web"])
+@pytest.mark.parametrize("name", ["worker", "web"])
 def test_a_hang_up_signal_interrupts_nothing(site: Site, name: str) -> None:
+    """Of a daemon: ``test_handover.py``."""
     process = site.start(name)
-    process.wait_said({"daemon": "daemon.ready", "worker": "worker.started", "web": "web.listening"}[name])
+    process.wait_said({"worker": "worker.started", "web": "web.listening"}[name])
     until("it beats", lambda: process.receive(site.notify) or process.told)
     process.end(signal.SIGHUP)
     count = len(process.told)
@@ -217,7 +218,7 @@ while True:
 
 def test_the_store_ends_after_those_that_use_it(tmp_path: Path) -> None:
     programs = [
-        Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], last=True),
+        Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], turn=1),
         Program("worker", [sys.executable, "-c", ENDS, str(tmp_path / "worker"), "1"]),
     ]
     supervisor = Supervisor(programs, dict(os.environ))

@@ -166,8 +166,12 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
     def options(command: click.Command, path: str) -> Iterator[tuple[str, click.Parameter]]:
         for each in command.params:
             yield path, each
-        for name, inner in getattr(command, "commands", {}).items():
-            yield from options(inner, f"{path} {name}")
+        if isinstance(command, click.Group):
+            asked = click.Context(command)
+            for name in command.list_commands(asked):
+                inner = command.get_command(asked, name)
+                assert inner is not None
+                yield from options(inner, f"{path} {name}")
 
     found = {
         f"{path} {each.opts[0]}"

@@ -15,7 +15,6 @@ from recorder.call import policy
 from recorder.call.policy import Announcement, LinePolicy, Snapshot, to_json
 from recorder.daemon import knowledge
 from recorder.daemon.knowledge import Knowledge
-from recorder.errors import ConfigError
 from tests.conftest import Clock
 
 SOUND = b"RIFF and so on"
@@ -38,6 +37,7 @@ def known(tmp_path: Path, clock: Clock):
 
     def make(full_at: float = 0.999999) -> Knowledge:
         one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
+        assert one.claim()
         one.start()
         made.append(one)
         return one
@@ -130,6 +130,7 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
     """Or the daemon would never see again that the disk is full, nor a new line."""
     monkeypatch.setattr(knowledge, "LOOK", 0.01)
     one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.999999, clock)
+    assert one.claim()
     one.start()
     failed: list[Path] = []
 
@@ -157,13 +158,13 @@ def test_a_mistake_over_one_look_does_not_end_the_looking(
 def test_the_spool_has_one_daemon(known, tmp_path: Path) -> None:
     known()
     second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, lambda: datetime.now(UTC))
-    with pytest.raises(ConfigError) as refused:
-        second.start()
-    assert refused.value.error_id == "daemon.second"
+    assert not second.claim()
+    assert second.second().error_id == "daemon.second"
 
 
 def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock: Clock) -> None:
     first = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert first.claim()
     first.start()
     assert first.watched_until() == clock()  # the first ever: nothing was missed
     first.watching()
@@ -172,6 +173,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
     seen = clock().timestamp() - 500
     os.utime(tmp_path / "spool" / knowledge.SEEN, (seen, seen))
     second = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert second.claim()
     second.start()
     second._look()  # not watching yet: it does not say that it was
     assert abs(second.watched_until() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
@@ -181,6 +183,7 @@ def test_the_time_without_a_daemon_is_known_after_a_crash(tmp_path: Path, clock:
 def test_a_look_that_is_late_writes_into_no_other_file(tmp_path: Path, clock: Clock) -> None:
     """It was under way in a thread when the spool was given up."""
     one = Knowledge(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
+    assert one.claim()
     one.start()
     one.watching()
     number = one._descriptor

@@ -64,6 +64,7 @@ class Adopted:
 
     def __init__(self, start: CallStart, state: State, root: Path) -> None:
         self.start, self.state, self.channel, self.told = start, state, start.channel, []
+        self.left_at = start.started_at
         self.writer = Writer(root / start.recording)
         self.log = takeover.log
 

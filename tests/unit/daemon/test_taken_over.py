@@ -21,7 +21,7 @@ from recorder.switch.commands import Command
 from recorder.switch.dialplan import Arrival
 from recorder.switch.esl import OutboundSession
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, LiveChannel, Node
 from recorder.take import spool
 from recorder.take.spool import CallStart, Mark, Party
 from tests.conftest import Clock
@@ -119,6 +119,80 @@ def test_when_a_call_was_answered_meanwhile_the_switch_is_asked(tmp_path: Path, 
     left_open(tmp_path, *TOLD)
     daemon_on(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
     assert [mark.at for mark in marks(tmp_path) if mark.kind == "bridged"] == [BRIDGED]
+
+
+def gaps(root: Path) -> list[datetime]:
+    return [mark.at for mark in marks(root) if mark.kind.startswith("unobserved")]
+
+
+def on_its_own_socket(root: Path, switch: Answering, clock: Clock) -> Daemon:
+    """A daemon with a call that is being announced to; the standing connection is not up yet."""
+    left_open(root, *TOLD)
+    daemon = daemon_on(root, switch, clock)
+    daemon.calls[CHANNEL].left_at = None
+    marks(root)  # all is written that is of no interest here
+    (root / "spool" / ID / spool.EVENTS).unlink()
+    return daemon
+
+
+def test_a_call_on_its_own_socket_was_watched_however_late_the_standing_connection_is(
+    tmp_path: Path, clock: Clock
+) -> None:
+    daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    clock.forward(seconds=5)
+    daemon._up(Live({}))
+    assert gaps(tmp_path) == []
+
+
+def test_it_was_unwatched_from_when_it_left_its_socket(tmp_path: Path, clock: Clock) -> None:
+    daemon = on_its_own_socket(tmp_path, Answering(accord_state="announced", bridged="yes"), clock)
+    daemon._down("gone")
+    clock.forward(seconds=5)
+    daemon.calls[CHANNEL].let_go()
+    left = clock()
+    clock.forward(seconds=5)
+    daemon._up(Live({}))
+    assert gaps(tmp_path) == [left, clock()]
+
+
+def test_one_that_ended_before_its_end_could_be_heard_is_ended(tmp_path: Path, clock: Clock) -> None:
+    switch = Answering(accord_state="announced")
+    daemon = on_its_own_socket(tmp_path, switch, clock)
+
+    def gone(command: Command) -> str:
+        raise SwitchError("switch.refused", "-ERR No such channel!")
+
+    switch.api = gone  # type: ignore[method-assign]
+    daemon._up(Live({}))
+    marks(tmp_path)
+    assert daemon.calls == {}
+    assert (tmp_path / "spool" / ID / spool.END).exists()
+
+
+def test_what_another_daemon_still_has_in_hand_is_left_to_it(tmp_path: Path, clock: Clock) -> None:
+    """Beside one that hands over: its calls are neither followed, nor written down at their ends."""
+    daemon = daemon_on(tmp_path, Answering(accord_state="unrecorded", accord_left="waiting"), clock)
+    daemon._passed.wait()
+    number = LINE
+    ended = [
+        CallEvent(
+            f"\nEvent-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {channel}\nAnswer-State: hangup\n"
+            f"Event-Date-Timestamp: {clock().timestamp():.0f}000000\nHangup-Cause: NORMAL_CLEARING\n"
+            f"variable_accord_line: {number}\nvariable_accord_state: unrecorded\n"
+            "variable_accord_left: waiting\n\n".encode()
+        )
+        for channel in ("its", "nobodys", "ours")
+    ]
+    told: list[str] = []
+    daemon._passed._ended = lambda event, _number, _reason: told.append(event.uuid)
+    for event in ended:
+        daemon._event(event)
+    daemon._up(Live({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))
+    assert (told, daemon.calls) == ([], {})
+    daemon._passed.go_on({"its"}, {"ours"})
+    assert told == ["nobodys"]
+    daemon._event(ended[1])
+    assert told == ["nobodys"], "once"
 
 
 def test_a_call_that_hangs_up_as_it_is_asked_about_costs_nothing(tmp_path: Path, clock: Clock) -> None:

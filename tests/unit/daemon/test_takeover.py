@@ -30,6 +30,7 @@ def daemon(tmp_path: Path, clock: Clock) -> Daemon:
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
     )
     daemon = Daemon(settings, now=clock)
+    assert daemon.knowledge.claim()
     daemon.knowledge.start()
     return daemon
 

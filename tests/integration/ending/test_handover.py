@@ -1,0 +1,172 @@
+"""The next daemon takes over from the one that runs: real processes and a practice switch."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+
+from tests.integration.ending.conftest import Process, Site, until
+
+DAEMON = (sys.executable, "-m", "recorder", "daemon")
+
+
+def next_daemon(site: Site, **more: str) -> Process:
+    return site.start("next", *DAEMON, "--replace", **more)
+
+
+def announcing(site: Site) -> tuple[Process, Process]:
+    """A daemon that announces to a call, and the switch."""
+    daemon, switch = site.start("daemon"), site.call()
+    daemon.wait_said("snapshot.read")
+    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    return daemon, switch
+
+
+def grows(site: Site) -> bool:
+    """The recording goes on in the switch."""
+    (audio,) = site.spool.glob("*/audio.wav")
+    before = audio.stat().st_size
+    until("the switch records on", lambda: audio.stat().st_size > before, 10)
+    return True
+
+
+def test_what_is_announced_comes_to_its_end_and_the_next_one_takes_the_call_over(site: Site) -> None:
+    daemon, switch = announcing(site)
+    after = next_daemon(site)
+    daemon.wait_said("daemon.hands_over")
+    after.wait_said("daemon.ready")
+    assert "announcement_finished" not in site.marks(), "both are there"
+    daemon.wait(30)
+    assert "announcement_finished" in site.marks()
+    after.wait_said("call.taken_over")
+    after.wait_said("daemon.took_over")
+    until("it is written down", lambda: "unobserved_to" in site.marks())
+    switch.wait_said("is connected")
+    assert grows(site)
+    # And another call is the next one's.
+    assert len(list(site.spool.glob("*/call.json"))) == 1
+    assert "daemon.draining" in daemon.said()
+    assert "daemon.draining" not in after.said()
+
+
+def test_the_port_is_open_all_the_time(site: Site) -> None:
+    daemon = site.start("daemon")
+    daemon.wait_said("daemon.ready")
+    after = next_daemon(site)
+    while daemon.popen.poll() is None or "daemon.took_over" not in after.said():
+        socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    daemon.wait(1)
+
+
+def test_a_next_one_that_cannot_start_changes_nothing(site: Site) -> None:
+    daemon, switch = announcing(site)
+    broken = next_daemon(site, ACCORD_SWITCH_PORT="no number")
+    assert broken.popen.wait(30) != 0
+    assert "daemon.hands_over" not in daemon.said()
+    switch.wait_said("is connected")
+    assert daemon.popen.poll() is None
+
+
+def test_where_the_next_one_dies_before_it_has_taken_over_the_one_before_goes_on(site: Site) -> None:
+    daemon, switch = announcing(site)
+    after = next_daemon(site)
+    daemon.wait_said("daemon.hands_over")
+    after.end(signal.SIGKILL)
+    after.popen.wait()
+    daemon.wait_said("daemon.goes_on")
+    switch.wait_said("is connected")
+    assert daemon.popen.poll() is None
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    # It can still hand over, and end.
+    after = next_daemon(site)
+    daemon.wait(30)
+    after.wait_said("daemon.took_over")
+    assert grows(site)
+
+
+def test_where_the_one_before_dies_the_next_one_takes_over_what_it_left(site: Site) -> None:
+    daemon, switch = announcing(site)
+    after = next_daemon(site)
+    daemon.wait_said("daemon.hands_over")
+    daemon.end(signal.SIGKILL)
+    daemon.popen.wait()
+    after.wait_said("daemon.took_over")
+    switch.wait_said("is connected")
+    until("the call is written down", lambda: "unobserved_to" in site.marks())
+
+
+def test_a_daemon_that_was_not_asked_to_replace_another_is_refused(site: Site) -> None:
+    daemon = site.start("daemon")
+    daemon.wait_said("daemon.ready")
+    second = site.start("second", *DAEMON)
+    assert second.popen.wait(30) == 1
+    assert "another daemon works on" in second.said()
+    assert "--replace" in second.said()
+    assert daemon.popen.poll() is None
+    assert "daemon.hands_over" not in daemon.said()
+
+
+def test_one_that_is_started_while_another_ends_takes_its_calls(site: Site) -> None:
+    daemon, _ = announcing(site)
+    daemon.end()
+    daemon.wait_said("daemon.draining")
+    after = site.start("next", *DAEMON)
+    after.wait_said("daemon.ready")
+    daemon.wait(30)
+    after.wait_said("daemon.took_over")
+    assert "announcement_finished" in site.marks()
+
+
+def test_one_that_nobody_watches_over_is_ended_and_the_next_one_started_at_once(site: Site) -> None:
+    daemon = site.start("daemon", NOTIFY_SOCKET="")
+    daemon.wait_said("daemon.ready")
+    daemon.end()
+    after = site.start("next", *DAEMON, NOTIFY_SOCKET="")
+    after.wait_said("daemon.ready")
+    daemon.wait(30)
+    after.wait_said("daemon.took_over") if "daemon.takes_over" in after.said() else None
+    after.end()
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    after.wait(30)
+
+
+def test_a_hang_up_signal_starts_the_next_one_and_systemd_is_told_of_it(site: Site) -> None:
+    daemon = site.start("daemon")
+    daemon.wait_said("daemon.ready")
+    daemon.end(signal.SIGHUP)
+
+    def told() -> list[str]:
+        daemon.receive(site.notify)
+        return [each for _, each in daemon.told if "MAINPID" in each]
+
+    until("systemd is told who it is", told)
+    daemon.wait(30)
+    found = re.fullmatch(r"MAINPID=(\d+)", told()[0])
+    assert found is not None
+    pid = int(found[1])
+    try:
+        assert pid != daemon.popen.pid
+        until("the next one has taken over", lambda: "daemon.took_over" in daemon.said())
+        before = len(daemon.told)
+        until("it feeds the watchdog", lambda: daemon.receive(site.notify) or len(daemon.told) > before + 2)
+        assert not any("STOPPING" in each for _, each in daemon.told)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        until("it ends", lambda: daemon.said().count("daemon.ended") == 2)
+
+
+def test_accord_run_restarts_at_a_hang_up_signal(site: Site) -> None:
+    log = site.folder / "accord.log"
+    run = site.start("run", ACCORD_LOG_PATH=str(log))
+    until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 60)
+    until("the daemon is there", lambda: "daemon.ready" in log.read_text(), 60)
+    run.end(signal.SIGHUP)
+    for word, times in (("daemon.took_over", 1), ("web.listening", 2), ("worker.started", 2)):
+        until(f"{word} ×{times}", lambda: log.read_text().count(word) == times, 60)  # noqa: B023
+    until("the supervisor knows", lambda: "handed over" in log.read_text())
+    run.end()
+    run.wait(35)
