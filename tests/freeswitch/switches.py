@@ -27,13 +27,17 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports,
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig",
-    "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "SCHEDULER_S", "WAIT_S",
+    "CallUnderTest", "Esl", "Rig", "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of",
+    "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
 CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
+WAIT_S = 3
+"""Seconds for which a call waits for the daemon to begin (``accord_wait``), and the scheduler's own."""
+SCHEDULER_S = 1
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
 HOME = "data of the node"
@@ -82,6 +86,18 @@ class CallUnderTest:
     def variable(self, name: str) -> str:
         leg = self.leg or until(f"call {self.caller} is listed", lambda: self.leg, 3)
         return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}")
+
+    def connected_after(self) -> float:
+        """Seconds from the call's coming until it was connected, by the switch's own clock."""
+
+        def moment(name: str) -> int:
+            lines = self.rig.switch.esl.api(f"uuid_dump {self.leg}").splitlines()
+            said = dict(line.split(": ", 1) for line in lines if ": " in line)
+            return int(said[f"Caller-Channel-{name}-Time"])
+
+        until(f"call {self.caller} is listed", lambda: self.leg, 3)
+        until(f"call {self.caller} is connected", lambda: moment("Bridged"), 3)
+        return (moment("Bridged") - moment("Created")) / 1e6
 
     @property
     def answered(self) -> bool:
@@ -139,7 +155,9 @@ class CallUnderTest:
 class Rig:
     """Switch, phones, daemon and their files."""
 
-    def __init__(self, folder: Path, conf: Path = CONF, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, conf: Path = CONF, extra: dict[str, str] | None = None, *, real_time: bool = True
+    ) -> None:
         self.folder = folder
         self.phones_folder = folder / "phones-sound"
         self.phones_folder.mkdir(parents=True)
@@ -164,7 +182,7 @@ class Rig:
             "ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS),
             **(extra or {}),
         }
-        self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD)
+        self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD, real_time=real_time)
         self.phones = Switch(
             folder / "phones",
             HERE / "phones",
@@ -178,6 +196,7 @@ class Rig:
             },
             phones_esl,
             PASSWORD,
+            real_time=real_time,
         )
         self.settings = {
             "node": "test",

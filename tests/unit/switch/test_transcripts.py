@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from datetime import UTC
@@ -15,7 +16,13 @@ from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.node import channels, recordings
 from recorder.switch.observed import STEREO, What, observe
 
-TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl"))
+TRANSCRIPTS = sorted((Path(__file__).parents[2] / "scenarios" / "transcripts").glob("*.jsonl.gz"))
+
+
+def named(path: Path) -> str:
+    return path.name.removesuffix(".jsonl.gz")
+
+
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
 
 # Every command there is, as commands.py makes it; FreeSWITCH saw nothing else.
@@ -30,7 +37,7 @@ SENT = re.compile(
 
 
 def said(path: Path, who: str) -> list[bytes]:
-    lines = map(json.loads, path.read_text().splitlines())
+    lines = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
     return [line["bytes"].encode("latin-1") for line in lines if line["from"] == who]
 
 
@@ -51,7 +58,7 @@ def test_there_are_transcripts() -> None:
     assert len(TRANSCRIPTS) > len(CALLS)
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
 def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> None:
     for event in events(path):
         lines = [line.split(b": ", 1) for line in event.raw.split(b"\n\n")[0].split(b"\n") if line]
@@ -61,7 +68,7 @@ def test_every_frame_is_read_whole_and_every_header_by_itself(path: Path) -> Non
         assert event.at.year >= 2026
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=named)
 def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
     sent = b"".join(said(path, "daemon")).decode().split("\n\n")
     assert sent.pop() == ""
@@ -74,7 +81,7 @@ def test_every_command_has_its_reply_and_is_one_of_ours(path: Path) -> None:
     assert not any(Reply(frame).refused for frame in replies)
 
 
-@pytest.mark.parametrize("path", CALLS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CALLS, ids=named)
 def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
     assert said(path, "daemon")[0] == b"connect\n\n"
     headers = Reply(frames(path)[0]).headers
@@ -86,7 +93,7 @@ def test_a_call_arrives_waiting_and_on_its_line(path: Path) -> None:
 
 
 def test_an_announced_call_in_order() -> None:
-    (path,) = (path for path in CALLS if path.stem == "call.announced")
+    (path,) = (path for path in CALLS if named(path) == "call.announced")
     told = events(path)
     names = [(event.name, event.header("Application")) for event in told]
     order = [
@@ -104,7 +111,7 @@ def test_an_announced_call_in_order() -> None:
 
 
 def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call() -> None:
-    (path,) = (path for path in TRANSCRIPTS if path.stem == "standing")
+    (path,) = (path for path in TRANSCRIPTS if named(path) == "standing")
     answers = [Reply(frame).data for frame in frames(path) if frame.kind == b"api/response"]
     assert channels(answers[0]) == []
     assert recordings(answers[0]) == ()
@@ -123,7 +130,7 @@ def test_the_standing_connection_reconciles_first_and_then_hears_of_every_call()
 )
 def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
     """``+`` a sound that ended by itself, ``-`` one that was cut."""
-    (path,) = (path for path in CALLS if path.stem == f"call.{name}")
+    (path,) = (path for path in CALLS if named(path) == f"call.{name}")
     found = [seen for seen in map(observe, events(path)) if seen is not None and seen.what is not What.STATE]
     words = [seen.what + (("-", "+")[seen.complete] if seen.what is What.PLAYED else "") for seen in found]
     assert " ".join(words) == meaning
@@ -132,7 +139,7 @@ def test_what_a_calls_events_mean(name: str, meaning: str) -> None:
 
 
 def start_of_recording() -> CallEvent:
-    (path,) = (path for path in CALLS if path.stem == "call.announced")
+    (path,) = (path for path in CALLS if named(path) == "call.announced")
     return next(event for event in events(path) if event.name == "RECORD_START")
 
 
