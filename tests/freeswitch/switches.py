@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ PASSWORD = "only-for-this-test-1"
 WAIT_S = 3
 """Seconds for which a call waits for the daemon to begin (``accord_wait``), and the scheduler's own."""
 SCHEDULER_S = 1
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When something was, in the switch's words, that has not been."""
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
 HOME = "data of the node"
@@ -89,15 +92,18 @@ class CallUnderTest:
 
     def connected_after(self) -> float:
         """Seconds from the call's coming until it was connected, by the switch's own clock."""
+        return (self.connected_at() - self._moment("Created")).total_seconds()
 
-        def moment(name: str) -> int:
-            lines = self.rig.switch.esl.api(f"uuid_dump {self.leg}").splitlines()
-            said = dict(line.split(": ", 1) for line in lines if ": " in line)
-            return int(said[f"Caller-Channel-{name}-Time"])
-
+    def connected_at(self) -> datetime:
+        """When it was connected last, by the switch's own clock."""
         until(f"call {self.caller} is listed", lambda: self.leg, 3)
-        until(f"call {self.caller} is connected", lambda: moment("Bridged"), 3)
-        return (moment("Bridged") - moment("Created")) / 1e6
+        until(f"call {self.caller} is connected", lambda: self._moment("Bridged") > NEVER, 3)
+        return self._moment("Bridged")
+
+    def _moment(self, name: str) -> datetime:
+        lines = self.rig.switch.esl.api(f"uuid_dump {self.leg}").splitlines()
+        said = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return NEVER + timedelta(microseconds=int(said[f"Caller-Channel-{name}-Time"]))
 
     @property
     def answered(self) -> bool:
