@@ -80,6 +80,7 @@ def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
         for real, shown in plain.items():
             if real == socket.gethostname():
                 text = re.sub(rf"(Hostname|Switchname): {re.escape(real)}(?=\n)", rf"\1: {shown}", text)
+                text = text.replace(f'"hostname":"{real}"', f'"hostname":"{shown}"')
             else:
                 text = text.replace(real, shown)
         text = re.sub(r"(?m)^auth .*$", "auth PASSWORD", text)
