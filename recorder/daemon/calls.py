@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -91,6 +92,7 @@ class Call:
         self._told_at: datetime | None = None
         self._connected = -SETTLED
         self._since = start.started_at
+        self._cut = False
 
     @property
     def channel(self) -> str:
@@ -165,7 +167,20 @@ class Call:
                 case _:
                     self._do(action)
 
+    def end_for_room(self) -> None:
+        """Have the switch record no more of it, for its disk is about to be full.  What there is is kept, and
+        what is missing at its end told as a gap; the call goes on."""
+        if not self._cut:
+            metrics.SPOOL_ERRORS.labels("sound").inc()
+            self.log.error(
+                "call.recording_cut", hint="the spool's disk has no more room: give it a larger one"
+            )
+        self._cut = True
+        self._stop()
+
     def _mark(self, mark: Mark) -> None:
+        if self._cut and mark.kind == "recording_stopped":
+            mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
             self._unwritten.append(mark)  # there is no call yet for it to be a part of
         else:

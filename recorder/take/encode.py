@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from recorder.errors import TakeError
-from recorder.take import align, blank, files, masked, prompts, times, wav
+from recorder.take import align, blank, files, masked, prompts, times, unwritten, wav
 from recorder.take.encoded import Encoded, Found, Marker, Prompt, Sound
 from recorder.take.peaks import Peaks
 from recorder.take.spool import Take
@@ -69,7 +69,10 @@ def encode(take: Take, prompt: Path) -> Encoded:
     found = _find(take, sound, prompt)
     said = prompts.find(take, sound, found, prompt.parent)
     paused = masked.masked(take, sound, found, said)
-    plan = blank.plan(take, sound, found, said, paused)
+    missing = unwritten.holes(times.times(take, sound, found, said), found, said)
+    sound = unwritten.put_in(sound, missing)
+    found, said = unwritten.found_later(found, missing), unwritten.prompts_later(said, missing)
+    plan = blank.plan(take, sound, found, said, unwritten.pauses_later(paused, missing))
     return _encoded(take, sound, plan, found, said)
 
 
