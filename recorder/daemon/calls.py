@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, NoReturn
 
 import gevent
 import structlog
@@ -41,6 +41,10 @@ _UNSET = frozenset({"", "_undef_"})
 _NOT_OUTSIDE = _UNSET | {"outgoing"}
 """``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
 goes to, has another one, whether that is recorded or not."""
+
+
+def _gone(_orders: list[Command]) -> NoReturn:
+    raise SwitchError("switch.gone", "the call's own socket is closed", "")
 
 
 class Call:
@@ -93,6 +97,10 @@ class Call:
         self._connected = -SETTLED
         self._since = start.started_at
         self._cut = False
+
+    def let_go(self) -> None:
+        """The switch has its call back, and the call's own socket is closed: nothing of it is held."""
+        self._to_call = _gone
 
     @property
     def channel(self) -> str:

@@ -342,6 +342,7 @@ class Daemon:
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
+        call.let_go()
 
     def _start(
         self,
