@@ -138,6 +138,10 @@ class Knowledge:
         """What stands in the way of knowing more; empty where nothing does."""
         return self._complained
 
+    def line(self, number: str) -> LinePolicy | None:
+        """The line of a number; ``None`` where it has none, or none is known."""
+        return None if self._snapshot is None else self._snapshot.line(number)
+
     def script(self, start: CallStart) -> Script | None:
         """What is said to a call of an earlier daemon; ``None`` where nothing was to be."""
         told = start.announcement

@@ -21,6 +21,7 @@ from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.admission import Admission
+from recorder.daemon.bypass import DID_NOT_ASK, LISTED, Bypass
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
 from recorder.daemon.headroom import Headroom
@@ -43,7 +44,7 @@ from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
 from recorder.switch.node import Live, Node, variable_of
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
-from recorder.switch.rooms import ATTACHED, MAINTENANCE
+from recorder.switch.rooms import ATTACHED, CAME, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -57,10 +58,6 @@ DRAIN: Final = 15.0
 
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
-
-LISTED: Final = 1.5
-"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
-second late on a busy machine."""
 
 _LET_GO: Final = frozenset({"late", "unrecorded"})
 """The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
@@ -181,7 +178,16 @@ class Daemon:
             self._takeover,
             lambda channel: variable_of(self.node, channel, "accord_state") is not None,
         )
-        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
+        self.bypass = Bypass(
+            self.node,
+            settings.region,
+            now,
+            line=self.knowledge.line,
+            follow=self._follow,
+            ended=self._ended_meanwhile,
+            over=lambda channel: channel in self.calls or self._passed.over(channel),
+        )
+        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
 
     def run(self) -> None:
@@ -248,7 +254,7 @@ class Daemon:
         if not chosen.metrics_port:
             return []
         return serve(
-            Shown(self.calls, self.knowledge, self.node),
+            Shown(self.calls, self.knowledge, self.node, self.bypass),
             chosen.metrics_host,
             chosen.metrics_port,
             Neighbours(chosen.metrics_allow),
@@ -264,9 +270,11 @@ class Daemon:
     def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
+        self.bypass.brought(arrival.context)
         policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
-        if not arrival.new or self._passed.over(arrival.channel):
-            # Already handled once, not brought here by our dialplan, or over before we came to it.
+        if not arrival.new or arrival.channel in self.calls or self._passed.over(arrival.channel):
+            # Handled once or listed as one that was not, not brought here by our dialplan, or over before we
+            # came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
@@ -408,6 +416,8 @@ class Daemon:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         if event.name in ATTACHED or event.subclass == MAINTENANCE:
             self.rooms.event(event)
+            if event.header("Action") == CAME:
+                self.bypass.joined(event)
             return
         call = self.calls.get(event.uuid)
         if event.name in IN_TALK:
@@ -433,8 +443,11 @@ class Daemon:
                 colleagues = set(legs(event)) - {""}
                 for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
                     waits.asks_another(event)
+            if event.name == "CHANNEL_BRIDGE":
+                self.bypass.bridged(event)
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             self.rooms.hung_up(event)
+            self.bypass.hung_up(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -449,6 +462,8 @@ class Daemon:
             return
         party = outside(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
+        if told == DID_NOT_ASK:
+            self.bypass.found(direction, event.header("Caller-Context"), number)
         writer = self._writer(start)
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
@@ -463,10 +478,17 @@ class Daemon:
         state, _ = arriving.refuse(told)
         self._adopt(start, state).writer.open(start)
 
+    def _ended_meanwhile(self, channel: str, at: datetime) -> None:
+        """One that hung up while the switch was asked about it: its end has been told."""
+        if call := self.calls.get(channel):
+            call.feed(Observed(What.GONE, at))
+
     def _unannounced(
         self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
-        policy, refused = self.knowledge.decide(number, (outside.value,))
+        # A caller's word is no reason to be quiet about the dialplan.
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        policy, refused = self.knowledge.decide(number, calling)
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
         return self._start(channel, number, direction, outside, policy, at, refused=told), told
 

@@ -25,7 +25,7 @@ from recorder.errors import SwitchError, TakeError
 from recorder.switch import commands
 from recorder.switch.caller import own_party
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node, variable_of
+from recorder.switch.node import Live, Node, data_of, variable_of
 from recorder.switch.observed import Observed, What, bridged_time, held_since
 from recorder.take import disk, spool
 from recorder.take.spool import CallEnd, CallStart, Mark
@@ -270,13 +270,13 @@ class Takeover:
 
     def _there(self, channel: str) -> _There:
         """Whom a call is connected with now, and since when."""
-        own = self._data(channel)
+        own = data_of(self._node, channel)
         if own is None:
             return _NOBODY
         leg, since, held = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
         if leg and not commands.addressable(leg):
             return _There(leg, None, since, held)
-        other = self._data(leg) if leg and since is not None else None
+        other = data_of(self._node, leg) if leg and since is not None else None
         # A leg that has gone since, or is connected with somebody else now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
             return replace(_NOBODY, since=since, held=held)
@@ -284,16 +284,6 @@ class Takeover:
         if theirs is not None and since is not None:
             theirs = max(theirs, since)  # before that it was somebody else whom they let wait
         return _There(leg, (who.kind, who.value), since, held, theirs)
-
-    def _data(self, channel: str) -> CallEvent | None:
-        """What the switch says of a leg; ``None`` where there is none."""
-        try:
-            answer = self._node.api(commands.channel_data(channel))
-        except SwitchError as error:
-            if error.error_id == "switch.refused":
-                return None
-            raise
-        return CallEvent(b"\n" + answer.encode())
 
     def _stop(self, channel: str, path: Path) -> None:
         try:

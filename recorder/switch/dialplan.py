@@ -28,7 +28,7 @@ class Arrival:
     (:func:`recorder.switch.caller.calling`).  ``channel`` is the switch's id of the leg.
 
     Of an outbound call it is the callee's leg, and all of it are the dialplan's words: ``outside`` is whom it
-    called, ``inside`` who calls, ``calling`` both.
+    called, ``inside`` who calls, ``calling`` both.  ``context`` is what brought a call that comes in.
     """
 
     channel: str
@@ -38,6 +38,7 @@ class Arrival:
     outside: Caller
     calling: frozenset[str] = frozenset()
     inside: Caller | None = None
+    context: str = ""
 
     @property
     def new(self) -> bool:
@@ -65,6 +66,7 @@ class Arrival:
             direction=data.get("Call-Direction", ""),
             outside=caller(data, region),
             calling=calling(data, region),
+            context=data.get("variable_accord_context", ""),
         )
 
 

@@ -205,6 +205,7 @@ REASONS = frozenset(
         "recording_failed",  # the switch could not write
         "daemon_away",  # the switch went on by itself
         "daemon_late",  # the switch's bound ended the wait
+        "dialplan_did_not_ask",  # it was routed ahead of Accord
         "full_disk",
         "channel_gone",
     }
