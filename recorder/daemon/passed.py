@@ -146,10 +146,10 @@ class PassedBy:
             if state == "pickup":
                 found.add(channel.uuid)
             if state == "unrecorded" or (state == "pickup" and channel.uuid in left):
-                self._look_at(channel.uuid, channel.direction, state)
+                self._look_at(channel.uuid, channel.direction, state, calls)
         return frozenset(found)
 
-    def _look_at(self, channel: str, leg: str, state: str) -> None:
+    def _look_at(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
         asked = _ASKED
         if leg != "inbound":
             if variable_of(self._node, channel, "accord_direction") != OUTWARD:
@@ -160,6 +160,8 @@ class PassedBy:
         headers = {name: variable_of(self._node, channel, variable) for name, variable in asked.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up in between: its last event says all of it
+        if channel in calls or channel in self._written:
+            return  # while the switch was asked, the call came here by itself (late)
         said = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
         direction, outside = INWARD, caller(said, self._region)

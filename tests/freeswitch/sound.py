@@ -82,6 +82,8 @@ def level(samples: np.ndarray, pitch: float, window: int = 800) -> np.ndarray:
 def read_wav(path: Path) -> np.ndarray:
     """Samples of a two-channel file as the switch leaves it, whatever its header says: (n, 2)."""
     raw = path.read_bytes()
-    at = raw.index(b"data") + 8
+    at = raw.find(b"data") + 8
+    if at < 8:
+        return np.zeros((0, 2))  # just made
     body = raw[at : at + (len(raw) - at) // 4 * 4]
     return np.frombuffer(body, "<i2").reshape(-1, 2) / 32768

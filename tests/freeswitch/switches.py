@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,19 @@ from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports,
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 
 __all__ = [
-    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "CallUnderTest", "Esl", "Rig",
-    "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of", "read_wav", "until",
+    "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "SCHEDULER_S", "WAIT_S",
+    "CallUnderTest", "Esl", "Rig", "binary", "chirp", "free_ports", "heard_whole", "level", "onset_of",
+    "read_wav", "until",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
 CONF = HERE.parents[1] / "freeswitch_conf"
 PASSWORD = "only-for-this-test-1"
+WAIT_S = 3
+"""Seconds for which a call waits for the daemon to begin (``accord_wait``), and the scheduler's own."""
+SCHEDULER_S = 1
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When something was, in the switch's words, that has not been."""
 NUMBER = "322550100"
 """The lines of the tests are this and two more digits; the last two say what the called phone does."""
 HOME = "data of the node"
@@ -82,6 +89,21 @@ class CallUnderTest:
     def variable(self, name: str) -> str:
         leg = self.leg or until(f"call {self.caller} is listed", lambda: self.leg, 3)
         return self.rig.switch.esl.api(f"uuid_getvar {leg} {name}")
+
+    def connected_after(self) -> float:
+        """Seconds from the call's coming until it was connected, by the switch's own clock."""
+        return (self.connected_at() - self._moment("Created")).total_seconds()
+
+    def connected_at(self) -> datetime:
+        """When it was connected last, by the switch's own clock."""
+        until(f"call {self.caller} is listed", lambda: self.leg, 3)
+        until(f"call {self.caller} is connected", lambda: self._moment("Bridged") > NEVER, 3)
+        return self._moment("Bridged")
+
+    def _moment(self, name: str) -> datetime:
+        lines = self.rig.switch.esl.api(f"uuid_dump {self.leg}").splitlines()
+        said = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return NEVER + timedelta(microseconds=int(said[f"Caller-Channel-{name}-Time"]))
 
     @property
     def answered(self) -> bool:
@@ -139,7 +161,9 @@ class CallUnderTest:
 class Rig:
     """Switch, phones, daemon and their files."""
 
-    def __init__(self, folder: Path, conf: Path = CONF, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, conf: Path = CONF, extra: dict[str, str] | None = None, *, real_time: bool = True
+    ) -> None:
         self.folder = folder
         self.phones_folder = folder / "phones-sound"
         self.phones_folder.mkdir(parents=True)
@@ -164,7 +188,7 @@ class Rig:
             "ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS),
             **(extra or {}),
         }
-        self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD)
+        self.switch = Switch(folder / "switch", conf, self.environment, esl, PASSWORD, real_time=real_time)
         self.phones = Switch(
             folder / "phones",
             HERE / "phones",
@@ -178,6 +202,7 @@ class Rig:
             },
             phones_esl,
             PASSWORD,
+            real_time=real_time,
         )
         self.settings = {
             "node": "test",

@@ -71,7 +71,7 @@ def test_it_finds_nothing_wrong_with_what_is_shipped(changing: tuple[Rig, Path])
     assert {state for state, _ in found} == {"ok"}, found
     words = "\n".join(what for _, what in found)
     for part in (
-        "1.11",
+        "Version 1.1",
         "6 modules",
         "127.0.0.1 alone",
         f"{len(guard.EXTENSIONS)} extensions",

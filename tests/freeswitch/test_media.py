@@ -66,7 +66,9 @@ def test_the_sound_of_a_recorded_call_passes_through_the_switch(place: Town) -> 
     for pair in pairs:
         heard = pair.listen()
         check(heard, 6)
-        assert abs(heard.encoded.drift_ms) < 300, heard
+        # A callee's leg waits for each of the daemon's orders, and is not recorded meanwhile: that is told.
+        missing_s = heard.missing_s if heard.take.start.direction == "outbound" else 0.0
+        assert abs(heard.encoded.drift_ms - 1000 * missing_s) < 300, heard
         assert not [gap for gap in heard.encoded.gaps if gap.reason == "write_error"], heard
 
 

@@ -84,9 +84,8 @@ def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
     assert rig.switch.process is not None
     rig.switch.process.send_signal(signal.SIGSTOP)
     try:
-        began = time.monotonic()
         until("its silence is noticed", lambda: watched.reasons)
-        assert time.monotonic() - began < 3
+        assert "did not answer" in watched.reasons[0], "by its own question, not by the connection's end"
         assert not node.up.is_set()
         with pytest.raises(SwitchError):
             node.api(commands.status())
@@ -111,10 +110,9 @@ def test_a_stopped_switch_is_noticed_and_its_calls_found_again(
 def test_a_switch_that_dies_is_noticed_at_once_and_taken_up_when_it_is_back(
     rig: Rig, watched: Watched
 ) -> None:
-    began = time.monotonic()
     rig.switch.stop()
     until("its death is noticed", lambda: watched.reasons)
-    assert time.monotonic() - began < 2
+    assert watched.reasons[0] == "the switch closed the connection", "noticed at once, and not by its silence"
     rig.switch.start()
     assert watched.node.up.wait(10)
     assert watched.node.api(commands.status()).startswith("UP")

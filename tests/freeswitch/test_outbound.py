@@ -110,10 +110,9 @@ def test_a_daemon_that_hangs_is_killed_and_they_are_connected(rig: Rig) -> None:
         pid = supervisor.pid("daemon")
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        stopped = time.monotonic()
         for call in calls:
             until(f"{call.number} is connected", lambda call=call: call.heard_by_caller.exists(), 20)
-        assert time.monotonic() - stopped < 3.0 + 2.5
+        assert supervisor.pid("daemon") != pid, "what let them go is the daemon's death"
         until("nothing is recorded that was not announced", lambda: not unannounced(rig), 10)
     rig.hang_up_all()
 
@@ -218,11 +217,11 @@ def test_call_timeout_does_not_end_it_in_the_announcement(routes: Rig) -> None:
 
 
 def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
-    began = time.monotonic()
     call = call_out(routes, "3247888000764")
     until("it is listed", lambda: takes(routes, call), 15)
-    assert 1.5 < time.monotonic() - began < 6
-    assert [take.end.reason for take in takes(routes, call)] == ["never_connected"]
+    (take,) = takes(routes, call)
+    assert take.end.reason == "never_connected"
+    assert {mark.kind: mark.data.get("cause") for mark in take.marks}["hangup"] == "NO_ANSWER", "by its time"
 
 
 def test_early_media_can_be_passed_on(routes: Rig) -> None:

@@ -10,7 +10,18 @@ import numpy as np
 
 from recorder.take.encode import WAV, encode
 from tests.freeswitch.lines import every_line
-from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
+from tests.freeswitch.switches import (
+    NUMBER,
+    PASSWORD,
+    RATE,
+    CallUnderTest,
+    Esl,
+    Rig,
+    heard_whole,
+    level,
+    read_wav,
+    until,
+)
 from tests.scenarios.files import LOWS, chirp
 
 TOLD = chirp(low=LOWS["told"])
@@ -19,6 +30,11 @@ CALLS = 10
 
 def told(call: CallUnderTest) -> bool:
     return "announcement_finished" in call.marks_now()
+
+
+def moment(event: dict[str, str]) -> int:
+    """By the switch's own clock."""
+    return int(event["Event-Date-Timestamp"])
 
 
 def silence_after(heard: np.ndarray, other: int) -> float:
@@ -31,15 +47,29 @@ def silence_after(heard: np.ndarray, other: int) -> float:
 
 def test_it_rings_then_both_hear_it_and_then_each_other(daemon: Rig) -> None:
     sounds = every_line(daemon, "at_pickup")
+    events = Esl(daemon.switch.esl_port, PASSWORD)
+    events.command("event plain CHANNEL_ANSWER RECORD_START")
     calls = [daemon.call(f"{NUMBER}78") for _ in range(CALLS)]
-    for call in calls:
-        until("it rings", lambda call=call: call.variable("accord_state") == "pickup", every=0.01)
-        assert not call.heard_by_caller.exists(), "answered while it rings"
-    assert daemon.recorded_now() == set()
     for call in calls:
         until(f"{call.caller} is told", lambda call=call: told(call), 20)
     time.sleep(1.5)
+    seen = {
+        (event["Caller-Caller-ID-Number"], event["Call-Direction"], event["Event-Name"]): event
+        for event in events.drain()
+    }
+    events.close()
     for call in calls:
+        colleague, caller, began = (
+            seen[call.caller, leg, name]
+            for leg, name in (
+                ("outbound", "CHANNEL_ANSWER"),
+                ("inbound", "CHANNEL_ANSWER"),
+                ("inbound", "RECORD_START"),
+            )
+        )
+        assert caller["variable_accord_state"] == "pickup"
+        assert moment(colleague) <= moment(caller), "answered while it rings"
+        assert moment(colleague) <= moment(began), "recorded while it rings"
         assert call.variable("accord_state") == "announced"
         call.hang_up()
     for call in calls:

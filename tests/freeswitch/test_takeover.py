@@ -34,14 +34,16 @@ def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
     process.send_signal(signal.SIGTERM)
     told.wait_bridged()
     assert process.wait(10) == 0
+    died = datetime.now(UTC)
     assert told.variable("accord_state") == "announced"
     # The next call finds nobody and goes on; the two stay up and recorded.
     alone = daemon.call()
-    alone.wait_bridged(2)
+    alone.wait_bridged()
     assert alone.variable("accord_state") == "unrecorded"
     assert daemon.recorded_now() == {talking.leg, told.leg}
     daemon.start_daemon()
     daemon.wait_watching()
+    watches = datetime.now(UTC)
     time.sleep(0.3)
     for call in (talking, told, alone):
         call.hang_up()
@@ -51,7 +53,7 @@ def test_sigterm_lets_announcements_come_to_their_end(daemon: Rig) -> None:
         gap = take.first("unobserved_from"), take.first("unobserved_to")
         assert gap[0] is not None
         assert gap[1] is not None
-        assert 0 < (gap[1] - gap[0]).total_seconds() < 10
+        assert gap[0] <= died < gap[1] <= watches
         assert "bridged" in [mark.kind for mark in take.marks]
     assert alone.wait_take().end.reason == "daemon_away"
 
@@ -77,7 +79,7 @@ def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_fo
     until("it rings", lambda: call.variable("accord_state") == "announced", every=0.05)
     daemon.kill_daemon()
     call.wait_bridged()
-    answered = datetime.now(UTC)
+    answered = call.connected_at()
     time.sleep(1)
     daemon.start_daemon()
     daemon.wait_watching()
@@ -90,7 +92,7 @@ def test_a_call_that_is_answered_unwatched_and_transferred_later_is_not_taken_fo
     take = call.wait_take()
     first = take.first("bridged")
     assert first is not None
-    assert abs((first - answered).total_seconds()) < 0.5
+    assert abs((first - answered).total_seconds()) < 0.05
     began = take.first("recording_started")
     assert began is not None
     silent = blank.plan(take, inspect(take.audio), None).left_until_ms

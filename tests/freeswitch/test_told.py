@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import soundfile
 
 from tests.freeswitch.switches import NUMBER, RATE, Rig, heard_whole, read_wav, until
@@ -26,6 +24,5 @@ def test_a_colleague_hears_what_is_recorded_on_a_number(rig: Rig) -> None:
 def test_a_number_that_nobody_has_ends_the_call(rig: Rig) -> None:
     call = rig.call(f"*58{NUMBER}77")
     until("it was there", lambda: call.heard_by_caller.exists(), 10)
-    began = time.monotonic()
     until("the call is over", lambda: not call.alive(), 10)
-    assert time.monotonic() - began < 5
+    assert len(read_wav(call.heard_by_caller)) < 5 * RATE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ PASSWORD = "only-for-this-test-1"
 
 
 def spoken(who: str) -> str:
-    lines = (TRANSCRIPTS / "doctor.jsonl").read_text().splitlines()
+    lines = gzip.decompress((TRANSCRIPTS / "doctor.jsonl.gz").read_bytes()).splitlines()
     pieces = [json.loads(line) for line in lines]
     return "".join(each["bytes"] for each in pieces if each["from"] == who)
 

@@ -10,7 +10,7 @@ from tests.scenarios.by_hand import ByHand
 from tests.scenarios.compare import by_leg, names, ours, said, settled, shape
 from tests.scenarios.mechanics import MECHANICS, Mechanic, write_configuration, write_sounds
 from tests.scenarios.practice_driver import PASSWORD, PracticeDriver
-from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, read
+from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, Block, frames, read, taken
 
 REAL = TRANSCRIPTS / "mechanics"
 
@@ -41,7 +41,7 @@ def pairs(name: str, practised: dict[str, list[Block]]) -> list[tuple[str, str, 
         connections.append("call")
     found = []
     for connection in connections:
-        real = by_leg(said(read(REAL / f"{name}.txt"), connection))
+        real = by_leg(said(read(REAL / f"{name}{SUFFIX}"), connection))
         mine = by_leg(said(practised[name], connection))
         found += [
             (connection, leg, settled(real[leg], connection), settled(mine[leg], connection)) for leg in real
@@ -53,7 +53,7 @@ NAMES = [mechanic.name for mechanic in MECHANICS]
 
 
 def test_there_is_a_transcript_of_each() -> None:
-    assert {path.stem for path in REAL.glob("*.txt")} == set(NAMES)
+    assert set(taken(REAL)) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +82,7 @@ def answers(blocks: list[Block]) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_commands_are_answered_alike(name: str, practised: dict[str, list[Block]]) -> None:
-    assert answers(practised[name]) == answers(read(REAL / f"{name}.txt"))
+    assert answers(practised[name]) == answers(read(REAL / f"{name}{SUFFIX}"))
 
 
 def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practised: dict[str, list[Block]]) -> None:
@@ -90,7 +90,7 @@ def test_an_event_made_by_the_dialplan_begins_with_its_subclass(practised: dict[
         made = [block for block in said(blocks, "standing") if block.event == "CUSTOM"]
         return [line.partition(": ")[0] for line in made[0].text.split("\n")]
 
-    mine, real = first(practised["codes"]), first(read(REAL / "codes.txt"))
+    mine, real = first(practised["codes"]), first(read(REAL / f"codes{SUFFIX}"))
     at = real.index("Unique-ID")
     assert mine[:at] == real[:at]
     assert real[0] == "Event-Subclass"

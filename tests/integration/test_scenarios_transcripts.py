@@ -14,10 +14,10 @@ from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
-from tests.scenarios.transcript import CLOSED, TRANSCRIPTS, Block, frames, read
+from tests.scenarios.transcript import CLOSED, SUFFIX, TRANSCRIPTS, Block, frames, read, taken
 
 ALL = (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES)
-CAPTURED = sorted(path.stem for path in TRANSCRIPTS.glob("*.txt"))
+CAPTURED = taken()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_there_are_transcripts() -> None:
 def test_the_events_are_the_same_in_name_order_and_substance(
     name: str, connection: str, practised: dict[str, list[Block]]
 ) -> None:
-    real = by_leg(said(read(TRANSCRIPTS / f"{name}.txt"), connection))
+    real = by_leg(said(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
     ours_ = by_leg(said(practised[name], connection))
     for leg in real:
         assert [shape(block) for block in settled(ours_[leg], connection)] == [
@@ -62,7 +62,7 @@ def test_the_events_are_the_same_in_name_order_and_substance(
 def test_the_events_have_the_same_headers(
     name: str, connection: str, practised: dict[str, list[Block]]
 ) -> None:
-    real = by_leg(said(read(TRANSCRIPTS / f"{name}.txt"), connection))
+    real = by_leg(said(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection))
     ours_ = by_leg(said(practised[name], connection))
     for leg in real:
         pairs = zip(settled(ours_[leg], connection), settled(real[leg], connection), strict=True)
@@ -76,7 +76,7 @@ def test_a_call_is_handed_over_with_the_same_headers(name: str, practised: dict[
     def first(blocks: list[Block]) -> list[Block]:
         return [block for block in said(blocks, "call") if block.event == "CHANNEL_DATA"]
 
-    real, mine = first(read(TRANSCRIPTS / f"{name}.txt")), first(practised[name])
+    real, mine = first(read(TRANSCRIPTS / f"{name}{SUFFIX}")), first(practised[name])
     assert len(real) == len(mine)
     for theirs, own in zip(real, mine, strict=True):
         assert names(own) == names(theirs)
@@ -107,7 +107,7 @@ def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize("connection", ["standing", "call"])
 @pytest.mark.parametrize("name", CAPTURED)
 def test_commands_are_answered_alike(name: str, connection: str, practised: dict[str, list[Block]]) -> None:
-    real = answers(read(TRANSCRIPTS / f"{name}.txt"), connection)
+    real = answers(read(TRANSCRIPTS / f"{name}{SUFFIX}"), connection)
     mine = answers(practised[name], connection)
     assert set(real) & set(mine)
     for kind in set(real) & set(mine):
@@ -118,7 +118,7 @@ def test_a_forged_name_arrives_as_the_real_switch_sends_it(practised: dict[str, 
     def shown(blocks: list[Block]) -> set[str]:
         return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
 
-    real = shown(said(read(TRANSCRIPTS / "forged_name.txt"), "call"))
+    real = shown(said(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
     assert real == shown(said(practised["forged_name"], "call"))
     assert all("%0AUnique-ID%3A%20evil" in value for value in real)
 
@@ -130,9 +130,9 @@ def test_the_switch_encodes_as_the_real_one_does() -> None:
     from recorder.practice.wire import encode
 
     checked = 0
-    for path in Path(TRANSCRIPTS).glob("*.txt"):
+    for path in Path(TRANSCRIPTS).glob(f"*{SUFFIX}"):
         for block in read(path):
-            if block.event and "forged" not in path.stem:
+            if block.event and "forged" not in path.name:
                 for name, value in block.headers().items():
                     if value != "_undef_" and name not in {"Content-Type", "Reply-Text"}:
                         assert encode(unquote(value, errors="surrogateescape")).decode() == value, name

@@ -10,6 +10,7 @@ that no path in them is this machine's.
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import socket
@@ -38,10 +39,11 @@ class Tapped:
         return b"".join(data for _, speaker, data in self.pieces if speaker == who)
 
     def write(self, path: Path) -> None:
-        with open(path, "w") as file:
-            for at, who, data in self.pieces:
-                line = {"at_ms": at, "from": who, "bytes": data.decode("latin-1")}
-                file.write(json.dumps(line) + "\n")
+        lines = [
+            json.dumps({"at_ms": at, "from": who, "bytes": data.decode("latin-1")}) + "\n"
+            for at, who, data in self.pieces
+        ]
+        path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
 
 
 class Tap:
@@ -112,8 +114,8 @@ def main() -> None:
         rig.stop()
     TRANSCRIPTS.mkdir(exist_ok=True)
     for name, tapped in calls.items():
-        tapped.write(TRANSCRIPTS / f"call.{name}.jsonl")
-    standing.connections[-1].write(TRANSCRIPTS / "standing.jsonl")
+        tapped.write(TRANSCRIPTS / f"call.{name}.jsonl.gz")
+    standing.connections[-1].write(TRANSCRIPTS / "standing.jsonl.gz")
     shutil.rmtree(FOLDER)
 
 

@@ -1,4 +1,4 @@
-"""Writes ``transcripts/doctor.jsonl``: what the doctor asks a real switch, and what that answers.
+"""Writes ``transcripts/doctor.jsonl.gz``: what the doctor asks a real switch, and what that answers.
 
 ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_doctor
 """
@@ -38,7 +38,7 @@ def main() -> None:
     whole = Tapped()
     for each in tap.connections:
         whole.pieces += each.pieces
-    whole.write(TRANSCRIPTS / "doctor.jsonl")
+    whole.write(TRANSCRIPTS / "doctor.jsonl.gz")
     shutil.rmtree(FOLDER)
 
 

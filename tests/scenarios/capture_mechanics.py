@@ -2,7 +2,7 @@
 
     ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_mechanics [mechanic …]
 
-For each of ``mechanics.py`` it writes ``transcripts/mechanics/<name>.txt``;
+For each of ``mechanics.py`` it writes ``transcripts/mechanics/<name>.txt.gz``;
 ``tests/integration/test_mechanics_transcripts.py`` holds the practice switch against them.
 """
 
@@ -17,7 +17,7 @@ from tests.freeswitch.switches import CONF, PASSWORD, Rig
 from tests.scenarios.by_hand import ByHand
 from tests.scenarios.capture_scenarios import scrub
 from tests.scenarios.mechanics import MECHANICS, write_configuration, write_sounds
-from tests.scenarios.transcript import TRANSCRIPTS, frames, write
+from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, frames, write
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
                         hand.close()
                         rig.hang_up_all()
                     blocks = scrub(frames(hand.kept), rig)
-                    write(made / f"{mechanic.name}.txt", blocks)
+                    write(made / f"{mechanic.name}{SUFFIX}", blocks)
                     print(f"{mechanic.name}: {len(blocks)} messages", flush=True)
         finally:
             rig.stop()

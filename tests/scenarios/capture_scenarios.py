@@ -2,7 +2,7 @@
 
     ACCORD_FREESWITCH=/path/to/freeswitch python -m tests.scenarios.capture_scenarios [scenario …]
 
-For each scenario it writes ``transcripts/<scenario>.txt``: what the switch and the daemon said to each
+For each scenario it writes ``transcripts/<scenario>.txt.gz``: what the switch and the daemon said to each
 other, a block a message, in the order in which it went through the proxy, scrubbed of names, addresses and
 ids.  ``tests/integration/test_scenarios_transcripts.py`` holds the practice switch against them.
 """
@@ -20,11 +20,12 @@ from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.codes import CODES
+from tests.scenarios.compare import OURS, SAID
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.proxy import Proxy
 from tests.scenarios.questions import BEFORE, IN_TALK
 from tests.scenarios.run import play
-from tests.scenarios.transcript import TRANSCRIPTS, Block, frames, write
+from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, Block, frames, write
 
 CAPTURED = (
     "normal", "callee_ends_it", "hangs_up_in_announcement", "hangs_up_while_ringing", "busy",
@@ -57,11 +58,8 @@ def capture(scenario: Scenario, rig: Rig) -> list[Block]:
     return scrub(frames(kept), rig)
 
 
-_SIP = re.compile(
-    r"(?m)^variable_(sip_|rtp_|switch_|remote_|local_|advertised_|ep_codec|video_|text_|audio_|originat)"
-    r"\S*: .*\n"
-)
-"""What SIP and RTP add to every event: left out of all but what the call's own socket begins with."""
+_OTHERS = re.compile(rf"(?m)^(?!{'|'.join((*OURS, *SAID))})variable_[^:\n]*: .*\n?")
+"""Variables that are not compared: left out of all but what the call's own socket begins with."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -82,6 +80,7 @@ def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
         for real, shown in plain.items():
             if real == socket.gethostname():
                 text = re.sub(rf"(Hostname|Switchname): {re.escape(real)}(?=\n)", rf"\1: {shown}", text)
+                text = text.replace(f'"hostname":"{real}"', f'"hostname":"{shown}"')
             else:
                 text = text.replace(real, shown)
         text = re.sub(r"(?m)^auth .*$", "auth PASSWORD", text)
@@ -90,7 +89,7 @@ def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
         return _UUID.sub(lambda found: names.setdefault(found[0], f"uuid-{len(names) + 1}"), text)
 
     return [
-        Block(block.who, clean(block.text if block.event == "CHANNEL_DATA" else _SIP.sub("", block.text)))
+        Block(block.who, clean(block.text if block.event == "CHANNEL_DATA" else _OTHERS.sub("", block.text)))
         for block in blocks
     ]
 
@@ -106,7 +105,7 @@ def main() -> None:
             for scenario in (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES):
                 if scenario.name in wanted:
                     blocks = capture(scenario, rig)
-                    write(TRANSCRIPTS / f"{scenario.name}.txt", blocks)
+                    write(TRANSCRIPTS / f"{scenario.name}{SUFFIX}", blocks)
                     print(f"{scenario.name}: {len(blocks)} messages")
                     rig.fresh()
         finally:

@@ -2,16 +2,20 @@
 
 A file has blocks that begin with a line ``=== who connection``: ``switch`` or ``daemon``, on the
 ``standing`` connection or on the ``call``'s own.  The text under it is the message as it was on the wire
-(of an event the frame's own two lines are left out), in UTF-8 with what is none as surrogates.
+(of an event the frame's own two lines are left out), in UTF-8 with what is none as surrogates.  They are
+compressed: ``zless`` shows one.
 """
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 TRANSCRIPTS = Path(__file__).with_name("transcripts")
+
+SUFFIX = ".txt.gz"
 
 CLOSED = "<closed>"
 """The text of the block that ends a connection."""
@@ -77,14 +81,19 @@ def message(data: bytes) -> tuple[bytes, bytes] | None:
     return head + b"\n\n" + body.rstrip(b"\n"), rest
 
 
+def taken(folder: Path = TRANSCRIPTS) -> list[str]:
+    """Of what there is a transcript."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+
+
 def write(path: Path, blocks: list[Block]) -> None:
     """Write a transcript."""
     text = "\n\n".join(f"=== {block.who}\n{block.text}" for block in blocks) + "\n"
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    path.write_bytes(gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0))
 
 
 def read(path: Path) -> list[Block]:
     """Read a transcript."""
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
     parts = re.split(r"(?m)^=== (\w+ \w+)\n", text)
     return [Block(who, body.rstrip("\n")) for who, body in zip(parts[1::2], parts[2::2], strict=True)]

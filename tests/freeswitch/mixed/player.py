@@ -18,6 +18,7 @@ from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.script import Script
 from tests.freeswitch.mixed.signals import Run
 from tests.freeswitch.mixed.sip import CallError, Dialogue, Telephones
+from tests.freeswitch.process import PATIENCE, real_time
 from tests.freeswitch.switches import PASSWORD, Rig
 
 LOOK_S = 0.2
@@ -76,6 +77,10 @@ class Player:
         telephones.called = self._called
 
     async def play(self) -> None:
+        with real_time():
+            await self._play()
+
+    async def _play(self) -> None:
         self.commands = await Commands.open(self.rig.switch.esl_port)
         gc.collect()
         gc.freeze()
@@ -131,10 +136,10 @@ class Player:
         return self._arrived.pop(party.number)
 
     async def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
-        end = self.studio.now + seconds
+        end = self.studio.now + seconds * PATIENCE
         while not check():
             if self.studio.now > end:
-                raise CallError(f"not within {seconds} s: {what}")
+                raise CallError(f"not within {seconds * PATIENCE} s: {what}")
             await asyncio.sleep(2 * TICK_S)
 
     async def channel(self, outside: str) -> str:
@@ -142,6 +147,15 @@ class Player:
 
         await self.until(f"the take of {outside} is there", lambda: outside in self._channels, 10)
         return self._channels[outside]
+
+    async def variable(self, outside: str, name: str, value: str) -> None:
+        """Until it is so on an outside party's leg, by the switch's word."""
+        command = f"uuid_getvar {await self.channel(outside)} {name}"
+        end = self.studio.now + 10 * PATIENCE
+        while await self.commands.api(command) != value:
+            if self.studio.now > end:
+                raise CallError(f"{name} is not {value}")
+            await asyncio.sleep(2 * TICK_S)
 
     def _look(self) -> None:
         for path in self.rig.spool.glob(f"*/{spool.CALL}"):

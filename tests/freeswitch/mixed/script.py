@@ -68,11 +68,16 @@ class Script(Openings, Moves):
 
     async def _pause(self, act: Act) -> None:
         await self._dials("*6")
+        await self._paused("true")
         await self._guard(2)
         await self._both_say(act)
         await self._guard()
         await self._dials("*7")
+        await self._paused("_undef_")
         await self._guard(2)
+
+    async def _paused(self, value: str) -> None:
+        await self.player.variable(self.call.outside.number, "accord_paused", value)
 
     async def _keep(self, answer: str) -> None:
         outside, inside = self._two()

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from tests.freeswitch.process import real_time
 from tests.freeswitch.telephones.codecs import PCMU, TICK_MS, Codec, Speaker, Voice, tones
 from tests.freeswitch.telephones.srtp import SUITE, Protector, new_key
 
@@ -227,6 +228,10 @@ class Studio:
         self._thread.join(10)
 
     def _run(self) -> None:
+        with real_time():
+            self._speak()
+
+    def _speak(self) -> None:
         began, order = time.monotonic(), itertools.count()
         waiting: list[tuple[float, int, Leg, bytes]] = []
         for tick in itertools.count():

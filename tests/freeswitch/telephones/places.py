@@ -14,6 +14,9 @@ RATE = 8000
 WINDOW_S, EVERY_S = 0.3, 0.25
 STEADY_S = 0.03
 """By which the pace from one place to the next may be off, where nothing is cut between them."""
+LASTING = 5
+"""Places in a row, 1.3 s of sound: what holds the switch up for a moment is made good in fewer; what is
+recorded at a wrong place or a wrong speed stays there."""
 LIKE = 0.35
 """Likeness of what is there; another place is below 0.1."""
 
@@ -86,6 +89,13 @@ def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
         return []
     first = found[0]
     return [(one.at, _near((one.at - first.at) - (one.said - first.said), period)) for one in found]
+
+
+def lasting(late: list[tuple[float, float]]) -> list[float]:
+    """Of every :data:`LASTING` places in a row the middle one's."""
+    values = [value for _, value in late]
+    rows = [values[n : n + LASTING] for n in range(max(1, len(values) - LASTING + 1))]
+    return [float(np.median(row)) for row in rows if row]
 
 
 def _near(value: float, period: float) -> float:

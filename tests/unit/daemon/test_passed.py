@@ -128,6 +128,27 @@ def test_a_call_that_hangs_up_while_it_is_asked_about_is_left_to_its_last_event(
     assert followed == ([whole] if times >= 6 else [])
 
 
+@pytest.mark.parametrize("questions", range(1, 7))
+def test_a_call_that_comes_here_while_it_is_asked_about_is_followed_once(questions: int) -> None:
+    """The switch's bound let it go: its own socket is read late, and the look after a connection finds it."""
+    followed: list[str] = []
+    calls: set[str] = set()
+
+    def follow(channel: str, *_: object) -> None:
+        followed.append(channel)
+        calls.add(channel)
+
+    class Late(Answering):
+        def api(self, command: object) -> str:
+            if self.times == 7 - questions:
+                passed.late(CHANNEL, "3225550101", "inbound", Caller("e164", "+32470000001"))
+            return super().api(command)
+
+    passed = PassedBy(cast("Node", Late(6)), None, lambda *_: None, follow)
+    passed.look(Live({CHANNEL: LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", ())}), calls)
+    assert followed == [CHANNEL]
+
+
 class Ringing(Answering):
     """A switch where a call rings that is to be announced once somebody has answered."""
 
