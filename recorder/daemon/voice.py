@@ -31,7 +31,7 @@ class Answer:
         self._since = gevent.spawn(self._begins)
 
     def look(self, *, last: bool, told: Callable[[tuple[int, int] | None], object]) -> None:
-        """Say soon where they were heard, for the first time or the ``last``; ``None`` where they were not."""
+        """Say soon where they were heard, the first time or the ``last``; ``None``: they were not."""
         gevent.spawn(lambda: told(self._heard(last)))
 
     def _begins(self) -> int | None:

@@ -27,6 +27,7 @@ from recorder.call.policy import (
     to_json,
 )
 from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
+from recorder.practice.party import SPEECH
 
 RATE = 8000
 
@@ -36,6 +37,9 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
     t = np.arange(int(RATE * seconds)) / RATE
     return 0.6 * np.sin(2 * np.pi * (low * t + (2700 / (2 * seconds)) * t * t))
 
+
+SAYS_YES = SPEECH / "fr" / "caller.wav"
+"""What an outside party says: a voice, where they only send a tone else."""
 
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,

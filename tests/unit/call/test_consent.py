@@ -240,7 +240,7 @@ def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep
     assert call.done[-1] is Do.KEEP_NONE
     assert call.state.kept == "no"
     call.hears(keep.none)
-    assert call.notes("keep_told") == [{"answer": "none"}]
+    assert call.notes("keep_told") == [{"answer": "no"}]
     assert call.ends() is None, "it is kept as announced"
 
 
