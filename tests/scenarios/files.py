@@ -27,7 +27,6 @@ from recorder.call.policy import (
     to_json,
 )
 from recorder.call.state import ALONE, BOTH, NOTICE, OPT_IN, OPT_OUT
-from recorder.practice.party import SPEECH
 
 RATE = 8000
 
@@ -38,7 +37,7 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * (low * t + (2700 / (2 * seconds)) * t * t))
 
 
-SAYS_YES = SPEECH / "fr" / "caller.wav"
+SAYS_YES = Path(__file__).parent / "says-yes.wav"
 """What an outside party says: a voice, where they only send a tone else."""
 
 LOWS = {
