@@ -1,4 +1,4 @@
-"""Whether they were heard to answer is looked for off the hub, in bounded time; what goes wrong is no voice."""
+"""Whether they were heard to answer is looked for off the hub, in a bounded time; else it is no voice."""
 
 from __future__ import annotations
 
