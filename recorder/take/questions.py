@@ -78,14 +78,14 @@ class Question(Generic[M]):
             return replace(self, told=mark) if self.answered and not self.told else self
         if over:
             return self
+        if self.unheard is not None and mark.data.get("answer") != NONE:
+            return self  # asked once more, it is another question
         if mark.kind == "keep_broken":
             return replace(self, broken=mark)
         if self.how == QUESTION and self.heard is None:
             return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
         if mark.kind == "keep_unheard" and self.unheard is None:
             return replace(self, unheard=mark)
-        if self.unheard is not None and mark.data.get("answer") != NONE:
-            return self  # asked once more, it is another question
         return replace(self, answered=mark) if _is_answer(mark) else self
 
     @property

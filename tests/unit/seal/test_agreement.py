@@ -132,6 +132,7 @@ UNHEARD = ("keep_unheard", {})
         ((asked(), HEARD, UNHEARD, asked(), HEARD, ALOUD), "yes", [None, "yes"]),
         ((asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", [None, "none"]),
         ((*ALL, asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", ["yes", None, "none"]),
+        ((asked(), HEARD, UNHEARD, BROKEN), None, [None]),
         ((asked(), HEARD, UNHEARD, ALOUD), None, [None]),  # of no question that was asked once more
         ((OWN, NONE), "none", ["none"]),
         ((*ALL, asked(), HEARD, NO), "no", ["yes", "no"]),
