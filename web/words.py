@@ -40,6 +40,9 @@ NOT_RECORDED: Mapping[str, object] = {
     "recording_failed": _l("The telephone system could not write the recording."),
     "daemon_away": _l("The recorder was not running; the call went on without it."),
     "daemon_late": _l("The recorder answered too late; the call went on without it."),
+    "dialplan_did_not_ask": _l(
+        "The telephone system did not hand the call to the recorder; it was neither announced nor recorded."
+    ),
     "full_disk": _l("The disk for new recordings was full."),
     "channel_gone": _l("The call had ended before it could be recorded."),
 }

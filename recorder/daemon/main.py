@@ -21,9 +21,12 @@ from recorder.call.policy import INWARD, OFF, OUTWARD, LinePolicy
 from recorder.call.state import NOTICE, State
 from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.admission import Admission
+from recorder.daemon.bypass import DID_NOT_ASK, LISTED, Bypass
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
+from recorder.daemon.headroom import Headroom
 from recorder.daemon.knowledge import Knowledge
+from recorder.daemon.moved import Moved
 from recorder.daemon.notes import Notes
 from recorder.daemon.outward import Outward
 from recorder.daemon.passed import PassedBy
@@ -39,9 +42,9 @@ from recorder.switch.commands import Command
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, Node, variable_of
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
-from recorder.switch.rooms import ATTACHED, MAINTENANCE
+from recorder.switch.rooms import ATTACHED, CAME, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
 from recorder.watched import Neighbours
 
@@ -55,10 +58,6 @@ DRAIN: Final = 15.0
 
 FLUSH: Final = 3.0
 """Seconds that what they leave to write has after that."""
-
-LISTED: Final = 1.5
-"""Seconds after which the switch lists a channel for sure: it writes its list behind its own back, up to a
-second late on a busy machine."""
 
 _LET_GO: Final = frozenset({"late", "unrecorded"})
 """The switch's words for a call that it did not wait with: ``late`` until its socket closes."""
@@ -125,7 +124,16 @@ class Daemon:
         self._stopping = Event()
         self._at_once = Event()
         self._leaving = leaving
-        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
+        self.headroom = Headroom(settings.spool, self.calls)
+        self.knowledge = Knowledge(
+            settings.spool,
+            settings.snapshot,
+            settings.full_at,
+            now,
+            settings.warn_at,
+            self.headroom,
+            self._end_for_room,
+        )
         limits = Limits(reply=settings.command_timeout)
         self.admission = Admission(
             settings.node,
@@ -162,9 +170,24 @@ class Daemon:
         self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
         self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
         self._takeover = Takeover(
-            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
+            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms, settings.node
         )
-        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
+        self._moved = Moved(
+            settings.spool,
+            self.calls,
+            self._takeover,
+            lambda channel: variable_of(self.node, channel, "accord_state") is not None,
+        )
+        self.bypass = Bypass(
+            self.node,
+            settings.region,
+            now,
+            line=self.knowledge.line,
+            follow=self._follow,
+            ended=self._ended_meanwhile,
+            over=lambda channel: channel in self.calls or self._passed.over(channel),
+        )
+        self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow, self.bypass.look)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
 
     def run(self) -> None:
@@ -190,6 +213,7 @@ class Daemon:
             gevent.signal_handler(number, self._asked_to_end)
         server = gevent.spawn(self.dialplan.serve)
         settling = gevent.spawn(self.notes.keep_settling)
+        moving = gevent.spawn(self._moved.keep_looking)
         self.node.start()
         self.controls.start()
         self._beat()
@@ -204,7 +228,7 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, settling, self._looking_again, *watched):
+        for greenlet in (beating, server, settling, moving, self._looking_again, *watched):
             greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
@@ -230,7 +254,7 @@ class Daemon:
         if not chosen.metrics_port:
             return []
         return serve(
-            Shown(self.calls, self.knowledge, self.node),
+            Shown(self.calls, self.knowledge, self.node, self.bypass),
             chosen.metrics_host,
             chosen.metrics_port,
             Neighbours(chosen.metrics_allow),
@@ -246,9 +270,11 @@ class Daemon:
     def _arrive(self, arrival: Arrival, own: OutboundSession) -> None:
         """In a greenlet of its own; when it returns the switch has its call back."""
         at = self.now()
+        self.bypass.brought(arrival.context)
         policy, reason = self.knowledge.decide(arrival.line, arrival.calling)
-        if not arrival.new or self._passed.over(arrival.channel):
-            # Already handled once, not brought here by our dialplan, or over before we came to it.
+        if not arrival.new or arrival.channel in self.calls or self._passed.over(arrival.channel):
+            # Handled once or listed as one that was not, not brought here by our dialplan, or over before we
+            # came to it.
             log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
             if arrival.state in _LET_GO and arrival.channel not in self.calls:
                 self._passed.late(arrival.channel, arrival.line, arrival.direction, arrival.outside)
@@ -279,6 +305,9 @@ class Daemon:
                 log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
                 writer.abandon()
                 return
+        # Not before: between this and being in hand, no other call is asked about.
+        if reason is None and policy is not None and not self.headroom.admits(policy.formats):
+            reason = "full_disk"
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy, arrival.direction), at)
             starts = tuple(
@@ -321,6 +350,7 @@ class Daemon:
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
+        call.let_go()
 
     def _start(
         self,
@@ -353,6 +383,7 @@ class Daemon:
         )
 
     def _writer(self, start: CallStart) -> Writer:
+        self._moved.made(start.recording)
         return Writer(
             self.settings.spool,
             start.recording,
@@ -375,12 +406,18 @@ class Daemon:
             what = What.ON_DISK if error is None else What.NO_DISK
             call.feed(Observed(what, self.now(), cause=cause))
 
+    def _end_for_room(self) -> None:
+        for call in self.headroom.excess():
+            call.end_for_room()
+
     # --- the rest of the calls
 
     def _event(self, event: CallEvent) -> None:
         metrics.EVENT_LAG.observe(max(0.0, (self.now() - event.at).total_seconds()))
         if event.name in ATTACHED or event.subclass == MAINTENANCE:
             self.rooms.event(event)
+            if event.header("Action") == CAME:
+                self.bypass.joined(event)
             return
         call = self.calls.get(event.uuid)
         if event.name in IN_TALK:
@@ -406,8 +443,11 @@ class Daemon:
                 colleagues = set(legs(event)) - {""}
                 for waits in [each for each in self.calls.values() if each.state.colleague in colleagues]:
                     waits.asks_another(event)
+            if event.name == "CHANNEL_BRIDGE":
+                self.bypass.bridged(event)
         if event.name == "CHANNEL_HANGUP_COMPLETE":
             self.rooms.hung_up(event)
+            self.bypass.hung_up(event)
         if call is not None:
             call.event(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":
@@ -422,6 +462,8 @@ class Daemon:
             return
         party = outside(event.headers, self.settings.region)
         start, told = self._unannounced(event.uuid, number, direction, party, reason, observed.at)
+        if told == DID_NOT_ASK:
+            self.bypass.found(direction, event.header("Caller-Context"), number)
         writer = self._writer(start)
         writer.open(start)
         writer.close(CallEnd("not_recorded", told, observed.at, None), lambda: None)
@@ -436,10 +478,17 @@ class Daemon:
         state, _ = arriving.refuse(told)
         self._adopt(start, state).writer.open(start)
 
+    def _ended_meanwhile(self, channel: str, at: datetime) -> None:
+        """One that hung up while the switch was asked about it: its end has been told."""
+        if call := self.calls.get(channel):
+            call.feed(Observed(What.GONE, at))
+
     def _unannounced(
         self, channel: str, number: str, direction: str, outside: Caller, reason: str, at: datetime
     ) -> tuple[CallStart, str]:
-        policy, refused = self.knowledge.decide(number, (outside.value,))
+        # A caller's word is no reason to be quiet about the dialplan.
+        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (outside.value,)
+        policy, refused = self.knowledge.decide(number, calling)
         told = reason if reason == "never_record" or refused not in {"no_line", "never_record"} else refused
         return self._start(channel, number, direction, outside, policy, at, refused=told), told
 

@@ -15,9 +15,10 @@ from typing import Final
 import structlog
 
 from recorder.call.policy import INWARD, OUTWARD
+from recorder.daemon.bypass import DID_NOT_ASK
 from recorder.switch.caller import Caller, called, caller
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node, variable_of
+from recorder.switch.node import Live, LiveChannel, Node, variable_of
 from recorder.switch.observed import bridged_time
 
 log = structlog.get_logger()
@@ -51,8 +52,8 @@ _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 
 class PassedBy:
     """``ended(event, number, reason)`` writes down a call by its hang-up, ``follow(channel, number,
-    direction, outside, reason)`` begins to follow one that goes on.  ``region``: see
-    :func:`recorder.switch.caller.caller`."""
+    direction, outside, reason)`` begins to follow one that goes on, and ``unasked(channel)`` looks at one
+    that has no state.  ``region``: see :func:`recorder.switch.caller.caller`."""
 
     def __init__(
         self,
@@ -60,7 +61,9 @@ class PassedBy:
         region: str | None,
         ended: Callable[[CallEvent, str, str], object],
         follow: Callable[[str, str, str, Caller, str], object],
+        unasked: Callable[[LiveChannel], object] = lambda _channel: None,
     ) -> None:
+        self._unasked = unasked
         self._node = node
         self._region = region
         self._ended = ended
@@ -90,7 +93,7 @@ class PassedBy:
         if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
             return
         if reason == "never_connected" and bridged_time(event) is not None:
-            reason = "daemon_away"  # nothing in the dialplan brought the callee here
+            reason = DID_NOT_ASK  # nothing in the dialplan brought the callee here
         self.written(event.uuid)
         self._ended(event, number, reason)
 
@@ -108,6 +111,8 @@ class PassedBy:
             if channel.uuid in calls or channel.uuid in self._written:
                 continue
             state = variable_of(self._node, channel.uuid, "accord_state")
+            if state == "":
+                self._unasked(channel)
             if state == "pickup":
                 found.add(channel.uuid)
             if state == "unrecorded" or (state == "pickup" and channel.uuid in left):

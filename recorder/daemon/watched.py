@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -16,6 +17,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from recorder import metrics, watched
 from recorder.call.state import Phase
 from recorder.daemon import admission
+from recorder.daemon.bypass import Bypass
 from recorder.daemon.calls import Call
 from recorder.daemon.knowledge import Knowledge
 from recorder.health import Finding, Readiness
@@ -29,6 +31,9 @@ RECORDED: Final = "recorded"
 
 SILENT: Final = 5.0
 """Seconds without a look at the spool's disk after which it counts as not answering."""
+
+SHOWN_FOR: Final = timedelta(days=1)
+"""How long a call is told of that the dialplan did not ask about."""
 
 LOOK: Final = 0.5
 """Seconds between two measurements of how late the hub is."""
@@ -44,6 +49,7 @@ class Shown:
     calls: Mapping[str, Call]
     knowledge: Knowledge
     node: Node
+    bypass: Bypass
 
     def show(self) -> None:
         """Have what is counted at every moment read when somebody looks, and what has not happened yet
@@ -70,7 +76,7 @@ class Shown:
         metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
         metrics.zero(metrics.PEERS_REFUSED, admission.REASONS)
         metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
-        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard"))
+        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
     def _is(self, room: Room) -> bool:
         return self.knowledge.room is room
@@ -83,7 +89,9 @@ class Shown:
 
     def readiness(self) -> Readiness:
         """What has to be well for the next call to be recorded."""
-        return Readiness({"switch": self._switch, "lines": self._lines, "disk": self._disk})
+        return Readiness({
+            "switch": self._switch, "lines": self._lines, "disk": self._disk, "dialplan": self._dialplan,
+        })  # fmt: skip
 
     def _switch(self) -> Finding:
         where = f"{self.node.host}:{self.node.port}"
@@ -105,6 +113,19 @@ class Shown:
             )
         return Finding(True, f"{len(snapshot.lines)} lines", self.knowledge.complaint)
 
+    def _dialplan(self) -> Finding:
+        """Calls of which Accord was not asked are no reason to send no more here."""
+        last = self.bypass.last
+        if last is None or self.bypass.now() - last.at > SHOWN_FOR:
+            return Finding(True, "the dialplan has asked about every call on a line that was seen")
+        return Finding(
+            True,
+            f"calls on our lines that were connected without asking Accord: {self.bypass.count}, the last at "
+            f"{last.at:%Y-%m-%d %H:%M:%S} UTC: {last.direction}, line {last.number}, "
+            f"context {last.context!r}",
+            "put Accord's extensions ahead of what routes them: `accord doctor` names it (routes)",
+        )
+
     def _disk(self) -> Finding:
         silent = time.monotonic() - self.knowledge.looked
         disk = self.knowledge.disk
@@ -117,7 +138,10 @@ class Shown:
         used = f"{disk.used:.0%} of the spool's disk in use"
         if self.knowledge.room is Room.FULL:
             return Finding(
-                False, f"{used}: no new recording starts", "make room; nothing in the spool may be deleted"
+                False,
+                f"{used}: no new recording starts",
+                "they start again by themselves once the worker has stored enough; nothing in the spool "
+                "may be deleted",
             )
         filling = self.knowledge.room is Room.WARN
         return Finding(True, used, "make room, or find out why the spool grows" if filling else "")

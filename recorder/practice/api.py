@@ -114,8 +114,11 @@ class Api:
         )
 
     def _show(self, rest: str) -> str:
-        if rest.split() == ["channels", "as", "json"]:
-            return self._switch.channels_json()
+        match rest.split():
+            case ["channels", "as", "json"]:
+                return self._switch.channels_json()
+            case ["channels", "like", uuid, "as", "json"]:
+                return self._switch.channels_json(uuid)
         return "-USAGE: show channels as json\n"
 
     def _bugs(self, uuid: str) -> str:

@@ -306,9 +306,9 @@ class PracticeSwitch:
         both = ((session.leg, session.b) for session in self.sessions.values())
         return [leg for pair in both for leg in pair if leg is not None]
 
-    def channels_json(self) -> str:
-        """What ``show channels as json`` answers."""
-        rows = [self._row(leg) for leg in self.legs()]
+    def channels_json(self, like: str = "") -> str:
+        """What ``show channels as json`` answers, of one leg or of all."""
+        rows = [self._row(leg) for leg in self.legs() if like in leg.uuid]
         if not rows:
             return '{"row_count": 0}'
         return json.dumps({"row_count": len(rows), "rows": rows}, separators=(",", ":"))

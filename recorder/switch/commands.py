@@ -143,6 +143,11 @@ def show_channels() -> Command:
     return Command("api show channels as json")
 
 
+def show_channel(uuid: str) -> Command:
+    """The live channels that say something of this id, as JSON."""
+    return Command(f"api show channels like {_uuid(uuid)} as json")
+
+
 def media_bugs(uuid: str) -> Command:
     """What is attached to a channel's media, recordings among it."""
     return Command(f"api uuid_buglist {_uuid(uuid)}")

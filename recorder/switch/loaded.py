@@ -64,6 +64,12 @@ class Loaded:
             ) from error
         self._contexts = {each.get("name", ""): each for each in root.iter("context")}
 
+    def context(self, name: str) -> Iterator[ElementTree.Element]:
+        """The extensions of a context, in their order."""
+        found = self._contexts.get(name)
+        if found is not None:
+            yield from found.iter("extension")
+
     def has(self, context: str, extension: str) -> bool:
         """Whether there is an extension of that name."""
         found = self._contexts.get(context)
@@ -109,9 +115,7 @@ def _extension(extension: ElementTree.Element, known: dict[str, str], run: list[
         found = _match(condition, known)
         matched = found is not None
         for each in condition.iterfind("action" if matched else "anti-action"):
-            data = _put_in(each.get("data", ""), known)
-            if found is not None and found.re.groups:
-                data = _groups(data, found)
+            data = put_in(each.get("data", ""), known, found)
             if each.get("inline") == "true" and each.get("application") == "set":
                 name, _, value = data.partition("=")
                 known[name] = value
@@ -137,11 +141,15 @@ def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match
         return None
 
 
-def _put_in(text: str, known: Mapping[str, str]) -> str:
-    return _VARIABLE.sub(lambda name: known.get(name[1], name[0]), text)
+def put_in(text: str, known: Mapping[str, str | None], found: re.Match[str] | None = None) -> str:
+    """``${name}`` where it is known, and ``$1`` as a condition matched it; empty where there is none."""
 
+    def value(name: re.Match[str]) -> str:
+        said = known.get(name[1])
+        return name[0] if said is None else said
 
-def _groups(text: str, found: re.Match[str]) -> str:
-    """``$1`` as the condition matched it; empty where there is no such group."""
+    text = _VARIABLE.sub(value, text)
+    if found is None or not found.re.groups:
+        return text
     groups = (found[0], *found.groups(""))
     return _GROUP.sub(lambda digit: groups[int(digit[1])] if int(digit[1]) < len(groups) else "", text)

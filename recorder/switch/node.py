@@ -40,7 +40,7 @@ class LiveChannel:
     """A channel that is up, by ``show channels`` and ``uuid_buglist``.
 
     ``call_state`` is ``ACTIVE``, ``HELD``, ``EARLY``, ``RINGING`` …; ``recordings`` the paths that are
-    being written now.
+    being written now; ``first_context`` and ``first_number`` what it was routed with at first.
     """
 
     uuid: str
@@ -48,6 +48,8 @@ class LiveChannel:
     call_state: str
     context: str
     recordings: tuple[str, ...]
+    first_context: str = ""
+    first_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ class Node:
                     call_state=row.get("callstate", ""),
                     context=row.get("context", ""),
                     recordings=recordings(reply.data),
+                    first_context=row.get("initial_context", ""),
+                    first_number=row.get("initial_dest", ""),
                 )
         answer = rooms.wait()
         # Refused by a switch without conferences.
@@ -315,6 +319,17 @@ def recordings(answer: str) -> tuple[str, ...]:
         if function and target and function[1] == "session_record":
             paths.append(unescape(target[1]))
     return tuple(paths)
+
+
+def data_of(node: Node, uuid: str) -> CallEvent | None:
+    """What the switch says of a channel; ``None`` where there is none.  Raises ``switch.gone``,
+    ``switch.timeout``."""
+    try:
+        return CallEvent(b"\n" + node.api(commands.channel_data(uuid)).encode())
+    except SwitchError as error:
+        if error.error_id == "switch.refused":
+            return None
+        raise
 
 
 def variable_of(node: Node, uuid: str, name: str) -> str | None:

@@ -110,7 +110,9 @@ class Mark:
 MARKS = frozenset(
     {
         "recording_started",
-        "recording_stopped",  # data: fax (t38), where a telephone had offered to go on as a fax
+        # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon had
+        # it stopped for want of room, and the call went on
+        "recording_stopped",
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",
@@ -207,6 +209,7 @@ REASONS = frozenset(
         "recording_failed",  # the switch could not write
         "daemon_away",  # the switch went on by itself
         "daemon_late",  # the switch's bound ended the wait
+        "dialplan_did_not_ask",  # it was routed ahead of Accord
         "full_disk",
         "channel_gone",
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.freeswitch import vanilla
 from tests.freeswitch.lines import every_line
 from tests.freeswitch.switches import (
     CONF,
@@ -25,38 +25,6 @@ from tests.freeswitch.switches import (
     until,
 )
 from tests.freeswitch.test_outbound import LINE, TOLD, call_out
-
-DROP_INS = (
-    "accord/vars.xml",
-    "autoload_configs/event_socket.conf.xml",
-    "dialplan/accord.xml",
-    "dialplan/public/00_accord.xml",
-    "dialplan/accord_callee.xml",
-)
-"""What docs/integrate-freeswitch.md says to copy."""
-
-WAY_OUT = "dialplan/outbound/10_accord.xml"
-"""And for outbound calls, into the context that colleagues call through: vanilla's is ``default``."""
-
-COLLEAGUE = """<include>
-  <user id="1000" cidr="127.0.0.1/32">
-    <variables>
-      <variable name="user_context" value="default"/>
-      <variable name="accord_line" value="%s"/>
-    </variables>
-  </user>
-</include>
-"""
-"""One whose telephone needs no password here: it is known by its address."""
-
-
-def vanilla() -> Path | None:
-    """FreeSWITCH's own example configuration, beside the binary or where packages put it."""
-    prefix = Path(binary() or "/").resolve().parents[1]
-    places = [Path(os.environ.get("ACCORD_FREESWITCH_VANILLA", "/nowhere")), prefix / "vanilla-conf"]
-    places += [prefix / "share/freeswitch/conf/vanilla", prefix / "conf", prefix / "etc/freeswitch"]
-    places += [Path("/usr/share/freeswitch/conf/vanilla"), Path("/etc/freeswitch")]
-    return next((place for place in places if (place / "dialplan/public/00_inbound_did.xml").exists()), None)
 
 
 @pytest.mark.parametrize("password", [None, "", "short", "ClueCon", "with spaces in it", "<quoted>&'\"$"])
@@ -87,40 +55,9 @@ def test_the_event_socket_is_on_loopback_behind_a_list(rig: Rig) -> None:
 
 @pytest.fixture(scope="module")
 def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Vanilla with the drop-ins, and what any operator has: ports, and a way to route a number."""
-    original = vanilla()
-    if original is None:
-        pytest.skip("no vanilla configuration: set ACCORD_FREESWITCH_VANILLA to it")
-    folder = tmp_path_factory.mktemp("vanilla")
-    conf = folder / "conf"
-    shutil.copytree(original, conf)
-    for name in DROP_INS:
-        (conf / name).parent.mkdir(exist_ok=True)
-        shutil.copy(CONF / name, conf / name)
-    shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/10_accord.xml")
-    (conf / "directory/default/1000.xml").write_text(COLLEAGUE % LINE)
-    internal, tls, external, external_tls = free_ports(4)
-    variables = (conf / "vars.xml").read_text()
-    for name, value in {
-        "internal_sip_port": internal,
-        "internal_tls_port": tls,
-        "external_sip_port": external,
-        "external_tls_port": external_tls,
-        "default_password": 987654321,  # with its own one, vanilla has each call wait for ten seconds
-    }.items():
-        variables = re.sub(rf'data="{name}=\d+"', f'data="{name}={value}"', variables)
-    # No network in a test: the address is known, and no server on the internet is asked for it.
-    variables = re.sub(
-        r'cmd="stun-set" data="(external_\w+_ip)=[^"]*"', r'cmd="set" data="\1=127.0.0.1"', variables
-    )
-    variables = variables.replace(
-        "<include>", '<include>\n<X-PRE-PROCESS cmd="set" data="local_ip_v4=127.0.0.1"/>', 1
-    )
-    (conf / "vars.xml").write_text(variables)
-    for ipv6 in conf.glob("sip_profiles/*ipv6*.xml"):
-        ipv6.unlink()
-    rig = Rig(folder, conf)
-    rig.sip_port, rig.out_port = external, internal
+    """Vanilla with the drop-ins, and ways to route a number in and out."""
+    rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
+    conf = rig.switch.conf
     way_out = f"sofia/external/$1@{rig.environment['ACCORD_TRUNK']}"
     (conf / "dialplan/default/50_out.xml").write_text(
         '<include>\n<extension name="out"><condition field="destination_number" expression="^(3247[0-9]+)$">'
@@ -132,10 +69,7 @@ def dropped_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         f'<action application="bridge" data="{route}"/></condition></extension>\n</include>\n'
     )
     try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
-        until("the profile is up", lambda: f":{external}" in rig.switch.esl.api("sofia status"), 20)
+        vanilla.start(rig)
         yield rig
     finally:
         rig.stop()

@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from recorder import config
+from recorder.call.policy import to_json
 from recorder.cli.context import Context
-from recorder.cli.doctor import outbound, switch
+from recorder.cli.doctor import outbound, routes, switch
 from recorder.cli.doctor.findings import Patient, examine
 from recorder.clock import utc_now
 from recorder.switch import guard
 from tests.freeswitch.process import until
-from tests.freeswitch.switches import HOME, PASSWORD, Rig
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, Broken, apply, copy, mend
+from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy, mend
+from tests.scenarios.files import Sounds
 
 ABOUT_THE_SWITCH = (
     switch.switch,
@@ -29,6 +31,7 @@ ABOUT_THE_SWITCH = (
     switch.dialplan,
     switch.guards,
     outbound.outbound,
+    routes.routes,
     switch.recording,
 )
 
@@ -50,6 +53,9 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Pa
     conf = copy(folder)
     rig = Rig(folder, conf)
     rig.spool.mkdir()
+    sounds = Sounds(rig.snapshot / "prompts")
+    lines = [sounds.line("normal", f"{NUMBER}01"), sounds.line("out", f"{NUMBER}02")]
+    (rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
     rig.switch.start()
     yield rig, conf
     rig.stop()
@@ -97,7 +103,7 @@ def test_the_command_says_it_in_words_and_in_json(changing: tuple[Rig, Path]) ->
             assert "wrong   catalogue: there is no catalogue" in said.stdout
 
 
-@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD], ids=lambda broken: broken.name)
+@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
 def test_it_names_what_is_wrong_with_the_dialplan(changing: tuple[Rig, Path], broken: Broken) -> None:
     rig, conf = changing
     apply(conf, broken)

@@ -196,7 +196,7 @@ def test_what_the_switch_dials_as_calls_of_their_own_is_connected_untold(routes:
     assert routes.recorded_now() == set()
     call.hang_up()
     until("it is listed", lambda: takes(routes, call), 20)
-    assert [take.end.reason for take in takes(routes, call)] == ["daemon_away"]
+    assert [take.end.reason for take in takes(routes, call)] == ["dialplan_did_not_ask"]
     assert onset_of(read_wav(call.heard_by_caller)[:, 0], TOLD) is None
 
 

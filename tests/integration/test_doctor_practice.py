@@ -14,12 +14,12 @@ from gevent import socket
 
 from recorder import config
 from recorder.cli.context import Context
-from recorder.cli.doctor import outbound, switch
+from recorder.cli.doctor import outbound, routes, switch
 from recorder.cli.doctor.findings import Finding, Patient
 from recorder.clock import utc_now
 from recorder.daemon.admission import variable
 from recorder.practice.switch import PracticeSwitch
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, Broken, apply, copy
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS
@@ -118,6 +118,7 @@ def examine(practice: PracticeSwitch, folder: Path) -> list[Finding]:
         switch.dialplan,
         switch.guards,
         outbound.outbound,
+        routes.routes,
         switch.recording,
     )
     with gevent.Timeout(20):
@@ -149,6 +150,20 @@ def test_the_doctor_finds_what_is_wrong_with_the_way_out(conf: Path, tmp_path: P
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state == "wrong"]
     assert any(BROKEN_OUTWARD[-1].says in each for each in bad), bad
+
+
+@pytest.mark.parametrize("broken", BROKEN_ROUTES, ids=lambda broken: broken.name)
+def test_the_doctor_finds_what_is_routed_ahead_of_us(conf: Path, tmp_path: Path, broken: Broken) -> None:
+    write_snapshot(tmp_path / "snapshot", {"out": "32225501010", "never_record": "32225501011"})
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        fine = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]
+    apply(conf, broken)
+    with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
+        (bad,) = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]
+    assert [each.state for each in fine] == ["ok"]
+    assert bad.state == "wrong"
+    assert broken.says in bad.what
+    assert bad.hint
 
 
 def test_the_doctor_finds_that_nothing_brings_outbound_calls(conf: Path, tmp_path: Path) -> None:

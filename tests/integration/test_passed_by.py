@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recorder.take import spool
+from tests.scenarios.broken_dialplans import copy
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.practice_driver import PracticeCall, PracticeDriver
 
@@ -87,3 +88,41 @@ def test_a_daemon_that_hung_comes_to_it_too_late_and_dies(driver: PracticeDriver
     assert call.wait("ended", 5)
     driver.daemon("start")
     written(driver, "daemon_late")
+
+
+@pytest.fixture
+def ahead(tmp_path: Path) -> Iterator[PracticeDriver]:
+    """A switch whose routing stands ahead of Accord's extensions."""
+    conf = copy(tmp_path / "switch")
+    public = conf / "dialplan/public.xml"
+    first = '<X-PRE-PROCESS cmd="include" data="public/90_route.xml"/>\n<X-PRE'
+    public.write_text(public.read_text().replace("<X-PRE", first, 1))
+    made = PracticeDriver(tmp_path, conf=conf)
+    yield made
+    made.close()
+
+
+def test_a_call_that_the_dialplan_did_not_ask_about_is_listed(ahead: PracticeDriver) -> None:
+    ahead.daemon("start")
+    call = ahead.place(CALL)
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    call.hang_up()
+    written(ahead, "dialplan_did_not_ask")
+
+
+def test_the_next_daemon_goes_on_with_it_and_lists_it_once(ahead: PracticeDriver) -> None:
+    ahead.daemon("start")
+    call = ahead.place(CALL)
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    ahead.daemon("kill")
+    ahead.daemon("start")
+    call.hang_up()
+    written(ahead, "dialplan_did_not_ask")
+
+
+def test_a_daemon_that_comes_to_it_finds_it(ahead: PracticeDriver) -> None:
+    call = connected_without_a_daemon(ahead)
+    ahead.daemon("start")
+    ahead.until("it is followed", lambda: list(ahead.spool.glob(f"*/{spool.CALL}")), 10)
+    call.hang_up()
+    written(ahead, "dialplan_did_not_ask")

@@ -275,6 +275,23 @@ BROKEN_OUTWARD = (
 """Those on the way out."""
 
 
+_AHEAD = (
+    '<extension name="ahead"><condition field="destination_number" expression="^([0-9]{11})$">'
+    '<action application="bridge" data="sofia/gateway/trunk/$1"/></condition></extension>\n'
+)
+
+BROKEN_ROUTES = (
+    Broken("an inbound route ahead of Accord", "dialplan/public.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+           "extension 'ahead' of context 'public'"),
+    Broken("an outbound route ahead of Accord", "dialplan/outbound.xml", instead("<X-PRE", f"{_AHEAD}<X-PRE"),
+           "extension 'ahead' of context 'outbound'"),
+    Broken("Accord's extensions twice", "dialplan/public.xml",
+           instead("</context>", '<X-PRE-PROCESS cmd="include" data="public/00_accord.xml"/>\n</context>'),
+           "context public brings each call to the daemon 2 times"),
+)  # fmt: skip
+"""Ways that connect a call before Accord is asked, or that ask twice."""
+
+
 def copy(folder: Path) -> Path:
     """The shipped configuration, to be changed."""
     return Path(shutil.copytree(CONF, folder / "conf"))

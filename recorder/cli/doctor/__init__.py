@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from recorder.cli.context import Context
-from recorder.cli.doctor import keeping, machine, node, older_keys, outbound, switch
+from recorder.cli.doctor import keeping, machine, node, older_keys, outbound, routes, switch
 from recorder.cli.doctor.findings import Check, Finding, Patient, examine
 from recorder.clock import to_iso, utc_now
 
@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     switch.dialplan,
     switch.guards,
     outbound.outbound,
+    routes.routes,
     outbound.calling_out,
     switch.recording,
     machine.daemon,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-from recorder.cli.doctor.findings import Finding, Patient
+from recorder.cli.doctor.findings import Finding, Patient, State
 from recorder.cli.holders import DAEMON, WORKER, Process, holder, listener
 from recorder.lifecycle.kernel import kernel_clock
 from recorder.supervise import HEARTBEAT_FD
@@ -152,17 +152,17 @@ def _says(name: str, host: str, port: int) -> Iterator[Finding]:
     if not port or listener(port) is None:
         return
     status, body = _get(host, port, "/readyz")
-    if status == 200:
-        yield Finding("ok", f"{name}: says that it can do its work")
-        return
     try:
         checks = json.loads(body)["checks"]
-        bad = {key: each for key, each in checks.items() if not each["ok"]}
+        bad = {key: each for key, each in checks.items() if not each["ok"] or each.get("hint")}
     except (ValueError, KeyError, TypeError):
         yield Finding("warning", f"{name}: answers {status} on {host}:{port}/readyz", "is that its port?")
         return
+    if status == 200:
+        yield Finding("ok", f"{name}: says that it can do its work")
     for key, each in bad.items():
-        yield Finding("wrong", f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))
+        state: State = "warning" if each["ok"] else "wrong"
+        yield Finding(state, f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))
 
 
 def _get(host: str, port: int, path: str) -> tuple[int, bytes]:

@@ -147,7 +147,8 @@ def dialplan(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "wrong",
             "dialplan: no extension brings calls to the daemon",
-            "put freeswitch_conf/dialplan/public/00_accord.xml into your context's folder, then reloadxml",
+            "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
+            "configuration, include it at the top of the inbound context, then reloadxml",
         )
     looked, place = guard.told_at(loaded), str(patient.settings.node.snapshot_folder.absolute() / TOLD)
     if looked != place:
@@ -300,6 +301,16 @@ def loaded_dialplan(settings: SwitchSettings) -> Loaded | None:
                 raise
             return None
     return Loaded(answer) if answer.lstrip().startswith("<") else None
+
+
+def dialplan_folder(settings: SwitchSettings) -> Path | None:
+    """The folder of the switch's dialplan, where it can be read from here."""
+    from recorder.switch import commands
+
+    with _Connection(settings) as connection, suppress(SwitchError, OSError):
+        folder = Path(connection.api(commands.global_variable("conf_dir")).strip()) / "dialplan"
+        return folder if folder.is_dir() else None
+    return None
 
 
 def as_findings(name: str, found: Iterator[Fault]) -> Iterator[Finding]:

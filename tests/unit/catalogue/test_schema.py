@@ -195,3 +195,19 @@ def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
         assert models.database.execute_sql("PRAGMA foreign_keys").fetchone() == (1,)
         assert models.database.execute_sql("PRAGMA journal_mode").fetchone() == ("wal",)
         assert models.database.execute_sql("PRAGMA synchronous").fetchone() == (2,)
+
+
+@SQLITE
+def test_what_is_written_need_not_be_in_the_file_when_a_connection_ends(
+    catalogue: str, tmp_path: Path
+) -> None:
+    """Or else whoever asks a catalogue that nobody else uses waits for the disk each time."""
+    file = Path(catalogue.removeprefix("sqlite:///"))
+    before = file.read_bytes()
+    with models.connected(), models.writing():
+        models.database.execute_sql("UPDATE tenant SET name = ''")
+        models.database.execute_sql("CREATE TABLE later (it TEXT)")
+    assert file.read_bytes() == before
+    schema.migrate(f"sqlite:///{tmp_path / 'another.db'}")
+    models.open_catalogue(f"sqlite:///{tmp_path / 'another.db'}")
+    assert file.read_bytes() != before, "it is when the process has another one open"

@@ -88,15 +88,30 @@ def until_stopped(pid: int) -> None:
     raise AssertionError("not stopped")
 
 
-def test_a_process_that_says_what_it_lacks_is_heard(house: House) -> None:
+FINE = {"switch": {"ok": True, "what": "connected"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "checks", "heard"),
+    [
+        (503, {"lines": {"ok": False, "what": "no lines", "hint": "do it"}},
+         [("wrong", "daemon: lines: no lines", "do it")]),
+        (200, FINE, [("ok", "daemon: says that it can do its work", "")]),
+        (200, {**FINE, "dialplan": {"ok": True, "what": "3 calls", "hint": "do it"}},
+         [("ok", "daemon: says that it can do its work", ""),
+          ("warning", "daemon: dialplan: 3 calls", "do it")]),
+    ],
+)  # fmt: skip
+def test_a_process_that_says_what_it_lacks_is_heard(
+    status: int, checks: object, heard: list[tuple[str, str, str]]
+) -> None:
     """What a daemon answers on its own port is shown as it says it."""
-    body = {"status": "not_ready", "checks": {"lines": {"ok": False, "what": "no lines", "hint": "do it"}}}
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(503)
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.wfile.write(json.dumps({"checks": checks}).encode())
 
         def log_message(self, *_: object) -> None: ...
 
@@ -104,9 +119,7 @@ def test_a_process_that_says_what_it_lacks_is_heard(house: House) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         found = list(machine._says("daemon", "127.0.0.1", server.server_port))
         server.shutdown()
-    assert [(each.state, each.what, each.hint) for each in found] == [
-        ("wrong", "daemon: lines: no lines", "do it")
-    ]
+    assert [(each.state, each.what, each.hint) for each in found] == heard
 
 
 def test_a_library_of_another_version(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,8 @@ def test_a_callee_who_was_connected_and_never_brought_here_is_not_called_unreach
     event = hung_up(**OUTWARD, state="calling")
     connected = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
     daemon._event(CallEvent(connected + event.raw.lstrip(b"\n")))
-    assert written(daemon.settings.spool) == ["daemon_away"]
+    assert written(daemon.settings.spool) == ["dialplan_did_not_ask"]
+    assert daemon.bypass.count == 1
 
 
 class Callee(Answering):

@@ -7,6 +7,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import gevent
@@ -127,7 +128,7 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     monkeypatch.setattr(watched, "AGAIN", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = Shown(daemon.calls, daemon.knowledge, daemon.node)
+    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
     with capture_logs() as said:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, Neighbours())
@@ -140,3 +141,18 @@ def test_the_daemon_goes_on_with_its_port_taken(tmp_path: Any, monkeypatch: pyte
     answer = gevent.get_hub().threadpool.spawn(fetch, port)
     assert answer.get(timeout=10) == 200
     gevent.killall(greenlets)
+
+
+def test_calls_that_the_dialplan_did_not_ask_about_are_told_of_for_a_day(tmp_path: Any) -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
+    shown = Shown(daemon.calls, daemon.knowledge, daemon.node, daemon.bypass)
+    assert "has asked about every call" in shown.readiness()()["dialplan"].what
+    daemon.bypass.found("inbound", "public", "1001")
+    found = shown.readiness()()["dialplan"]
+    assert found.ok, "the next call may well be asked about"
+    assert "connected without asking Accord: 1, the last at 2026-11-28 12:00:00 UTC" in found.what
+    assert "inbound, line 1001, context 'public'" in found.what
+    assert found.hint
+    now += timedelta(days=1, seconds=1)
+    assert not shown.readiness()()["dialplan"].hint

@@ -1,0 +1,182 @@
+"""FreeSWITCH's own example configuration, with all of its example routes: what the doctor says of them, and
+what is recorded or listed.  The drop-ins stand where the page says, and where they are too late."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder import config
+from recorder.call.policy import to_json
+from recorder.cli.context import Context
+from recorder.cli.doctor import machine, routes
+from recorder.cli.doctor.findings import Finding, Patient, examine
+from recorder.clock import utc_now
+from recorder.take import spool
+from tests.freeswitch import vanilla
+from tests.freeswitch.outward import LINE, call_out
+from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
+from tests.scenarios.files import LOWS, Sounds, chirp
+
+LOCAL, DOMESTIC, TOLL_FREE, ABROAD = "5551201", "12125551201", "18005551201", "0113225551201"
+OUTWARD = {
+    LOCAL: "local.example.com",
+    DOMESTIC: "domestic.example.com",
+    TOLL_FREE: "domestic.example.com",
+    ABROAD: "international.example.com",
+}
+"""Numbers of each of vanilla's routes to the outside."""
+
+INWARD = {"1001": "public_extensions", "5551212": "public_did"}
+"""And of its routes from there that lead to a telephone."""
+
+TOLD = chirp(low=LOWS["told"])
+TWO_SECONDS = 2 * 2 * 2 * RATE
+"""Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
+DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
+RECORDED = ("recorded", None)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
+    rig.settings["metrics_port"] = free_ports(1)[0]
+    sounds = Sounds(rig.snapshot / "prompts")
+    lines = [sounds.line("normal", number) for number in INWARD] + [sounds.line("out", LINE)]
+    (rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+    try:
+        vanilla.start(rig)
+        yield rig
+    finally:
+        rig.stop()
+
+
+def put(rig: Rig, where: Callable[[Path], None]) -> Rig:
+    rig.hang_up_all()
+    for path in rig.spool.glob(f"*/{spool.END}"):
+        shutil.rmtree(path.parent)
+    where(rig.switch.conf)
+    assert "+OK" in rig.switch.esl.api("reloadxml")
+    return rig
+
+
+@pytest.fixture
+def placed(started: Rig) -> Rig:
+    return put(started, vanilla.place)
+
+
+@pytest.fixture
+def misplaced(started: Rig) -> Rig:
+    return put(started, vanilla.misplace)
+
+
+def doctor(rig: Rig) -> list[Finding]:
+    environment = {
+        **rig.environment,
+        "ACCORD_NODE_DATA": str(rig.folder / HOME),
+        "ACCORD_METRICS_DAEMON_PORT": str(rig.settings["metrics_port"]),
+    }
+    patient = Patient(Context(config.load(None, environment), None), utc_now)
+    return [each for check in (routes.routes, machine.daemon) for each in examine(check, patient)]
+
+
+def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
+    """What became of a call, once both have spoken."""
+    until("they are connected", lambda: call.heard_by_caller.exists(), 20)
+    until("something is written of it", lambda: call.take() is not None, 10)
+    folder = call.take()
+    assert folder is not None
+    if spool.read_start(folder).refused is None:
+        until("they are connected", lambda: "bridged" in call.marks_now(), 20)
+        until("both have spoken", lambda: (folder / spool.AUDIO).stat().st_size > TWO_SECONDS, 20)
+    call.hang_up()
+    take = call.wait_take()
+    if take.end.outcome == "recorded":
+        assert heard_whole(read_wav(take.audio)[:, 1], TOLD)
+    else:
+        assert not take.audio.exists()
+    return take.end.outcome, take.end.reason
+
+
+@pytest.mark.parametrize("number", INWARD)
+def test_as_the_page_says_each_way_in_is_announced_and_recorded(placed: Rig, number: str) -> None:
+    assert outcome(placed, placed.call(number)) == RECORDED
+
+
+@pytest.mark.parametrize("number", OUTWARD)
+def test_as_the_page_says_each_way_out_is_announced_and_recorded(placed: Rig, number: str) -> None:
+    assert outcome(placed, call_out(placed, number)) == RECORDED
+
+
+def test_as_the_page_says_the_doctor_names_only_vanillas_own_short_numbers(placed: Rig) -> None:
+    found = [each for each in doctor(placed) if each.what.startswith("routes")]
+    assert {each.state for each in found} == {"warning"}, found
+    assert len(found) == 2
+    assert all("(dialplan/default.xml)" in each.what for each in found), found
+
+
+@pytest.mark.parametrize(("number", "came_of_it"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
+def test_too_late_what_comes_in_ahead_of_it_is_listed(
+    misplaced: Rig, number: str, came_of_it: tuple[str, str | None]
+) -> None:
+    call = misplaced.call(number)
+    assert outcome(misplaced, call) == came_of_it
+    take = call.wait_take()
+    assert (take.start.direction, take.start.number) == ("inbound", number)
+    assert take.start.outside.value.endswith(call.caller)
+
+
+@pytest.mark.parametrize("number", OUTWARD)
+def test_too_late_what_goes_out_ahead_of_it_is_listed(misplaced: Rig, number: str) -> None:
+    call = call_out(misplaced, number)
+    assert outcome(misplaced, call) == DID_NOT_ASK
+    start = call.wait_take().start
+    assert (start.direction, start.number, start.outside.value) == ("outbound", LINE, number)
+
+
+def test_too_late_the_doctor_names_each_way_with_its_file_and_what_the_daemon_saw(misplaced: Rig) -> None:
+    found = {each.what: each for each in doctor(misplaced)}
+    wrong = [what for what, each in found.items() if each.state == "wrong" and what.startswith("routes")]
+    assert len(wrong) == 4, wrong
+    for extension, file in [
+        ("public_extensions", "dialplan/public.xml"),
+        *((name, "dialplan/default/01_example.com.xml") for name in sorted(set(OUTWARD.values()))),
+    ]:
+        (said,) = [what for what in wrong if f"'{extension}'" in what and file in what]
+        assert ("accord/inbound.xml" in found[said].hint) is (extension == "public_extensions")
+        assert ("00_accord.xml" in found[said].hint) is (extension != "public_extensions")
+    assert any("connected without asking Accord" in what for what in found), found
+
+
+@pytest.mark.parametrize("where", [vanilla.place, vanilla.misplace])
+def test_a_call_between_colleagues_is_neither_recorded_nor_listed(
+    started: Rig, where: Callable[[Path], None]
+) -> None:
+    inside = call_out(put(started, where), "1001")
+    until("they are connected", lambda: inside.heard_by_caller.exists(), 20)
+    # What the daemon is told of a later call, it is told after this one.
+    assert outcome(started, started.call("5551212")) == RECORDED
+    assert len(list(started.spool.glob(f"*/{spool.CALL}"))) == 1
+
+
+def test_the_next_daemon_finds_it_and_lists_it_once(misplaced: Rig) -> None:
+    misplaced.kill_daemon()
+    calls: list[CallUnderTest] = [misplaced.call("1001"), call_out(misplaced, DOMESTIC)]
+    for call in calls:
+        until("they are connected", lambda call=call: call.heard_by_caller.exists(), 20)
+    for _ in range(2):
+        misplaced.start_daemon()
+        misplaced.wait_watching()
+        for call in calls:
+            until("it is followed", lambda call=call: call.take() is not None, 10)
+    for call in calls:
+        call.hang_up()
+        take = call.wait_take()
+        assert (take.end.outcome, take.end.reason) == DID_NOT_ASK
+    outside = [
+        spool.read_start(path.parent).outside.value for path in misplaced.spool.glob(f"*/{spool.CALL}")
+    ]
+    assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1

@@ -1,0 +1,137 @@
+"""FreeSWITCH's own example configuration, with Accord's drop-ins where the page says, or too late."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.freeswitch.outward import LINE
+from tests.freeswitch.switches import CONF, Rig, binary, free_ports, until
+
+DROP_INS = (
+    "accord/vars.xml",
+    "autoload_configs/event_socket.conf.xml",
+    "dialplan/accord.xml",
+    "dialplan/accord_callee.xml",
+)
+"""What docs/integrate-freeswitch.md says to copy as it is."""
+
+ENTRY, WAY_OUT = "dialplan/public/00_accord.xml", "dialplan/outbound/10_accord.xml"
+"""And into the contexts that calls come in by, and that colleagues call through."""
+
+INCLUDED = '<context name="public">\n<X-PRE-PROCESS cmd="include" data="../accord/inbound.xml"/>'
+
+COLLEAGUE = """<include>
+  <user id="%(user)s"%(known)s>
+    <params><param name="dial-string" value="sofia/external/%(user)s@%(phones)s"/></params>
+    <variables>
+      <variable name="user_context" value="default"/>
+      <variable name="toll_allow" value="domestic,international,local"/>
+      <variable name="outbound_caller_id_number" value="%(line)s"/>
+      <variable name="accord_line" value="%(line)s"/>
+    </variables>
+  </user>
+</include>
+"""
+
+TRUNK = """<include>
+  <gateway name="trunk">
+    <param name="username" value="accord"/><param name="password" value="none"/>
+    <param name="proxy" value="%s"/><param name="register" value="false"/>
+    <param name="caller-id-in-from" value="true"/>
+  </gateway>
+</include>
+"""
+
+
+def vanilla() -> Path | None:
+    """Where it is: beside the binary, or where packages put it."""
+    prefix = Path(binary() or "/").resolve().parents[1]
+    places = [Path(os.environ.get("ACCORD_FREESWITCH_VANILLA", "/nowhere")), prefix / "vanilla-conf"]
+    places += [prefix / "share/freeswitch/conf/vanilla", prefix / "conf", prefix / "etc/freeswitch"]
+    places += [Path("/usr/share/freeswitch/conf/vanilla"), Path("/etc/freeswitch")]
+    return next((place for place in places if (place / "dialplan/public/00_inbound_did.xml").exists()), None)
+
+
+def place(conf: Path) -> None:
+    """The drop-ins as the page says: ahead of what routes calls."""
+    _take_out(conf)
+    shutil.copy(CONF / ENTRY, conf / "accord/inbound.xml")
+    public = conf / "dialplan/public.xml"
+    public.write_text(public.read_text().replace('<context name="public">', INCLUDED))
+    shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/00_accord.xml")
+
+
+def misplace(conf: Path) -> None:
+    """In the folders of both contexts, behind some of what routes calls."""
+    _take_out(conf)
+    shutil.copy(CONF / ENTRY, conf / "dialplan/public/00_accord.xml")
+    shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/10_accord.xml")
+
+
+def _take_out(conf: Path) -> None:
+    for name in ("accord/inbound.xml", "dialplan/public/00_accord.xml"):
+        (conf / name).unlink(missing_ok=True)
+    for name in ("00_accord.xml", "10_accord.xml"):
+        (conf / "dialplan/default" / name).unlink(missing_ok=True)
+    public = conf / "dialplan/public.xml"
+    public.write_text(public.read_text().replace(INCLUDED, '<context name="public">'))
+
+
+def make(folder: Path) -> Rig:
+    """Vanilla with the drop-ins, and what any operator has: ports, a trunk, and telephones of two colleagues,
+    of whom 1000 calls from this machine without a password.  It is not started."""
+    original = vanilla()
+    if original is None:
+        pytest.skip("no vanilla configuration: set ACCORD_FREESWITCH_VANILLA to it")
+    conf = folder / "conf"
+    shutil.copytree(original, conf)
+    for name in DROP_INS:
+        (conf / name).parent.mkdir(exist_ok=True)
+        shutil.copy(CONF / name, conf / name)
+    place(conf)
+    rig = Rig(folder, conf)
+    phones = rig.environment["ACCORD_TRUNK"]
+    for user, known in (("1000", ' cidr="127.0.0.1/32"'), ("1001", "")):
+        colleague = COLLEAGUE % {"user": user, "known": known, "phones": phones, "line": LINE}
+        (conf / f"directory/default/{user}.xml").write_text(colleague)
+    (conf / "sip_profiles/external/trunk.xml").write_text(TRUNK % phones)
+    (conf / "directory/default/example.com.xml").unlink()  # vanilla's own trunk, on the internet
+    _set_variables(conf, rig)
+    for ipv6 in conf.glob("sip_profiles/*ipv6*.xml"):
+        ipv6.unlink()
+    return rig
+
+
+def _set_variables(conf: Path, rig: Rig) -> None:
+    internal, tls, external, external_tls = free_ports(4)
+    variables = (conf / "vars.xml").read_text()
+    for name, value in {
+        "internal_sip_port": internal,
+        "internal_tls_port": tls,
+        "external_sip_port": external,
+        "external_tls_port": external_tls,
+        "default_password": 987654321,  # with its own one, vanilla has each call wait for ten seconds
+    }.items():
+        variables = re.sub(rf'data="{name}=\d+"', f'data="{name}={value}"', variables)
+    # No network in a test: the address is known, and no server on the internet is asked for it.
+    variables = re.sub(
+        r'cmd="stun-set" data="(external_\w+_ip)=[^"]*"', r'cmd="set" data="\1=127.0.0.1"', variables
+    )
+    variables = variables.replace('data="default_provider=example.com"', 'data="default_provider=trunk"')
+    own = '<include>\n<X-PRE-PROCESS cmd="set" data="local_ip_v4=127.0.0.1"/>'
+    (conf / "vars.xml").write_text(variables.replace("<include>", own, 1))
+    rig.sip_port, rig.out_port = external, internal
+
+
+def start(rig: Rig) -> None:
+    """Phones, switch and daemon, until all are there."""
+    rig.start()
+    rig.start_daemon()
+    rig.wait_watching()
+    until("the profile is up", lambda: f":{rig.sip_port}" in rig.switch.esl.api("sofia status"), 20)
+    until("the trunk is known", lambda: "trunk" in rig.switch.esl.api("sofia status gateway trunk"), 20)

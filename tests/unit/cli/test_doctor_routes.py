@@ -1,0 +1,38 @@
+"""Where an extension stands that takes calls ahead of Accord: its file, where that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recorder.cli.doctor.routes import _place
+
+EXTENSION = (
+    '<include><extension\n  continue="true" name="local.example.com"><condition/></extension></include>'
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, ""),
+        ({"default/01_example.com.xml": EXTENSION}, " (dialplan/default/01_example.com.xml)"),
+        ({"default.xml": EXTENSION.replace("local.", "local-")}, ""),
+        ({"default/notes.txt": EXTENSION}, ""),
+        (
+            {f"{name}.xml": EXTENSION for name in "dabc"},
+            " (dialplan/a.xml, dialplan/b.xml, dialplan/c.xml)",
+        ),
+    ],
+)
+def test_an_extension_is_named_with_the_files_that_may_hold_it(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    folder = tmp_path / "dialplan"
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    place = "extension 'local.example.com' of context 'default'"
+    assert _place(folder, "default", "local.example.com") == place + said
+    assert _place(None, "default", "local.example.com") == place

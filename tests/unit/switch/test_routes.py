@@ -1,0 +1,252 @@
+"""Ways on which a call is connected before Accord is asked, in dialplans of the shape of FreeSWITCH's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.switch.loaded import Action, Loaded
+from recorder.switch.outward import RUNS
+from recorder.switch.routes import goes_outside, inbound, outbound, outside_numbers
+
+ENTRY = """
+<extension name="accord_untouched" continue="true">
+ <condition field="${accord_state}" expression="^$"/>
+ <condition regex="any"><regex field="destination_number" expression="^(112|911)$"/>
+  <regex field="caller_id_number" expression="^none$"/>
+  <action application="set" data="accord_state=never_record" inline="true"/></condition></extension>
+<extension name="accord" continue="true">
+ <condition field="${accord_state}" expression="^$"/>
+ <condition field="destination_number" expression="^(\\+?[0-9]{2,15})$">
+  <action application="set" data="accord_line=$1"/>
+  <action application="set" data="accord_state=waiting"/>
+  <action application="socket" data="127.0.0.1:8084 async full"/></condition></extension>
+"""
+WAY = f"""
+<extension name="accord_outbound_untouched" continue="true">
+ <condition field="${{accord_state}}" expression="^$"/>
+ <condition field="destination_number" expression="^(112|911)$">
+  <action application="set" data="accord_state=never_record" inline="true"/></condition></extension>
+<extension name="accord_outbound" continue="true">
+ <condition field="${{accord_state}}" expression="^$"/>
+ <condition field="${{accord_line}}" expression="^\\+?[0-9]{{2,15}}$"/>
+ <condition field="destination_number" expression="^\\+?[0-9]{{2,15}}$">
+  <action application="set" data="accord_state=outgoing"/>
+  <action application="set" data="{RUNS}"/></condition></extension>
+"""
+EXTENSIONS = (
+    '<extension name="extensions"><condition field="destination_number" expression="^(10[01][0-9])$">'
+    '<action application="transfer" data="$1 XML default"/></condition></extension>'
+)
+DID = (
+    '<extension name="did"><condition field="destination_number" expression="^(5551212)$">'
+    '<action application="transfer" data="1000 XML default"/></condition></extension>'
+)
+LOCAL = (
+    '<extension name="local_extension"><condition field="destination_number" expression="^(10[01][0-9])$">'
+    '<action application="bridge" data="user/$1@${domain_name}"/></condition></extension>'
+)
+DOMESTIC = (
+    '<extension name="domestic"><condition field="${toll_allow}" expression="domestic"/>'
+    '<condition field="destination_number" expression="^(\\d{11})$">'
+    '<action application="bridge" data="sofia/gateway/${default_gateway}/$1"/></condition></extension>'
+)
+DIGITS = (
+    '<extension name="local"><condition field="${toll_allow}" expression="local"/>'
+    '<condition field="destination_number" expression="^(\\d{7})$">'
+    '<action application="bridge" data="sofia/gateway/${default_gateway}/1${areacode}$1"/>'
+    "</condition></extension>"
+)
+ABROAD = (
+    '<extension name="international"><condition field="${toll_allow}" expression="international"/>'
+    '<condition field="destination_number" expression="^(011\\d+)$">'
+    '<action application="bridge" data="sofia/gateway/${default_gateway}/$1"/></condition></extension>'
+)
+LINE = "+3225550101"
+
+
+def dialplan(public: str = "", default: str = "", **more: str) -> Loaded:
+    contexts = {"public": public, "default": default, **more}
+    return Loaded(
+        "<section>"
+        + "".join(f'<context name="{k}">{v}</context>' for k, v in contexts.items())
+        + "</section>"
+    )
+
+
+def taken(loaded: Loaded, number: str) -> list[str]:
+    return [route.extension for route in inbound(loaded, "public", number)]
+
+
+def sent(loaded: Loaded, number: str) -> list[str]:
+    return [route.extension for route in outbound(loaded, "default", number, LINE)]
+
+
+def test_what_is_routed_ahead_is_found_by_the_number_that_it_takes() -> None:
+    loaded = dialplan(EXTENSIONS + ENTRY + DID, LOCAL)
+    assert taken(loaded, "1001") == ["extensions"]
+    assert taken(loaded, "5551212") == []
+    assert taken(dialplan(DID + ENTRY, LOCAL), "5551212") == ["did"]
+
+
+def test_behind_accord_nothing_is_found() -> None:
+    loaded = dialplan(ENTRY + EXTENSIONS + DID, LOCAL)
+    assert [taken(loaded, number) for number in ("1001", "5551212")] == [[], []]
+
+
+def test_a_way_that_leads_nowhere_connects_nobody() -> None:
+    assert taken(dialplan(EXTENSIONS + ENTRY, ""), "1001") == []
+    hangs_up = EXTENSIONS.replace("transfer", "hangup")
+    assert taken(dialplan(hangs_up + ENTRY, LOCAL), "1001") == []
+
+
+def test_where_it_is_transferred_to_may_ask() -> None:
+    assert taken(dialplan(EXTENSIONS + ENTRY, ENTRY + LOCAL), "1001") == []
+    assert taken(dialplan(EXTENSIONS + ENTRY, LOCAL + ENTRY), "1001") == ["extensions"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '<condition wday="2-6" hour="9-18"/>',
+        '<condition field="${open}" expression="^true$"/>',
+        '<condition field="${module_exists(mod_x)}" expression="true"/>',
+        '<condition field="network_addr" expression="^10"/>',
+        '<condition regex="any"><regex field="destination_number" expression="^9"/>'
+        '<regex field="ani" expression="^1"/></condition>',
+        '<condition field="destination_number" expression="^${extension}$"/>',
+        '<condition field="destination_number" expression="(?P&lt;a&gt;1)(?P&lt;a&gt;0)"/>',
+    ],
+)
+def test_what_may_be_met_is_a_way_and_what_comes_behind_it_another(condition: str) -> None:
+    sometimes = EXTENSIONS.replace("<condition", condition + "<condition", 1)
+    assert taken(dialplan(sometimes + ENTRY, LOCAL), "1001") == ["extensions"]
+    later = EXTENSIONS.replace('"extensions"', '"later"')
+    assert taken(dialplan(sometimes + later + ENTRY, LOCAL), "1001") == ["extensions", "later"]
+
+
+def test_what_is_met_for_sure_ends_the_way() -> None:
+    tested = '<condition field="destination_number"><expression>^1</expression></condition>'
+    both = EXTENSIONS.replace("<condition", tested + "<condition", 1)
+    later = EXTENSIONS.replace('"extensions"', '"later"')
+    assert taken(dialplan(both + later + ENTRY, LOCAL), "1001") == ["extensions"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '<condition field="destination_number" expression="^2"/>',
+        '<condition field="${accord_state}" expression="."/>',
+        '<condition regex="all"><regex field="destination_number" expression="^2"/>'
+        '<regex field="ani" expression="^1"/></condition>',
+        '<condition regex="xor"><regex field="destination_number" expression="^1"/>'
+        '<regex field="context" expression="^public$"/></condition>',
+    ],
+)
+def test_what_is_never_met_is_none(condition: str) -> None:
+    never = EXTENSIONS.replace("<condition", condition + "<condition", 1)
+    assert taken(dialplan(never + ENTRY, LOCAL), "1001") == []
+
+
+def test_nested_conditions_and_anti_actions_are_looked_into() -> None:
+    nested = EXTENSIONS.replace("<action", '<condition field="${x}" expression="y"><action').replace(
+        "</condition>", "</condition></condition>", 1
+    )
+    assert taken(dialplan(nested + ENTRY, LOCAL), "1001") == ["extensions"]
+    anti = (
+        EXTENSIONS.replace("^(10[01][0-9])$", "^2").replace("<action", "<anti-action").replace("$1", "1001")
+    )
+    assert taken(dialplan(anti + ENTRY, LOCAL), "1001") == ["extensions"]
+
+
+def test_an_extension_that_asks_only_sometimes_leaves_the_others() -> None:
+    name = '<extension name="accord" continue="true">'
+    at_night = ENTRY.replace(name, name + '<condition hour="18-24"/>')
+    assert taken(dialplan(at_night + EXTENSIONS, LOCAL), "1001") == ["extensions"]
+
+
+def test_numbers_that_are_never_recorded_are_no_finding() -> None:
+    emergency = DIGITS.replace(r"^(\d{7})$", "^(911)$")
+    assert sent(dialplan(default=emergency + WAY), "911") == []
+    assert taken(dialplan(ENTRY + EXTENSIONS, LOCAL), "911") == []
+
+
+def test_circles_end() -> None:
+    circle = EXTENSIONS.replace("XML default", "XML public")
+    assert taken(dialplan(circle + ENTRY), "1001") == []
+
+
+def test_calls_to_the_outside_are_found_by_each_length() -> None:
+    loaded = dialplan(default=LOCAL + DIGITS + DOMESTIC + ABROAD + WAY)
+    numbers, unguessed = outside_numbers(loaded, "default")
+    assert unguessed == []
+    assert {len(number) for number in numbers} == set(range(4, 16))
+    assert {name for number in numbers for name in sent(loaded, number)} == {
+        "local",
+        "domestic",
+        "international",
+    }
+    mended = dialplan(default=LOCAL + WAY + DIGITS + DOMESTIC + ABROAD)
+    assert [name for number in numbers for name in sent(mended, number)] == []
+
+
+def test_of_several_files_only_those_that_sort_first_are_ahead() -> None:
+    loaded = dialplan(default=DIGITS + WAY + DOMESTIC)
+    assert (sent(loaded, "5551234"), sent(loaded, "12125550123")) == (["local"], [])
+
+
+def test_a_call_of_no_line_is_asked_nowhere() -> None:
+    loaded = dialplan(default=WAY + DIGITS)
+    assert [route.extension for route in outbound(loaded, "default", "5551234", "")] == ["local"]
+
+
+def test_a_way_through_another_context_is_one() -> None:
+    by_nine = DIGITS.replace(r"^(\d{7})$", r"^9(\d+)$").replace(
+        'application="bridge" data="sofia/gateway/${default_gateway}/1${areacode}$1"',
+        'application="transfer" data="$1 XML trunk"',
+    )
+    loaded = dialplan(default=by_nine + WAY, trunk=DOMESTIC.replace("domestic", "trunk"))
+    numbers, _ = outside_numbers(loaded, "default")
+    assert {name for number in numbers for name in sent(loaded, number)} == {"local"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "begins"),
+    [
+        (r"^9(1\d{10})$", "91"),
+        (r"^(00|\+)[1-9]\d{6,12}$", ""),
+        (r"^0([1-9]\d{8})$", "0"),
+        (r"^\+?32(47\d+)$", ""),
+    ],
+)
+def test_numbers_of_other_plans_are_guessed(expression: str, begins: str) -> None:
+    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", expression) + WAY)
+    numbers, unguessed = outside_numbers(loaded, "default")
+    assert unguessed == []
+    assert numbers
+    assert all(number.startswith(begins) for number in numbers)
+    assert {name for number in numbers for name in sent(loaded, number)} == {"local"}
+
+
+def test_what_cannot_be_guessed_is_said() -> None:
+    loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", "^7+3{3}(1+)4$") + WAY)
+    assert outside_numbers(loaded, "default") == ([], ["local"])
+
+
+@pytest.mark.parametrize(
+    ("dial", "number", "outside"),
+    [
+        ("sofia/gateway/trunk/$1", "112", True),
+        ("{a=b,c=d}[x=y]sofia/gateway/trunk/1", "1", True),
+        ("user/1000@d,[leg_timeout=20]sofia/external/1@198.51.100.7", "1000", True),
+        ("user/1000@${domain}|group/sales@d", "5551212", False),
+        ("sofia/internal/1001%d", "5551212", False),
+        ("${sofia_contact(1001@d)}", "5551212", False),
+        ("loopback/app=voicemail:default d 1000", "5551212", False),
+        ("${where}", "5551212", True),
+        ("${where}", "1001", False),
+        ("freetdm/1/a/$1", "1001", True),
+    ],
+)
+def test_where_a_dial_string_leads(dial: str, number: str, outside: bool) -> None:
+    assert goes_outside(Action("bridge", dial), number) is outside
+    assert not goes_outside(Action("playback", dial), number)
