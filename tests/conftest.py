@@ -263,6 +263,9 @@ class House:
             marks.append(Mark(at + told, "bridged", {"party": "extension", "value": "1001"}))
         if asked is not None:
             by = {} if asked == "none" else {"by": "colleague", "how": "own_words"}
+            if asked == "yes":
+                heard = told // timedelta(milliseconds=1) + 1200
+                by |= {"voice_from_ms": str(heard), "voice_to_ms": str(heard + 500)}
             marks.append(Mark(at + told + timedelta(seconds=1), "keep_asked", {"how": "own_words"}))
             answer = {"answer": asked, **by}
             marks.append(Mark(at + told + timedelta(seconds=2), "keep_answered", answer))

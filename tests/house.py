@@ -183,7 +183,8 @@ class House:
         dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> str:
         """A recorded call with ``times`` conversations in it, from spool to bucket; its id.  In it it is
-        ``asked`` whether it may be kept, each time with that answer (the data of a ``keep_answered``);
+        ``asked`` whether it may be kept, each time with that answer (the data of a
+        ``keep_answered``, ``voice_…`` from the question's end on);
         ``dialled`` is what came of a colleague's codes: when (ms), which mark, and its data."""
         folder, end = self.finished(
             customer,
@@ -392,6 +393,10 @@ def _asked(
     length = min(len(left), len(right))
     more = np.stack([left[:length], right[:length]], axis=1)
     heard = begun + len(said[0]) * 1000 // RATE
+    answer = {
+        name: str(heard + int(value)) if name.startswith("voice_") else value
+        for name, value in answer.items()
+    }
     marks = [
         (begun, "keep_asked", {"how": "question"}),
         (heard, "keep_question_heard", {}),

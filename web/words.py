@@ -188,6 +188,17 @@ def answered(
     return str(_("No answer was noted."))
 
 
+def unheard(at: datetime) -> str:
+    """A colleague confirmed a yes, and the outside party had not been heard."""
+    return str(
+        _(
+            "A colleague pressed 1 for yes at %(time)s, but the other side had not been heard. That does not "
+            "count as a yes.",
+            time=written.time(at),
+        )
+    )
+
+
 JOINED: Mapping[tuple[str, str], object] = {
     ("joined_asked", ""): _l("A colleague who had joined was asked, too, whether they may be recorded."),
     ("joined_answered", "yes"): _l("They agreed, with a key."),
@@ -315,6 +326,7 @@ def init_app(app: Flask) -> None:
             written.size,
             asked,
             answered,
+            unheard,
             consented,
             joined,
             announced_how,

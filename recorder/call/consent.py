@@ -10,10 +10,16 @@ on anything else that it will not be for that.
 =========  ======================  ============================================================
 QUESTION   it plays to both        heard whole by both: ANSWER.  A key is no answer yet.  A hold,
                                    another at the other end, or its being cut: broken, no answer
-ANSWER     a key is waited for     1 or 2 of either side, or silence: VERDICT.  The code again:
-                                   QUESTION once more.  Another at the other end: broken
+ANSWER     a key is waited for     1 or 2 of theirs, 2 of the colleague's, or silence: VERDICT.  1 of the
+                                   colleague's: CHECK.  The code again: QUESTION once more.  Another at
+                                   the other end: broken
+CHECK      the sound is looked     they said something since the question: VERDICT.  They did not, or it is
+           through                 not known in time: QUESTION once more; the second time nobody answered,
+                                   VERDICT
 VERDICT    both hear what it was   told, or not heard whole; then all can begin anew
 =========  ======================  ============================================================
+
+That a colleague says yes for them is none without their voice: it would be the colleague's alone.
 
 The last answer stands, and silence is no yes; a question that was broken off changes nothing.
 
@@ -37,6 +43,9 @@ TIME_TO_ANSWER: Final = timedelta(seconds=20)
 TIME_TO_ASK: Final = timedelta(seconds=120)
 """For a question in the colleague's own words, and the answer."""
 
+TIME_TO_CHECK: Final = timedelta(seconds=3)
+"""For whether they were heard; not known by then, they were not."""
+
 ANSWERS: Final = {"1": "yes", "2": "no"}
 
 LEGS: Final = (OUTSIDE, COLLEAGUE)
@@ -46,16 +55,21 @@ def begin(state: State, event: Observed) -> tuple[State, Actions]:
     """The colleague's code, or the line's own question once they speak."""
     keep = state.script.keep
     state = replace(state, colleague=event.other or state.colleague)
-    if keep is None or not state.talking or state.asked.step in (Step.QUESTION, Step.VERDICT):
+    if keep is None or not state.talking or state.asked.step not in (Step.IDLE, Step.ANSWER):
         return state, ()
     if state.paused(event.at):
         return state, (Do.PAUSE_OVER, Do.PAUSE_TONE)  # it begins anew, and so is heard at once
+    return _ask(state, keep, event)
+
+
+def _ask(state: State, keep: KeepScript, event: Observed, *, again: bool = False) -> tuple[State, Actions]:
     how = "question" if keep.question is not None else "own_words"
     note = Note("keep_asked", event.at, (("how", how),))
     if keep.question is None:
-        asked = Asking(Step.ANSWER, how=how)
-        return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_CUE)
-    return _say(replace(state, asked=Asking(Step.QUESTION, how=how)), keep.question, event, note, Do.KEEP_ASK)
+        asked = Asking(Step.ANSWER, how=how, again=again)
+        return until(replace(state, asked=asked), event.at, TIME_TO_ASK), (note, Do.KEEP_SINCE, Do.KEEP_CUE)
+    asked = Asking(Step.QUESTION, how=how, again=again)
+    return _say(replace(state, asked=asked), keep.question, event, note, Do.KEEP_ASK)
 
 
 def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> tuple[State, Actions]:
@@ -66,18 +80,50 @@ def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> t
 def key(state: State, event: Observed) -> tuple[State, Actions]:
     """A key of either side."""
     answer = ANSWERS.get(event.key)
-    if state.asked.step is not Step.ANSWER or answer is None or event.leg not in LEGS:
+    asked = state.asked
+    if asked.step not in (Step.ANSWER, Step.CHECK) or answer is None or event.leg not in LEGS:
         return state, ()
-    how = "key" if event.leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
-    return _answered(state, event, answer, (("by", event.leg), ("how", how)))
+    if event.leg == COLLEAGUE and answer == "yes":
+        if asked.step is Step.CHECK:
+            return state, ()
+        asked = replace(asked, step=Step.CHECK, pressed=event.at)
+        return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
+    return _answered(state, event, answer, event.at, ("by", event.leg), ("how", _how(state, event.leg)))
+
+
+def _how(state: State, leg: str) -> str:
+    return "key" if leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
+
+
+def checked(state: State, event: Observed) -> tuple[State, Actions]:
+    """The sound was looked through, up to the colleague's key."""
+    pressed = state.asked.pressed
+    if state.asked.step is not Step.CHECK or pressed is None:
+        return state, ()
+    if event.voice is None:
+        return _unheard(state, event, pressed)
+    where = (("voice_from_ms", str(event.voice[0])), ("voice_to_ms", str(event.voice[1])))
+    by = (("by", COLLEAGUE), ("how", _how(state, COLLEAGUE)))
+    return _answered(state, event, "yes", pressed, *by, *where)
+
+
+def _unheard(state: State, event: Observed, pressed: datetime) -> tuple[State, Actions]:
+    """Nobody was heard to say so: asked once more, and then nobody answered."""
+    keep = state.script.keep
+    note = Note("keep_unheard", pressed)
+    if keep is not None and state.talking and not state.asked.again:
+        state, actions = _ask(state, keep, event, again=True)
+    else:
+        state, actions = _answered(state, event, "none", event.at)
+    return state, (note, *actions)
 
 
 def _answered(
-    state: State, event: Observed, answer: str, more: tuple[tuple[str, str], ...] = ()
+    state: State, event: Observed, answer: str, at: datetime, *more: tuple[str, str]
 ) -> tuple[State, Actions]:
     keep = state.script.keep
     assert keep is not None  # without it nothing is asked
-    note = Note("keep_answered", event.at, (("answer", answer), *more))
+    note = Note("keep_answered", at, (("answer", answer), *more))
     asked = replace(state.asked, step=Step.VERDICT)
     state = replace(state, kept="yes" if answer == "yes" else "no", asked=asked)
     return _say(state, verdict(keep, answer), event, note, _SAY[answer])
@@ -109,20 +155,20 @@ def sounded(state: State, event: Observed) -> tuple[State, Actions]:
     if asked.step is Step.VERDICT:
         return _over(state), (Note("keep_told", event.at, (("answer", state.kept),)),)
     state = until(replace(state, asked=replace(asked, step=Step.ANSWER)), event.at, TIME_TO_ANSWER)
-    return state, (Note("keep_question_heard", event.at),)
+    return state, (Note("keep_question_heard", event.at), Do.KEEP_SINCE)
 
 
 def disturbed(state: State, event: Observed) -> tuple[State, Actions]:
     """A hold, or somebody else at the other end: what plays is not heard by both, and what is answered is not
     answered to each other."""
-    if state.asked.step is Step.ANSWER and event.what is What.HELD:
+    if state.asked.step in (Step.ANSWER, Step.CHECK) and event.what is What.HELD:
         return state, ()  # they may come back to it
     return broken(state, event)
 
 
 def paused(state: State, event: Observed) -> tuple[State, Actions]:
     """What is said from now on is not in the sound.  What came of an answer is said to its end."""
-    waiting = state.asked.step in (Step.QUESTION, Step.ANSWER)
+    waiting = state.asked.step in (Step.QUESTION, Step.ANSWER, Step.CHECK)
     return broken(state, event) if waiting else (state, ())
 
 
@@ -139,7 +185,9 @@ def waited(state: State, at: datetime) -> tuple[State, Actions]:
     """The time for what it waits for is over."""
     event = Observed(What.DEADLINE, at)
     if state.asked.step is Step.ANSWER:
-        return _answered(state, event, "none")
+        return _answered(state, event, "none", at)
+    if state.asked.step is Step.CHECK:
+        return _unheard(state, event, state.asked.pressed or at)
     return broken(state, event)
 
 

@@ -485,13 +485,14 @@ def _colleague_back(state: State, event: Observed) -> tuple[State, Actions]:
     return state, (Note("colleague_unhold", event.at), *told)
 
 
-_ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD})
+_ONLY_IN_TALK: Final = frozenset({What.CODE, What.ASKED, What.BEGAN, What.HEARD, What.VOICE})
 
 _TALK: Final[dict[What, Callable[[State, Observed], tuple[State, Actions]]]] = {
     What.CODE: _dialled,
     What.ASKED: control.asked,
     What.BEGAN: _sounded,
     What.HEARD: _sounded,
+    What.VOICE: consent.checked,
     # The colleague's; the outside party's go through all that is above.
     What.KEY: _colleague_key,
     What.HELD: _colleague_held,

@@ -54,6 +54,8 @@ class Do(StrEnum):
     DISCARD = "discard"  # destroy what was captured
     KEEP_ASK = "keep_ask"  # ask both whether it may be kept
     KEEP_CUE = "keep_cue"  # tell the colleague to ask in their own words
+    KEEP_SINCE = "keep_since"  # remember how far the recording is: an answer comes after it
+    KEEP_CHECK = "keep_check"  # look in it whether the outside party has said something since
     KEEP_YES = "keep_yes"  # tell both that it will be kept
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
@@ -170,19 +172,23 @@ class Step(IntEnum):
     QUESTION = 1
     ANSWER = 2
     VERDICT = 3
+    CHECK = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
     """A question in the conversation: about keeping, and then ``how`` is ``question`` or ``own_words``; or
     ``delete``, and then only to the colleague.  ``sound`` plays; ``began`` and ``heard`` are the legs on
-    which it began, and came to its end."""
+    which it began, and came to its end.  ``pressed``: when a colleague said that it was answered with
+    yes, and ``again``: they had said so before, and nobody was heard."""
 
     step: Step = Step.IDLE
     how: str = ""
     sound: str = ""
     began: frozenset[str] = frozenset()
     heard: frozenset[str] = frozenset()
+    pressed: datetime | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

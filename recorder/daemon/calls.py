@@ -20,12 +20,14 @@ from recorder.call.joiner import in_room
 from recorder.call.policy import OUTWARD
 from recorder.call.state import BOTH, OPT_OUT, Action, Do, Finish, Note, Phase, Speech, State
 from recorder.clock import Now
+from recorder.daemon.voice import Answer
 from recorder.daemon.writer import Writer
 from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import CallEvent
 from recorder.switch.observed import COLLEAGUE, Observed, What, observe, observe_talk
+from recorder.take.questions import OWN_WORDS
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 
 log = structlog.get_logger()
@@ -97,6 +99,7 @@ class Call:
         self._timer: gevent.Greenlet[[], None] | None = None
         self._told_at: datetime | None = None
         self._connected = -SETTLED
+        self._answer: Answer | None = None
         self._since = start.started_at
         self._cut = False
 
@@ -276,6 +279,11 @@ class Call:
                     self._tell_joiner(self.state.refuser, script.joining.refused, script.joining.how)
             case Do.DELETE_ASK | Do.DELETED:
                 self._delete(action)
+            case Do.KEEP_SINCE:
+                self._answer = Answer(self.writer.audio)
+            case Do.KEEP_CHECK:
+                if self._answer is not None:
+                    self._answer.look(last=self.state.asked.how == OWN_WORDS, told=self._voice)
             case _:
                 self._keep(action)
 
@@ -434,6 +442,9 @@ class Call:
             self._switch(commands.play_to(self.channel, "accord_state", "announced", colleague, path))
         else:
             self._say_to_both("announced", path)
+
+    def _voice(self, found: tuple[int, int] | None) -> None:
+        self.feed(Observed(What.VOICE, self._now(), voice=found))
 
     def _say_to_both(self, state: str, sound: Path) -> None:
         """Play it to both ends at once, if the call is in that state then.

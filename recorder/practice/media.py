@@ -71,6 +71,10 @@ class Media:
         self._bridged = True
         self.start()
 
+    def says(self, path: Path) -> None:
+        """The outside party says this now."""
+        self._caller = Player(_voice(path))
+
     def disconnect(self) -> None:
         """The called one is gone."""
         self._bridged = False

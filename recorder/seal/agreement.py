@@ -1,8 +1,9 @@
 """What was agreed about recording a call and about keeping the recording, and when that counts.
 
 A yes to keeping counts only where it follows a question: by the marks, and for a question that was played
-also by the audio, in which it must be whole and before the answer.  Nothing counts in a recording that was
-not announced.  That rule is :func:`counts`, and is nowhere else.
+also by the audio, in which it must be whole and before the answer.  One that a colleague confirmed counts
+only where the outside party was heard between the two.  Nothing counts in a recording that was not
+announced.  That rule is :func:`counts`, and is nowhere else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from recorder.call.policy import Sound as Words
 from recorder.call.state import NOTICE, OPT_IN
 from recorder.clock import from_iso, to_iso
 from recorder.take.encoded import Encoded, Found, Marker, Prompt
-from recorder.take.questions import NO, NONE, OWN_WORDS, YES, Question, questions
+from recorder.take.questions import COLLEAGUE, NO, NONE, OWN_WORDS, YES, Question, questions
 
 GIVEN = (YES, NO, NONE)
 """What was answered, silence included."""
@@ -53,13 +54,23 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """Where the outside party was heard to answer, in the left channel."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement:
     """A question in the call whether the recording may be kept.  Offsets are milliseconds of audio.
 
     ``how`` it was asked: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
     ``answer``: ``yes``, ``no``, ``none`` (silence), ``broken`` (not heard whole, or nobody could answer),
     ``None`` (nothing was noted).  ``by`` is ``outside`` or ``colleague``, ``answered_how`` is ``key``,
-    ``aloud`` or ``own_words``.  ``told``: both heard what came of it, whole; ``said`` is what that was."""
+    ``aloud`` or ``own_words``.  ``voice``: where they were heard before a colleague confirmed a yes;
+    ``unheard_at``: when a colleague did, and they had not been heard, which is no answer.  ``told``: both
+    heard what came of it, whole; ``said`` is what that was."""
 
     asked_at: datetime
     offset_ms: int
@@ -70,6 +81,8 @@ class Agreement:
     answered_how: str | None
     answered_at: datetime | None
     answered_offset_ms: int | None
+    voice: Voice | None
+    unheard_at: datetime | None
     told: bool
     said: Said | None
 
@@ -85,6 +98,11 @@ class Agreement:
             and found.end_ms <= self.answered_offset_ms
         )
 
+    @property
+    def theirs(self) -> bool:
+        """Whether a yes is the outside party's: their key, or their voice before a colleague's."""
+        return self.by != COLLEAGUE or self.voice is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
@@ -96,10 +114,12 @@ class Agreed:
 
 
 def counts(announced: bool, agreements: Sequence[Agreement]) -> bool:
-    """Whether it was agreed to keep the recording: it is announced, the last answer is yes, and its question
-    was heard before it.  A question that was broken off, or whose end nobody noted, changes nothing."""
+    """Whether it was agreed to keep the recording: it is announced, the last answer is yes and the outside
+    party's own, and its question was heard before it.  A question that was broken off, or whose end nobody
+    noted, changes nothing."""
     last = next((each for each in reversed(agreements) if each.answer in GIVEN), None)
-    return announced and last is not None and last.answer == YES and last.heard_before_the_answer
+    yes = announced and last is not None and last.answer == YES
+    return yes and last is not None and last.heard_before_the_answer and last.theirs
 
 
 def consent(encoded: Encoded) -> Consent:
@@ -121,8 +141,9 @@ def agreements(encoded: Encoded) -> tuple[Agreement, ...]:
     if keep is None:
         return ()
     found = {(prompt.number, prompt.which): _place(prompt) for prompt in encoded.prompts}
+    length = encoded.duration_ms
     return tuple(
-        _agreement(one, keep, found.get((number, "question")), found.get((number, one.answer or "")))
+        _agreement(one, keep, length, found.get((number, "question")), found.get((number, one.answer or "")))
         for number, one in enumerate(questions(encoded.markers))
         if one.how == OWN_WORDS or keep.question is not None
     )
@@ -135,8 +156,11 @@ def agreed(announced: bool, made: Sequence[Agreement], keep: Keep | None, since:
     return Agreed(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
 
-def _agreement(one: Question[Marker], keep: Keep, asked: Found | None, told: Found | None) -> Agreement:
+def _agreement(
+    one: Question[Marker], keep: Keep, duration_ms: int, asked: Found | None, told: Found | None
+) -> Agreement:
     given = one.answered
+    since = one.asked.offset_ms if asked is None else asked.end_ms
     return Agreement(
         asked_at=_milliseconds(one.asked.at),
         offset_ms=one.asked.offset_ms,
@@ -147,9 +171,17 @@ def _agreement(one: Question[Marker], keep: Keep, asked: Found | None, told: Fou
         answered_how=None if given is None else given.data.get("how"),
         answered_at=None if given is None else _milliseconds(given.at),
         answered_offset_ms=None if given is None else given.offset_ms,
+        voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
+        unheard_at=None if one.unheard is None else _milliseconds(one.unheard.at),
         told=one.told is not None,
         said=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
     )
+
+
+def _voice(first: int, end: int, since: int, duration_ms: int) -> Voice | None:
+    """What of it lies in the audio, after the question."""
+    first, end = max(first, since), min(end, duration_ms)
+    return Voice(first, end) if first < end else None
 
 
 def _verdict(keep: Keep, answer: str) -> Words:

@@ -7,10 +7,10 @@ from typing import Any
 
 from recorder.call.state import MODES, NOTICE
 from recorder.clock import to_iso
-from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent, Said
+from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent, Said, Voice
 from recorder.seal.canonical import Fields
 from recorder.take.encoded import Found
-from recorder.take.questions import BROKEN, BY, HOW, NO, OWN_WORDS, QUESTION, YES
+from recorder.take.questions import BROKEN, BY, COLLEAGUE, HOW, NO, NONE, OWN_WORDS, QUESTION, YES
 
 
 def consent_body(consent: Consent) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def agreement_body(one: Agreement) -> dict[str, Any]:
         "answered_how": one.answered_how,
         "answered_at": None if one.answered_at is None else to_iso(one.answered_at),
         "answered_offset_ms": one.answered_offset_ms,
+        "voice": None if one.voice is None else {"from_ms": one.voice.from_ms, "to_ms": one.voice.to_ms},
+        "unheard_at": None if one.unheard_at is None else to_iso(one.unheard_at),
         "told": one.told,
         "said": _said_body(one.said),
     }
@@ -70,6 +72,8 @@ def read_agreement(fields: Fields) -> Agreement:
         answered_how=fields.optional_one_of("answered_how", HOW),
         answered_at=fields.optional_time("answered_at"),
         answered_offset_ms=fields.optional_whole("answered_offset_ms"),
+        voice=_read_voice(fields),
+        unheard_at=fields.optional_time("unheard_at"),
         told=fields.truth("told"),
         said=_read_said(fields, "said"),
     )
@@ -109,7 +113,7 @@ def nonsense_in(agreements: Iterable[Agreement], duration_ms: int) -> str | None
             return "what was played lies outside the audio"
         if (one.how == QUESTION) != (one.question is not None):
             return "a question was played that there is not, or not played"
-        if (why := _answer_nonsense(one)) is not None:
+        if (why := _answer_nonsense(one) or _voice_nonsense(one, duration_ms)) is not None:
             return why
     return None
 
@@ -122,6 +126,20 @@ def _answer_nonsense(one: Agreement) -> str | None:
         return "a yes or no is nobody's, or nobody's answer somebody's"
     if one.told and not given:
         return "it was told what was answered, and nothing was"
+    return None
+
+
+def _voice_nonsense(one: Agreement, duration_ms: int) -> str | None:
+    if one.unheard_at is not None and one.answer not in (None, NONE):
+        return "somebody answered who was not heard"
+    if one.voice is None:
+        return None
+    if one.answer != YES or one.by != COLLEAGUE:
+        return "somebody was heard where no colleague confirmed it"
+    found = None if one.question is None else one.question.found
+    since = one.offset_ms if found is None else found.end_ms
+    if not since <= one.voice.from_ms < one.voice.to_ms <= duration_ms:
+        return "who answered was heard outside the audio, or before the question's end"
     return None
 
 
@@ -150,6 +168,16 @@ def _read_said(fields: Fields, name: str) -> Said | None:
     where = inner.take("found")
     found = None if where is None else _found(Fields(where, f"manifest.body.agreements.{name}.found"))
     return _words(inner, found)
+
+
+def _read_voice(fields: Fields) -> Voice | None:
+    value = fields.take("voice")
+    if value is None:
+        return None
+    inner = Fields(value, "manifest.body.agreements.voice")
+    read = Voice(inner.whole("from_ms"), inner.whole("to_ms"))
+    inner.end()
+    return read
 
 
 def _words(fields: Fields, found: Found | None = None) -> Said:

@@ -65,6 +65,7 @@ class What(StrEnum):
     )
     LOOKED = "looked"  # the switch was asked about the leg ``other``: ``outside`` where it leads there,
     #                    ``told`` where its own call has been announced
+    VOICE = "voice"  # the recording was looked through for what the outside party says; ``voice`` is where
     ASKED = "asked"  # somebody asked for ``code`` in the panel or by an API (``by``); see ``call/control.py``
 
 
@@ -92,7 +93,8 @@ class Observed:
     ``held_since``, ``colleague_held_since``: since when either holds now (``None``: they do not).  ``fax``: a
     telephone has offered to go on as a fax (T.38).  ``by``: where it was asked for, if not on the telephone.
     ``heard_by``: :data:`OUTSIDE`, :data:`COLLEAGUE`, :data:`BOTH_HEAR` or :data:`NOBODY_HEARS`; ``lane``:
-    ``left``, ``right`` or empty.
+    ``left``, ``right`` or empty.  ``voice``: from where to where, in milliseconds of audio, ``None`` where
+    nobody was heard.
     """
 
     what: What
@@ -125,6 +127,7 @@ class Observed:
     listening: tuple[Person, ...] = ()
     heard_by: str = ""
     lane: str = ""
+    voice: tuple[int, int] | None = None
 
 
 WANTED: Final = (

@@ -7,6 +7,7 @@ passed over here, and so by everything after.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ YES, NO, NONE, BROKEN = "yes", "no", "none", "broken"
 """What came of it; ``none`` is silence, ``broken`` that it was not heard whole or nobody could answer."""
 
 BY: Final = ("outside", "colleague")
+COLLEAGUE = BY[1]
 BY_KEY, ALOUD = "key", "aloud"
 HOW: Final = (BY_KEY, ALOUD, OWN_WORDS)
 """How it was answered: a key of the outside party's, or a colleague's after the answer was given aloud, or
@@ -47,13 +49,15 @@ M = TypeVar("M", bound=Happened)
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
     """One question: ``asked`` begins it, ``heard`` is its sound's end, ``told`` the end of the sentence that
-    says what came of it; ``None`` where that was not noted."""
+    says what came of it, ``unheard`` a colleague's yes without their voice; ``None`` where that was not
+    noted."""
 
     asked: M
     heard: M | None = None
     broken: M | None = None
     answered: M | None = None
     told: M | None = None
+    unheard: M | None = None
 
     @property
     def how(self) -> str:
@@ -74,11 +78,26 @@ class Question(Generic[M]):
             return replace(self, told=mark) if self.answered and not self.told else self
         if over:
             return self
+        if self.unheard is not None and mark.data.get("answer") != NONE:
+            return self  # asked once more, it is another question
         if mark.kind == "keep_broken":
             return replace(self, broken=mark)
         if self.how == QUESTION and self.heard is None:
             return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
+        if mark.kind == "keep_unheard" and self.unheard is None:
+            return replace(self, unheard=mark)
         return replace(self, answered=mark) if _is_answer(mark) else self
+
+    @property
+    def voice_ms(self) -> tuple[int, int] | None:
+        """Where they were heard before a colleague said that it was yes, in milliseconds of audio."""
+        given = self.answered
+        if given is None or given.data.get("by") != COLLEAGUE or given.data["answer"] != YES:
+            return None
+        first, end = (given.data.get(name, "") for name in ("voice_from_ms", "voice_to_ms"))
+        if not all(re.fullmatch("[0-9]{1,9}", each, re.ASCII) for each in (first, end)):
+            return None
+        return (int(first), int(end)) if int(first) < int(end) else None
 
 
 def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:

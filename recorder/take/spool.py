@@ -119,7 +119,11 @@ MARKS = frozenset(
         "keep_asked",  # the question whether to keep it.  data: how (question, own_words)
         "keep_question_heard",  # whole, by both
         "keep_broken",  # it was not, or nobody could answer: nothing came of it
-        "keep_answered",  # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words)
+        # A colleague said that they had said yes, and nothing was heard of them: no answer, asked once more.
+        "keep_unheard",
+        # data: answer (yes, no, none), by (outside, colleague), how (key, aloud, own_words); of a colleague's
+        # yes voice_from_ms, voice_to_ms: where they were heard before it, in milliseconds of audio
+        "keep_answered",
         "keep_told",  # both heard what came of it.  data: answer
         "keep_untold",  # they did not, or not whole
         # A colleague's code: the switch masks the recording.  data: seconds until it ends that by itself; or

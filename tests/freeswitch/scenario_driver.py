@@ -13,7 +13,7 @@ from time import sleep
 from tests.freeswitch.switches import HERE, NUMBER, PASSWORD, Esl, Rig, until
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
-from tests.scenarios.files import write_snapshot
+from tests.scenarios.files import SAYS_YES, write_snapshot
 
 NUMBERS = {
     "line": f"{NUMBER}01", "unknown": f"{NUMBER}95", "never_record": f"{NUMBER}89", "damaged": f"{NUMBER}85",
@@ -112,6 +112,9 @@ class RealCall:
     def press(self, key: str) -> None:
         self._rig.phones.esl.api(f"uuid_send_dtmf {self._phone} {key}")
 
+    def speak(self) -> None:
+        self._rig.phones.esl.api(f"uuid_displace {self._phone} start {SAYS_YES}")
+
     def hold(self) -> None:
         self._rig.phones.esl.api(f"uuid_hold {self._phone}")
 
@@ -195,6 +198,9 @@ class RealOutwardCall(RealCall):
 
     def press(self, key: str) -> None:
         self._outside("uuid_send_dtmf {} " + key)
+
+    def speak(self) -> None:
+        self._outside("uuid_displace {} start " + str(SAYS_YES))
 
     def hold(self) -> None:
         self._outside("uuid_hold {}")

@@ -26,6 +26,7 @@ from recorder.supervise import Program, Supervisor
 from recorder.take import spool
 from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
+from tests.scenarios.files import SAYS_YES
 
 __all__ = [
     "CONF", "HERE", "HOME", "NUMBER", "PASSWORD", "PAUSE_SECONDS", "RATE", "SCHEDULER_S", "WAIT_S",
@@ -123,6 +124,10 @@ class CallUnderTest:
 
     def key(self, key: str) -> None:
         self.rig.phones.esl.api(f"uuid_send_dtmf {self.id} {key}")
+
+    def speak(self) -> None:
+        """Say a word, instead of the tone."""
+        self.rig.phones.esl.api(f"uuid_displace {self.id} start {SAYS_YES}")
 
     def hold(self) -> None:
         self.rig.phones.esl.api(f"uuid_hold {self.id}")

@@ -41,7 +41,11 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         daemon.phones.esl.api(f"uuid_send_dtmf {leg} *5")
     for call in calls:
         until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
-    # Half of them say yes; of these, every other one aloud.
+    # Half of them say yes; of these, every other one aloud, and then they are heard to.
+    for number, call in enumerate(calls):
+        if number % 4 == 3:
+            call.speak()
+    time.sleep(2.5)
     for number, (call, leg) in enumerate(zip(calls, colleagues, strict=True)):
         key = "1" if number % 2 else "2"
         if number % 4 < 2:
@@ -58,6 +62,8 @@ def test_fifty_calls_at_once_ask_and_each_gets_its_own_answer(daemon: Rig) -> No
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         answers = [dict(mark.data) for mark in take.marks if mark.kind == "keep_answered"]
+        places = [int(answers[0].pop(name, 0)) for name in ("voice_from_ms", "voice_to_ms")]
+        assert (0 < places[0] < places[1]) == (number % 4 == 3), "heard, or not heard"
         by, how = ("outside", "key") if number % 4 < 2 else ("colleague", "aloud")
         assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
         assert not {"keep_broken", "keep_untold"} & {mark.kind for mark in take.marks}

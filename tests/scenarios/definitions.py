@@ -31,7 +31,7 @@ Phase = str
 ``mark KIND`` (it is written down), with a number behind them for another time than the first."""
 
 Deed = Literal[
-    "press", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
+    "press", "speak", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
     "callee_hangs_up", "transfer", "kill_daemon", "stall_daemon", "wake_daemon", "start_daemon",
 ]  # fmt: skip
 

@@ -24,6 +24,9 @@ class Call(Protocol):
     def press(self, key: str) -> None:
         """The outside party presses keys, one after the other."""
 
+    def speak(self) -> None:
+        """The outside party says a word, instead of its tone."""
+
     def callee_presses(self, key: str) -> None:
         """So does the called one."""
 

@@ -37,6 +37,9 @@ def chirp(seconds: float = 1.2, low: float = 300) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * (low * t + (2700 / (2 * seconds)) * t * t))
 
 
+SAYS_YES = Path(__file__).parent / "says-yes.wav"
+"""What an outside party says: a voice, where they only send a tone else."""
+
 LOWS = {
     "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
     "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,

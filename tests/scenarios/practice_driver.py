@@ -18,7 +18,7 @@ from recorder.practice.session import Session
 from recorder.practice.switch import CONF, PracticeSwitch
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.driver import DaemonProcess
-from tests.scenarios.files import RATE, write_snapshot
+from tests.scenarios.files import RATE, SAYS_YES, write_snapshot
 from tests.scenarios.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,9 @@ class PracticeCall:
 
     def press(self, key: str) -> None:
         self.session.press(key)
+
+    def speak(self) -> None:
+        self.session.media.says(SAYS_YES)
 
     def callee_presses(self, key: str) -> None:
         self.session.callee_presses(key)

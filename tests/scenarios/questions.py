@@ -99,13 +99,23 @@ def _agreement(
 ASKS = Step("bridged", 0.5, "callee_presses", "*5")
 _HEARD = "mark keep_question_heard"
 _END = Step("mark keep_told", 0.4, "hang_up")
+_SPEAKS = Step(_HEARD, 0.3, "speak")
+_SAID_YES = Step(_HEARD, 2.0, "callee_presses", "1")
+_UNHEARD = ("keep_asked", "keep_question_heard", "keep_unheard")
 _WHOLE = ("keep_asked", "keep_question_heard", "keep_answered", "keep_told")
 
 IN_TALK = (
     _agreement("agreed_by_key", "keep", ("yes outside key",), *_WHOLE,
                steps=(ASKS, Step(_HEARD, 0.4, "press", "1"), _END)),
     _agreement("agreed_aloud", "keep", ("yes colleague aloud",), *_WHOLE,
-               steps=(ASKS, Step(_HEARD, 0.4, "callee_presses", "1"), _END)),
+               steps=(ASKS, _SPEAKS, _SAID_YES, _END)),
+    # The outside party sends a tone, and nobody speaks: a colleague's yes is none.
+    _agreement("nobody_is_heard_to_answer", "keep", ("none",), *_UNHEARD, *_UNHEARD, "keep_answered",
+               "keep_told",
+               steps=(ASKS, _SAID_YES, Step(f"{_HEARD} 2", 1.0, "callee_presses", "1"), _END)),
+    _agreement("heard_when_asked_once_more", "keep", ("yes colleague aloud",), *_UNHEARD, *_WHOLE,
+               steps=(ASKS, _SAID_YES, Step(f"{_HEARD} 2", 0.3, "speak"),
+                      Step(f"{_HEARD} 2", 2.0, "callee_presses", "1"), _END)),
     _agreement("not_agreed", "keep", ("no outside key",), *_WHOLE,
                steps=(ASKS, Step(_HEARD, 0.4, "press", "2"), _END)),
     _agreement("a_key_in_the_question", "keep", ("no colleague aloud",), *_WHOLE,
@@ -126,7 +136,12 @@ IN_TALK = (
                steps=(Step(_HEARD, 0.4, "press", "1"), _END)),
     _agreement("asked_in_their_own_words", "own_words", ("yes colleague own_words",), "keep_asked",
                "keep_answered", "keep_told",
-               steps=(ASKS, Step("mark keep_asked", 2.5, "callee_presses", "1"), _END)),
+               steps=(ASKS, Step("mark keep_asked", 1.5, "speak"),
+                      Step("mark keep_asked", 3.5, "callee_presses", "1"), _END)),
+    _agreement("nobody_is_heard_in_their_own_words", "own_words", ("none",), "keep_asked", "keep_unheard",
+               "keep_asked", "keep_unheard", "keep_answered", "keep_told",
+               steps=(ASKS, Step("mark keep_asked", 2.5, "callee_presses", "1"),
+                      Step("mark keep_asked 2", 2.5, "callee_presses", "1"), _END)),
     _agreement("hold_in_the_question", "keep", (), "keep_asked", "keep_broken",
                steps=(ASKS, Step("plays keep_question", 0.3, "callee_holds"),
                       Step("plays keep_question", 2.0, "callee_unholds"),
@@ -154,6 +169,13 @@ IN_TALK = (
 """While they speak."""
 
 ROUGH_IN_TALK = (
+    _agreement("daemon_killed_before_the_answer", "keep", ("yes colleague aloud",), "keep_asked",
+               "keep_question_heard", "unobserved_from", *_WHOLE,
+               steps=(ASKS, _SPEAKS, Step(_HEARD, 1.0, "kill_daemon"),
+                      Step(_HEARD, 1.5, "callee_presses", "1"), Step(_HEARD, 2.0, "start_daemon"),
+                      Step("mark unobserved_to", 0.5, "callee_presses", "*5"),
+                      Step(f"{_HEARD} 2", 0.3, "speak"), Step(f"{_HEARD} 2", 2.0, "callee_presses", "1"),
+                      _END)),
     _agreement("daemon_stalled_while_it_is_asked", "keep", ("yes outside key",), "keep_asked", *_WHOLE,
                steps=(ASKS, Step("plays keep_question", 0.5, "stall_daemon"),
                       Step("plays keep_question", 1.0, "press", "1"),

@@ -74,6 +74,8 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
     match step.deed:
         case "press":
             call.press(step.with_)
+        case "speak":
+            call.speak()
         case "hold":
             call.hold()
         case "unhold":

@@ -26,7 +26,9 @@ class Asked:
     """A question in the call whether the recording may be kept.  ``at`` it was asked, ``place_ms`` is where
     in the audio; ``how`` is ``question`` or ``own_words``; ``text`` what was asked, empty in own words.
     ``answer`` is ``yes``, ``no``, ``none``, ``broken`` or ``None``, ``by`` and ``answered_how`` say whose.
-    ``found``: the question is in the audio before the answer, where it was played."""
+    ``found``: the question is in the audio before the answer, where it was played.  ``voice_ms``: from where
+    to where they were heard to answer, before a colleague confirmed it; ``unheard_at``: when a colleague did,
+    and they had not been heard."""
 
     at: datetime
     place_ms: int
@@ -38,6 +40,13 @@ class Asked:
     answered_at: datetime | None
     told: bool
     found: bool
+    voice_ms: tuple[int, int] | None
+    unheard_at: datetime | None
+
+    @property
+    def theirs(self) -> bool:
+        """Whether a yes is the outside party's, by their key or their voice."""
+        return self.by != "colleague" or self.voice_ms is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +94,6 @@ def _asked(one: Mapping[str, Any]) -> Asked:
         told=one["told"],
         found=question is None
         or (found is not None and answered is not None and found["end_ms"] <= answered),
+        voice_ms=None if one["voice"] is None else (one["voice"]["from_ms"], one["voice"]["to_ms"]),
+        unheard_at=None if one["unheard_at"] is None else from_iso(one["unheard_at"]),
     )

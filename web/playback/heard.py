@@ -14,7 +14,7 @@ from web import listened
 from web.playback import agreed
 from web.playback.agreed import Asked, Consented, Kept
 
-TOLD, ASKED, NOTED = "told", "asked", "noted"
+TOLD, ASKED, SPOKEN, NOTED = "told", "asked", "spoken", "noted"
 JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
 """Of a colleague who joined later and was asked."""
 
@@ -23,7 +23,8 @@ JOINED: Final = ("joined_asked", "joined_answered", "joined_refused")
 class Stretch:
     """A gap on one lane (``left``, ``right``) or ``both``, in milliseconds of audio.  ``reason`` says why;
     where begin and end are the same, :data:`TOLD` is the end of the announcement, :data:`ASKED` a
-    question whether it may be kept, which is ``asked``, :data:`NOTED` a moment that a colleague noted, and
+    question whether it may be kept, which is ``asked``, :data:`SPOKEN` where they begin to answer it aloud,
+    :data:`NOTED` a moment that a colleague noted, and
     one of :data:`JOINED` what was asked of who joined, with their ``answer``, if this is one; one of
     ``listened.KINDS`` somebody who listened, with who heard them as the ``answer``."""
 
@@ -70,6 +71,11 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
     questions = tuple(
         Stretch(each.place_ms, each.place_ms, "both", ASKED, each) for each in agreed.asked(body)
     )
+    spoken = tuple(
+        Stretch(each.asked.voice_ms[0], each.asked.voice_ms[0], "left", SPOKEN)
+        for each in questions
+        if each.asked is not None and each.asked.voice_ms is not None
+    )
     noted = tuple(
         Stretch(
             each["offset_ms"],
@@ -93,7 +99,7 @@ def from_manifest(body: Mapping[str, Any]) -> Heard:
         announcement_language=told["language"] if told else "",
         announcement_end_ms=told["end_ms"] if told else 0,
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *noted), key=_order)),
+        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=agreed.consented(body),

@@ -54,6 +54,8 @@ ASKED = {
     "keep_asked": ({"how": "question"}, {"how": "own_words"}, {}),
     "keep_answered": (
         {"answer": "yes", "by": "outside", "how": "key"}, {"answer": "yes"}, {"answer": "none"},
+        {"answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "7000", "voice_to_ms": "7400"},
+        {"answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "-1", "voice_to_ms": "9" * 12},
         {"answer": "no", "by": "colleague", "how": "aloud"}, {"answer": "?", "by": "", "how": "x"},
     ),
 }  # fmt: skip

@@ -156,6 +156,8 @@ EVENTS: dict[str, Make] = {
     "asked from outside: to note": _plain(What.ASKED, code="note", by="panel"),
     "asked from outside: to delete": _plain(What.ASKED, code="delete", by="panel"),
     "the colleague: key 1": _plain(What.KEY, key="1", leg=COLLEAGUE),
+    "the outside party was heard": _plain(What.VOICE, voice=(9_000, 9_400)),
+    "nobody was heard": _plain(What.VOICE),
     "the colleague: key 2": _plain(What.KEY, key="2", leg=COLLEAGUE),
     "the colleague: another key": _plain(What.KEY, key="5", leg=COLLEAGUE),
     "the colleague: a hold": _plain(What.HELD, leg=COLLEAGUE),
@@ -252,7 +254,7 @@ def alike(state: State) -> tuple[object, ...]:
         state.playing,
         state.spoiled, state.told, state.on_disk, state.leaving, state.held, state.capturing,
         state.hung_up, state.wrong > 0, state.deadline is None, state.connected, bool(state.colleague),
-        asked.began, asked.heard, asked.how, state.paused(AT), state.over, bool(state.knowing),
+        asked.began, asked.heard, asked.how, asked.again, state.paused(AT), state.over, bool(state.knowing),
         bool(state.knowing & names(state.colleague, state.inside)),
         state.telling is not None and state.telling.began is not None,
         state.telling and (state.telling.heard, state.telling.wrong, state.telling.cut, state.telling.due),
@@ -265,7 +267,8 @@ def alike(state: State) -> tuple[object, ...]:
 
 ORDER = (
     "ASKING: language", "ASKING: recording", "RINGING", "ANNOUNCING", "CHOOSING", "ANNOUNCED",
-    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: VERDICT", "ANNOUNCED: DELETE? QUESTION",
+    "ANNOUNCED: QUESTION", "ANNOUNCED: ANSWER", "ANNOUNCED: CHECK", "ANNOUNCED: VERDICT",
+    "ANNOUNCED: DELETE? QUESTION",
     "ANNOUNCED: DELETE? ANSWER", "ANNOUNCED: JOINED", "ANNOUNCED: TELLING", "ANNOUNCED: ASKED",
     "ANNOUNCED: MAY ANSWER", "UNRECORDED", "ENDED",
 )  # fmt: skip

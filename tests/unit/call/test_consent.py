@@ -38,6 +38,8 @@ def speech(name: str) -> Speech:
 KEEP = KeepScript(speech("question"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 QUESTION = "/prompts/question.wav"
 OWN_WORDS = replace(KEEP, question=None)
+VOICE = (12_000, 12_400)
+HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
 
 
 def plan(keep: KeepScript | None) -> Plan:
@@ -85,6 +87,12 @@ class Call:
     def presses(self, key: str, leg: str = OUTSIDE) -> None:
         self.tell(What.KEY, key=key, leg=leg)
 
+    def confirms(self, voice: tuple[int, int] | None = VOICE) -> None:
+        """The colleague says that they said yes; where the outside party is heard in the recording."""
+        self.presses("1", COLLEAGUE)
+        assert self.done[-1] is Do.KEEP_CHECK
+        self.tell(What.VOICE, voice=voice)
+
     def waits(self) -> None:
         assert self.state.deadline is not None
         self.now = max(self.now, self.state.deadline)
@@ -112,8 +120,12 @@ def test_a_key_of_either_side_answers(
     call.dials()
     assert call.done[-1] is Do.KEEP_ASK
     call.hears(KEEP.question)
+    assert call.done[-1] is Do.KEEP_SINCE
     call.presses(key, leg)
-    assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how}]
+    voice = HEARD if (leg, key) == (COLLEAGUE, "1") else {}
+    if voice:
+        call.tell(What.VOICE, voice=VOICE)
+    assert call.notes("keep_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
     assert call.done[-1] is order
     call.hears(sound)
     assert call.notes("keep_told") == [{"answer": answer}]
@@ -208,9 +220,104 @@ def test_in_their_own_words() -> None:
     call.dials()
     assert call.done[-1] is Do.KEEP_CUE
     call.now += timedelta(seconds=30)
-    call.presses("1", COLLEAGUE)
+    call.confirms()
     assert call.notes("keep_asked") == [{"how": "own_words"}]
-    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words"}]
+    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "own_words", **HEARD}]
+
+
+@pytest.mark.parametrize("keep", [KEEP, OWN_WORDS])
+def test_a_colleague_s_yes_without_a_voice_is_asked_once_more_and_then_none(keep: KeepScript) -> None:
+    call = Call(keep)
+    call.dials()
+    order = Do.KEEP_ASK if keep.question else Do.KEEP_CUE
+    for times in (1, 2):
+        assert call.done.count(order) == times
+        if keep.question:
+            call.hears(keep.question)
+        call.confirms(None)
+        assert len(call.notes("keep_unheard")) == times
+    assert call.notes("keep_answered") == [{"answer": "none"}]
+    assert call.done[-1] is Do.KEEP_NONE
+    assert call.state.kept == "no"
+    call.hears(keep.none)
+    assert call.notes("keep_told") == [{"answer": "no"}]
+    assert call.ends() is None, "it is kept as announced"
+
+
+def test_heard_when_it_was_asked_once_more() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.confirms(None)
+    call.hears(KEEP.question)
+    call.confirms()
+    assert call.notes("keep_answered") == [{"answer": "yes", "by": COLLEAGUE, "how": "aloud", **HEARD}]
+
+
+def test_the_answer_has_the_time_of_the_key() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1", COLLEAGUE)
+    pressed = call.now
+    call.now += timedelta(seconds=2)
+    call.tell(What.VOICE, voice=VOICE)
+    (answered,) = (one for one in call.done if isinstance(one, Note) and one.kind == "keep_answered")
+    assert answered.at == pressed
+
+
+def test_whether_they_were_heard_is_not_waited_for_long() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1", COLLEAGUE)
+    call.waits()
+    assert call.notes("keep_unheard") == [{}]
+    assert call.done[-1] is Do.KEEP_ASK
+    call.tell(What.VOICE, voice=VOICE)  # too late
+    assert call.notes("keep_answered") == []
+
+
+@pytest.mark.parametrize(("key", "leg"), [("1", OUTSIDE), ("2", OUTSIDE), ("2", COLLEAGUE)])
+def test_what_is_sure_counts_while_the_voice_is_looked_for(key: str, leg: str) -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1", COLLEAGUE)
+    call.presses("1", COLLEAGUE)
+    assert call.done.count(Do.KEEP_CHECK) == 1
+    call.presses(key, leg)
+    call.tell(What.VOICE, voice=VOICE)
+    (answer,) = call.notes("keep_answered")
+    assert (answer["answer"], answer["by"]) == ("yes" if key == "1" else "no", leg)
+
+
+@pytest.mark.parametrize("what", ["pause", "left", "somebody else", "held"])
+def test_what_happens_while_the_voice_is_looked_for(what: str) -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1", COLLEAGUE)
+    if what == "pause":
+        pauses(call)
+    elif what == "left":
+        call.tell(What.UNBRIDGED)
+    elif what == "held":
+        call.tell(What.HELD, leg=COLLEAGUE)
+    else:
+        call.connect("c")
+    call.tell(What.VOICE, voice=VOICE)
+    assert len(call.notes("keep_answered")) == (what == "held")
+    assert len(call.notes("keep_broken")) == (what != "held")
+
+
+def test_who_holds_is_not_asked_once_more() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.tell(What.HELD, leg=OUTSIDE)
+    call.confirms(None)
+    assert call.notes("keep_answered") == [{"answer": "none"}]
 
 
 def test_the_line_asks_by_itself_once() -> None:
@@ -311,7 +418,7 @@ def test_a_daemon_that_comes_back_knows_the_last_answer_and_no_other() -> None:
 
 # --- whatever happens, in whatever order
 
-LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence"])
+LIKELY = st.sampled_from(["code", "begins", "heard", "1", "2", "5", "silence", "confirms", "voice", "none"])
 
 EVENTS = st.builds(
     Observed,
@@ -324,6 +431,7 @@ EVENTS = st.builds(
     complete=st.booleans(),
     ending=st.booleans(),
     key=st.sampled_from("125*"),
+    voice=st.sampled_from([None, VOICE]),
 )
 
 
@@ -335,17 +443,22 @@ def likely(name: str, state: State) -> list[Observed]:
         return [Observed(what, AT, leg=leg, sound=sound, complete=True) for leg in (OUTSIDE, COLLEAGUE)]
     if name == "code":
         return [Observed(What.CODE, AT, code="keep", leg=COLLEAGUE, other="b")]
+    if name == "confirms":
+        return [Observed(What.KEY, AT, key="1", leg=COLLEAGUE)]
+    if name in ("voice", "none"):
+        return [Observed(What.VOICE, AT, voice=VOICE if name == "voice" else None)]
     if name == "silence":
         return [Observed(What.DEADLINE, at)]
     return [Observed(What.KEY, AT, key=name)]
 
 
 def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
-    """A yes is written down only for a key 1 after a question that both heard whole."""
+    """A yes is written down only for a key 1 after a question that both heard whole, and a colleague's only
+    with the outside party's voice."""
     call = Call(keep)
     state = call.state
     heard: set[str] = set()
-    asked = own = False
+    asked = own = confirmed = False
     for move in moves:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
@@ -354,12 +467,20 @@ def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
             answers = [
                 dict(one.data) for one in actions if isinstance(one, Note) and one.kind == "keep_answered"
             ]
+            if event.what is What.KEY and event.leg == COLLEAGUE and event.key == "1":
+                confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert event.what is What.KEY
-                assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                 assert asked or own, "answered, and not asked"
+                if event.what is What.VOICE:
+                    assert event.voice is not None
+                    assert confirmed
+                    assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
+                else:
+                    assert event.what is What.KEY
+                    assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
+                    assert event.key == "2" or event.leg == OUTSIDE
             if "keep_asked" in kinds:
-                heard, asked, own = set(), False, keep.question is None
+                heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif event.what is What.HEARD and keep.question and event.sound == keep.question.path:
                 heard |= {event.leg} if event.complete and not event.ending else set()
                 asked = asked or heard >= {OUTSIDE, COLLEAGUE}

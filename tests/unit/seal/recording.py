@@ -133,6 +133,13 @@ YES = ("keep_answered", {"answer": "yes", "by": "outside", "how": "key"})
 NO = ("keep_answered", {"answer": "no", "by": "colleague", "how": "aloud"})
 NONE = ("keep_answered", {"answer": "none"})
 TOLD = ("keep_told", {"answer": "yes"})
+VOICE = {"voice_from_ms": "21000", "voice_to_ms": "69000"}
+"""Where they were heard: of it counts what follows the question."""
+ALOUD = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "aloud", **VOICE})
+
+
+def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+    return mark[0], {name: value for name, value in mark[1].items() if name not in VOICE}
 
 
 def asked(how: str = "question") -> tuple[str, dict[str, str]]:

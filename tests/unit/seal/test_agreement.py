@@ -21,6 +21,7 @@ from recorder.seal.manifest import Sealed, open_manifest
 from recorder.seal.verify import verify
 
 from .recording import (
+    ALOUD,
     ANNOUNCEMENT,
     HEARD,
     KEEP,
@@ -29,12 +30,14 @@ from .recording import (
     NOW,
     START,
     TOLD,
+    VOICE,
     YES,
     Keys,
     asked,
     make_asked,
     make_bucket,
     seal_asked,
+    without_voice,
     words,
 )
 
@@ -83,6 +86,8 @@ def test_what_was_agreed_field_by_field(keys: Keys, folder: Path) -> None:
             "answered_how": "key",
             "answered_at": "2026-11-25T09:30:26.123Z",
             "answered_offset_ms": 26_000,
+            "voice": None,
+            "unheard_at": None,
             "told": True,
             "said": {
                 "text": "It is kept.",
@@ -111,7 +116,8 @@ def test_a_yes_to_what_was_announced_prolongs_it_and_never_shortens(keys: Keys, 
 
 
 OWN = asked("own_words")
-BY_COLLEAGUE = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "own_words"})
+BY_COLLEAGUE = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "own_words", **VOICE})
+UNHEARD = ("keep_unheard", {})
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,13 @@ BY_COLLEAGUE = ("keep_answered", {"answer": "yes", "by": "colleague", "how": "ow
         (ALL, "yes", ["yes"]),
         (ALL[:3], "yes", ["yes"]),  # they were not told to the end: it was answered all the same
         ((OWN, BY_COLLEAGUE), "yes", ["yes"]),
+        ((OWN, without_voice(BY_COLLEAGUE)), None, ["yes"]),
+        ((asked(), HEARD, ALOUD), "yes", ["yes"]),
+        ((asked(), HEARD, UNHEARD, asked(), HEARD, ALOUD), "yes", [None, "yes"]),
+        ((asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", [None, "none"]),
+        ((*ALL, asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", ["yes", None, "none"]),
+        ((asked(), HEARD, UNHEARD, BROKEN), None, [None]),
+        ((asked(), HEARD, UNHEARD, ALOUD), None, [None]),  # of no question that was asked once more
         ((OWN, NONE), "none", ["none"]),
         ((*ALL, asked(), HEARD, NO), "no", ["yes", "no"]),
         ((*ALL, asked(), HEARD, NONE), "none", ["yes", "none"]),
@@ -294,7 +307,48 @@ def test_what_was_agreed_cannot_be_changed_unnoticed(
     assert codes() == {"seal.signature"}
 
 
+def test_where_they_were_heard_is_sealed_as_far_as_it_follows_the_question(
+    keys: Keys, tmp_path: Path
+) -> None:
+    """What the daemon found in the recording, in the recording's own milliseconds."""
+    for number, (first_ms, end_ms, sealed) in enumerate((
+        (22_500, 23_000, (22_500, 23_000)),
+        (21_900, 22_300, (22_000, 22_300)),  # 22,000 is the question's end, in the audio
+        (69_000, 90_000, (69_000, 69_900)),  # and 69,900 the audio's
+        (21_000, 21_900, None),
+        (90_000, 91_000, None),
+        (25_000, 25_000, None),
+    )):  # fmt: skip
+        voice = {"voice_from_ms": str(first_ms), "voice_to_ms": str(end_ms)}
+        made = make_asked(tmp_path / str(number), asked(), HEARD, (ALOUD[0], ALOUD[1] | voice))
+        manifest = seal_asked(keys, made).manifest
+        (only,) = manifest.agreements
+        found = None if only.voice is None else (only.voice.from_ms, only.voice.to_ms)
+        assert found == sealed
+        assert (manifest.agreed is not None) == (sealed is not None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        first(voice=None),  # agreed without it
+        first(by="outside", answered_how="key"),
+        first(voice={"from_ms": 21_999, "to_ms": 25_000}),
+        first(voice={"from_ms": 25_000, "to_ms": 25_000}),
+        first(voice={"from_ms": 25_000, "to_ms": 69_901}),
+        first(unheard_at=UNTIL),
+    ],
+)
+def test_a_voice_that_contradicts_the_rest_is_refused(keys: Keys, folder: Path, change: Change) -> None:
+    sealed = seal_asked(keys, make_asked(folder, asked(), HEARD, ALOUD))
+    open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
+    with pytest.raises(SealError) as refused:
+        open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
+    assert refused.value.error_id == "seal.contradiction"
+
+
 KINDS = [
+    ALOUD, without_voice(ALOUD), UNHEARD,
     asked(), asked("own_words"), HEARD, BROKEN, YES, NO, NONE, TOLD, BY_COLLEAGUE,
     ("keep_answered", {"answer": "yes"}), ("keep_answered", {}), ("keep_asked", {}), ("keep_untold", {}),
     ("answered", {"question": "recording", "answer": "yes", "key": "1"}),
@@ -334,7 +388,10 @@ def test_nothing_is_ever_kept_by_agreement_without_a_yes_that_follows_a_question
         heard = order[asks[-1]][1]["how"] == "own_words" or (found and "keep_question_heard" in between)
         return heard and "keep_broken" not in between
 
-    said_yes = [n for n, (_, data) in enumerate(order) if data.get("answer") == "yes" and data.get("by")]
+    said_yes = [
+        n for n, (_, data) in enumerate(order)
+        if data.get("answer") == "yes" and (data.get("by") == "outside" or "voice_from_ms" in data)
+    ]  # fmt: skip
     assert any(follows(yes) for yes in said_yes)
     if mode == "opt-in":
         answers = [data["answer"] for kind, data in order if kind == "answered"]

@@ -10,6 +10,9 @@ from web import words
 
 KEY = {"answer": "yes", "by": "outside", "how": "key"}
 ALOUD = {"answer": "no", "by": "colleague", "how": "aloud"}
+SPOKEN = {
+    "answer": "yes", "by": "colleague", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
+}  # fmt: skip
 
 
 def plain(html: str) -> str:
@@ -69,6 +72,23 @@ def test_the_player_jumps_to_each_question_and_says_whose_answer_it_was(claire, 
     card = plain(page[page.index('id="agreed"') : page.index('id="marks"')])
     assert "Il a été convenu pendant l’appel de le garder." in card
     assert "Jusqu’au 25 novembre 2027, pour : Garder clair ce qui a été convenu." in card
+
+
+def test_the_player_jumps_to_an_answer_that_was_given_aloud(claire, house, bakery):
+    """To where the outside party was heard, which is sealed."""
+    recording = house.call(bakery, asked=[SPOKEN])
+    listed = marks(claire.get(claire.listen_to(recording)).text)
+    ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
+    (asked,) = [int(place) for place, text in listed if "On a demandé si cet enregistrement" in text]
+    assert int(place) > asked + 1000, "it comes after the question's end"
+
+
+def test_a_yes_that_nobody_was_heard_to_give_is_said_to_have_no_effect(claire, house, bakery):
+    silent = {name: value for name, value in SPOKEN.items() if not name.startswith("voice")}
+    recording = house.call(bakery, asked=[silent])
+    page = claire.get(claire.listen_to(recording)).text
+    assert "Aucune réponse n’a pu être entendue auparavant" in page
+    assert "convenu pendant l’appel de le garder" not in page
 
 
 def test_a_question_that_is_not_in_the_sound_is_said_to_have_no_effect(claire, house, bakery):

@@ -1,0 +1,390 @@
+"""How surely a spoken answer is told from everything else: answers in four languages, as a telephone brings
+them, and as many windows in which nobody spoke.
+
+    python -m bench.voice            prints what was missed, and what was taken for a voice, as JSON
+
+The words are the shipped ones (digits, as short as a "yes"); the rooms, the noises and the losses are made
+from a seed, so that every run measures the same sounds.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from recorder.practice.sound import over_the_line
+from recorder.prompts.clips import SOUNDS
+from recorder.prompts.sound import RATE as CLIPS
+from recorder.prompts.sound import as_int16, resampled, silences
+from recorder.take import voice, wav
+from recorder.take.voice import Voice
+
+RATE = 8000
+FRAME = RATE // 50
+"""One packet of 20 ms."""
+
+BEFORE_S, WINDOW_S = 1.0, 4.0
+"""Of the question, and from its end to the colleague's key."""
+
+LENGTH = int((BEFORE_S + WINDOW_S) * RATE)
+
+SEED = 20260101
+
+Sound = NDArray[np.float64]
+
+LANGUAGES = ("fr", "nl", "de", "en")
+ANSWERS, OTHERS = (1, 2, 3, 4, 6), (0, 5, 7, 8, 9)
+"""The digits that are answers, and those that the colleague and other people say."""
+
+CONDITIONS = ("quiet", "noisy", "distant", "lossy")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a recording holds after a question, and in the second before its end: left what the outside party
+    said, right what they heard.  ``spoken`` is from when to when in milliseconds they speak, ``None`` where
+    they do not."""
+
+    name: str
+    condition: str
+    samples: NDArray[np.int16]
+    spoken: tuple[int, int] | None
+
+
+def answers() -> Iterator[Case]:
+    """Eighty, twenty a language: five words, of which two are said in 250 ms, in four conditions each."""
+    dice = random.Random(SEED)
+    for language in LANGUAGES:
+        for place, digit in enumerate(ANSWERS):
+            said = word(language, digit, 0.25 if place % 2 else None)
+            for condition in CONDITIONS:
+                yield answer(f"{language} {digit}", condition, said, dice)
+
+
+def answer(name: str, condition: str, said: Sound, dice: random.Random) -> Case:
+    """One word at a time of its own in the window; the colleague speaks, too, in every other."""
+    draw = np.random.default_rng(dice.randrange(1 << 32))
+    window, at = np.zeros(LENGTH), int((BEFORE_S + dice.uniform(0.3, 2.4)) * RATE)
+    window[at : at + len(said)] = said
+    left = by_telephone(_CONDITIONS[condition](window, draw), draw)
+    right = by_telephone(heard(draw, talks=bool(dice.getrandbits(1))), draw)
+    spoken = at * 1000 // RATE, (at + len(said)) * 1000 // RATE
+    return Case(name, condition, np.stack([left, right], axis=1), spoken)
+
+
+def voiceless() -> Iterator[Case]:
+    """Eighty-eight windows in which the outside party does not speak: each kind eight times, at levels of
+    their own."""
+    dice = random.Random(SEED + 1)
+    for name, make in VOICELESS.items():
+        for number in range(8):
+            draw = np.random.default_rng(dice.randrange(1 << 32))
+            right = heard(draw, talks=number % 2 == 0)
+            sound = _echo(draw, right) if make is echo else make(draw)
+            left = by_telephone(sound, draw, lost=0.0 if number % 2 else 0.05)
+            yield Case(f"{name} {number}", name, np.stack([left, by_telephone(right, draw)], axis=1), None)
+
+
+def heard(draw: np.random.Generator, *, talks: bool) -> Sound:
+    """What the outside party heard: the end of the question, and the colleague who asks once more, or not."""
+    made = comfort(draw, -68)
+    question, before = _question(LANGUAGES[int(draw.integers(4))]), int(BEFORE_S * RATE)
+    made[:before] += question[-before:]
+    at = before + int(draw.uniform(0.1, 1.0) * RATE)
+    for _ in range(int(draw.integers(1, 4)) if talks else 0):
+        said = word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
+        made[at : at + len(said)] += said
+        at += len(said) + int(draw.uniform(0.1, 0.5) * RATE)
+    return made
+
+
+@cache
+def _question(language: str) -> Sound:
+    samples, rate = soundfile.read(SOUNDS / language / "yes-or-no.flac", dtype="float32")
+    _, after = silences(samples)
+    return resampled(samples[: len(samples) - int(after * rate)], CLIPS, RATE).astype(np.float64)
+
+
+@cache
+def _word(language: str, digit: int) -> Sound:
+    samples, rate = soundfile.read(SOUNDS / language / f"digit-{digit}.flac", dtype="float32")
+    assert rate == CLIPS
+    before, after = silences(samples)
+    heard = samples[int(before * rate) : len(samples) - int(after * rate)]
+    return resampled(heard, CLIPS, RATE).astype(np.float64)
+
+
+def word(language: str, digit: int, seconds: float | None = None) -> Sound:
+    """A word at -26 dB; where it is to last ``seconds``, faster, the pitch kept."""
+    said = _word(language, digit)
+    if seconds is not None and len(said) > seconds * RATE:
+        said = _faster(said, len(said) / (seconds * RATE))
+    return at_level(said, -26.0)
+
+
+def _faster(said: Sound, times: float) -> Sound:
+    """Overlap-add: windows of 30 ms, further apart where they are read than where they are written."""
+    size, hop = int(0.03 * RATE), int(0.015 * RATE)
+    shape = np.hanning(size)
+    count = int((len(said) - size) / (hop * times)) + 1
+    made = np.zeros(count * hop + size)
+    weight = np.full(len(made), 1e-3)
+    for number in range(count):
+        start = int(number * hop * times)
+        made[number * hop : number * hop + size] += said[start : start + size] * shape
+        weight[number * hop : number * hop + size] += shape
+    return made / weight
+
+
+def at_level(sound: Sound, dbfs: float) -> Sound:
+    """With that mean power, in dB below full scale."""
+    power = float(np.sqrt(np.mean(sound**2)))
+    return sound * (10 ** (dbfs / 20) / power) if power else sound
+
+
+# --- what is about a voice
+
+
+def _quiet(window: Sound, draw: np.random.Generator) -> Sound:
+    return window * 10 ** (draw.uniform(-6, 6) / 20) + comfort(draw, -65)
+
+
+def _noisy(window: Sound, draw: np.random.Generator) -> Sound:
+    """Ten to five decibels above the street, a hum, a ventilator, or many voices far away."""
+    noise = (street, hum, ventilator, babble)[int(draw.integers(4))]
+    return window + at_level(noise(draw), -26 - draw.uniform(5, 10))
+
+
+def _distant(window: Sound, draw: np.random.Generator) -> Sound:
+    """Across a room: 16 to 20 dB softer, mostly its echo, without its highs."""
+    length = int(0.35 * RATE)
+    echo = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.08 * RATE))
+    echo[0] = 3.0
+    far = np.convolve(window, echo)[: len(window)]
+    far = shaped(far, lambda hertz: 1 / (1 + (hertz / 1800) ** 2))
+    far *= np.sqrt(np.sum(window**2) / np.sum(far**2)) * 10 ** (-draw.uniform(16, 20) / 20)
+    return far + comfort(draw, -62)
+
+
+def _lossy(window: Sound, draw: np.random.Generator) -> Sound:
+    """Beside a soft room; a packet in ten is lost, in bursts."""
+    window = _quiet(window, draw)
+    lost = False
+    for start in range(0, len(window) - FRAME, FRAME):
+        lost = draw.random() < (0.5 if lost else 0.06)
+        if lost:
+            window[start : start + FRAME] = 0.0
+    return window
+
+
+_CONDITIONS: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
+    "quiet": _quiet,
+    "noisy": _noisy,
+    "distant": _distant,
+    "lossy": _lossy,
+}
+
+
+def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) -> NDArray[np.int16]:
+    """300 to 3400 Hz, a packet lost now and then, through G.711."""
+    band = shaped(sound, lambda hertz: (hertz > 200) / (1 + (hertz / 3500) ** 16))
+    for start in range(0, len(band) - FRAME, FRAME):
+        if draw.random() < lost:
+            band[start : start + FRAME] = band[start - FRAME : start] * 0.5 if start else 0.0
+    return over_the_line(as_int16(np.clip(band, -1, 1).astype(np.float32)))
+
+
+# --- what is no voice
+
+
+def shaped(sound: Sound, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Sound:
+    """With another spectrum."""
+    spectrum = np.fft.rfft(sound)
+    made: Sound = np.fft.irfft(spectrum * gain(np.fft.rfftfreq(len(sound), 1 / RATE)), len(sound))
+    return made
+
+
+def _noise(draw: np.random.Generator) -> Sound:
+    return draw.standard_normal(LENGTH)
+
+
+def _time() -> Sound:
+    return np.arange(LENGTH) / RATE
+
+
+def silent(draw: np.random.Generator) -> Sound:
+    return np.zeros(LENGTH)
+
+
+def comfort(draw: np.random.Generator, dbfs: float | None = None) -> Sound:
+    """As RFC 3389 makes it: soft noise, its level changed a little every now and then."""
+    steps = np.repeat(10 ** (draw.uniform(-2, 2, LENGTH // (RATE // 5)) / 20), RATE // 5)
+    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 1500) ** 2)) * steps
+    return at_level(noise, draw.uniform(-70, -45) if dbfs is None else dbfs)
+
+
+def street(draw: np.random.Generator) -> Sound:
+    """Cars that come and go: low noise that swells."""
+    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 400) ** 1.5))
+    swell = 1 + 0.8 * np.sin(2 * np.pi * draw.uniform(0.1, 0.4) * _time() + draw.uniform(0, 6))
+    return at_level(noise * swell, draw.uniform(-45, -28))
+
+
+def hum(draw: np.random.Generator) -> Sound:
+    """The mains, with its harmonics."""
+    made = sum(np.sin(2 * np.pi * 50 * k * _time() + draw.uniform(0, 6)) / k for k in range(1, 20))
+    return at_level(made + 0.02 * _noise(draw), draw.uniform(-45, -28))
+
+
+def ventilator(draw: np.random.Generator) -> Sound:
+    noise = shaped(_noise(draw), lambda hertz: 1 / (1 + (hertz / 900) ** 2))
+    return at_level(noise * (1 + 0.3 * np.sin(2 * np.pi * 11 * _time())), draw.uniform(-45, -28))
+
+
+def babble(draw: np.random.Generator) -> Sound:
+    """Twelve who speak at once, further away: what a voice's spectrum is without one voice in it."""
+    made = np.zeros(LENGTH)
+    for _ in range(12):
+        at = 0
+        while at < len(made):
+            said = _word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
+            piece = said[: len(made) - at] * draw.uniform(0.3, 1)
+            made[at : at + len(piece)] += piece
+            at += len(piece) + int(draw.uniform(0, 0.1) * RATE)
+    return at_level(made, draw.uniform(-50, -38))
+
+
+def clicks(draw: np.random.Generator) -> Sound:
+    """Keys of a keyboard, a receiver that is moved, a pen."""
+    made = comfort(draw, -65)
+    for _ in range(int(draw.integers(3, 16))):
+        at, length = int(draw.integers(len(made) - 400)), int(draw.integers(8, 300))
+        knock = draw.standard_normal(length) * np.exp(-np.arange(length) / (length / 4))
+        made[at : at + length] += knock * draw.uniform(0.05, 0.5)
+    return made
+
+
+def breathing(draw: np.random.Generator) -> Sound:
+    """Into the mouthpiece: noise that swells and fades, every second or two."""
+    made, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
+    while at < len(made):
+        length = int(draw.uniform(0.5, 1.1) * RATE)
+        noise = shaped(draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2))
+        breath = at_level(noise * np.hanning(length), draw.uniform(-42, -30))
+        made[at : at + length] += breath[: len(made) - at]
+        at += length + int(draw.uniform(0.4, 0.9) * RATE)
+    return made
+
+
+def digits(draw: np.random.Generator) -> Sound:
+    """The colleague's keys, heard through (ITU-T Q.23)."""
+    made, at = comfort(draw, -65), int(draw.uniform(0.2, 1) * RATE)
+    rows, columns = (697, 770, 852, 941), (1209, 1336, 1477)
+    for _ in range(int(draw.integers(1, 5))):
+        length = int(draw.uniform(0.07, 0.35) * RATE)
+        low, high = rows[int(draw.integers(4))], columns[int(draw.integers(3))]
+        tone = np.sin(2 * np.pi * low * _time()[:length]) + np.sin(2 * np.pi * high * _time()[:length])
+        piece = made[at : at + length]
+        piece += at_level(tone, draw.uniform(-40, -15))[: len(piece)]
+        at += length + int(draw.uniform(0.1, 0.4) * RATE)
+    return made
+
+
+def ringing(draw: np.random.Generator) -> Sound:
+    """Another telephone, or the tone of one that rings: 425 Hz, or 400 and 450."""
+    tones = [(425.0,), (400.0, 450.0), (440.0, 480.0), (1200.0, 1500.0)][int(draw.integers(4))]
+    on = (_time() % 2.0) < draw.uniform(0.4, 1.2)
+    made = sum(np.sin(2 * np.pi * hertz * _time()) for hertz in tones) * on
+    return at_level(made, draw.uniform(-35, -20)) + comfort(draw, -65)
+
+
+def echo(draw: np.random.Generator) -> Sound:
+    """Out of their loudspeaker and into their microphone: of it nothing is left in a room that is silent."""
+    return _echo(draw, heard(draw, talks=True))
+
+
+def _echo(draw: np.random.Generator, right: Sound) -> Sound:
+    """20 to 35 dB softer than what was heard, 40 to 350 ms later, with the room's own."""
+    length = int(0.2 * RATE)
+    room = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.04 * RATE))
+    room[0] = 4.0
+    made = np.convolve(right, room)[: len(right)] / np.sqrt(np.sum(room**2))
+    late = int(draw.uniform(0.04, 0.35) * RATE)
+    made = np.concatenate([np.zeros(late), made[: len(made) - late]])
+    return made * 10 ** (-draw.uniform(20, 35) / 20) + comfort(draw, -65)
+
+
+VOICELESS: dict[str, Callable[[np.random.Generator], Sound]] = {
+    "silence": silent,
+    "comfort noise": comfort,
+    "street": street,
+    "hum": hum,
+    "ventilator": ventilator,
+    "clicks": clicks,
+    "breathing": breathing,
+    "digits": digits,
+    "ringing": ringing,
+    "babble": babble,
+    "echo": echo,
+}
+
+
+def written(case: Case, folder: Path, rate: int = RATE) -> Path:
+    """As the switch leaves it in the middle of a call: its head says that there is nothing in it."""
+    path = folder / "audio.wav"
+    both = case.samples
+    if rate != RATE:
+        channels = (resampled(both[:, one].astype(np.float32) / 32768, RATE, rate) for one in (0, 1))
+        both = np.stack([as_int16(one) for one in channels], axis=1)
+    path.write_bytes(wav.header(rate, 0) + both.astype("<i2").tobytes())
+    return path
+
+
+def found(case: Case, folder: Path, rate: int = RATE) -> Voice | None:
+    return voice.find(written(case, folder, rate), int(BEFORE_S * rate))
+
+
+def right_place(case: Case, place: Voice) -> bool:
+    """Whether the place that was found is the answer's."""
+    return case.spoken is not None and place.from_ms < case.spoken[1] and place.to_ms > case.spoken[0]
+
+
+def main() -> None:
+    missed: dict[str, list[str]] = {condition: [] for condition in CONDITIONS}
+    alarms: dict[str, list[str]] = {kind: [] for kind in VOICELESS}
+    elsewhere = 0
+    cpu, seconds = 0.0, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for case in (*answers(), *voiceless()):
+            began = time.process_time()
+            place = found(case, Path(folder))
+            cpu, seconds = cpu + time.process_time() - began, seconds + BEFORE_S + WINDOW_S
+            if case.spoken is None and place is not None:
+                alarms[case.condition].append(case.name)
+            elif case.spoken is not None and place is None:
+                missed[case.condition].append(case.name)
+            elsewhere += place is not None and case.spoken is not None and not right_place(case, place)
+    report = {
+        "answers": 80,
+        "missed": {kind: len(names) for kind, names in missed.items()},
+        "found_elsewhere": elsewhere,
+        "voiceless": 8 * len(VOICELESS),
+        "taken_for_a_voice": {kind: len(names) for kind, names in alarms.items()},
+        "which": sorted(name for names in (*missed.values(), *alarms.values()) for name in names),
+        "times_real_time_by_cpu": round(seconds / cpu),
+    }
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

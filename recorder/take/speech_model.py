@@ -1,0 +1,91 @@
+"""How likely it is, every 32 ms, that somebody speaks: the network of Silero VAD, computed with numpy.
+
+Its weights (``models/``, MIT) are those of ``silero_vad_16k_op15.onnx`` in silero-vad 6.2.3, unchanged.  It
+is small enough to be computed here: no runtime of 25 MB is loaded into the daemon for it, and none has to be
+there for a machine's kind of processor.  numpy lets the other threads go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE: Final = 16_000
+STEP: Final = 512
+"""Samples for which there is one answer."""
+
+WEIGHTS: Final = Path(__file__).parent / "models" / "silero-vad-6.2.3.npz"
+
+_BEFORE, _AFTER = 64, 64
+"""Samples that each step sees of the one before it, and of itself mirrored at its end."""
+
+_FFT, _HOP = 256, 128
+_STRIDES: Final = {1: 1, 2: 2, 3: 2, 4: 1}
+_UNITS: Final = 128
+
+Array = NDArray[np.float32]
+
+
+def likelihoods(samples: Array) -> Array:
+    """For each whole step of samples at :data:`RATE`, from the first on: 0 (nobody speaks) to 1."""
+    count = len(samples) // STEP
+    if not count:
+        return np.zeros(0, np.float32)
+    weights = _weights()
+    shown = _conv(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
+    for layer in (2, 3, 4):
+        shown = _conv(shown, layer, weights)
+    said = np.maximum(_remembering(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
+    return _sigmoid(said + weights["out_bias"])
+
+
+@cache
+def _weights() -> Mapping[str, Array]:
+    with np.load(WEIGHTS, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _spectrum(samples: Array, count: int, basis: Array) -> Array:
+    """(steps, 4, 129): what is in each step, and at which pitch."""
+    whole = np.concatenate([np.zeros(_BEFORE, np.float32), samples.astype(np.float32, copy=False)])
+    steps = np.lib.stride_tricks.sliding_window_view(whole, _BEFORE + STEP)[::STEP][:count]
+    padded = np.pad(steps, ((0, 0), (0, _AFTER)), mode="reflect")
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, _FFT, axis=1)[:, ::_HOP]
+    waves = pieces @ basis.T
+    half = len(basis) // 2
+    power: Array = np.sqrt(waves[..., :half] ** 2 + waves[..., half:] ** 2)
+    return power
+
+
+def _conv(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
+    """One convolution of three, and its rectifier: (steps, time, channels)."""
+    kernel, stride = weights[f"conv{layer}_weight"], _STRIDES[layer]
+    padded = np.pad(shown, ((0, 0), (1, 1), (0, 0)))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[2], axis=1)[:, ::stride]
+    made: Array = np.einsum("ntck,ock->nto", pieces, kernel, optimize=True) + weights[f"conv{layer}_bias"]
+    return np.maximum(made, np.float32(0))
+
+
+def _remembering(shown: Array, weights: Mapping[str, Array]) -> Array:
+    """The recurrent layer (LSTM): what each step becomes by those before it."""
+    gates = shown @ weights["lstm_weight_ih"].T + weights["lstm_bias_ih"] + weights["lstm_bias_hh"]
+    back = np.ascontiguousarray(weights["lstm_weight_hh"].T)
+    hidden, cell = np.zeros(_UNITS, np.float32), np.zeros(_UNITS, np.float32)
+    made = np.empty_like(shown)
+    for number, row in enumerate(gates):
+        gate = row + hidden @ back
+        let_in, keep, new, let_out = np.split(gate, 4)
+        cell = _sigmoid(keep) * cell + _sigmoid(let_in) * np.tanh(new)
+        hidden = _sigmoid(let_out) * np.tanh(cell)
+        made[number] = hidden
+    return made
+
+
+def _sigmoid(x: Array) -> Array:
+    made: Array = np.float32(1) / (np.float32(1) + np.exp(-np.clip(x, -60, 60)))
+    return made
