@@ -8,11 +8,13 @@ on anything else that it will not be for that.
 =========  ======================  ============================================================
             while                  what can come of it
 =========  ======================  ============================================================
-QUESTION   it plays to both        heard whole by both: ANSWER.  A key is no answer yet.  A hold,
-                                   another at the other end, or its being cut: broken, no answer
+QUESTION   it plays to both        heard whole by both: ANSWER.  2 of either side: VERDICT, at once;
+                                   1 is no answer yet.  A hold, another at the other end, or its
+                                   being cut: broken, no answer
 ANSWER     a key is waited for     1 or 2 of either side, or silence: VERDICT.  The code again:
                                    QUESTION once more.  Another at the other end: broken
-VERDICT    both hear what it was   told, or not heard whole; then all can begin anew
+VERDICT    both hear what it was   told, or not heard whole; then all can begin anew.  2 of either
+                                   side: VERDICT once more, unless it was a no
 =========  ======================  ============================================================
 
 The last answer stands, and silence is no yes; a question that was broken off changes nothing.
@@ -37,7 +39,8 @@ TIME_TO_ANSWER: Final = timedelta(seconds=20)
 TIME_TO_ASK: Final = timedelta(seconds=120)
 """For a question in the colleague's own words, and the answer."""
 
-ANSWERS: Final = {"1": "yes", "2": "no"}
+NO: Final = "2"
+ANSWERS: Final = {"1": "yes", NO: "no"}
 
 LEGS: Final = (OUTSIDE, COLLEAGUE)
 
@@ -64,12 +67,18 @@ def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> t
 
 
 def key(state: State, event: Observed) -> tuple[State, Actions]:
-    """A key of either side."""
-    answer = ANSWERS.get(event.key)
-    if state.asked.step is not Step.ANSWER or answer is None or event.leg not in LEGS:
+    """A key of either side: a no counts at once, whatever plays."""
+    answer, step = ANSWERS.get(event.key), state.asked.step
+    if answer is None or event.leg not in LEGS or step is Step.IDLE:
         return state, ()
+    cut: Actions = ()
+    if step is not Step.ANSWER:
+        if answer != "no" or (step is Step.VERDICT and state.kept == "no"):
+            return state, ()
+        cut = (Do.KEEP_CUT,)
     how = "key" if event.leg == OUTSIDE else "own_words" if state.asked.how == "own_words" else "aloud"
-    return _answered(state, event, answer, (("by", event.leg), ("how", how)))
+    state, actions = _answered(state, event, answer, (("by", event.leg), ("how", how)))
+    return state, (*cut, *actions)
 
 
 def _answered(
