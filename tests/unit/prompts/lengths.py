@@ -1,5 +1,5 @@
-"""How long each prompt is, in a table of docs/customise.md, and what a country asks beside what is said, in one
-of docs/law.md: written by this file, and compared by a test.
+"""How long each prompt is, in a table of docs/customise.md, and what a country asks beside what is said, in
+one of docs/law.md: written by this file, and compared by a test.
 
     python -m tests.unit.prompts.lengths     writes both
 """
