@@ -56,8 +56,7 @@ def test_an_announcement_is_made_and_its_text_is_printed(tmp_path: Path) -> None
     )
     assert done.exit_code == 0, done.output
     assert done.stdout == (
-        "This call is being recorded. We may listen to the recording to improve our service."
-        " The recording is kept for seven days. To go on without recording, press 2.\n"
+        "This call is recorded to improve our service. It is kept for seven days. To refuse, press 2.\n"
     )
     checked = check_sound(read_file(wav), wav.name)
     assert checked.sample_rate == 8000

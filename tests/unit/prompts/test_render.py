@@ -247,7 +247,7 @@ def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: objec
     )
     assert hum.spoken == [  # type: ignore[attr-defined]
         ("It helps us to deliver.", "en"),
-        ("The recording is kept for 45 days.", "en"),
+        ("It is kept for 45 days.", "en"),
     ]
     assert "It helps us to deliver. The recording is kept for 45 days. To go on" in made.text
     assert [origin for _, origin in made.origins] == [
@@ -266,7 +266,7 @@ def test_an_engine_is_given_the_spoken_form(hum: object) -> None:
 
 
 def test_a_persons_recording_is_heard_instead_and_the_text_stays(voice: Path) -> None:
-    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "wording": LONG}
     own, shipped = announcement("en", **told, sources=Sources(voice)), announcement("en", **told)
     assert own.text == shipped.text
     assert own.origins[0] == ("recorded", "recorded")
