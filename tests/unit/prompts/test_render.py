@@ -252,7 +252,6 @@ def test_an_engine_speaks_what_there_is_no_sound_for_and_nothing_else(hum: objec
     assert "It helps us to deliver. It is kept for 45 days. To refuse" in made.text
     assert [origin for _, origin in made.origins] == [
         "shipped",
-        "shipped",
         "spoken by hum",
         "spoken by hum",
         "shipped",
