@@ -107,7 +107,7 @@ def store_all(plain: Path, folder: Path, port: int) -> None:
 
 def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, object]:
     from recorder.store.embedded import PORTS, SeaweedFS
-    from recorder.take.encode import BIT_RATES
+    from recorder.take.encode import BIT_RATES, NARROW
     from recorder.take.spool import AUDIO
     from tests.ports import free_ports
 
@@ -128,6 +128,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
 
     def script(plain: Path, name: str) -> None:
         settings = ["-c:a", "libopus", "-application", "voip", "-b:a", str(BIT_RATES[8000])]
+        settings += [word for name, value in NARROW.items() for word in (f"-{name}", value)]
         for wav in sorted(plain.glob("*.wav")):
             made = ["-threads", "1", "-i", str(wav), *settings, str(wav.with_suffix(".opus"))]
             subprocess.run(["ffmpeg", "-v", "error", "-y", *made], check=True)

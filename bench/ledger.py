@@ -1,17 +1,20 @@
-"""A log of a million leaves: adding, a path to a leaf, and an audit of all beside `sha256sum` of the same
-bytes.
+"""A log of a million leaves: adding, a path to a leaf, and an audit of all beside the same hashing in bare
+Python, and `sha256sum` of the same bytes.
 
     python -m bench.ledger [--leaves N]
 
 The catalogue is SQLite in a folder of its own.  The audit reads every leaf, its body and salt, checks each
 commitment, makes the tree, and compares it with what was signed.  Bodies of kinds that rows must agree with
-are read and compared with those as well; those here are of one that none speaks of.  `sha256sum` reads
-leaves, bodies and salts as one file.
+are read and compared with those as well; those here are of one that none speaks of.  Bare Python makes each
+leaf's hash, each commitment and the tree of bytes that are in memory already, and compares nothing;
+`sha256sum` reads leaves, bodies and salts as one file.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import hmac
 import json
 import os
 import resource
@@ -65,14 +68,15 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     path, way = _paths(tenant, head.size)
     file = folder / "bytes"
     _write(tenant, file)
-    audits, sums = [], []
+    audits, sums, bares = [], [], []
     audit = Audit(means.store, means.root, datetime.now(UTC), recordings=False)
     for _ in range(ROUNDS):
         sums.append(_both(lambda: subprocess.run(["sha256sum", file], stdout=subprocess.PIPE, check=True))[0])
+        bares.append(_bare(tenant, head.root))
         took, found = _both(lambda: list(audit.tenant(tenant)))
         assert not found, found
         audits.append(took)
-    (audited, audited_cpu), (summed, summed_cpu) = map(_medians, (audits, sums))
+    (audited, audited_cpu), (summed, summed_cpu), (bare, bare_cpu) = map(_medians, (audits, sums, bares))
     return {
         "leaves": head.size,
         "mib": round(file.stat().st_size / 2**20, 1),
@@ -83,9 +87,13 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
         "consistency_ms": round(way * 1000, 2),
         "audit_seconds": round(audited, 2),
         "sha256sum_seconds": round(summed, 3),
+        "bare_python_seconds": round(bare, 2),
+        "audit_beside_bare_python": round(audited / bare, 2),
         "audit_beside_sha256sum": round(audited / summed, 1),
         "audit_cpu_seconds": round(audited_cpu, 2),
         "sha256sum_cpu_seconds": round(summed_cpu, 3),
+        "bare_python_cpu_seconds": round(bare_cpu, 2),
+        "audit_beside_bare_python_cpu": round(audited_cpu / bare_cpu, 2),
         "audit_beside_sha256sum_cpu": round(audited_cpu / summed_cpu, 1),
     }
 
@@ -148,6 +156,38 @@ def _write(tenant: str, file: Path) -> None:
         query = LedgerEntry.select(LedgerEntry.leaf, LedgerEntry.body, LedgerEntry.salt)
         for leaf, body, salt in database.execute(query.where(LedgerEntry.tenant == tenant)):
             out.write(leaf.encode() + body.encode() + salt)
+
+
+def _bare(tenant: str, root: bytes) -> tuple[float, float]:
+    """What the same hashing takes: of leaves, commitments and tree, read before in pieces."""
+    sha256, digest = hashlib.sha256, hmac.digest
+    hashes: list[bytes] = []
+    taken: list[tuple[float, float]] = []
+
+    def leaves(rows: list[tuple[bytes, bytes, bytes]]) -> None:
+        for leaf, body, salt in rows:
+            digest(salt, body, "sha256")
+            hashes.append(sha256(b"\x00" + leaf).digest())
+
+    def above(row: list[bytes]) -> bytes:
+        while len(row) > 1:
+            odd = row[len(row) & ~1 :]
+            row = [
+                sha256(b"\x01" + left + right).digest()
+                for left, right in zip(row[::2], row[1::2], strict=False)
+            ]
+            row += odd
+        return row[0]
+
+    query = LedgerEntry.select(LedgerEntry.leaf, LedgerEntry.body, LedgerEntry.salt)
+    with connected():
+        cursor = database.execute(query.where(LedgerEntry.tenant == tenant).order_by(LedgerEntry.number))
+        while rows := [(leaf.encode(), body.encode(), salt) for leaf, body, salt in cursor.fetchmany(BATCH)]:
+            taken.append(_both(lambda rows=rows: leaves(rows))[0])  # type: ignore[misc]
+    took, found = _both(lambda: above(hashes))
+    assert found == root
+    wall, cpu = zip(*taken, took, strict=True)
+    return sum(wall), sum(cpu)
 
 
 def _both(work):  # type: ignore[no-untyped-def]

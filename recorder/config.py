@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,8 +111,8 @@ class KeySettings(_Section):
 
 
 class WorkerSettings(_Section):
-    processes: int = Field(default=1, ge=1, le=64)
-    """Processes that encode."""
+    processes: int = Field(default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64)
+    """Processes that encode; as many as there are cores, which are the calls' first (``nice``)."""
     nice: int = Field(default=10, ge=0, le=19)
 
 

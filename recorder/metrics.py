@@ -131,7 +131,8 @@ DISK_STATE = _gauge("accord_spool_disk_state",
     "1 for what there is room for: ok, warn ([node] warn_at), full ([node] full_at: no new recordings).",
     "state", on=(DAEMON,))
 SPOOL_ERRORS = _counter("accord_spool_write_errors_total",
-    "Failed writes to the spool: a call's folder, a mark, the end, destroying what may not be kept.",
+    "Failed writes to the spool: a call's folder, a mark, the end, destroying what may not be kept; and a "
+    "sound that was ended for want of room.",
     "what", on=(DAEMON,))
 SNAPSHOT_LOADED = _gauge("accord_snapshot_loaded", "1 where the daemon has the lines of this node.",
                          on=(DAEMON,))

@@ -1,10 +1,11 @@
 """As many live calls as a switch carries, with daemon, worker and store beside it on the same machine.
 
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --calls 200 --minutes 60 --write
+    ACCORD_FREESWITCH=… python -m bench.load --calls 200 --minutes 60 --shortest 180 --format wav
     ACCORD_FREESWITCH=/usr/bin/freeswitch python -m bench.load --ramp 100,150,200,250,300 --write
 
 The real switch without real-time priority (``-np``) on ``freeswitch_conf/``, ``accord run`` with its
-defaults (SeaweedFS and SQLite beside it, one encoder at low priority), and sipp as callers and callees
+defaults (SeaweedFS and SQLite beside it, an encoder a core at low priority), and sipp as callers and callees
 with sound both ways.  Calls of varied length come and go for as long as asked; the same calls are then
 made on the same switch without Accord: recorded by the dialplan alone (announcement, recording, bridge),
 and not recorded.  Every recording is listened to afterwards (:mod:`bench.load.sound`), and catalogue,
@@ -77,7 +78,7 @@ def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
             steps = tuple((calls, asked.minutes * 60) for calls in asked.ramp)
         else:
             steps = ((asked.calls, (asked.minutes if mode == "accord" else asked.beside) * 60),)
-        plan = Plan(mode, steps, asked.shortest, asked.longest, asked.store)
+        plan = Plan(mode, steps, asked.shortest, asked.longest, asked.store, sound_format=asked.format)
         run = Run(plan, folder / mode, asked.keep)
         measured[mode] = run.measured
         try:
@@ -102,6 +103,7 @@ def _arguments() -> argparse.Namespace:
     add("--shortest", type=float, help="seconds of a call from its answer (90; in a ramp 60)")
     add("--longest", type=float, help="(180; in a ramp 90)")
     add("--store", choices=("s3", "directory"), default="s3", help="s3: the embedded SeaweedFS")
+    add("--format", choices=("opus", "wav"), default="opus", help="what is stored")
     add("--folder", type=Path, help="where to work; default: the folder for temporary files")
     add("--keep", action="store_true", help="leave everything there")
     add("--save", type=Path, help="a file for the raw measurements")

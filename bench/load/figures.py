@@ -16,6 +16,9 @@ OURS: Final = ("daemon", "worker", "encoder", "store", "supervisor", "web")
 FRAMES_A_SECOND: Final = 50
 MIB: Final = 1 << 20
 
+RECENT: Final = 120.0
+"""Seconds: what ended within them may still wait in the spool."""
+
 GROWTH_SECONDS: Final = 600.0
 """What is measured for less than this has no growth: what fills at first is no leak."""
 
@@ -87,6 +90,46 @@ def step(measured: Measured, number: int, cores: int) -> Step:
         event_lag=_quantiles("accord_switch_event_lag_seconds", before, after),
         hub_lag=_quantiles("accord_hub_lag_seconds", before, after),
     )
+
+
+def overdue(measured: Measured) -> int:
+    """By how many takes, at the most, more waited in the spool than had ended in the two minutes before;
+    below 0 where there was never one too many."""
+    samples = measured.samples[measured.idle[1] + 1 :]
+    found, first = [], 0
+    for sample in samples:
+        while samples[first].at < sample.at - RECENT:
+            first += 1
+        # Of the window's beginning the sample just inside it knows: so that none too few are found overdue.
+        found.append(sample.waiting - (sample.count.ended - samples[first].count.ended))
+    return max(found, default=0)
+
+
+def worked_off(measured: Measured, cores: int) -> tuple[float, float] | None:
+    """Seconds after the last call until the spool was empty, and how many what waited then needed of all
+    cores together; ``None`` where it was not in time."""
+    samples = measured.samples
+    if measured.worked_off is None:
+        return None
+    last = max(number for number, sample in enumerate(samples) if sample.count.live)
+    spent = sum(_cpu(samples[last:], name) for name in ("encoder", "worker", "store"))
+    return measured.worked_off, spent / cores
+
+
+def a_live_call(measured: Measured) -> float | None:
+    """KiB by which the daemon's memory is larger for each live call more, over the last rise of a ramp's
+    steps; ``None`` where it has none."""
+    steps = [
+        (measured.plan.steps[number][0], measured.samples[end].uses["daemon"].rss / 1024)
+        for number, (_, end) in enumerate(measured.steps)
+        if "daemon" in measured.samples[end].uses
+    ]
+    rise = steps[-1:]
+    for one in reversed(steps[:-1]):
+        if one[0] >= rise[0][0]:
+            break
+        rise.insert(0, one)
+    return statistics.linear_regression(*zip(*rise, strict=True)).slope if len(rise) > 1 else None
 
 
 def percentile(values: Sequence[float], share: float) -> float:

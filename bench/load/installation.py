@@ -51,13 +51,14 @@ class Installation:
     """One switch in ``folder``, with or without Accord; see :data:`Mode`.
 
     ``sound`` is where the bare dialplan records.  ``store`` is the settings' ``kind``; ``s3`` is the
-    embedded SeaweedFS.  ``more`` is added to Accord's environment.
+    embedded SeaweedFS.  ``more`` is added to Accord's environment; ``sound_format`` is what is stored.
     """
 
     folder: Path
     mode: Mode
     store: str = "s3"
     more: dict[str, str] = field(default_factory=dict)
+    sound_format: str = "opus"
     environment: dict[str, str] = field(init=False)
     sip_port: int = field(init=False)
     phones: Ports = field(init=False)
@@ -168,7 +169,7 @@ class Installation:
         self._command("keys", "init")
         self._command("migrate")
         self._command("tenant", "create", CUSTOMER, "--language", LANGUAGE)
-        self._command("line", "add", "--tenant", CUSTOMER, NUMBER)
+        self._command("line", "add", "--tenant", CUSTOMER, "--format", self.sound_format, NUMBER)
 
     def _start_accord(self) -> None:
         with open(self.folder / "accord.log", "wb") as log:

@@ -49,6 +49,7 @@ class Plan:
     longest: float
     store: str = "s3"
     more: dict[str, str] = field(default_factory=dict)
+    sound_format: str = "opus"
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Run:
         self._keep = keep
         self._folder = folder
         self._plan = plan
-        self._installation = Installation(folder, plan.mode, plan.store, plan.more)
+        self._installation = Installation(folder, plan.mode, plan.store, plan.more, plan.sound_format)
         self._phones = Phones(
             folder / "phones", self._installation.phones, self._installation.sip_port,
             plan.shortest, plan.longest,

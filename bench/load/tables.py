@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.load.figures import OURS, Cost, Step, percentile, step, total
+from bench.load.figures import OURS, Cost, Step, a_live_call, overdue, percentile, step, total, worked_off
 from bench.load.installation import Mode
 from bench.load.measure import Measured
 
@@ -57,6 +57,12 @@ def ramp(measured: Mapping[Mode, Measured], command: str) -> str:
             ]  # fmt: skip
             rows.append((one.plan.steps[number][0] + list(_MODES).index(mode) / 10, _row(*cells)))
     lines += [row for _, row in sorted(rows)]
+    grows = a_live_call(measured["accord"]) if "accord" in measured else None
+    if grows is not None:
+        lines += [
+            "",
+            f"The daemon's memory over the last rise: {grows:.0f} KiB a live call (goal: at most 24).",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -97,7 +103,7 @@ def _cost(name: str, cost: Cost) -> str:
 def _shares(steps: Mapping[Mode, Step]) -> str:
     cost = steps["accord"].cost
     switch = cost["switch"].cores
-    said = [f"The daemon takes {cost['daemon'].cores / switch:.1%} of the switch's CPU"]
+    said = [f"The daemon takes {cost['daemon'].cores / switch:.1%} of the switch's CPU (goal: at most 5%)"]
     said += [f"all of Accord {total(cost.get(name) for name in OURS) / switch:.0%}"]
     if "recorded" in steps:
         more = switch / steps["recorded"].cost["switch"].cores - 1
@@ -133,7 +139,8 @@ def _all(measured: Measured, ours: Step) -> str:
         return ""
     written = sorted(heard.written for heard in measured.heard if heard.written is not None)
     drift = sorted(abs(value) for value in kept.drift_ms)
-    worked_off = "not in time" if measured.worked_off is None else f"{measured.worked_off:.0f} s"
+    drain = worked_off(measured, os.cpu_count() or 1)
+    drained = "not in time" if drain is None else f"{drain[0]:.0f} s, {drain[1]:.0f} s"
     polite = [f"{name} {how}" for name, how in measured.policies.items() if how != "normal, nice 0"]
     priorities = "; ".join([*polite, "all others normal, nice 0"])
     failed = measured.counted.failed
@@ -156,7 +163,9 @@ def _all(measured: Measured, ours: Step) -> str:
          f"{percentile(written, 0.5) * 1000:.0f}, {percentile(written, 0.99) * 1000:.0f}, "
          f"{max(written, default=0) * 1000:.0f} ms"),
         ("Takes waiting in the spool: begin, most, end", ", ".join(map(str, ours.spool))),
-        ("Spool empty after the last call", worked_off),
+        ("More of them, at the most, than had ended in the two minutes before (goal: 0 or fewer)",
+         f"{overdue(measured)}"),
+        ("Spool empty after the last call, and its work ÷ cores (goal: at most 1.2 times that)", drained),
         ("Scheduling", priorities),
     ]  # fmt: skip
     return "\n".join([*_table("All calls of the run", ""), *(_row(*row) for row in rows)])

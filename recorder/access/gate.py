@@ -48,6 +48,9 @@ AHEAD: Final = 15
 """What one request sends is counted ahead: with a piece, this many times what has left before it.  A write
 to the catalogue costs as much as many pieces, and nine minutes of WAV take three."""
 
+SMALL: Final = 128 * 1024
+"""So many bytes, which is what a player asks for where it seeks, are counted at once."""
+
 log = structlog.get_logger()
 
 
@@ -217,7 +220,8 @@ class Gate:
                         if listen is not None and not grants.is_open(listen):
                             counted = left  # what follows belongs to another listen
                     if left + len(piece) > counted:
-                        ahead = min(left + len(piece) + AHEAD * left, length) - counted
+                        ahead = left + len(piece) + AHEAD * left if length > SMALL else length
+                        ahead = min(ahead, length) - counted
                         listen = self._count(who, grant, name, play, ahead)
                         counted += ahead
                     left += len(piece)
@@ -248,8 +252,8 @@ class Gate:
         return grant, sealed
 
     def _row(self, who: Who, grant: GrantRow) -> RecordingRow:
-        """The recording of a grant that the log gave; a row of its own opens nothing."""
-        row = self._guard.row(who, grant.recording, grant.purpose)
+        """The recording of a living grant that the log gave; a row of its own opens nothing."""
+        row = self._guard.there(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
             self._over(who, grant)
         return row

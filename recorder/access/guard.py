@@ -66,8 +66,12 @@ class Guard:
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
     def row(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
-        """A recording of theirs that is there.  Raises :class:`AccessError`."""
+        """A recording of theirs that is there; they have not ended.  Raises :class:`AccessError`."""
         self.alive(who, recording_id, purpose)
+        return self.there(who, recording_id, purpose)
+
+    def there(self, who: Who, recording_id: str, purpose: str) -> RecordingRow:
+        """The same for somebody who was looked at just now."""
         row = queries.recording(who.tenant, plain(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,7 +97,7 @@ class Seals:
         sha256 = hashlib.sha256(content).hexdigest()
         self._check_belongs(row, manifest, sha256)
         chain = self._chain(row, manifest, sha256, now)
-        sealed = self._compare(row, chain)
+        sealed = self._compare(row, chain, amending.known(row.tenant, row.id))
         with self._lock:
             self._verified[sha256] = chain
             while len(self._verified) > CACHED:
@@ -109,10 +109,11 @@ class Seals:
         for the many requests under one grant."""
         with self._lock:
             chain = self._verified.get(row.manifest_sha256)
-        if chain is None or _hashes(chain) != amending.known(row.tenant, row.id):
+        listed = amending.known(row.tenant, row.id)
+        if chain is None or _hashes(chain) != listed:
             return self.open(row, now)
         self._check_belongs(row, chain.manifest, row.manifest_sha256)
-        return self._compare(row, chain)
+        return self._compare(row, chain, listed)
 
     def _chain(self, row: RecordingRow, manifest: Manifest, sha256: str, now: datetime) -> Chain:
         """The amendments as the bucket has them.  Raises :class:`SealError`."""
@@ -135,9 +136,9 @@ class Seals:
                 "a manifest is never rewritten: look at the object's versions",
             )
 
-    def _compare(self, row: RecordingRow, chain: Chain) -> Sealed:
+    def _compare(self, row: RecordingRow, chain: Chain, listed: Sequence[str]) -> Sealed:
         amending.check_signers(chain, self._revoked())
-        listed, there = amending.known(row.tenant, row.id), _hashes(chain)
+        there = _hashes(chain)
         for number, sha256 in enumerate(listed, 1):
             if number > len(there):
                 raise SealError(

@@ -21,6 +21,7 @@ from recorder.catalogue.models import (
     connected,
     writing,
 )
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import agreed_data
 from recorder.catalogue.rows import RecordingRow
 from recorder.clock import from_iso
@@ -73,9 +74,13 @@ def begun(before: datetime) -> tuple[tuple[str, str], ...]:
 def known(tenant: str, recording: str) -> tuple[str, ...]:
     """The SHA-256 of each amendment of a recording that is listed, in order."""
     with connected():
-        mine = (Amendment.tenant == tenant) & (Amendment.recording == recording)
-        rows = Amendment.select(Amendment.sha256).where(mine).order_by(Amendment.number)
-        return tuple(row.sha256 for row in rows)
+        return tuple(row.sha256 for row in _listed(tenant, recording))
+
+
+@prepared(Amendment)
+def _listed(tenant: str, recording: str) -> Any:
+    mine = (Amendment.tenant == tenant) & (Amendment.recording == recording)
+    return Amendment.select(Amendment.sha256).where(mine).order_by(Amendment.number)
 
 
 def seen(tenant: str, recording: str) -> dict[str, datetime | None]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from recorder.catalogue.models import Announcement, Line, Tenant, connected
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import line_row, tenant_row
 from recorder.catalogue.rows import LineRow, TenantRow
 from recorder.errors import CatalogueError
@@ -45,10 +47,15 @@ def known(country: str) -> str:
 def pack_of(tenant: str) -> Pack:
     """The pack of a customer, inside the caller's connection; the strict one where its country has none.
     Raises :class:`CatalogueError` (``tenant.unknown``)."""
-    country = Tenant.select(Tenant.country).where(Tenant.id == tenant).scalar()
-    if country is None:
+    row = next(iter(_country(tenant)), None)
+    if row is None:
         raise no_tenant(tenant)
-    return pack_for(country)
+    return pack_for(row.country)
+
+
+@prepared(Tenant)
+def _country(tenant: str) -> Any:
+    return Tenant.select(Tenant.country).where(Tenant.id == tenant)
 
 
 def check(tenant: str, purposes: Sequence[str], *, keep_days: int, mode: str | None = None) -> None:

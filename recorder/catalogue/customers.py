@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from peewee import IntegrityError
 
@@ -26,6 +27,7 @@ from recorder.catalogue.lines import (
     set_line_timing,
 )
 from recorder.catalogue.models import Tenant, connected, writing
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import tenant_row
 from recorder.catalogue.revisions import LINES, count_up, revision
 from recorder.catalogue.rows import TenantRow
@@ -150,8 +152,13 @@ def tenant_wrapped_key(tenant: str) -> str | None:
     """The tenant's key as it was wrapped, JSON text; ``None`` where there is none: it was destroyed when the
     customer left."""
     with connected():
-        row = Tenant.get_or_none(Tenant.id == tenant)
+        row = next(iter(_wrapped_key(tenant)), None)
     return (row.wrapped_key or None) if row is not None else None
+
+
+@prepared(Tenant)
+def _wrapped_key(tenant: str) -> Any:
+    return Tenant.select(Tenant.wrapped_key).where(Tenant.id == tenant)
 
 
 def tenant_key(tenant: str) -> WrappedKey | None:

@@ -8,6 +8,7 @@ mappings are JSON text with sorted keys.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -153,8 +154,24 @@ def open_catalogue(url: str, *, connections: int = CONNECTIONS) -> Database:
     """Make ``url`` the catalogue of this process.  Connections are opened by :func:`connected`, one a
     thread (or greenlet, where threads are patched).  Raises :class:`CatalogueError`."""
     opened = make_database(url, connections=connections)
+    _keep_open(sqlite_path(url) if kind_of(url) == "sqlite" else None)
     database.initialize(opened)
     return opened
+
+
+_kept: list[sqlite3.Connection] = []
+
+
+def _keep_open(file: Path | None) -> None:
+    """Have a connection to a SQLite file that is never used.  The last one to be closed copies all that was
+    written into the file, and waits for the disk: without this one that is each, before a play's first byte
+    too."""
+    while _kept:
+        _kept.pop().close()
+    if file is not None and file.exists():
+        idle = sqlite3.connect(file, check_same_thread=False)
+        idle.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        _kept.append(idle)
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from peewee import Expression
 
 from recorder import metrics
 from recorder.catalogue.models import Grant, Listen, connected, writing
-from recorder.clock import SLACK
+from recorder.catalogue.prepared import prepared
+from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
 from recorder.ledger import lookup
@@ -68,13 +69,11 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class ListenRow:
-    """A play that is going on, or that nobody has closed; ``sent_bytes`` plain bytes have been counted so
-    far, never fewer than have left."""
+    """A play that is going on, or that nobody has closed."""
 
     id: str
     tenant: str
     recording: str
-    sent_bytes: int
 
 
 def give(
@@ -161,21 +160,22 @@ def note_broken(
 def living(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
     """A person's own grant while it lasts; ``None`` for anybody else's, as for one that is over, or that
     would last longer than any does: it was given by a clock that had jumped ahead."""
-    return _one(tenant, user, grant_id, _lasting(now) & (Grant.until <= now + LASTS + SLACK))
+    with connected():
+        row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
+    return None if row is None else _grant_row(row)
+
+
+@prepared(Grant)
+def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
+    return Grant.select().where(mine & (Grant.until > now) & Grant.ended_at.is_null() & (Grant.until <= most))
 
 
 def own(tenant: str, user: str, grant_id: str) -> GrantRow | None:
     """A person's own grant, also when it is over; ``None`` for anybody else's."""
-    return _one(tenant, user, grant_id)
-
-
-def _one(tenant: str, user: str, grant_id: str, *conditions: Expression) -> GrantRow | None:
+    mine = (Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id)
     with connected():
-        row = (
-            Grant.select()
-            .where((Grant.tenant == tenant) & (Grant.user == user) & (Grant.id == grant_id), *conditions)
-            .first()
-        )
+        row = Grant.get_or_none(mine)
     return None if row is None else _grant_row(row)
 
 
@@ -251,12 +251,12 @@ def count_sent(
     Never on a listen that is closed: its leaf has said how much was sent; nor on one that the log does not
     know."""
     with writing():
-        if (row := _join(grant, play, sent_bytes, now)) is not None:
-            return _listen_row(row, grant)
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
         # A player's first requests come at once, to whichever panel: one of them opens it.
         hold(grant.tenant)
-        if (row := _join(grant, play, sent_bytes, now)) is not None:
-            return _listen_row(row, grant)
+        if (joined := _join(grant, play, sent_bytes, now)) is not None:
+            return joined
         if not Grant.select().where((Grant.id == grant.id) & _lasting(now)).exists():
             return None
         _check_listens(grant, now)
@@ -287,16 +287,21 @@ def count_sent(
     return _listen_row(row, grant)
 
 
-def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> Listen | None:
+def _join(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, on which so many bytes more are counted; it is this player's from here on."""
-    for row in Listen.select().where(_open_listen(grant)):
+    for row in _open_listens(grant.id):
         said = lookup.leaf(grant.tenant, row.leaf)
         names = None if said is None else (said.kind, said.body.get("listen"), said.body.get("grant"))
         if names != (OPENED, row.id, grant.id):
             continue
         if _count((Listen.id == row.id) & Listen.closed_at.is_null(), sent_bytes, now, play):
-            return Listen.get_by_id(row.id)
+            return _listen_row(row, grant)
     return None
+
+
+@prepared(Listen)
+def _open_listens(grant: str) -> Any:
+    return Listen.select().where((Listen.grant == grant) & Listen.closed_at.is_null())
 
 
 def _check_listens(grant: GrantRow, now: datetime) -> None:
@@ -327,7 +332,7 @@ def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None 
 
 
 def _listen_row(row: Listen, grant: GrantRow) -> ListenRow:
-    return ListenRow(row.id, grant.tenant, grant.recording, row.sent_bytes)
+    return ListenRow(row.id, grant.tenant, grant.recording)
 
 
 def _open_listen(grant: GrantRow) -> Expression:
@@ -383,6 +388,4 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
             .order_by(Listen.opened_at)
             .limit(limit)
         )
-        return tuple(
-            ListenRow(row.id, row.tenant_id, row.grant.recording_id, row.sent_bytes) for row in query
-        )
+        return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)

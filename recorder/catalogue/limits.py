@@ -15,11 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import countries
 from recorder.catalogue.models import KeepingLimit, LedgerEntry, Line, Purpose, Recording, connected, writing
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import recording_row
 from recorder.catalogue.rows import RecordingRow
 from recorder.errors import CatalogueError, KeepingError, SealError
@@ -216,9 +218,13 @@ def _list(which: Pending, body: dict[str, object], now: datetime, entropy: Entro
 def of_tenant(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     """A customer's limits that count, lifted ones too; inside anybody's transaction."""
     with connected():
-        rows = KeepingLimit.select().where(KeepingLimit.tenant == tenant).order_by(KeepingLimit.id)
-        found = [_counting(row, trust) for row in rows]
+        found = [_counting(row, trust) for row in _rows(tenant)]
     return tuple(each for each in found if each is not None)
+
+
+@prepared(KeepingLimit)
+def _rows(tenant: str) -> Any:
+    return KeepingLimit.select().where(KeepingLimit.tenant == tenant).order_by(KeepingLimit.id)
 
 
 def check_logged(tenant: str) -> None:

@@ -16,6 +16,7 @@ from peewee import IntegrityError
 from recorder import names
 from recorder.catalogue import claims
 from recorder.catalogue.models import Session, User, connected, writing
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import session_row, user_row
 from recorder.catalogue.rows import SessionRow, UserRow
 from recorder.clock import SLACK, to_iso
@@ -184,40 +185,43 @@ def note_refused_log_in(person: UserRow, now: datetime, entropy: Entropy) -> boo
 def session_by_token(token_sha256: str, now: datetime) -> tuple[SessionRow, UserRow] | None:
     """The session of a token and whose it is; ``None`` where it has ended or its person was revoked."""
     with connected():
-        row = (
-            Session.select(Session, User)
-            .join(User)
-            .where(
-                (Session.token_sha256 == token_sha256)
-                & Session.ended_at.is_null()
-                & _lasts(now)
-                & User.revoked_at.is_null()
-            )
-            .first()
-        )
-    if row is None:
+        opened = next(iter(_by_token(token_sha256, to_iso(now), to_iso(now + SLACK))), None)
+        person = None if opened is None else next(iter(_not_revoked(opened.user_id)), None)
+    if opened is None or person is None:
         return None
-    person = user_row(row.user)
-    return session_row(row, person.tenant), person
+    return session_row(opened, person.tenant_id), user_row(person)
+
+
+@prepared(Session)
+def _by_token(token_sha256: str, now: str, soon: str) -> Any:
+    mine = (Session.token_sha256 == token_sha256) & Session.ended_at.is_null()
+    return Session.select().where(mine & _lasts(now, soon))
+
+
+@prepared(User)
+def _not_revoked(user_id: str) -> Any:
+    return User.select().where((User.id == user_id) & User.revoked_at.is_null())
 
 
 def session_lives(tenant: str, user_id: str, session_id: str | None, now: datetime) -> bool:
     """Whether somebody may still act: not revoked and, where they came with a session, that session
     has not ended."""
     with connected():
-        person = User.get_or_none((User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null())
-        if person is None or session_id is None:
-            return person is not None
-        return (
-            Session.select()
-            .where(
-                (Session.id == session_id)
-                & (Session.user == user_id)
-                & Session.ended_at.is_null()
-                & _lasts(now)
-            )
-            .exists()
-        )
+        if not _theirs(tenant, user_id):
+            return False
+        return session_id is None or bool(_living(session_id, user_id, to_iso(now), to_iso(now + SLACK)))
+
+
+@prepared(User)
+def _theirs(tenant: str, user_id: str) -> Any:
+    mine = (User.tenant == tenant) & (User.id == user_id) & User.revoked_at.is_null()
+    return User.select(User.id).where(mine)
+
+
+@prepared(Session)
+def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
+    mine = (Session.id == session_id) & (Session.user == user_id)
+    return Session.select(Session.id).where(mine & Session.ended_at.is_null() & _lasts(now, soon))
 
 
 def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
@@ -275,10 +279,10 @@ def _sign(
     )
 
 
-def _lasts(now: datetime) -> Any:
-    """The condition that a session's time is not over.  One that was last seen in the future is over too: it
-    was given by a clock that had jumped ahead, and would last until that time comes."""
-    return (Session.until > now) & (Session.seen_at <= now + SLACK)
+def _lasts(now: str, soon: str) -> Any:
+    """The condition that a session's time is not over.  One that was last seen in the future (after ``soon``)
+    is over too: it was given by a clock that had jumped ahead, and would last until that time comes."""
+    return (Session.until > now) & (Session.seen_at <= soon)
 
 
 def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) -> None:

@@ -21,6 +21,7 @@ from recorder.catalogue.models import (
     Tenant,
     connected,
 )
+from recorder.catalogue.prepared import prepared
 from recorder.catalogue.reading import (
     announcement_row,
     line_row,
@@ -46,8 +47,13 @@ Listed = TypeVar("Listed", RecordingRow, NotRecordedRow)
 def tenant(tenant_id: str) -> TenantRow | None:
     """A tenant, for its own people."""
     with connected():
-        row = Tenant.get_or_none(Tenant.id == tenant_id)
+        row = next(iter(_tenant(tenant_id)), None)
     return None if row is None else tenant_row(row)
+
+
+@prepared(Tenant)
+def _tenant(tenant_id: str) -> Any:
+    return Tenant.select().where(Tenant.id == tenant_id)
 
 
 def recordings(
@@ -78,8 +84,13 @@ def recordings(
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
     """One recording of a tenant, a tombstone included (``destroyed_at`` says so)."""
     with connected():
-        row = Recording.get_or_none((Recording.tenant == tenant) & (Recording.id == recording_id))
+        row = next(iter(_recording(tenant, recording_id)), None)
     return None if row is None else recording_row(row)
+
+
+@prepared(Recording)
+def _recording(tenant: str, recording_id: str) -> Any:
+    return Recording.select().where((Recording.tenant == tenant) & (Recording.id == recording_id))
 
 
 def not_recorded(
@@ -150,8 +161,12 @@ def _has_number(model: Any, digits: str) -> Any:
 def own_purposes(tenant: str) -> dict[str, frozenset[str]]:
     """A tenant's own purposes (not the standard ones): their codes, and the roles that may use each."""
     with connected():
-        rows = Purpose.select(Purpose.code, Purpose.roles).where(Purpose.tenant == tenant)
-        return {row.code: frozenset(row.roles) for row in rows}
+        return {row.code: frozenset(row.roles) for row in _own_purposes(tenant)}
+
+
+@prepared(Purpose)
+def _own_purposes(tenant: str) -> Any:
+    return Purpose.select(Purpose.code, Purpose.roles).where(Purpose.tenant == tenant)
 
 
 def _page(

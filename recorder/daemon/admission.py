@@ -33,11 +33,11 @@ import gevent
 import structlog
 from gevent.lock import BoundedSemaphore
 
-from recorder import metrics
+from recorder import metrics, sock_diag
 from recorder.daemon.threads import in_thread
 from recorder.errors import SwitchError
 from recorder.ids import Entropy
-from recorder.switch import commands, peer
+from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.dialplan import CROWDED, SILENT
 from recorder.switch.events import CallEvent
@@ -97,7 +97,7 @@ class Admission:
         entropy: Entropy,
         reach: Callable[[float], bool],
         ask: Callable[[Command, float], str],
-        owner: Callable[[object], int | None] = peer.owner,  # type: ignore[assignment]
+        owner: Callable[[object], int | None] = sock_diag.peer,  # type: ignore[assignment]
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = variable(node)

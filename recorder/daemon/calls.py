@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, NoReturn
 
 import gevent
 import structlog
@@ -40,6 +41,10 @@ _UNSET = frozenset({"", "_undef_"})
 _NOT_OUTSIDE = _UNSET | {"outgoing"}
 """``accord_state`` of a colleague's leg: that of somebody who calls from outside, or whom an outbound call
 goes to, has another one, whether that is recorded or not."""
+
+
+def _gone(_orders: list[Command]) -> NoReturn:
+    raise SwitchError("switch.gone", "the call's own socket is closed", "")
 
 
 class Call:
@@ -94,6 +99,11 @@ class Call:
         self._told_at: datetime | None = None
         self._connected = -SETTLED
         self._since = start.started_at
+        self._cut = False
+
+    def let_go(self) -> None:
+        """The switch has its call back, and the call's own socket is closed: nothing of it is held."""
+        self._to_call = _gone
 
     @property
     def channel(self) -> str:
@@ -168,7 +178,20 @@ class Call:
                 case _:
                     self._do(action)
 
+    def end_for_room(self) -> None:
+        """Have the switch record no more of it, for its disk is about to be full.  What there is is kept, and
+        what is missing at its end told as a gap; the call goes on."""
+        if not self._cut:
+            metrics.SPOOL_ERRORS.labels("sound").inc()
+            self.log.error(
+                "call.recording_cut", hint="the spool's disk has no more room: give it a larger one"
+            )
+        self._cut = True
+        self._stop()
+
     def _mark(self, mark: Mark) -> None:
+        if self._cut and mark.kind == "recording_stopped":
+            mark = replace(mark, data={**mark.data, "full": "disk"})
         if self._unwritten is not None:
             self._unwritten.append(mark)  # there is no call yet for it to be a part of
         else:

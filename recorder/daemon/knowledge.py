@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from recorder.call import policy
 from recorder.call.policy import Language, LinePolicy, Snapshot
 from recorder.call.state import Plan, Script
 from recorder.clock import Now
+from recorder.daemon.headroom import Headroom
 from recorder.daemon.threads import in_thread
 from recorder.errors import ConfigError
 from recorder.take import disk
@@ -44,19 +45,32 @@ _SAID: Final = {
 _DO: Final = {
     Room.OK: "",
     Room.WARN: "make room, or find out why the spool is not worked off: nothing in it may be deleted",
-    Room.FULL: "no new recording starts, calls go on; make room: nothing in the spool may be deleted",
+    Room.FULL: "no new recording starts, calls go on; the worker makes room by storing what is finished, and "
+    "recordings start again by themselves. Where it is not enough, give the spool a larger disk: nothing in "
+    "it may be deleted",
 }
 
 
 class Knowledge:
-    """Refreshed in a thread once a second; asking it never waits."""
+    """Refreshed in a thread once a second, and ``looked_at`` called in the hub; asking it never waits."""
 
     def __init__(
-        self, spool: Path, snapshot: Path, full_at: float, now: Now, warn_at: float | None = None
+        self,
+        spool: Path,
+        snapshot: Path,
+        full_at: float,
+        now: Now,
+        warn_at: float | None = None,
+        headroom: Headroom | None = None,
+        looked_at: Callable[[], object] = lambda: None,
     ) -> None:
         self.disk: Disk | None = None
         """The spool's disk as it was last seen."""
         self.room = Room.OK
+        """What there is room for; full also where one more recording left too little for the others."""
+        self._by_share = Room.OK
+        self._headroom = headroom
+        self._looked_at = looked_at
         self.looked = time.monotonic()
         """When disk and snapshot were last looked at to the end, by the monotonic clock."""
         self._spool = spool
@@ -112,7 +126,7 @@ class Knowledge:
             return None, "no_line"
         if not line.sounds.isdisjoint(snapshot.damaged):
             return line, "prompt_damaged"
-        return line, "full_disk" if self.room is Room.FULL else None
+        return line, "full_disk" if self._by_share is Room.FULL else None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -159,6 +173,7 @@ class Knowledge:
             gevent.sleep(LOOK)
             try:
                 in_thread(self._look)
+                self._looked_at()
             except Exception:
                 # A mistake of ours: shown, and the next look is taken all the same.
                 metrics.UNFORESEEN.inc()
@@ -176,7 +191,12 @@ class Knowledge:
 
     def _look_at_disk(self) -> None:
         self.disk = disk.look(self._spool)
-        room = self.disk.room(self._warn_at, self._full_at, self.room)
+        room = self._by_share = self.disk.room(self._warn_at, self._full_at, self._by_share)
+        if self._headroom is not None:
+            self._headroom.measure(self.disk)
+            # Better only with room for two: a disk at a limit is not told about with each call.
+            if not self._headroom.admits(("opus",), 2 if self.room is Room.FULL else 1):
+                room = Room.FULL
         if room is not self.room:
             say, what = _SAID[room]
             getattr(log, say)(what, spool=str(self._spool), used=round(self.disk.used, 4), hint=_DO[room])

@@ -23,7 +23,9 @@ from recorder.clock import Now, Uptime, uptime, utc_now
 from recorder.daemon.admission import Admission
 from recorder.daemon.calls import Call
 from recorder.daemon.control import Controls
+from recorder.daemon.headroom import Headroom
 from recorder.daemon.knowledge import Knowledge
+from recorder.daemon.moved import Moved
 from recorder.daemon.notes import Notes
 from recorder.daemon.outward import Outward
 from recorder.daemon.passed import PassedBy
@@ -39,7 +41,7 @@ from recorder.switch.commands import Command
 from recorder.switch.dialplan import Arrival, Dialplan
 from recorder.switch.esl import Limits, OutboundSession
 from recorder.switch.events import CallEvent
-from recorder.switch.node import Live, Node
+from recorder.switch.node import Live, Node, variable_of
 from recorder.switch.observed import IN_TALK, JOINS, SUBCLASSES, WANTED, Observed, What, legs, observe
 from recorder.switch.rooms import ATTACHED, MAINTENANCE
 from recorder.take.spool import AUDIO, CallEnd, CallStart, Party
@@ -125,7 +127,16 @@ class Daemon:
         self._stopping = Event()
         self._at_once = Event()
         self._leaving = leaving
-        self.knowledge = Knowledge(settings.spool, settings.snapshot, settings.full_at, now, settings.warn_at)
+        self.headroom = Headroom(settings.spool, self.calls)
+        self.knowledge = Knowledge(
+            settings.spool,
+            settings.snapshot,
+            settings.full_at,
+            now,
+            settings.warn_at,
+            self.headroom,
+            self._end_for_room,
+        )
         limits = Limits(reply=settings.command_timeout)
         self.admission = Admission(
             settings.node,
@@ -162,7 +173,13 @@ class Daemon:
         self.controls = Controls(settings.spool, self.calls, self.node, now, call_out=way_out.call)
         self.rooms = Rooms(self.calls, self.node.api, self.node.send_later, now)
         self._takeover = Takeover(
-            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms
+            self.node, settings.spool, now, self._adopt, self.knowledge.script, self.rooms, settings.node
+        )
+        self._moved = Moved(
+            settings.spool,
+            self.calls,
+            self._takeover,
+            lambda channel: variable_of(self.node, channel, "accord_state") is not None,
         )
         self._passed = PassedBy(self.node, settings.region, self._passed_by, self._follow)
         self._looking_again: gevent.Greenlet[..., None] = gevent.Greenlet()
@@ -190,6 +207,7 @@ class Daemon:
             gevent.signal_handler(number, self._asked_to_end)
         server = gevent.spawn(self.dialplan.serve)
         settling = gevent.spawn(self.notes.keep_settling)
+        moving = gevent.spawn(self._moved.keep_looking)
         self.node.start()
         self.controls.start()
         self._beat()
@@ -204,7 +222,7 @@ class Daemon:
         self.node.stop()
         flushing = [gevent.spawn(call.writer.flush, FLUSH) for call in list(self.calls.values())]
         gevent.joinall(flushing, timeout=FLUSH)
-        for greenlet in (beating, server, settling, self._looking_again, *watched):
+        for greenlet in (beating, server, settling, moving, self._looking_again, *watched):
             greenlet.kill()
         self.knowledge.stop()
         log.info("daemon.ended")
@@ -279,6 +297,9 @@ class Daemon:
                 log.warning("call.not_ours", channel=repr(arrival.channel), state=repr(arrival.state))
                 writer.abandon()
                 return
+        # Not before: between this and being in hand, no other call is asked about.
+        if reason is None and policy is not None and not self.headroom.admits(policy.formats):
+            reason = "full_disk"
         if reason is None and policy is not None:
             state, actions = arriving.arrive(self.knowledge.plan(policy, arrival.direction), at)
             starts = tuple(
@@ -321,6 +342,7 @@ class Daemon:
             call.log.error("call.not_let_go")
         if not own.closed.is_set():
             own.stop()
+        call.let_go()
 
     def _start(
         self,
@@ -353,6 +375,7 @@ class Daemon:
         )
 
     def _writer(self, start: CallStart) -> Writer:
+        self._moved.made(start.recording)
         return Writer(
             self.settings.spool,
             start.recording,
@@ -374,6 +397,10 @@ class Daemon:
             cause = "" if error is None else reason_for(error)
             what = What.ON_DISK if error is None else What.NO_DISK
             call.feed(Observed(what, self.now(), cause=cause))
+
+    def _end_for_room(self) -> None:
+        for call in self.headroom.excess():
+            call.end_for_room()
 
     # --- the rest of the calls
 

@@ -64,7 +64,8 @@ class Takeover:
     """Brings what the spool knows and what the switch does together.
 
     ``adopt`` makes a :class:`Call` of one that an earlier daemon began, ``script`` knows what it is told,
-    ``rooms`` who is in a conference with it.
+    ``rooms`` who is in a conference with it.  ``own`` is this node's name: a call of another's is one whose
+    spool was moved here, and nobody has watched it since the last that was noted of it.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class Takeover:
         adopt: Callable[[CallStart, State], Call],
         script: Callable[[CallStart], Script | None],
         rooms: Rooms,
+        own: str | None = None,
     ) -> None:
         self._rooms = rooms
+        self._own = own
         self._node = node
         self._root = root
         self._now = now
@@ -92,6 +95,25 @@ class Takeover:
     def look(self) -> None:
         """See what an earlier daemon left open; before calls can arrive, whose folders look the same."""
         self._left_open = list(spool.open_takes(self._root))
+
+    @property
+    def left_open(self) -> set[str]:
+        """The folders that are still to be taken over."""
+        return {folder.name for folder in self._left_open}
+
+    def end(self, folder: Path, start: CallStart, marks: tuple[Mark, ...]) -> None:
+        """Take over a call that is over, and that nobody saw end; nothing is ordered for it."""
+        since = _noted(start, marks)
+        call = self._adopt(start, self._state(start, marks, since))
+        metrics.CALLS_TAKEN_OVER.inc()
+        call.log.info("call.taken_over", marks=len(marks), node=start.node)
+        self._gone(call, min(since, self._now()))
+
+    def leave(self, folder: Path, error: TakeError) -> None:
+        """End a folder that can never be taken over, so that the worker lists it, and sets it aside."""
+        now = self._now()
+        in_thread(lambda: spool.close_take(folder, CallEnd("recorded", None, now, None)))
+        log.warning("spool.left_to_worker", folder=folder.name, error=error.message)
 
     def reconcile(self, live: Live, calls: Mapping[str, Call], since: datetime) -> None:
         """For every call that is open here: is it still there, and what does the switch say of it?  Then
@@ -122,8 +144,7 @@ class Takeover:
             return
         state = variable_of(self._node, call.channel, "accord_state")
         if state is None:
-            went_on = in_thread(lambda: _went_on(call.writer.folder))
-            call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
+            self._gone(call, since)
             return
         left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
         capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
@@ -156,6 +177,10 @@ class Takeover:
                 listening=self._rooms.listening(call.channel),
             )
         )
+
+    def _gone(self, call: Call, since: datetime) -> None:
+        went_on = in_thread(lambda: _went_on(call.writer.folder))
+        call.feed(Observed(What.GONE, self._now(), since=since, capturing=went_on))
 
     def stray(self, event: CallEvent) -> None:
         """A recording of ours began on a call that nobody here knows."""
@@ -203,10 +228,12 @@ class Takeover:
         """Raises ``OSError`` where the folder cannot be read or written just now, with nothing changed."""
         since = self._since or self._now()
         try:
-            start, marks = in_thread(lambda: _read(folder))
+            start, marks = in_thread(lambda: read(folder))
         except TakeError as error:
             self._leave(folder, live, error, since)
             return
+        if self._own is not None and start.node != self._own:
+            since = min(_noted(start, marks), self._now())
         call = self._adopt(start, self._state(start, marks, since))
         self._late.append((call, max(since, start.started_at)))
         metrics.CALLS_TAKEN_OVER.inc()
@@ -282,8 +309,14 @@ class Takeover:
         self._node.send_later(command)
 
 
-def _read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
-    """Raises :class:`TakeError` for what is missing or broken, ``OSError`` for what may pass."""
+def _noted(start: CallStart, marks: tuple[Mark, ...]) -> datetime:
+    """When the last was noted of a call."""
+    return max([start.started_at, *(mark.at for mark in marks)])
+
+
+def read(folder: Path) -> tuple[CallStart, tuple[Mark, ...]]:
+    """A call that has not ended.  Raises :class:`TakeError` for what is missing or broken, ``OSError`` for
+    what may pass."""
     try:
         return spool.read_start(folder), spool.read_marks(folder)
     except TakeError as error:
@@ -296,7 +329,7 @@ def _closed(folder: Path) -> bool:
     """Whether a folder cannot be read just now."""
     try:
         with suppress(TakeError):
-            _read(folder)
+            read(folder)
     except OSError:
         return True
     return False

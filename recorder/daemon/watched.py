@@ -70,7 +70,7 @@ class Shown:
         metrics.zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
         metrics.zero(metrics.PEERS_REFUSED, admission.REASONS)
         metrics.zero(metrics.EVENTS_LOST, ("backlog", "failed"))
-        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard"))
+        metrics.zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
 
     def _is(self, room: Room) -> bool:
         return self.knowledge.room is room
@@ -117,7 +117,10 @@ class Shown:
         used = f"{disk.used:.0%} of the spool's disk in use"
         if self.knowledge.room is Room.FULL:
             return Finding(
-                False, f"{used}: no new recording starts", "make room; nothing in the spool may be deleted"
+                False,
+                f"{used}: no new recording starts",
+                "they start again by themselves once the worker has stored enough; nothing in the spool "
+                "may be deleted",
             )
         filling = self.knowledge.room is Room.WARN
         return Finding(True, used, "make room, or find out why the spool grows" if filling else "")

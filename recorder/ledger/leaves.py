@@ -13,7 +13,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import rfc8785
@@ -30,6 +29,8 @@ PAGE = 4000
 DESTROYED = "recording.destroyed"
 _OF_ITS_OWN = frozenset({DESTROYED, REBUILT, FORGOTTEN})
 """Kinds that this pass reads whoever hears of them: they say which bodies may be gone."""
+
+_NEITHER = (False, "")
 
 Heard = Callable[[int, str, Mapping[str, Any], str], None]
 """Hears of each body that is what its leaf committed to: the leaf's number, its kind, the body, and when it
@@ -54,27 +55,33 @@ class Leaves:
     _forgotten: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
+    _ways: dict[str, tuple[bool, str]] = field(init=False)
+    """By kind: whether it is heard, and how its bodies begin to say what they go with, where they do."""
+
+    def __post_init__(self) -> None:
+        heard = self.kinds | _OF_ITS_OWN
+        names = {kind: f'"{GOES_WITH[kind]}":"' if kind in GOES_WITH else "" for kind in {*heard, *GOES_WITH}}
+        self._ways = {kind: (kind in heard, name) for kind, name in names.items()}
 
     def read(self, tell: Callable[[int], None]) -> Iterator[Finding]:
         """Every leaf; ``tell`` hears how many were read.  Inside the caller's snapshot."""
         self._ask()
-        last = -1
-        while page := self._page(last):
-            at = 0
-            while (at := at + self._usual(page, at, last + 1)) < len(page):
-                row = page[at]
-                last = page[at - 1][0] if at else last
-                if type(row[0]) is not int:  # SQLite keeps what it is given
-                    yield self._found("leaf.changed", last + 1, f"a leaf has the number {row[0]!r:.40}")
-                    break
-                yield from self._readable(row, last + 1)
-                last, at = row[0], at + 1
+        count, rows, page = 0, self._page(0), 0
+        while True:
+            usual, row = self._usual(rows, count)
+            count, page = count + usual, page + usual
+            if row is None and page:
+                tell(count)
+                rows, page = self._page(count), 0
+            elif row is None:
+                break
+            elif type(row[0]) is not int:  # SQLite keeps what it is given
+                yield self._found("leaf.changed", count, f"a leaf has the number {row[0]!r:.40}")
+                break
             else:
-                last = page[-1][0]
-                tell(last + 1)
-                continue
-            break
-        self.count = last + 1
+                yield from self._readable(row, count)
+                count, page = row[0] + 1, page + 1
+        self.count = count
         yield from self._bodies()
         yield from self._subtrees()
 
@@ -93,7 +100,9 @@ class Leaves:
         """How many amendments were listed, by recording, of those whose leaves' bodies are gone."""
         return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
 
-    def _page(self, last: int) -> list[tuple[Any, ...]]:
+    def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
+        """The next rows from a leaf on, each read when it is asked for: a list of them would not fit what is
+        near the processor."""
         each = LedgerEntry
         query = each.select(
             each.number,
@@ -104,46 +113,46 @@ class Leaves:
             each.salt,
             each.leaf,
             each.leaf_hash,
-        ).where((each.tenant == self.tenant) & (each.number > last))
+        ).where((each.tenant == self.tenant) & (each.number >= first))
         # As the database has them: a time is compared letter by letter with what the leaf says.
-        return list(database.execute(query.order_by(each.number).limit(PAGE)).fetchall())
+        return iter(database.execute(query.order_by(each.number).limit(PAGE)))
 
-    def _usual(self, page: list[tuple[Any, ...]], at: int, expected: int) -> int:
-        """Look at the leaves from a place of the page on, as long as each is the next one and all of it is as
-        :func:`recorder.ledger.append.append` writes it; how many are."""
-        sha256, digest, kinds = hashlib.sha256, hmac.digest, self.kinds | _OF_ITS_OWN
-        number, end, hashes, named = expected, f',"tenant":"{self.tenant}"}}', [], GOES_WITH.get
-        most = self._most()
+    def _usual(self, rows: Iterator[tuple[Any, ...]], expected: int) -> tuple[int, tuple[Any, ...] | None]:
+        """Look at the leaves as long as each is the next one and all of it is as
+        :func:`recorder.ledger.append.append` writes it; how many are, and the first that is not."""
+        sha256, digest = hashlib.sha256, hmac.digest
+        form, end = f'","format":{FORMAT},"kind":"', f',"tenant":"{self.tenant}"}}'
+        number, hashes, row, ways = expected, [], None, self._ways
+        stop = number + self._most()
         try:
-            for found_number, kind, when, recording, body, salt, leaf, leaf_hash in islice(page, at, None):
+            for row in rows:
+                found_number, kind, when, recording, body, salt, leaf, leaf_hash = row
                 if found_number != number or type(found_number) is not int:
                     break
                 found = sha256(b"\x00" + leaf.encode()).digest()
                 commits = digest(salt, body.encode(), "sha256").hex()
-                if (
-                    leaf
-                    != f'{{"at":"{when}","commitment":"{commits}","format":{FORMAT},"kind":"{kind}",'
-                    f'"number":{number}{end}'
-                    or found.hex() != leaf_hash
-                ):
+                text = f'{{"at":"{when}","commitment":"{commits}{form}{kind}","number":{number}{end}'
+                if leaf != text or found.hex() != leaf_hash:
                     break
                 # Whose it says that it is, letter by letter: a body is canonical, and no text in it can hold
                 # a quotation mark as it is.
-                name = named(kind)
-                plainly = f'"{name}":"{recording}"' in body and kind != REBUILT if name else recording is None
-                if not plainly and recording != goes_with(kind, json.loads(body)):
+                heard, name = ways.get(kind, _NEITHER)
+                plainly = f'{name}{recording}"' in body if name else recording is None
+                if (not plainly or kind == REBUILT) and recording != goes_with(kind, json.loads(body)):
                     break
-                if kind in kinds:
+                if heard:
                     self._hear(number, kind, body, when)
                 hashes.append(found)
                 number += 1
-                if len(hashes) == most:
+                if number == stop:
                     self._grow(hashes)
-                    hashes, most = [], self._most()
+                    hashes, stop = [], number + self._most()
+            else:
+                row = None
         except (TypeError, ValueError, AttributeError, KeyError):
             pass  # something that was never written so, or a body that is gone
         self._grow(hashes)
-        return number - expected
+        return number - expected, row
 
     def _readable(self, row: tuple[Any, ...], expected: int) -> Iterator[Finding]:
         try:

@@ -6,12 +6,14 @@ A row decides nothing on its own: what may be given, erased or heard because of 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from recorder.catalogue.models import DECIDED, LedgerEntry, connected
+from recorder.catalogue.prepared import prepared
 from recorder.clock import from_iso
 from recorder.ledger.append import commitment, goes_with, leaf_hash
 
@@ -31,8 +33,13 @@ def leaf(tenant: str, number: int | None) -> Said | None:
     if number is None:
         return None
     with connected():
-        row = LedgerEntry.get_or_none((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
+        row = next(iter(_leaf(tenant, number)), None)
     return None if row is None else _said(row)
+
+
+@prepared(LedgerEntry)
+def _leaf(tenant: str, number: int) -> Any:
+    return LedgerEntry.select().where((LedgerEntry.tenant == tenant) & (LedgerEntry.number == number))
 
 
 def about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[Said]:
@@ -57,9 +64,18 @@ def after(tenant: str, number: int, kind: str) -> list[Said]:
 def decided(tenant: str, kinds: Collection[str]) -> list[Said]:
     """A tenant's leaves of some kinds of :data:`DECIDED`, in order; without any that is not whole."""
     with connected():
-        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.kind.in_([*kinds]) & DECIDED
-        rows = list(LedgerEntry.select().where(mine).order_by(LedgerEntry.number))
+        rows = _decided(tuple(kinds))(tenant)
     return [said for row in rows if (said := _said(row)) is not None]
+
+
+@cache
+def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LedgerEntry]]:
+    @prepared(LedgerEntry)
+    def of(tenant: str) -> Any:
+        mine = (LedgerEntry.tenant == tenant) & LedgerEntry.kind.in_(kinds) & DECIDED
+        return LedgerEntry.select().where(mine).order_by(LedgerEntry.number)
+
+    return of
 
 
 def _said(row: LedgerEntry) -> Said | None:

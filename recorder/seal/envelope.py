@@ -22,7 +22,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -48,8 +49,12 @@ HEADER = 1 + _SALT + _PREFIX
 
 _PLAIN = SEGMENT - _TAG
 _PLAIN_FIRST = _PLAIN - HEADER
-_WINDOW = 32
-"""At most this many blocks (2 MiB) are read at once, so that nothing is ever held whole."""
+_WINDOW = 64
+"""At most this many blocks (4 MiB) are read at once, so that nothing is ever held whole: a store takes
+longer to be asked than to give one MiB."""
+
+_GROWS = 8
+"""By how much each window is larger than the one before, up to :data:`_WINDOW`."""
 
 ReadRange = Callable[[int, int], bytes]
 """``(start, end)`` of stored bytes to those bytes; fewer where the object is shorter."""
@@ -95,7 +100,7 @@ def encrypt(
 ) -> Stored:
     """Encrypt a file into another, which appears whole, durably, or not at all.
 
-    Never holds more than a segment.  Raises ``OSError`` (with nothing at ``target``).
+    Never holds more than a few MiB.  Raises ``OSError`` (with nothing at ``target``).
     """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -188,14 +193,16 @@ class Reader:
             self._open_header(self._checked(0, self._fetch(0, 0)[0]))
         number = first
         while number <= last:
-            upto = min(number + window - 1, last)
-            for block in self._fetch(number, upto):
+            blocks = self._fetch(number, min(number + window - 1, last))
+            blocks.reverse()
+            while blocks:  # what was sent is not held any more
+                block = blocks.pop()
                 self._checked(number, block)  # not all at once: what lies before a broken one is given
                 if number == 0 and self._cipher is None:
                     self._open_header(block)
                 yield number, block
                 number += 1
-            window = min(window * 2, _WINDOW)
+            window = min(window * _GROWS, _WINDOW)
 
     def _fetch(self, first: int, last: int) -> list[bytes]:
         start, end = first * SEGMENT, min((last + 1) * SEGMENT, self._length)
@@ -244,21 +251,53 @@ def _encrypt(
     header = bytes([HEADER]) + salt + prefix
     plain_hash, stored_hash = hashlib.sha256(), hashlib.sha256()
     blocks: list[str] = []
-    plain_bytes = stored_bytes = number = 0
-    segment = _exactly(plain, _PLAIN_FIRST)
+    plain_bytes = stored_bytes = 0
+    # Three hashes of everything are nearly all of the work: two of them are made beside the third.
+    with ThreadPoolExecutor(2, "hash") as beside:
+        hashing: list[Future[None]] = []
+        for segments, last in _batches(plain):
+            first = len(blocks)
+            stored = [
+                cipher.encrypt(
+                    _nonce(prefix, number, last and number == first + len(segments) - 1), each, None
+                )
+                for number, each in enumerate(segments, first)
+            ]
+            if not first:
+                stored[0] = header + stored[0]
+            for made in hashing:
+                made.result()
+            both = (plain_hash, segments), (stored_hash, stored)
+            if last and not first:  # not worth a thread
+                for each in both:
+                    _feed(*each)
+            else:
+                hashing = [beside.submit(_feed, *each) for each in both]
+            for block in stored:
+                write(block)
+                blocks.append(hashlib.sha256(block).hexdigest())
+            plain_bytes += sum(map(len, segments))
+            stored_bytes += sum(map(len, stored))
+    return Stored(plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks))
+
+
+def _feed(hashing: hashlib._Hash, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        hashing.update(piece)
+
+
+def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
+    """A file's segments, some at a time, and whether these are the last; an empty file's is empty."""
+    segment, batch = _exactly(plain, _PLAIN_FIRST), list[bytes]()
     while True:
         following = _exactly(plain, _PLAIN) if len(segment) in (_PLAIN, _PLAIN_FIRST) else b""
-        block = header + cipher.encrypt(_nonce(prefix, number, not following), segment, None)
-        write(block)
-        plain_hash.update(segment)
-        stored_hash.update(block)
-        blocks.append(hashlib.sha256(block).hexdigest())
-        plain_bytes += len(segment)
-        stored_bytes += len(block)
+        batch.append(segment)
+        if not following or len(batch) == _WINDOW:
+            yield batch, not following
+            batch = []
         if not following:
-            break
-        segment, header, number = following, b"", number + 1
-    return Stored(plain_hash.hexdigest(), plain_bytes, stored_hash.hexdigest(), stored_bytes, tuple(blocks))
+            return
+        segment = following
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:

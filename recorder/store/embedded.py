@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from recorder import sock_diag
 from recorder.errors import ConfigError, StoreError
 from recorder.ids import Entropy
 from recorder.seal.keys import read_private, write_private
@@ -72,6 +73,13 @@ def _tied(parent: int) -> tuple[str, ...]:
 
 def _listener(port: int) -> int | None:
     """The user whose program listens on a port of loopback."""
+    found = sock_diag.listener((loopback_tls.LOOPBACK, port))
+    return found if found is not None else _listed(port)
+
+
+def _listed(port: int) -> int | None:
+    """The same out of the list of all sockets: where nobody listens, the kernel cannot be asked for one (a
+    sandbox without netlink), or does not say whose it is."""
     places = {f"0100007F:{port:04X}", f"00000000:{port:04X}"}
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     found = (fields for line in lines if (fields := line.split())[1] in places and fields[3] == "0A")

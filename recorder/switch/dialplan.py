@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from gevent import socket
 
+from recorder import sock_diag
 from recorder.errors import SwitchError
-from recorder.switch import peer
 from recorder.switch.caller import Caller, called, caller, calling, from_line, outward
 from recorder.switch.commands import Command
 from recorder.switch.esl import Limits, OutboundServer, OutboundSession
@@ -110,7 +110,7 @@ class Dialplan:
         *,
         region: str | None = None,
         limits: Limits | None = None,
-        owner: Callable[[socket.socket], int | None] = peer.owner,
+        owner: Callable[[socket.socket], int | None] = sock_diag.peer,
     ) -> None:
         self._on_call = on_call
         self._admission = admission
@@ -146,10 +146,17 @@ class Dialplan:
         return int(self.server.connection_count)
 
     def _arrive(self, session: OutboundSession) -> None:
+        arrival = self._arrival(session)
+        if arrival is not None:
+            self._on_call(arrival, session)
+
+    def _arrival(self, session: OutboundSession) -> Arrival | None:
+        """By itself: all that a switch says of a channel, 20 KB, is in no frame that lasts as long as it."""
         believed = self._introduced(session)
-        if believed is not None:
-            self.server.admit(session)
-            self._on_call(Arrival.of(believed, self._region), session)
+        if believed is None:
+            return None
+        self.server.admit(session)
+        return Arrival.of(believed, self._region)
 
     def _introduced(self, session: OutboundSession) -> Mapping[str, str] | None:
         """By itself: their answer, which may be the key, is in no frame that a traceback of a call shows."""

@@ -15,11 +15,11 @@ from greenswitch import esl as greenswitch
 
 from recorder import metrics
 from recorder.errors import SwitchError
+from recorder.sock_diag import peer
 from recorder.switch import commands
 from recorder.switch.commands import Command
 from recorder.switch.events import Reply
 from recorder.switch.framing import MAX_HEAD
-from recorder.switch.peer import owner
 from recorder.switch.queues import Pending
 from recorder.switch.waiting import Visit, WaitingRoom
 from recorder.switch.wire import Connection, Limits
@@ -141,6 +141,8 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
         costs the call no time.  Raises as :meth:`send`."""
         connected, answered = self.send_all((commands.connect(), question), limit)
         data = self._taken(connected.wait())
+        # All of it is large, and for whoever asked: a call of hours is known by its id.
+        self.session_data = {"Unique-ID": data.get("Unique-ID", "")}
         return data, answered.wait().data
 
     def _taken(self, reply: Reply) -> Mapping[str, str]:
@@ -200,7 +202,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         *,
         waiting: WaitingRoom,
         crowded: Callable[[int | None], object],
-        owner: Callable[[socket.socket], int | None] = owner,
+        owner: Callable[[socket.socket], int | None] = peer,
         backlog: int = 1024,
         limits: Limits | None = None,
     ) -> None:

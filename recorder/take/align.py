@@ -149,7 +149,10 @@ def _places(
     prompt: Signal, read: Callable[[int, int], Signal], start: int, stop: int, rate: int
 ) -> Iterator[list[int]]:
     """Where the prompt may begin, from correlating it with the audio block by block (overlap-save)."""
-    size = 1 << (4 * len(prompt) - 1).bit_length()
+    if stop - start < len(prompt):
+        return
+    # Four prompts at once, or all of the audio where that is less.
+    size = 1 << (min(4 * len(prompt), stop - start) - 1).bit_length()
     step = size - len(prompt) + 1
     spectrum = np.conj(np.fft.rfft(prompt, size))
     own = float(np.dot(prompt.astype(np.float64), prompt))

@@ -174,8 +174,8 @@ def _idle(
 
     Silencing is not to be undone, so it ends before the talk can go on: events may be late by
     :data:`SURE_MS`, and where a place may be wrong by more, it begins and ends that much inside.  Between two
-    that follow one another sooner (an unhold, and they are transferred) nobody talks.  A hold that the switch
-    left out of the audio is a gap of a millisecond, at the place where its time is missing."""
+    that follow one another sooner (an unhold, and they are transferred) nobody talks.  What was put in where
+    the switch wrote nothing is silence to its end."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
@@ -189,7 +189,8 @@ def _idle(
         first, last = start + doubt, min(stop, sure)
         if first < last:
             silent.append((first, last))
-            start, stop = (start, stop) if doubt else (first, last)
+            still = [min(hole[1], stop) for hole in clock.filled if start <= hole[0] < stop]
+            start, stop = (start, stop) if doubt else (first, max([last, *still]))
         elif reason == WAITING:
             continue  # it is over at once: nothing is missing
         gaps += _named([(start, stop)], reason)

@@ -1,13 +1,15 @@
 """How full the spool's disk is, and what that means: the one place that says so.
 
 The daemon decides by it, metrics, ``accord doctor`` and ``accord top`` show it.  :func:`hint` says what to do
-about a disk's errors.
+about a disk's errors.  :func:`finishing` and :func:`wanted` say how much room takes need to their end: the
+daemon lets no more recordings begin than that leaves, and the worker encodes what there is room for.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +27,19 @@ class Room(StrEnum):
 STEP = 0.005
 """Share of the disk by which it must be less full than a limit, to be better again."""
 
+
+USUAL_RATE: Final = 8000 * 2 * 2
+"""Bytes that a recording takes in a second, of which nothing is written yet: 8 kHz, two channels, 16 bits."""
+
+AHEAD: Final = 120.0
+"""Seconds for which a recording that begins, and all that go on, have room on the disk."""
+
+BESIDE: Final = 32 * 1024
+"""Bytes that a call's folder, marks and end take beside its sound, by what file systems round up to."""
+
+SPARE, SPARE_SHARE = 1024 * 1024, 0.01
+"""What is left for calls that are not recorded, which are written down, too: so many bytes, but no more than
+this share of a disk."""
 
 _HINTS: Final = {
     errno.ENOSPC: "make room on the spool's disk: nothing in the spool may be deleted",
@@ -64,6 +79,33 @@ class Disk:
             if self.used > limit - (STEP if was else 0.0):
                 return room
         return Room.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A recording that goes on: bytes of its sound, how many more each second, and what it will become."""
+
+    written: int
+    rate: int
+    formats: tuple[str, ...]
+
+
+def finishing(sound: int, formats: Iterable[str]) -> int:
+    """Bytes that a take with so many of sound needs beside them until it is stored, at most: each of its
+    objects lies there as it is, and encrypted."""
+    asked = set(formats)
+    opus = sound // 6 if "opus" in asked else 0  # at 8 kHz an eighth, but of noise more
+    outline = 4096 + min(sound // 80, 256 * 1024)
+    return 2 * (outline + opus + (sound if "wav" in asked else 0)) + BESIDE
+
+
+def wanted(size: int, growing: Sequence[Growing], finished: int, seconds: float) -> int:
+    """How much must be free on a disk of that ``size`` for recordings to go on so long, and then for all to
+    be finished, one after the other: the largest of them, or of those that wait, which needs ``finished``."""
+    more = [round(each.rate * seconds) for each in growing]
+    ends = (finishing(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True))
+    spare = min(SPARE, round(SPARE_SHARE * size))
+    return sum(more) + BESIDE * len(growing) + max((finished, *ends)) + spare
 
 
 def look(folder: Path) -> Disk:

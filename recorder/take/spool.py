@@ -110,7 +110,9 @@ class Mark:
 MARKS = frozenset(
     {
         "recording_started",
-        "recording_stopped",  # data: fax (t38), where a telephone had offered to go on as a fax
+        # data: fax (t38), where a telephone had offered to go on as a fax; full (disk), where the daemon had
+        # it stopped for want of room, and the call went on
+        "recording_stopped",
         "asked",  # the question was heard whole.  data: question (language, recording)
         # data: question, answer (yes, no, none, unclear; of a language key, none, unclear), key
         "answered",

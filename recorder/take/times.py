@@ -4,7 +4,8 @@ Both go at the same pace, but for two things (seen): a recording shrinks while a
 nothing (not while it is the colleague who holds), and events come some tenths of a second before or
 after their samples.  So a time is placed from the nearest point at which both are known: the
 recording's start and end, and the announcement and other prompts where they were found.  What is missing
-between two such points is taken to be missing in the holds between them.
+between two such points is taken to be missing in the holds between them, and silence is put in its place
+(``unwritten.py``): of a sound in which that was done the times are taken anew, and know of it.
 
 No clock makes sound: where there is more of it than the call was long, a clock was set back in the call,
 the switch's or (where the daemon was away at its end) the machine's.  Nobody knows when, so the end is then
@@ -33,7 +34,8 @@ UNWRITTEN_MS = 2000
 """What a switch that is killed has not yet written, at most (seen)."""
 
 CUT_MS = 100
-"""From here a missing end is told, where the header was never finished."""
+"""From here a missing end is told, where the header was never finished, or the recording was ended for want
+of room."""
 
 LONGER_MS, LONGER_SHARE = 5000, 0.03
 """Audio that is longer than the call by more than this: a clock was set back in the call."""
@@ -49,7 +51,8 @@ Span = tuple[datetime, datetime]
 class Times:
     """``points``: (time, milliseconds of audio), in order, at least the start.  ``holds``: when a phone
     was on hold, in order, without overlap.  ``missing_ms``: audio that the file's end lacks.
-    ``set_back_ms``: by how much a clock was set back in the call, 0 where there is no such surplus."""
+    ``set_back_ms``: by how much a clock was set back in the call, 0 where there is no such surplus.
+    ``filled``: silence that was put in, from when to when in milliseconds of audio."""
 
     started: datetime
     ended: datetime
@@ -58,6 +61,7 @@ class Times:
     missing_ms: int
     duration_ms: int
     set_back_ms: int
+    filled: tuple[tuple[int, int], ...] = ()
 
     @property
     def clock_ms(self) -> int:
@@ -84,18 +88,31 @@ class Times:
         holds about it do not explain, of which either none or each left no sound at all."""
         for first, last in pairwise(self.points):
             if first[0] <= at <= last[0]:
-                lacking = ms(last[0] - first[0]) - (last[1] - first[1])
-                if self._shrunk(first, last) == 0:
+                lacking = _lacking(first, last) + self._filled(first, last)
+                held = _held(self.holds, first[0], last[0])
+                if min(lacking, held) <= SURE_MS:
                     return 0
-                doubt = min(lacking, abs(lacking - _held(self.holds, first[0], last[0])))
+                doubt = min(lacking, abs(lacking - held))
                 return doubt if doubt > SURE_MS else 0
         return self.duration_ms
 
+    def unwritten(self) -> Iterator[tuple[int, int]]:
+        """What the audio lacks in holds: at which place of it, and how many milliseconds."""
+        for first, last in pairwise(self.points):
+            share = self._shrunk(first, last)
+            for begin, end in self.holds if share else ():
+                since, until = max(begin, first[0]), min(end, last[0])
+                if (length := round(share * ms(until - since))) > 0:
+                    yield self.place(since), length
+
     def _shrunk(self, first: Point, last: Point) -> float:
-        """Which share of the hold time between two points the audio lacks."""
-        held = _held(self.holds, first[0], last[0])
-        lacking = min(ms(last[0] - first[0]) - (last[1] - first[1]), held)
-        return lacking / held if lacking > SURE_MS else 0.0
+        """Which share of the hold time between two points the audio lacks, and nothing was put in for."""
+        held, filled = _held(self.holds, first[0], last[0]), self._filled(first, last)
+        lacking = min(_lacking(first, last) + filled, held)
+        return (lacking - filled) / held if lacking - filled > SURE_MS else 0.0
+
+    def _filled(self, first: Point, last: Point) -> int:
+        return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
 
 
 def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt] = ()) -> Times:
@@ -107,7 +124,7 @@ def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt]
     clock then, and a switch that was killed has lost at most :data:`UNWRITTEN_MS` more."""
     # The last: at pick-up a recording begins anew where the announcement does.
     started = take.last("recording_started") or take.start.started_at
-    ended = take.last("recording_stopped") or take.last("hangup") or take.end.ended_at
+    ended = _stopped(take) or take.last("hangup") or take.end.ended_at
     seen = end_seen(take)
     if not seen:
         unwritten = UNWRITTEN_MS if sound.header_broken else 0
@@ -133,16 +150,37 @@ def times(take: Take, sound: Wav, found: Found | None, prompts: Sequence[Prompt]
     elif sound.header_broken:
         tail = min(max(lacking, 0), UNWRITTEN_MS)
         missing = tail + max(0, lacking - tail - held)
-    early = missing > (CUT_MS if sound.header_broken else max(TAIL_MS, length * TAIL_SHARE))
+    told = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
+    early = missing > told
     if seen and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
-    return Times(started, ended, tuple(points), holds, missing, sound.duration_ms, set_back)
+    return Times(started, ended, tuple(points), holds, missing, sound.duration_ms, set_back, _filled(sound))
+
+
+def _filled(sound: Wav) -> tuple[tuple[int, int], ...]:
+    """The silence that was put into a sound, in its milliseconds."""
+    before, result = 0, []
+    for place, silent in sound.holes:
+        start = (place + before) * 1000 // sound.sample_rate
+        result.append((start, start + silent * 1000 // sound.sample_rate))
+        before += silent
+    return tuple(result)
 
 
 def end_seen(take: Take) -> bool:
     """Whether the daemon watched the call to its end."""
-    return take.last("hangup") is not None or take.last("recording_stopped") is not None
+    return take.last("hangup") is not None or _stopped(take) is not None
+
+
+def was_cut(take: Take) -> bool:
+    """Whether its recording was ended for want of room, and its call went on."""
+    return any(mark.kind == "recording_stopped" and "full" in mark.data for mark in take.marks)
+
+
+def _stopped(take: Take) -> datetime | None:
+    """When the recording ended with what it is the recording of."""
+    return None if was_cut(take) else take.last("recording_stopped")
 
 
 def in_order(take: Take, clock: Times) -> Sequence[Mark]:
@@ -193,6 +231,11 @@ def _playing(take: Take, started: datetime, found: Found) -> Iterator[Point]:
         near = [at for at in times_ if abs(at - expected) <= AT_MOST]
         if near:
             yield min(near, key=lambda at: abs(at - expected)), offset
+
+
+def _lacking(first: Point, last: Point) -> int:
+    """By how much the audio between two points is shorter than the time."""
+    return ms(last[0] - first[0]) - (last[1] - first[1])
 
 
 def _held(holds: tuple[Span, ...], since: datetime, until: datetime) -> int:

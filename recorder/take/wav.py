@@ -39,7 +39,9 @@ class Wav:
     """Where the sound of a take lies in its file.
 
     ``data_offset`` in bytes; ``frames`` is samples per channel that are really there;
-    ``header_broken`` that the header did not say so (the switch was killed while it wrote).
+    ``header_broken`` that the header did not say so (the switch was killed while it wrote).  ``holes`` is
+    silence that is put in (``unwritten.py``): before which frame of the file, and how many frames, which
+    ``frames`` counts, too.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Wav:
     data_offset: int
     frames: int
     header_broken: bool
+    holes: tuple[tuple[int, int], ...] = ()
 
     @property
     def duration_ms(self) -> int:
@@ -83,15 +86,32 @@ def blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) -> It
     of shape (n, 2).  A long call is never held whole.  Raises ``OSError``."""
     end = wav.frames if stop is None else min(stop, wav.frames)
     with open(wav.path, "rb") as file:
-        at = max(start, 0)
-        file.seek(wav.data_offset + at * FRAME_BYTES)
-        while at < end:
-            wanted = min(frames, end - at)
-            content = file.read(wanted * FRAME_BYTES)
-            if len(content) != wanted * FRAME_BYTES:
-                raise impossible(wav.path, "it became shorter while it was read")
-            yield np.frombuffer(content, dtype="<i2").reshape(-1, 2)
-            at += wanted
+        for first, there, count in _pieces(wav):
+            at, last = max(first, start), min(first + count, end)
+            if there is not None and at < last:
+                file.seek(wav.data_offset + (there + at - first) * FRAME_BYTES)
+            while at < last:
+                wanted = min(frames, last - at)
+                yield np.zeros((wanted, 2), np.int16) if there is None else _read(wav.path, file, wanted)
+                at += wanted
+
+
+def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:
+    """Where each piece of the sound begins, where it is in the file (``None``: it is silence that is put in),
+    and how many frames it has."""
+    at = there = 0
+    for place, silent in wav.holes:
+        yield at, there, place - there
+        yield at + place - there, None, silent
+        at, there = at + place - there + silent, place
+    yield at, there, wav.frames - at
+
+
+def _read(path: Path, file: BinaryIO, frames: int) -> Samples:
+    content = file.read(frames * FRAME_BYTES)
+    if len(content) != frames * FRAME_BYTES:
+        raise impossible(path, "it became shorter while it was read")
+    return np.frombuffer(content, dtype="<i2").reshape(-1, 2)
 
 
 def header(sample_rate: int, frames: int) -> bytes:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from recorder import pipeline
 from recorder.errors import TakeError
 from recorder.pipeline import Stage
 from recorder.take import disk
-from recorder.take.spool import END, QUARANTINE, read_start
+from recorder.take.spool import AUDIO, END, QUARANTINE, read_start
 
 log = structlog.get_logger()
 
@@ -49,13 +49,28 @@ LANE: Final[dict[Stage, str]] = {
 }
 
 
+_GIVE_BACK: Final = frozenset[Stage]({"seal", "store", "catalogue"})
+"""Stages after which room is given back."""
+
+
 @dataclass(slots=True)
 class _Take:
+    """``needs``: bytes on the disk, from encoding to sealing."""
+
     name: str
     tenant: str
     stage: Stage
+    needs: int = 0
     failures: int = 0
     busy: bool = False
+
+    @property
+    def claims(self) -> int:
+        """What it needs that others may not have: all of it while it is encoded, and half until it is sealed,
+        for then its objects lie there as they are."""
+        if self.stage == "encode":
+            return self.needs if self.busy else 0
+        return self.needs // 2 if self.stage == "seal" else 0
 
 
 @dataclass(slots=True)
@@ -78,6 +93,16 @@ class _Lane:
                 self.turns[tenant] = stages  # behind all others
             return name
         return None
+
+    def take_out(self, take: _Take) -> None:
+        """Take out one that waits, out of its turn."""
+        names = self.turns[take.tenant][take.stage]
+        names.remove(take.name)
+        heapify(names)
+
+    def waiting(self, stage: Stage) -> Iterator[str]:
+        for stages in self.turns.values():
+            yield from stages.get(stage, ())
 
 
 class Backlog:
@@ -109,17 +134,39 @@ class Backlog:
         ended = self._monotonic()
         self._look_due = ended + (0.0 if more else max(LOOK, REST * (ended - began)))
 
-    def next(self, lane: str, blocked: Container[Stage] = ()) -> tuple[Path, Stage] | None:
+    def next(
+        self, lane: str, blocked: Container[Stage] = (), free: int | None = None
+    ) -> tuple[Path, Stage] | None:
         """The take whose turn it is in a lane, and its next step; none of a ``blocked`` stage.  It is under
-        way from now on, until :meth:`done` or :meth:`failed`."""
+        way from now on, until :meth:`done` or :meth:`failed`.  ``free``: bytes on the disk, where that is to
+        be looked at: what others of those under way need of it counts as taken."""
         with self._lock:
             self._wake()
             while (name := self._lanes[lane].next(blocked)) is not None:
                 take = self._takes.get(name)
                 if take is not None and not take.busy and LANE[take.stage] == lane:
+                    if free is not None and take.stage == "encode":
+                        left = free - sum(each.claims for each in self._takes.values())
+                        if take.needs > left:
+                            self._lanes[lane].add(take)
+                            take = self._smallest(lane, left)
+                            if take is None:
+                                return None
+                            self._lanes[lane].take_out(take)
                     take.busy = True
-                    return self._spool / name, take.stage
+                    return self._spool / take.name, take.stage
         return None
+
+    def _smallest(self, lane: str, left: int) -> _Take | None:
+        """The smallest take that is to be encoded, if there is room for it.  If there is not, and no other
+        makes room, it is tried all the same: it may need less, and what stands in the way is then said."""
+        found = (self._takes.get(name) for name in self._lanes[lane].waiting("encode"))
+        ready = [take for take in found if take is not None and not take.busy and take.stage == "encode"]
+        smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
+        if smallest is None or smallest.needs <= left:
+            return smallest
+        others = any(take.busy or take.stage in _GIVE_BACK for take in self._takes.values())
+        return None if others else smallest
 
     def done(self, folder: Path) -> None:
         """A step was done: what is next?"""
@@ -200,10 +247,11 @@ class Backlog:
         if stage is None:
             return
         try:
-            tenant = read_start(folder).tenant or NOBODY
+            start = read_start(folder)
+            tenant, needs = start.tenant or NOBODY, disk.finishing(_length(folder / AUDIO), start.formats)
         except TakeError:
-            tenant = NOBODY  # the step says what is wrong with it
-        take = _Take(folder.name, tenant, stage)
+            tenant, needs = NOBODY, 0  # the step says what is wrong with it
+        take = _Take(folder.name, tenant, stage, needs)
         with self._lock:
             self._takes[take.name] = take
             self._lanes[LANE[stage]].add(take)
@@ -214,6 +262,13 @@ class Backlog:
         elif self._said and not what:
             log.info("spool.readable_again", spool=str(self._spool))
         self._said = what
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _stage(folder: Path) -> Stage | None:

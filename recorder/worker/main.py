@@ -76,6 +76,9 @@ SPARE = 2
 
 BRING_BACK = "it stays in quarantine until somebody decides: `accord take again <its id>` has it tried again"
 
+ROOMY = 4 * 1024**3
+"""Bytes that are free on a disk on which nobody need look whether a take has room to be encoded."""
+
 LANES = ("encode", "rest")
 
 HOUSE, SNAPSHOT = "housekeeping", "snapshot"
@@ -252,13 +255,23 @@ class Worker:
         for lane in LANES:
             while self._lanes[lane].busy < self._lanes[lane].room:
                 full = self._storing >= self._common.uploads(self.settings.uploads)
-                item = self._backlog.next(lane, blocked | HOLDS_UP["store"] if full else blocked)
+                item = self._backlog.next(
+                    lane, blocked | HOLDS_UP["store"] if full else blocked, self._room()
+                )
                 if item is None:
                     break
                 folder, stage = item
                 with self._lock:
                     self._storing += stage == "store"
                 self._submit(lane, folder.name, partial(self._step, folder, stage))
+
+    def _room(self) -> int | None:
+        """Bytes on the spool's disk, where takes may not all have room to be encoded."""
+        try:
+            free = disk.look(self.settings.spool).free
+        except OSError:
+            return None  # the look at the spool says so
+        return free if free < ROOMY else None
 
     def _submit(self, lane: str, name: str, work: Callable[[], None]) -> None:
         with self._lock:

@@ -1,269 +1,579 @@
-"""The first schema.  A frozen copy: the models go on, this file does not change any more."""
+"""The first schema, in the words that SQLite and PostgreSQL share.  A frozen copy: the models go on, and
+this file does not change any more."""
 
 from __future__ import annotations
 
-from peewee import BigIntegerField, BlobField, Database, ForeignKeyField, IntegerField, Model, TextField
+from peewee import Database, PostgresqlDatabase
 from playhouse.migrate import SchemaMigrator
+
+SCHEMA = """
+CREATE TABLE tenant (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    language TEXT NOT NULL,
+    languages TEXT NOT NULL,
+    time_zone TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    country TEXT NOT NULL,
+    wrapped_key TEXT NOT NULL,
+    ledger_size BIGINT NOT NULL,
+    ledger_epoch INTEGER NOT NULL DEFAULT 1,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE recording (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    line_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    outside_kind TEXT,
+    outside_value TEXT,
+    inside_kind TEXT,
+    inside_value TEXT,
+    started_at TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    announcement_id TEXT NOT NULL,
+    announcement_version INTEGER NOT NULL,
+    announced INTEGER NOT NULL,
+    purposes TEXT NOT NULL,
+    restricted TEXT NOT NULL,
+    kept TEXT,
+    agreed TEXT NOT NULL DEFAULT '{}',
+    keep_until TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    manifest_sha256 TEXT NOT NULL,
+    wrapped_key TEXT,
+    objects TEXT NOT NULL,
+    stored_bytes BIGINT NOT NULL,
+    stored_at TEXT NOT NULL,
+    destroyed_at TEXT,
+    destroyed_why TEXT,
+    brought_in TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX recording_tenant_id ON recording (tenant_id);
+CREATE INDEX recording_keep_until ON recording (keep_until);
+CREATE UNIQUE INDEX recording_prefix ON recording (prefix);
+CREATE INDEX recording_brought_in ON recording (brought_in);
+CREATE INDEX recording_tenant_id_started_at_id ON recording (tenant_id, started_at, id);
+
+CREATE TABLE amendment (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    recording_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    at TEXT NOT NULL,
+    by_kind TEXT NOT NULL,
+    by_id TEXT,
+    data TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    ended_by INTEGER,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (recording_id) REFERENCES recording (id) ON DELETE RESTRICT
+);
+CREATE INDEX amendment_tenant_id ON amendment (tenant_id);
+CREATE INDEX amendment_recording_id ON amendment (recording_id);
+CREATE UNIQUE INDEX amendment_recording_id_number ON amendment (recording_id, number);
+
+CREATE TABLE sound (
+    sha256 TEXT NOT NULL PRIMARY KEY,
+    wav BLOB NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+);
+
+CREATE TABLE announcement (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    language TEXT NOT NULL,
+    text TEXT NOT NULL,
+    purposes TEXT NOT NULL,
+    keep_days INTEGER NOT NULL,
+    sound_sha256 TEXT NOT NULL,
+    mode TEXT NOT NULL DEFAULT 'notice',
+    question_text TEXT,
+    question_sha256 TEXT,
+    declined_text TEXT,
+    declined_sha256 TEXT,
+    composed TEXT,
+    greeting_sha256 TEXT,
+    created_at TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (sound_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (question_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (declined_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (greeting_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT
+);
+CREATE INDEX announcement_tenant_id ON announcement (tenant_id);
+CREATE INDEX announcement_sound_sha256 ON announcement (sound_sha256);
+CREATE INDEX announcement_question_sha256 ON announcement (question_sha256);
+CREATE INDEX announcement_declined_sha256 ON announcement (declined_sha256);
+CREATE INDEX announcement_greeting_sha256 ON announcement (greeting_sha256);
+CREATE UNIQUE INDEX announcement_tenant_id_name_version ON announcement (tenant_id, name, version);
+
+CREATE TABLE api_token (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    revoked_at TEXT,
+    credential TEXT
+);
+CREATE INDEX api_token_tenant_id ON api_token (tenant_id);
+CREATE UNIQUE INDEX api_token_token_sha256 ON api_token (token_sha256);
+
+CREATE TABLE call_asked (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    what TEXT NOT NULL,
+    by_kind TEXT NOT NULL,
+    by_id TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    taken_at TEXT,
+    outcome TEXT,
+    answered_at TEXT,
+    command TEXT
+);
+CREATE INDEX call_asked_node_outcome ON call_asked (node, outcome);
+
+CREATE TABLE being_amended (
+    recording_id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    since TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX being_amended_tenant_id ON being_amended (tenant_id);
+
+CREATE TABLE ledger_checkpoint (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    size BIGINT NOT NULL,
+    root TEXT NOT NULL,
+    at TEXT NOT NULL,
+    note TEXT NOT NULL,
+    place TEXT NOT NULL,
+    stored_at TEXT,
+    stamped_at TEXT
+);
+CREATE UNIQUE INDEX ledger_checkpoint_tenant_id_number ON ledger_checkpoint (tenant_id, number);
+
+CREATE TABLE claim (
+    name TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    until TEXT NOT NULL
+);
+CREATE INDEX claim_until ON claim (until);
+
+CREATE TABLE catalogue_condition (
+    name TEXT NOT NULL PRIMARY KEY,
+    said TEXT NOT NULL,
+    since TEXT NOT NULL
+);
+
+CREATE TABLE forgotten_call (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    forgotten_at TEXT NOT NULL,
+    note TEXT
+);
+CREATE INDEX forgotten_call_tenant_id_request_id ON forgotten_call (tenant_id, request_id);
+
+CREATE TABLE user_account (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    login TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    language TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    revoked_at TEXT,
+    credential TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX user_account_tenant_id ON user_account (tenant_id);
+CREATE UNIQUE INDEX user_account_login ON user_account (login);
+
+CREATE TABLE session (
+    id TEXT NOT NULL PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT,
+    FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE CASCADE
+);
+CREATE INDEX session_user_id ON session (user_id);
+CREATE UNIQUE INDEX session_token_sha256 ON session (token_sha256);
+CREATE INDEX session_until ON session (until);
+
+CREATE TABLE access_grant (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    session_id TEXT,
+    recording_id TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    manifest_sha256 TEXT NOT NULL,
+    given_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT,
+    leaf BIGINT,
+    renewals INTEGER,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE RESTRICT,
+    FOREIGN KEY (session_id) REFERENCES session (id) ON DELETE SET NULL,
+    FOREIGN KEY (recording_id) REFERENCES recording (id) ON DELETE RESTRICT
+);
+CREATE INDEX access_grant_tenant_id ON access_grant (tenant_id);
+CREATE INDEX access_grant_user_id ON access_grant (user_id);
+CREATE INDEX access_grant_session_id ON access_grant (session_id);
+CREATE INDEX access_grant_recording_id ON access_grant (recording_id);
+CREATE INDEX access_grant_until ON access_grant (until);
+CREATE INDEX access_grant_user_id_given_at ON access_grant (user_id, given_at);
+
+CREATE TABLE handed (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    recording_id TEXT NOT NULL,
+    why_not TEXT,
+    row_length INTEGER NOT NULL,
+    at BIGINT NOT NULL,
+    length BIGINT NOT NULL,
+    files TEXT NOT NULL,
+    sent_at TEXT
+);
+CREATE UNIQUE INDEX handed_tenant_id_number ON handed (tenant_id, number);
+CREATE INDEX handed_tenant_id_at ON handed (tenant_id, at);
+
+CREATE TABLE handover_fetch (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    leaf BIGINT NOT NULL
+);
+CREATE INDEX handover_fetch_tenant_id ON handover_fetch (tenant_id);
+
+CREATE TABLE keeping_limit (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    leaf INTEGER,
+    lifted TEXT,
+    lifted_leaf INTEGER,
+    settled_after TEXT,
+    settled_at TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX keeping_limit_tenant_id ON keeping_limit (tenant_id);
+
+CREATE TABLE leaving (
+    tenant_id TEXT NOT NULL PRIMARY KEY,
+    announced_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    handover TEXT,
+    log_size BIGINT,
+    handed_at TEXT,
+    layout TEXT,
+    length BIGINT,
+    erasing_since TEXT,
+    left_at TEXT,
+    receipt TEXT
+);
+
+CREATE TABLE ledger_entry (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    at TEXT NOT NULL,
+    recording_id TEXT,
+    body TEXT,
+    salt BLOB,
+    leaf TEXT NOT NULL,
+    leaf_hash TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX ledger_entry_tenant_id ON ledger_entry (tenant_id);
+CREATE INDEX ledger_entry_recording_id ON ledger_entry (recording_id);
+CREATE UNIQUE INDEX ledger_entry_tenant_id_number ON ledger_entry (tenant_id, number);
+CREATE INDEX ledger_entry_holds ON ledger_entry (tenant_id, number)
+WHERE kind IN ('holds.unconfirmed', 'holds.confirmed');
+CREATE INDEX ledger_entry_decided ON ledger_entry (tenant_id, kind, number)
+WHERE kind IN ('announcement.created', 'keeping.lifted', 'keeping.limited', 'line.created',
+'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked');
+
+CREATE TABLE line (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    digits TEXT NOT NULL,
+    label TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    timing TEXT NOT NULL,
+    formats TEXT NOT NULL,
+    announcement_id TEXT NOT NULL,
+    others TEXT NOT NULL DEFAULT '[]',
+    menu_text TEXT,
+    menu_sha256 TEXT,
+    keep TEXT,
+    deletable INTEGER NOT NULL DEFAULT 0,
+    beep TEXT NOT NULL DEFAULT '',
+    joining TEXT,
+    outbound TEXT NOT NULL DEFAULT 'off',
+    since TEXT NOT NULL,
+    until TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (announcement_id) REFERENCES announcement (id) ON DELETE RESTRICT,
+    FOREIGN KEY (menu_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT
+);
+CREATE INDEX line_tenant_id ON line (tenant_id);
+CREATE INDEX line_announcement_id ON line (announcement_id);
+CREATE INDEX line_menu_sha256 ON line (menu_sha256);
+CREATE UNIQUE INDEX line_digits_active ON line (digits) WHERE until IS NULL;
+
+CREATE TABLE line_delete (
+    id TEXT NOT NULL PRIMARY KEY,
+    line_id TEXT NOT NULL,
+    language TEXT NOT NULL,
+    question_text TEXT NOT NULL,
+    question_sha256 TEXT NOT NULL,
+    deleted_text TEXT NOT NULL,
+    deleted_sha256 TEXT NOT NULL,
+    FOREIGN KEY (line_id) REFERENCES line (id) ON DELETE RESTRICT,
+    FOREIGN KEY (question_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (deleted_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT
+);
+CREATE INDEX line_delete_line_id ON line_delete (line_id);
+CREATE INDEX line_delete_question_sha256 ON line_delete (question_sha256);
+CREATE INDEX line_delete_deleted_sha256 ON line_delete (deleted_sha256);
+CREATE UNIQUE INDEX line_delete_line_id_language ON line_delete (line_id, language);
+
+CREATE TABLE line_keep (
+    id TEXT NOT NULL PRIMARY KEY,
+    line_id TEXT NOT NULL,
+    language TEXT NOT NULL,
+    question_text TEXT,
+    question_sha256 TEXT,
+    cue_text TEXT NOT NULL,
+    cue_sha256 TEXT NOT NULL,
+    yes_text TEXT NOT NULL,
+    yes_sha256 TEXT NOT NULL,
+    no_text TEXT NOT NULL,
+    no_sha256 TEXT NOT NULL,
+    none_text TEXT NOT NULL,
+    none_sha256 TEXT NOT NULL,
+    FOREIGN KEY (line_id) REFERENCES line (id) ON DELETE RESTRICT,
+    FOREIGN KEY (question_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (cue_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (yes_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (no_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT,
+    FOREIGN KEY (none_sha256) REFERENCES sound (sha256) ON DELETE RESTRICT
+);
+CREATE INDEX line_keep_line_id ON line_keep (line_id);
+CREATE INDEX line_keep_question_sha256 ON line_keep (question_sha256);
+CREATE INDEX line_keep_cue_sha256 ON line_keep (cue_sha256);
+CREATE INDEX line_keep_yes_sha256 ON line_keep (yes_sha256);
+CREATE INDEX line_keep_no_sha256 ON line_keep (no_sha256);
+CREATE INDEX line_keep_none_sha256 ON line_keep (none_sha256);
+CREATE UNIQUE INDEX line_keep_line_id_language ON line_keep (line_id, language);
+
+CREATE TABLE listen (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    grant_id TEXT NOT NULL,
+    play TEXT NOT NULL,
+    name TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    sent_bytes BIGINT NOT NULL,
+    last_sent_at TEXT NOT NULL,
+    closed_at TEXT,
+    player_says TEXT,
+    leaf BIGINT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (grant_id) REFERENCES access_grant (id) ON DELETE RESTRICT
+);
+CREATE INDEX listen_tenant_id ON listen (tenant_id);
+CREATE INDEX listen_grant_id ON listen (grant_id);
+CREATE UNIQUE INDEX listen_play_open ON listen (grant_id, play) WHERE closed_at IS NULL;
+
+CREATE TABLE live_call (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    line_id TEXT,
+    number TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    outside_kind TEXT NOT NULL,
+    outside_value TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    told INTEGER NOT NULL,
+    paused_until TEXT,
+    deletable INTEGER NOT NULL,
+    seen_at TEXT NOT NULL
+);
+CREATE INDEX live_call_tenant_id ON live_call (tenant_id);
+CREATE INDEX live_call_node ON live_call (node);
+
+CREATE TABLE not_recorded (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT,
+    line_id TEXT,
+    number TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    node TEXT NOT NULL,
+    outside_kind TEXT NOT NULL,
+    outside_value TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    ended_at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    quarantined_until TEXT,
+    noted_at TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX not_recorded_tenant_id ON not_recorded (tenant_id);
+CREATE INDEX not_recorded_tenant_id_started_at_id ON not_recorded (tenant_id, started_at, id);
+
+CREATE TABLE person_request (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    wants TEXT NOT NULL,
+    language TEXT NOT NULL,
+    received_on TEXT NOT NULL,
+    due_on TEXT NOT NULL,
+    entered_at TEXT NOT NULL,
+    entered_kind TEXT NOT NULL,
+    entered_by TEXT,
+    extended_at TEXT,
+    extended_why TEXT,
+    proved_at TEXT,
+    proved_how TEXT,
+    proved_by TEXT,
+    proved_said TEXT,
+    closed_at TEXT,
+    closed_how TEXT,
+    exported_at TEXT,
+    vouched_at TEXT,
+    vouched_by TEXT,
+    vouched_said TEXT,
+    number_salt TEXT,
+    leaves TEXT
+);
+CREATE INDEX person_request_tenant_id_due_on ON person_request (tenant_id, due_on);
+
+CREATE TABLE person_code (
+    id TEXT NOT NULL PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    language TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    node TEXT,
+    taken_at TEXT,
+    code_hash TEXT,
+    valid_until TEXT,
+    tries INTEGER NOT NULL,
+    outcome TEXT,
+    leaves TEXT,
+    FOREIGN KEY (request_id) REFERENCES person_request (id) ON DELETE RESTRICT
+);
+CREATE INDEX person_code_request_id ON person_code (request_id);
+CREATE INDEX person_code_number ON person_code (number);
+CREATE INDEX person_code_tenant_id_asked_at ON person_code (tenant_id, asked_at);
+
+CREATE TABLE person_recording (
+    id TEXT NOT NULL PRIMARY KEY,
+    request_id TEXT NOT NULL,
+    recording_id TEXT NOT NULL,
+    given TEXT,
+    withheld_why TEXT,
+    decided_at TEXT,
+    decided_by TEXT,
+    exported_at TEXT,
+    erased_at TEXT,
+    kept_why TEXT,
+    kept_until TEXT,
+    disclosure TEXT,
+    FOREIGN KEY (request_id) REFERENCES person_request (id) ON DELETE RESTRICT
+);
+CREATE INDEX person_recording_request_id ON person_recording (request_id);
+CREATE UNIQUE INDEX person_recording_request_id_recording_id ON person_recording (request_id, recording_id);
+
+CREATE TABLE rebuild_place (
+    place TEXT NOT NULL PRIMARY KEY,
+    names TEXT NOT NULL,
+    recording_id TEXT NOT NULL,
+    outcome TEXT,
+    code TEXT,
+    message TEXT
+);
+CREATE INDEX rebuild_place_recording_id ON rebuild_place (recording_id);
+CREATE INDEX rebuild_place_outcome ON rebuild_place (outcome);
+
+CREATE TABLE purpose (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    legal_basis TEXT NOT NULL,
+    longest_days INTEGER NOT NULL,
+    roles TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX purpose_tenant_id ON purpose (tenant_id);
+CREATE UNIQUE INDEX purpose_tenant_id_code ON purpose (tenant_id, code);
+
+CREATE TABLE ledger_recipient (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    since TEXT NOT NULL,
+    until TEXT,
+    sent_at TEXT,
+    sent_number INTEGER
+);
+CREATE INDEX ledger_recipient_tenant_id ON ledger_recipient (tenant_id);
+
+CREATE TABLE revision (
+    name TEXT NOT NULL PRIMARY KEY,
+    number INTEGER NOT NULL
+);
+
+CREATE TABLE ledger_subtree (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    level INTEGER NOT NULL,
+    number BIGINT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE UNIQUE INDEX ledger_subtree_tenant_id_level_number ON ledger_subtree (tenant_id, level, number);
+
+CREATE TABLE throttle (
+    key TEXT NOT NULL PRIMARY KEY,
+    empty_ms BIGINT NOT NULL,
+    known_until TEXT
+);
+CREATE INDEX throttle_empty_ms ON throttle (empty_ms);
+"""
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    class Tenant(Model):
-        id = TextField(primary_key=True)
-        name = TextField()
-        language = TextField()
-        languages = TextField()
-        time_zone = TextField()
-        plan = TextField()
-        country = TextField()
-        wrapped_key = TextField()
-        ledger_size = BigIntegerField(default=0)
-        created_at = TextField()
-
-        class Meta:
-            database = db
-            table_name = "tenant"
-
-    db.create_tables([Tenant])
-
-    class Sound(Model):
-        sha256 = TextField(primary_key=True)
-        wav = BlobField()
-        duration_ms = IntegerField()
-        created_at = TextField()
-
-        class Meta:
-            database = db
-            table_name = "sound"
-
-    db.create_tables([Sound])
-
-    class Announcement(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        name = TextField()
-        version = IntegerField()
-        language = TextField()
-        text = TextField()
-        purposes = TextField()
-        keep_days = IntegerField()
-        sound = ForeignKeyField(Sound, column_name="sound_sha256", on_delete="RESTRICT")
-        created_at = TextField()
-
-        class Meta:
-            database = db
-            table_name = "announcement"
-            indexes = ((("tenant", "name", "version"), True),)
-
-    db.create_tables([Announcement])
-
-    class User(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        login = TextField(unique=True)
-        name = TextField()
-        role = TextField()
-        language = TextField()
-        password_hash = TextField()
-        created_at = TextField()
-        revoked_at = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "user_account"
-
-    db.create_tables([User])
-
-    class Session(Model):
-        id = TextField(primary_key=True)
-        user = ForeignKeyField(User, on_delete="CASCADE")
-        token_sha256 = TextField(unique=True)
-        created_at = TextField()
-        seen_at = TextField()
-        until = TextField(index=True)
-        ended_at = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "session"
-
-    db.create_tables([Session])
-
-    class Recording(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        line_id = TextField()
-        number = TextField()
-        direction = TextField()
-        outside_kind = TextField(null=True)
-        outside_value = TextField(null=True)
-        inside_kind = TextField(null=True)
-        inside_value = TextField(null=True)
-        started_at = TextField()
-        duration_ms = IntegerField()
-        announcement_id = TextField()
-        announcement_version = IntegerField()
-        announced = IntegerField()
-        purposes = TextField()
-        restricted = TextField()
-        keep_until = TextField(index=True)
-        prefix = TextField(unique=True)
-        manifest_sha256 = TextField()
-        wrapped_key = TextField(null=True)
-        objects = TextField()
-        stored_bytes = BigIntegerField()
-        stored_at = TextField()
-        destroyed_at = TextField(null=True)
-        destroyed_why = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "recording"
-            indexes = ((("tenant", "started_at", "id"), False),)
-
-    db.create_tables([Recording])
-
-    class Grant(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        user = ForeignKeyField(User, on_delete="RESTRICT")
-        session = ForeignKeyField(Session, null=True, on_delete="SET NULL")
-        recording = ForeignKeyField(Recording, on_delete="RESTRICT")
-        purpose = TextField()
-        manifest_sha256 = TextField()
-        given_at = TextField()
-        until = TextField(index=True)
-        ended_at = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "access_grant"
-
-    db.create_tables([Grant])
-
-    class LedgerEntry(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        number = BigIntegerField()
-        kind = TextField()
-        at = TextField()
-        recording_id = TextField(index=True, null=True)
-        body = TextField(null=True)
-        salt = BlobField(null=True)
-        leaf = TextField()
-        leaf_hash = TextField()
-
-        class Meta:
-            database = db
-            table_name = "ledger_entry"
-            indexes = ((("tenant", "number"), True),)
-
-    db.create_tables([LedgerEntry])
-
-    class Line(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        number = TextField()
-        digits = TextField()
-        label = TextField()
-        mode = TextField()
-        timing = TextField()
-        formats = TextField()
-        announcement = ForeignKeyField(Announcement, on_delete="RESTRICT")
-        since = TextField()
-        until = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "line"
-
-    db.create_tables([Line])
-    # A number has one owner at a time.
-    db.execute_sql(  # type: ignore[no-untyped-call]
-        "CREATE UNIQUE INDEX line_digits_active ON line (digits) WHERE until IS NULL"
-    )
-
-    class Listen(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        grant = ForeignKeyField(Grant, on_delete="RESTRICT")
-        play = TextField()
-        name = TextField()
-        opened_at = TextField()
-        sent_bytes = BigIntegerField(default=0)
-        last_sent_at = TextField()
-        closed_at = TextField(null=True)
-
-        class Meta:
-            database = db
-            table_name = "listen"
-
-    db.create_tables([Listen])
-    # The requests of one play are one listen, also when two of them come at once.
-    db.execute_sql(  # type: ignore[no-untyped-call]
-        "CREATE UNIQUE INDEX listen_play_open ON listen (grant_id, play) WHERE closed_at IS NULL"
-    )
-
-    class NotRecorded(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, null=True, on_delete="RESTRICT")
-        line_id = TextField(null=True)
-        number = TextField()
-        direction = TextField()
-        node = TextField()
-        outside_kind = TextField()
-        outside_value = TextField()
-        started_at = TextField()
-        ended_at = TextField()
-        reason = TextField()
-        quarantined_until = TextField(null=True)
-        noted_at = TextField()
-
-        class Meta:
-            database = db
-            table_name = "not_recorded"
-            indexes = ((("tenant", "started_at", "id"), False),)
-
-    db.create_tables([NotRecorded])
-
-    class Purpose(Model):
-        id = TextField(primary_key=True)
-        tenant = ForeignKeyField(Tenant, on_delete="RESTRICT")
-        code = TextField()
-        labels = TextField()
-        legal_basis = TextField()
-        longest_days = IntegerField()
-        roles = TextField()
-        created_at = TextField()
-
-        class Meta:
-            database = db
-            table_name = "purpose"
-            indexes = ((("tenant", "code"), True),)
-
-    db.create_tables([Purpose])
-
-    class Revision(Model):
-        name = TextField(primary_key=True)
-        number = IntegerField()
-
-        class Meta:
-            database = db
-            table_name = "revision"
-
-    db.create_tables([Revision])
-
-
-def down(migrator: SchemaMigrator, db: Database) -> None:
-    migrator.migrate(migrator.drop_table("revision"))
-    migrator.migrate(migrator.drop_table("purpose"))
-    migrator.migrate(migrator.drop_table("not_recorded"))
-    migrator.migrate(migrator.drop_table("listen"))
-    migrator.migrate(migrator.drop_table("line"))
-    migrator.migrate(migrator.drop_table("ledger_entry"))
-    migrator.migrate(migrator.drop_table("access_grant"))
-    migrator.migrate(migrator.drop_table("recording"))
-    migrator.migrate(migrator.drop_table("session"))
-    migrator.migrate(migrator.drop_table("user_account"))
-    migrator.migrate(migrator.drop_table("announcement"))
-    migrator.migrate(migrator.drop_table("sound"))
-    migrator.migrate(migrator.drop_table("tenant"))
+    text = SCHEMA.replace("BLOB", "BYTEA") if isinstance(db, PostgresqlDatabase) else SCHEMA
+    for statement in text.split(";"):
+        if statement.strip():
+            db.execute_sql(statement)  # type: ignore[no-untyped-call]

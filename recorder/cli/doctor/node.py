@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from recorder.cli.doctor.findings import OK, WARNING, WRONG, Finding, Patient
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.pipeline import next_stage
-from recorder.take.disk import Room, look
+from recorder.take.disk import AHEAD, USUAL_RATE, Growing, Room, look, wanted
 from recorder.take.spool import (
     AUDIO,
     END,
@@ -29,6 +30,9 @@ from recorder.take.spool import (
 
 WAITS_LONG = timedelta(minutes=10)
 """After which a finished call that is still in the spool is worth a look."""
+
+NAMED = 5
+"""How many takes are named in one line."""
 
 GROUP = (
     "switch, daemon and worker need one group: `chgrp -R accord` and `chmod -R g+rwXs` on the spool, "
@@ -94,6 +98,14 @@ def disk(patient: Patient) -> Iterator[Finding]:
         + _hours(left, *_growth(node.spool_folder)),
         "" if found.used < node.warn_at else f"{until}: make room; nothing in the spool may be deleted",
     )
+    growing = [Growing(size, USUAL_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    if found.free < wanted(found.size, [*growing, Growing(0, USUAL_RATE, ("opus",))], 0, AHEAD):
+        yield Finding(
+            "wrong",
+            f"disk: no room to finish one more recording beside the {len(growing)} that go on: calls are "
+            "listed as not recorded (full_disk)",
+            "they are recorded again once the worker has stored enough; for more at once, a larger disk",
+        )
     if node.warn_at >= node.full_at:
         yield Finding(
             "warning",
@@ -115,6 +127,13 @@ def _growth(folder: Path) -> tuple[int, float]:
             growing += 1
             rate += status.st_size / age
     return growing, rate
+
+
+def _sounds(folder: Path) -> Iterator[int]:
+    """How long each sound is, in bytes, of calls that have not ended."""
+    for take in open_takes(folder):
+        with suppress(OSError):
+            yield (take / AUDIO).stat().st_size
 
 
 def _born(take: Path) -> float:
@@ -158,6 +177,7 @@ def takes(patient: Patient) -> Iterator[Finding]:
         told = start.announcement
         if told is not None and not has_prompt(node.snapshot_folder, told.sha256):
             silent.add(told.sha256)
+    yield from _moved(node.spool_folder, node.name)
     for tenant in sorted(strangers):
         yield Finding(
             "wrong",
@@ -183,6 +203,26 @@ def takes(patient: Patient) -> Iterator[Finding]:
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
         yield Finding(
             "ok", f"takes: {total} finished calls on their way" + (f": {each}{since}" if each else "")
+        )
+
+
+def _moved(spool: Path, own: str) -> Iterator[Finding]:
+    """Calls of other nodes whose spool was moved here, and that nobody has ended yet."""
+    waiting: dict[str, list[str]] = {}
+    for folder in open_takes(spool):
+        try:
+            start = read_start(folder)
+        except TakeError:
+            continue  # its call may be beginning
+        if start.node != own:
+            waiting.setdefault(start.node, []).append(folder.name)
+    for node, names in sorted(waiting.items()):
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Finding(
+            "warning",
+            f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
+            "the daemon ends each within a minute, once it is connected to the switch and nothing changes in "
+            "the folder; its log says why one waits longer (spool.not_taken_over)",
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recorder.catalogue import customers
 from recorder.cli.doctor.findings import Finding, Patient
+from recorder.ledger.objects import kind_of
 from recorder.seal import keks
 from recorder.seal.keys import TENANT, load_kek
 from recorder.seal.opening import read_wrapped
@@ -61,7 +62,7 @@ def _wraps(store: Store) -> dict[str, int]:
     for row in customers.tenants():
         if (mine := customers.tenant_key(row.id)) is not None:
             wraps.setdefault(mine.wrapped_by, set()).add(row.id)
-        for place in store.list(f"keys/{row.id}/{TENANT}"):
+        for place in filter(kind_of, store.list(f"keys/{row.id}/{TENANT}")):
             try:
                 found = read_wrapped(store, place)
             except NotFound:

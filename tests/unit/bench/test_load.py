@@ -134,3 +134,45 @@ def test_both_tables_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
         "with Accord",
         "recorded by the dialplan alone",
     ]
+
+
+def looked(
+    at: float, *, live: int = 0, ended: int = 0, waiting: int = 0, rss: int = 0, cpu: float = 0.0
+) -> Sample:
+    uses = {"daemon": Use(rss=rss << 10), "encoder": Use(cpu=cpu)}
+    return Sample(at, Count(live + ended, live, ended, 0), waiting, uses, Machine(0.0, 0.0, 0.0))
+
+
+def test_what_waits_is_compared_with_what_ended_in_the_two_minutes_before() -> None:
+    made = Measured(Plan("accord", ((10, 600.0),), 60, 90), idle=(0, 0))
+    made.samples = [
+        looked(-10),
+        *(looked(at, live=10, ended=at, waiting=min(at, 110)) for at in range(0, 301, 10)),
+    ]
+    assert figures.overdue(made) == 0, "at first all that has ended waits; then ten fewer than ended of late"
+    made.samples += [looked(310, live=10, ended=310, waiting=125)]
+    assert figures.overdue(made) == 5
+
+
+def test_working_off_is_compared_with_its_work_on_all_cores() -> None:
+    made = Measured(Plan("accord", ((10, 600.0),), 60, 90), worked_off=44.0)
+    made.samples = [
+        looked(0, live=10, cpu=5),
+        looked(10, live=1, cpu=20),
+        looked(20, cpu=30),
+        looked(50, cpu=90),
+    ]
+    assert figures.worked_off(made, 2) == (44.0, 35.0)
+    made.worked_off = None
+    assert figures.worked_off(made, 2) is None
+
+
+def test_what_a_live_call_takes_of_memory_is_the_last_rise_of_a_ramp() -> None:
+    live = (50, 200, 50, 100, 200)
+    made = Measured(Plan("accord", tuple((calls, 60.0) for calls in live), 60, 90))
+    made.samples = [looked(at, live=calls, rss=1000 + 20 * calls) for at, calls in enumerate(live)]
+    made.samples[0] = looked(0, live=50, rss=0)
+    made.steps = [(at, at) for at in range(len(live))]
+    assert figures.a_live_call(made) == pytest.approx(20), "the first rise does not count"
+    made.steps = made.steps[:1]
+    assert figures.a_live_call(made) is None

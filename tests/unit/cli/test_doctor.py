@@ -26,7 +26,7 @@ from recorder.cli.doctor import keeping, machine, node
 from recorder.cli.doctor.findings import Finding, Patient, examine
 from recorder.lifecycle.kernel import KernelClock, kernel_clock
 from recorder.seal import signing
-from recorder.take.disk import look
+from recorder.take.disk import Disk, look
 from recorder.take.spool import AUDIO, CALL, END, open_take
 from tests.conftest import Clock, House
 
@@ -67,6 +67,15 @@ def test_the_key_that_opens_nothing_is_named(house: House) -> None:
 def test_calls_on_their_way_are_counted(house: House) -> None:
     house.take()
     assert "ok      takes: 1 finished calls on their way: 1 to encode" in doctor(house)
+
+
+def test_unfinished_calls_of_a_node_that_died_are_named(house: House) -> None:
+    assert "unfinished calls" not in doctor(house)
+    own = open_take(house.spool, house.start(node="node1"))
+    moved = open_take(house.spool, house.start(node="east"))
+    said = doctor(house, ACCORD_NODE_NAME="node1")
+    assert f"warning takes: 1 unfinished calls of node 'east' wait: {moved.name}" in said
+    assert own.name not in said
 
 
 def test_calls_that_wait_long_are_named(house: House) -> None:
@@ -129,6 +138,14 @@ def test_the_disk_s_two_shares(house: House) -> None:
     assert "warn_at (0.9) is not below full_at (0.8)" in doctor(
         house, ACCORD_NODE_WARN_AT="0.9", ACCORD_NODE_FULL_AT="0.8"
     )
+
+
+def test_a_spool_that_has_no_room_to_finish_one_more_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "to finish one more" not in doctor(house)
+    monkeypatch.setattr("recorder.cli.doctor.node.look", lambda _: Disk(24 * 1024**2, 4 * 1024**2))
+    assert "wrong   disk: no room to finish one more recording beside the 0 that go on" in doctor(house)
 
 
 def test_how_long_the_disk_lasts_at_this_rate(house: House) -> None:

@@ -126,6 +126,19 @@ def test_an_installation_that_was_given_another_customers_key_is_put_right(
     assert state(house) == after
 
 
+def test_an_object_that_is_no_tenant_key_does_not_stop_the_rotation_of_others(
+    shell: Shell, house: House, other: str
+) -> None:
+    recording = put_small(house)
+    put(house, f"keys/{other}/tenant-x.json", b"{}")
+    shell.good("keys", "next", "--tenant", house.tenant)
+    before = key_of(house.tenant)
+    shell.good("keys", "rotate")
+    assert key_of(house.tenant).key_id != before.key_id
+    assert_opens(house, recording)
+    assert (house.bucket / f"keys/{other}/tenant-x.json").read_bytes() == b"{}"
+
+
 def test_a_key_of_before_is_not_changed_back_to(shell: Shell, house: House) -> None:
     recording, old = put_small(house), key_of(house.tenant).to_bytes()
     shell.good("keys", "next", "--tenant", house.tenant)

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from recorder import pipeline
 from recorder.ids import uuid7
-from recorder.take import spool
+from recorder.take import disk, spool
+from recorder.take.encoded import ENCODED
 from recorder.take.spool import CallEnd, CallStart, Mark, Party
 from recorder.worker.backlog import Backlog
 from tests.conftest import Clock
@@ -50,6 +51,43 @@ def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> 
     if ended:
         spool.close_take(folder, CallEnd("recorded", None, at, None))
     return folder
+
+
+def sounds(folders: list[Path], *sizes: int) -> None:
+    for folder, size in zip(folders, sizes, strict=True):
+        with open(folder / spool.AUDIO, "wb") as file:
+            file.truncate(size)
+
+
+def test_where_room_is_short_the_smallest_take_that_has_room_is_encoded(
+    tmp_path: Path, backlog: Backlog
+) -> None:
+    large, small, middle = folders = [call(tmp_path, "t", minute) for minute in range(3)]
+    sounds(folders, 6_000_000, 60_000, 600_000)
+    backlog.look()
+    free = disk.finishing(600_000, ("opus",)) + 1000
+    assert backlog.next("encode", free=free) == (small, "encode")
+    assert backlog.next("encode", free=free) is None, "what it needs is taken"
+    (small / ENCODED).write_bytes(b"{}")
+    backlog.done(small)
+    assert backlog.next("rest", free=free) == (small, "seal")
+    assert backlog.next("encode", free=free) is None, "until it is sealed"
+    spool.remove_take(small)
+    backlog.done(small)
+    assert backlog.next("encode", free=free) == (middle, "encode")
+    spool.remove_take(middle)
+    backlog.done(middle)
+    assert backlog.next("encode", free=free) == (large, "encode"), "nothing else makes room: it is tried"
+    backlog.failed(large, lambda _: 1.0)
+    assert backlog.next("encode", free=free) is None
+
+
+def test_where_there_is_room_it_is_the_turn_of_the_oldest(tmp_path: Path, backlog: Backlog) -> None:
+    folders = [call(tmp_path, "t", minute) for minute in range(3)]
+    sounds(folders, 6_000_000, 60_000, 600_000)
+    backlog.look()
+    for folder in folders:
+        assert backlog.next("encode", free=10_000_000) == (folder, "encode")
 
 
 def taken(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.call.policy import Joining, Sound
-from recorder.take import blank
+from recorder.take import blank, times, unwritten
 from recorder.take.encoded import GAP_REASONS, Found, Gap, Prompt
 from recorder.take.spool import MARKS, CallEnd, CallStart, Mark, Party, Take
 from recorder.take.wav import Wav
@@ -229,6 +229,46 @@ def test_a_hold_that_the_switch_left_out_of_the_audio_silences_nothing() -> None
     assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_100
 
 
+def filled(take: Take, sound: Wav, found: Found) -> tuple[Wav, Found]:
+    """The sound with silence where the switch wrote nothing, as it is encoded."""
+    missing = unwritten.holes(times.times(take, sound, found), found)
+    moved = unwritten.found_later(found, missing)
+    assert moved is not None
+    return unwritten.put_in(sound, missing), moved
+
+
+def test_a_hold_that_was_put_in_is_as_long_as_it_was_and_all_later_places_are_right() -> None:
+    marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
+    call = take(marks)
+    whole, found = filled(call, sound(), FOUND)
+    plan = blank.plan(call, whole, found)
+    hold = next(gap for gap in plan.gaps if gap.reason == "hold")
+    assert (hold.start_ms, hold.end_ms, hold.channel) == (20_100, 35_100, "both")
+    assert (whole.duration_ms, plan.drift_ms) == (LENGTH_MS + 15_000, 0)
+    assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 40_100
+
+
+def test_what_was_put_in_where_some_holds_are_in_the_audio_leaves_places_in_doubt() -> None:
+    """One of two holds is in the audio and one is not: nobody knows which, so nothing more is silenced."""
+    marks = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (40_000, "hold"), (50_000, "unhold")]
+    call = take([*marks, (70_000, "hangup")])
+    whole, found = filled(call, sound(), FOUND)
+    plan = blank.plan(call, whole, found)
+    assert (plan.both, plan.drift_ms) == ((RANG,), -100)  # the announcement was found later
+    assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
+        (20_100, 30_100), (40_100, 50_100),
+    ]  # fmt: skip
+
+
+def test_what_was_found_whole_is_not_split_by_what_is_put_in() -> None:
+    assert unwritten.moved((1000, 2000), ((1000, 500), (2000, 700))) == (1500, 2500)
+    asked = Prompt(0, "question", START + timedelta(seconds=40), 19_900, 25_000, 1.0)
+    call = take([*NORMAL, (20_000, "hold"), (35_000, "unhold"), (75_000, "hangup")])
+    missing = unwritten.holes(times.times(call, sound(), FOUND, [asked]), FOUND, [asked])
+    assert [at for at, _ in missing] == [19_900]
+    assert unwritten.prompts_later([asked], missing)[0].offset_ms == 19_900 + missing[0][1]
+
+
 def test_where_only_some_holds_are_in_the_audio_nothing_is_silenced() -> None:
     marks = [
         *NORMAL,
@@ -398,6 +438,20 @@ def test_an_end_that_was_seen_after_an_absence_counts() -> None:
     away = [(40_000, "unobserved_from"), (45_000, "unobserved_to"), (70_000, "hangup")]
     plan = blank.plan(take([*NORMAL, *away], 90_000), sound(), FOUND)
     assert gaps(plan)[-1] == (60_000, 70_100, "both", "write_error")
+
+
+def test_a_recording_that_was_ended_for_want_of_room_lacks_its_end() -> None:
+    """However little of a long call that is; and without our word for it a stop is the end of it."""
+    marks = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
+    call = take(marks, LENGTH_MS + 1500)
+    assert gaps(blank.plan(call, sound(), FOUND))[2:] == []
+    cut = tuple(
+        replace(mark, data={"full": "disk"}) if mark.kind == "recording_stopped" else mark
+        for mark in call.marks
+    )
+    plan = blank.plan(replace(call, marks=cut), sound(), FOUND)
+    assert gaps(plan)[2:] == [(LENGTH_MS, LENGTH_MS + 1500 + 100, "both", "write_error")]
+    assert plan.drift_ms == 1500
 
 
 def test_the_clock_ends_with_the_recording() -> None:

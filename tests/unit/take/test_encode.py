@@ -198,6 +198,47 @@ def test_a_hold_is_silent_in_both_channels_and_explained(
     assert wav[hold[0].end_ms * 8 :].any()
 
 
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_a_hold_that_the_switch_did_not_write_is_silence_in_its_place(
+    tmp_path: Path, lab: ModuleType, english: Announced, to_the_end: bool
+) -> None:
+    """A phone that sends nothing on hold: the recording lasts as long as the call all the same."""
+    call = lab.ordinary(english)
+    length = max(len(call.left), len(call.right)) // 8
+    begin, held = length if to_the_end else 20_000, 2800
+    call.marks += [(begin, "hold"), *([] if to_the_end else [(begin + held, "unhold")])]
+    call.marks += [(length + held, "hangup")]
+    take = call.make(tmp_path)
+    encoded = encode(take, english.path)
+    original, _ = soundfile.read(take.audio, dtype="int16")
+    (hold,) = (gap for gap in encoded.gaps if gap.reason == "hold")
+    assert abs(hold.start_ms - begin) < 50
+    silent = hold.end_ms - hold.start_ms
+    assert abs(silent - held) <= 20
+    assert hold.channel == "both"
+    assert abs(encoded.drift_ms) <= 20
+    assert encoded.duration_ms + encoded.drift_ms == length + held
+    sounds = everything(encoded)
+    wav, start, end = sounds["audio.wav"], hold.start_ms * 8, hold.end_ms * 8
+    assert abs(len(wav) - len(original) - silent * 8) <= 20 * 8
+    assert not wav[start:end].any()
+    np.testing.assert_array_equal(wav[start - RATE : start], original[start - RATE : start])
+    np.testing.assert_array_equal(wav[end:], original[len(original) - (len(wav) - end) :])
+    assert abs(len(sounds["audio.opus"]) - len(wav)) <= 960
+    assert not outline(encoded)["left"][len(outline(encoded)["left"]) * start // len(wav) + 1].any()
+
+
+def test_a_clock_that_is_set_ahead_in_a_hold_puts_in_nothing(
+    tmp_path: Path, lab: ModuleType, english: Announced
+) -> None:
+    call = lab.ordinary(english)
+    length, years = -(-max(len(call.left), len(call.right)) // 8), 10 * 365 * 86_400_000
+    call.marks += [(20_000, "hold"), (years + 22_000, "unhold"), (years + length, "hangup")]
+    encoded = encode(call.make(tmp_path), english.path)
+    assert encoded.duration_ms == length
+    assert encoded.drift_ms == years
+
+
 def test_doing_it_again_gives_the_same_bytes(tmp_path: Path, lab: ModuleType, told: Announced) -> None:
     take = lab.ordinary(told).make(tmp_path)
     first = encode(take, told.path)

@@ -212,13 +212,16 @@ def test_a_question_that_was_broken_off_or_not_answered_is_not_looked_for_in_vai
 
 
 def test_they_are_found_after_a_hold_that_the_switch_left_out(talk: Talk) -> None:
-    """Seven seconds of the call are not in the audio; where is known only by its holds."""
+    """Seven seconds of the call are not in the audio; where is known only by its holds.  Silence is put in
+    there, and all that follows is as much later."""
     talk.talk(2000)
     talk.mark("hold", 0)
     talk.shift_ms += 7000
     talk.mark("unhold", 0)
     talk.talk(2000)
     talk.ask("yes", by="outside", how="key")
+    talk.truth = [(name, begin + 7000, end + 7000) for name, begin, end in talk.truth]
+    talk.answers = [at + 7000 for at in talk.answers]
     check_places(talk, talk.encode())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,19 @@ def test_an_extensible_format_of_16_bit_pcm_is_read(tmp_path: Path) -> None:
     found, samples = read(tmp_path / "audio.wav")
     assert found.sample_rate == 16000
     np.testing.assert_array_equal(samples, SOUND)
+
+
+def test_silence_that_is_put_in_is_read_where_it_is(tmp_path: Path) -> None:
+    content = riff((b"fmt ", fmt()), (b"data", np.arange(1, 2001, dtype="<i2").tobytes()))
+    sound = wav.inspect(put(tmp_path, content))
+    (original,) = wav.blocks(sound, 1000)
+    holes = ((0, 5), (400, 30), (400, 1), (1000, 7))
+    whole = replace(sound, frames=1043, holes=holes)
+    expected = np.insert(original, [at for at, count in holes for _ in range(count)], 0, axis=0)
+    for block in (1000, 7):
+        np.testing.assert_array_equal(np.concatenate(list(wav.blocks(whole, block))), expected)
+    part = np.concatenate(list(wav.blocks(whole, 16, 398, 440)))
+    np.testing.assert_array_equal(part, expected[398:440])
 
 
 def test_a_stretch_is_read_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whose process is at the other end, by the kernel's word."""
+"""Whose process has a socket, by the kernel's word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.switch.peer import owner
+from recorder.sock_diag import listener, peer
+from recorder.store import embedded
 from tests.forger import SOMEBODY
 
 Pair = tuple[socket.socket, socket.socket]
@@ -25,6 +26,14 @@ CLIENT = """
 import os, socket, sys
 os.setgroups([]); os.setgid({uid}); os.setuid({uid})
 with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+    sys.stdin.read()
+"""
+
+SERVER = """
+import os, socket, sys
+os.setgroups([]); os.setgid({uid}); os.setuid({uid})
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
     sys.stdin.read()
 """
 
@@ -46,8 +55,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def test_it_is_our_own(pair: Pair) -> None:
     near, far = pair
-    assert owner(far) == os.getuid()
-    assert owner(near) == os.getuid()
+    assert peer(far) == os.getuid()
+    assert peer(near) == os.getuid()
 
 
 def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
@@ -55,9 +64,9 @@ def test_a_connection_that_its_process_has_left_is_nobodys(pair: Pair) -> None:
     near, far = pair
     near.close()
     assert far.recv(1) == b""
-    assert owner(far) is None
+    assert peer(far) is None
     far.close()
-    assert owner(far) is None
+    assert peer(far) is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
@@ -70,19 +79,39 @@ def test_it_is_another_users() -> None:
         with client:
             far, _ = server.accept()
             with far:
-                assert owner(far) == SOMEBODY
+                assert peer(far) == SOMEBODY
             assert client.stdin is not None
             client.stdin.close()
 
 
+@pytest.mark.parametrize("place", ["127.0.0.1", "0.0.0.0"])  # somebody else would do that
+def test_who_would_be_connected_to(place: str) -> None:
+    with socket.create_server((place, 0)) as server:
+        address = "127.0.0.1", server.getsockname()[1]
+        assert listener(address) == os.getuid() == embedded._listed(address[1]), "with netlink, and without"
+        with socket.create_connection(address):
+            assert listener(address) == os.getuid()
+    assert listener(address) is None, "nobody listens any more, though the connection is remembered"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a process as somebody else")
+def test_another_user_would_be_connected_to() -> None:
+    program = [sys.executable, "-c", SERVER.format(uid=SOMEBODY)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        assert listener(("127.0.0.1", int(server.stdout.readline()))) == SOMEBODY
+        server.stdin.close()
+
+
 NAMESPACE = """
 import socket, sys
-from recorder.switch.peer import owner
+from recorder.sock_diag import peer
 with socket.create_server(("127.0.0.1", 0)) as server:
     print(server.getsockname()[1], flush=True)
     for _ in range(2):
         far, _ = server.accept()
-        print(owner(far), flush=True)
+        print(peer(far), flush=True)
         far.close()
 """
 
@@ -92,7 +121,7 @@ def test_where_all_users_look_alike_none_is_named() -> None:
     """In a user namespace that knows root alone, as under systemd's ``PrivateUsers``."""
     daemon = subprocess.Popen(
         ["unshare", "--user", "--map-root-user", sys.executable, "-c", NAMESPACE],
-        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     with daemon:
         assert daemon.stdout is not None

@@ -1,0 +1,157 @@
+"""A spool's disk that is too small for the calls that come: practice switch, real daemon, real worker.
+Nobody makes room for them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.models import NotRecorded, connected
+from recorder.practice.party import Party, dialogue
+from recorder.practice.session import Session
+from recorder.practice.switch import PracticeSwitch
+from recorder.seal.manifest import open_manifest
+from recorder.take import spool
+from tests.faults.conftest import DEADLINE
+from tests.faults.disks import MIB, SmallDisk
+from tests.faults.processes import Process, Processes
+from tests.ports import free_ports
+
+CALLS = 50
+PASSWORD = "only-for-this-test-1"
+
+
+def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Wait for a condition, while the practice switch goes on."""
+    with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s: {what}")):
+        while not met():
+            gevent.sleep(0.03)
+
+
+class Site:
+    """One node."""
+
+    def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
+        self.house, self.processes, self.switch, self.called = house, processes, switch, 0
+
+    def calls(self, count: int) -> list[Session]:
+        speaks, answers = dialogue("fr")
+        made = []
+        for _ in range(count):
+            self.called += 1
+            number = f"+3247000{self.called:04}"
+            party = Party(number=number, speaks=speaks, answers_with=answers, rings=0.1)
+            made.append(self.switch.call(self.house.line.number, party))
+        return made
+
+    def stored(self) -> set[str]:
+        return {row.id for row in queries.recordings(self.house.tenant, limit=200).rows}
+
+    def reasons(self) -> Counter[str]:
+        with connected():
+            return Counter(row.reason for row in NotRecorded.select())
+
+    def folders(self) -> list[Path]:
+        return [path.parent for path in self.house.spool.glob(f"*/{spool.CALL}")]
+
+    def check_purposes(self) -> list[tuple[str, ...]]:
+        """Every recording may be used for what was announced; what is missing of each, and why."""
+        gaps = []
+        for key in self.house.objects():
+            if key.endswith("/manifest.json"):
+                content = (self.house.bucket / key).read_bytes()
+                manifest = open_manifest(content, self.house.means.root_public)
+                assert [each.code for each in manifest.purposes] == ["agreement"], manifest.unannounced
+                gaps.append(tuple(gap.reason for gap in manifest.gaps if gap.end_ms > manifest.duration_ms))
+        return gaps
+
+
+@pytest.fixture
+def disk(house, small_disk: Callable[..., SmallDisk]) -> SmallDisk:
+    return small_disk("spool", "tmpfs", 24 * MIB)
+
+
+@pytest.fixture
+def site(house, disk: SmallDisk, processes: Processes):
+    event_port = free_ports(2)
+    daemon_port = event_port + 1
+    settings = {
+        "ACCORD_SWITCH_PASSWORD": PASSWORD,
+        "ACCORD_SWITCH_PORT": str(event_port),
+        "ACCORD_SWITCH_LISTEN_PORT": str(daemon_port),
+    }
+    worker = processes.worker()
+    until(lambda: worker.log("snapshot.written"), "a worker")
+    daemon = processes.start("daemon", **settings)
+    with PracticeSwitch(
+        password=PASSWORD, daemon=f"127.0.0.1:{daemon_port}", event_port=event_port, environment=os.environ
+    ) as switch:
+        until(lambda: daemon.log("switch.up"), "a daemon that watches")
+        yield Site(house, processes, switch), daemon
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_fifty_calls_and_nobody_to_make_room(site: tuple[Site, Process], disk: SmallDisk) -> None:
+    """As many are recorded as have room to go on; the others are listed with their reason.  Then the disk
+    fills otherwise: each recording is ended while it can still be finished; all are, and so is the next.
+    """
+    place, daemon = site
+    calls = place.calls(CALLS)
+    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
+    assert 3 <= len(recorded) <= 8, len(recorded)
+    gevent.sleep(5)
+    assert disk.left() > 10 * MIB
+    assert len([call for call in recorded if call.media.tapes]) == len(recorded), "none was cut"
+    recorded[0].hang_up()
+    until(lambda: len(place.stored()) == 1, "what ends is stored at once")
+    disk.fill(leave=MIB)
+    until(lambda: len(daemon.log("call.recording_cut")) == len(recorded) - 1, "all others are ended in time")
+    assert not any(call.leg.cause for call in calls if call is not recorded[0]), "calls go on"
+    gevent.sleep(3)
+    for call in calls:
+        call.hang_up()
+    until(lambda: len(place.stored()) == len(recorded), "all of them, with the disk as it is", 300)
+    until(lambda: not place.folders(), "an empty spool", 300)
+    assert place.reasons() == {"full_disk": CALLS - len(recorded)}
+    assert sorted(place.check_purposes()) == [(), *[("write_error",)] * (len(recorded) - 1)]
+    assert not (place.house.spool / spool.QUARANTINE).exists()
+    assert not daemon.log("spool.not_written")
+    disk.free()
+    until(lambda: daemon.log("disk.free_again"), "there is room again")
+    (last,) = place.calls(1)
+    until(lambda: last.reached["bridged"].is_set(), "another one")
+    assert last.leg.variables["accord_state"] == "announced"
+    last.hang_up()
+    until(lambda: len(place.stored()) == len(recorded) + 1, "it is stored")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_recordings_that_outlast_the_disk_are_ended_in_time_and_finished(
+    site: tuple[Site, Process], disk: SmallDisk
+) -> None:
+    """Nobody hangs up for minutes: the longest is ended first, the others go on as long as they can."""
+    place, daemon = site
+    calls = place.calls(12)
+    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
+    until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
+    first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))
+    assert first < last, "not all at once"
+    assert disk.left() > MIB, "there is room for what is left to do"
+    assert not any(call.leg.cause for call in calls)
+    for call in calls:
+        call.hang_up()
+    until(lambda: not place.folders(), "an empty spool", 300)
+    assert len(place.stored()) == len(recorded)
+    assert place.check_purposes() == [("write_error",)] * len(recorded)
+    assert place.reasons() == {"full_disk": len(calls) - len(recorded)}
+    assert not daemon.log("spool.not_written")

@@ -1,0 +1,149 @@
+"""Fifty calls on a real switch whose spool has 24 MB: those that begin have room to be finished, the
+others are listed with their reason, and nobody makes room but the worker.  Part of ``make test-long``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recorder import config
+from recorder.catalogue import models, queries, schema, snapshot
+from recorder.catalogue.models import NotRecorded, connected
+from recorder.cli.context import Context
+from recorder.clock import utc_now
+from recorder.seal import signing
+from recorder.seal.contents import Manifest
+from recorder.seal.manifest import open_manifest
+from recorder.store.directory import DirectoryStore
+from recorder.take import spool
+from tests.faults.disks import MIB, SmallDisk
+from tests.freeswitch.switches import HERE, HOME, Rig, until
+from tests.freeswitch.test_whole_path import set_up_customer
+
+CALLS = 50
+
+
+@dataclass
+class Site:
+    """One node with everything but the panel."""
+
+    rig: Rig
+    disk: SmallDisk
+    context: Context
+    tenant: str
+    bucket: Path
+    worker: subprocess.Popen[bytes]
+
+    def stored(self) -> int:
+        return len(queries.recordings(self.tenant, limit=200).rows)
+
+    def reasons(self) -> Counter[str]:
+        with connected():
+            return Counter(row.reason for row in NotRecorded.select())
+
+    def manifests(self) -> list[Manifest]:
+        root = signing.load_public(self.context.settings.keys_folder / signing.ROOT_PUBLIC)
+        return [open_manifest(path.read_bytes(), root) for path in self.bucket.rglob("manifest.json")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    rig = Rig(tmp_path)
+    rig.spool.mkdir()
+    disk = SmallDisk(rig.spool, "tmpfs", 24 * MIB)
+    bucket = tmp_path / "bucket"
+    DirectoryStore(bucket).init()
+    variables = {
+        **rig.environment,
+        "ACCORD_NODE_DATA": str(tmp_path / HOME),
+        "ACCORD_STORE_KIND": "directory",
+        "ACCORD_STORE_PATH": str(bucket),
+        "ACCORD_METRICS_WORKER_PORT": "0",
+    }
+    context = Context(config.load(None, variables), None)
+    signing.init(context.settings.keys_folder, utc_now())
+    schema.migrate(context.settings.catalogue_url)
+    opened = models.open_catalogue(context.settings.catalogue_url)
+    tenant = set_up_customer(context)
+    (rig.snapshot / "snapshot.json").unlink()  # the rig's own
+    snapshot.write(rig.snapshot, rig.spool, (), utc_now())
+    given = {**os.environ, **variables, "PYTHONPATH": str(HERE.parents[1])}
+    with open(tmp_path / "worker.log", "wb") as log:
+        argv = [sys.executable, "-m", "recorder", "worker"]
+        worker = subprocess.Popen(argv, stdout=log, stderr=log, env=given)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield Site(rig, disk, context, tenant, bucket, worker)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+        rig.stop()
+        disk.end()
+        opened.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_fifty_calls_on_a_spool_of_24_megabytes(site: Site) -> None:
+    rig, log = site.rig, site.rig.folder / "daemon.log"
+    calls = [rig.call() for _ in range(CALLS)]
+    for call in calls:
+        call.wait_bridged()
+    recorded = len(rig.recorded_now())
+    assert 3 <= recorded <= 8
+    lowest = site.disk.left()
+    for _ in range(20):
+        time.sleep(1)
+        lowest = min(lowest, site.disk.left())
+    assert all(call.alive() for call in calls)
+    assert len(rig.recorded_now()) == recorded, "none was cut"
+    for call in calls[: CALLS // 2]:
+        call.hang_up()
+    more = [rig.call() for _ in range(CALLS // 2)]
+    for call in more:
+        call.wait_bridged()
+    # Now something else takes the room that they had, but for what it takes to finish one of them.
+    site.disk.fill(leave=3 * MIB)
+    until("all are ended in time", lambda: not rig.recorded_now(), 40)
+    assert all(call.alive() for call in (*calls[CALLS // 2 :], *more)), "the calls go on"
+    rig.hang_up_all()
+
+    def drained() -> bool:
+        return not list(rig.spool.glob(f"*/{spool.CALL}"))
+
+    try:
+        until("the spool is empty, as full as its disk is", drained, 300)
+    except AssertionError:
+        print(
+            (rig.folder / "worker.log").read_text()[-4000:], site.disk.left(), site.reasons(), site.stored()
+        )
+        raise
+    manifests = site.manifests()
+    refused = site.reasons()
+    print(f"{recorded} of {CALLS} at first, {len(manifests)} in all, least free {lowest}, {refused}")
+    assert len(manifests) == site.stored()
+    assert len(manifests) + sum(refused.values()) == len(calls) + len(more)
+    assert set(refused) == {"full_disk"}
+    for manifest in manifests:
+        assert [each.code for each in manifest.purposes] == ["agreement"], manifest.unannounced
+        assert abs(manifest.drift_ms - sum(
+            gap.end_ms - manifest.duration_ms for gap in manifest.gaps if gap.end_ms > manifest.duration_ms
+        )) < 1000  # fmt: skip
+    assert b"spool.not_written" not in log.read_bytes()
+    site.disk.free()
+    until("there is room again", lambda: b"disk.free_again" in log.read_bytes(), 10)
+    last = rig.call()
+    last.wait_bridged()
+    assert last.variable("accord_state") == "announced"
+    last.hang_up()
+    until("it is stored", lambda: site.stored() == len(manifests) + 1, 30)

@@ -1,0 +1,43 @@
+"""A question whose SQL is made once is asked anew each time, for what it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recorder.catalogue.models import Tenant, connected, writing
+from recorder.catalogue.prepared import prepared
+
+made: list[str] = []
+
+
+@prepared(Tenant)
+def named(tenant: str, name: str) -> Any:
+    made.append(name)
+    return Tenant.select(Tenant.id, Tenant.name).where((Tenant.id == tenant) & (Tenant.name == name))
+
+
+@pytest.fixture(autouse=True)
+def nothing_made() -> None:
+    made.clear()
+
+
+def test_it_is_asked_anew_and_made_once(tenants: tuple[str, str]) -> None:
+    first, second = tenants
+    with connected():
+        assert [row.id for row in named(first, "Boulangerie Martin")] == [first]
+        assert [row.id for row in named(second, "Van Dyck NV")] == [second]
+        assert named(second, "Boulangerie Martin") == [], "both conditions hold"
+        with writing():
+            Tenant.update(name="Martin & fils").where(Tenant.id == first).execute()
+        assert named(first, "Boulangerie Martin") == []
+        assert [row.name for row in named(first, "Martin & fils")] == ["Martin & fils"]
+    assert len(made) <= 1
+
+
+@pytest.mark.parametrize("name", ["'; DROP TABLE tenant; --", "\0", "\0" + "1", '"', "%s", "?"])
+def test_what_is_asked_for_is_never_a_part_of_the_question(tenants: tuple[str, str], name: str) -> None:
+    with connected():
+        assert named(tenants[0], name) == []
+        assert Tenant.select().count() == len(tenants)
