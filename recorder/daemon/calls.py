@@ -236,7 +236,7 @@ class Call:
             case Do.REMIND:
                 self._say("accord_again", self.state.said, answer=outcome.ANSWER)
             case Do.CUT:
-                self._cut(self.channel)
+                self._end_playback(self.channel)
             case Do.DECLINE:
                 self._say("accord_decline", self.state.said)
             case Do.CONFIRM:
@@ -370,9 +370,9 @@ class Call:
             self._cut_in_room(self, leg)
             return
         for each in (self.channel, leg) if how == BOTH else (leg,):
-            self._cut(each)
+            self._end_playback(each)
 
-    def _cut(self, leg: str) -> None:
+    def _end_playback(self, leg: str) -> None:
         if commands.addressable(leg):
             self._switch(commands.cut(leg))
 
@@ -433,7 +433,7 @@ class Call:
             return
         if action is Do.KEEP_CUT:
             for leg in (self.channel, colleague):
-                self._cut(leg)
+                self._end_playback(leg)
             return
         sounds = {
             Do.KEEP_ASK: keep.question,

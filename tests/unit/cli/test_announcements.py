@@ -81,7 +81,7 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
         question = render.opt_in_question("fr", purposes=["agreement"], keep_days=30)
         assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
     elif mode == "opt-out":
-        assert line.asked.question.text == render.wrong_key("fr", mode="opt-out").text
+        assert line.asked.question.text == render.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
 
 
