@@ -172,7 +172,7 @@ def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str
     dubois.good("line", "announce", *DUBOIS, "+3225550101", identity)
     found = node(dubois).line("3225550101").announcement
     assert found.id == identity
-    assert found.text.startswith("Bienvenue. Cet appel est enregistré. ")
+    assert found.text.startswith("Bienvenue. Cet appel est enregistré pour améliorer notre service. ")
     assert (found.purposes, found.keep_days) == (("quality",), 30)
     asked = dubois(*words, "asked", "--mode", "opt-in", *said)
     assert "Bienvenue. Nous aimerions" in asked.output
