@@ -175,7 +175,7 @@ def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str
     assert found.text.startswith("Bienvenue. Cet appel est enregistré pour améliorer notre service. ")
     assert (found.purposes, found.keep_days) == (("quality",), 30)
     asked = dubois(*words, "asked", "--mode", "opt-in", *said)
-    assert "Bienvenue. Nous aimerions" in asked.output
+    assert "Bienvenue. Pouvons-nous" in asked.output
     alone = dubois(*words, "alone", *said, "--greeting-says-all")
     assert "notice: Bienvenue.\n" in alone.output
     dubois.good("line", "announce", *DUBOIS, "+3225550101", alone.stdout.splitlines()[0])
