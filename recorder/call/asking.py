@@ -1,6 +1,7 @@
 """Questions before the conversation: the language, opt-in's question, and the time to refuse in opt-out.
 
-What each can come to:
+A refusal takes effect at once: what plays is cut, and it is said that the call is not recorded.  A yes counts
+once the question was heard whole.  What each can come to:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
@@ -8,7 +9,7 @@ What each can come to:
 1           after the question: it is announced    a key that means nothing
             and recorded; before its end: nothing
 2           not recorded, whenever it is pressed   not recorded, whenever it is pressed until the end
-                                                   of the time to answer
+            until the announcement's end           of the time to answer
 silence     not recorded                           recorded: they were told, and did not refuse
 other key   asked once more; a second one: not     reminded once; a second one: not recorded
             recorded
@@ -58,8 +59,8 @@ def key(state: State, event: Observed) -> tuple[State, Actions]:
     """The outside party pressed a key."""
     if state.phase is Phase.ASKING:
         return (_language if state.asking == "language" else _opt_in)(state, event)
-    if state.plan.mode == OPT_OUT and state.phase < Phase.ANNOUNCED and not state.told:
-        return _opt_out(state, event)
+    if state.plan.mode in (OPT_IN, OPT_OUT) and state.phase < Phase.ANNOUNCED and not state.told:
+        return _told(state, event)
     return state, ()
 
 
@@ -95,7 +96,8 @@ def _opt_in(state: State, event: Observed) -> tuple[State, Actions]:
     return decline(state, event.at, "unclear", event.key)
 
 
-def _opt_out(state: State, event: Observed) -> tuple[State, Actions]:
+def _told(state: State, event: Observed) -> tuple[State, Actions]:
+    """While it is announced, and in opt-out until the time to refuse is over."""
     if event.key == NO:
         return decline(state, event.at, "no", event.key)
     if state.phase is not Phase.CHOOSING or state.playing:

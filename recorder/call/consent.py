@@ -8,15 +8,17 @@ on anything else that it will not be for that.
 =========  ======================  ============================================================
             while                  what can come of it
 =========  ======================  ============================================================
-QUESTION   it plays to both        heard whole by both: ANSWER.  A key is no answer yet.  A hold,
-                                   another at the other end, or its being cut: broken, no answer
+QUESTION   it plays to both        heard whole by both: ANSWER.  2 of either side: VERDICT, at once;
+                                   1 is no answer yet.  A hold, another at the other end, or its
+                                   being cut: broken, no answer
 ANSWER     a key is waited for     1 or 2 of theirs, 2 of the colleague's, or silence: VERDICT.  1 of the
                                    colleague's: CHECK.  The code again: QUESTION once more.  Another at
                                    the other end: broken
 CHECK      the sound is looked     they said something since the question: VERDICT.  They did not, or it is
            through                 not known in time: QUESTION once more; the second time nobody answered,
-                                   VERDICT
-VERDICT    both hear what it was   told, or not heard whole; then all can begin anew
+                                   VERDICT.  2 of either side: VERDICT, at once
+VERDICT    both hear what it was   told, or not heard whole; then all can begin anew.  2 of either
+                                   side: VERDICT once more, unless it was a no
 =========  ======================  ============================================================
 
 That a colleague says yes for them is none without their voice: it would be the colleague's alone.
@@ -46,7 +48,8 @@ TIME_TO_ASK: Final = timedelta(seconds=120)
 TIME_TO_CHECK: Final = timedelta(seconds=3)
 """For whether they were heard; not known by then, they were not."""
 
-ANSWERS: Final = {"1": "yes", "2": "no"}
+NO: Final = "2"
+ANSWERS: Final = {"1": "yes", NO: "no"}
 
 LEGS: Final = (OUTSIDE, COLLEAGUE)
 
@@ -78,17 +81,24 @@ def _say(state: State, sound: Speech, event: Observed, *actions: Note | Do) -> t
 
 
 def key(state: State, event: Observed) -> tuple[State, Actions]:
-    """A key of either side."""
-    answer = ANSWERS.get(event.key)
-    asked = state.asked
-    if asked.step not in (Step.ANSWER, Step.CHECK) or answer is None or event.leg not in LEGS:
+    """A key of either side: a no counts at once, whatever plays; a yes that the colleague says for them once
+    their voice was found."""
+    answer, step = ANSWERS.get(event.key), state.asked.step
+    if answer is None or event.leg not in LEGS or step is Step.IDLE:
         return state, ()
-    if event.leg == COLLEAGUE and answer == "yes":
-        if asked.step is Step.CHECK:
+    cut: Actions = ()
+    if step not in (Step.ANSWER, Step.CHECK):
+        if answer != "no" or (step is Step.VERDICT and state.kept == "no"):
             return state, ()
-        asked = replace(asked, step=Step.CHECK, pressed=event.at)
+        cut = (Do.KEEP_CUT,)
+    elif event.leg == COLLEAGUE and answer == "yes":
+        if step is Step.CHECK:
+            return state, ()
+        asked = replace(state.asked, step=Step.CHECK, pressed=event.at)
         return until(replace(state, asked=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
-    return _answered(state, event, answer, event.at, ("by", event.leg), ("how", _how(state, event.leg)))
+    by = (("by", event.leg), ("how", _how(state, event.leg)))
+    state, actions = _answered(state, event, answer, event.at, *by)
+    return state, (*cut, *actions)
 
 
 def _how(state: State, leg: str) -> str:

@@ -142,9 +142,12 @@ def _answered(state: State, at: datetime, answer: str, key: str = "") -> tuple[S
 def _refused(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
     """Nobody is recorded any more; what was is kept as it was announced."""
     note = _note("joined_refused", state, at, answer, key)
-    leg = "" if state.telling is None else state.telling.leg
+    telling = state.telling
+    leg = "" if telling is None else telling.leg
+    playing = telling is not None and telling.began is not None and not (telling.heard or telling.due)
+    cut: Actions = (Do.CUT_JOINER,) if key and playing else ()
     state = replace(silent(state), over=True, refuser=leg)
-    return state, (note, Do.STOP, *(() if answer == "left" else (Do.REFUSED,)))
+    return state, (note, Do.STOP, *cut, *(() if answer == "left" else (Do.REFUSED,)))
 
 
 def _note(kind: str, state: State, at: datetime, answer: str, key: str) -> Note:

@@ -85,14 +85,14 @@ def give_up(state: State, reason: str) -> tuple[State, Actions]:
 
 
 def decline(state: State, at: datetime, answer: str, key: str = "") -> tuple[State, Actions]:
-    """It is not to be recorded, as far as anybody could be asked: that is said once what plays is over, and
+    """It is not to be recorded, as far as anybody could be asked: that is said at once, whatever plays, and
     what was captured is destroyed."""
     said = state.script.declined or Speech("", timedelta(0))
-    before = state.said.length if state.playing else timedelta(0)
+    cut: Actions = (Do.CUT,) if state.playing else ()
     stop: Actions = (Do.STOP,) if state.capturing else ()
     state = replace(state, phase=Phase.UNRECORDED, reason=REASONS[answer], said=said, playing=True)
-    state = until(state, at, before + patience(said.length))
-    return state, (answered("recording", answer, at, key), Do.DECLINE, *stop, Do.DISCARD)
+    state = until(state, at, patience(said.length))
+    return state, (answered("recording", answer, at, key), *cut, Do.DECLINE, *stop, Do.DISCARD)
 
 
 def answered(question: str, answer: str, at: datetime, key: str) -> Note:

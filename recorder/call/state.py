@@ -46,6 +46,7 @@ class Do(StrEnum):
     LISTEN = "listen"  # have it take in a key now: on an outbound call it does so only when told to
     REMIND = "remind"  # have it say the question while it records
     CONFIRM = "confirm"  # it was announced: the recording may go on
+    CUT = "cut"  # end what plays before the conversation
     DECLINE = "decline"  # have it stop recording and say that it does not
     FAIL = "fail"  # give up on recording it
     LET_GO = "let_go"  # let it go unrecorded, it was never begun
@@ -56,12 +57,14 @@ class Do(StrEnum):
     KEEP_CUE = "keep_cue"  # tell the colleague to ask in their own words
     KEEP_SINCE = "keep_since"  # remember how far the recording is: an answer comes after it
     KEEP_CHECK = "keep_check"  # look in it whether the outside party has said something since
+    KEEP_CUT = "keep_cut"  # end what plays to both of it
     KEEP_YES = "keep_yes"  # tell both that it will be kept
     KEEP_NO = "keep_no"  # and that it will not be, for that
     KEEP_NONE = "keep_none"  # and that nobody answered
     LOOK = "look"  # ask the switch whether who has joined is outside
     LOOK_ROUND = "look_round"  # the same of everybody who came into a room
     TELL = "tell"  # tell them that it is recorded
+    CUT_JOINER = "cut_joiner"  # end what plays to who was asked
     REFUSED = "refused"  # tell a joiner who was asked that it is not
     DELETE_ASK = "delete_ask"  # ask the colleague whether to stop the recording and have it destroyed
     DELETED = "deleted"  # stop it, and tell both

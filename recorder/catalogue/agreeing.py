@@ -62,13 +62,14 @@ def _languages(line: LineRow) -> tuple[str, ...]:
 
 
 def _said(language: str, keep: Keeping, sources: Sources) -> dict[str, Spoken | None]:
-    ask = None if keep.own_words else render.keep_question(language, sources=sources)
+    destroyed, wording = keep.destroy, keep.wording
+    ask = None if keep.own_words else render.keep_question(language, wording=wording, sources=sources)
     return {
         "question": ask,
         "cue": render.ask_now(language, sources=sources),
-        "yes": render.agreed(language, keep_days=keep.keep_days, sources=sources),
-        "no": render.declined(language, destroyed=keep.destroy, sources=sources),
-        "none": render.unanswered(language, destroyed=keep.destroy, sources=sources),
+        "yes": render.agreed(language, keep_days=keep.keep_days, wording=wording, sources=sources),
+        "no": render.declined(language, destroyed=destroyed, wording=wording, sources=sources),
+        "none": render.unanswered(language, destroyed=destroyed, wording=wording, sources=sources),
     }
 
 

@@ -30,6 +30,7 @@ from recorder.ledger.append import hold
 from recorder.prompts import render
 from recorder.prompts.clips import Sources
 from recorder.prompts.purposes import standard
+from recorder.prompts.sentences import SHORT, Wording
 
 NOTHING: Mapping[str, str] = render.NOTHING
 
@@ -45,6 +46,7 @@ class _Recipe:
     keep_days: int
     own: Mapping[str, str] = field(default_factory=dict)
     greeting: render.Greeting | None = None
+    wording: Wording = SHORT
 
     def draft(self, sources: Sources) -> _Draft:
         """With its sound.  Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
@@ -55,6 +57,7 @@ class _Recipe:
             keep_days=self.keep_days,
             own=self.own,
             greeting=self.greeting,
+            wording=self.wording,
             sources=sources,
         )
         if self.mode not in ASKING:
@@ -65,13 +68,14 @@ class _Recipe:
 
     def _question(self, sources: Sources) -> Spoken:
         if self.mode != OPT_IN:
-            return render.wrong_key(self.language, mode=self.mode, sources=sources)
+            return render.wrong_key(self.language, wording=self.wording, sources=sources)
         return render.opt_in_question(
             self.language,
             purposes=self.purposes,
             keep_days=self.keep_days,
             own=self.own,
             greeting=self.greeting,
+            wording=self.wording,
             sources=sources,
         )
 
@@ -81,9 +85,9 @@ class _Recipe:
         first = self.greeting
         own = {code: self.own[code] for code in self.purposes if code in self.own}
         if first is None:
-            return Composed(Composition(own))
+            return Composed(Composition(own, wording=self.wording))
         greeting = kept(OwnSound(first.text, first.wav))
-        return Composed(Composition(own, greeting, first.says_all), first.wav)
+        return Composed(Composition(own, greeting, first.says_all, self.wording), first.wav)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ def compose(
     keep_days: int,
     own: Mapping[str, str] = NOTHING,
     greeting: render.Greeting | None = None,
+    wording: Wording = SHORT,
     sources: Sources = render.SHIPPED,
     now: datetime,
     entropy: Entropy,
@@ -153,7 +158,7 @@ def compose(
     check_purposes(tenant, purposes, keep_days)
     with connected():
         countries.check(tenant, purposes, keep_days=keep_days)
-    recipe = _Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting)
+    recipe = _Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting, wording)
     return recipe.draft(sources).save(tenant, now, entropy)
 
 
@@ -263,7 +268,7 @@ def _remade(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
     first = said.greeting
     greeting = None if first is None else render.Greeting(first.text, _wav(first.sound))
     name = _name(row, row.language, mode)
-    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting)
+    recipe = _Recipe(name, row.language, mode, row.purposes, row.keep_days, said.own, greeting, said.wording)
     return recipe.draft(sources)
 
 
@@ -286,7 +291,8 @@ def _in_language(
             f"`accord announcement compose {name} --language {language} --mode {first.mode} "
             f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )
-    return _Recipe(name, language, check_mode(first.mode), first.purposes, first.keep_days).draft(sources)
+    mode, wording = check_mode(first.mode), first.composition.wording if first.composition else SHORT
+    return _Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
 
 
 def _promise(said: AnnouncementRow | _Recipe) -> tuple[list[str], int]:

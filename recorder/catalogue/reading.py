@@ -21,6 +21,7 @@ from recorder.catalogue.rows import (
     TenantRow,
     UserRow,
 )
+from recorder.prompts.sentences import SHORT
 from recorder.take.spool import Party
 
 
@@ -138,8 +139,13 @@ def composed_data(composition: Composition | None) -> dict[str, Any] | None:
     sound, which has a column of its own."""
     if composition is None:
         return None
-    said = {"own": dict(composition.own), "says_all": composition.says_all}
-    return said | {"greeting": composition.greeting.text if composition.greeting else None}
+    greeting = composition.greeting.text if composition.greeting else None
+    return {
+        "own": dict(composition.own),
+        "says_all": composition.says_all,
+        "greeting": greeting,
+        "wording": composition.wording,
+    }
 
 
 def own_sentences(row: models.Announcement) -> Mapping[str, str]:
@@ -152,7 +158,8 @@ def _composition(row: models.Announcement) -> Composition | None:
     said: Any = row.composed
     if said is None:
         return None
-    return Composition(said["own"], _sentence(said["greeting"], row.greeting_id), said["says_all"])
+    greeting = _sentence(said["greeting"], row.greeting_id)
+    return Composition(said["own"], greeting, said["says_all"], said.get("wording", SHORT))
 
 
 def _sentence(text: str | None, sound: str | None) -> Sentence | None:

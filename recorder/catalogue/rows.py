@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from recorder.call.state import MODES
 from recorder.clock import from_iso, to_iso
+from recorder.prompts.sentences import SHORT, Wording
 from recorder.take.spool import Party
 
 ASKING = MODES[1:]
@@ -87,6 +88,7 @@ class Composition:
     own: Mapping[str, str]
     greeting: Sentence | None = None
     says_all: bool = False
+    wording: Wording = SHORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Keeping:
     own_words: bool = False
     destroy: bool = False
     at_start: bool = False
+    wording: Wording = SHORT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from recorder.catalogue.models import connected
 from recorder.catalogue.rows import AnnouncementRow, TenantRow
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
-from recorder.cli.prompts import LANGUAGE, own_sentences
+from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.clock import utc_now
 from recorder.errors import ConfigError
 from recorder.prompts.check import check_clip, check_sound, read_file
 from recorder.prompts.clips import Sources, sources
 from recorder.prompts.packfile import pack_for
 from recorder.prompts.render import Greeting
+from recorder.prompts.sentences import Wording
 
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -120,6 +121,7 @@ def add_announcement(
     is_flag=True,
     help="You attest that it says what must be said in this mode: nothing comes after it.",
 )
+@wording_option
 @click.pass_obj
 def compose_announcement(
     context: Context,
@@ -133,6 +135,7 @@ def compose_announcement(
     greeting: Path | None,
     greeting_text: str,
     greeting_says_all: bool,
+    wording: Wording,
 ) -> None:
     """Put an announcement together from the catalogue's sentences, with what its mode asks. Prints its id."""
     if greeting is None and (greeting_text or greeting_says_all):
@@ -149,6 +152,7 @@ def compose_announcement(
         keep_days=keep_days,
         own=own_sentences(own),
         greeting=first,
+        wording=wording,
         sources=sources(context.settings.prompts),
         now=utc_now(),
         entropy=os.urandom,

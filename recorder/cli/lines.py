@@ -14,11 +14,12 @@ from recorder.catalogue.rows import FORMATS, Keeping, LineRow, TenantRow
 from recorder.cli.announcements import shipped_for
 from recorder.cli.context import Context
 from recorder.cli.naming import TENANT, find_tenant
-from recorder.cli.prompts import LANGUAGE
+from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.prompts.clips import Sources, sources
 from recorder.prompts.render import SHIPPED, language_menu
+from recorder.prompts.sentences import Wording
 
 OFF = "off"
 
@@ -282,6 +283,7 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
 @click.option("--own-words", is_flag=True, help="The colleague asks; else a question is played to both.")
 @click.option("--destroy", is_flag=True, help="Without a yes it is destroyed at the end of the call.")
 @click.option("--at-start", is_flag=True, help="Ask by itself, as soon as they speak.")
+@wording_option
 @click.option("--off", is_flag=True, help="Ask no more.")
 @click.pass_obj
 def keep_line(
@@ -293,6 +295,7 @@ def keep_line(
     own_words: bool,
     destroy: bool,
     at_start: bool,
+    wording: Wording,
     off: bool,
 ) -> None:
     """Let colleagues on a number ask, in the call (*5), whether its recording may be kept, from now on."""
@@ -300,7 +303,7 @@ def keep_line(
         raise click.UsageError("say how long a recording is kept on a yes (--days), or --off")
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), sources(context.settings.prompts)
-    keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start)
+    keep = None if days is None else Keeping(days, purpose, own_words, destroy, at_start, wording)
     customers.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
 
 

@@ -17,10 +17,15 @@ from recorder.prompts import render
 from recorder.prompts.check import check_clip, check_sound, clipped_share, read_file, read_samples
 from recorder.prompts.clips import SCRIPT, SOUNDS, Sources, shipped_clips, sources
 from recorder.prompts.purposes import LANGUAGES
-from recorder.prompts.sentences import all_said
+from recorder.prompts.sentences import SHORT, WORDINGS, Wording, all_said
 from recorder.prompts.sound import RATE, Samples, loudness, silences
 
 LANGUAGE = click.Choice(LANGUAGES)
+
+wording_option = click.option(
+    "--wording", type=click.Choice(WORDINGS), default=SHORT, show_default=True,
+    help="Say what must be said, or more.",
+)  # fmt: skip
 
 LOUDEST, QUIETEST = -14.0, -30.0
 """LUFS that a person's recording should lie between; it is brought to -20."""
@@ -72,6 +77,7 @@ def script(languages: tuple[str, ...]) -> None:
 @click.option("--greeting", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Heard first.")
 @click.option("--greeting-text", default="", help="What the greeting says, word for word.")
 @click.option("--says-all", is_flag=True, help="The greeting says everything itself: nothing comes after it.")
+@wording_option
 @click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True)
 @click.pass_obj
 def render_announcement(
@@ -85,6 +91,7 @@ def render_announcement(
     greeting: Path | None,
     greeting_text: str,
     says_all: bool,
+    wording: Wording,
     rate: str,
 ) -> None:
     """Write an announcement's sound to the file WAV, and print its text."""
@@ -96,6 +103,7 @@ def render_announcement(
         keep_days=keep_days,
         own=own_sentences(own),
         greeting=first,
+        wording=wording,
         sources=sources(context.settings.prompts),
         sample_rate=int(rate),
     )
@@ -231,5 +239,5 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
 def _known(language: str, clip: str) -> bool:
     """A sentence's, a customer's own purpose's, or another number of days or key."""
     return clip in all_said(language) or clip.startswith(
-        ("purpose-", "kept-", "opt-out-", "opt-in-", "language-")
+        ("purpose-", "kept-", "it-is-kept-", "opt-out-", "opt-in-", "refuse-", "language-")
     )

@@ -55,8 +55,9 @@ class Call:
     ``start`` is what will stand in its ``call.json``; where a language is chosen first, ``starts`` has one
     for each, in the plan's order.  ``to_call`` sends a command on the call's own socket, ``to_switch`` on the
     standing connection, and ``ask`` waits for its answer there; all raise :class:`SwitchError` when that is
-    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg;
-    ``let_back`` is called after each step, for a third one whom nothing is asked any more.
+    gone.  ``tell_in_room`` has said what is said to who joins a conference or is a third one, by their leg,
+    and ``cut_in_room`` ends it; ``let_back`` is called after each step, for a third one whom nothing is asked
+    any more.
     ``ended`` is called once, when the call is written.
     """
 
@@ -73,10 +74,12 @@ class Call:
         ended: Callable[[Call], object],
         starts: tuple[CallStart, ...] = (),
         tell_in_room: Callable[[Call, str, Speech], object] = lambda _call, _leg, _sound: None,
+        cut_in_room: Callable[[Call, str], object] = lambda _call, _leg: None,
         let_back: Callable[[Call], object] = lambda _call: None,
     ) -> None:
         self.start = start
         self._tell_in_room = tell_in_room
+        self._cut_in_room = cut_in_room
         self._let_back = let_back
         self._starts = starts or (start,)
         self._unwritten: list[Mark] | None = None if state.opened else []
@@ -242,6 +245,8 @@ class Call:
                 self._run("accord_listen", accord_answer=str(outcome.ANSWER // timedelta(milliseconds=1)))
             case Do.REMIND:
                 self._say("accord_again", self.state.said, answer=outcome.ANSWER)
+            case Do.CUT:
+                self._end_playback(self.channel)
             case Do.DECLINE:
                 self._say("accord_decline", self.state.said)
             case Do.CONFIRM:
@@ -274,6 +279,9 @@ class Call:
             case Do.TELL:
                 if script.joining is not None and self.state.telling is not None:
                     self._tell_joiner(self.state.telling.leg, script.joining.sound, script.joining.how)
+            case Do.CUT_JOINER:
+                if script.joining is not None:
+                    self._cut_joiner(self.state.refuser, script.joining.how)
             case Do.REFUSED:
                 if script.joining is not None and script.joining.refused is not None:
                     self._tell_joiner(self.state.refuser, script.joining.refused, script.joining.how)
@@ -372,6 +380,17 @@ class Call:
         else:
             self._switch(commands.play_to(self.channel, "accord_state", "announced", leg, path))
 
+    def _cut_joiner(self, leg: str, how: str) -> None:
+        if in_room(self.state, leg):
+            self._cut_in_room(self, leg)
+            return
+        for each in (self.channel, leg) if how == BOTH else (leg,):
+            self._end_playback(each)
+
+    def _end_playback(self, leg: str) -> None:
+        if commands.addressable(leg):
+            self._switch(commands.cut(leg))
+
     def _delete(self, action: Do) -> None:
         """Ask the colleague whether they mean it; or stop it, and tell both."""
         delete, colleague = self.state.script.delete, self.state.colleague
@@ -426,6 +445,10 @@ class Call:
         """Say something about keeping the recording, in the call."""
         keep, colleague = self.state.script.keep, self.state.colleague
         if keep is None:
+            return
+        if action is Do.KEEP_CUT:
+            for leg in (self.channel, colleague):
+                self._end_playback(leg)
             return
         sounds = {
             Do.KEEP_ASK: keep.question,

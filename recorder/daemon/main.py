@@ -494,7 +494,7 @@ class Daemon:
             # On an outbound call the switch answers an order when it has carried it out.
             to_call=lambda orders: own.send_all(orders, longest if outwards else None),
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget, starts=starts,
-            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
+            tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
         ))  # fmt: skip
         own.register_handle("*", call.event)
         own.on_close(lambda _reason: call.let_go())
@@ -686,7 +686,7 @@ class Daemon:
         call = self._take_in(Call(
             start, state, self._writer(start), now=self.now, to_call=_no_socket,
             to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
-            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
+            tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
         ))  # fmt: skip
         call.left_at = start.started_at
         return call

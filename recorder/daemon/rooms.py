@@ -306,6 +306,20 @@ class Rooms:
             return
         self._soon(order)
 
+    def cut(self, call: Call, leg: str) -> None:
+        """End what is said to somebody in its room.  A third one who was taken aside leaves it anyway."""
+        script = call.state.script.joining
+        room = next((one for one in self._rooms.values() if call.channel in one.members), None)
+        if script is None or room is None or leg not in room.members:
+            return
+        number = room.members[leg].number if script.how == ALONE else ""
+        try:
+            order = commands.cut_in_room(room.name, number)
+        except SwitchError:
+            return  # of a name that is put into no command: nothing was said there
+        room.ordered.pop((number, script.sound.path), None)
+        gevent.spawn(self._send, order)
+
     def _ask_aside(self, call: Call, leg: str, speech: Speech) -> None:
         answer = (ANSWER + GRACE) // timedelta(milliseconds=1)
         again = self._aside.setdefault(leg, False)

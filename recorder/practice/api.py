@@ -38,6 +38,7 @@ class Api:
             "show": self._show,
             "uuid_buglist": self._bugs,
             "uuid_broadcast": lambda rest: broadcast.order(self._switch, rest),
+            "uuid_break": self._break,
             "uuid_exists": lambda uuid: "true" if self._leg(uuid) else "false",
             "uuid_dump": self._dump,
             "uuid_getvar": self._get,
@@ -120,6 +121,15 @@ class Api:
             case ["channels", "like", uuid, "as", "json"]:
                 return self._switch.channels_json(uuid)
         return "-USAGE: show channels as json\n"
+
+    def _break(self, uuid: str) -> str:
+        """Ends what plays to a leg, at its next frame; where nothing plays, nothing."""
+        of = (each for each in self._switch.sessions.values() if each.has(uuid))
+        session = next(of, None)
+        if session is None:
+            return "-ERR No Such Channel!\n"
+        session.media.cut_prompt_of(self._leg(uuid))
+        return "+OK\n"
 
     def _bugs(self, uuid: str) -> str:
         session = self._session(uuid)

@@ -15,7 +15,18 @@ from recorder.call.state import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.prompts.check import LONGEST_S, RATES, check_sound, read_samples
 from recorder.prompts.clips import Sources
-from recorder.prompts.sentences import Said, check_language, purpose_sentences, said, together
+from recorder.prompts.sentences import (
+    ASKED_FOR,
+    PURPOSES,
+    RECORDED_FOR,
+    SHORT,
+    Said,
+    Wording,
+    check_language,
+    purpose_sentences,
+    said,
+    together,
+)
 from recorder.prompts.sound import (
     RATE,
     Samples,
@@ -26,7 +37,7 @@ from recorder.prompts.sound import (
     wav_bytes,
 )
 
-PAUSE_S = 0.25
+PAUSE_S = 0.15
 """Between two sentences, beside the silence at their ends."""
 
 GREETING_PAUSE_S = 0.5
@@ -75,6 +86,7 @@ def announcement(
     keep_days: int,
     own: Mapping[str, str] = NOTHING,
     greeting: Greeting | None = None,
+    wording: Wording = SHORT,
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
@@ -87,7 +99,7 @@ def announcement(
     """
     if mode not in MODES:
         raise ConfigError("prompt.mode", f"there is no mode {mode!r}", f"one of {', '.join(MODES)}")
-    parts = _parts(mode, language, purposes=purposes, keep_days=keep_days, own=own)
+    parts = _parts(mode, language, wording, purposes=purposes, keep_days=keep_days, own=own)
     return _render(language, parts, sources, sample_rate, None if mode == "opt-in" else greeting)
 
 
@@ -98,11 +110,12 @@ def opt_in_question(
     keep_days: int,
     own: Mapping[str, str] = NOTHING,
     greeting: Greeting | None = None,
+    wording: Wording = SHORT,
     sources: Sources = SHIPPED,
     sample_rate: int = 8000,
 ) -> Rendered:
     """Asked before anything is captured: 1 is yes.  Raises as :func:`announcement` does."""
-    parts = _parts("opt-in-question", language, purposes=purposes, keep_days=keep_days, own=own)
+    parts = _parts("opt-in-question", language, wording, purposes=purposes, keep_days=keep_days, own=own)
     return _render(language, parts, sources, sample_rate, greeting)
 
 
@@ -139,11 +152,11 @@ def joining_question(
     return _render(language, _parts(f"joining-{mode}", language), sources, sample_rate)
 
 
-def wrong_key(language: str, *, mode: Mode, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """After a key that means nothing: which one does, in opt-out and in opt-in."""
-    if mode not in ("opt-out", "opt-in"):
-        raise ConfigError("prompt.mode", f"no key is asked for in {mode!r}", "opt-out or opt-in")
-    return _render(language, _parts(f"wrong-key-{mode}", language), sources, sample_rate)
+def wrong_key(
+    language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """In opt-out, after a key that means nothing: which one does."""
+    return _render(language, _parts("wrong-key-opt-out", language, wording), sources, sample_rate)
 
 
 def not_recorded(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
@@ -167,33 +180,49 @@ def language_menu(
 
 
 def keep_question(
-    language: str, *, aloud: bool = True, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str, *, wording: Wording = SHORT, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
     """Asked of both in a call: may the recording be kept, so that it stays clear what was agreed?  1 is
-    yes, 2 is no; with ``aloud`` it may be said, too."""
-    name = "keep-question-aloud" if aloud else "keep-question"
-    return _render(language, _parts(name, language), sources, sample_rate)
+    yes, 2 is no."""
+    return _render(language, _parts("keep-question", language, wording), sources, sample_rate)
 
 
-def agreed(language: str, *, keep_days: int, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
-    """After a yes, to both: that it is kept, how long, and that they can listen to it together."""
-    return _render(language, _parts("agreed", language, keep_days=keep_days), sources, sample_rate)
+def agreed(
+    language: str,
+    *,
+    keep_days: int,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """After a yes, to both: that it is kept, and how long."""
+    return _render(language, _parts("agreed", language, wording, keep_days=keep_days), sources, sample_rate)
 
 
 def declined(
-    language: str, *, destroyed: bool, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str,
+    *,
+    destroyed: bool,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
 ) -> Rendered:
     """After a no, to both: it is destroyed at the end of the call, or kept only as announced."""
     name = "declined-destroyed" if destroyed else "declined"
-    return _render(language, _parts(name, language), sources, sample_rate)
+    return _render(language, _parts(name, language, wording), sources, sample_rate)
 
 
 def unanswered(
-    language: str, *, destroyed: bool, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str,
+    *,
+    destroyed: bool,
+    wording: Wording = SHORT,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
 ) -> Rendered:
     """After no answer, to both; as :func:`declined`."""
     name = "unanswered-destroyed" if destroyed else "unanswered"
-    return _render(language, _parts(name, language), sources, sample_rate)
+    return _render(language, _parts(name, language, wording), sources, sample_rate)
 
 
 def ask_now(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
@@ -229,6 +258,7 @@ def code(language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate:
 def _parts(
     name: str,
     language: str,
+    wording: Wording = SHORT,
     *,
     purposes: Sequence[str] = (),
     keep_days: int | None = None,
@@ -236,9 +266,9 @@ def _parts(
 ) -> list[Said]:
     check_language(language)
     found: list[Said] = []
-    for part in together(name):
-        if part == "{purposes}":
-            found += purpose_sentences(purposes, language, own)
+    for part in together(name, wording):
+        if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
+            found += purpose_sentences(purposes, language, own, part)
         else:
             found.append(said(part, language, keep_days=keep_days))
     return found

@@ -14,13 +14,26 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, Literal
 
 from recorder.errors import ConfigError
 from recorder.prompts.purposes import LANGUAGES, standard
 
 LONGEST_KEEP_DAYS = 36_525
 """A hundred years: a longer keeping time is a slip of the pen."""
+
+Wording = Literal["short", "long"]
+
+SHORT: Final = "short"
+LONG: Final = "long"
+WORDINGS: tuple[Wording, ...] = (SHORT, LONG)
+"""How much is said: what must be, or more.  Both say what a country asks (``docs/law.md``)."""
+
+PURPOSES: Final = "{purposes}"
+RECORDED_FOR: Final = "{recorded-for}"
+ASKED_FOR: Final = "{may-we-record-for}"
+"""What stands for the sentences of an announcement's purposes: by themselves; in the sentence that says that
+it is recorded, or that asks whether it may be."""
 
 LONGEST_OWN = 200
 """Characters of a customer's own sentence: about fifteen seconds."""
@@ -50,7 +63,7 @@ class _Catalogue:
     times: Mapping[str, Mapping[str, str]]
     days: Mapping[int, str]
     keys: Mapping[str, tuple[str, ...]]
-    together: Mapping[str, tuple[str, ...]]
+    together: Mapping[Wording, Mapping[str, tuple[str, ...]]]
 
 
 @cache
@@ -63,12 +76,14 @@ def load(path: Path) -> _Catalogue:
     try:
         body = tomllib.loads(path.read_text(encoding="utf-8"))
         times = body["time"]
+        together = {name: tuple(parts) for name, parts in body["spoken-together"].items()}
+        longer = {name: tuple(parts) for name, parts in body["spoken-together-long"].items()}
         found = _Catalogue(
             sentences={name: _sentence(name, entry) for name, entry in body["clip"].items()},
             times={name: _words(f"time {name}", entry) for name, entry in times.items()},
             days={days: name for name, entry in times.items() for days in entry["days"]},
             keys={language: tuple(body["key"][language]) for language in LANGUAGES},
-            together={name: tuple(parts) for name, parts in body["spoken-together"].items()},
+            together={SHORT: together, LONG: together | longer},
         )
         _check(found)
         return found
@@ -99,16 +114,18 @@ def _sentence(name: str, entry: Mapping[str, Any]) -> _Sentence:
 
 
 def _check(found: _Catalogue) -> None:
-    for name, parts in found.together.items():
+    stand_ins = {PURPOSES, RECORDED_FOR, ASKED_FOR}
+    for name, parts in (each for wording in WORDINGS for each in found.together[wording].items()):
         for part in parts:
-            if part != "{purposes}" and part not in found.sentences:
+            if part not in stand_ins and part not in found.sentences:
                 raise ValueError(f"spoken-together {name}: there is no clip {part}")
     for language, words in found.keys.items():
         if len(words) != 10:
             raise ValueError(f"key {language}: ten words, for 0 to 9")
     for code in standard():
-        if f"for-{code}" not in found.sentences:
-            raise ValueError(f"the purpose {code} has no clip for-{code}")
+        for clip in (f"for-{code}", f"recorded-for-{code}", f"may-we-record-for-{code}"):
+            if clip not in found.sentences:
+                raise ValueError(f"the purpose {code} has no clip {clip}")
 
 
 def check_language(language: str) -> str:
@@ -122,9 +139,9 @@ def check_language(language: str) -> str:
     return language
 
 
-def together(name: str) -> tuple[str, ...]:
+def together(name: str, wording: Wording = SHORT) -> tuple[str, ...]:
     """The clips of something that is said as a whole, in their order."""
-    return _catalogue().together[name]
+    return _catalogue().together[wording][name]
 
 
 def said(name: str, language: str, *, keep_days: int | None = None, key: int | None = None) -> Said:
@@ -173,9 +190,12 @@ def _key(key: int | None, usual: Sequence[int]) -> int:
     return key
 
 
-def purpose_sentences(purposes: Sequence[str], language: str, own: Mapping[str, str]) -> tuple[Said, ...]:
+def purpose_sentences(
+    purposes: Sequence[str], language: str, own: Mapping[str, str], part: str = PURPOSES
+) -> tuple[Said, ...]:
     """What is said for some purposes: the standard ones in their own order, then a customer's own, each with
-    the sentence that ``own`` gives for its code.
+    the sentence that ``own`` gives for its code.  ``part`` says how: :data:`PURPOSES`, or in the sentence
+    that tells (:data:`RECORDED_FOR`) or asks (:data:`ASKED_FOR`).
 
     Raises :class:`ConfigError`: ``prompt.no_purposes``, ``prompt.purpose_words``.
     """
@@ -186,15 +206,27 @@ def purpose_sentences(purposes: Sequence[str], language: str, own: Mapping[str, 
             "an announcement names no purpose",
             "name one at least: a recording is used for what was announced, and for nothing else",
         )
+    first, other, alone = _SAID_FOR[part]
     known = [code for code in standard() if code in purposes]
+    owns = [_own(code, own.get(code, "")) for code in dict.fromkeys(purposes) if code not in known]
     found: list[Said] = []
     for code in known:
-        also = f"also-{code}"
-        found.append(said(also if found and also in _catalogue().sentences else f"for-{code}", language))
-    for code in dict.fromkeys(purposes):
-        if code not in known:
-            found.append(_own(code, own.get(code, "")))
-    return tuple(found)
+        also = f"{other}-{code}"
+        name = also if found and also in _catalogue().sentences else f"{first}-{code}"
+        found.append(said(name, language))
+    if known:
+        return (*found, *owns)
+    before, after = ([said(name, language) for name in names] for names in alone)
+    return (*before, *owns, *after)
+
+
+_SAID_FOR: Final[Mapping[str, tuple[str, str, tuple[tuple[str, ...], tuple[str, ...]]]]] = {
+    PURPOSES: ("for", "also", ((), ())),
+    RECORDED_FOR: ("recorded-for", "and", (("recorded",), ())),
+    ASKED_FOR: ("may-we-record-for", "and", (("ask-to-record",), ("may-we-record",))),
+}
+"""The clips of the first standard purpose and of the others, and what stands before and after a customer's
+own where there is no standard one."""
 
 
 def _own(code: str, sentence: str) -> Said:

@@ -91,7 +91,7 @@ class Pico:
     It has others too; for those languages there is a better one, or none."""
 
     VOICES = MappingProxyType({"de": "de-DE"})
-    SPEED = 112
+    SPEED = 122
     """Of its own, in percent: so it is as fast as the voices of the other languages."""
     PATIENCE_S = 30
 

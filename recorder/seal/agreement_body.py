@@ -130,7 +130,7 @@ def _answer_nonsense(one: Agreement) -> str | None:
 
 
 def _voice_nonsense(one: Agreement, duration_ms: int) -> str | None:
-    if one.unheard_at is not None and one.answer not in (None, NONE):
+    if one.unheard_at is not None and one.answer == YES:
         return "somebody answered who was not heard"
     if one.voice is None:
         return None

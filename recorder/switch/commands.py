@@ -184,6 +184,17 @@ def play_to_both(uuid: str, name: str, state: str, sound: Path) -> Command:
     return _broadcast(uuid, name, state, sound, "both")
 
 
+def cut(leg: str) -> Command:
+    """End what plays to a leg; what was ordered after it is played next."""
+    return Command(f"api uuid_break {_uuid(leg)}")
+
+
+def cut_in_room(room: str, member: str = "") -> Command:
+    """End what plays to everybody in a conference, or to one ``member`` of it alone."""
+    to = f" {_member(member)}" if member else ""
+    return Command(f"api conference {_room(room)} stop current{to}")
+
+
 def play_to(uuid: str, name: str, state: str, leg: str, sound: Path) -> Command:
     """Play a sound to ``leg`` alone, if the variable of ``uuid`` has this value."""
     return _broadcast(uuid, name, state, sound, "aleg", _uuid(leg))

@@ -1,7 +1,8 @@
 """The questions in a call whether its recording may be kept, and what came of each, read from its marks.
 
 The daemon writes a question as it goes (``call/consent.py``); killed in between, it leaves one without an
-answer.  What does not follow from a question is none of its answers: a yes that nobody was asked for is
+answer.  A no counts at once, before the question's end too, and while a yes is told; a yes only after its
+end.  What does not follow from a question is none of its answers: a yes that nobody was asked for is
 passed over here, and so by everything after.
 """
 
@@ -76,13 +77,16 @@ class Question(Generic[M]):
         over = self.answered is not None or self.broken is not None
         if mark.kind == "keep_told":
             return replace(self, told=mark) if self.answered and not self.told else self
+        no = _is_answer(mark) and mark.data["answer"] == NO
         if over:
-            return self
+            # While they were told what came of it.
+            given = self.answer in (YES, NONE) and not self.told
+            return replace(self, answered=mark) if no and given else self
         if self.unheard is not None and mark.data.get("answer") != NONE:
             return self  # asked once more, it is another question
         if mark.kind == "keep_broken":
             return replace(self, broken=mark)
-        if self.how == QUESTION and self.heard is None:
+        if self.how == QUESTION and self.heard is None and not no:
             return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
         if mark.kind == "keep_unheard" and self.unheard is None:
             return replace(self, unheard=mark)

@@ -26,6 +26,8 @@ from recorder.call.state import (
     Step,
 )
 from recorder.switch.observed import COLLEAGUE, OUTSIDE, Observed, What
+from recorder.take.questions import questions
+from recorder.take.spool import Mark
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
@@ -146,6 +148,39 @@ def test_a_key_before_the_question_s_end_does_not_count() -> None:
     call.waits()
     assert call.notes("keep_answered") == [{"answer": "none"}]
     assert call.state.kept == "no"
+
+
+@pytest.mark.parametrize(("leg", "how"), [(OUTSIDE, "key"), (COLLEAGUE, "aloud")])
+def test_a_no_counts_while_it_is_asked(leg: str, how: str) -> None:
+    call = Call()
+    call.dials()
+    call.begins(KEEP.question)
+    call.presses("2", leg)
+    assert call.notes("keep_answered") == [{"answer": "no", "by": leg, "how": how}]
+    assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
+    for each in (COLLEAGUE, OUTSIDE):
+        call.tell(What.HEARD, leg=each, sound="/prompts/question.wav", complete=False)
+    call.hears(KEEP.no)
+    assert call.notes("keep_told") == [{"answer": "no"}]
+    assert (call.state.kept, call.state.asked.step) == ("no", Step.IDLE)
+    assert not call.notes("keep_broken")
+
+
+def test_a_no_counts_while_a_yes_is_told() -> None:
+    call = Call()
+    call.dials()
+    call.hears(KEEP.question)
+    call.presses("1")
+    call.begins(KEEP.yes)
+    call.presses("1")
+    call.presses("2", COLLEAGUE)
+    call.presses("2")
+    assert [one["answer"] for one in call.notes("keep_answered")] == ["yes", "no"]
+    assert call.done.count(Do.KEEP_CUT) == 1
+    call.hears(KEEP.no)
+    assert call.state.kept == "no"
+    (one,) = questions([Mark(one.at, one.kind, dict(one.data)) for one in call.done if isinstance(one, Note)])
+    assert (one.answer, one.told is not None) == ("no", True)
 
 
 PAUSE = timedelta(seconds=60)
@@ -470,15 +505,17 @@ def holds(keep: KeepScript, moves: list[Observed | str]) -> None:
             if event.what is What.KEY and event.leg == COLLEAGUE and event.key == "1":
                 confirmed = confirmed or asked or own
             if answers and answers[0]["answer"] != "none":
-                assert asked or own, "answered, and not asked"
+                assert before.asked.step is not Step.IDLE, "answered, and not asked"
                 if event.what is What.VOICE:
                     assert event.voice is not None
                     assert confirmed
+                    assert asked or own, "agreed before the end of the question"
                     assert (answers[0]["answer"], answers[0]["by"]) == ("yes", COLLEAGUE)
                 else:
                     assert event.what is What.KEY
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                     assert event.key == "2" or event.leg == OUTSIDE
+                    assert asked or own or event.key == "2", "agreed before the end of the question"
             if "keep_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif event.what is What.HEARD and keep.question and event.sound == keep.question.path:

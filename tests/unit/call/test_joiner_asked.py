@@ -302,7 +302,7 @@ def test_a_third_one_does_not_answer_yes(mode: str, deed: str) -> None:
     if deed == "2":
         call.press("2", other="r")
         assert call.notes("joined_refused") == [{"answer": "no", "key": "2", "in": "room", "leg": "r"}]
-        assert call.done[-2:] == [Do.STOP, Do.REFUSED]
+        assert call.done[-3:] == [Do.STOP, Do.CUT_JOINER, Do.REFUSED]
         assert call.state.refuser == "r"
     elif deed == "goes":
         call.tell(What.WENT, other="r")

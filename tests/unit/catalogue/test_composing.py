@@ -109,11 +109,7 @@ def test_what_is_said_and_asked_is_what_the_sentences_say(compose, language: str
         assert (row.question, row.declined) == (None, None)
         return
     refused = render.not_recorded(language)
-    asked = (
-        render.opt_in_question(language, **said)
-        if mode == "opt-in"
-        else render.wrong_key(language, mode=mode)
-    )
+    asked = render.opt_in_question(language, **said) if mode == "opt-in" else render.wrong_key(language)
     assert heard(row.question) == (asked.text, asked.wav)
     assert heard(row.declined) == (refused.text, refused.wav)
 

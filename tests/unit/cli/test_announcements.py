@@ -81,7 +81,7 @@ def test_a_line_without_options_does_what_its_country_asks(shell: Shell, country
         question = render.opt_in_question("fr", purposes=["agreement"], keep_days=30)
         assert (line.asked.question.text, line.asked.question.sha256) == (question.text, question.sha256)
     elif mode == "opt-out":
-        assert line.asked.question.text == render.wrong_key("fr", mode="opt-out").text
+        assert line.asked.question.text == render.wrong_key("fr").text
         assert "tapez 2" in line.announcement.text
 
 
@@ -172,10 +172,10 @@ def test_an_announcement_is_put_together_with_a_greeting(dubois: Shell, wav: str
     dubois.good("line", "announce", *DUBOIS, "+3225550101", identity)
     found = node(dubois).line("3225550101").announcement
     assert found.id == identity
-    assert found.text.startswith("Bienvenue. Cet appel est enregistré. ")
+    assert found.text.startswith("Bienvenue. Cet appel est enregistré pour améliorer notre service. ")
     assert (found.purposes, found.keep_days) == (("quality",), 30)
     asked = dubois(*words, "asked", "--mode", "opt-in", *said)
-    assert "Bienvenue. Nous aimerions" in asked.output
+    assert "Bienvenue. Pouvons-nous" in asked.output
     alone = dubois(*words, "alone", *said, "--greeting-says-all")
     assert "notice: Bienvenue.\n" in alone.output
     dubois.good("line", "announce", *DUBOIS, "+3225550101", alone.stdout.splitlines()[0])

@@ -142,6 +142,7 @@ def test_of_many_that_come_at_once_as_many_begin_as_have_room(tmp_path: Path, cl
         node="n", spool=tmp_path / "spool", snapshot=tmp_path / "snapshot", password="x" * 12
     )
     daemon = Daemon(settings, now=clock)
+    assert daemon.knowledge.claim()
     daemon.knowledge.start()
     daemon.knowledge._greenlet.kill()  # type: ignore[union-attr]  # it looks for ever
     daemon.headroom._disk = Disk(SMALL, SMALL)

@@ -81,7 +81,7 @@ class House:
         made = Call(
             start, arriving.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.tell, ask=self.switch.ask, ended=lambda call: None,
-            tell_in_room=self.rooms.tell, let_back=self.rooms.let_back,
+            tell_in_room=self.rooms.tell, cut_in_room=self.rooms.cut, let_back=self.rooms.let_back,
         )  # fmt: skip
         writer.open(start)
         self.calls[channel] = made

@@ -102,7 +102,7 @@ def test_an_own_sound_at_8_or_16_khz_is_taken(tmp_path: Path) -> None:
         ("prompt.not_wav", lambda p, s: put(p, s, form="AIFF")),
         ("prompt.not_wav", lambda p, s: p.write_text("#EXTM3U\n/etc/passwd\n")),
         ("prompt.length", lambda p, s: put(p, s[:7000])),
-        ("prompt.length", lambda p, s: put(p, np.tile(s, 7))),
+        ("prompt.length", lambda p, s: put(p, np.tile(s, 14))),
         ("prompt.length", lambda p, s: put(p, s[:0])),
         ("prompt.silent", lambda p, s: put(p, s * 0)),
         ("prompt.silent", lambda p, s: put(p, s // 200)),

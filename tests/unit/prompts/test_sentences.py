@@ -10,7 +10,14 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.prompts import sentences
 from recorder.prompts.purposes import LANGUAGES, standard
-from recorder.prompts.sentences import all_said, purpose_sentences, said, time_in_words
+from recorder.prompts.sentences import (
+    ASKED_FOR,
+    RECORDED_FOR,
+    all_said,
+    purpose_sentences,
+    said,
+    time_in_words,
+)
 
 GOOD = Path(sentences.__file__).with_name("sentences.toml").read_text(encoding="utf-8")
 DAYS = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
@@ -40,7 +47,7 @@ def test_the_words_are_neutral(language: str) -> None:
     )
 
 
-def test_both_hear_that_they_can_listen_together_later() -> None:
+def test_the_long_wording_says_that_they_can_listen_together_later() -> None:
     together = {"fr": "réécouter", "nl": "samen opnieuw", "de": "gemeinsam", "en": "again together later"}
     for language, words in together.items():
         assert words in said("for-agreement", language).text
@@ -126,6 +133,25 @@ def test_purposes_are_named_in_one_order_and_those_after_the_first_with_also() -
     ]
     assert clips("training", "training", "legal-duty") == ["for-training", "also-legal-duty"]
     assert clips("own", "agreement")[0] == "for-agreement"
+
+
+@pytest.mark.parametrize(
+    ("part", "standard_one", "own_alone"),
+    [
+        (RECORDED_FOR, ["recorded-for-quality", "and-training"], ["recorded", "own"]),
+        (ASKED_FOR, ["may-we-record-for-quality", "and-training"], ["ask-to-record", "own", "may-we-record"]),
+    ],
+)
+def test_the_first_purpose_is_said_in_the_sentence_that_tells_or_asks(
+    part: str, standard_one: list[str], own_alone: list[str]
+) -> None:
+    def clips(*codes: str) -> list[str]:
+        said = purpose_sentences(codes, "en", {"own": "It helps us."}, part)
+        return ["own" if each.clip.startswith("purpose-") else each.clip for each in said]
+
+    assert clips("training", "quality") == standard_one
+    assert clips("own", "quality", "training") == [*standard_one, "own"]
+    assert clips("own") == own_alone
 
 
 def test_a_customers_own_purpose_is_said_in_their_own_sentence() -> None:

@@ -1,0 +1,25 @@
+"""How long each prompt may be in the short wording (``limits.toml``)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds."""
+
+    announcement_s: float
+    further_purpose_s: float
+    refusal_s: float
+    opt_in_s: float
+    keep_question_s: float
+    keep_result_s: float
+
+
+@cache
+def limits() -> Limits:
+    return Limits(**tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8")))

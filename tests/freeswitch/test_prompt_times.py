@@ -1,0 +1,402 @@
+"""How long people wait for the shipped prompts on a real switch, by the samples of their own telephones.
+
+A telephone's clock is what it has sent itself, a packet of 20 ms a tick; what it hears is placed on it, and a
+prompt is found there by comparing it with its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recorder.call.policy import (
+    BEFORE_CONNECTED,
+    Announcement,
+    Asked,
+    Joining,
+    Keep,
+    LinePolicy,
+    Sound,
+    to_json,
+)
+from recorder.call.state import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
+from recorder.prompts import render
+from recorder.prompts.limits import limits
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.render import Rendered
+from recorder.take import spool
+from tests.freeswitch.switches import NUMBER, RATE, until
+from tests.freeswitch.telephones.codecs import PCMU, Voice
+from tests.freeswitch.telephones.lines import Leg
+from tests.freeswitch.telephones.rig import PERIOD, Town
+
+STEP = RATE // 50
+PIECE = RATE * 6 // 10
+"""Samples of a prompt that are looked for, at either end of it."""
+
+AT_ONCE_S = 1.0
+"""From the key to the first sound of what it leads to; a key alone takes 0.16 s to be sent."""
+
+KEPT_DAYS = 365
+
+
+@dataclass
+class Telephone(Leg):
+    """Keeps what it hears, and when by its own clock."""
+
+    ear: list[tuple[int, bytes]] | None = field(default_factory=list)
+    came: list[int] = field(default_factory=list)
+    rings: Callable[[], None] = lambda: None
+
+    def listen(self) -> None:
+        super().listen()
+        assert self.ear is not None
+        self.came += [self._number] * (len(self.ear) - len(self.came))
+
+    def asked(self, sdp: str) -> str:
+        self.rings()
+        return super().asked(sdp)
+
+    @property
+    def now(self) -> int:
+        """Samples that it has sent."""
+        return max(0, self._number) * STEP
+
+    def press(self, digits: str) -> int:
+        at = self.now
+        self.dial(digits)
+        return at
+
+    def hears(self, seconds: float) -> None:
+        """Wait until it has heard so much more."""
+        assert self.ear is not None
+        enough = len(self.ear) + round(seconds * 50)
+        until("the telephone has heard that", lambda: len(self.ear or ()) >= enough, 60, 0.02)
+
+    def heard(self) -> np.ndarray:
+        assert self.ear is not None
+        at, placed = -1, []
+        for tick, (payload, content) in list(zip(self.came, self.ear, strict=False)):
+            if payload == PCMU.payload:
+                at = max(at + 1, tick)
+                placed.append((at, content))
+        sound = np.zeros((at + 1) * STEP)
+        for at, content in placed:
+            sound[at * STEP : at * STEP + len(content)] = decoded(content)
+        return sound
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """µ-law (G.711) as samples, full scale 1."""
+    code = ~np.frombuffer(content, dtype=np.uint8)
+    size = ((((code & 0x0F).astype(np.int32) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
+    return np.where(code & 0x80, -size, size) / 32768
+
+
+def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
+    """Where a piece of a prompt is heard, in samples; ``None`` where it is not."""
+    size = len(heard) + len(piece)
+    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
+    energy = np.concatenate([[0.0], np.cumsum(heard**2), np.full(len(piece), (heard**2).sum())])
+    there = np.sqrt(np.maximum(energy[len(piece) : len(piece) + len(heard)] - energy[: len(heard)], 1e-3))
+    alike /= there * np.sqrt((piece**2).sum())
+    best = int(alike.argmax())
+    return best if alike[best] > 0.6 else None
+
+
+@dataclass
+class Played:
+    """A prompt, and where it is heard."""
+
+    said: Rendered
+
+    @property
+    def samples(self) -> np.ndarray:
+        return np.frombuffer(self.said.wav[44:], dtype="<i2") / 32768
+
+    def begins(self, heard: np.ndarray) -> int:
+        at = place(heard, self.samples[:PIECE])
+        assert at is not None, f"not heard: {self.said.text}"
+        return at
+
+    def ends(self, heard: np.ndarray) -> int:
+        at = place(heard, self.samples[-PIECE:])
+        assert at is not None, f"its end is not heard: {self.said.text}"
+        return at + PIECE
+
+    def is_cut(self, heard: np.ndarray) -> bool:
+        return place(heard, self.samples[-PIECE:]) is None
+
+
+@dataclass
+class Says:
+    """What is said in a language."""
+
+    language: str
+
+    def __post_init__(self) -> None:
+        told = {"purposes": ["agreement"], "keep_days": 30}
+        self.question = Played(render.opt_in_question(self.language, **told))
+        self.told = Played(render.announcement(self.language, mode="opt-in", **told))
+        self.may_refuse = Played(render.announcement(self.language, mode="opt-out", **told))
+        self.wrong_key = Played(render.wrong_key(self.language))
+        self.declined = Played(render.not_recorded(self.language))
+        self.keep = Played(render.keep_question(self.language))
+        self.cue = Played(render.ask_now(self.language))
+        self.kept = Played(render.agreed(self.language, keep_days=KEPT_DAYS))
+        self.not_kept = Played(render.declined(self.language, destroyed=False))
+        self.unanswered = Played(render.unanswered(self.language, destroyed=False))
+        self.joining = Played(render.joining_question(self.language, mode="opt-in"))
+
+
+SAYS = {language: Says(language) for language in LANGUAGES}
+
+
+class Lines:
+    """The lines of the test, with the shipped prompts."""
+
+    def __init__(self, prompts: Path) -> None:
+        self._prompts = prompts
+
+    def sound(self, played: Played) -> Sound:
+        said = played.said
+        (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
+        return Sound(said.text, said.sha256, said.duration_ms)
+
+    def line(self, number: int, says: Says, mode: Mode, **more: object) -> LinePolicy:
+        told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
+        sentence = Announcement(
+            f"a{number}",
+            1,
+            says.language,
+            told.text,
+            ("agreement",),
+            30,
+            told.sha256,
+            told.duration_ms,
+        )
+        asks = says.question if mode == OPT_IN else says.wrong_key
+        asked = None if mode == NOTICE else Asked(self.sound(asks), self.sound(says.declined))
+        return LinePolicy(
+            "t1", f"l{number}", f"{NUMBER}{number:02}", mode, "before_ringing", ("opus",), sentence,
+            asked=asked, **more,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def keep(self, says: Says) -> Keep:
+        said = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
+        return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in said))
+
+    def all(self) -> list[LinePolicy]:
+        french = SAYS["fr"]
+        asks = Joining(ALONE, self.sound(french.joining), self.sound(french.declined))
+        return [
+            *(self.line(10 + n, SAYS[each], OPT_IN) for n, each in enumerate(LANGUAGES)),
+            *(self.line(20 + n, SAYS[each], NOTICE, keep=self.keep(SAYS[each]))
+              for n, each in enumerate(LANGUAGES)),
+            self.line(30, french, OPT_OUT),
+            self.line(40, french, OPT_IN, joining=asks),
+            self.line(50, french, OPT_IN, outbound=BEFORE_CONNECTED),
+            self.line(51, french, OPT_OUT, outbound=BEFORE_CONNECTED),
+        ]  # fmt: skip
+
+
+class Call:
+    """A call between the ``outside`` and a ``colleague``; ``rang`` is when it rang there, by the outside's
+    clock."""
+
+    placed = 0
+
+    def __init__(self, town: Town, line: int, outward: bool = False) -> None:
+        Call.placed += 1
+        self.town, self.rang = town, -1
+        self.outside, self.colleague = (
+            Telephone(PCMU, Voice(60 + 2 * Call.placed + n, PERIOD)) for n in (0, 1)
+        )
+        for leg in (self.outside, self.colleague):
+            leg.voice.payload(PCMU, 0)
+        if outward:
+            self.who = f"3247999{Call.placed:04}{line:02}"
+            town.answers(line, self.outside)
+            town.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=town.rig.out_port)
+            return
+        self.who = f"3249{Call.placed:07}"
+        self.colleague.rings = self._rings
+        town.answers(line, self.colleague)
+        town.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
+
+    def _rings(self) -> None:
+        self.rang = self.outside.now
+
+    def marks(self, kind: str) -> int:
+        for path in self.town.rig.spool.glob(f"*/{spool.CALL}"):
+            if spool.read_start(path.parent).outside.value.endswith(self.who):
+                return [mark.kind for mark in spool.read_marks(path.parent)].count(kind)
+        return 0
+
+    def until(self, kind: str) -> None:
+        until(f"{self.who}: {kind}", lambda: self.marks(kind) > 0, 60, 0.05)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    it = Town(tmp_path_factory.mktemp("town"))
+    (it.rig.snapshot / "snapshot.json").write_bytes(
+        to_json("2026-01-01T00:00:00.000Z", Lines(it.prompts).all(), [])
+    )
+    try:
+        it.rig.switch.start()
+        it.rig.start_daemon()
+        yield it
+    finally:
+        it.exchange.stop()
+        it.rig.kill_daemon()
+        it.rig.switch.stop()
+
+
+def at_once(calls: list[Callable[[], str]]) -> None:
+    """Each in its own call, all at the same time."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(each) for each in calls]:
+            print(done.result())
+
+
+def s(samples: int) -> float:
+    return round(samples / RATE, 2)
+
+
+def test_opt_in_to_ringing_and_the_keep_question_keep_their_limits(town: Town) -> None:
+    at_once([lambda n=n, each=each: opt_in(town, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+    at_once([lambda n=n, each=each: kept(town, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+
+
+def opt_in(town: Town, line: int, says: Says) -> str:
+    call = Call(town, line)
+    call.until("asked")
+    pressed = call.outside.press("1")
+    until("it rings", lambda: call.rang >= 0, 60, 0.05)
+    heard = call.outside.heard()
+    asked, told = says.question, says.told
+    waited = pressed - asked.ends(heard)
+    total = call.rang - asked.begins(heard) - waited
+    assert told.begins(heard) - pressed <= AT_ONCE_S * RATE
+    assert total <= limits().opt_in_s * RATE, (says.language, s(total))
+    lengths = [s(each.ends(heard) - each.begins(heard)) for each in (asked, told)]
+    return (
+        f"{says.language}: opt-in to ringing {s(total)} s: question {lengths[0]}, announcement {lengths[1]}"
+    )
+
+
+def kept(town: Town, line: int, says: Says) -> str:
+    call = Call(town, line)
+    call.until("bridged")
+    call.outside.hears(1)
+    call.colleague.press("*5")
+    dialled = call.outside.now
+    call.until("keep_question_heard")
+    pressed = call.outside.press("1")
+    call.until("keep_told")
+    heard = call.outside.heard()
+    question = says.keep.ends(heard) - says.keep.begins(heard)
+    result = says.kept.ends(heard) - says.kept.begins(heard)
+    assert question <= limits().keep_question_s * RATE, (says.language, s(question))
+    assert result <= limits().keep_result_s * RATE, (says.language, s(result))
+    assert says.kept.begins(heard) - pressed <= AT_ONCE_S * RATE
+    asked = says.keep.begins(heard) - dialled
+    return f"{says.language}: *5 asked after {s(asked)} s, question {s(question)} s, result {s(result)} s"
+
+
+def test_a_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
+    says = SAYS["fr"]
+    at_once(
+        [
+            lambda: in_question(town, 10, says.question),
+            lambda: in_question(town, 30, says.may_refuse),
+            lambda: in_question(town, 50, says.question, outward=True),
+            lambda: in_question(town, 51, says.may_refuse, outward=True),
+            lambda: in_announcement(town),
+            lambda: while_asked_to_keep(town, by_colleague=False),
+            lambda: joiner(town),
+        ]
+    )
+    at_once([lambda: while_asked_to_keep(town, by_colleague=True), lambda: while_it_is_kept(town)])
+
+
+def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Played) -> str:
+    after = then.begins(heard) - pressed
+    assert cut.begins(heard) < pressed, name
+    assert cut.is_cut(heard), name
+    assert 0 < after <= AT_ONCE_S * RATE, (name, s(after))
+    assert then.ends(heard) - then.begins(heard) == len(then.samples), name
+    return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
+
+
+def in_question(town: Town, line: int, question: Played, *, outward: bool = False) -> str:
+    call = Call(town, line, outward)
+    call.outside.hears(2)
+    pressed = call.outside.press("2")
+    call.until("answered")
+    call.outside.hears(2.5)
+    where = f"{'outbound' if outward else 'inbound'} {line}"
+    return refused(where, call.outside.heard(), pressed, question, SAYS["fr"].declined)
+
+
+def in_announcement(town: Town) -> str:
+    call, says = Call(town, 11), SAYS["nl"]
+    call.until("asked")
+    call.outside.press("1")
+    call.until("announcement_started")
+    call.outside.hears(1.5)
+    pressed = call.outside.press("2")
+    call.outside.hears(3)
+    return refused("announcement after a yes", call.outside.heard(), pressed, says.told, says.declined)
+
+
+def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
+    call, says = Call(town, 20), SAYS["fr"]
+    call.until("bridged")
+    call.outside.hears(1)
+    call.colleague.press("*5")
+    call.until("keep_asked")
+    presses = call.colleague if by_colleague else call.outside
+    presses.hears(2)
+    pressed = call.outside.now
+    presses.press("2")
+    call.until("keep_told")
+    name = f"keep question, {'colleague' if by_colleague else 'caller'}"
+    return refused(name, call.outside.heard(), pressed, says.keep, says.not_kept)
+
+
+def while_it_is_kept(town: Town) -> str:
+    call, says = Call(town, 21), SAYS["nl"]
+    call.until("bridged")
+    call.outside.hears(1)
+    call.colleague.press("*5")
+    call.until("keep_question_heard")
+    call.outside.press("1")
+    call.until("keep_answered")
+    call.outside.hears(1.3)
+    pressed = call.outside.press("2")
+    call.until("keep_told")
+    return refused("told that it is kept", call.outside.heard(), pressed, says.kept, says.not_kept)
+
+
+def joiner(town: Town) -> str:
+    call, says = Call(town, 40), SAYS["fr"]
+    call.until("asked")
+    call.outside.press("1")
+    call.until("bridged")
+    call.outside.hears(1)
+    second = Telephone(PCMU, Voice(59, PERIOD))
+    second.voice.payload(PCMU, 0)
+    town.answers(81, second)
+    town.end_of(call.colleague).refer(f"{NUMBER}81")
+    call.until("joined_telling")
+    second.hears(2)
+    pressed = second.press("2")
+    call.until("joined_refused")
+    second.hears(3)
+    return refused("joiner", second.heard(), pressed, says.joining, says.declined)

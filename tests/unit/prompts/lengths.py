@@ -1,0 +1,183 @@
+"""How long each prompt is, in a table of docs/customise.md, and what a country asks beside what is said, in
+one of docs/law.md: written by this file, and compared by a test.
+
+    python -m tests.unit.prompts.lengths     writes both
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.prompts import render
+from recorder.prompts.limits import limits
+from recorder.prompts.packfile import shipped
+from recorder.prompts.packs import STRICT
+from recorder.prompts.purposes import LANGUAGES
+from recorder.prompts.render import Rendered
+from recorder.prompts.sentences import LONG, SHORT, Wording, said
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
+"""Every shipped keeping time."""
+
+Make = Callable[[str, Wording], Rendered]
+
+
+def told(mode: str, *purposes: str, days: int = 30) -> Make:
+    return lambda language, wording: render.announcement(
+        language,
+        mode=mode,  # type: ignore[arg-type]
+        purposes=purposes,
+        keep_days=days,
+        wording=wording,
+    )
+
+
+def asked(*purposes: str, days: int = 30) -> Make:
+    return lambda language, wording: render.opt_in_question(
+        language, purposes=purposes, keep_days=days, wording=wording
+    )
+
+
+def kept(days: int) -> Make:
+    return lambda language, wording: render.agreed(language, keep_days=days, wording=wording)
+
+
+def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
+    return lambda language, wording: make(language, destroyed=destroyed, wording=wording)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt: its length in seconds before there was a short wording, in the order of the languages, and
+    its limit in the short one."""
+
+    name: str
+    make: Make
+    before: tuple[float, ...]
+    limit: float | None = None
+
+
+def rows() -> list[Row]:
+    of = limits()
+    total = of.announcement_s + of.further_purpose_s
+    return [
+        Row("announcement, `notice` and `opt-in`", told("notice", "agreement"), (10.4, 12.8, 12.9, 10.7),
+            of.announcement_s),
+        Row("the same, kept 180 days", told("notice", "agreement", days=180), (10.8, 13.2, 13.2, 11.3),
+            of.announcement_s),
+        Row("the same, for quality, too", told("notice", "agreement", "quality"), (14.6, 17.4, 17.5, 14.0),
+            total),
+        Row("announcement, `opt-out`", told("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
+            of.announcement_s + of.refusal_s),
+        Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
+        Row("`*5` question", lambda each, wording: render.keep_question(each, wording=wording),
+            (8.3, 9.8, 10.4, 7.1), of.keep_question_s),
+        Row("`*5`: yes, kept a year", kept(365), (9.6, 12.5, 11.5, 9.5), of.keep_result_s),
+        Row("`*5`: no", answered(render.declined, destroyed=False), (5.6, 5.6, 6.8, 4.8), of.keep_result_s),
+        Row("`*5`: no, and destroyed", answered(render.declined, destroyed=True), (6.1, 6.5, 6.7, 5.4),
+            of.keep_result_s),
+        Row("`*5`: no answer", answered(render.unanswered, destroyed=False), (4.1, 4.5, 4.6, 3.5),
+            of.keep_result_s),
+        Row("`*5`: no answer, and destroyed", answered(render.unanswered, destroyed=True),
+            (4.6, 5.4, 4.5, 4.1), of.keep_result_s),
+        Row("wrong key, `opt-out`", lambda each, wording: render.wrong_key(each, wording=wording),
+            (4.4, 5.2, 5.5, 4.2)),
+        Row("not recorded", lambda each, _: render.not_recorded(each), (1.7, 2.3, 2.3, 1.8)),
+        Row("who joins, told", lambda each, _: render.joining(each), (1.5, 1.9, 2.0, 1.9)),
+        Row("who joins, asked in `opt-out`", lambda each, _: render.joining_question(each, mode="opt-out"),
+            (4.2, 5.3, 5.7, 4.2)),
+        Row("who joins, asked in `opt-in`", lambda each, _: render.joining_question(each, mode="opt-in"),
+            (6.4, 8.1, 9.1, 7.6)),
+    ]  # fmt: skip
+
+
+def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
+    """Question and announcement together, in seconds."""
+    both = (asked(purpose, days=days), told("opt-in", purpose, days=days))
+    return sum(make(language, wording).duration_ms for make in both) / 1000
+
+
+def table() -> str:
+    lines = [
+        "| Seconds | " + " | ".join(LANGUAGES) + " | limit |",
+        "|---|" + "---|" * (len(LANGUAGES) + 1),
+    ]
+    for row in rows():
+        cells = [
+            _cell(before, *(row.make(language, each).duration_ms / 1000 for each in (SHORT, LONG)))
+            for language, before in zip(LANGUAGES, row.before, strict=True)
+        ]
+        lines.append(f"| {row.name} | {' | '.join(cells)} | {row.limit or ''} |")
+    before = (26.2, 32.3, 33.3, 27.2)
+    cells = [
+        _cell(was, opt_in(language, SHORT), opt_in(language, LONG))
+        for language, was in zip(LANGUAGES, before, strict=True)
+    ]
+    lines.append(f"| `opt-in`, question and announcement | {' | '.join(cells)} | {limits().opt_in_s} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(before: float, short: float, long: float) -> str:
+    more = "" if abs(long - short) < 0.05 else f" ({long:.1f})"
+    return f"{before:.1f} → **{short:.1f}**{more}"
+
+
+def _sentences(clips: dict[str, str]) -> Iterator[str]:
+    for language in LANGUAGES:
+        parts = []
+        for name, value in clips.items():
+            days = 30 if value == "time" else None
+            parts.append(said(name, language, keep_days=days).text)
+        yield f"{language}: {' '.join(parts)}"
+
+
+SAYS = {
+    "recorded": ("that it is recorded", {"recorded-for-agreement": ""}),
+    "purposes": ("what for", {"recorded-for-agreement": "", "and-quality": ""}),
+    "keeping-time": ("how long it is kept", {"it-is-kept": "time"}),
+    "right-to-object": ("that one can refuse, and how (`opt-out`)", {"refuse": ""}),
+    "consent": ("whether they agree (`opt-in`)", {"may-we-record-for-agreement": "", "yes-or-no": ""}),
+}
+
+
+def asked_by(what: str) -> str:
+    """The countries that ask for it."""
+    found = [
+        pack.code for pack in shipped().values() if any(duty.what == what for duty in (*pack.say, *pack.ask))
+    ]
+    return ", ".join(f"`{code}`" for code in sorted(found, key=lambda code: (code == STRICT, code)))
+
+
+def law() -> str:
+    lines = ["| Asked by | What | Said as |", "|---|---|---|"]
+    for what, (name, clips) in SAYS.items():
+        lines.append(f"| {asked_by(what)} | {name} | {'<br>'.join(_sentences(clips))} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "customise.md": ("<!-- lengths:begin -->\n", "<!-- lengths:end -->\n", table),
+    "law.md": ("<!-- said:begin -->\n", "<!-- said:end -->\n", law),
+}
+
+
+def written(page: str) -> str:
+    """What stands in a page."""
+    begin, end, _ = PAGES[page]
+    return (DOCS / page).read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
+
+
+def main() -> None:
+    for page, (begin, end, make) in PAGES.items():
+        path = DOCS / page
+        before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+        after = rest.partition(end)[2]
+        path.write_text(before + begin + make() + end + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""No prompt is longer than its limit, in any language, for any purpose and shipped keeping time."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from recorder.prompts import render
+from recorder.prompts.limits import limits
+from recorder.prompts.purposes import LANGUAGES, standard
+from recorder.prompts.render import SHIPPED, Rendered
+from recorder.prompts.sentences import SHORT, said
+from tests.unit.prompts.lengths import KEPT, PAGES, opt_in, rows, told, written
+
+PURPOSES = tuple(standard())
+
+
+def slowest(language: str, most: int = KEPT[-1]) -> int:
+    """Of the keeping times up to so many days the one that takes longest to say."""
+    times = [days for days in KEPT if days <= most]
+    return max(
+        times,
+        key=lambda days: len(SHIPPED.clip(said("it-is-kept", language, keep_days=days), language).samples),
+    )
+
+
+def seconds(made: Rendered) -> float:
+    return made.duration_ms / 1000
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_announcement_keeps_its_limit(language: str) -> None:
+    limit = limits()
+    for purpose in PURPOSES:
+        days = slowest(language, standard()[purpose].longest_keep_days)
+        made = told("notice", purpose, days=days)(language, SHORT)
+        assert seconds(made) <= limit.announcement_s, made.text
+        refusable = told("opt-out", purpose, days=days)(language, SHORT)
+        assert seconds(refusable) <= limit.announcement_s + limit.refusal_s, refusable.text
+        assert opt_in(language, SHORT, purpose, days) <= limit.opt_in_s, made.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None:
+    for purposes in combinations(PURPOSES, 2):
+        first = seconds(told("notice", purposes[0])(language, SHORT))
+        made = told("notice", *purposes)(language, SHORT)
+        assert seconds(made) - first <= limits().further_purpose_s, made.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_keep_question_and_its_results_keep_their_limits(language: str) -> None:
+    assert seconds(render.keep_question(language)) <= limits().keep_question_s
+    results = [render.agreed(language, keep_days=slowest(language))]
+    for destroyed in (False, True):
+        results.append(render.declined(language, destroyed=destroyed))
+        results.append(render.unanswered(language, destroyed=destroyed))
+    for made in results:
+        assert seconds(made) <= limits().keep_result_s, made.text
+
+
+def test_what_is_listed_keeps_the_limit_beside_it() -> None:
+    for row in rows():
+        for language in LANGUAGES:
+            if row.limit is not None:
+                assert seconds(row.make(language, SHORT)) <= row.limit, (row.name, language)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tables_of_the_pages_say_what_is_so(page: str) -> None:
+    assert written(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"
