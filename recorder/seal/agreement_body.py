@@ -10,7 +10,7 @@ from recorder.clock import to_iso
 from recorder.seal.agreement import GIVEN, Agreed, Agreement, Consent, Said, Voice
 from recorder.seal.canonical import Fields
 from recorder.take.encoded import Found
-from recorder.take.questions import BROKEN, BY, COLLEAGUE, HOW, NO, NONE, OWN_WORDS, QUESTION, YES
+from recorder.take.questions import BROKEN, BY, COLLEAGUE, HOW, NO, OWN_WORDS, QUESTION, YES
 
 
 def consent_body(consent: Consent) -> dict[str, Any]:
