@@ -75,7 +75,7 @@ def stored(house, folder: Path) -> Manifest:
 
 
 def test_the_switchs_clock_is_set_back_in_the_call(house) -> None:
-    folder = house.take(talk_ms=12_000)
+    folder = house.take(talk_ms=18_000)
     moved(folder, timedelta(seconds=-20), "hangup", "recording_stopped")
     house.clock.forward(minutes=1)
     assert abs(stored(house, folder).drift_ms + 20_000) < 10
