@@ -326,5 +326,6 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         if self.server is not None:
             self.server.close()
             self.server = None
+            gevent.sleep(0)  # the hub closes the descriptor
         gevent.joinall(list(self._greenlets), timeout=limit)
         gevent.killall(list(self._greenlets))

@@ -221,7 +221,7 @@ def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
     until("it is listed", lambda: takes(routes, call), 15)
     (take,) = takes(routes, call)
     assert take.end.reason == "never_connected"
-    assert {mark.kind: mark.data.get("cause") for mark in take.marks}["hangup"] == "NO_ANSWER", "by its time"
+    assert 1.5 < (take.end.ended_at - take.start.started_at).total_seconds() < 6, "by the switch's clock"
 
 
 def test_early_media_can_be_passed_on(routes: Rig) -> None:

@@ -77,7 +77,7 @@ class Telephone(Leg):
         enough = len(self.ear) + round(seconds * 50)
         until("the telephone has heard that", lambda: len(self.ear or ()) >= enough, 60, 0.02)
 
-    def heard(self) -> np.ndarray:
+    def sound_heard(self) -> np.ndarray:
         assert self.ear is not None
         at, placed = -1, []
         for tick, (payload, content) in list(zip(self.came, self.ear, strict=False)):
@@ -278,7 +278,7 @@ def opt_in(town: Town, line: int, says: Says) -> str:
     call.until("asked")
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
-    heard = call.outside.heard()
+    heard = call.outside.sound_heard()
     asked, told = says.question, says.told
     waited = pressed - asked.ends(heard)
     total = call.rang - asked.begins(heard) - waited
@@ -299,7 +299,7 @@ def kept(town: Town, line: int, says: Says) -> str:
     call.until("keep_question_heard")
     pressed = call.outside.press("1")
     call.until("keep_told")
-    heard = call.outside.heard()
+    heard = call.outside.sound_heard()
     question = says.keep.ends(heard) - says.keep.begins(heard)
     result = says.kept.ends(heard) - says.kept.begins(heard)
     assert question <= limits().keep_question_s * RATE, (says.language, s(question))
@@ -341,7 +341,7 @@ def in_question(town: Town, line: int, question: Played, *, outward: bool = Fals
     call.until("answered")
     call.outside.hears(2.5)
     where = f"{'outbound' if outward else 'inbound'} {line}"
-    return refused(where, call.outside.heard(), pressed, question, SAYS["fr"].declined)
+    return refused(where, call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
 def in_announcement(town: Town) -> str:
@@ -352,7 +352,7 @@ def in_announcement(town: Town) -> str:
     call.outside.hears(1.5)
     pressed = call.outside.press("2")
     call.outside.hears(3)
-    return refused("announcement after a yes", call.outside.heard(), pressed, says.told, says.declined)
+    return refused("announcement after a yes", call.outside.sound_heard(), pressed, says.told, says.declined)
 
 
 def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
@@ -367,7 +367,7 @@ def while_asked_to_keep(town: Town, *, by_colleague: bool) -> str:
     presses.press("2")
     call.until("keep_told")
     name = f"keep question, {'colleague' if by_colleague else 'caller'}"
-    return refused(name, call.outside.heard(), pressed, says.keep, says.not_kept)
+    return refused(name, call.outside.sound_heard(), pressed, says.keep, says.not_kept)
 
 
 def while_it_is_kept(town: Town) -> str:
@@ -381,7 +381,7 @@ def while_it_is_kept(town: Town) -> str:
     call.outside.hears(1.3)
     pressed = call.outside.press("2")
     call.until("keep_told")
-    return refused("told that it is kept", call.outside.heard(), pressed, says.kept, says.not_kept)
+    return refused("told that it is kept", call.outside.sound_heard(), pressed, says.kept, says.not_kept)
 
 
 def joiner(town: Town) -> str:
@@ -399,4 +399,4 @@ def joiner(town: Town) -> str:
     pressed = second.press("2")
     call.until("joined_refused")
     second.hears(3)
-    return refused("joiner", second.heard(), pressed, says.joining, says.declined)
+    return refused("joiner", second.sound_heard(), pressed, says.joining, says.declined)

@@ -35,8 +35,8 @@ from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
 from tests.freeswitch.switches import HOME, Rig, free_ports, until
 
 FIRST_CLIPS = {
-    "recorded": "joining", "may-we-keep": "keep_question", "agreed": "agreed", "declined": "keep_no",
-    "no-answer": "keep_none", "delete-it-1": "delete_question", "deleted": "deleted",
+    "recorded": "joining", "keep-this": "keep_question", "agreed": "agreed", "stays-as-announced": "keep_no",
+    "unanswered-as-announced": "keep_none", "delete-it-1": "delete_question", "deleted": "deleted",
 }  # fmt: skip
 """Which of our sentences a clip of the product's begins."""
 
