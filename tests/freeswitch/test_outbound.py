@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -217,11 +218,13 @@ def test_call_timeout_does_not_end_it_in_the_announcement(routes: Rig) -> None:
 
 
 def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
+    began = datetime.now(UTC)
     call = call_out(routes, "3247888000764")
     until("it is listed", lambda: takes(routes, call), 15)
     (take,) = takes(routes, call)
     assert take.end.reason == "never_connected"
-    assert 1.5 < (take.end.ended_at - take.start.started_at).total_seconds() < 6, "by the switch's clock"
+    # Two seconds are its limit; without one it would ring for a minute.
+    assert 1.5 < (take.end.ended_at - began).total_seconds() < 20
 
 
 def test_early_media_can_be_passed_on(routes: Rig) -> None:
