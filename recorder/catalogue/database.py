@@ -216,6 +216,9 @@ def writing() -> Iterator[None]:
 
 def away(error: Exception) -> CatalogueError:
     """What a database says that cannot be used just now, in our words."""
+    # On a full disk SQLite rolls back by itself, and the rollback's own error would hide why.
+    while "no transaction is active" in str(error) and isinstance(error.__context__, Exception):
+        error = error.__context__
     said = " ".join(str(error.args[0] if error.args else error).split())
     return CatalogueError(
         "catalogue.away",

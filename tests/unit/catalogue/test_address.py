@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from peewee import OperationalError
 
 from recorder.catalogue import database, models, schema
 from recorder.errors import CatalogueError
@@ -70,3 +71,13 @@ def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
     error = refused(lambda: models.make_database("postgresql://ada@db/accord"))
     assert error.error_id == "catalogue.driver_missing"
     assert "accord-recorder[postgresql]" in error.hint
+
+
+def test_a_rollback_that_fails_does_not_hide_what_went_wrong() -> None:
+    """SQLite has rolled back by itself where its disk is full."""
+    with pytest.raises(OperationalError) as caught:
+        try:
+            raise OperationalError("database or disk is full")
+        except OperationalError:
+            raise OperationalError("cannot rollback - no transaction is active")  # noqa: B904
+    assert "disk is full" in database.away(caught.value).message
