@@ -75,9 +75,6 @@ def test_a_driver_that_is_missing_is_told(monkeypatch) -> None:
 
 def test_a_rollback_that_fails_does_not_hide_what_went_wrong() -> None:
     """SQLite has rolled back by itself where its disk is full."""
-    with pytest.raises(OperationalError) as caught:
-        try:
-            raise OperationalError("database or disk is full")
-        except OperationalError:
-            raise OperationalError("cannot rollback - no transaction is active")  # noqa: B904
-    assert "disk is full" in database.away(caught.value).message
+    error = OperationalError("cannot rollback - no transaction is active")
+    error.__context__ = OperationalError("database or disk is full")
+    assert "disk is full" in database.away(error).message
