@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recorder.call.policy import (
-    BEFORE_CONNECTED,
     Announcement,
     Asked,
     Joining,
@@ -42,6 +42,9 @@ AT_ONCE_S = 1.0
 """From the key to the first sound of what it leads to; a key alone takes 0.16 s to be sent."""
 
 KEPT_DAYS = 365
+
+NUMBERS = count(1)
+"""Of the calls, which several threads place."""
 
 
 @dataclass
@@ -199,8 +202,6 @@ class Lines:
               for n, each in enumerate(LANGUAGES)),
             self.line(30, french, OPT_OUT),
             self.line(40, french, OPT_IN, joining=asks),
-            self.line(50, french, OPT_IN, outbound=BEFORE_CONNECTED),
-            self.line(51, french, OPT_OUT, outbound=BEFORE_CONNECTED),
         ]  # fmt: skip
 
 
@@ -208,22 +209,13 @@ class Call:
     """A call between the ``outside`` and a ``colleague``; ``rang`` is when it rang there, by the outside's
     clock."""
 
-    placed = 0
-
-    def __init__(self, town: Town, line: int, outward: bool = False) -> None:
-        Call.placed += 1
+    def __init__(self, town: Town, line: int) -> None:
+        number = next(NUMBERS)
         self.town, self.rang = town, -1
-        self.outside, self.colleague = (
-            Telephone(PCMU, Voice(60 + 2 * Call.placed + n, PERIOD)) for n in (0, 1)
-        )
+        self.outside, self.colleague = (Telephone(PCMU, Voice(60 + 2 * number + n, PERIOD)) for n in (0, 1))
         for leg in (self.outside, self.colleague):
             leg.voice.payload(PCMU, 0)
-        if outward:
-            self.who = f"3247999{Call.placed:04}{line:02}"
-            town.answers(line, self.outside)
-            town.exchange.call(self.who, f"{NUMBER}{line:02}", self.colleague, port=town.rig.out_port)
-            return
-        self.who = f"3249{Call.placed:07}"
+        self.who = f"3249{number:07}"
         self.colleague.rings = self._rings
         town.answers(line, self.colleague)
         town.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
@@ -315,8 +307,6 @@ def test_a_refusal_takes_effect_at_once_whatever_is_playing(town: Town) -> None:
         [
             lambda: in_question(town, 10, says.question),
             lambda: in_question(town, 30, says.may_refuse),
-            lambda: in_question(town, 50, says.question, outward=True),
-            lambda: in_question(town, 51, says.may_refuse, outward=True),
             lambda: in_announcement(town),
             lambda: while_asked_to_keep(town, by_colleague=False),
             lambda: joiner(town),
@@ -334,14 +324,13 @@ def refused(name: str, heard: np.ndarray, pressed: int, cut: Played, then: Playe
     return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
 
 
-def in_question(town: Town, line: int, question: Played, *, outward: bool = False) -> str:
-    call = Call(town, line, outward)
+def in_question(town: Town, line: int, question: Played) -> str:
+    call = Call(town, line)
     call.outside.hears(2)
     pressed = call.outside.press("2")
     call.until("answered")
     call.outside.hears(2.5)
-    where = f"{'outbound' if outward else 'inbound'} {line}"
-    return refused(where, call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
+    return refused(f"line {line}", call.outside.sound_heard(), pressed, question, SAYS["fr"].declined)
 
 
 def in_announcement(town: Town) -> str:
