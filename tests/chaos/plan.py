@@ -35,7 +35,7 @@ COLLEAGUE = "3225550123"
 PAUSE_SECONDS = 3
 """After which the switch goes on with a paused recording by itself."""
 
-KEEP_QUESTION, DELETE_QUESTION = 7.1, 4.1
+KEEP_QUESTION, DELETE_QUESTION = 4.5, 2.5
 """Seconds that it takes to ask whether a recording may be kept, and whether it is to be destroyed."""
 
 BUSY, SILENT = "3225550186", "3225550287"
