@@ -8,7 +8,9 @@ goes.
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 from collections import Counter
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +76,8 @@ class Crowd:
         """Close the one that has waited longest, of a network; false where none waits."""
         for what in WAITS:
             for sock in self._waiting[what]:
+                if what == "request" and _has_data(sock):
+                    continue  # its request is there, and a busy panel has not come to it yet
                 if of is None or self._open.get(sock) == of:
                     log.debug("web.connection_dropped", network=self._open.get(sock), waited_for=what)
                     self._close(sock)
@@ -87,3 +91,9 @@ class Crowd:
         self.leaves(sock)
         with suppress(OSError):  # it has gone by itself
             sock.shutdown(socket.SHUT_RDWR)
+
+
+def _has_data(sock: Any) -> bool:
+    """Whether something that the client said is unread."""
+    # Not by poll(): gevent's goes on with others meanwhile.
+    return any(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)))
